@@ -1,0 +1,59 @@
+"""How every CPU loop is compiled: the only import of `numba.njit`, the flags by name, and the cache, in one place."""
+
+import functools
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import llvmlite
+import numba
+
+# error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
+# every loop that divides, and no such loop vectorises.
+# fastmath "contract": a * b + c may become one fused operation. Never reassoc, nnan or ninf: they change sums with the
+# vector width and delete the tests for NaN.
+FLAGS = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def _cache_folder() -> str:
+    """A folder named by all of our sources and the compiler's versions.
+
+    Numba's own cache looks at the file of the compiled function only: a loop that calls a formula from another file would
+    keep the machine code of a formula edited since (numba issues 1833 and 8396).
+    """
+    package = Path(__file__).parent
+    stamp = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
+    for source in sorted(package.rglob("*.py")):
+        stamp.update(source.relative_to(package).as_posix().encode())
+        stamp.update(source.read_bytes())
+    base = numba.config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(base) / "numbanet" / stamp.hexdigest()[:16])
+
+
+@functools.cache
+def _cache_folder_or_none() -> str | None:
+    """The cache folder, or None where it cannot be written."""
+    try:
+        folder = _cache_folder()
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def njit(function):
+    """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
+    folder = _cache_folder_or_none()
+    if folder is None:
+        return numba.njit(**FLAGS)(function)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
+    try:
+        return numba.njit(cache=True, **FLAGS)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def njit_inline(function):
+    """`njit` for the glue between loops: Numba writes it into its callers, which costs less compilation than a call."""
+    return numba.njit(inline="always", **FLAGS)(function)

@@ -1,0 +1,48 @@
+"""The only import of `numba.cuda`: kernels, the simulator, and one clear error where there is no usable GPU.
+
+`numba.cuda` is NVIDIA's `numba-cuda` where that is installed (extras `cuda12` and `cuda13`), Numba's built-in target
+otherwise, and its simulator where the environment variable NUMBA_ENABLE_CUDASIM is 1.
+"""
+
+import functools
+
+from numba import config, cuda
+
+__all__ = ["SIMULATED", "cuda", "provider", "unusable_reason"]
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+
+
+def provider() -> str:
+    """Which implementation of `numba.cuda` this is, in words."""
+    implementation = getattr(cuda, "implementation", "Built-in")
+    name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
+    return f"{name}, simulated on the CPU" if SIMULATED else name
+
+
+@cuda.jit
+def _probe(x):
+    x[0] = 1
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" :")]
+    return " ".join(lines[:2]) or type(error).__name__
+
+
+@functools.cache
+def unusable_reason() -> str | None:
+    """None where a kernel runs (on a GPU, or in the simulator); else what is missing and what to install."""
+    if SIMULATED:
+        return None
+    try:
+        cuda.current_context()  # the driver's own words when there is no driver or no GPU
+        _probe[1, 1](cuda.device_array(1))
+        cuda.synchronize()
+    except Exception as error:  # the driver, the toolkit and the linker each raise their own kind
+        return (
+            f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda, but no kernel could be run: {_first_lines(error)} "
+            "Install NVIDIA's driver and `pip install 'numbanet[cuda13]'` (`numbanet[cuda12]` for a driver before 580); or set "
+            "the environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts, to run the kernels slowly on the CPU."
+        )
+    return None

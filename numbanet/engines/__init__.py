@@ -1,0 +1,18 @@
+"""Who drives the loops. Every engine has the same face, see `numbanet.engines.face`."""
+
+from numbanet.engines.face import Engine as Engine
+from numbanet.engines.topology import Topology as Topology
+
+
+def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
+    """The engine for a device ("cpu" or "cuda") and a rung ("fast" or "reference").
+
+    On the GPU both rungs are the reference kernels as yet.
+    """
+    if device == "cpu" and kernels == "fast":
+        from numbanet.engines.cpu.engine import FastCpuEngine
+
+        return FastCpuEngine(topology)
+    from numbanet.engines.reference import ReferenceEngine
+
+    return ReferenceEngine(topology, device)

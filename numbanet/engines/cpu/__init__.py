@@ -1,0 +1,1 @@
+"""The fast rung on the CPU: whole epochs in one compiled call."""

@@ -1,0 +1,135 @@
+"""The engine of the fast rung on the CPU: owns the arrays, and calls `numbanet.engines.cpu.epoch` in slices."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from numbanet.engines.cpu import epoch
+from numbanet.engines.face import SLICE_SECONDS, Totals
+from numbanet.engines.topology import Topology
+
+# A block is this many rows, fewer where that many would take longer than a fraction of a second.
+BLOCK_ROWS = 128
+BLOCK_WEIGHTS = 10**9
+
+
+class Pace:
+    """How many samples fit into a slice, from how long the last slice took."""
+
+    def __init__(self, samples: int):
+        self.samples = samples
+
+    def took(self, samples: int, seconds: float) -> None:
+        factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
+        self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
+
+
+class FastCpuEngine:
+    """Whole epochs in one compiled call, in slices.
+
+    Parameters
+    ----------
+    topology : Topology
+    """
+
+    def __init__(self, topology: Topology):
+        self.topology = topology
+        self.parameters = np.zeros(topology.parameter_count, topology.dtype)
+        self.gradients = np.zeros(topology.parameter_count, topology.dtype)
+        self.plan = _plan(topology)
+        self.rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
+        self.workspace = _workspace(topology, self.rows)
+        self.training_pace, self.forward_pace = Pace(self.rows), Pace(self.rows)
+
+    def read(self) -> np.ndarray:
+        return self.parameters.copy()
+
+    def write(self, parameters: np.ndarray) -> None:
+        self.parameters[:] = parameters
+
+    def upload(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def predict(self, x) -> np.ndarray:
+        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype)
+        for rows in self._slices(x.shape[0]):
+            epoch.predict(self.plan, self.parameters, self.workspace, x, rows, y_hat[rows[0] : rows[-1] + 1])
+        return y_hat
+
+    def evaluate(self, x, y) -> Totals:
+        totals = Totals(0, 0.0, 0)
+        for rows in self._slices(x.shape[0]):
+            totals += Totals(rows.size, *epoch.evaluate(self.plan, self.parameters, self.workspace, x, y, rows))
+        return totals
+
+    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
+        gradients, loss = np.zeros_like(self.parameters), 0.0
+        for first in range(0, x.shape[0], self.rows):
+            order = np.arange(first, min(first + self.rows, x.shape[0]))
+            loss += epoch.add_gradients(
+                self.plan, self.parameters, self.workspace, x, y, order, x.shape[0], gradients
+            )[0]
+        return loss, gradients
+
+    def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
+        eta, position = self.topology.dtype.type(eta), 0
+        while position < order.size:
+            first, start = position, time.perf_counter()
+            stop = min(first + self.training_pace.samples, order.size)
+            position, loss, hits = epoch.train(
+                self.plan, self.parameters, self.workspace, self.gradients, x, y, order, batch_size, eta, first, stop
+            )
+            self.training_pace.took(position - first, time.perf_counter() - start)
+            yield Totals(position - first, loss, hits)
+
+    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
+        n, layers = x.shape[0], range(len(self.topology.kinds))
+        workspace, order = _workspace(self.topology, n), np.arange(n)
+        epoch.add_gradients(self.plan, self.parameters, workspace, x, y, order, n, np.zeros_like(self.parameters))
+        return {
+            symbol: [epoch.block(self.plan, l, n, workspace, getattr(workspace, symbol)).copy() for l in layers]
+            for symbol in ("z", "a", "delta")
+        }
+
+    def _slices(self, count: int) -> Iterator[np.ndarray]:
+        """The rows 0 to count, in slices that a forward pass has done in a moment."""
+        first = 0
+        while first < count:
+            rows, start = np.arange(first, min(first + self.forward_pace.samples, count)), time.perf_counter()
+            yield rows
+            self.forward_pace.took(rows.size, time.perf_counter() - start)
+            first += rows.size
+
+
+def _plan(topology: Topology) -> epoch.Plan:
+    sizes = np.array(topology.sizes, np.int64)
+    lengths = sizes[:-1] * sizes[1:] + sizes[1:]
+    return epoch.Plan(
+        sizes=sizes,
+        kinds=np.array(topology.kinds, np.int64),
+        starts=np.cumsum(lengths) - lengths,
+        columns=np.concatenate(([0], np.cumsum(sizes[1:]))),
+        loss_kind=topology.loss_kind,
+        epsilon=topology.dtype.type(topology.epsilon),
+    )
+
+
+def _workspace(topology: Topology, rows: int) -> epoch.Workspace:
+    def empty(count):
+        return np.empty(count, topology.dtype)
+
+    neurons = rows * sum(topology.sizes[1:])
+    return epoch.Workspace(
+        z=empty(neurons),
+        a=empty(neurons),
+        delta=empty(neurons),
+        y=empty(rows * topology.sizes[-1]),
+        scratch=empty(2 * rows * max(topology.sizes[1:])),
+        w_t=empty(max([0, *(n_in * n_out for n_in, n_out in topology.layers[1:])])),
+        z_max=empty(rows),
+        others=empty(rows),
+        loss_of_sample=empty(rows),
+        hits_of_sample=np.empty(rows, np.int32),
+        everything=np.arange(rows),
+    )

@@ -1,0 +1,28 @@
+"""A matrix inside a flat array, without the checks and the reference counts that slicing and reshaping would compile in."""
+
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+
+@intrinsic
+def matrix(typingctx, flat, start, rows, columns):
+    """flat[start : start + rows * columns] as an array (rows, columns); flat must outlive it."""
+    result = types.Array(flat.dtype, 2, "C")
+
+    def code(context, builder, signature, arguments):
+        source = arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
+        start, rows, columns = arguments[1:]
+        view = arrayobj.make_array(result)(context, builder)
+        itemsize = context.get_constant(types.intp, flat.dtype.bitwidth // 8)
+        arrayobj.populate_array(
+            view,
+            data=builder.gep(source.data, [start]),
+            shape=cgutils.pack_array(builder, [rows, columns]),
+            strides=cgutils.pack_array(builder, [builder.mul(columns, itemsize), itemsize]),
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return view._getvalue()
+
+    return result(flat, types.intp, types.intp, types.intp), code

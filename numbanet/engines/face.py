@@ -1,0 +1,61 @@
+"""The face every engine shows: everything numerical that a network asks for."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+# The longest an engine computes before it yields, so that progress moves and Ctrl-C is heard.
+SLICE_SECONDS = 0.05
+
+
+class Totals(NamedTuple):
+    """Sums over a number of samples.
+
+    Parameters
+    ----------
+    samples : int
+        How many.
+    loss : float
+        Their losses, each the inner sum of the sheet's formula with n = 1.
+    hits : int
+        Right answers: right samples for cce, right outputs for bce.
+    """
+
+    samples: int
+    loss: float
+    hits: int
+
+    def __add__(self, other):
+        return Totals(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Engine(Protocol):
+    """Holds the parameters of one network where they are computed with.
+
+    `x` is (n, n_in) and `y` is (n, n_out) everywhere, as `upload` returned them.
+    """
+
+    def read(self) -> np.ndarray:
+        """A copy of the parameters: flat, layer by layer, w then b."""
+
+    def write(self, parameters: np.ndarray) -> None:
+        """Replaces the parameters."""
+
+    def upload(self, array: np.ndarray) -> Any:
+        """The array where this engine computes; a C-ordered array of the network's dtype."""
+
+    def predict(self, x) -> np.ndarray:
+        """y_hat, (n, n_out)."""
+
+    def evaluate(self, x, y) -> Totals:
+        """Loss and hits over all samples."""
+
+    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
+        """Sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat as the parameters are."""
+
+    def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
+        """One gradient descent update for every batch_size samples of order; yields what came in since the last time."""
+
+    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
+        """z, a and delta of one batch, a list each with layer 1 at index 0."""

@@ -1,0 +1,64 @@
+"""What training needs beside the sheet: the rows of a batch, and how many of its predictions are right."""
+
+from numbanet._compile import njit
+from numbanet._cuda import cuda
+from numbanet.equations.losses import CCE
+
+
+@njit
+def gather(rows, order, batch):
+    """batch_s = rows_order(s): the samples of a batch, in shuffled order.
+
+    Reads rows (N, width), order (n,); writes batch (n, width). Twin: gather_cuda.
+    """
+    for s in range(batch.shape[0]):
+        for i in range(batch.shape[1]):
+            batch[s, i] = rows[order[s], i]
+
+
+@cuda.jit
+def gather_cuda(rows, order, batch):
+    """batch_s = rows_order(s), one thread per sample s and column i. Twin: gather."""
+    i, s = cuda.grid(2)
+    if s < batch.shape[0] and i < batch.shape[1]:
+        batch[s, i] = rows[order[s], i]
+
+
+@njit
+def hits(loss_kind, y, y_hat, hits_of_sample):
+    """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2.
+
+    Reads y, y_hat (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
+    """
+    for s in range(y.shape[0]):
+        half = type(y[s, 0])(0.5)
+        target = 0
+        guess = 0
+        right = 0
+        for j in range(y.shape[1]):
+            if y[s, j] > y[s, target]:
+                target = j
+            if y_hat[s, j] > y_hat[s, guess]:
+                guess = j
+            if (y[s, j] > half) == (y_hat[s, j] > half):
+                right += 1
+        hits_of_sample[s] = (1 if target == guess else 0) if loss_kind == CCE else right
+
+
+@cuda.jit
+def hits_cuda(loss_kind, y, y_hat, hits_of_sample):
+    """Right answers of a sample, one thread per sample s. Twin: hits."""
+    s = cuda.grid(1)
+    if s < y.shape[0]:
+        half = type(y[s, 0])(0.5)
+        target = 0
+        guess = 0
+        right = 0
+        for j in range(y.shape[1]):
+            if y[s, j] > y[s, target]:
+                target = j
+            if y_hat[s, j] > y_hat[s, guess]:
+                guess = j
+            if (y[s, j] > half) == (y_hat[s, j] > half):
+                right += 1
+        hits_of_sample[s] = (1 if target == guess else 0) if loss_kind == CCE else right

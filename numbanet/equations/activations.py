@@ -1,0 +1,314 @@
+"""Activation functions a = phi(z), each next to its derivative da/dz.
+
+The sheet's formulas, arranged so that nothing overflows and nothing cancels: each scalar formula is within 4 ulp of the
+exact value for every finite argument. A derivative takes the output a where that suffices, else z: the parameter's name
+says which. Constants are written type(z)(1): a bare 1.0, or a comparison with a bare 0, would turn float32 into float64.
+"""
+
+import math
+
+from numbanet._compile import njit
+from numbanet._cuda import cuda
+
+IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX = range(6)
+
+
+# Identity: a = z
+
+
+@njit
+def identity(z):
+    """a = z."""
+    return z
+
+
+@njit
+def d_identity(z):
+    """da/dz = 1."""
+    return type(z)(1)
+
+
+# Sigmoid: a = 1 / (1 + e^-z)
+
+
+@njit
+def sigmoid(z):
+    """a = 1 / (1 + e^-z); for z < 0 the same as e^z / (1 + e^z), whose power cannot overflow."""
+    zero, one = type(z)(0), type(z)(1)
+    power = math.exp(-abs(z))
+    return power / (one + power) if z < zero else one / (one + power)
+
+
+@njit
+def d_sigmoid(a):
+    """da/dz = a (1 - a)."""
+    return a * (type(a)(1) - a)
+
+
+# Tanh: a = 2 / (1 + e^-2z) - 1
+
+
+@njit
+def tanh(z):
+    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), where e^-2|z| - 1 is expm1: near 0 nothing cancels."""
+    two = type(z)(2)
+    power_less_one = math.expm1(-two * abs(z))
+    return math.copysign(power_less_one / (two + power_less_one), z)
+
+
+@njit
+def d_tanh(a):
+    """da/dz = 1 - a^2 = (1 - a)(1 + a), which does not cancel near a = 1."""
+    one = type(a)(1)
+    return (one - a) * (one + a)
+
+
+# ReLU: a = max(0, z)
+
+
+@njit
+def relu(z):
+    """a = max(0, z). NaN stays NaN."""
+    zero = type(z)(0)
+    return zero if z <= zero else z
+
+
+@njit
+def d_relu(z):
+    """da/dz = 0 for z <= 0; 1 for z > 0. NaN stays NaN."""
+    zero, one = type(z)(0), type(z)(1)
+    if z > zero:
+        return one
+    return zero if z <= zero else z
+
+
+# Leaky ReLU: a = epsilon z for z <= 0; z for z > 0, epsilon << 1
+
+
+@njit
+def leaky_relu(z, epsilon):
+    """a = epsilon z for z <= 0; z for z > 0. NaN stays NaN."""
+    return epsilon * z if z <= type(z)(0) else z
+
+
+@njit
+def d_leaky_relu(z, epsilon):
+    """da/dz = epsilon for z <= 0; 1 for z > 0. NaN stays NaN."""
+    zero, one = type(z)(0), type(z)(1)
+    if z > zero:
+        return one
+    return epsilon if z <= zero else z
+
+
+# a_j = phi(z_j), for the activations above, which look at one neuron each
+
+
+@njit
+def phi(kind, epsilon, z):
+    """a = phi(z), kind being IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    if kind == SIGMOID:
+        return sigmoid(z)
+    if kind == TANH:
+        return tanh(z)
+    if kind == RELU:
+        return relu(z)
+    if kind == LEAKY_RELU:
+        return leaky_relu(z, epsilon)
+    return identity(z)
+
+
+@njit
+def d_phi(kind, epsilon, z, a):
+    """da/dz where a = phi(z), kind being IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    if kind == SIGMOID:
+        return d_sigmoid(a)
+    if kind == TANH:
+        return d_tanh(a)
+    if kind == RELU:
+        return d_relu(z)
+    if kind == LEAKY_RELU:
+        return d_leaky_relu(z, epsilon)
+    return d_identity(z)
+
+
+@njit
+def activation(kind, epsilon, z, a):
+    """a_j = phi(z_j), for every sample s and neuron j.
+
+    Reads z (n, n_out); writes a (n, n_out). Twin: activation_cuda.
+    """
+    for s in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            a[s, j] = phi(kind, epsilon, z[s, j])
+
+
+@cuda.jit
+def activation_cuda(kind, epsilon, z, a):
+    """a_j = phi(z_j), one thread per sample s and neuron j. Twin: activation."""
+    j, s = cuda.grid(2)
+    if s < a.shape[0] and j < a.shape[1]:
+        a[s, j] = phi(kind, epsilon, z[s, j])
+
+
+@njit
+def d_activation(kind, epsilon, z, a, da_dz):
+    """da_j/dz_j where a_j = phi(z_j), for every sample s and neuron j.
+
+    Reads z, a (n, n_out); writes da_dz (n, n_out). Twin: d_activation_cuda.
+    """
+    for s in range(da_dz.shape[0]):
+        for j in range(da_dz.shape[1]):
+            da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
+
+
+@cuda.jit
+def d_activation_cuda(kind, epsilon, z, a, da_dz):
+    """da_j/dz_j, one thread per sample s and neuron j. Twin: d_activation."""
+    j, s = cuda.grid(2)
+    if s < da_dz.shape[0] and j < da_dz.shape[1]:
+        da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
+
+
+# Softmax: a_j = e^z_j / sum_k e^z_k, which looks at a whole layer
+#
+# With z_max the largest z_k, sum_k e^(z_k - z_max) = 1 + others cannot overflow: the 1 is z_max itself, others are the rest.
+# They are kept apart because log(1 + others), the cross-entropy of a sure prediction, is far smaller than 1.
+
+
+@njit
+def exp_difference(z, z_max):
+    """e^(z - z_max), z <= z_max, to full precision.
+
+    The difference is rounded, by up to half an ulp of a number that may be large. TwoSum (Knuth, The Art of Computer
+    Programming, volume 2, 4.2.2) says what was lost, and e^(d + lost) = e^d (1 + lost) puts it back.
+    """
+    difference = z - z_max
+    if difference < type(z)(-1000):  # e^-1000 is 0 even in float64, and a difference of -inf has lost more than a rounding
+        return type(z)(0)
+    part = difference - z
+    lost = (z - (difference - part)) - (z_max + part)
+    return math.exp(difference) * (type(z)(1) + lost)
+
+
+@njit
+def softmax_sum(z, z_max, others):
+    """sum_k e^(z_k - z_max) = 1 + others, for every sample s.
+
+    Reads z (n, n_out); writes z_max, the largest z_k, and others (n,). Twin: softmax_sum_cuda.
+    """
+    for s in range(z.shape[0]):
+        k_max = 0
+        for k in range(1, z.shape[1]):
+            if z[s, k] > z[s, k_max]:
+                k_max = k
+        others_s = type(z[s, 0])(0)
+        for k in range(z.shape[1]):
+            if k != k_max:
+                others_s += exp_difference(z[s, k], z[s, k_max])
+        z_max[s] = z[s, k_max]
+        others[s] = others_s
+
+
+@cuda.jit
+def softmax_sum_cuda(z, z_max, others):
+    """sum_k e^(z_k - z_max) = 1 + others, one thread per sample s. Twin: softmax_sum."""
+    s = cuda.grid(1)
+    if s < z.shape[0]:
+        k_max = 0
+        for k in range(1, z.shape[1]):
+            if z[s, k] > z[s, k_max]:
+                k_max = k
+        others_s = type(z[s, 0])(0)
+        for k in range(z.shape[1]):
+            if k != k_max:
+                others_s += exp_difference(z[s, k], z[s, k_max])
+        z_max[s] = z[s, k_max]
+        others[s] = others_s
+
+
+@njit
+def softmax(z_j, z_max, others):
+    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others)."""
+    return exp_difference(z_j, z_max) / (type(z_j)(1) + others)
+
+
+@njit
+def d_softmax(a_i, a_j, i, j):
+    """da_i/dz_j = a_i (1 - a_i) for i = j; -a_i a_j for i != j."""
+    if i == j:
+        return a_i * (type(a_i)(1) - a_i)
+    return -a_i * a_j
+
+
+@njit
+def softmax_activation(z, z_max, others, a):
+    """a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
+
+    Reads z (n, n_out) and z_max, others (n,) of softmax_sum; writes a (n, n_out). Twin: softmax_activation_cuda.
+    """
+    for s in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            a[s, j] = softmax(z[s, j], z_max[s], others[s])
+
+
+@cuda.jit
+def softmax_activation_cuda(z, z_max, others, a):
+    """a_j = e^z_j / sum_k e^z_k, one thread per sample s and neuron j. Twin: softmax_activation."""
+    j, s = cuda.grid(2)
+    if s < a.shape[0] and j < a.shape[1]:
+        a[s, j] = softmax(z[s, j], z_max[s], others[s])
+
+
+@njit
+def softmax_jacobian(a, da_dz):
+    """da_i/dz_j, for every sample s and pair of neurons i, j.
+
+    Reads a (n, n_out); writes da_dz (n, n_out, n_out), indexed [s, i, j]. Twin: softmax_jacobian_cuda.
+    """
+    for s in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            for j in range(a.shape[1]):
+                da_dz[s, i, j] = d_softmax(a[s, i], a[s, j], i, j)
+
+
+@cuda.jit
+def softmax_jacobian_cuda(a, da_dz):
+    """da_i/dz_j, one thread per sample s and pair of neurons i, j. Twin: softmax_jacobian."""
+    j, i, s = cuda.grid(3)
+    if s < a.shape[0] and i < a.shape[1] and j < a.shape[1]:
+        da_dz[s, i, j] = d_softmax(a[s, i], a[s, j], i, j)
+
+
+@njit
+def softmax_logit(z, u):
+    """u_i = z_i - log(sum_{k != i} e^z_k), so that softmax(z)_i = sigmoid(u_i), for every sample s and neuron i.
+
+    Reads z (n, n_out), n_out > 1; writes u (n, n_out). Twin: softmax_logit_cuda.
+    """
+    for s in range(u.shape[0]):
+        for i in range(u.shape[1]):
+            k_max = 1 if i == 0 else 0
+            for k in range(z.shape[1]):
+                if k != i and z[s, k] > z[s, k_max]:
+                    k_max = k
+            others = type(z[s, 0])(0)
+            for k in range(z.shape[1]):
+                if k != i and k != k_max:
+                    others += exp_difference(z[s, k], z[s, k_max])
+            u[s, i] = (z[s, i] - z[s, k_max]) - math.log1p(others)
+
+
+@cuda.jit
+def softmax_logit_cuda(z, u):
+    """u_i = z_i - log(sum_{k != i} e^z_k), one thread per sample s and neuron i. Twin: softmax_logit."""
+    i, s = cuda.grid(2)
+    if s < u.shape[0] and i < u.shape[1]:
+        k_max = 1 if i == 0 else 0
+        for k in range(z.shape[1]):
+            if k != i and z[s, k] > z[s, k_max]:
+                k_max = k
+        others = type(z[s, 0])(0)
+        for k in range(z.shape[1]):
+            if k != i and k != k_max:
+                others += exp_difference(z[s, k], z[s, k_max])
+        u[s, i] = (z[s, i] - z[s, k_max]) - math.log1p(others)

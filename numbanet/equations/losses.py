@@ -1,0 +1,201 @@
+"""Loss functions L(y, y_hat), each next to its gradient.
+
+n is the number of samples in the batch. Both cross-entropies are evaluated from z, the sums behind y_hat: log(y_hat) is
+then exact for every finite z, where y_hat itself has long been rounded to 0 or 1.
+"""
+
+import math
+
+from numbanet._compile import njit
+from numbanet._cuda import cuda
+
+SSE, MSE, BCE, CCE = range(4)
+
+
+# SSE, sum of squared errors: L = sum_i (y_i - y_hat_i)^2
+
+
+@njit
+def sse(y, y_hat):
+    """One term of L: (y_i - y_hat_i)^2."""
+    error = y - y_hat
+    return error * error
+
+
+@njit
+def d_sse(y, y_hat):
+    """dL/dy_hat_i = -2 (y_i - y_hat_i)."""
+    return type(y)(-2) * (y - y_hat)
+
+
+# MSE, mean squared error: L = 1/n sum_i (y_i - y_hat_i)^2
+
+
+@njit
+def mse(n, y, y_hat):
+    """One term of L: 1/n (y_i - y_hat_i)^2."""
+    return sse(y, y_hat) / type(y)(n)
+
+
+@njit
+def d_mse(n, y, y_hat):
+    """dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
+    return d_sse(y, y_hat) / type(y)(n)
+
+
+# BCE, binary cross-entropy: L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]
+
+
+@njit
+def bce(n, y, y_hat):
+    """One term of L, from y_hat in (0, 1): -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
+    return -(y * math.log(y_hat) + (type(y)(1) - y) * math.log1p(-y_hat)) / type(y)(n)
+
+
+@njit
+def d_bce(n, y, y_hat):
+    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), brought to one fraction, which does not cancel."""
+    return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
+
+
+@njit
+def softplus(z):
+    """log(1 + e^z), which is -log(1 - sigmoid(z)) and, taken at -z, -log(sigmoid(z)). It neither overflows nor cancels."""
+    zero = type(z)(0)
+    above = zero if z < zero else z
+    return above + math.log1p(math.exp(-abs(z)))
+
+
+@njit
+def bce_from_z(n, y, z):
+    """One term of L where y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
+    return (y * softplus(-z) + (type(y)(1) - y) * softplus(z)) / type(y)(n)
+
+
+# CCE, categorical cross-entropy, with softmax: L = -1/n sum_i y_i log a_i, i over the classes of each sample
+
+
+@njit
+def cce(n, y, z, z_max, others):
+    """One term of L where log a_i = (z_i - z_max) - log(1 + others), see softmax: -1/n y_i log a_i."""
+    return y * ((z_max - z) + math.log1p(others)) / type(y)(n)
+
+
+@njit
+def d_cce(n, y, a):
+    """dL/dz_j = 1/n (a_j - y_j): of CCE with softmax, where sum_i y_i = 1, and just so of BCE with sigmoid."""
+    return (a - y) / type(y)(n)
+
+
+# The loss of each sample, and dL/dy_hat
+
+
+@njit
+def loss_term(kind, n, y, y_hat):
+    """One term of L from y_hat, kind being SSE, MSE or BCE."""
+    if kind == SSE:
+        return sse(y, y_hat)
+    if kind == MSE:
+        return mse(n, y, y_hat)
+    return bce(n, y, y_hat)
+
+
+@njit
+def d_loss_term(kind, n, y, y_hat):
+    """dL/dy_hat_i, kind being SSE, MSE or BCE."""
+    if kind == SSE:
+        return d_sse(y, y_hat)
+    if kind == MSE:
+        return d_mse(n, y, y_hat)
+    return d_bce(n, y, y_hat)
+
+
+@njit
+def loss(kind, n, y, y_hat, loss_of_sample):
+    """L = sum_s sum_i of loss_term, its inner sum for every sample s.
+
+    Reads y, y_hat (n, n_out); writes loss_of_sample (n,). Twin: loss_cuda.
+    """
+    for s in range(y.shape[0]):
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += loss_term(kind, n, y[s, i], y_hat[s, i])
+        loss_of_sample[s] = loss_s
+
+
+@cuda.jit
+def loss_cuda(kind, n, y, y_hat, loss_of_sample):
+    """L = sum_s sum_i of loss_term, its inner sum by one thread per sample s. Twin: loss."""
+    s = cuda.grid(1)
+    if s < y.shape[0]:
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += loss_term(kind, n, y[s, i], y_hat[s, i])
+        loss_of_sample[s] = loss_s
+
+
+@njit
+def d_loss(kind, n, y, y_hat, dl_da):
+    """dL/da_i at the output, where a = y_hat, for every sample s and neuron i.
+
+    Reads y, y_hat (n, n_out); writes dl_da (n, n_out). Twin: d_loss_cuda.
+    """
+    for s in range(dl_da.shape[0]):
+        for i in range(dl_da.shape[1]):
+            dl_da[s, i] = d_loss_term(kind, n, y[s, i], y_hat[s, i])
+
+
+@cuda.jit
+def d_loss_cuda(kind, n, y, y_hat, dl_da):
+    """dL/da_i at the output, one thread per sample s and neuron i. Twin: d_loss."""
+    i, s = cuda.grid(2)
+    if s < dl_da.shape[0] and i < dl_da.shape[1]:
+        dl_da[s, i] = d_loss_term(kind, n, y[s, i], y_hat[s, i])
+
+
+@njit
+def bce_from_z_loss(n, y, z, loss_of_sample):
+    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], its inner sum for every sample s.
+
+    Reads y (n, n_out) and z (n, n_out), y_hat = sigmoid(z); writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
+    """
+    for s in range(y.shape[0]):
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += bce_from_z(n, y[s, i], z[s, i])
+        loss_of_sample[s] = loss_s
+
+
+@cuda.jit
+def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
+    """BCE from z, its inner sum by one thread per sample s. Twin: bce_from_z_loss."""
+    s = cuda.grid(1)
+    if s < y.shape[0]:
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += bce_from_z(n, y[s, i], z[s, i])
+        loss_of_sample[s] = loss_s
+
+
+@njit
+def cce_loss(n, y, z, z_max, others, loss_of_sample):
+    """L = -1/n sum_s sum_i y_i log a_i, its inner sum for every sample s.
+
+    Reads y, z (n, n_out) and z_max, others (n,) of softmax_sum; writes loss_of_sample (n,). Twin: cce_loss_cuda.
+    """
+    for s in range(y.shape[0]):
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += cce(n, y[s, i], z[s, i], z_max[s], others[s])
+        loss_of_sample[s] = loss_s
+
+
+@cuda.jit
+def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
+    """CCE, its inner sum by one thread per sample s. Twin: cce_loss."""
+    s = cuda.grid(1)
+    if s < y.shape[0]:
+        loss_s = type(y[s, 0])(0)
+        for i in range(y.shape[1]):
+            loss_s += cce(n, y[s, i], z[s, i], z_max[s], others[s])
+        loss_of_sample[s] = loss_s

@@ -1,0 +1,106 @@
+"""The sheet once more, in whole-array NumPy and extended precision: what every loop is checked against.
+
+Written to share nothing with the loops: other forms of the formulas, einsum for sums, the general chain rule where the loops
+take short forms. `numbanet verify` and the tests use it; nothing that trains does.
+"""
+
+import numpy as np
+
+# 80 bits on x86. Where a platform has nothing longer than float64, a comparison in float64 sees the oracle's rounding, too.
+PRECISE = np.longdouble
+
+
+def _softmax(z):
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "identity": lambda z, epsilon: z,
+    "sigmoid": lambda z, epsilon: np.exp(-np.logaddexp(z.dtype.type(0), -z)),
+    "tanh": lambda z, epsilon: np.tanh(z),
+    "relu": lambda z, epsilon: np.maximum(z, 0),
+    "leaky_relu": lambda z, epsilon: np.maximum(z, 0) + epsilon * np.minimum(z, 0),
+    "softmax": lambda z, epsilon: _softmax(z),
+}
+
+# da/dz from z, elementwise.
+D_ACTIVATIONS = {
+    "identity": lambda z, epsilon: np.ones_like(z),
+    "sigmoid": lambda z, epsilon: np.exp(-np.logaddexp(z.dtype.type(0), z) - np.logaddexp(z.dtype.type(0), -z)),
+    "tanh": lambda z, epsilon: np.cosh(z) ** -2,
+    "relu": lambda z, epsilon: np.heaviside(z, 0),
+    "leaky_relu": lambda z, epsilon: np.where(z > 0, z.dtype.type(1), epsilon),
+}
+
+
+def softmax_jacobian(a):
+    """da_i/dz_j of every sample, (n, n_out, n_out)."""
+    return np.einsum("si,ij->sij", a, np.eye(a.shape[1])) - np.einsum("si,sj->sij", a, a)
+
+
+def delta_from(dl_da, name, z, a, epsilon):
+    """delta = dL/da da/dz of one layer, (n, n_out)."""
+    if name == "softmax":
+        return np.einsum("si,sij->sj", dl_da, softmax_jacobian(a))
+    return dl_da * D_ACTIVATIONS[name](z, epsilon)
+
+
+def loss_terms(loss, y, z, activation):
+    """The terms of the loss with n = 1, (n, n_out), from z of the output layer."""
+    if loss in ("sse", "mse"):
+        return np.square(ACTIVATIONS[activation](z, 0) - y)
+    if loss == "cce":
+        return -y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))
+    if activation == "softmax":  # the log-odds of class i are z_i less the log-sum of all the others
+        others = [np.logaddexp.reduce(np.delete(z, i, axis=1), axis=1) for i in range(z.shape[1])]
+        z = z - np.stack(others, axis=1)
+    zero = z.dtype.type(0)
+    return y * np.logaddexp(zero, -z) + (1 - y) * np.logaddexp(zero, z)
+
+
+def loss_gradient(loss, y, a):
+    """dL/da at the output, (n, n_out), for n samples."""
+    n = 1 if loss == "sse" else y.shape[0]
+    if loss in ("sse", "mse"):
+        return 2 * (a - y) / n
+    if loss == "bce":
+        return ((1 - y) / (1 - a) - y / a) / n
+    return -y / a / n
+
+
+def mean_or_sum(loss, total, n):
+    """The loss of n samples from the sum of its terms."""
+    return total if loss == "sse" else total / n
+
+
+def step(parameters, activations, loss, x, y, epsilon=0.01):
+    """One batch, every symbol of it.
+
+    Parameters
+    ----------
+    parameters : list of (w, b)
+    activations : list of str
+    loss : str
+    x, y : (n, n_in), (n, n_out)
+
+    Returns
+    -------
+    dict
+        "loss", "y_hat", and the lists "w", "b", "z", "a", "delta", "dw", "db", layer 1 at index 0.
+    """
+    x, y = np.asarray(x, PRECISE), np.asarray(y, PRECISE)
+    w, b = ([np.asarray(p[k], PRECISE) for p in parameters] for k in (0, 1))
+    z, a = [], []
+    for w_l, b_l, name in zip(w, b, activations, strict=True):
+        z.append(np.einsum("si,ij->sj", a[-1] if a else x, w_l) + b_l)
+        a.append(ACTIVATIONS[name](z[-1], epsilon))
+    delta = [delta_from(loss_gradient(loss, y, a[-1]), activations[-1], z[-1], a[-1], epsilon)]
+    for l in range(len(w) - 1, 0, -1):
+        dl_da = np.einsum("ij,sj->si", w[l], delta[0])
+        delta.insert(0, delta_from(dl_da, activations[l - 1], z[l - 1], a[l - 1], epsilon))
+    dw = [np.einsum("si,sj->ij", x_l, delta_l) for x_l, delta_l in zip([x, *a[:-1]], delta, strict=True)]
+    db = [delta_l.sum(axis=0) for delta_l in delta]
+    total = loss_terms(loss, y, z[-1], activations[-1]).sum()
+    value = float(mean_or_sum(loss, total, x.shape[0]))
+    return {"loss": value, "y_hat": a[-1], "w": w, "b": b, "z": z, "a": a, "delta": delta, "dw": dw, "db": db}
