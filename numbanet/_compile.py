@@ -8,6 +8,7 @@ from pathlib import Path
 
 import llvmlite
 import numba
+from numba.core import event
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
 # every loop that divides, and no such loop vectorises.
@@ -57,3 +58,22 @@ def njit(function):
 def njit_inline(function):
     """`njit` for the glue between loops: Numba writes it into its callers, which costs less compilation than a call."""
     return numba.njit(inline="always", **FLAGS)(function)
+
+
+class _FirstCompilation(event.Listener):
+    """Says once that something is being compiled; Numba's event does not fire for what the cache holds."""
+
+    said = False
+
+    def on_start(self, event):
+        if not _FirstCompilation.said:
+            _FirstCompilation.said = True
+            print("numbanet: compiling for this machine, once; this takes some seconds ...", file=sys.stderr, flush=True)
+
+    def on_end(self, event):
+        pass
+
+
+def announced():
+    """A context in which the first compilation says so on stderr."""
+    return event.install_listener("numba:compile", _FirstCompilation())
