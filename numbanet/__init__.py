@@ -4,5 +4,6 @@ from numbanet.datasets import load_digits as load_digits
 from numbanet.network import Network as Network
 from numbanet.trace import Trace as Trace
 from numbanet.training import History as History
+from numbanet.verify import verify as verify
 
 __version__ = "0.1.0"

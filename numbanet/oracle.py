@@ -36,7 +36,7 @@ D_ACTIVATIONS = {
 
 def softmax_jacobian(a):
     """da_i/dz_j of every sample, (n, n_out, n_out)."""
-    return np.einsum("si,ij->sij", a, np.eye(a.shape[1])) - np.einsum("si,sj->sij", a, a)
+    return np.einsum("si,sij->sij", a, np.eye(a.shape[1]) - a[:, None, :])
 
 
 def delta_from(dl_da, name, z, a, epsilon):
@@ -46,10 +46,10 @@ def delta_from(dl_da, name, z, a, epsilon):
     return dl_da * D_ACTIVATIONS[name](z, epsilon)
 
 
-def loss_terms(loss, y, z, activation):
-    """The terms of the loss with n = 1, (n, n_out), from z of the output layer."""
+def loss_terms(loss, y, z, a, activation):
+    """The terms of the loss with n = 1, (n, n_out), from z and a of the output layer."""
     if loss in ("sse", "mse"):
-        return np.square(ACTIVATIONS[activation](z, 0) - y)
+        return np.square(a - y)
     if loss == "cce":
         return -y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))
     if activation == "softmax":  # the log-odds of class i are z_i less the log-sum of all the others
@@ -101,6 +101,6 @@ def step(parameters, activations, loss, x, y, epsilon=0.01):
         delta.insert(0, delta_from(dl_da, activations[l - 1], z[l - 1], a[l - 1], epsilon))
     dw = [np.einsum("si,sj->ij", x_l, delta_l) for x_l, delta_l in zip([x, *a[:-1]], delta, strict=True)]
     db = [delta_l.sum(axis=0) for delta_l in delta]
-    total = loss_terms(loss, y, z[-1], activations[-1]).sum()
+    total = loss_terms(loss, y, z[-1], a[-1], activations[-1]).sum()
     value = float(mean_or_sum(loss, total, x.shape[0]))
     return {"loss": value, "y_hat": a[-1], "w": w, "b": b, "z": z, "a": a, "delta": delta, "dw": dw, "db": db}

@@ -152,7 +152,7 @@ class ReferenceEngine:
         layers["delta"] = self._backward(x, y, layers)
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
-    # One batch: the loops in the order of the sheet. n is handed to them as a number of the network's dtype.
+    # One batch: the loops in the order of the sheet.
 
     def _batch(self, rows, order):
         batch = self._empty(order.shape[0], rows.shape[1])
@@ -181,13 +181,13 @@ class ReferenceEngine:
         """The losses of the samples, with n = 1; into loss_of_sample where it is given."""
         if loss_of_sample is None:
             loss_of_sample = self._empty(y.shape[0])
-        one, loss_kind = self.topology.dtype.type(1), self.topology.loss_kind
+        loss_kind = self.topology.loss_kind
         if loss_kind == CCE:
-            self.loops.run(losses.cce_loss, one, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
+            self.loops.run(losses.cce_loss, 1, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
         elif loss_kind == BCE:
-            self.loops.run(losses.bce_from_z_loss, one, y, self._logit(layers), loss_of_sample)
+            self.loops.run(losses.bce_from_z_loss, 1, y, self._logit(layers), loss_of_sample)
         else:
-            self.loops.run(losses.loss, loss_kind, one, y, layers["a"][-1], loss_of_sample)
+            self.loops.run(losses.loss, loss_kind, 1, y, layers["a"][-1], loss_of_sample)
         return loss_of_sample
 
     def _hits_of_samples(self, y, layers, hits_of_sample=None):
@@ -208,7 +208,7 @@ class ReferenceEngine:
     def _activation_error(self, y, layers):
         """delta of the last layer."""
         z, a = layers["z"][-1], layers["a"][-1]
-        n, kind, loss_kind = self.topology.dtype.type(y.shape[0]), self.topology.kinds[-1], self.topology.loss_kind
+        n, kind, loss_kind = y.shape[0], self.topology.kinds[-1], self.topology.loss_kind
         delta = self._empty(*a.shape)
         if loss_kind in (BCE, CCE):
             self.loops.run(backprop.short_error, n, y, a, delta)
