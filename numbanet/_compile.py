@@ -17,7 +17,7 @@ from numba.core import event
 FLAGS = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
-def _cache_folder() -> str:
+def _folder_by_sources() -> str:
     """A folder named by all of our sources and the compiler's versions.
 
     Numba's own cache looks at the file of the compiled function only: a loop that calls a formula from another file would
@@ -33,10 +33,10 @@ def _cache_folder() -> str:
 
 
 @functools.cache
-def _cache_folder_or_none() -> str | None:
+def cache_folder() -> str | None:
     """The cache folder, or None where it cannot be written."""
     try:
-        folder = _cache_folder()
+        folder = _folder_by_sources()
         Path(folder).mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # RuntimeError: no home directory
         return None
@@ -45,7 +45,7 @@ def _cache_folder_or_none() -> str | None:
 
 def njit(function):
     """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
-    folder = _cache_folder_or_none()
+    folder = cache_folder()
     if folder is None:
         return numba.njit(**FLAGS)(function)
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read by Numba while it decorates, and only then

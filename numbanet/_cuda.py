@@ -46,3 +46,20 @@ def unusable_reason() -> str | None:
             "the environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts, to run the kernels slowly on the CPU."
         )
     return None
+
+
+def devices() -> list[str]:
+    """One line per usable GPU: its name, compute capability, multiprocessors and memory."""
+    if unusable_reason() is not None:
+        return []
+    if SIMULATED:
+        return ["simulator"]
+    lines = []
+    for gpu in cuda.gpus:
+        with gpu:
+            device, (_, total) = cuda.get_current_device(), cuda.current_context().get_memory_info()
+            name = device.name.decode() if isinstance(device.name, bytes) else device.name
+            capability = ".".join(map(str, device.compute_capability))
+            count = device.MULTIPROCESSOR_COUNT
+            lines.append(f"{name}, compute capability {capability}, {count} multiprocessors, {total / 2**30:.0f} GiB")
+    return lines

@@ -1,0 +1,188 @@
+"""The command `numbanet`: train, predict, verify, info."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from numbanet import Network, __version__, inputs, load_digits, verify
+from numbanet.engines.topology import ACTIVATIONS
+from numbanet.info import info
+from numbanet.network import DEVICES, KERNELS
+
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+INK = " .:-=+*#%@"
+EXAMPLES = """examples:
+  numbanet train digits                          train on the bundled handwritten digits, save digits.npz
+  numbanet train digits --hidden 64,32 --activation tanh --epochs 100
+  numbanet predict digits.npz digits --draw 3    what it makes of the held-out images
+  numbanet predict model.npz data.csv            one answer per line of numbers
+  numbanet verify                                check every loop on this machine
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0 well, 1 refused or failed, 2 misused, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
+        print(f"numbanet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _refuse_unwritable(path: str) -> None:
+    """An error before hours of training rather than after."""
+    folder = Path(path).absolute().parent
+    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"cannot write {path}: {folder} is no folder that can be written to, or {path} is itself a folder")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="numbanet",
+        description="Neural networks as loops you can read, compiled for the CPU and for NVIDIA GPUs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"numbanet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    train = _command(commands, "train", _train, "train a network and save it")
+    train.add_argument("data", choices=["digits"], help="the bundled 8x8 handwritten digits")
+    train.add_argument("-o", "--output", default="digits.npz", metavar="FILE", help="where to save the network (%(default)s)")
+    train.add_argument("--hidden", type=_sizes, default=[128], metavar="N[,N...]", help="neurons of the hidden layers (128)")
+    train.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="of the hidden layers (%(default)s)")
+    train.add_argument("--epochs", type=int, default=60, metavar="N", help="passes over the training images (%(default)s)")
+    train.add_argument("--batch-size", type=int, default=16, metavar="N", help="images per update (%(default)s)")
+    train.add_argument("--learning-rate", type=float, default=0.1, metavar="ETA", help="(%(default)s)")
+    train.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="(%(default)s)")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same bits (%(default)s)")
+    train.add_argument("-q", "--quiet", action="store_true", help="print the result only")
+    _device_options(train)
+
+    predict = _command(commands, "predict", _predict, "print what a saved network answers, a line per sample")
+    predict.add_argument("model", metavar="MODEL", help="a file that train, or Network.save, wrote")
+    predict.add_argument(
+        "data", metavar="DATA", help="'digits' for the held-out images, or a .csv of numbers, a .npy, or a .npz with an array x"
+    )
+    predict.add_argument("--outputs", action="store_true", help="print all outputs, not the class")
+    predict.add_argument("--draw", type=int, default=0, metavar="N", help="draw the first N images of digits")
+    _device_options(predict)
+
+    check = _command(commands, "verify", _verify, "check every loop of this installation against an independent oracle")
+    check.add_argument("--device", choices=DEVICES, default="auto", help="auto: the CPU and, if there is one, the GPU")
+
+    about = _command(commands, "info", _info, "show versions, CPU features, threads, GPU and rungs")
+    about.add_argument("--json", action="store_true", help="as one JSON object")
+    return parser
+
+
+def _command(commands, name: str, function, summary: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="(%(default)s)")
+    parser.add_argument("--kernels", choices=KERNELS, default="fast", help="(%(default)s)")
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
+def _train(options) -> int:
+    _refuse_unwritable(options.output)
+    x, y, x_test, y_test = load_digits()
+    network = Network(
+        [x.shape[1], *options.hidden, 10],
+        options.activation,
+        "cce",
+        dtype=options.dtype,
+        seed=options.seed,
+        device=options.device,
+        kernels=options.kernels,
+    )
+    if not options.quiet:
+        print(f"{len(y)} handwritten digits to train on, {len(y_test)} held out; {network}")
+    history = network.fit(
+        x,
+        y,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        validation_data=(x_test, y_test),
+        verbose=not options.quiet,
+    )
+    result = network.evaluate(x_test, y_test)
+    network.save(options.output)
+    print(f"test accuracy {result['accuracy']:.4f}, loss {result['loss']:.4f}, on {len(y_test)} held-out images")
+    print(f"saved {options.output}")
+    return INTERRUPTED if history.interrupted else 0
+
+
+def _predict(options) -> int:
+    network = Network.load(options.model, device=options.device, kernels=options.kernels)
+    labels = None
+    if options.data == "digits":
+        _, _, x, labels = load_digits()
+    else:
+        x = _read(options.data)
+    if options.draw and labels is None:
+        raise ValueError("--draw draws digits only")
+    y_hat = network.predict(x)
+    classes = y_hat.argmax(axis=1) if network.loss == "cce" else (y_hat > 0.5).astype(int) if network.loss == "bce" else y_hat
+    for row in y_hat if options.outputs else classes:
+        print(",".join(f"{value:.7g}" for value in np.atleast_1d(row)))
+    for s in range(min(options.draw, len(x))):
+        print(f"\nimage {s}: a {labels[s]}, seen as {classes[s]} with probability {y_hat[s].max():.3f}", file=sys.stderr)
+        print(_drawing(x[s]), file=sys.stderr)
+    if labels is not None:
+        print(f"{(classes == labels).sum()} of {len(labels)} right", file=sys.stderr)
+    return 0
+
+
+def _read(path: str) -> np.ndarray:
+    """The samples in a file, (n, n_in)."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        return np.loadtxt(path, delimiter=",", ndmin=2)
+    if suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            if "x" not in archive:
+                raise ValueError(f"{path} holds {', '.join(archive) or 'nothing'}, but no array x")
+            return archive["x"]
+    raise ValueError(f"cannot read {path!r}: DATA must be digits, or a .csv, .npy or .npz file")
+
+
+def _drawing(image: np.ndarray) -> str:
+    """An 8x8 image in characters, two to a pixel."""
+    shades = (image.reshape(8, 8) * (len(INK) - 1)).round().astype(int)
+    return "\n".join("".join(INK[shade] * 2 for shade in line) for line in shades)
+
+
+def _verify(options) -> int:
+    return 0 if all(row.passed for row in verify(options.device)) else 1
+
+
+def _info(options) -> int:
+    facts = info()
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        width = max(map(len, facts))
+        for name, fact in facts.items():
+            print(f"{name:{width}}  {fact}")
+    return 0

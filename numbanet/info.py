@@ -1,0 +1,35 @@
+"""What this installation runs on: for bug reports, and to see which rung a network gets."""
+
+import importlib.metadata
+import os
+import platform
+
+import llvmlite.binding
+import numba
+import numpy as np
+
+from numbanet import _compile, _cuda
+
+NOTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
+
+
+def info() -> dict[str, str]:
+    """Versions, CPU, threads, GPU, and the rungs, as lines of text by name."""
+    features = llvmlite.binding.get_host_cpu_features()
+    reason = _cuda.unusable_reason()
+    return {
+        "numbanet": importlib.metadata.version("numbanet"),
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
+        "numpy": np.__version__,
+        "cpu": f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} cores",
+        "cpu features": ", ".join(name for name in NOTED_CPU_FEATURES if features.get(name)) or "none of note",
+        "threads": f"1 used of {numba.config.NUMBA_NUM_THREADS}; threading layer {numba.config.THREADING_LAYER}",
+        "compile cache": _compile.cache_folder() or "none: no folder can be written",
+        "cuda": _cuda.provider(),
+        "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
+        "cpu fast": "whole epochs in one compiled call, loops interchanged",
+        "cpu reference": "the loops of numbanet.equations",
+        "cuda fast": "the kernels of numbanet.equations, as reference; no faster ones yet",
+        "cuda reference": "the kernels of numbanet.equations",
+    }

@@ -1,0 +1,161 @@
+"""Builds a CUDA kernel as its first launch would, on a machine that needs no GPU, and reads the machine code.
+
+The steps are numba-cuda's own: LTO-IR from NVVM, linked by nvJitLink by way of cuda.core. nvdisasm prints the result.
+"""
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+from numbanet._cuda import SIMULATED, cuda
+
+# What numba-cuda asks the compiler for on a device of that compute capability; from 9.0 on, the variant with an "a".
+ARCHITECTURES = {"sm_80": (8, 0), "sm_90a": (9, 0, "a")}
+
+INSTALL = "`pip install 'numbanet[sass]'`"
+
+# "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, perhaps a predicate, an opcode, operands.
+INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(.+?)\s*;", re.MULTILINE)
+OPCODE = re.compile(r"(?:@!?\w+\s+)?([A-Z][\w.]*)")
+
+# Whatever reads or writes a float64: DADD, DMUL, DFMA, DSETP, D2F ... (DEPBAR is a barrier); MUFU.RCP64H, MUFU.RSQ64H;
+# F2F.F64.F32, F2I.F64, I2F.F64, ATOMG.ADD.F64 ...; I2D and F2D.
+FLOAT64 = re.compile(r"D(?!EPBAR)|.*64H|.*\.F64|[IF]2D")
+
+# Loads and stores of local memory, where a thread keeps what has no register: spills, and arrays on the stack.
+LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
+
+
+def missing() -> str | None:
+    """None where kernels can be built and read here; else what is missing, and what to install."""
+    if SIMULATED:
+        return "the compile gate builds real kernels: unset NUMBA_ENABLE_CUDASIM"
+    if getattr(cuda, "implementation", None) != "NVIDIA":
+        return f"the compile gate needs numba-cuda: {INSTALL}"
+    from cuda import pathfinder
+
+    try:
+        for library in ("nvvm", "nvJitLink"):
+            pathfinder.load_nvidia_dynamic_lib(library)
+    except pathfinder.DynamicLibNotFoundError:
+        return f"the compile gate needs the CUDA toolkit's {library}: {INSTALL}"
+    if pathfinder.find_nvidia_binary_utility("nvdisasm") is None:
+        return f"the compile gate needs nvdisasm: {INSTALL}"
+    return None
+
+
+@dataclass(frozen=True)
+class MachineCode:
+    """A kernel as the GPU gets it.
+
+    Parameters
+    ----------
+    registers : int
+        Per thread.
+    stack, spill_stores, spill_loads : int
+        Bytes per thread.
+    instructions : tuple of str
+        In order, without addresses: "@!P0 FADD R1, R2, R3".
+    """
+
+    registers: int
+    stack: int
+    spill_stores: int
+    spill_loads: int
+    instructions: tuple[str, ...]
+
+    @property
+    def float64(self) -> list[str]:
+        """The instructions that work on float64."""
+        return self.with_opcode(FLOAT64)
+
+    @property
+    def local_memory(self) -> list[str]:
+        """The instructions that read or write the stack."""
+        return self.with_opcode(LOCAL_MEMORY)
+
+    def with_opcode(self, pattern) -> list[str]:
+        """The instructions whose opcode begins as the pattern says."""
+        return [line for line in self.instructions if re.match(pattern, opcode(line))]
+
+
+def opcode(instruction: str) -> str:
+    """FADD of "@!P0 FADD R1, R2, R3"."""
+    found = OPCODE.match(instruction)
+    if found is None:
+        raise ValueError(f"not an instruction: {instruction!r}")
+    return found[1]
+
+
+def build(kernel, argument_types, architecture: str) -> MachineCode:
+    """The machine code of a `@cuda.jit` kernel for arguments of these Numba types, with the kernel's own options."""
+    cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
+    return MachineCode(*resources(log), instructions=disassemble(cubin))
+
+
+def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
+    """What NVVM makes of a kernel and of the formulas it calls."""
+    from numba import types
+    from numba.cuda import compiler
+
+    capability, options = ARCHITECTURES[architecture], kernel.targetoptions
+    # Each formula is compiled for "the current device", and kept for later: there need not be one.
+    device = SimpleNamespace(compute_capability=capability[:2])
+    with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device):
+        codes, _ = compiler.compile_all(
+            kernel.py_func,
+            types.void(*argument_types),
+            device=False,
+            abi="numba",
+            cc=capability,
+            output="ltoir",
+            fastmath=options.get("fastmath", False),
+            launch_bounds=options.get("launch_bounds"),
+        )
+    return codes
+
+
+def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
+    """The cubin, and what the linker says about it."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(
+        arch=architecture,
+        link_time_optimization=True,
+        max_register_count=kernel.targetoptions.get("max_registers"),
+        ptxas_options=["-v"],
+    )
+    linker = Linker(*(ObjectCode.from_ltoir(code) for code in codes), options=options)
+    try:
+        return linker.link("cubin").code, linker.get_info_log()
+    finally:
+        linker.close()
+
+
+def resources(log: str) -> tuple[int, int, int, int]:
+    """Registers, and bytes of stack, of spill stores and of spill loads: the most that any function in the log uses."""
+    registers = re.findall(r"Used (\d+) registers", log)
+    memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    if not registers or not memory:
+        raise ValueError(f"the linker does not say what the kernel uses: {log!r}")
+    return max(map(int, registers)), *(max(map(int, column)) for column in zip(*memory, strict=True))
+
+
+def disassemble(cubin: bytes) -> tuple[str, ...]:
+    """The instructions in a cubin."""
+    from cuda import pathfinder
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "kernel.cubin")
+        file.write_bytes(cubin)
+        # No data flow analysis: it only names the targets of indirect branches, and takes half of the time.
+        command = [pathfinder.find_nvidia_binary_utility("nvdisasm"), "--print-code", "--no-dataflow", file]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    instructions = tuple(INSTRUCTION.findall(text))
+    if not instructions:
+        raise ValueError(f"nvdisasm printed no instruction: {text!r}")
+    return instructions

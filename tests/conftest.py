@@ -1,0 +1,26 @@
+"""The engines, devices and dtypes every test runs over, on this machine."""
+
+import numpy as np
+import pytest
+
+from numbanet import _cuda
+from numbanet.engines.reference import CudaLoops
+
+CUDA = _cuda.unusable_reason() is None
+# In the simulator only the kernels are of interest: the CPU's loops have their own run.
+DEVICES = ["cuda"] if _cuda.SIMULATED else ["cpu", "cuda"] if CUDA else ["cpu"]
+ENGINES = [
+    pytest.param(device, kernels, id=f"{kernels}-{device}")
+    for device in DEVICES
+    for kernels in (["fast", "reference"] if device == "cpu" else ["reference"])
+]
+DTYPES = [pytest.param(np.dtype(name), id=name) for name in ("float32", "float64")]
+
+if _cuda.SIMULATED:
+    # A simulated thread costs a thread: few to a block, so that small arrays still take several ragged blocks.
+    CudaLoops.block_shapes = ((4,), (4, 2), (2, 2, 2))
+
+
+def each(names, values):
+    """A decorator that runs a test for each value of a fixture or argument."""
+    return pytest.mark.parametrize(names, values)

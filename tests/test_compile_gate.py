@@ -1,0 +1,253 @@
+"""The compile gate: every kernel becomes machine code without stack, without spills and, in float32, without float64.
+
+No GPU is needed. What a kernel computes is tested elsewhere, by the simulator or on a GPU.
+"""
+
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+
+import compile_gate
+import numba
+import numpy as np
+import pytest
+from numba import types
+
+from numbanet import _compile, equations
+from numbanet._cuda import cuda
+from numbanet.engines import samples
+from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
+from numbanet.engines.topology import Topology
+
+if reason := compile_gate.missing():
+    pytest.skip(reason, allow_module_level=True)
+
+from numba.cuda.dispatcher import CUDADispatcher
+
+SECTIONS = [section.name for section in pkgutil.iter_modules(equations.__path__, "numbanet.equations.")]
+MODULES = [*map(importlib.import_module, SECTIONS), samples]
+
+DTYPES = {"float32": types.float32, "float64": types.float64}
+
+# Kernels whose inner loop is a multiply-add and nothing else, which must be one fused instruction.
+MULTIPLY_ADD = ["forward_sum_cuda", "weight_gradient_cuda", "delta_recurrence_cuda"]
+
+REGISTERS_PER_BLOCK = 65536
+THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
+
+
+def kernels_of(module) -> dict:
+    """The kernels defined in a module, by name."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, CUDADispatcher) and value.py_func.__module__ == module.__name__
+    }
+
+
+KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(module).items()}
+
+
+def types_of_parameters(number) -> dict:
+    """The type behind each name that a kernel's parameter may have, in a network of that dtype."""
+    names_by_type = {
+        number: "epsilon eta",
+        types.int64: "kind loss_kind n",
+        types.int64[::1]: "order",
+        types.int32[::1]: "hits_of_sample",
+        number[::1]: "b db z_max others loss_of_sample gradients parameters",
+        number[:, ::1]: "x w z a y y_hat u delta dw dl_da da_dz dl_du z_prev a_prev delta_prev rows batch",
+    }
+    return {name: type_ for type_, names in names_by_type.items() for name in names.split()}
+
+
+def signature(kernel, number) -> list:
+    """The types of a kernel's arguments, by the names of its parameters."""
+    known = types_of_parameters(number)
+    if kernel.__name__ == "softmax_jacobian_cuda":
+        known["da_dz"] = number[:, :, ::1]
+    parameters = inspect.signature(kernel.py_func).parameters
+    if unknown := [name for name in parameters if name not in known]:
+        pytest.fail(f"{kernel.__name__}: types_of_parameters does not know {', '.join(unknown)}")
+    return [known[name] for name in parameters]
+
+
+@functools.cache
+def machine_code(name: str, architecture: str, dtype: str) -> compile_gate.MachineCode:
+    """What a kernel becomes; built once for all of the tests that look at it."""
+    return compile_gate.build(KERNELS[name], signature(KERNELS[name], DTYPES[dtype]), architecture)
+
+
+each_kernel = pytest.mark.parametrize("name", KERNELS)
+each_architecture = pytest.mark.parametrize("architecture", compile_gate.ARCHITECTURES)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@each_dtype
+@each_architecture
+@each_kernel
+def test_everything_stays_in_registers(name, architecture, dtype):
+    code = machine_code(name, architecture, dtype)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+
+
+@each_dtype
+@each_architecture
+@each_kernel
+def test_a_block_fits_a_multiprocessor(name, architecture, dtype):
+    registers = machine_code(name, architecture, dtype).registers
+    assert registers <= 255
+    assert registers * THREADS_PER_BLOCK <= REGISTERS_PER_BLOCK
+
+
+@each_architecture
+@each_kernel
+def test_float32_is_never_widened(name, architecture):
+    assert machine_code(name, architecture, "float32").float64 == []
+
+
+@each_architecture
+@pytest.mark.parametrize("name", MULTIPLY_ADD)
+def test_multiply_adds_are_fused(name, architecture):
+    assert machine_code(name, architecture, "float32").with_opcode("FFMA")
+    assert machine_code(name, architecture, "float64").with_opcode("DFMA")
+
+
+# That nothing escapes the tests above
+
+
+def test_every_kernel_is_found():
+    """As many as there are decorators, and each is named as the twin of a loop is."""
+    assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
+    assert [name for name in KERNELS if not name.endswith("_cuda")] == []
+
+
+def test_an_unknown_parameter_fails():
+    @cuda.jit
+    def newcomer(x, surprise):
+        pass
+
+    with pytest.raises(pytest.fail.Exception, match=r"newcomer: .* surprise"):
+        signature(newcomer, types.float32)
+
+
+class Recorder(CpuLoops):
+    """Notes the types that each loop is called with, and computes nothing."""
+
+    empty = staticmethod(np.zeros)
+
+    def __init__(self):
+        self.signatures = {}
+
+    def run(self, loop, *arguments):
+        self.signatures[f"{loop.py_func.__name__}_cuda"] = [numba.typeof(argument) for argument in arguments]
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("activations", "loss"),
+    [
+        (("tanh", "softmax"), "cce"),
+        (("softmax", "sigmoid"), "bce"),
+        (("relu", "softmax"), "bce"),
+        (("relu", "softmax"), "sse"),
+        (("softmax", "leaky_relu"), "mse"),
+    ],
+)
+def test_signatures_are_those_of_the_engine(activations, loss, dtype):
+    engine = ReferenceEngine(Topology((3, 4, 2), activations, loss, np.dtype(dtype)), "cpu")
+    engine.loops = Recorder()
+    list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), np.arange(4), 2, 0.1))
+    passed = engine.loops.signatures
+    assert len(passed) >= 10
+    assert passed == {name: signature(KERNELS[name], DTYPES[dtype]) for name in passed}
+
+
+# That the gate can fail
+
+
+def test_a_bare_literal_is_caught():
+    @cuda.jit
+    def widened(x):
+        x[0] = 1.0 / (1.0 + x[0])
+
+    code = compile_gate.build(widened, [types.float32[::1]], "sm_90a")
+    assert {"F2F.F64.F32", "DADD", "MUFU.RCP64H", "F2F.F32.F64"} <= set(map(compile_gate.opcode, code.float64))
+
+
+def test_a_stack_is_caught():
+    @cuda.jit
+    def stacked(x, order):
+        table = cuda.local.array(64, types.float32)
+        for i in range(64):
+            table[i] = x[i]
+        for i in range(64):
+            x[i] = table[order[i]]
+
+    code = compile_gate.build(stacked, [types.float32[::1], types.int64[::1]], "sm_90a")
+    assert code.stack == 256
+    assert {"LDL", "STL"} <= {compile_gate.opcode(line)[:3] for line in code.local_memory}
+
+
+def test_a_spill_is_caught():
+    @cuda.jit(max_registers=32)
+    def crowded(x):
+        table = cuda.local.array(64, types.float32)
+        for i in range(64):
+            table[i] = x[i]
+        cuda.syncthreads()
+        for i in range(64):
+            x[i] = table[63 - i]
+
+    code = compile_gate.build(crowded, [types.float32[::1]], "sm_90a")
+    assert code.spill_stores > 0
+    assert code.spill_loads > 0
+    assert code.registers <= 32
+
+
+@pytest.mark.parametrize(
+    ("instruction", "wide"),
+    [
+        ("DADD R2, R2, 1", True),
+        ("@!P0 DFMA R2, R2, R4, R6", True),
+        ("@P1 DSETP.GT.AND P0, PT, R2, R4, PT", True),
+        ("MUFU.RCP64H R3, R5", True),
+        ("F2F.F64.F32 R2, R4", True),
+        ("F2F.F32.F64 R2, R4", True),
+        ("I2F.F64.S64 R2, R4", True),
+        ("F2I.F64.TRUNC R2, R4", True),
+        ("RED.E.ADD.F64.RN.STRONG.GPU desc[UR4][R2.64], R4", True),
+        ("FFMA R2, R2, R4, R6", False),
+        ("F2F.F16.F32 R2, R4", False),
+        ("LDG.E.64 R2, desc[UR4][R2.64]", False),
+        ("IMAD.WIDE.U32 R2, R5, 0x64, R2", False),
+        ("DEPBAR.LE SB0, 0x0", False),
+    ],
+)
+def test_float64_opcodes(instruction, wide):
+    code = compile_gate.MachineCode(0, 0, 0, 0, (instruction,))
+    assert code.float64 == ([instruction] if wide else [])
+
+
+# Precision
+
+
+def test_formulas_are_as_precise_as_without_flags():
+    """The CPU's flags do not reach the GPU, where any fastmath flag at all means approximate exp, log and division."""
+
+    def formula(z):
+        return math.exp(z) / (z + math.log(z))
+
+    def compiled_with(njit):
+        formula_ = njit(formula)
+
+        @cuda.jit
+        def kernel(x):
+            x[0] = formula_(x[0])
+
+        return compile_gate.build(kernel, [types.float32[::1]], "sm_90a").instructions
+
+    assert compiled_with(_compile.njit) == compiled_with(numba.njit)
