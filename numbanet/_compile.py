@@ -43,14 +43,20 @@ def cache_folder() -> str | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+def _exact_on_gpu(dispatcher):
+    """numba.cuda takes any fastmath flag of a formula it compiles for all of them: it would approximate exp, log and division."""
+    dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
+    return dispatcher
+
+
 def njit(function):
     """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
     folder = cache_folder()
     if folder is None:
-        return numba.njit(**FLAGS)(function)
+        return _exact_on_gpu(numba.njit(**FLAGS)(function))
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
     try:
-        return numba.njit(cache=True, **FLAGS)(function)
+        return _exact_on_gpu(numba.njit(cache=True, **FLAGS)(function))
     finally:
         numba.config.CACHE_DIR = before
 

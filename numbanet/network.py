@@ -129,7 +129,7 @@ class Network:
         ValueError, TypeError
             Where x is not as above.
         """
-        return self._engine.predict(self._upload(x)[0])
+        return self._engine.predict(self._engine.upload(inputs.samples(x, self._topology)))
 
     def evaluate(self, x, y) -> dict[str, float]:
         """The loss and, for cce and bce, the accuracy over all samples given.
@@ -226,8 +226,8 @@ class Network:
         eta = inputs.positive("learning_rate", learning_rate, self._topology.dtype)
         x, y = self._upload(x, y)
         n = x.shape[0]
-        total = sum(slice_.loss for slice_ in self._engine.train_epoch(x, y, np.arange(n), n, eta))
-        return self._batch_loss(total, n)
+        *_, totals = self._engine.train_epoch(x, y, np.arange(n), n, eta)
+        return self._batch_loss(totals.loss, n)
 
     def fit(
         self, x, y, *, epochs, batch_size=32, learning_rate=0.01, shuffle=True, validation_data=None, verbose=1
@@ -356,9 +356,8 @@ class Network:
         x = inputs.samples(x, self._topology, x_name)
         return x, inputs.targets(y, x.shape[0], self._topology, y_name)
 
-    def _upload(self, x, y=None):
-        arrays = [inputs.samples(x, self._topology)] if y is None else self._checked(x, y)
-        return [self._engine.upload(array) for array in arrays]
+    def _upload(self, x, y):
+        return [self._engine.upload(array) for array in self._checked(x, y)]
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._topology.loss == "sse" else total / n

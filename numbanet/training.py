@@ -104,10 +104,8 @@ def fit(
 
 def _train(engine: Engine, data, order: np.ndarray, batch_size: int, learning_rate: float, bar) -> Totals:
     """One epoch, cut short as soon as the loss is not finite."""
-    totals = Totals(0, 0.0, 0)
-    for more in engine.train_epoch(*data, order, batch_size, learning_rate):
-        totals += more
-        bar.update(more.samples)
+    for totals in engine.train_epoch(*data, order, batch_size, learning_rate):
+        bar.update(totals.samples - bar.n)
         if not np.isfinite(totals.loss):
             break
     return totals

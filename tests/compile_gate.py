@@ -6,7 +6,7 @@ The steps are numba-cuda's own: LTO-IR from NVVM, linked by nvJitLink by way of 
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -66,7 +66,7 @@ class MachineCode:
     stack: int
     spill_stores: int
     spill_loads: int
-    instructions: tuple[str, ...]
+    instructions: tuple[str, ...] = field(repr=False)
 
     @property
     def float64(self) -> list[str]:

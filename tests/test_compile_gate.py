@@ -248,6 +248,7 @@ def test_formulas_are_as_precise_as_without_flags():
         def kernel(x):
             x[0] = formula_(x[0])
 
-        return compile_gate.build(kernel, [types.float32[::1]], "sm_90a").instructions
+        code = compile_gate.build(kernel, [types.float32[::1]], "sm_90a")
+        return [compile_gate.opcode(instruction) for instruction in code.instructions]
 
     assert compiled_with(_compile.njit) == compiled_with(numba.njit)

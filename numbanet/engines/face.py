@@ -26,9 +26,6 @@ class Totals(NamedTuple):
     loss: float
     hits: int
 
-    def __add__(self, other):
-        return Totals(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
-
 
 class Engine(Protocol):
     """Holds the parameters of one network where they are computed with.
@@ -55,7 +52,11 @@ class Engine(Protocol):
         """Sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat as the parameters are."""
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        """One gradient descent update for every batch_size samples of order; yields what came in since the last time."""
+        """One gradient descent update for every batch_size samples of order.
+
+        Yields the totals since the start of the epoch, now and then, and at its end. How often depends on time; no bit of the
+        last totals, or of the parameters, does.
+        """
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
         """z, a and delta of one batch, a list each with layer 1 at index 0."""

@@ -109,27 +109,30 @@ class ReferenceEngine:
         return y_hat
 
     def evaluate(self, x, y) -> Totals:
-        totals = Totals(0, 0.0, 0)
-        for first in range(0, x.shape[0], CHUNK):
-            order = np.arange(first, min(first + CHUNK, x.shape[0]))
-            y_batch = self._batch(y, order)
-            layers = self._forward(self._batch(x, order))
-            totals += self._totals(self._loss_of_samples(y_batch, layers), self._hits_of_samples(y_batch, layers))
-        return totals
+        count = x.shape[0]
+        loss_of_sample, hits_of_sample = self._empty(count), self.loops.empty(count, np.int32)
+        for first in range(0, count, CHUNK):
+            last = min(first + CHUNK, count)
+            order = np.arange(first, last)
+            y_batch, layers = self._batch(y, order), self._forward(self._batch(x, order))
+            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last])
+            self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
+        return self._totals(loss_of_sample, hits_of_sample)
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
-        loss = self._loss_of_samples(y, layers)
+        loss_of_sample = self._empty(x.shape[0])
+        self._loss_of_samples(y, layers, loss_of_sample)
         self._backward(x, y, layers)
-        return float(self.loops.download(loss).sum(dtype=np.float64)), self.loops.download(self.gradients)
+        return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         count, dtype = order.shape[0], self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.upload(order)
-        told, deadline = 0, time.perf_counter() + SLICE_SECONDS
+        deadline = time.perf_counter() + SLICE_SECONDS
         for first in range(0, count, batch_size):
             last = min(first + batch_size, count)
             x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
@@ -140,10 +143,9 @@ class ReferenceEngine:
             self.loops.run(descent.gradient_descent, dtype.type(eta), self.gradients, self.parameters)
             if time.perf_counter() > deadline:
                 self.loops.wait()
-                yield Totals(last - told, 0.0, 0)
-                told, deadline = last, time.perf_counter() + SLICE_SECONDS
-        totals = self._totals(loss_of_sample, hits_of_sample)
-        yield Totals(count - told, totals.loss, totals.hits)
+                yield Totals(last, 0.0, 0)  # their losses stay where they are until the epoch is over
+                deadline = time.perf_counter() + SLICE_SECONDS
+        yield self._totals(loss_of_sample, hits_of_sample)
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
         everything = np.arange(x.shape[0])
@@ -177,10 +179,8 @@ class ReferenceEngine:
             x = a
         return layers
 
-    def _loss_of_samples(self, y, layers, loss_of_sample=None):
-        """The losses of the samples, with n = 1; into loss_of_sample where it is given."""
-        if loss_of_sample is None:
-            loss_of_sample = self._empty(y.shape[0])
+    def _loss_of_samples(self, y, layers, loss_of_sample) -> None:
+        """The losses of the samples, with n = 1."""
         loss_kind = self.topology.loss_kind
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, 1, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -188,13 +188,9 @@ class ReferenceEngine:
             self.loops.run(losses.bce_from_z_loss, 1, y, self._logit(layers), loss_of_sample)
         else:
             self.loops.run(losses.loss, loss_kind, 1, y, layers["a"][-1], loss_of_sample)
-        return loss_of_sample
 
-    def _hits_of_samples(self, y, layers, hits_of_sample=None):
-        if hits_of_sample is None:
-            hits_of_sample = self.loops.empty(y.shape[0], np.int32)
+    def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
-        return hits_of_sample
 
     def _logit(self, layers):
         """What sigmoid turns into y_hat: z itself for a sigmoid output, u for softmax."""

@@ -58,35 +58,47 @@ class FastCpuEngine:
         return y_hat
 
     def evaluate(self, x, y) -> Totals:
-        totals = Totals(0, 0.0, 0)
+        loss, hits = 0.0, 0
         for rows in self._slices(x.shape[0]):
-            totals += Totals(rows.size, *epoch.evaluate(self.plan, self.parameters, self.workspace, x, y, rows))
-        return totals
+            loss, hits = epoch.evaluate(self.plan, self.parameters, self.workspace, x, y, rows, loss, hits)
+        return Totals(x.shape[0], loss, hits)
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
-        gradients, loss = np.zeros_like(self.parameters), 0.0
+        gradients, loss, hits = np.zeros_like(self.parameters), 0.0, 0
         for first in range(0, x.shape[0], self.rows):
             order = np.arange(first, min(first + self.rows, x.shape[0]))
-            loss += epoch.add_gradients(
-                self.plan, self.parameters, self.workspace, x, y, order, x.shape[0], gradients
-            )[0]
+            loss, hits = epoch.add_gradients(
+                self.plan, self.parameters, self.workspace, x, y, order, x.shape[0], gradients, loss, hits
+            )
         return loss, gradients
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        eta, position = self.topology.dtype.type(eta), 0
+        eta, position, loss, hits = self.topology.dtype.type(eta), 0, 0.0, 0
         while position < order.size:
             first, start = position, time.perf_counter()
             stop = min(first + self.training_pace.samples, order.size)
             position, loss, hits = epoch.train(
-                self.plan, self.parameters, self.workspace, self.gradients, x, y, order, batch_size, eta, first, stop
+                self.plan,
+                self.parameters,
+                self.workspace,
+                self.gradients,
+                x,
+                y,
+                order,
+                batch_size,
+                eta,
+                first,
+                stop,
+                loss,
+                hits,
             )
             self.training_pace.took(position - first, time.perf_counter() - start)
-            yield Totals(position - first, loss, hits)
+            yield Totals(position, loss, hits)
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
         n, layers = x.shape[0], range(len(self.topology.kinds))
         workspace, order = _workspace(self.topology, n), np.arange(n)
-        epoch.add_gradients(self.plan, self.parameters, workspace, x, y, order, n, np.zeros_like(self.parameters))
+        epoch.add_gradients(self.plan, self.parameters, workspace, x, y, order, n, np.zeros_like(self.parameters), 0.0, 0)
         return {
             symbol: [epoch.block(self.plan, l, n, workspace, getattr(workspace, symbol)).copy() for l in layers]
             for symbol in ("z", "a", "delta")

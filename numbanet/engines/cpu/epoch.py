@@ -2,6 +2,7 @@
 
 Samples pass through in blocks of a fixed number of rows, which may be fewer than the batch has: the gradients of the blocks
 add up, in their order, until the batch is complete. So buffers stay small, and the call can stop between any two blocks.
+Sums of losses are handed in and continued, so that where a call stops does not change how they are rounded.
 """
 
 from typing import NamedTuple
@@ -115,8 +116,8 @@ def logit(plan, z, u):
 
 
 @njit_inline
-def score(plan, workspace, y, order):
-    """Sums of loss (n = 1) and hits over the rows `order`, after forward."""
+def score(plan, workspace, y, order, loss, hits):
+    """loss (with n = 1) and hits, plus those of the rows `order` one by one; after forward."""
     n, last = order.size, plan.kinds.size - 1
     z, a = block(plan, last, n, workspace, workspace.z), block(plan, last, n, workspace, workspace.a)
     y_block = table(workspace.y, n, y.shape[1])
@@ -130,7 +131,6 @@ def score(plan, workspace, y, order):
         losses.bce_from_z_loss(1, y_block, u, loss_of_sample)
     else:
         losses.loss(plan.loss_kind, 1, y_block, a, loss_of_sample)
-    loss, hits = 0.0, 0
     for s in range(n):
         loss += loss_of_sample[s]
         hits += hits_of_sample[s]
@@ -179,11 +179,11 @@ def delta_recurrence(plan, parameters, workspace, l, rows):
 
 
 @njit
-def add_gradients(plan, parameters, workspace, x, y, order, n, gradients):
-    """Adds what the rows `order`, out of a batch of n samples, give to the gradients; returns their sums of loss and hits."""
+def add_gradients(plan, parameters, workspace, x, y, order, n, gradients, loss, hits):
+    """Adds what the rows `order`, out of a batch of n samples, give to the gradients; returns loss and hits plus theirs."""
     rows = order.size
     forward(plan, parameters, workspace, x, order)
-    loss, hits = score(plan, workspace, y, order)
+    loss, hits = score(plan, workspace, y, order, loss, hits)
     output_error(plan, workspace, n, rows)
     for l in range(plan.kinds.size - 1, -1, -1):
         delta = block(plan, l, rows, workspace, workspace.delta)
@@ -198,13 +198,13 @@ def add_gradients(plan, parameters, workspace, x, y, order, n, gradients):
 
 
 @njit
-def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, first, stop):
+def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, first, stop, loss, hits):
     """Gradient descent from position `first` of the order, block by block, until position `stop` is reached or passed.
 
     Updates parameters; gradients holds what the present batch has given so far, and must be left alone between two calls.
-    Returns the position reached and the sums of loss and hits since `first`.
+    Returns the position reached, and loss and hits plus those of the samples since `first`.
     """
-    position, loss, hits = first, 0.0, 0
+    position = first
     while position < stop:
         batch_first = position // batch_size * batch_size
         batch_last = min(batch_first + batch_size, order.size)
@@ -212,11 +212,8 @@ def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, 
         if position == batch_first:
             for p in range(gradients.size):
                 gradients[p] = 0
-        more_loss, more_hits = add_gradients(
-            plan, parameters, workspace, x, y, order[position:last], batch_last - batch_first, gradients
-        )
-        loss += more_loss
-        hits += more_hits
+        rows, n = order[position:last], batch_last - batch_first
+        loss, hits = add_gradients(plan, parameters, workspace, x, y, rows, n, gradients, loss, hits)
         if last == batch_last:
             descent.gradient_descent(eta, gradients, parameters)
         position = last
@@ -224,15 +221,12 @@ def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, 
 
 
 @njit
-def evaluate(plan, parameters, workspace, x, y, order):
-    """Sums of loss and hits over the rows `order` of x and y, block by block."""
-    loss, hits = 0.0, 0
+def evaluate(plan, parameters, workspace, x, y, order, loss, hits):
+    """loss and hits plus those of the rows `order` of x and y, block by block."""
     for first in range(0, order.size, workspace.everything.size):
         rows = order[first : first + workspace.everything.size]
         forward(plan, parameters, workspace, x, rows)
-        more_loss, more_hits = score(plan, workspace, y, rows)
-        loss += more_loss
-        hits += more_hits
+        loss, hits = score(plan, workspace, y, rows, loss, hits)
     return loss, hits
 
 

@@ -1,0 +1,170 @@
+"""Activation functions and their derivatives."""
+
+from abc import abstractmethod
+
+import numpy as np
+
+from numbanet.equations import activations
+from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
+
+from .common import HIDDEN, OUTPUT, Equation, softmax_sum, unset
+
+EPSILON = np.float32(0.01)
+
+
+class Activation(Equation):
+    """a = phi(z), for each `kind` of phi a class with the whole-array form in `phi`."""
+
+    loop = staticmethod(activations.activation)
+
+    def arguments(self, draw):
+        return self.kind, EPSILON, draw(HIDDEN), unset(*HIDDEN)
+
+    def numpy(self, kind, epsilon, z, a):
+        a[:] = self.phi(z)
+
+    @abstractmethod
+    def phi(self, z):
+        """a."""
+
+
+class Derivative(Equation):
+    """da/dz, for each `kind` of phi a class with the whole-array form in `d_phi`."""
+
+    loop = staticmethod(activations.d_activation)
+
+    def arguments(self, draw):
+        z, a = draw(HIDDEN), unset(*HIDDEN)
+        activations.activation(self.kind, EPSILON, z, a)
+        return self.kind, EPSILON, z, a, unset(*HIDDEN)
+
+    def numpy(self, kind, epsilon, z, a, da_dz):
+        da_dz[:] = self.d_phi(z, a)
+
+    @abstractmethod
+    def d_phi(self, z, a):
+        """da/dz."""
+
+
+class Sigmoid(Activation):
+    """a = 1 / (1 + e^-z)."""
+
+    kind = SIGMOID
+
+    def phi(self, z):
+        return 1 / (1 + np.exp(-z))
+
+
+class DSigmoid(Derivative):
+    """da/dz = a (1 - a)."""
+
+    kind = SIGMOID
+
+    def d_phi(self, z, a):
+        return a * (1 - a)
+
+
+class Tanh(Activation):
+    """a = 2 / (1 + e^-2z) - 1."""
+
+    kind = TANH
+
+    def phi(self, z):
+        return np.tanh(z)
+
+
+class DTanh(Derivative):
+    """da/dz = 1 - a^2."""
+
+    kind = TANH
+
+    def d_phi(self, z, a):
+        return 1 - a**2
+
+
+class ReLU(Activation):
+    """a = max(0, z)."""
+
+    kind = RELU
+
+    def phi(self, z):
+        return np.maximum(z, 0)
+
+
+class DReLU(Derivative):
+    """da/dz = 0 for z <= 0; 1 for z > 0."""
+
+    kind = RELU
+
+    def d_phi(self, z, a):
+        return z > 0
+
+
+class LeakyReLU(Activation):
+    """a = epsilon z for z <= 0; z for z > 0."""
+
+    kind = LEAKY_RELU
+
+    def phi(self, z):
+        return np.where(z > 0, z, EPSILON * z)
+
+
+class DLeakyReLU(Derivative):
+    """da/dz = epsilon for z <= 0; 1 for z > 0."""
+
+    kind = LEAKY_RELU
+
+    def d_phi(self, z, a):
+        return np.where(z > 0, z.dtype.type(1), EPSILON)
+
+
+class SoftmaxSum(Equation):
+    """sum_k e^z_k, as z_max and others: sum_k e^(z_k - z_max) = 1 + others."""
+
+    loop = staticmethod(activations.softmax_sum)
+
+    def arguments(self, draw):
+        n, _ = OUTPUT
+        return draw(OUTPUT), unset(n), unset(n)
+
+    def numpy(self, z, z_max, others):
+        z_max[:], others[:] = softmax_sum(z)
+
+
+class Softmax(Equation):
+    """a_j = e^z_j / sum_k e^z_k, from the sum."""
+
+    loop = staticmethod(activations.softmax_activation)
+
+    def arguments(self, draw):
+        z = draw(OUTPUT)
+        return z, *softmax_sum(z), unset(*OUTPUT)
+
+    def numpy(self, z, z_max, others, a):
+        a[:] = np.exp(z - z_max[:, None]) / (1 + others[:, None])
+
+
+class DSoftmax(Equation):
+    """da_i/dz_j = a_i (1 - a_i) for i = j; -a_i a_j for i != j."""
+
+    loop = staticmethod(activations.softmax_jacobian)
+
+    def arguments(self, draw):
+        n, n_out = OUTPUT
+        return draw(OUTPUT), unset(n, n_out, n_out)
+
+    def numpy(self, a, da_dz):
+        da_dz[:] = a[:, :, None] * (np.eye(a.shape[1], dtype=a.dtype) - a[:, None, :])
+
+
+class SoftmaxLogit(Equation):
+    """u_i = z_i - log(sum_{k != i} e^z_k)."""
+
+    loop = staticmethod(activations.softmax_logit)
+
+    def arguments(self, draw):
+        return draw(OUTPUT), unset(*OUTPUT)
+
+    def numpy(self, z, u):
+        z = z - z.max(axis=1, keepdims=True)
+        u[:] = z - np.log(np.exp(z) @ (1 - np.eye(z.shape[1], dtype=z.dtype)))

@@ -1,0 +1,21 @@
+"""The neuron."""
+
+import numpy as np
+
+from numbanet.equations import neuron
+
+from .common import LayerEquation, unset
+
+
+class ForwardSum(LayerEquation):
+    """z_j = sum_i w_ij x_i + b_j."""
+
+    loop = staticmethod(neuron.forward_sum)
+
+    def arguments(self, draw, size):
+        n, n_in, n_out = size
+        return draw((n, n_in)), draw((n_in, n_out)), draw(n_out), unset(n, n_out)
+
+    def numpy(self, x, w, b, z):
+        np.matmul(x, w, out=z)
+        z += b

@@ -1,0 +1,25 @@
+"""What it takes to bring numbers to the GPU and back; no other benchmark of a kernel includes it."""
+
+import numpy as np
+
+from numbanet.engines.reference import CudaLoops
+
+from .common import PARAMETERS, need_gpu
+
+
+class Transfer:
+    """The parameters of 784-512-256-10 in float32, 2.1 MB."""
+
+    def setup(self):
+        need_gpu()
+        self.loops, self.host = CudaLoops(), np.random.default_rng(0).standard_normal(PARAMETERS, np.float32)
+        self.device = self.loops.upload(self.host)
+        np.testing.assert_array_equal(self.loops.download(self.device), self.host)
+
+    def time_host_to_device(self):
+        self.loops.upload(self.host)
+        self.loops.wait()
+
+    def time_device_to_host(self):
+        self.loops.download(self.device)
+        self.loops.wait()
