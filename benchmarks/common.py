@@ -25,8 +25,8 @@ class Equation(ABC):
     A family names its `loop` and says two things more: `arguments(draw)`, what the loop is called with, and
     `numpy(*arguments)`, which does with NumPy what the loop does, results in the last arguments.
 
-    asv drops old results when the code of `setup` or `time_equation` changes, but does not look at what they call: a family
-    whose `arguments` change must change its attribute `version`, too, any string.
+    asv starts new results when the code of `setup` or `time_equation` changes, and does not look at what they call:
+    a family whose `arguments` change takes a new `version`, an attribute of any string.
     """
 
     params = ("reference", "cuda", "numpy")

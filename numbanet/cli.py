@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -155,16 +156,20 @@ def _predict(options) -> int:
 def _read(path: str) -> np.ndarray:
     """The samples in a file, (n, n_in)."""
     suffix = Path(path).suffix.lower()
-    if suffix == ".csv":
-        return np.loadtxt(path, delimiter=",", ndmin=2)
-    if suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            if "x" not in archive:
-                raise ValueError(f"{path} holds {', '.join(archive) or 'nothing'}, but no array x")
-            return archive["x"]
-    raise ValueError(f"cannot read {path!r}: DATA must be digits, or a .csv, .npy or .npz file")
+    if suffix not in (".csv", ".npy", ".npz"):
+        raise ValueError(f"cannot read {path!r}: DATA must be digits, or a .csv, .npy or .npz file")
+    try:
+        if suffix == ".csv":
+            return np.loadtxt(path, delimiter=",", ndmin=2)
+        with Path(path).open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if suffix == ".npy":
+                return loaded
+            if "x" not in loaded:
+                raise ValueError(f"it holds {', '.join(loaded) or 'nothing'}, but no array x")
+            return loaded["x"]
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
 
 
 def _drawing(image: np.ndarray) -> str:

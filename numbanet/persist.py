@@ -20,8 +20,19 @@ MEMBERS = {"description.npy", "parameters.npy"}
 DESCRIPTION_LIMIT = 1 << 20
 HEADER_LIMIT = 1 << 10
 
-# What reading a damaged, encrypted or foreign archive, or the JSON in it, can raise.
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, RuntimeError)
+# What reading a damaged, encrypted or foreign archive, or the JSON in it, can raise; OSError where it points outside itself.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    OSError,
+    RuntimeError,
+)
 
 
 def save(path, topology: Topology, flat: np.ndarray, generator_state: dict) -> None:
@@ -66,11 +77,12 @@ def _umask() -> int:
 
 def load(path) -> tuple[Topology, np.ndarray, dict]:
     """Topology, flat parameters and generator state of a file; ValueError where it is not whole and ours."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive)
-    except DAMAGE as error:
-        raise ValueError(f"{os.fspath(path)} is not a whole numbanet model: {error}") from None
+    with Path(path).open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _read(archive)
+        except DAMAGE as error:
+            raise ValueError(f"{os.fspath(path)} is not a whole numbanet model: {error}") from None
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[Topology, np.ndarray, dict]:

@@ -1,0 +1,170 @@
+"""The command, run as a shell runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import each
+
+import numbanet
+from numbanet.cli import main
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "numbanet", *arguments], capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "digits.npz"
+    assert main(["train", "digits", "--quiet", "--output", str(path)]) == 0
+    return path
+
+
+def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path, capsys):
+    """The documented defaults, on the CPU; the held-out 359 images."""
+    path = tmp_path / "digits.npz"
+    assert main(["train", "digits", "--output", str(path)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("1438 handwritten digits to train on, 359 held out; Network([64, 128, 10]")
+    assert len([line for line in out if line.startswith("epoch ")]) == 60
+    accuracy = float(out[-2].removeprefix("test accuracy ").split(",")[0])
+    assert accuracy >= 0.96
+    assert out[-1] == f"saved {path}"
+    _, _, x_test, y_test = numbanet.load_digits()
+    assert numbanet.Network.load(path).evaluate(x_test, y_test)["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_predicting_digits_counts_and_draws(model, capsys):
+    assert main(["predict", str(model), "digits", "--draw", "2"]) == 0
+    out, err = capsys.readouterr()
+    _, _, x_test, y_test = numbanet.load_digits()
+    expected = numbanet.Network.load(model).predict(x_test).argmax(axis=1)
+    assert [int(line) for line in out.split()] == expected.tolist()
+    assert f"{(expected == y_test).sum()} of 359 right" in err
+    assert f"image 1: a 9, seen as {expected[1]}" in err
+    assert len([line for line in err.splitlines() if "@@" in line]) > 4
+
+
+@each("suffix", [".csv", ".npy", ".npz"])
+def test_predicting_from_files(model, suffix, tmp_path, capsys):
+    _, _, x, _ = numbanet.load_digits()
+    path = tmp_path / f"data{suffix}"
+    {".csv": lambda: np.savetxt(path, x[:3], delimiter=","), ".npy": lambda: np.save(path, x[:3]),
+     ".npz": lambda: np.savez(path, x=x[:3])}[suffix]()  # fmt: skip
+    assert main(["predict", str(model), str(path), "--outputs"]) == 0
+    rows = [[float(value) for value in line.split(",")] for line in capsys.readouterr().out.split()]
+    np.testing.assert_allclose(rows, numbanet.Network.load(model).predict(x[:3]), rtol=1e-5)
+
+
+@each(
+    "arguments, message",
+    [
+        (["predict", "missing.npz", "digits"], "missing.npz"),
+        (["predict", "MODEL", "missing.csv"], "missing.csv"),
+        (["predict", "MODEL", "data.txt"], "DATA must be digits, or a .csv, .npy or .npz file"),
+        (["predict", "MODEL", "words.csv"], "words.csv"),
+        (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
+        (["predict", "words.csv", "digits"], "not a whole numbanet model"),
+        (["train", "digits", "--epochs", "0"], "epochs must be at least 1"),
+        (["train", "digits", "--output", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["train", "digits", "--learning-rate", "nan"], "learning_rate must be positive"),
+        (["train", "digits", "--learning-rate", "1e30", "--epochs", "2"], "stopped being finite in epoch 1"),
+    ],
+)
+def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.csv").write_text("a,b\nc,d\n")
+    assert main([str(model) if word == "MODEL" else word for word in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("numbanet: ") and message in error and error.count("\n") == 1
+    assert os.listdir(tmp_path) == ["words.csv"]
+
+
+@each("arguments", [[], ["fly"], ["train"], ["train", "letters"], ["train", "digits", "--hidden", "a"], ["info", "--device"]])
+def test_misuse_exits_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage: numbanet" in capsys.readouterr().err
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    assert "numbanet train digits" in capsys.readouterr().out
+
+
+def test_info_names_versions_and_rungs():
+    text, record = run("info"), run("info", "--json")
+    assert text.returncode == record.returncode == 0
+    facts = json.loads(record.stdout)
+    assert facts["numbanet"] == numbanet.__version__ and "no faster ones yet" in facts["cuda fast"]
+    assert all(name in text.stdout for name in facts)
+
+
+def test_verify_exits_by_its_rows(capsys, monkeypatch):
+    assert main(["verify", "--device", "cpu"]) == 0
+    assert "none out of bounds" in capsys.readouterr().out
+    row = numbanet.verify("cpu", report=None)[0]
+    monkeypatch.setattr("numbanet.cli.verify", lambda device: [row._replace(float32=float("nan"))])
+    assert main(["verify"]) == 1
+
+
+LONG = """
+import sys
+import numpy as np
+import numbanet
+net = numbanet.Network([256, 512, 512, 10], "relu", "cce", seed=0, kernels=sys.argv[1])
+x, y = np.random.default_rng(0).standard_normal((20000, 256)), np.arange(20000) % 10
+net.train_step(x[:64], y[:64], 0.1)  # compiles
+print("ready", flush=True)
+history = net.fit(x, y, epochs=1000, batch_size=64, learning_rate=0.01, verbose=0)
+assert history.interrupted
+w = net.parameters()[0][0]
+assert np.isfinite(w).all()
+loss = net.evaluate(x[:100], y[:100])["loss"]
+print("kept", np.isfinite(loss), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@each("kernels", ["fast", "reference"])
+def test_ctrl_c_ends_training_and_keeps_the_network(kernels):
+    process = subprocess.Popen([sys.executable, "-c", LONG, kernels], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and out == "kept True\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_in_the_command_saves_and_says_so(tmp_path):
+    command = [sys.executable, "-m", "numbanet", "train", "digits", "--epochs", "1000000", "--output", "net.npz"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[-1].startswith("epoch ")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted in epoch" in out and out.endswith("saved net.npz\n")
+    assert numbanet.Network.load(tmp_path / "net.npz").sizes == [64, 128, 10]
+
+
+def test_output_that_nobody_reads_on_is_no_error(model):
+    command = f"{sys.executable} -m numbanet predict {model} digits | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stdout.strip().isdigit() and "Traceback" not in result.stderr and "Broken" not in result.stderr
+
+
+def test_importing_needs_no_gpu_and_prints_nothing():
+    code = "import numbanet, sys; assert not any(name.startswith(('torch', 'cuda')) for name in sys.modules)"
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
