@@ -72,7 +72,11 @@ class Epoch:
     params = ("fast", "reference", "cuda", "numpy", "scikit-learn")
     param_names = ("impl",)
 
+    epoch = None
+
     def setup(self, impl):
+        if self.epoch is not None:  # asv sets up again before every call
+            return
         trainers = {"numpy": lambda: numpy_trainer(np.float32), "scikit-learn": sklearn_trainer}
         self.epoch = trainers.get(impl, lambda: network_trainer(impl))()
         precise = numpy_trainer(np.float64)

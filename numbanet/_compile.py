@@ -44,7 +44,7 @@ def cache_folder() -> str | None:
 
 
 def _exact_on_gpu(dispatcher):
-    """numba.cuda takes any fastmath flag of a formula it compiles for all of them: it would approximate exp, log and division."""
+    """numba.cuda takes any fastmath flag of a formula for all of them, and would approximate exp, log and division."""
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 

@@ -229,9 +229,7 @@ class Network:
         *_, totals = self._engine.train_epoch(x, y, np.arange(n), n, eta)
         return self._batch_loss(totals.loss, n)
 
-    def fit(
-        self, x, y, *, epochs, batch_size=32, learning_rate=0.01, shuffle=True, validation_data=None, verbose=1
-    ) -> History:
+    def fit(self, x, y, *, epochs, batch_size=32, learning_rate=0.01, shuffle=True, validation_data=None, verbose=1) -> History:
         """Trains by gradient descent on batches.
 
         Ctrl-C ends the training early: the network keeps its last finished step, and the history of the finished epochs is
@@ -310,9 +308,9 @@ class Network:
         return self
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes everything needed to go on to an NPZ file, exactly at this path: topology, parameters, and the state of shuffling.
+        """Writes everything needed to go on to an NPZ file, exactly at this path.
 
-        The file is replaced in one move: a crash leaves the old one whole.
+        That is topology, parameters and the state of shuffling. The file is replaced in one move: a crash leaves the old one whole.
 
         Raises
         ------

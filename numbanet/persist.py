@@ -55,7 +55,7 @@ def save(path, topology: Topology, flat: np.ndarray, generator_state: dict) -> N
 @contextlib.contextmanager
 def replacing(path):
     """A binary file to write to, which replaces `path` once it is complete and on the disk."""
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow a link and replace what it points to
+    path = Path(os.path.abspath(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

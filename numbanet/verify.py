@@ -283,7 +283,7 @@ def _steps(device: str, kernels: str) -> Iterator[Row]:
 
 
 def _step_error(device, kernels, dtype, names, loss) -> float:
-    """Largest error of prediction, loss, gradients and of the parameters an epoch later, in ulp of each array's largest number."""
+    """Largest error of prediction, loss, gradients and parameters an epoch later, in ulp of each array's largest number."""
     random = np.random.default_rng(1)
     topology = Topology((INPUTS, 4, OUTPUTS), names, loss, dtype, 0.01)
     engine = make_engine(topology, device, kernels)
@@ -310,7 +310,9 @@ def _step_error(device, kernels, dtype, names, loss) -> float:
     for first in range(0, SAMPLES, batch_size):
         rows = order[first : first + batch_size]
         exact = oracle.step(parameters, names, loss, x[rows], y[rows], epsilon)
-        for parameter, gradient in zip(_alternate(*zip(*parameters, strict=True)), _alternate(exact["dw"], exact["db"]), strict=True):
+        for parameter, gradient in zip(
+            _alternate(*zip(*parameters, strict=True)), _alternate(exact["dw"], exact["db"]), strict=True
+        ):
             parameter -= eta * gradient
     expected += _alternate(*zip(*parameters, strict=True))
     pairs = zip(found, expected, strict=True)

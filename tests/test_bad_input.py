@@ -29,7 +29,11 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"sizes": [3, 4.0, 2]}, TypeError, r"sizes\[1\] must be an integer, not 4.0"),
         ({"sizes": [3, True, 2]}, TypeError, r"sizes\[1\] must be an integer, not True"),
         ({"sizes": ["3", 2]}, TypeError, r"sizes\[0\] must be an integer, not '3'"),
-        ({"activations": "rellu"}, ValueError, r"unknown activation 'rellu' \(did you mean 'relu'\?\); known are identity, sigmoid,"),
+        (
+            {"activations": "rellu"},
+            ValueError,
+            r"unknown activation 'rellu' \(did you mean 'relu'\?\); known are identity, sigmoid,",
+        ),
         ({"activations": ["relu", "swish"]}, ValueError, r"unknown activation of layer 2 'swish'; known are identity"),
         ({"activations": ["relu"]}, ValueError, r"2 layers need 2 activations, not 1"),
         ({"activations": ["relu", "relu", "softmax"]}, ValueError, r"2 layers need 2 activations, not 3"),

@@ -132,10 +132,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
             expected_hits += (exact["y_hat"].argmax(axis=1) == y[rows].argmax(axis=1)).sum()
         else:
             expected_hits += ((exact["y_hat"] > 0.5) == (y[rows] > 0.5)).sum()
-        parameters = [
-            (w - eta * dw, b - eta * db)
-            for (w, b), dw, db in zip(parameters, exact["dw"], exact["db"], strict=True)
-        ]
+        parameters = [(w - eta * dw, b - eta * db) for (w, b), dw, db in zip(parameters, exact["dw"], exact["db"], strict=True)]
     *_, totals = engine.train_epoch(engine.upload(x), engine.upload(y), order, batch_size, eta)
     assert totals.samples == count and totals.hits == expected_hits
     assert_close(totals.loss, expected_loss, top)

@@ -169,9 +169,7 @@ def test_without_shuffling_the_order_is_that_of_the_samples(digits):
 def test_divergence_ends_fit_and_keeps_the_last_finite_epoch(device, kernels):
     x = np.random.default_rng(0).standard_normal((8, 2)) * 100
     y = x.sum(axis=1)
-    diverged, stopped = (
-        numbanet.Network([2, 3, 1], "relu", "sse", seed=0, device=device, kernels=kernels) for _ in range(2)
-    )
+    diverged, stopped = (numbanet.Network([2, 3, 1], "relu", "sse", seed=0, device=device, kernels=kernels) for _ in range(2))
     with pytest.raises(FloatingPointError, match="with learning rate 1000") as failure:
         diverged.fit(x, y, epochs=50, batch_size=4, learning_rate=1000, verbose=0)
     epoch = int(re.search(r"epoch (\d+)", str(failure.value))[1])

@@ -46,8 +46,7 @@ def test_the_inner_block_of_a_kernel_is_that_of_its_loop(path, name):
     indices = [node.id for node in (target.elts if isinstance(target, ast.Tuple) else [target])]
     assert set(indices) <= THREAD_INDICES
     found, expected = (
-        [ast.unparse(line) for line in block]
-        for block in (guard.body, without_headers(without_docstring(loop), indices))
+        [ast.unparse(line) for line in block] for block in (guard.body, without_headers(without_docstring(loop), indices))
     )
     assert found == expected
     assert [argument.arg for argument in kernel.args.args] == [argument.arg for argument in loop.args.args]

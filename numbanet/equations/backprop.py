@@ -7,7 +7,6 @@ from numbanet._cuda import cuda
 from numbanet.equations.activations import d_phi, d_softmax
 from numbanet.equations.losses import d_cce
 
-
 # Error term: delta = dL/da da/dz
 
 

@@ -17,6 +17,7 @@ from numbanet.equations import activations, backprop, descent, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE
 
+
 class Plan(NamedTuple):
     """A topology as the compiled functions read it. Layer 1 has index 0 everywhere but in sizes.
 
