@@ -8,7 +8,7 @@ from numbanet.equations.activations import RELU, SIGMOID
 from .common import HIDDEN, OUTPUT, Equation, LayerEquation, one_hot, unset
 
 EPSILON = np.float32(0.01)
-N = np.float32(OUTPUT[0])
+N = OUTPUT[0]
 Y = one_hot(np.arange(OUTPUT[0]) % OUTPUT[1])
 
 

@@ -8,7 +8,7 @@ from numbanet.equations import losses
 
 from .common import OUTPUT, Equation, one_hot, softmax_sum, unset
 
-N = np.float32(OUTPUT[0])
+N = OUTPUT[0]
 Y = one_hot(np.arange(OUTPUT[0]) % OUTPUT[1])
 
 

@@ -31,6 +31,7 @@ class Equation(ABC):
 
     params = ("reference", "cuda", "numpy")
     param_names = ("impl",)
+    call = None
     tolerance = 4e-6  # of an array's largest number: float32, and sums of up to 1,024 terms
 
     @abstractmethod
@@ -40,8 +41,6 @@ class Equation(ABC):
     @abstractmethod
     def numpy(self, *arguments):
         """The loop in whole-array NumPy, in the dtype of its arguments."""
-
-    call = None
 
     def setup(self, impl, *size):
         if self.call is None:  # asv sets up again before every single call, which would leave the caches cold

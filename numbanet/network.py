@@ -310,7 +310,8 @@ class Network:
     def save(self, path: str | os.PathLike) -> None:
         """Writes everything needed to go on to an NPZ file, exactly at this path.
 
-        That is topology, parameters and the state of shuffling. The file is replaced in one move: a crash leaves the old one whole.
+        That is topology, parameters and the state of shuffling. The file is replaced in one move: a crash leaves the old one
+        whole.
 
         Raises
         ------
