@@ -45,7 +45,8 @@ def cache_folder() -> str | None:
 
 def _exact_on_gpu(dispatcher):
     """numba.cuda takes any fastmath flag of a formula for all of them, and would approximate exp, log and division."""
-    dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
+    if not numba.config.DISABLE_JIT:  # then it is the Python function itself
+        dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 
 

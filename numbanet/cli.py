@@ -5,11 +5,13 @@ import json
 import os
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from numbanet import Network, __version__, inputs, load_digits, verify
+from numbanet._compile import announced
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.info import info
 from numbanet.network import DEVICES, KERNELS
@@ -29,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0 well, 1 refused or failed, 2 misused, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        with nullcontext() if getattr(options, "quiet", False) else announced():
+            return options.command(options)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

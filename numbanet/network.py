@@ -56,8 +56,8 @@ class Network:
     def __init__(
         self,
         sizes,
-        activations="relu",
-        loss="cce",
+        activations,
+        loss,
         *,
         dtype="float32",
         seed=None,

@@ -1,6 +1,9 @@
 """The front door: what a user does with a network, on every engine."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -214,6 +217,25 @@ def test_a_trace_names_every_symbol(device, kernels, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "z_j = sum_i w_ij x_i + b_j" in printed and f"L = {loss:.9g}" in printed
     assert f"{trace.dw[1][2, 1]:.9g}" in printed
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
+def test_the_loops_run_as_python_to_step_through_them():
+    code = """
+from numbanet import Network
+from numbanet.equations import forward_sum
+net = Network([3, 4, 2], "tanh", "cce", seed=0)
+print(type(forward_sum).__name__, net.train_step([[1, 2, 3], [4, 5, 6]], [0, 1], 0.1), *net.predict([[1, 2, 3]])[0])
+"""
+    numbers = []
+    for disabled, kind in (("0", "CPUDispatcher"), ("1", "function")):
+        environment = os.environ | {"NUMBA_DISABLE_JIT": disabled}
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert result.returncode == 0, result.stderr
+        found, *printed = result.stdout.split()
+        assert found == kind
+        numbers.append([float(number) for number in printed])
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-5)
 
 
 def test_auto_takes_what_there_is():

@@ -1,5 +1,7 @@
 """Who drives the loops. Every engine has the same face, see `numbanet.engines.face`."""
 
+from numba import config
+
 from numbanet.engines.face import Engine as Engine
 from numbanet.engines.topology import Topology as Topology
 
@@ -7,9 +9,10 @@ from numbanet.engines.topology import Topology as Topology
 def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     """The engine for a device ("cpu" or "cuda") and a rung ("fast" or "reference").
 
-    On the GPU both rungs are the reference kernels as yet.
+    On the GPU both rungs are the reference kernels as yet. Where NUMBA_DISABLE_JIT is set, to step through the loops in Python,
+    it is always the reference rung: the fast one exists compiled only.
     """
-    if device == "cpu" and kernels == "fast":
+    if device == "cpu" and kernels == "fast" and not config.DISABLE_JIT:
         from numbanet.engines.cpu.engine import FastCpuEngine
 
         return FastCpuEngine(topology)
