@@ -11,7 +11,7 @@ from numbanet.engines.topology import Topology
 
 # A block is this many rows, fewer where that many would take longer than a fraction of a second.
 BLOCK_ROWS = 128
-BLOCK_WEIGHTS = 10**9
+BLOCK_WEIGHTS = 5 * 10**8
 
 
 class Pace:
