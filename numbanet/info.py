@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from numbanet import _compile, _cuda
+from numbanet.engines.cpu.vector import REGISTER_BYTES
 
 NOTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 
@@ -28,7 +29,7 @@ def info() -> dict[str, str]:
         "compile cache": _compile.cache_folder() or "none: no folder can be written",
         "cuda": _cuda.provider(),
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
-        "cpu fast": "whole epochs in one compiled call, loops interchanged",
+        "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
         "cuda fast": "the kernels of numbanet.equations, as reference; no faster ones yet",
         "cuda reference": "the kernels of numbanet.equations",

@@ -5,6 +5,8 @@ import pytest
 from conftest import each
 
 import numbanet
+from numbanet import _cuda, inputs
+from numbanet.engines.cpu import epoch
 
 N = np.nan
 
@@ -256,3 +258,14 @@ def test_any_memory_layout_is_accepted_and_left_alone(net, layout, tmp_path):
 def test_any_real_dtype_is_accepted(net, kind):
     x = np.array([[0, 1, 1], [1, 0, 1]])
     np.testing.assert_array_equal(net.predict(x.astype(kind)), net.predict(x.astype("f4")))
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="counts what is compiled for the CPU")
+@each("layout", list(LAYOUTS))
+def test_no_layout_costs_a_compilation(net, layout, tmp_path):
+    """And none can be written to by what is compiled: it has the one type of a read-only array."""
+    x, y = (LAYOUTS[layout](np.eye(width, dtype="f4")[[0, 1, 1, 0]], tmp_path) for width in (3, 2))
+    net.fit(x, y, epochs=1, verbose=0)
+    arrays = [[kind for kind in signature if getattr(kind, "ndim", 0) == 2] for signature in epoch.train.signatures]
+    assert len(epoch.train.signatures) <= len(inputs.DTYPES)
+    assert all(not kind.mutable for kinds in arrays for kind in kinds)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numbanet.engines.cpu import epoch
+from numbanet.engines.cpu import epoch, product
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
 
 # A block is this many rows, fewer where that many would take longer than a fraction of a second.
-BLOCK_ROWS = 128
-BLOCK_WEIGHTS = 5 * 10**8
+BLOCK_ROWS = 256
+BLOCK_WEIGHTS = 2 * 10**9
 
 
 class Pace:
@@ -136,9 +136,10 @@ def _workspace(topology: Topology, rows: int) -> epoch.Workspace:
         z=empty(neurons),
         a=empty(neurons),
         delta=empty(neurons),
+        x=empty(rows * topology.sizes[0]),
         y=empty(rows * topology.sizes[-1]),
         scratch=empty(2 * rows * max(topology.sizes[1:])),
-        w_t=empty(max([0, *(n_in * n_out for n_in, n_out in topology.layers[1:])])),
+        packed=product.room(topology.dtype),
         z_max=empty(rows),
         others=empty(rows),
         loss_of_sample=empty(rows),

@@ -11,7 +11,7 @@ import numpy as np
 
 from numbanet._compile import njit, njit_inline
 from numbanet.engines import samples
-from numbanet.engines.cpu import product
+from numbanet.engines.cpu import elementwise, product
 from numbanet.engines.cpu.matrix import matrix
 from numbanet.equations import activations, backprop, descent, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
@@ -49,9 +49,10 @@ class Workspace(NamedTuple):
     z: np.ndarray
     a: np.ndarray
     delta: np.ndarray
+    x: np.ndarray
     y: np.ndarray
     scratch: np.ndarray
-    w_t: np.ndarray
+    packed: product.Packed
     z_max: np.ndarray
     others: np.ndarray
     loss_of_sample: np.ndarray
@@ -89,22 +90,26 @@ def table(buffer, n, n_out):
 
 
 @njit_inline
+def input_of(plan, l, n, workspace):
+    """x (n, n_in) of a layer: the samples gathered by forward, or the activations of the layer before."""
+    return table(workspace.x, n, plan.sizes[0]) if l == 0 else block(plan, l - 1, n, workspace, workspace.a)
+
+
+@njit_inline
 def forward(plan, parameters, workspace, x, order):
     """z and a of every layer, for the rows `order` of x."""
     n = order.size
+    samples.gather(x, order, table(workspace.x, n, x.shape[1]))
     for l in range(plan.kinds.size):
         w, b = weights(plan, l, parameters), biases(plan, l, parameters)
         z, a = block(plan, l, n, workspace, workspace.z), block(plan, l, n, workspace, workspace.a)
-        if l == 0:
-            product.forward_sum(x, order, w, b, z)
-        else:
-            product.forward_sum(block(plan, l - 1, n, workspace, workspace.a), workspace.everything, w, b, z)
+        product.forward_sum(input_of(plan, l, n, workspace), w, b, z, workspace.packed)
         if plan.kinds[l] == SOFTMAX:
             z_max, others = workspace.z_max[:n], workspace.others[:n]
             activations.softmax_sum(z, z_max, others)
             activations.softmax_activation(z, z_max, others, a)
         else:
-            activations.activation(plan.kinds[l], plan.epsilon, z, a)
+            elementwise.activation(plan.kinds[l], plan.epsilon, z, a)
 
 
 @njit_inline
@@ -158,25 +163,24 @@ def output_error(plan, workspace, n, rows):
         if kind == SOFTMAX:
             backprop.softmax_error(scratch, a, delta)
         else:
-            backprop.activation_error(kind, plan.epsilon, scratch, z, a, delta)
+            elementwise.activation_error(kind, plan.epsilon, scratch, z, a, delta)
 
 
 @njit_inline
 def delta_recurrence(plan, parameters, workspace, l, rows):
     """delta of layer l - 1 from delta of layer l."""
     w = weights(plan, l, parameters)
-    w_t = table(workspace.w_t, w.shape[1], w.shape[0])
     z_prev = block(plan, l - 1, rows, workspace, workspace.z)
     a_prev = block(plan, l - 1, rows, workspace, workspace.a)
     delta = block(plan, l, rows, workspace, workspace.delta)
     delta_prev = block(plan, l - 1, rows, workspace, workspace.delta)
     dl_da = table(workspace.scratch, rows, w.shape[0])
-    product.transpose(w, w_t)
-    product.error_sum(w_t, delta, dl_da)
+    dl_da_t = matrix(workspace.scratch, dl_da.size, w.shape[0], rows)
+    product.error_sum(w, delta, dl_da_t, dl_da, workspace.packed)
     if plan.kinds[l - 1] == SOFTMAX:
         backprop.softmax_error(dl_da, a_prev, delta_prev)
     else:
-        backprop.activation_error(plan.kinds[l - 1], plan.epsilon, dl_da, z_prev, a_prev, delta_prev)
+        elementwise.activation_error(plan.kinds[l - 1], plan.epsilon, dl_da, z_prev, a_prev, delta_prev)
 
 
 @njit
@@ -189,12 +193,9 @@ def add_gradients(plan, parameters, workspace, x, y, order, n, gradients, loss, 
     for l in range(plan.kinds.size - 1, -1, -1):
         delta = block(plan, l, rows, workspace, workspace.delta)
         dw, db = weights(plan, l, gradients), biases(plan, l, gradients)
+        product.add_gradients(input_of(plan, l, rows, workspace), delta, dw, db, workspace.packed)
         if l > 0:
-            a_prev = block(plan, l - 1, rows, workspace, workspace.a)
-            product.add_gradients(a_prev, workspace.everything, delta, dw, db)
             delta_recurrence(plan, parameters, workspace, l, rows)
-        else:
-            product.add_gradients(x, order, delta, dw, db)
     return loss, hits
 
 

@@ -1,62 +1,199 @@
-"""The three products of a layer, with the sheet's loops interchanged: the innermost one runs along a row of memory.
+"""The three products of a layer, by one tile loop that keeps its sums in registers.
 
-They add up the same terms as their namesakes in `numbanet.equations`, and take the terms from there.
+All three are z[r, j] += sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient with
+k = s. Only addresses differ. Both factors are packed so that the tile loop reads them in order: x in slabs of 6 rows, k after k, that
+stay in the L2 cache, w in panels of two vectors, k after k, that stay in L1. They add up the terms of their namesakes in
+`numbanet.equations`.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+
 from numbanet._compile import njit
-from numbanet.equations.backprop import d_bias, d_weight, weighted_error
+from numbanet.engines.cpu.vector import REGISTER_BYTES, broadcast, get, lanes, load, put, store
+from numbanet.equations.backprop import d_bias
 from numbanet.equations.neuron import weighted_input
+
+ROWS = 6  # x 2 vectors are 12 sums; with 2 vectors of the panel and 1 of x they fill the 16 registers of AVX2
+DEPTH = 256  # k's at a time: a panel of them is 16 KB with AVX2, half of L1
+SLAB_ROWS = 43 * ROWS  # a slab of them is 258 KB in float32, half of L2
+
+
+class Packed(NamedTuple):
+    """Room for what is packed: a slab of x, a panel of w, and a tile for what reaches beyond the edge of z."""
+
+    slab: np.ndarray
+    panel: np.ndarray
+    edge: np.ndarray
+
+
+def room(dtype) -> Packed:
+    """Room for the products of any network of this dtype."""
+    width = 2 * REGISTER_BYTES // dtype.itemsize
+    return Packed(np.empty(SLAB_ROWS * DEPTH, dtype), np.empty(DEPTH * width, dtype), np.empty(ROWS * width, dtype))
 
 
 @njit
-def forward_sum(x, order, w, b, z):
-    """z_j = sum_i w_ij x_i + b_j, x being the rows `order` of an array.
+def tile(slab, at, panel, depth, z, start, z_step):
+    """z[r, j] += sum_k x[r, k] w[k, j], for 6 rows r and two vectors of columns j.
 
-    Reads x (N, n_in), order (n,), w (n_in, n_out), b (n_out,); writes z (n, n_out).
+    x[r, k] is number at + 6 k + r of the slab, w[k, 0] number 2 width k of the panel, z[r, 0] number start + r z_step of z.
+    """
+    width = lanes(z)
+    p = 0
+    c_00, c_01 = load(z, start + 0 * z_step), load(z, start + 0 * z_step + width)
+    c_10, c_11 = load(z, start + 1 * z_step), load(z, start + 1 * z_step + width)
+    c_20, c_21 = load(z, start + 2 * z_step), load(z, start + 2 * z_step + width)
+    c_30, c_31 = load(z, start + 3 * z_step), load(z, start + 3 * z_step + width)
+    c_40, c_41 = load(z, start + 4 * z_step), load(z, start + 4 * z_step + width)
+    c_50, c_51 = load(z, start + 5 * z_step), load(z, start + 5 * z_step + width)
+    for _ in range(depth):
+        w_0, w_1 = load(panel, p), load(panel, p + width)
+        x_0 = broadcast(get(slab, at + 0))
+        c_00 += weighted_input(w_0, x_0)
+        c_01 += weighted_input(w_1, x_0)
+        x_1 = broadcast(get(slab, at + 1))
+        c_10 += weighted_input(w_0, x_1)
+        c_11 += weighted_input(w_1, x_1)
+        x_2 = broadcast(get(slab, at + 2))
+        c_20 += weighted_input(w_0, x_2)
+        c_21 += weighted_input(w_1, x_2)
+        x_3 = broadcast(get(slab, at + 3))
+        c_30 += weighted_input(w_0, x_3)
+        c_31 += weighted_input(w_1, x_3)
+        x_4 = broadcast(get(slab, at + 4))
+        c_40 += weighted_input(w_0, x_4)
+        c_41 += weighted_input(w_1, x_4)
+        x_5 = broadcast(get(slab, at + 5))
+        c_50 += weighted_input(w_0, x_5)
+        c_51 += weighted_input(w_1, x_5)
+        at += ROWS
+        p += 2 * width
+    store(z, start + 0 * z_step, c_00)
+    store(z, start + 0 * z_step + width, c_01)
+    store(z, start + 1 * z_step, c_10)
+    store(z, start + 1 * z_step + width, c_11)
+    store(z, start + 2 * z_step, c_20)
+    store(z, start + 2 * z_step + width, c_21)
+    store(z, start + 3 * z_step, c_30)
+    store(z, start + 3 * z_step + width, c_31)
+    store(z, start + 4 * z_step, c_40)
+    store(z, start + 4 * z_step + width, c_41)
+    store(z, start + 5 * z_step, c_50)
+    store(z, start + 5 * z_step + width, c_51)
+
+
+@njit
+def pack_slab(x, at, row_step, step, rows, depth, slab):
+    """x[r, k], which is number at + r row_step + k step, in groups of 6 rows, k after k; rows beyond the edge are 0."""
+    p = 0
+    for first in range(0, rows, ROWS):
+        start, here = at + first * row_step, min(ROWS, rows - first)
+        for k in range(depth):
+            if here == ROWS:
+                for r in range(ROWS):
+                    put(slab, p + r, get(x, start + k * step + r * row_step))
+            else:
+                for r in range(ROWS):
+                    put(slab, p + r, get(x, start + k * step + r * row_step) if r < here else 0)
+            p += ROWS
+
+
+@njit
+def pack_panel(w, first, depth, first_column, panel):
+    """w[first + k, first_column + j], k after k; columns beyond the edge of w are 0."""
+    half, columns = lanes(panel), w.shape[1] - first_column
+    for k in range(depth):
+        at = (first + k) * w.shape[1] + first_column
+        if columns >= 2 * half:
+            store(panel, 2 * half * k, load(w, at))
+            store(panel, 2 * half * k + half, load(w, at + half))
+        else:
+            for j in range(2 * half):
+                panel[2 * half * k + j] = get(w, at + j) if j < columns else 0
+
+
+@njit
+def pack_panel_transposed(w, first, depth, first_column, panel):
+    """w[first_column + j, first + k], k after k; columns beyond the last row of w are 0."""
+    width, columns = 2 * lanes(panel), w.shape[0] - first_column
+    for j in range(width):
+        for k in range(depth):
+            panel[width * k + j] = w[first_column + j, first + k] if j < columns else 0
+
+
+@njit
+def add_tiles(slab, panel, depth, z, first_row, last_row, first_column, edge):
+    """z += slab panel, for rows first_row to last_row - 1 and the columns of the panel."""
+    width, z_step = 2 * lanes(z), z.shape[1]
+    columns = min(width, z_step - first_column)
+    for row in range(first_row, last_row, ROWS):
+        at, rows = (row - first_row) * depth, min(ROWS, last_row - row)
+        if rows == ROWS and columns == width:
+            tile(slab, at, panel, depth, z, row * z_step + first_column, z_step)
+        else:
+            for p in range(edge.size):
+                edge[p] = 0
+            tile(slab, at, panel, depth, edge, 0, width)
+            for r in range(rows):
+                for j in range(columns):
+                    z[row + r, first_column + j] += edge[r * width + j]
+
+
+@njit
+def add_product(x, row_step, step, depth, w, transposed, z, packed):
+    """z[r, j] += sum_k x[r, k] w[k, j] for all of z, x[r, k] being number r row_step + k step of x; or w[j, k] if transposed."""
+    rows, columns = z.shape
+    for k in range(0, depth, DEPTH):
+        depth_here = min(DEPTH, depth - k)
+        for row in range(0, rows, SLAB_ROWS):
+            last_row = min(row + SLAB_ROWS, rows)
+            pack_slab(x, row * row_step + k * step, row_step, step, last_row - row, depth_here, packed.slab)
+            for j in range(0, columns, 2 * lanes(z)):
+                if transposed:
+                    pack_panel_transposed(w, k, depth_here, j, packed.panel)
+                else:
+                    pack_panel(w, k, depth_here, j, packed.panel)
+                add_tiles(packed.slab, packed.panel, depth_here, z, row, last_row, j, packed.edge)
+
+
+@njit
+def forward_sum(x, w, b, z, packed):
+    """z_j = sum_i w_ij x_i + b_j.
+
+    Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes z (n, n_out).
     """
     for s in range(z.shape[0]):
         for j in range(z.shape[1]):
             z[s, j] = b[j]
-        for i in range(w.shape[0]):
-            x_i = x[order[s], i]
-            for j in range(z.shape[1]):
-                z[s, j] += weighted_input(w[i, j], x_i)
+    add_product(x, x.shape[1], 1, x.shape[1], w, False, z, packed)
 
 
 @njit
-def add_gradients(x, order, delta, dw, db):
-    """dL/dw_ij = delta_j x_i and dL/db_j = delta_j, added for the samples given, x being the rows `order` of an array.
+def error_sum(w, delta, dl_da_t, dl_da, packed):
+    """dL/da_i = sum_j w_ij delta_j, the sum inside the delta recurrence.
 
-    Reads x (N, n_in), order (n,), delta (n, n_out); adds to dw (n_in, n_out), db (n_out,).
+    Reads w (n_in, n_out), delta (n, n_out); writes dl_da (n, n_in), by way of its transpose dl_da_t (n_in, n): so both
+    factors are packed along their rows.
     """
-    for i in range(dw.shape[0]):
-        for s in range(delta.shape[0]):
-            x_i = x[order[s], i]
-            for j in range(dw.shape[1]):
-                dw[i, j] += d_weight(delta[s, j], x_i)
+    n_in, n = dl_da_t.shape
+    for i in range(n_in):
+        for s in range(n):
+            dl_da_t[i, s] = 0
+    add_product(w, w.shape[1], 1, w.shape[1], delta, True, dl_da_t, packed)
+    for i in range(n_in):
+        for s in range(n):
+            dl_da[s, i] = dl_da_t[i, s]
+
+
+@njit
+def add_gradients(x, delta, dw, db, packed):
+    """dL/dw_ij = delta_j x_i and dL/db_j = delta_j, added for all samples s.
+
+    Reads x (n, n_in), delta (n, n_out); adds to dw (n_in, n_out), db (n_out,).
+    """
+    add_product(x, 1, x.shape[1], x.shape[0], delta, False, dw, packed)
     for s in range(delta.shape[0]):
         for j in range(db.shape[0]):
             db[j] += d_bias(delta[s, j])
-
-
-@njit
-def transpose(w, w_t):
-    """w_t[j, i] = w[i, j]."""
-    for i in range(w.shape[0]):
-        for j in range(w.shape[1]):
-            w_t[j, i] = w[i, j]
-
-
-@njit
-def error_sum(w_t, delta, dl_da):
-    """dL/da_i = sum_j w_ij delta_j, the sum inside the delta recurrence.
-
-    Reads w_t (n_out, n_in), delta (n, n_out); writes dl_da (n, n_in).
-    """
-    for s in range(dl_da.shape[0]):
-        for i in range(dl_da.shape[1]):
-            dl_da[s, i] = 0
-        for j in range(w_t.shape[0]):
-            delta_j = delta[s, j]
-            for i in range(dl_da.shape[1]):
-                dl_da[s, i] += weighted_error(w_t[j, i], delta_j)
