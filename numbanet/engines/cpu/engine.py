@@ -64,45 +64,35 @@ class FastCpuEngine:
         return Totals(x.shape[0], loss, hits)
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
-        gradients, loss, hits = np.zeros_like(self.parameters), 0.0, 0
-        for first in range(0, x.shape[0], self.rows):
-            order = np.arange(first, min(first + self.rows, x.shape[0]))
-            loss, hits = epoch.add_gradients(
-                self.plan, self.parameters, self.workspace, x, y, order, x.shape[0], gradients, loss, hits
-            )
-        return loss, gradients
+        n, totals = x.shape[0], Totals(0, 0.0, 0)
+        while totals.samples < n:
+            totals = self._train(self.workspace, x, y, np.arange(n), n, 0.0, totals, stop=totals.samples + 1)
+        return totals.loss, self.gradients.copy()
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        eta, position, loss, hits = self.topology.dtype.type(eta), 0, 0.0, 0
-        while position < order.size:
-            first, start = position, time.perf_counter()
+        totals = Totals(0, 0.0, 0)
+        while totals.samples < order.size:
+            first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, order.size)
-            position, loss, hits = epoch.train(
-                self.plan,
-                self.parameters,
-                self.workspace,
-                self.gradients,
-                x,
-                y,
-                order,
-                batch_size,
-                eta,
-                first,
-                stop,
-                loss,
-                hits,
-            )
-            self.training_pace.took(position - first, time.perf_counter() - start)
-            yield Totals(position, loss, hits)
+            totals = self._train(self.workspace, x, y, order, batch_size, eta, totals, stop)
+            self.training_pace.took(totals.samples - first, time.perf_counter() - start)
+            yield totals
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
-        n, layers = x.shape[0], range(len(self.topology.kinds))
-        workspace, order = _workspace(self.topology, n), np.arange(n)
-        epoch.add_gradients(self.plan, self.parameters, workspace, x, y, order, n, np.zeros_like(self.parameters), 0.0, 0)
+        n = x.shape[0]
+        workspace = _workspace(self.topology, n)
+        self._train(workspace, x, y, np.arange(n), n, 0.0, Totals(0, 0.0, 0), stop=n)
+        ends = n * self.plan.columns[1:-1]
         return {
-            symbol: [epoch.block(self.plan, l, n, workspace, getattr(workspace, symbol)).copy() for l in layers]
+            symbol: [layer.reshape(n, -1) for layer in np.split(getattr(workspace, symbol), ends)]
             for symbol in ("z", "a", "delta")
         }
+
+    def _train(self, workspace, x, y, order, batch_size, eta, totals: Totals, stop: int) -> Totals:
+        """`epoch.train` from where the totals stand, to `stop` or a little further."""
+        state = (self.plan, self.parameters, workspace, self.gradients)
+        eta = self.topology.dtype.type(eta)
+        return Totals(*epoch.train(*state, x, y, order, batch_size, eta, totals.samples, stop, totals.loss, totals.hits))
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""

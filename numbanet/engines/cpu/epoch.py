@@ -183,7 +183,7 @@ def delta_recurrence(plan, parameters, workspace, l, rows):
         elementwise.activation_error(plan.kinds[l - 1], plan.epsilon, dl_da, z_prev, a_prev, delta_prev)
 
 
-@njit
+@njit_inline
 def add_gradients(plan, parameters, workspace, x, y, order, n, gradients, loss, hits):
     """Adds what the rows `order`, out of a batch of n samples, give to the gradients; returns loss and hits plus theirs."""
     rows = order.size
@@ -203,7 +203,8 @@ def add_gradients(plan, parameters, workspace, x, y, order, n, gradients, loss, 
 def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, first, stop, loss, hits):
     """Gradient descent from position `first` of the order, block by block, until position `stop` is reached or passed.
 
-    Updates parameters; gradients holds what the present batch has given so far, and must be left alone between two calls.
+    Updates parameters, if eta is not 0; gradients holds what the present batch has given so far, and must be left alone between
+    two calls.
     Returns the position reached, and loss and hits plus those of the samples since `first`.
     """
     position = first
@@ -216,7 +217,7 @@ def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, 
                 gradients[p] = 0
         rows, n = order[position:last], batch_last - batch_first
         loss, hits = add_gradients(plan, parameters, workspace, x, y, rows, n, gradients, loss, hits)
-        if last == batch_last:
+        if last == batch_last and eta > 0:
             descent.gradient_descent(eta, gradients, parameters)
         position = last
     return position, loss, hits

@@ -1,8 +1,8 @@
 """The three products of a layer, by one tile loop that keeps its sums in registers.
 
-All three are z[r, j] += sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient with
-k = s. Only addresses differ. Both factors are packed so that the tile loop reads them in order: x in slabs of 6 rows, k after k, that
-stay in the L2 cache, w in panels of two vectors, k after k, that stay in L1. They add up the terms of their namesakes in
+All three are z[r, j] += sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient
+with k = s. Only addresses differ. Both factors are packed so that the tile loop reads them in order: x in slabs of groups of 6
+rows, which stay in the L2 cache, w in panels of two vectors, which stay in L1. The terms are those of their namesakes in
 `numbanet.equations`.
 """
 
@@ -143,7 +143,7 @@ def add_tiles(slab, panel, depth, z, first_row, last_row, first_column, edge):
 
 @njit
 def add_product(x, row_step, step, depth, w, transposed, z, packed):
-    """z[r, j] += sum_k x[r, k] w[k, j] for all of z, x[r, k] being number r row_step + k step of x; or w[j, k] if transposed."""
+    """z[r, j] += sum_k x[r, k] w[k, j] for all of z, x[r, k] being number r row_step + k step of x; w[j, k] if transposed."""
     rows, columns = z.shape
     for k in range(0, depth, DEPTH):
         depth_here = min(DEPTH, depth - k)

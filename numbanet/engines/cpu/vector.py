@@ -1,7 +1,7 @@
 """A SIMD value for Numba: as many numbers as a vector register of this machine holds, as one value that stays in it.
 
-Numba unrolls but does not pack unrolled scalars into registers, so the inner loops of the products name their vectors. The width
-is that of the widest registers LLVM reports for the host; on a CPU without any, LLVM splits the vectors, and all stays right.
+Numba unrolls but does not pack unrolled scalars into registers, so the inner loops of the products name their vectors. Their
+width is that of the widest registers LLVM reports for the host; on a CPU without them LLVM splits the vectors, all else equal.
 """
 
 import operator
