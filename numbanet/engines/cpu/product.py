@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet._compile import njit
+from numbanet._compile import njit, njit_inline
 from numbanet.engines.cpu.vector import REGISTER_BYTES, broadcast, get, lanes, load, put, store
 from numbanet.equations.backprop import d_bias
 from numbanet.equations.neuron import weighted_input
@@ -84,46 +84,43 @@ def tile(slab, at, panel, depth, z, start, z_step):
     store(z, start + 5 * z_step + width, c_51)
 
 
-@njit
-def pack_slab(x, at, row_step, step, rows, depth, slab):
-    """x[r, k], which is number at + r row_step + k step, in groups of 6 rows, k after k; rows beyond the edge are 0."""
+@njit_inline
+def steps(x):
+    """How far apart the numbers of a matrix lie in memory: from row to row, and from column to column."""
+    return x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+
+
+@njit_inline
+def pack_slab(x, at, row_step, k_step, rows, depth, slab):
+    """x[r, k], which is number at + r row_step + k k_step, in groups of 6 rows, k after k; rows beyond the edge are 0."""
     p = 0
     for first in range(0, rows, ROWS):
         start, here = at + first * row_step, min(ROWS, rows - first)
         for k in range(depth):
             if here == ROWS:
                 for r in range(ROWS):
-                    put(slab, p + r, get(x, start + k * step + r * row_step))
+                    put(slab, p + r, get(x, start + k * k_step + r * row_step))
             else:
                 for r in range(ROWS):
-                    put(slab, p + r, get(x, start + k * step + r * row_step) if r < here else 0)
+                    put(slab, p + r, get(x, start + k * k_step + r * row_step) if r < here else 0)
             p += ROWS
 
 
-@njit
-def pack_panel(w, first, depth, first_column, panel):
-    """w[first + k, first_column + j], k after k; columns beyond the edge of w are 0."""
-    half, columns = lanes(panel), w.shape[1] - first_column
-    for k in range(depth):
-        at = (first + k) * w.shape[1] + first_column
-        if columns >= 2 * half:
-            store(panel, 2 * half * k, load(w, at))
-            store(panel, 2 * half * k + half, load(w, at + half))
-        else:
-            for j in range(2 * half):
-                panel[2 * half * k + j] = get(w, at + j) if j < columns else 0
-
-
-@njit
-def pack_panel_transposed(w, first, depth, first_column, panel):
-    """w[first_column + j, first + k], k after k; columns beyond the last row of w are 0."""
-    width, columns = 2 * lanes(panel), w.shape[0] - first_column
-    for j in range(width):
+@njit_inline
+def pack_panel(w, at, k_step, column_step, depth, columns, panel):
+    """w[k, j], which is number at + k k_step + j column_step, k after k; columns beyond the edge are 0."""
+    half = lanes(panel)
+    if column_step == 1 and columns == 2 * half:
         for k in range(depth):
-            panel[width * k + j] = w[first_column + j, first + k] if j < columns else 0
+            store(panel, 2 * half * k, load(w, at + k * k_step))
+            store(panel, 2 * half * k + half, load(w, at + k * k_step + half))
+    else:
+        for j in range(2 * half):
+            for k in range(depth):
+                put(panel, 2 * half * k + j, get(w, at + k * k_step + j * column_step) if j < columns else 0)
 
 
-@njit
+@njit_inline
 def add_tiles(slab, panel, depth, z, first_row, last_row, first_column, edge):
     """z += slab panel, for rows first_row to last_row - 1 and the columns of the panel."""
     width, z_step = 2 * lanes(z), z.shape[1]
@@ -142,23 +139,22 @@ def add_tiles(slab, panel, depth, z, first_row, last_row, first_column, edge):
 
 
 @njit
-def add_product(x, row_step, step, depth, w, transposed, z, packed):
-    """z[r, j] += sum_k x[r, k] w[k, j] for all of z, x[r, k] being number r row_step + k step of x; w[j, k] if transposed."""
+def add_product(x, x_steps, w, w_steps, depth, z, packed):
+    """z[r, j] += sum_k x[r, k] w[k, j] for all of z; the steps of x are those of r and k, the steps of w those of k and j."""
     rows, columns = z.shape
     for k in range(0, depth, DEPTH):
         depth_here = min(DEPTH, depth - k)
         for row in range(0, rows, SLAB_ROWS):
             last_row = min(row + SLAB_ROWS, rows)
-            pack_slab(x, row * row_step + k * step, row_step, step, last_row - row, depth_here, packed.slab)
+            at = row * x_steps[0] + k * x_steps[1]
+            pack_slab(x, at, x_steps[0], x_steps[1], last_row - row, depth_here, packed.slab)
             for j in range(0, columns, 2 * lanes(z)):
-                if transposed:
-                    pack_panel_transposed(w, k, depth_here, j, packed.panel)
-                else:
-                    pack_panel(w, k, depth_here, j, packed.panel)
+                at, columns_here = k * w_steps[0] + j * w_steps[1], min(2 * lanes(z), columns - j)
+                pack_panel(w, at, w_steps[0], w_steps[1], depth_here, columns_here, packed.panel)
                 add_tiles(packed.slab, packed.panel, depth_here, z, row, last_row, j, packed.edge)
 
 
-@njit
+@njit_inline
 def forward_sum(x, w, b, z, packed):
     """z_j = sum_i w_ij x_i + b_j.
 
@@ -167,10 +163,10 @@ def forward_sum(x, w, b, z, packed):
     for s in range(z.shape[0]):
         for j in range(z.shape[1]):
             z[s, j] = b[j]
-    add_product(x, x.shape[1], 1, x.shape[1], w, False, z, packed)
+    add_product(x, steps(x), w, steps(w), w.shape[0], z, packed)
 
 
-@njit
+@njit_inline
 def error_sum(w, delta, dl_da_t, dl_da, packed):
     """dL/da_i = sum_j w_ij delta_j, the sum inside the delta recurrence.
 
@@ -181,19 +177,19 @@ def error_sum(w, delta, dl_da_t, dl_da, packed):
     for i in range(n_in):
         for s in range(n):
             dl_da_t[i, s] = 0
-    add_product(w, w.shape[1], 1, w.shape[1], delta, True, dl_da_t, packed)
+    add_product(w, steps(w), delta, steps(delta)[::-1], w.shape[1], dl_da_t, packed)
     for i in range(n_in):
         for s in range(n):
             dl_da[s, i] = dl_da_t[i, s]
 
 
-@njit
+@njit_inline
 def add_gradients(x, delta, dw, db, packed):
     """dL/dw_ij = delta_j x_i and dL/db_j = delta_j, added for all samples s.
 
     Reads x (n, n_in), delta (n, n_out); adds to dw (n_in, n_out), db (n_out,).
     """
-    add_product(x, 1, x.shape[1], x.shape[0], delta, False, dw, packed)
+    add_product(x, steps(x)[::-1], delta, steps(delta), x.shape[0], dw, packed)
     for s in range(delta.shape[0]):
         for j in range(db.shape[0]):
             db[j] += d_bias(delta[s, j])
