@@ -5,10 +5,11 @@ otherwise, and its simulator where the environment variable NUMBA_ENABLE_CUDASIM
 """
 
 import functools
+import warnings
 
 from numba import config, cuda
 
-__all__ = ["SIMULATED", "cuda", "provider", "unusable_reason"]
+__all__ = ["SIMULATED", "configured", "cuda", "devices", "provider", "unusable_reason"]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
@@ -18,6 +19,13 @@ def provider() -> str:
     implementation = getattr(cuda, "implementation", "Built-in")
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
+
+
+def configured(kernel, grid, block):
+    """kernel[grid, block], without the warning that numba.cuda has for every small grid: a small network has no larger one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kernel[grid, block]
 
 
 @cuda.jit
@@ -37,7 +45,7 @@ def unusable_reason() -> str | None:
         return None
     try:
         cuda.current_context()  # the driver's own words when there is no driver or no GPU
-        _probe[1, 1](cuda.device_array(1))
+        configured(_probe, 1, 1)(cuda.device_array(1))
         cuda.synchronize()
     except Exception as error:  # the driver, the toolkit and the linker each raise their own kind
         return (

@@ -11,6 +11,7 @@ from conftest import CUDA, DEVICES, DTYPES, ENGINES, each
 
 import numbanet
 from numbanet import _cuda, oracle
+from numbanet.equations import forward_sum_cuda
 
 SMALL = 12 if _cuda.SIMULATED else 60
 
@@ -260,6 +261,11 @@ def test_cuda_without_a_gpu_says_what_is_missing():
     ):
         with pytest.raises(RuntimeError, match=r"driver.*pip install 'numbanet\[cuda13\]'"):
             attempt()
+
+
+def test_a_small_grid_is_no_reason_to_warn():
+    """numba.cuda warns of grids too small to fill a GPU; warnings are errors here."""
+    assert _cuda.configured(forward_sum_cuda, (1, 1), (32, 8)) is not None
 
 
 def test_a_network_says_what_it_is():

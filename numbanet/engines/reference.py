@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numbanet._cuda import cuda
+from numbanet._cuda import configured, cuda
 from numbanet.engines import samples
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
@@ -62,7 +62,7 @@ class CudaLoops:
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
         grid = tuple(-(-extent // threads) for extent, threads in zip(shape, block, strict=True))
-        self.twin(loop)[grid, block](*arguments)
+        configured(self.twin(loop), grid, block)(*arguments)
 
     @staticmethod
     def twin(loop):
@@ -201,7 +201,7 @@ class ReferenceEngine:
         self.loops.run(activations.softmax_logit, z, u)
         return u
 
-    def _activation_error(self, y, layers):
+    def _output_error(self, y, layers):
         """delta of the last layer."""
         z, a = layers["z"][-1], layers["a"][-1]
         n, kind, loss_kind = y.shape[0], self.topology.kinds[-1], self.topology.loss_kind
@@ -235,7 +235,7 @@ class ReferenceEngine:
 
     def _backward(self, x, y, layers):
         """Fills the gradients; returns delta of every layer."""
-        deltas = [self._activation_error(y, layers)]
+        deltas = [self._output_error(y, layers)]
         for l in range(len(self.topology.kinds) - 1, 0, -1):
             deltas.insert(0, self._delta_before(l, deltas[0], layers))
         inputs = [x, *layers["a"][:-1]]
