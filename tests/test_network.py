@@ -10,7 +10,7 @@ import pytest
 from conftest import CUDA, DEVICES, DTYPES, ENGINES, each
 
 import numbanet
-from numbanet import _cuda, oracle
+from numbanet import _cuda, oracle, training
 from numbanet.equations import forward_sum_cuda
 
 SMALL = 12 if _cuda.SIMULATED else 60
@@ -51,6 +51,18 @@ def test_verbose_0_prints_nothing(device, kernels, digits, capfd):
     x, y, _, _ = digits
     network(device, kernels).fit(x, y, epochs=1, verbose=0)
     assert capfd.readouterr() == ("", "")
+
+
+@each("device, kernels", ENGINES)
+def test_an_epoch_that_lasts_shows_a_bar_on_a_terminal(device, kernels, digits, capsys, monkeypatch):
+    x, y, _, _ = digits
+    monkeypatch.setattr(training, "BAR_AFTER_SECONDS", 0)
+    network(device, kernels).fit(x, y, epochs=1)
+    assert "samples/s" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    network(device, kernels).fit(x, y, epochs=1)
+    err = capsys.readouterr().err
+    assert "epoch 1/1:" in err and f"/{SMALL} [" in err and "samples/s" in err
 
 
 @each("dtype", DTYPES)
