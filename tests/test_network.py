@@ -11,7 +11,8 @@ from conftest import CUDA, DEVICES, DTYPES, ENGINES, each
 
 import numbanet
 from numbanet import _cuda, oracle, training
-from numbanet.equations import forward_sum_cuda
+from numbanet.engines.reference import CudaLoops
+from numbanet.equations import forward_sum, forward_sum_cuda
 
 SMALL = 12 if _cuda.SIMULATED else 60
 
@@ -278,6 +279,14 @@ def test_cuda_without_a_gpu_says_what_is_missing():
 def test_a_small_grid_is_no_reason_to_warn():
     """numba.cuda warns of grids too small to fill a GPU; warnings are errors here."""
     assert _cuda.configured(forward_sum_cuda, (1, 1), (32, 8)) is not None
+
+
+def test_more_samples_than_a_grid_has_room_for_are_refused():
+    class Huge:
+        shape = (2**20, 3)
+
+    with pytest.raises(ValueError, match="1048576 samples at once are too many"):
+        CudaLoops().run(forward_sum, Huge)
 
 
 def test_a_network_says_what_it_is():

@@ -17,6 +17,8 @@ from numbanet.equations.losses import BCE, CCE
 
 # Samples that pass through the network at once when nothing asks for a whole batch.
 CHUNK = 1024
+# The most blocks CUDA starts along the second and third dimension of a grid.
+MOST_BLOCKS = 65535
 
 
 class CpuLoops:
@@ -62,6 +64,8 @@ class CudaLoops:
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
         grid = tuple(-(-extent // threads) for extent, threads in zip(shape, block, strict=True))
+        if max(grid[1:], default=0) > MOST_BLOCKS:
+            raise ValueError(f"{shape[-1]} samples at once are too many for the GPU: take at most {MOST_BLOCKS * block[-1]}")
         configured(self.twin(loop), grid, block)(*arguments)
 
     @staticmethod
