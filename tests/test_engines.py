@@ -165,7 +165,7 @@ def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
             monkeypatch.setattr(f"{module}.SLICE_SECONDS", seconds)
         engine, _ = engine_with_parameters(top, device, kernels)
         x_there, y_there = engine.upload(x), engine.upload(y)
-        *_, totals = engine.train_epoch(x_there, y_there, np.arange(700), 200, 0.1)
+        *_, totals = engine.train_epoch(x_there, y_there, np.arange(700), 300, 0.1)
         trained.append((totals, engine.evaluate(x_there, y_there), engine.predict(x_there).tolist(), engine.read().tolist()))
     assert trained[0] == trained[1]
 

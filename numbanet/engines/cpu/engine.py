@@ -11,7 +11,7 @@ from numbanet.engines.topology import Topology
 
 # A block is this many rows, fewer where that many would take longer than a fraction of a second.
 BLOCK_ROWS = 256
-BLOCK_WEIGHTS = 2 * 10**9
+BLOCK_WEIGHTS = 25 * 10**8
 
 
 class Pace:
@@ -134,5 +134,5 @@ def _workspace(topology: Topology, rows: int) -> epoch.Workspace:
         others=empty(rows),
         loss_of_sample=empty(rows),
         hits_of_sample=np.empty(rows, np.int32),
-        everything=np.arange(rows),
+        rows=rows,
     )

@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers for one block of at most `everything.size` rows; of each layer z, a and delta, one layer after another."""
+    """Buffers for one block of at most `rows` rows; of each layer z, a and delta, one layer after another."""
 
     z: np.ndarray
     a: np.ndarray
@@ -57,7 +57,7 @@ class Workspace(NamedTuple):
     others: np.ndarray
     loss_of_sample: np.ndarray
     hits_of_sample: np.ndarray
-    everything: np.ndarray
+    rows: int
 
 
 @njit_inline
@@ -79,7 +79,7 @@ def biases(plan, l, flat):
 def block(plan, l, n, workspace, buffer):
     """The first n rows (n, n_out) of a layer, a view into workspace.z, .a or .delta."""
     n_out = plan.sizes[l + 1]
-    start = workspace.everything.size * plan.columns[l]
+    start = workspace.rows * plan.columns[l]
     return matrix(buffer, start, n, n_out)
 
 
@@ -208,10 +208,12 @@ def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, 
     Returns the position reached, and loss and hits plus those of the samples since `first`.
     """
     position = first
+    blocks = -(-batch_size // workspace.rows)
+    block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
     while position < stop:
         batch_first = position // batch_size * batch_size
         batch_last = min(batch_first + batch_size, order.size)
-        last = min(position + workspace.everything.size, batch_last)
+        last = min(position + block_rows, batch_last)
         if position == batch_first:
             for p in range(gradients.size):
                 gradients[p] = 0
@@ -226,8 +228,8 @@ def train(plan, parameters, workspace, gradients, x, y, order, batch_size, eta, 
 @njit
 def evaluate(plan, parameters, workspace, x, y, order, loss, hits):
     """loss and hits plus those of the rows `order` of x and y, block by block."""
-    for first in range(0, order.size, workspace.everything.size):
-        rows = order[first : first + workspace.everything.size]
+    for first in range(0, order.size, workspace.rows):
+        rows = order[first : first + workspace.rows]
         forward(plan, parameters, workspace, x, rows)
         loss, hits = score(plan, workspace, y, rows, loss, hits)
     return loss, hits
@@ -236,8 +238,8 @@ def evaluate(plan, parameters, workspace, x, y, order, loss, hits):
 @njit
 def predict(plan, parameters, workspace, x, order, y_hat):
     """y_hat (n, n_out) of the rows `order` (n,) of x, block by block."""
-    for first in range(0, order.size, workspace.everything.size):
-        rows = order[first : first + workspace.everything.size]
+    for first in range(0, order.size, workspace.rows):
+        rows = order[first : first + workspace.rows]
         forward(plan, parameters, workspace, x, rows)
         a = block(plan, plan.kinds.size - 1, rows.size, workspace, workspace.a)
         for s in range(rows.size):

@@ -18,6 +18,7 @@ from numbanet.equations.neuron import weighted_input
 ROWS = 6  # x 2 vectors are 12 sums; with 2 vectors of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 256  # k's at a time: a panel of them is 16 KB with AVX2, half of L1
 SLAB_ROWS = 43 * ROWS  # a slab of them is 258 KB in float32, half of L2
+SQUARE = 16  # numbers of float32 in a line of the cache
 
 
 class Packed(NamedTuple):
@@ -166,6 +167,17 @@ def forward_sum(x, w, b, z, packed):
     add_product(x, steps(x), w, steps(w), w.shape[0], z, packed)
 
 
+@njit
+def transpose(x, x_t):
+    """x_t[j, i] = x[i, j], square by square: a whole column of x_t would touch as many pages of memory as it has rows."""
+    rows, columns = x.shape
+    for i in range(0, rows, SQUARE):
+        for j in range(0, columns, SQUARE):
+            for q in range(j, min(j + SQUARE, columns)):
+                for p in range(i, min(i + SQUARE, rows)):
+                    put(x_t, q * rows + p, get(x, p * columns + q))
+
+
 @njit_inline
 def error_sum(w, delta, dl_da_t, dl_da, packed):
     """dL/da_i = sum_j w_ij delta_j, the sum inside the delta recurrence.
@@ -178,9 +190,7 @@ def error_sum(w, delta, dl_da_t, dl_da, packed):
         for s in range(n):
             dl_da_t[i, s] = 0
     add_product(w, steps(w), delta, steps(delta)[::-1], w.shape[1], dl_da_t, packed)
-    for i in range(n_in):
-        for s in range(n):
-            dl_da[s, i] = dl_da_t[i, s]
+    transpose(dl_da_t, dl_da)
 
 
 @njit_inline
