@@ -33,6 +33,13 @@ def assert_product(found, expected, magnitude):
     assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
 
 
+def guarded(shape, dtype):
+    """An array to write to, and what lies behind it in memory: -0, which even adding 0 would change."""
+    buffer = np.full(shape[0] * shape[1] + 64, -0.0, dtype)
+    buffer[:-64] = np.nan
+    return buffer[:-64].reshape(shape), buffer[-64:]
+
+
 @each("shape", SHAPES)
 @each("dtype", DTYPES)
 def test_products_are_right_at_every_edge(dtype, shape):
@@ -49,12 +56,14 @@ def test_products_are_right_at_every_edge(dtype, shape):
     px, pw, pb, pdelta, pdw, pdb = precise
     ax, aw, ab, adelta, adw, adb = (np.abs(array) for array in precise)
 
-    z = np.full((n, n_out), np.nan, dtype)
+    z, behind_z = guarded((n, n_out), dtype)
     product.forward_sum(x, w, b, z, packed)
+    assert np.signbit(behind_z).all()
     assert_product(z, px @ pw + pb, ax @ aw + ab)
 
-    dl_da, dl_da_t = np.full((n, n_in), np.nan, dtype), np.full((n_in, n), np.nan, dtype)
+    (dl_da, behind), (dl_da_t, behind_t) = guarded((n, n_in), dtype), guarded((n_in, n), dtype)
     product.error_sum(w, delta, dl_da_t, dl_da, packed)
+    assert np.signbit(behind).all() and np.signbit(behind_t).all()
     assert_product(dl_da, pdelta @ pw.T, adelta @ aw.T)
 
     product.add_gradients(x, delta, dw, db, packed)
