@@ -65,8 +65,9 @@ class FastCpuEngine:
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         n, totals = x.shape[0], Totals(0, 0.0, 0)
-        while totals.samples < n:
-            totals = self._train(self.workspace, x, y, np.arange(n), n, 0.0, totals, stop=totals.samples + 1)
+        order = np.arange(n)
+        while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
+            totals = self._train(self.workspace, x, y, order, n, 0.0, totals, stop=totals.samples + 1)
         return totals.loss, self.gradients.copy()
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
