@@ -1,3 +1,5 @@
-"""Data that comes with the package."""
+"""Data that comes with the package or is found installed, and a reader for files people have."""
 
 from numbanet.datasets.digits import load_digits as load_digits
+from numbanet.datasets.fashion_mnist import load_fashion_mnist as load_fashion_mnist
+from numbanet.datasets.idx import read_idx as read_idx
