@@ -5,12 +5,14 @@ import json
 import os
 import sys
 import zipfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from numbanet import Network, __version__, inputs, load_digits, verify
+from numbanet import Network, __version__, inputs, load_digits, load_fashion_mnist, verify
 from numbanet._compile import announced
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.info import info
@@ -18,9 +20,26 @@ from numbanet.network import DEVICES, KERNELS
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 INK = " .:-=+*#%@"
+
+
+class DataSet(NamedTuple):
+    """What `train` can train on, and what it then does unless told otherwise."""
+
+    load: Callable
+    images: str
+    defaults: dict
+
+
+DATA_SETS = {
+    "digits": DataSet(load_digits, "handwritten digits", {"output": "digits.npz", "epochs": 60, "batch_size": 16}),
+    "fashion-mnist": DataSet(
+        load_fashion_mnist, "images of clothes", {"output": "fashion-mnist.npz", "epochs": 10, "batch_size": 64}
+    ),
+}
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
   numbanet train digits --hidden 64,32 --activation tanh --epochs 100
+  numbanet train fashion-mnist                   train on Fashion-MNIST, where it is installed
   numbanet predict digits.npz digits --draw 3    what it makes of the held-out images
   numbanet predict model.npz data.csv            one answer per line of numbers
   numbanet verify                                check every loop on this machine
@@ -61,12 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     train = _command(commands, "train", _train, "train a network and save it")
-    train.add_argument("data", choices=["digits"], help="the bundled 8x8 handwritten digits")
-    train.add_argument("-o", "--output", default="digits.npz", metavar="FILE", help="where to save the network (%(default)s)")
+    train.add_argument("data", choices=DATA_SETS, help="the bundled 8x8 handwritten digits, or Fashion-MNIST where installed")
+    train.add_argument("-o", "--output", metavar="FILE", help=f"where to save the network {_defaults('output')}")
     train.add_argument("--hidden", type=_sizes, default=[128], metavar="N[,N...]", help="neurons of the hidden layers (128)")
     train.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="of the hidden layers (%(default)s)")
-    train.add_argument("--epochs", type=int, default=60, metavar="N", help="passes over the training images (%(default)s)")
-    train.add_argument("--batch-size", type=int, default=16, metavar="N", help="images per update (%(default)s)")
+    train.add_argument("--epochs", type=int, metavar="N", help=f"passes over the training images {_defaults('epochs')}")
+    train.add_argument("--batch-size", type=int, metavar="N", help=f"images per update {_defaults('batch_size')}")
     train.add_argument("--learning-rate", type=float, default=0.1, metavar="ETA", help="(%(default)s)")
     train.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="(%(default)s)")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same bits (%(default)s)")
@@ -101,13 +120,20 @@ def _device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernels", choices=KERNELS, default="fast", help="(%(default)s)")
 
 
+def _defaults(option: str) -> str:
+    """The option's default for each data set, in the order of DATA_SETS."""
+    return "(" + ", ".join(str(data_set.defaults[option]) for data_set in DATA_SETS.values()) + ")"
+
+
 def _sizes(text: str) -> list[int]:
     return [int(size) for size in text.split(",")]
 
 
 def _train(options) -> int:
+    data_set = DATA_SETS[options.data]
+    vars(options).update({name: value for name, value in data_set.defaults.items() if getattr(options, name) is None})
     _refuse_unwritable(options.output)
-    x, y, x_test, y_test = load_digits()
+    x, y, x_test, y_test = data_set.load()
     network = Network(
         [x.shape[1], *options.hidden, 10],
         options.activation,
@@ -118,7 +144,7 @@ def _train(options) -> int:
         kernels=options.kernels,
     )
     if not options.quiet:
-        print(f"{len(y)} handwritten digits to train on, {len(y_test)} held out; {network}")
+        print(f"{len(y)} {data_set.images} to train on, {len(y_test)} held out; {network}")
     history = network.fit(
         x,
         y,

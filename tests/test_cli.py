@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from conftest import each
+from idx_files import write_fashion_mnist
 
 import numbanet
 from numbanet.cli import main
@@ -38,6 +39,31 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
     assert out[-1] == f"saved {path}"
     _, _, x_test, y_test = numbanet.load_digits()
     assert numbanet.Network.load(path).evaluate(x_test, y_test)["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
+    """On tiny data of the same form, which the environment names."""
+    write_fashion_mnist(tmp_path)
+    monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "fashion-mnist"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(
+        "40 images of clothes to train on, 20 held out; Network([784, 128, 10], activations=['relu', 'softmax']"
+    )
+    assert len([line for line in out if line.startswith("epoch ")]) == 10
+    assert out[-1] == "saved fashion-mnist.npz"
+    x, y, x_test, _ = numbanet.load_fashion_mnist()
+    expected = numbanet.Network([784, 128, 10], "relu", "cce", seed=0)
+    expected.fit(x, y, epochs=10, batch_size=64, learning_rate=0.1, verbose=0)
+    found = numbanet.Network.load("fashion-mnist.npz")
+    assert (found.predict(x_test) == expected.predict(x_test)).all()
+    assert (
+        main(["train", "fashion-mnist", "--epochs", "20", "--batch-size", "4", "--hidden", "8", "--quiet", "-o", "net.npz"])
+        == 0
+    )
+    assert "test accuracy 1.0000" in capsys.readouterr().out
+    assert numbanet.Network.load("net.npz").sizes == [784, 8, 10]
 
 
 def test_predicting_digits_counts_and_draws(model, capsys):
@@ -73,12 +99,18 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
         (["predict", "words.csv", "digits"], "not a whole numbanet model"),
         (["train", "digits", "--epochs", "0"], "epochs must be at least 1"),
         (["train", "digits", "--output", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["train", "digits", "--output", ""], "cannot write"),
+        (
+            ["train", "fashion-mnist"],
+            "install Debian's or Ubuntu's package dataset-fashion-mnist, or set NUMBANET_FASHION_MNIST",
+        ),
         (["train", "digits", "--learning-rate", "nan"], "learning_rate must be positive"),
         (["train", "digits", "--learning-rate", "1e30", "--epochs", "2"], "stopped being finite in epoch 1"),
     ],
 )
 def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     (tmp_path / "words.csv").write_text("a,b\nc,d\n")
     assert main([str(model) if word == "MODEL" else word for word in arguments]) == 1
     error = capsys.readouterr().err
@@ -98,7 +130,16 @@ def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["--help"])
     assert exit_.value.code == 0
-    assert "numbanet train digits" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "numbanet train digits" in out and "numbanet train fashion-mnist" in out
+
+
+def test_help_shows_the_defaults_of_each_data_set(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "{digits,fashion-mnist}" in out
+    assert "training images (60, 10)" in out and "images per update (16, 64)" in out
 
 
 def test_info_names_versions_and_rungs():
