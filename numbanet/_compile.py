@@ -14,7 +14,8 @@ from numba.core import event
 # every loop that divides, and no such loop vectorises.
 # fastmath "contract": a * b + c may become one fused operation. Never reassoc, nnan or ninf: they change sums with the
 # vector width and delete the tests for NaN.
-FLAGS = {"error_model": "numpy", "fastmath": {"contract"}}
+# nogil: other threads of Python go on while a loop runs.
+FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
 def _folder_by_sources() -> str:
@@ -65,6 +66,11 @@ def njit(function):
 def njit_inline(function):
     """`njit` for the glue between loops: Numba writes it into its callers, which costs less compilation than a call."""
     return numba.njit(inline="always", **FLAGS)(function)
+
+
+def njit_merged(function):
+    """`njit` whose machine code LLVM writes into its callers, so that vectors pass in registers."""
+    return numba.njit(forceinline=True, **FLAGS)(function)
 
 
 class _FirstCompilation(event.Listener):

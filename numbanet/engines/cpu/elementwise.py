@@ -1,9 +1,11 @@
-"""a = phi(z) and delta = dL/da da/dz with the kind of activation decided before the loop, so that LLVM can vectorise it.
+"""a = phi(z) and delta = dL/da da/dz over a stretch of memory, the kind of activation decided before the loop.
 
-In the loops of `numbanet.equations` it is decided for every number anew.
+In the loops of `numbanet.equations` it is decided for every number anew; here LLVM vectorises. z gives way to a, so that the
+derivatives of the rectifiers are taken at a, which is positive where z is.
 """
 
 from numbanet._compile import njit
+from numbanet.engines.cpu.vector import get, put
 from numbanet.equations.activations import (
     LEAKY_RELU,
     RELU,
@@ -22,52 +24,34 @@ from numbanet.equations.backprop import error_term
 
 
 @njit
-def activation(kind, epsilon, z, a):
-    """a_j = phi(z_j). Reads z (n, n_out); writes a (n, n_out)."""
-    n, n_out = a.shape
+def activation(kind, epsilon, memory, a, count):
+    """a = phi(z), for `count` numbers from place a on, which hold z."""
     if kind == RELU:
-        for s in range(n):
-            for j in range(n_out):
-                a[s, j] = relu(z[s, j])
+        for p in range(a, a + count):
+            put(memory, p, relu(get(memory, p)))
     elif kind == LEAKY_RELU:
-        for s in range(n):
-            for j in range(n_out):
-                a[s, j] = leaky_relu(z[s, j], epsilon)
+        for p in range(a, a + count):
+            put(memory, p, leaky_relu(get(memory, p), epsilon))
     elif kind == SIGMOID:
-        for s in range(n):
-            for j in range(n_out):
-                a[s, j] = sigmoid(z[s, j])
+        for p in range(a, a + count):
+            put(memory, p, sigmoid(get(memory, p)))
     elif kind == TANH:
-        for s in range(n):
-            for j in range(n_out):
-                a[s, j] = tanh(z[s, j])
-    else:
-        for s in range(n):
-            for j in range(n_out):
-                a[s, j] = z[s, j]
+        for p in range(a, a + count):
+            put(memory, p, tanh(get(memory, p)))
 
 
 @njit
-def activation_error(kind, epsilon, dl_da, z, a, delta):
-    """delta_j = dL/da_j da_j/dz_j. Reads dl_da, z, a (n, n_out); writes delta (n, n_out)."""
-    n, n_out = delta.shape
+def activation_error(kind, epsilon, memory, a, delta, count):
+    """delta = dL/da da/dz, for `count` numbers from places a and delta on; delta holds dL/da."""
     if kind == RELU:
-        for s in range(n):
-            for j in range(n_out):
-                delta[s, j] = error_term(dl_da[s, j], d_relu(z[s, j]))
+        for p in range(count):
+            put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, a + p))))
     elif kind == LEAKY_RELU:
-        for s in range(n):
-            for j in range(n_out):
-                delta[s, j] = error_term(dl_da[s, j], d_leaky_relu(z[s, j], epsilon))
+        for p in range(count):
+            put(memory, delta + p, error_term(get(memory, delta + p), d_leaky_relu(get(memory, a + p), epsilon)))
     elif kind == SIGMOID:
-        for s in range(n):
-            for j in range(n_out):
-                delta[s, j] = error_term(dl_da[s, j], d_sigmoid(a[s, j]))
+        for p in range(count):
+            put(memory, delta + p, error_term(get(memory, delta + p), d_sigmoid(get(memory, a + p))))
     elif kind == TANH:
-        for s in range(n):
-            for j in range(n_out):
-                delta[s, j] = error_term(dl_da[s, j], d_tanh(a[s, j]))
-    else:
-        for s in range(n):
-            for j in range(n_out):
-                delta[s, j] = dl_da[s, j]
+        for p in range(count):
+            put(memory, delta + p, error_term(get(memory, delta + p), d_tanh(get(memory, a + p))))

@@ -1,17 +1,23 @@
-"""The engine of the fast rung on the CPU: owns the arrays, and calls `numbanet.engines.cpu.epoch` in slices."""
+"""The engine of the fast rung on the CPU: owns the memory, and calls `numbanet.engines.cpu.epoch` in slices."""
 
 import time
 from collections.abc import Iterator
 
 import numpy as np
 
-from numbanet.engines.cpu import epoch, product
+from numbanet.engines.cpu import epoch, threads
+from numbanet.engines.cpu.layout import Layout
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
+from numbanet.equations.activations import IDENTITY
 
-# A block is this many rows, fewer where that many would take longer than a fraction of a second.
-BLOCK_ROWS = 256
-BLOCK_WEIGHTS = 25 * 10**8
+# A block has at most this many rows, fewer where that many would take longer than about a second.
+BLOCK_ROWS = 516  # 86 groups of 6
+BLOCK_WEIGHTS = 10**10
+# Rows of a block when nothing asks for a batch.
+FORWARD_ROWS = 258
+# A block with fewer products than this is done before other threads have been told of it.
+SHARED_WEIGHTS = 10**6
 
 
 class Pace:
@@ -35,18 +41,21 @@ class FastCpuEngine:
 
     def __init__(self, topology: Topology):
         self.topology = topology
-        self.parameters = np.zeros(topology.parameter_count, topology.dtype)
-        self.gradients = np.zeros(topology.parameter_count, topology.dtype)
-        self.plan = _plan(topology)
-        self.rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
-        self.workspace = _workspace(topology, self.rows)
-        self.training_pace, self.forward_pace = Pace(self.rows), Pace(self.rows)
+        self.most_rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
+        self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
+        self.no_targets = np.empty((0, topology.sizes[-1]), topology.dtype)
+        self.no_outputs = np.empty((0, topology.sizes[-1]), topology.dtype)
+        self.lock = threads.Lock()
+        self.layout = Layout(topology, 1, gradients=False, threads=1)
+        self.scores = _scores(self.layout)
 
     def read(self) -> np.ndarray:
-        return self.parameters.copy()
+        with self.lock:
+            return self.layout.read()
 
     def write(self, parameters: np.ndarray) -> None:
-        self.parameters[:] = parameters
+        with self.lock:
+            self.layout.write(parameters)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array
@@ -54,46 +63,76 @@ class FastCpuEngine:
     def predict(self, x) -> np.ndarray:
         y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype)
         for rows in self._slices(x.shape[0]):
-            epoch.predict(self.plan, self.parameters, self.workspace, x, rows, y_hat[rows[0] : rows[-1] + 1])
+            self._run(epoch.PREDICT, x, self.no_targets, rows, FORWARD_ROWS, y_hat=y_hat[rows[0] : rows[-1] + 1])
         return y_hat
 
     def evaluate(self, x, y) -> Totals:
-        loss, hits = 0.0, 0
+        totals = Totals(0, 0.0, 0)
         for rows in self._slices(x.shape[0]):
-            loss, hits = epoch.evaluate(self.plan, self.parameters, self.workspace, x, y, rows, loss, hits)
-        return Totals(x.shape[0], loss, hits)
+            now = self._run(epoch.EVALUATE, x, y, rows, FORWARD_ROWS, totals=totals._replace(samples=0))
+            totals = now._replace(samples=totals.samples + rows.size)
+        return totals
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         n, totals = x.shape[0], Totals(0, 0.0, 0)
         order = np.arange(n)
-        while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
-            totals = self._train(self.workspace, x, y, order, n, 0.0, totals, stop=totals.samples + 1)
-        return totals.loss, self.gradients.copy()
+        with self.lock:
+            while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
+                totals = self._run(epoch.TRAIN, x, y, order, n, totals=totals, stop=totals.samples + 1)
+            return totals.loss, self.layout.read(self.layout.plan.gradients)
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         totals = Totals(0, 0.0, 0)
         while totals.samples < order.size:
             first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, order.size)
-            totals = self._train(self.workspace, x, y, order, batch_size, eta, totals, stop)
+            totals = self._run(epoch.TRAIN, x, y, order, batch_size, eta=eta, totals=totals, stop=stop)
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
-        n = x.shape[0]
-        workspace = _workspace(self.topology, n)
-        self._train(workspace, x, y, np.arange(n), n, 0.0, Totals(0, 0.0, 0), stop=n)
-        ends = n * self.plan.columns[1:-1]
-        return {
-            symbol: [layer.reshape(n, -1) for layer in np.split(getattr(workspace, symbol), ends)]
-            for symbol in ("z", "a", "delta")
-        }
+        tracer, n = FastCpuEngine(self.topology), x.shape[0]
+        tracer.most_rows = n
+        tracer.write(self.read())
+        tracer.loss_and_gradients(x, y)
+        return tracer._symbols(x)
 
-    def _train(self, workspace, x, y, order, batch_size, eta, totals: Totals, stop: int) -> Totals:
-        """`epoch.train` from where the totals stand, to `stop` or a little further."""
-        state = (self.plan, self.parameters, workspace, self.gradients)
-        eta = self.topology.dtype.type(eta)
-        return Totals(*epoch.train(*state, x, y, order, batch_size, eta, totals.samples, stop, totals.loss, totals.hits))
+    def _symbols(self, x) -> dict[str, list[np.ndarray]]:
+        """z, a, delta of the block in memory, whose samples are x."""
+        plan, n, sizes = self.layout.plan, x.shape[0], self.topology.sizes[1:]
+        y_hat, everything = np.empty((n, sizes[-1]), x.dtype), np.arange(n)
+        delta = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(plan.delta, sizes, strict=True)]
+        a = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(plan.a[1:], sizes, strict=True)]
+        self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
+        a[-1], z = y_hat.copy(), []
+        for l in range(len(sizes)):  # a takes the place of z in memory: without the activation z stays
+            self.layout.plan = plan._replace(kinds=np.where(np.arange(len(sizes)) == l, IDENTITY, plan.kinds))
+            self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
+            z.append(self.layout.rows_of(plan.a[l + 1], n, sizes[l]))
+        return {"z": z, "a": a, "delta": delta}
+
+    def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=Totals(0, 0.0, 0), stop=None, y_hat=None) -> Totals:
+        """`epoch.run` from where the totals stand, to `stop` or a little further; without eta it leaves gradients."""
+        rows = min(batch_size, self.most_rows)
+        with self.lock:
+            self._make_room(rows, task == epoch.TRAIN and (not eta or rows < batch_size))
+            arguments = (
+                *(task, self.layout.memory, self.layout.plan, self.scores, x, y, order, batch_size),
+                *(eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
+                *(totals.loss, totals.hits, self.no_outputs if y_hat is None else y_hat),
+            )
+            shared = min(rows, order.size) * self.topology.parameter_count >= SHARED_WEIGHTS
+            return Totals(*threads.call(epoch.run, arguments, shared))
+
+    def _make_room(self, rows: int, gradients: bool) -> None:
+        """Memory for blocks of that many rows, for gradients, and for all threads there may be."""
+        old, count = self.layout, threads.get_num_threads()
+        if rows <= old.plan.rows and gradients <= old.has_gradients and count <= old.threads:
+            return
+        rows = max(rows, old.plan.rows)
+        self.layout = Layout(self.topology, rows, gradients or old.has_gradients, max(count, old.threads))
+        self.layout.memory[: old.parameter_numbers] = old.memory[: old.parameter_numbers]
+        self.scores = _scores(self.layout)
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""
@@ -105,35 +144,12 @@ class FastCpuEngine:
             first += rows.size
 
 
-def _plan(topology: Topology) -> epoch.Plan:
-    sizes = np.array(topology.sizes, np.int64)
-    lengths = sizes[:-1] * sizes[1:] + sizes[1:]
-    return epoch.Plan(
-        sizes=sizes,
-        kinds=np.array(topology.kinds, np.int64),
-        starts=np.cumsum(lengths) - lengths,
-        columns=np.concatenate(([0], np.cumsum(sizes[1:]))),
-        loss_kind=topology.loss_kind,
-        epsilon=topology.dtype.type(topology.epsilon),
-    )
-
-
-def _workspace(topology: Topology, rows: int) -> epoch.Workspace:
-    def empty(count):
-        return np.empty(count, topology.dtype)
-
-    neurons = rows * sum(topology.sizes[1:])
-    return epoch.Workspace(
-        z=empty(neurons),
-        a=empty(neurons),
-        delta=empty(neurons),
-        x=empty(rows * topology.sizes[0]),
-        y=empty(rows * topology.sizes[-1]),
-        scratch=empty(2 * rows * max(topology.sizes[1:])),
-        packed=product.room(topology.dtype),
-        z_max=empty(rows),
-        others=empty(rows),
-        loss_of_sample=empty(rows),
+def _scores(layout: Layout) -> epoch.Scores:
+    topology, rows = layout.topology, layout.plan.rows
+    return epoch.Scores(
+        y=np.empty((rows, topology.sizes[-1]), topology.dtype),
+        z_max=np.empty(rows, topology.dtype),
+        others=np.empty(rows, topology.dtype),
+        loss_of_sample=np.empty(rows, topology.dtype),
         hits_of_sample=np.empty(rows, np.int32),
-        rows=rows,
     )

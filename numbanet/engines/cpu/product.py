@@ -1,205 +1,222 @@
 """The three products of a layer, by one tile loop that keeps its sums in registers.
 
-All three are z[r, j] += sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient
-with k = s. Only addresses differ. Both factors are packed so that the tile loop reads them in order: x in slabs of groups of 6
-rows, which stay in the L2 cache, w in panels of two vectors, which stay in L1. The terms are those of their namesakes in
-`numbanet.equations`.
+All three are z[r, j] = sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient
+with k = s. Only addresses differ, for what they read and write lies in panels (see `layout`). Work is counted in tiles, panel
+by panel, so that it can be shared among threads: each takes a range of tiles. The order in which the terms of a sum are added
+does not depend on the range. The terms are those of their namesakes in `numbanet.equations`.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
-from numbanet._compile import njit, njit_inline
-from numbanet.engines.cpu.vector import REGISTER_BYTES, broadcast, get, lanes, load, put, store
-from numbanet.equations.backprop import d_bias
+from numbanet._compile import njit, njit_merged
+from numbanet.engines.cpu import elementwise
+from numbanet.engines.cpu.layout import DEPTH, ROWS
+from numbanet.engines.cpu.vector import broadcast, get, lanes, load, put, store
+from numbanet.equations.activations import SOFTMAX
+from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-ROWS = 6  # x 2 vectors are 12 sums; with 2 vectors of the panel and 1 of x they fill the 16 registers of AVX2
-DEPTH = 256  # k's at a time: a panel of them is 16 KB with AVX2, half of L1
-SLAB_ROWS = 43 * ROWS  # a slab of them is 258 KB in float32, half of L2
-SQUARE = 16  # numbers of float32 in a line of the cache
+SLAB_TILES = 43  # 258 rows of x, DEPTH deep, are 132 KB in float32: they stay in the L2 cache while the panels of w pass by
+BLOCK_TILES = 16  # 96 columns of x stay in L2 while the panels of delta pass by
 
 
-class Packed(NamedTuple):
-    """Room for what is packed: a slab of x, a panel of w, and a tile for what reaches beyond the edge of z."""
+@njit_merged
+def tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, x_step, chunk, chunk_step, w, depth):
+    """start[r, j] + sum_k x[r, k] w[k, j], for 6 rows r and a panel of columns j, as 12 vectors.
 
-    slab: np.ndarray
-    panel: np.ndarray
-    edge: np.ndarray
-
-
-def room(dtype) -> Packed:
-    """Room for the products of any network of this dtype."""
-    width = 2 * REGISTER_BYTES // dtype.itemsize
-    return Packed(np.empty(SLAB_ROWS * DEPTH, dtype), np.empty(DEPTH * width, dtype), np.empty(ROWS * width, dtype))
-
-
-@njit
-def tile(slab, at, panel, depth, z, start, z_step):
-    """z[r, j] += sum_k x[r, k] w[k, j], for 6 rows r and two vectors of columns j.
-
-    x[r, k] is number at + 6 k + r of the slab, w[k, 0] number 2 width k of the panel, z[r, 0] number start + r z_step of z.
+    All arguments but depth, the number of k's, are places in memory, or steps between places. Row r begins at start + r step, and
+    at x_r; w is a panel. From k to k + 1 x goes x_step on, and chunk_step more after every `chunk` of them.
     """
-    width = lanes(z)
+    width = lanes(memory)
+    c_00, c_01 = load(memory, start), load(memory, start + width)
+    c_10, c_11 = load(memory, start + step), load(memory, start + step + width)
+    c_20, c_21 = load(memory, start + 2 * step), load(memory, start + 2 * step + width)
+    c_30, c_31 = load(memory, start + 3 * step), load(memory, start + 3 * step + width)
+    c_40, c_41 = load(memory, start + 4 * step), load(memory, start + 4 * step + width)
+    c_50, c_51 = load(memory, start + 5 * step), load(memory, start + 5 * step + width)
     p = 0
-    c_00, c_01 = load(z, start + 0 * z_step), load(z, start + 0 * z_step + width)
-    c_10, c_11 = load(z, start + 1 * z_step), load(z, start + 1 * z_step + width)
-    c_20, c_21 = load(z, start + 2 * z_step), load(z, start + 2 * z_step + width)
-    c_30, c_31 = load(z, start + 3 * z_step), load(z, start + 3 * z_step + width)
-    c_40, c_41 = load(z, start + 4 * z_step), load(z, start + 4 * z_step + width)
-    c_50, c_51 = load(z, start + 5 * z_step), load(z, start + 5 * z_step + width)
-    for _ in range(depth):
-        w_0, w_1 = load(panel, p), load(panel, p + width)
-        x_0 = broadcast(get(slab, at + 0))
-        c_00 += weighted_input(w_0, x_0)
-        c_01 += weighted_input(w_1, x_0)
-        x_1 = broadcast(get(slab, at + 1))
-        c_10 += weighted_input(w_0, x_1)
-        c_11 += weighted_input(w_1, x_1)
-        x_2 = broadcast(get(slab, at + 2))
-        c_20 += weighted_input(w_0, x_2)
-        c_21 += weighted_input(w_1, x_2)
-        x_3 = broadcast(get(slab, at + 3))
-        c_30 += weighted_input(w_0, x_3)
-        c_31 += weighted_input(w_1, x_3)
-        x_4 = broadcast(get(slab, at + 4))
-        c_40 += weighted_input(w_0, x_4)
-        c_41 += weighted_input(w_1, x_4)
-        x_5 = broadcast(get(slab, at + 5))
-        c_50 += weighted_input(w_0, x_5)
-        c_51 += weighted_input(w_1, x_5)
-        at += ROWS
-        p += 2 * width
-    store(z, start + 0 * z_step, c_00)
-    store(z, start + 0 * z_step + width, c_01)
-    store(z, start + 1 * z_step, c_10)
-    store(z, start + 1 * z_step + width, c_11)
-    store(z, start + 2 * z_step, c_20)
-    store(z, start + 2 * z_step + width, c_21)
-    store(z, start + 3 * z_step, c_30)
-    store(z, start + 3 * z_step + width, c_31)
-    store(z, start + 4 * z_step, c_40)
-    store(z, start + 4 * z_step + width, c_41)
-    store(z, start + 5 * z_step, c_50)
-    store(z, start + 5 * z_step + width, c_51)
+    while depth > 0:
+        for _ in range(min(chunk, depth)):
+            w_0, w_1 = load(memory, w), load(memory, w + width)
+            x_k = broadcast(get(memory, x_0 + p))
+            c_00 += weighted_input(w_0, x_k)
+            c_01 += weighted_input(w_1, x_k)
+            x_k = broadcast(get(memory, x_1 + p))
+            c_10 += weighted_input(w_0, x_k)
+            c_11 += weighted_input(w_1, x_k)
+            x_k = broadcast(get(memory, x_2 + p))
+            c_20 += weighted_input(w_0, x_k)
+            c_21 += weighted_input(w_1, x_k)
+            x_k = broadcast(get(memory, x_3 + p))
+            c_30 += weighted_input(w_0, x_k)
+            c_31 += weighted_input(w_1, x_k)
+            x_k = broadcast(get(memory, x_4 + p))
+            c_40 += weighted_input(w_0, x_k)
+            c_41 += weighted_input(w_1, x_k)
+            x_k = broadcast(get(memory, x_5 + p))
+            c_50 += weighted_input(w_0, x_k)
+            c_51 += weighted_input(w_1, x_k)
+            p += x_step
+            w += 2 * width
+        p += chunk_step
+        depth -= chunk
+    return c_00, c_01, c_10, c_11, c_20, c_21, c_30, c_31, c_40, c_41, c_50, c_51
 
 
-@njit_inline
-def steps(x):
-    """How far apart the numbers of a matrix lie in memory: from row to row, and from column to column."""
-    return x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+@njit_merged
+def store_tile(memory, at, c):
+    """Writes the sums of a tile to 6 successive rows of a panel."""
+    width = lanes(memory)
+    store(memory, at, c[0])
+    store(memory, at + 1 * width, c[1])
+    store(memory, at + 2 * width, c[2])
+    store(memory, at + 3 * width, c[3])
+    store(memory, at + 4 * width, c[4])
+    store(memory, at + 5 * width, c[5])
+    store(memory, at + 6 * width, c[6])
+    store(memory, at + 7 * width, c[7])
+    store(memory, at + 8 * width, c[8])
+    store(memory, at + 9 * width, c[9])
+    store(memory, at + 10 * width, c[10])
+    store(memory, at + 11 * width, c[11])
 
 
-@njit_inline
-def pack_slab(x, at, row_step, k_step, rows, depth, slab):
-    """x[r, k], which is number at + r row_step + k k_step, in groups of 6 rows, k after k; rows beyond the edge are 0."""
-    p = 0
-    for first in range(0, rows, ROWS):
-        start, here = at + first * row_step, min(ROWS, rows - first)
-        for k in range(depth):
-            if here == ROWS:
-                for r in range(ROWS):
-                    put(slab, p + r, get(x, start + k * k_step + r * row_step))
-            else:
-                for r in range(ROWS):
-                    put(slab, p + r, get(x, start + k * k_step + r * row_step) if r < here else 0)
-            p += ROWS
+@njit_merged
+def descend_vector(memory, at, eta, gradient):
+    """w <- w - eta dL/dw, for a vector of w."""
+    store(memory, at, descend(eta, gradient, load(memory, at)))
 
 
-@njit_inline
-def pack_panel(w, at, k_step, column_step, depth, columns, panel):
-    """w[k, j], which is number at + k k_step + j column_step, k after k; columns beyond the edge are 0."""
-    half = lanes(panel)
-    if column_step == 1 and columns == 2 * half:
-        for k in range(depth):
-            store(panel, 2 * half * k, load(w, at + k * k_step))
-            store(panel, 2 * half * k + half, load(w, at + k * k_step + half))
-    else:
-        for j in range(2 * half):
-            for k in range(depth):
-                put(panel, 2 * half * k + j, get(w, at + k * k_step + j * column_step) if j < columns else 0)
+@njit_merged
+def descend_tile(memory, at, eta, c):
+    """w <- w - eta dL/dw, for a tile of w: its gradients go from registers into the update."""
+    width, eta = lanes(memory), broadcast(eta)
+    descend_vector(memory, at, eta, c[0])
+    descend_vector(memory, at + 1 * width, eta, c[1])
+    descend_vector(memory, at + 2 * width, eta, c[2])
+    descend_vector(memory, at + 3 * width, eta, c[3])
+    descend_vector(memory, at + 4 * width, eta, c[4])
+    descend_vector(memory, at + 5 * width, eta, c[5])
+    descend_vector(memory, at + 6 * width, eta, c[6])
+    descend_vector(memory, at + 7 * width, eta, c[7])
+    descend_vector(memory, at + 8 * width, eta, c[8])
+    descend_vector(memory, at + 9 * width, eta, c[9])
+    descend_vector(memory, at + 10 * width, eta, c[10])
+    descend_vector(memory, at + 11 * width, eta, c[11])
 
 
-@njit_inline
-def add_tiles(slab, panel, depth, z, first_row, last_row, first_column, edge):
-    """z += slab panel, for rows first_row to last_row - 1 and the columns of the panel."""
-    width, z_step = 2 * lanes(z), z.shape[1]
-    columns = min(width, z_step - first_column)
-    for row in range(first_row, last_row, ROWS):
-        at, rows = (row - first_row) * depth, min(ROWS, last_row - row)
-        if rows == ROWS and columns == width:
-            tile(slab, at, panel, depth, z, row * z_step + first_column, z_step)
-        else:
-            for p in range(edge.size):
-                edge[p] = 0
-            tile(slab, at, panel, depth, edge, 0, width)
-            for r in range(rows):
-                for j in range(columns):
-                    z[row + r, first_column + j] += edge[r * width + j]
+@njit_merged
+def row_tile(memory, plan, start, step, x, group, k, w, depth):
+    """`tile` for the samples of a group of 6 and terms k, k + 1, ... of their rows; x is where the panels of the rows begin."""
+    width = 2 * lanes(memory)
+    x_0 = x + (k // width * plan.rows + group * ROWS) * width
+    rows = x_0, x_0 + width, x_0 + 2 * width, x_0 + 3 * width, x_0 + 4 * width, x_0 + 5 * width
+    return tile(memory, start, step, *rows, 1, width, (plan.rows - 1) * width, w, depth)
+
+
+@njit_merged
+def panels_of(first, last, groups):
+    """The range of panels that tiles first to last - 1 belong to, where a panel has this many groups of 6 rows."""
+    return range(first // groups, -(-last // groups))
+
+
+@njit_merged
+def groups_of(panel, first, last, groups, slab):
+    """The range of groups of a panel that are tiles first to last - 1, and in the slab that begins with that group."""
+    begin = panel * groups
+    return max(slab, first - begin), min(slab + SLAB_TILES, groups, last - begin)
 
 
 @njit
-def add_product(x, x_steps, w, w_steps, depth, z, packed):
-    """z[r, j] += sum_k x[r, k] w[k, j] for all of z; the steps of x are those of r and k, the steps of w those of k and j."""
-    rows, columns = z.shape
-    for k in range(0, depth, DEPTH):
-        depth_here = min(DEPTH, depth - k)
-        for row in range(0, rows, SLAB_ROWS):
-            last_row = min(row + SLAB_ROWS, rows)
-            at = row * x_steps[0] + k * x_steps[1]
-            pack_slab(x, at, x_steps[0], x_steps[1], last_row - row, depth_here, packed.slab)
-            for j in range(0, columns, 2 * lanes(z)):
-                at, columns_here = k * w_steps[0] + j * w_steps[1], min(2 * lanes(z), columns - j)
-                pack_panel(w, at, w_steps[0], w_steps[1], depth_here, columns_here, packed.panel)
-                add_tiles(packed.slab, packed.panel, depth_here, z, row, last_row, j, packed.edge)
+def forward(memory, plan, l, kind, groups, first, last):
+    """a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for tiles first to last - 1 of a layer; softmax has yet to be done.
 
-
-@njit_inline
-def forward_sum(x, w, b, z, packed):
-    """z_j = sum_i w_ij x_i + b_j.
-
-    Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes z (n, n_out).
+    Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
     """
-    for s in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            z[s, j] = b[j]
-    add_product(x, steps(x), w, steps(w), w.shape[0], z, packed)
+    width, n_in, x, a = 2 * lanes(memory), plan.sizes[l], plan.a[l], plan.a[l + 1]
+    for slab in range(0, groups, SLAB_TILES):
+        for i in range(0, n_in, DEPTH):
+            depth = min(DEPTH, n_in - i)
+            for panel in panels_of(first, last, groups):
+                w = plan.w[l] + panel * plan.w_rows[l] * width
+                column = a + panel * plan.rows * width
+                begin, end = groups_of(panel, first, last, groups, slab)
+                for group in range(begin, end):
+                    z = column + group * ROWS * width
+                    start, step = (w + n_in * width, 0) if i == 0 else (z, width)
+                    store_tile(memory, z, row_tile(memory, plan, start, step, x, group, i, w + i * width, depth))
+                if i + depth == n_in:
+                    at, count = column + begin * ROWS * width, (end - begin) * ROWS * width
+                    elementwise.activation(kind, plan.epsilon, memory, at, count)
 
 
 @njit
-def transpose(x, x_t):
-    """x_t[j, i] = x[i, j], square by square: a whole column of x_t would touch as many pages of memory as it has rows."""
-    rows, columns = x.shape
-    for i in range(0, rows, SQUARE):
-        for j in range(0, columns, SQUARE):
-            for q in range(j, min(j + SQUARE, columns)):
-                for p in range(i, min(i + SQUARE, rows)):
-                    put(x_t, q * rows + p, get(x, p * columns + q))
+def backward(memory, plan, l, groups, first, last, packed):
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of layer l - 1; softmax has yet to be done.
 
-
-@njit_inline
-def error_sum(w, delta, dl_da_t, dl_da, packed):
-    """dL/da_i = sum_j w_ij delta_j, the sum inside the delta recurrence.
-
-    Reads w (n_in, n_out), delta (n, n_out); writes dl_da (n, n_in), by way of its transpose dl_da_t (n_in, n): so both
-    factors are packed along their rows.
+    Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
-    n_in, n = dl_da_t.shape
-    for i in range(n_in):
-        for s in range(n):
-            dl_da_t[i, s] = 0
-    add_product(w, steps(w), delta, steps(delta)[::-1], w.shape[1], dl_da_t, packed)
-    transpose(dl_da_t, dl_da)
+    width, n_out, delta = 2 * lanes(memory), plan.sizes[l + 1], plan.delta[l]
+    for slab in range(0, groups, SLAB_TILES):
+        for j in range(0, n_out, DEPTH):
+            depth = min(DEPTH, n_out - j)
+            for panel in panels_of(first, last, groups):
+                column = plan.delta[l - 1] + panel * plan.rows * width
+                begin, end = groups_of(panel, first, last, groups, slab)
+                if begin < end:
+                    pack_transposed(memory, plan, l, panel, j, depth, packed)
+                for group in range(begin, end):
+                    dl_da = column + group * ROWS * width
+                    start, step = (plan.zeros, 0) if j == 0 else (dl_da, width)
+                    store_tile(memory, dl_da, row_tile(memory, plan, start, step, delta, group, j, packed, depth))
+                if j + depth == n_out and plan.kinds[l - 1] != SOFTMAX:
+                    at, count = begin * ROWS * width, (end - begin) * ROWS * width
+                    a = plan.a[l] + panel * plan.rows * width
+                    elementwise.activation_error(plan.kinds[l - 1], plan.epsilon, memory, a + at, column + at, count)
 
 
-@njit_inline
-def add_gradients(x, delta, dw, db, packed):
-    """dL/dw_ij = delta_j x_i and dL/db_j = delta_j, added for all samples s.
+@njit
+def pack_transposed(memory, plan, l, panel, j, depth, packed):
+    """packed[k, i] = w[i, j + k], for the inputs i of a panel and k < depth; inputs beyond the last are 0."""
+    width = 2 * lanes(memory)
+    inputs = min(width, plan.sizes[l] - panel * width)
+    for block in range(0, depth, width):
+        w = plan.w[l] + ((j + block) // width * plan.w_rows[l] + panel * width) * width
+        for k in range(min(width, depth - block)):
+            row = packed + (block + k) * width
+            for i in range(inputs):
+                put(memory, row + i, get(memory, w + i * width + k))
+            for i in range(inputs, width):
+                put(memory, row + i, 0)
 
-    Reads x (n, n_in), delta (n, n_out); adds to dw (n_in, n_out), db (n_out,).
+
+@njit_merged
+def column_of(memory, plan, l, i):
+    """Where the column of input i of a layer begins; of i = n_in, the input of b, and of the rows of 0 behind it."""
+    width, n_in = 2 * lanes(memory), plan.sizes[l]
+    return plan.a[l] + i // width * plan.rows * width + i % width if i < n_in else plan.ones + i - n_in
+
+
+@njit
+def update(memory, plan, l, n, opens, closes, eta, first, last):
+    """w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, and b alike, for tiles first to last - 1 of a layer.
+
+    Reads x (n, n_in), delta (n, n_out). A batch in several blocks: gradients begin where it opens, at 0, and become an update
+    where it closes.
     """
-    add_product(x, steps(x)[::-1], delta, steps(delta), x.shape[0], dw, packed)
-    for s in range(delta.shape[0]):
-        for j in range(db.shape[0]):
-            db[j] += d_bias(delta[s, j])
+    width, groups = 2 * lanes(memory), plan.w_rows[l] // ROWS
+    for block in range(0, groups, BLOCK_TILES):
+        for panel in panels_of(first, last, groups):
+            delta = plan.delta[l] + panel * plan.rows * width
+            w = plan.w[l] + panel * plan.w_rows[l] * width
+            begin = panel * groups
+            for group in range(max(block, first - begin), min(block + BLOCK_TILES, groups, last - begin)):
+                i = group * ROWS
+                at = w + i * width
+                start, step = (plan.zeros, 0) if opens else (at + plan.gradients, width)
+                x_0, x_1 = column_of(memory, plan, l, i), column_of(memory, plan, l, i + 1)
+                x_2, x_3 = column_of(memory, plan, l, i + 2), column_of(memory, plan, l, i + 3)
+                x_4, x_5 = column_of(memory, plan, l, i + 4), column_of(memory, plan, l, i + 5)
+                c = tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, width, n, 0, delta, n)
+                if closes:
+                    descend_tile(memory, at, eta, c)
+                else:
+                    store_tile(memory, at + plan.gradients, c)

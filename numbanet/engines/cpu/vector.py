@@ -126,4 +126,5 @@ def _elementwise(operation, instruction):
 
 _elementwise(operator.add, "fadd")
 _elementwise(operator.iadd, "fadd")
+_elementwise(operator.sub, "fsub")
 _elementwise(operator.mul, "fmul")
