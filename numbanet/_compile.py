@@ -68,9 +68,18 @@ def njit_inline(function):
     return numba.njit(inline="always", **FLAGS)(function)
 
 
+# Python never calls what is only a part of a larger call; its wrappers for Python would take longer to compile than itself.
+_PART = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def njit_part(function):
+    """`njit` for what only other compiled functions call, from several places."""
+    return numba.njit(**FLAGS, **_PART)(function)
+
+
 def njit_merged(function):
-    """`njit` whose machine code LLVM writes into its callers, so that vectors pass in registers."""
-    return numba.njit(forceinline=True, **FLAGS)(function)
+    """`njit_part` whose machine code LLVM writes into its callers, so that vectors pass in registers."""
+    return numba.njit(forceinline=True, **FLAGS, **_PART)(function)
 
 
 class _FirstCompilation(event.Listener):

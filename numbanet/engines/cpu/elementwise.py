@@ -4,7 +4,7 @@ In the loops of `numbanet.equations` it is decided for every number anew; here L
 derivatives of the rectifiers are taken at a, which is positive where z is.
 """
 
-from numbanet._compile import njit
+from numbanet._compile import njit_part
 from numbanet.engines.cpu.vector import get, put
 from numbanet.equations.activations import (
     LEAKY_RELU,
@@ -23,7 +23,7 @@ from numbanet.equations.activations import (
 from numbanet.equations.backprop import error_term
 
 
-@njit
+@njit_part
 def activation(kind, epsilon, memory, a, count):
     """a = phi(z), for `count` numbers from place a on, which hold z."""
     if kind == RELU:
@@ -40,7 +40,7 @@ def activation(kind, epsilon, memory, a, count):
             put(memory, p, tanh(get(memory, p)))
 
 
-@njit
+@njit_part
 def activation_error(kind, epsilon, memory, a, delta, count):
     """delta = dL/da da/dz, for `count` numbers from places a and delta on; delta holds dL/da."""
     if kind == RELU:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.layout import Layout
+from numbanet.engines.cpu.layout import Layout, needs_jacobian
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
@@ -45,9 +45,10 @@ class FastCpuEngine:
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_targets = np.empty((0, topology.sizes[-1]), topology.dtype)
         self.no_outputs = np.empty((0, topology.sizes[-1]), topology.dtype)
+        self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.lock = threads.Lock()
         self.layout = Layout(topology, 1, gradients=False, threads=1)
-        self.scores = _scores(self.layout)
+        self.notes = _notes(self.layout)
 
     def read(self) -> np.ndarray:
         with self.lock:
@@ -79,7 +80,7 @@ class FastCpuEngine:
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
                 totals = self._run(epoch.TRAIN, x, y, order, n, totals=totals, stop=totals.samples + 1)
-            return totals.loss, self.layout.read(self.layout.plan.gradients)
+            return totals.loss, self.layout.read(self.layout.net[0]["gradients"])
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         totals = Totals(0, 0.0, 0)
@@ -99,16 +100,17 @@ class FastCpuEngine:
 
     def _symbols(self, x) -> dict[str, list[np.ndarray]]:
         """z, a, delta of the block in memory, whose samples are x."""
-        plan, n, sizes = self.layout.plan, x.shape[0], self.topology.sizes[1:]
+        layers, n, sizes = self.layout.layers, x.shape[0], self.topology.sizes[1:]
         y_hat, everything = np.empty((n, sizes[-1]), x.dtype), np.arange(n)
-        delta = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(plan.delta, sizes, strict=True)]
-        a = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(plan.a[1:], sizes, strict=True)]
+        delta = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["delta"], sizes, strict=True)]
+        a = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["a"], sizes, strict=True)]
         self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
         a[-1], z = y_hat.copy(), []
         for l in range(len(sizes)):  # a takes the place of z in memory: without the activation z stays
-            self.layout.plan = plan._replace(kinds=np.where(np.arange(len(sizes)) == l, IDENTITY, plan.kinds))
+            self.layout.layers = layers.copy()
+            self.layout.layers[l]["kind"] = IDENTITY
             self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
-            z.append(self.layout.rows_of(plan.a[l + 1], n, sizes[l]))
+            z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
         return {"z": z, "a": a, "delta": delta}
 
     def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=Totals(0, 0.0, 0), stop=None, y_hat=None) -> Totals:
@@ -117,9 +119,9 @@ class FastCpuEngine:
         with self.lock:
             self._make_room(rows, task == epoch.TRAIN and (not eta or rows < batch_size))
             arguments = (
-                *(task, self.layout.memory, self.layout.plan, self.scores, x, y, order, batch_size),
+                *(task, self.layout.memory, self.layout.net, self.layout.layers, self.notes, x, y, order, batch_size),
                 *(eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
-                *(totals.loss, totals.hits, self.no_outputs if y_hat is None else y_hat),
+                *(totals.loss, totals.hits, self.no_outputs if y_hat is None else y_hat, self.jacobian),
             )
             shared = min(rows, order.size) * self.topology.parameter_count >= SHARED_WEIGHTS
             return Totals(*threads.call(epoch.run, arguments, shared))
@@ -127,12 +129,12 @@ class FastCpuEngine:
     def _make_room(self, rows: int, gradients: bool) -> None:
         """Memory for blocks of that many rows, for gradients, and for all threads there may be."""
         old, count = self.layout, threads.get_num_threads()
-        if rows <= old.plan.rows and gradients <= old.has_gradients and count <= old.threads:
+        if rows <= old.rows and gradients <= old.has_gradients and count <= old.threads:
             return
-        rows = max(rows, old.plan.rows)
+        rows = max(rows, old.rows)
         self.layout = Layout(self.topology, rows, gradients or old.has_gradients, max(count, old.threads))
         self.layout.memory[: old.parameter_numbers] = old.memory[: old.parameter_numbers]
-        self.scores = _scores(self.layout)
+        self.notes = _notes(self.layout)
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""
@@ -144,12 +146,6 @@ class FastCpuEngine:
             first += rows.size
 
 
-def _scores(layout: Layout) -> epoch.Scores:
-    topology, rows = layout.topology, layout.plan.rows
-    return epoch.Scores(
-        y=np.empty((rows, topology.sizes[-1]), topology.dtype),
-        z_max=np.empty(rows, topology.dtype),
-        others=np.empty(rows, topology.dtype),
-        loss_of_sample=np.empty(rows, topology.dtype),
-        hits_of_sample=np.empty(rows, np.int32),
-    )
+
+def _notes(layout: Layout) -> np.ndarray:
+    return np.empty((3, layout.rows), np.int32)

@@ -8,12 +8,7 @@ Any number of threads runs `run` for the same arguments. They share each phase o
 what this one wrote; the numbers of a phase do not depend on who computes them.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
-from numbanet._compile import njit, njit_merged
-from numbanet.engines import samples
+from numbanet._compile import njit, njit_inline, njit_part
 from numbanet.engines.cpu import output, product
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import CLOSED, POSITION, ROUND, await_round, barrier, join, open_round, publish, read, share, size_of
@@ -23,25 +18,15 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 PREDICT, EVALUATE, TRAIN = range(3)
 
 
-class Scores(NamedTuple):
-    """What is noted of each sample of a block, (rows,) each; and its targets, (rows, n_out)."""
-
-    y: np.ndarray
-    z_max: np.ndarray
-    others: np.ndarray
-    loss_of_sample: np.ndarray
-    hits_of_sample: np.ndarray
-
-
-@njit
-def gather(memory, plan, x, order, begin, end):
-    """The panels of x, for samples begin to end - 1 of the order."""
+@njit_part
+def gather(memory, net, place, x, order, begin, end):
+    """The panels of x, which begin at a place, for samples begin to end - 1 of the order."""
     half, n_in = lanes(memory), x.shape[1]
     width = 2 * half
     for s in range(begin, end):
         row = order[s] * n_in
         for i in range(0, n_in, width):
-            at = plan.a[0] + (i // width * plan.rows + s) * width
+            at = place + (i // width * net.rows + s) * width
             if i + width <= n_in:
                 store(memory, at, load(x, row + i))
                 store(memory, at + half, load(x, row + i + half))
@@ -50,73 +35,73 @@ def gather(memory, plan, x, order, begin, end):
                     put(memory, at + q, get(x, row + i + q))
 
 
-@njit_merged
-def tiles_of(plan, l, groups, width):
+@njit_inline
+def tiles_of(layer, groups, width):
     """How many tiles the activations of a layer have, in this many groups of samples."""
-    return -(-plan.sizes[l + 1] // width) * groups
+    return -(-layer.n_out // width) * groups
 
 
-@njit
-def forward(memory, plan, z_max, others, n, team, me, size):
+@njit_inline
+def forward(memory, net, layers, notes, n, team, me, size):
     """a of every layer, from the panels of x."""
-    groups, last = -(-n // ROWS), plan.kinds.size - 1
+    groups, last = -(-n // ROWS), layers.size - 1
     first_group, end_group = share(groups, size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
     for l in range(last + 1):
         barrier(team, size)
-        kind = plan.kinds[l]
-        first_tile, end_tile = share(tiles_of(plan, l, groups, 2 * lanes(memory)), size, me)
-        product.forward(memory, plan, l, IDENTITY if l == last else kind, groups, first_tile, end_tile)
-        if kind == SOFTMAX and l < last:
+        layer = layers[l]
+        first_tile, end_tile = share(tiles_of(layer, groups, 2 * lanes(memory)), size, me)
+        product.forward(memory, net, layer, IDENTITY if l == last else layer.kind, groups, first_tile, end_tile)
+        if layer.kind == SOFTMAX and l < last:
             barrier(team, size)
-            output.softmax(memory, plan, l, z_max, others, begin, end)
+            output.softmax_activation(memory, net, layer, notes, begin, end)
     barrier(team, size)
-    output.activation(memory, plan, z_max, others, begin, end)
+    output.activation(memory, net, layers[last], notes, begin, end)
 
 
-@njit
-def backward(memory, plan, n, opens, closes, eta, team, me, size):
+@njit_inline
+def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size):
     """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`."""
-    width, groups, last = 2 * lanes(memory), -(-n // ROWS), plan.kinds.size - 1
+    width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
-    packed = plan.packed + me * DEPTH * width
-    for l in range(last, -1, -1):
+    for l in range(layers.size - 1, -1, -1):
         barrier(team, size)
+        layer = layers[l]
         if l > 0:
-            first_tile, end_tile = share(tiles_of(plan, l - 1, groups, width), size, me)
-            product.backward(memory, plan, l, groups, first_tile, end_tile, packed)
+            before = layers[l - 1]
+            first_tile, end_tile = share(tiles_of(before, groups, width), size, me)
+            packed = net.packed + me * DEPTH * width
+            product.backward(memory, net, layer, before, groups, first_tile, end_tile, packed)
             barrier(team, size)  # the update changes the weights that the recurrence reads
-            if plan.kinds[l - 1] == SOFTMAX:
-                output.softmax_error(memory, plan, l - 1, first_group * ROWS, min(end_group * ROWS, n))
-        first_tile, end_tile = share(-(-plan.sizes[l + 1] // width) * (plan.w_rows[l] // ROWS), size, me)
-        product.update(memory, plan, l, n, opens, closes, eta, first_tile, end_tile)
+            if before.kind == SOFTMAX:
+                begin, end = first_group * ROWS, min(end_group * ROWS, n)
+                output.through_softmax(memory, net, before, jacobian, begin, end)
+        first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
+        product.update(memory, net, layer, n, opens, closes, eta, first_tile, end_tile)
 
 
-@njit
-def block(task, memory, plan, scores, x, y, order, n_batch, opens, closes, eta, y_hat, team, me, size):
+@njit_inline
+def block(task, memory, net, layers, notes, x, y, order, n_batch, opens, closes, eta, y_hat, jacobian, team, me, size):
     """One block: the rows `order` (n,) of x and y, out of a batch of n_batch samples."""
-    n = order.size
+    n, last = order.size, layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
-    gather(memory, plan, x, order, begin, end)
-    forward(memory, plan, scores.z_max, scores.others, n, team, me, size)
+    gather(memory, net, layers[0].x, x, order, begin, end)
+    forward(memory, net, layers, notes, n, team, me, size)
     if task == PREDICT:
-        a = output.table(memory, plan, output.A, y_hat.shape[1], begin, end)
         for s in range(begin, end):
             for j in range(y_hat.shape[1]):
-                y_hat[s, j] = a[s - begin, j]
+                y_hat[s, j] = get(memory, output.column(net, output.A, j) + s)
     else:
-        y_block = scores.y[begin:end]
-        samples.gather(y, order[begin:end], y_block)
-        output.score(memory, plan, y_block, scores.z_max, scores.others, scores.loss_of_sample, scores.hits_of_sample, begin, end)
+        output.score(memory, net, last, notes, y, order, jacobian, begin, end)
         if task == TRAIN:
-            output.error(memory, plan, y_block, n_batch, begin, end)
-            backward(memory, plan, n, opens, closes, eta, team, me, size)
+            output.error(memory, net, last, n_batch, jacobian, begin, end)
+            backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size)
     barrier(team, size)
 
 
 @njit
-def run(task, memory, plan, scores, x, y, order, batch_size, updates, eta, first, stop, loss, hits, y_hat, team, helps):
+def run(task, memory, nets, layers, notes, x, y, order, batch_size, updates, eta, first, stop, loss, hits, y_hat, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
@@ -124,7 +109,8 @@ def run(task, memory, plan, scores, x, y, order, batch_size, updates, eta, first
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = join(team) if helps else 0, 0, 1, first
-    blocks = -(-batch_size // plan.rows)
+    net = nets[0]
+    blocks = -(-batch_size // net.rows)
     block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
     while True:
         if helps:
@@ -142,11 +128,12 @@ def run(task, memory, plan, scores, x, y, order, batch_size, updates, eta, first
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
         rows, n_batch = order[position:last], batch_last - batch_first
-        block(task, memory, plan, scores, x, y, rows, n_batch, opens, closes, eta, y_hat[position:last], team, me, size)
+        outputs = y_hat[position:last]
+        block(task, memory, net, layers, notes, x, y, rows, n_batch, opens, closes, eta, outputs, jacobian, team, me, size)
         if not helps:
             if task != PREDICT:
                 for s in range(last - position):
-                    loss += scores.loss_of_sample[s]
-                    hits += scores.hits_of_sample[s]
+                    loss += get(memory, output.note(net, output.LOSS) + s)
+                    hits += notes[output.HITS, s]
             position = last
     return position, loss, hits

@@ -8,66 +8,42 @@ Column j of a table with `rows` rows is column j % PANEL of panel j // PANEL; co
     delta   likewise
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from numbanet.engines.cpu.vector import REGISTER_BYTES
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
+from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES = 5  # how many tables `output` works with
+TABLES, NOTES, JACOBIAN_ROWS = 4, 3, 4  # how many of each `output` works with
 CACHE_LINE = 64  # bytes
 
 
-class Plan(NamedTuple):
-    """A topology as the compiled functions read it. Layer 1 has index 0 everywhere but in sizes and a.
-
-    Parameters
-    ----------
-    sizes : (L + 1,) int64
-    kinds : (L,) int64
-        Activation constants.
-    loss_kind : int
-    epsilon : float
-        Leaky slope, a scalar of the network's dtype.
-    rows : int
-        Samples a block may have; a multiple of ROWS.
-    w, w_rows : (L,) int64
-        Where the panels of w and b begin, and how many rows they have.
-    a : (L + 1,) int64
-        Where the panels of x, and of the activations of each layer, begin.
-    delta : (L,) int64
-    gradients : int
-        How far behind a parameter its gradient lies.
-    zeros : int
-        Where a panel's row of zeros lies.
-    ones : int
-        Where a panel begins whose first column is 1 and whose others are 0: the input of b.
-    tables : int
-        Where the tables of `output` begin, (rows, n_out) each.
-    table_size : int
-    packed : int
-        Where room for DEPTH rows of a panel begins, for one thread after another.
-    """
-
-    sizes: np.ndarray
-    kinds: np.ndarray
-    loss_kind: int
-    epsilon: np.floating
-    rows: int
-    w: np.ndarray
-    w_rows: np.ndarray
-    a: np.ndarray
-    delta: np.ndarray
-    gradients: int
-    zeros: int
-    ones: int
-    tables: int
-    table_size: int
-    packed: int
+# A network as the compiled functions read it: one record for itself, and one for each layer. A place is an index into memory.
+_NET = [
+    ("loss_kind", np.int64),
+    ("rows", np.int64),  # samples a block may have; a multiple of ROWS
+    ("gradients", np.int64),  # how far behind a parameter its gradient lies
+    ("zeros", np.int64),  # place of a panel's row of zeros
+    ("ones", np.int64),  # place of a panel whose first column is 1 and whose others are 0: the input of b
+    ("tables", np.int64),  # place of the tables of `output`, (n_out, rows) each
+    ("table_size", np.int64),
+    ("notes", np.int64),  # place of its notes of the samples, (rows,) each
+    ("jacobian_rows", np.int64),  # place of its rows, (rows, n_out) each, where the full Jacobian of softmax is needed
+    ("packed", np.int64),  # place of room for DEPTH rows of a panel, for one thread after another
+]
+_LAYER = [
+    ("n_in", np.int64),
+    ("n_out", np.int64),
+    ("kind", np.int64),  # activation constant
+    ("w", np.int64),  # place of the panels of w and b
+    ("w_rows", np.int64),  # how many rows they have
+    ("x", np.int64),  # place of the panels of its input, which is a of the layer before
+    ("a", np.int64),
+    ("delta", np.int64),
+]
 
 
 def panel_width(dtype: np.dtype) -> int:
@@ -80,8 +56,14 @@ def up_to(multiple: int, count: int) -> int:
     return -(-count // multiple) * multiple
 
 
+def needs_jacobian(topology: Topology) -> bool:
+    """Whether derivatives go through the full Jacobian of softmax: in a hidden layer, and with any loss but CCE."""
+    *hidden, output = topology.kinds
+    return SOFTMAX in hidden or (output == SOFTMAX and topology.loss_kind != CCE)
+
+
 class Layout:
-    """A plan, and the array it describes.
+    """The memory of a network, and the records that describe it.
 
     Parameters
     ----------
@@ -96,38 +78,35 @@ class Layout:
 
     def __init__(self, topology: Topology, samples: int, gradients: bool, threads: int):
         self.topology, self.has_gradients, self.threads = topology, gradients, threads
-        width, rows, end = panel_width(topology.dtype), up_to(ROWS, samples), 0
+        width, self.rows, end = panel_width(topology.dtype), up_to(ROWS, samples), 0
+        rows = self.rows
 
         def place(count):
             nonlocal end
             start, end = end, end + up_to(width, count)
             return start
 
-        w_rows = [up_to(ROWS, n_in + 1) for n_in in topology.sizes[:-1]]
-        w = [place(count * up_to(width, n_out)) for count, n_out in zip(w_rows, topology.sizes[1:], strict=True)]
+        self.net, self.layers = np.zeros(1, [*_NET, ("epsilon", topology.dtype)]), np.zeros(len(topology.kinds), _LAYER)
+        net = self.net[0]
+        for layer, kind, (n_in, n_out) in zip(self.layers, topology.kinds, topology.layers, strict=True):
+            w_rows = up_to(ROWS, n_in + 1)
+            layer["n_in"], layer["n_out"], layer["kind"], layer["w_rows"] = n_in, n_out, kind, w_rows
+            layer["w"] = place(w_rows * up_to(width, n_out))
         self.parameter_numbers = end
-        distance = place(end) if gradients else 0
-        in_tables = [size for size, kind in zip(topology.sizes[1:], topology.kinds, strict=True) if kind == SOFTMAX]
-        table_size = rows * max([*in_tables, topology.sizes[-1]])
-        self.plan = Plan(
-            sizes=np.array(topology.sizes, np.int64),
-            kinds=np.array(topology.kinds, np.int64),
-            loss_kind=topology.loss_kind,
-            epsilon=topology.dtype.type(topology.epsilon),
-            rows=rows,
-            w=np.array(w, np.int64),
-            w_rows=np.array(w_rows, np.int64),
-            a=np.array([place(rows * up_to(width, size)) for size in topology.sizes], np.int64),
-            delta=np.array([place(rows * up_to(width, size)) for size in topology.sizes[1:]], np.int64),
-            gradients=distance,
-            zeros=place(width),
-            ones=place(rows * width),
-            tables=place(TABLES * table_size),
-            table_size=table_size,
-            packed=place(threads * DEPTH * width),
-        )
+        net["gradients"] = place(end) if gradients else 0
+        x = place(rows * up_to(width, topology.sizes[0]))
+        for layer in self.layers:
+            layer["x"] = x
+            layer["a"] = x = place(rows * up_to(width, layer["n_out"]))
+            layer["delta"] = place(rows * up_to(width, layer["n_out"]))
+        table_size = rows * max(n_out for n_out in self.layers["n_out"])
+        net["loss_kind"], net["epsilon"], net["rows"] = topology.loss_kind, topology.epsilon, rows
+        net["zeros"], net["ones"] = place(width), place(rows * width)
+        net["table_size"], net["tables"], net["notes"] = table_size, place(TABLES * table_size), place(NOTES * rows)
+        net["jacobian_rows"] = place(JACOBIAN_ROWS * table_size if needs_jacobian(topology) else 0)
+        net["packed"] = place(threads * DEPTH * width)
         self.memory = _aligned_zeros(end, topology.dtype)
-        self.memory[self.plan.ones : self.plan.ones + rows * width : width] = 1
+        self.memory[net["ones"] : net["ones"] + rows * width : width] = 1
 
     def write(self, flat: np.ndarray) -> None:
         """The parameters from their canonical form, see `Topology`."""
@@ -150,7 +129,7 @@ class Layout:
     def rows_of(self, start: int, n: int, n_out: int) -> np.ndarray:
         """A copy (n, n_out) of the activations or deltas whose panels begin at `start`."""
         width = panel_width(self.topology.dtype)
-        panels = self.memory[start : start + self.plan.rows * up_to(width, n_out)].reshape(-1, self.plan.rows, width)
+        panels = self.memory[start : start + self.rows * up_to(width, n_out)].reshape(-1, self.rows, width)
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _panels(self, offset: int) -> list[np.ndarray]:
@@ -158,7 +137,7 @@ class Layout:
         width = panel_width(self.topology.dtype)
         return [
             self.memory[offset + start : offset + start + rows * up_to(width, n_out)].reshape(-1, rows, width)
-            for start, rows, n_out in zip(self.plan.w, self.plan.w_rows, self.topology.sizes[1:], strict=True)
+            for start, rows, n_out in self.layers[["w", "w_rows", "n_out"]].tolist()
         ]
 
 

@@ -1,118 +1,232 @@
-"""What looks at whole rows of a layer: softmax, and at the output loss, hits and delta. On tables (n, n_out), row by row.
+"""What looks at whole rows of a layer: softmax, and at the output loss, hits and delta.
 
-Rows are copied from the panels of `layout` into tables, where the loops of `numbanet.equations` take them, and back. Every
-function works on a range of samples, so that threads can share a block.
+Rows are copied from the panels of `layout` into tables, [neuron j][sample s], where the loops over s vectorise, and back. Every
+function works on samples begin to end - 1 of a block, so that threads can share it. What needs the full Jacobian of softmax is
+rare, and goes row by row through the loops of `numbanet.equations`; `jacobian` is None where a network has no use for it, and
+that code is then not compiled.
 """
 
-from numbanet._compile import njit, njit_inline
-from numbanet.engines import samples
+from numbanet._compile import njit_inline, njit_part
+from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
-from numbanet.equations import activations, backprop, losses
-from numbanet.equations.activations import SIGMOID, SOFTMAX
-from numbanet.equations.losses import BCE, CCE
+from numbanet.equations.activations import SOFTMAX, exp_difference, softmax, softmax_logit
+from numbanet.equations.backprop import softmax_error, softmax_logit_error
+from numbanet.equations.losses import BCE, CCE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, sse
 
-Z, A, DELTA, DL_DA, U = range(5)  # the tables; U is where softmax_logit goes
-
-
-@njit_inline
-def table(memory, plan, number, n_out, begin, end):
-    """Rows begin to end - 1 of a table, (end - begin, n_out)."""
-    return matrix(memory, plan.tables + number * plan.table_size + begin * n_out, end - begin, n_out)
+Z, A, DELTA, Y = range(4)  # tables
+Z_MAX, OTHERS, LOSS = range(3)  # notes of each sample, after the tables
+LARGEST, TARGET, HITS = range(3)  # and those that are whole numbers
 
 
-@njit
-def fill(rows, memory, plan, panels, begin):
-    """rows[s, j], from the panels that begin at that place and their row `begin`."""
+@njit_part
+def column(net, table, j):
+    """Where the numbers of neuron j begin, in a table."""
+    return net.tables + table * net.table_size + j * net.rows
+
+
+@njit_part
+def note(net, number):
+    """Where a note of all samples begins."""
+    return net.notes + number * net.rows
+
+
+@njit_part
+def place(memory, net, panels, s, j):
+    """Where neuron j of sample s is, in panels that begin at `panels`."""
     width = 2 * lanes(memory)
-    for s in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            rows[s, j] = get(memory, panels + (j // width * plan.rows + begin + s) * width + j % width)
+    return panels + (j // width * net.rows + s) * width + j % width
 
 
-@njit
-def pour(rows, memory, plan, panels, begin):
-    """The inverse of fill."""
-    width = 2 * lanes(memory)
-    for s in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            put(memory, panels + (j // width * plan.rows + begin + s) * width + j % width, rows[s, j])
+@njit_part
+def fill(memory, net, table, n_out, panels, begin, end):
+    """table[j][s] = panels[s, j]; both begin at their places."""
+    for j in range(n_out):
+        for s in range(begin, end):
+            put(memory, table + j * net.rows + s, get(memory, place(memory, net, panels, s, j)))
 
 
-@njit
-def softmax(memory, plan, l, z_max, others, begin, end):
-    """a of a softmax layer whose panels hold z; leaves z and a in their tables."""
-    n_out, panels = plan.sizes[l + 1], plan.a[l + 1]
-    z, a = table(memory, plan, Z, n_out, begin, end), table(memory, plan, A, n_out, begin, end)
-    fill(z, memory, plan, panels, begin)
-    activations.softmax_sum(z, z_max[begin:end], others[begin:end])
-    activations.softmax_activation(z, z_max[begin:end], others[begin:end], a)
-    pour(a, memory, plan, panels, begin)
+@njit_part
+def pour(memory, net, table, n_out, panels, begin, end):
+    """panels[s, j] = table[j][s]; both begin at their places."""
+    for j in range(n_out):
+        for s in range(begin, end):
+            put(memory, place(memory, net, panels, s, j), get(memory, table + j * net.rows + s))
 
 
-@njit
-def softmax_error(memory, plan, l, begin, end):
-    """delta of a softmax layer whose panels of delta hold dL/da."""
-    n_out = plan.sizes[l + 1]
-    a, dl_da = table(memory, plan, A, n_out, begin, end), table(memory, plan, DL_DA, n_out, begin, end)
-    delta = table(memory, plan, DELTA, n_out, begin, end)
-    fill(a, memory, plan, plan.a[l + 1], begin)
-    fill(dl_da, memory, plan, plan.delta[l], begin)
-    backprop.softmax_error(dl_da, a, delta)
-    pour(delta, memory, plan, plan.delta[l], begin)
+@njit_part
+def find_largest(memory, net, table, n_out, largest, begin, end):
+    """largest[s] = the first neuron j with the largest number of a sample, in the table at a place."""
+    for s in range(begin, end):
+        largest[s] = 0
+    top = note(net, LOSS)  # free until there is a loss
+    for s in range(begin, end):
+        put(memory, top + s, get(memory, table + s))
+    for j in range(1, n_out):
+        for s in range(begin, end):
+            value, best = get(memory, table + j * net.rows + s), get(memory, top + s)
+            put(memory, top + s, value if value > best else best)
+            largest[s] = j if value > best else largest[s]
 
 
-@njit
-def activation(memory, plan, z_max, others, begin, end):
-    """The last layer's a from its z; leaves both in their tables."""
-    last = plan.kinds.size - 1
-    if plan.kinds[last] == SOFTMAX:
-        softmax(memory, plan, last, z_max, others, begin, end)
+@njit_part
+def softmax_activation(memory, net, layer, notes, begin, end):
+    """a_j = e^z_j / sum_k e^z_k: tables Z and A, and the panels of a, from those panels, which hold z."""
+    n_out, panels, largest = layer.n_out, layer.a, notes[LARGEST]
+    z_max, others = note(net, Z_MAX), note(net, OTHERS)
+    fill(memory, net, column(net, Z, 0), n_out, panels, begin, end)
+    find_largest(memory, net, column(net, Z, 0), n_out, largest, begin, end)
+    for s in range(begin, end):
+        put(memory, z_max + s, get(memory, note(net, LOSS) + s))
+        put(memory, others + s, 0)
+    for k in range(n_out):
+        for s in range(begin, end):
+            power = exp_difference(get(memory, column(net, Z, k) + s), get(memory, z_max + s))
+            put(memory, others + s, get(memory, others + s) + (power if k != largest[s] else type(power)(0)))
+    for j in range(n_out):
+        for s in range(begin, end):
+            a = softmax(get(memory, column(net, Z, j) + s), get(memory, z_max + s), get(memory, others + s))
+            put(memory, column(net, A, j) + s, a)
+    pour(memory, net, column(net, A, 0), n_out, panels, begin, end)
+
+
+@njit_part
+def activation(memory, net, last, notes, begin, end):
+    """The last layer's tables Z and A, from its panels, which hold z."""
+    if last.kind == SOFTMAX:
+        softmax_activation(memory, net, last, notes, begin, end)
     else:
-        n_out = plan.sizes[last + 1]
-        z, a = table(memory, plan, Z, n_out, begin, end), table(memory, plan, A, n_out, begin, end)
-        fill(z, memory, plan, plan.a[last + 1], begin)
-        activations.activation(plan.kinds[last], plan.epsilon, z, a)
+        fill(memory, net, column(net, Z, 0), last.n_out, last.a, begin, end)
+        fill(memory, net, column(net, A, 0), last.n_out, last.a, begin, end)
+        for j in range(last.n_out):
+            elementwise.activation(last.kind, net.epsilon, memory, column(net, A, j) + begin, end - begin)
 
 
-@njit_inline
-def logit(plan, z, u):
-    """u of every sample, which sigmoid turns into y_hat: z itself for a sigmoid output, see softmax_logit for softmax."""
-    if plan.kinds[-1] == SIGMOID:
-        return z
-    activations.softmax_logit(z, u)
-    return u
+@njit_part
+def score(memory, net, last, notes, y, order, jacobian, begin, end):
+    """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
+    n_out = last.n_out
+    for s in range(begin, end):
+        for j in range(n_out):
+            put(memory, column(net, Y, j) + s, y[order[s], j])
+    count_hits(memory, net, notes, n_out, begin, end)
+    loss = note(net, LOSS)
+    for s in range(begin, end):
+        put(memory, loss + s, 0)
+    if net.loss_kind == CCE:
+        for j in range(n_out):
+            for s in range(begin, end):
+                y_j, z_j = get(memory, column(net, Y, j) + s), get(memory, column(net, Z, j) + s)
+                term = cce(1, y_j, z_j, get(memory, note(net, Z_MAX) + s), get(memory, note(net, OTHERS) + s))
+                put(memory, loss + s, get(memory, loss + s) + term)
+    elif net.loss_kind == BCE:
+        if last.kind == SOFTMAX:
+            become_logits(memory, net, n_out, jacobian, begin, end)
+        for j in range(n_out):
+            for s in range(begin, end):
+                term = bce_from_z(1, get(memory, column(net, Y, j) + s), get(memory, column(net, Z, j) + s))
+                put(memory, loss + s, get(memory, loss + s) + term)
+    else:  # MSE with n = 1 is SSE
+        for j in range(n_out):
+            for s in range(begin, end):
+                term = sse(get(memory, column(net, Y, j) + s), get(memory, column(net, A, j) + s))
+                put(memory, loss + s, get(memory, loss + s) + term)
 
 
-@njit
-def score(memory, plan, y, z_max, others, loss_of_sample, hits_of_sample, begin, end):
-    """Losses (with n = 1) and hits of samples; y (end - begin, n_out) are their targets. After activation."""
-    n_out = y.shape[1]
-    z, a = table(memory, plan, Z, n_out, begin, end), table(memory, plan, A, n_out, begin, end)
-    samples.hits(plan.loss_kind, y, a, hits_of_sample[begin:end])
-    if plan.loss_kind == CCE:
-        losses.cce_loss(1, y, z, z_max[begin:end], others[begin:end], loss_of_sample[begin:end])
-    elif plan.loss_kind == BCE:
-        losses.bce_from_z_loss(1, y, logit(plan, z, table(memory, plan, U, n_out, begin, end)), loss_of_sample[begin:end])
+@njit_part
+def count_hits(memory, net, notes, n_out, begin, end):
+    """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
+    largest, target, hits = notes[LARGEST], notes[TARGET], notes[HITS]
+    if net.loss_kind == CCE:
+        find_largest(memory, net, column(net, A, 0), n_out, largest, begin, end)
+        find_largest(memory, net, column(net, Y, 0), n_out, target, begin, end)
+        for s in range(begin, end):
+            hits[s] = 1 if largest[s] == target[s] else 0
     else:
-        losses.loss(plan.loss_kind, 1, y, a, loss_of_sample[begin:end])
+        for s in range(begin, end):
+            hits[s] = 0
+        for j in range(n_out):
+            for s in range(begin, end):
+                y, y_hat = get(memory, column(net, Y, j) + s), get(memory, column(net, A, j) + s)
+                half = type(y)(0.5)
+                hits[s] += 1 if (y > half) == (y_hat > half) else 0
 
 
-@njit
-def error(memory, plan, y, n, begin, end):
+@njit_part
+def error(memory, net, last, n, jacobian, begin, end):
     """delta of the last layer, of a batch of n samples; after activation and score."""
-    n_out, kind = y.shape[1], plan.kinds[-1]
-    z, a = table(memory, plan, Z, n_out, begin, end), table(memory, plan, A, n_out, begin, end)
-    delta, dl_da = table(memory, plan, DELTA, n_out, begin, end), table(memory, plan, DL_DA, n_out, begin, end)
-    if plan.loss_kind == BCE and kind == SOFTMAX:
-        backprop.short_error(n, y, a, dl_da)  # dL/du
-        backprop.softmax_logit_error(dl_da, z, table(memory, plan, U, n_out, begin, end), delta)
-    elif plan.loss_kind == BCE or plan.loss_kind == CCE:
-        backprop.short_error(n, y, a, delta)
-    else:
-        losses.d_loss(plan.loss_kind, n, y, a, dl_da)
-        if kind == SOFTMAX:
-            backprop.softmax_error(dl_da, a, delta)
+    n_out, kind = last.n_out, last.kind
+    for j in range(n_out):
+        y, a, delta = column(net, Y, j), column(net, A, j), column(net, DELTA, j)
+        if net.loss_kind == CCE or net.loss_kind == BCE:
+            for s in range(begin, end):
+                put(memory, delta + s, d_cce(n, get(memory, y + s), get(memory, a + s)))
+        elif net.loss_kind == SSE:
+            for s in range(begin, end):
+                put(memory, delta + s, d_sse(get(memory, y + s), get(memory, a + s)))
         else:
-            backprop.activation_error(kind, plan.epsilon, dl_da, z, a, delta)
-    pour(delta, memory, plan, plan.delta[-1], begin)
+            for s in range(begin, end):
+                put(memory, delta + s, d_mse(n, get(memory, y + s), get(memory, a + s)))
+        if net.loss_kind != CCE and net.loss_kind != BCE:
+            elementwise.activation_error(kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
+    pour(memory, net, column(net, DELTA, 0), n_out, last.delta, begin, end)
+    if kind == SOFTMAX and net.loss_kind == BCE:
+        through_logits(memory, net, last, jacobian, begin, end)
+    elif kind == SOFTMAX and net.loss_kind != CCE:
+        through_softmax(memory, net, last, jacobian, begin, end)
+
+
+# Where the full Jacobian of softmax is needed
+
+
+@njit_inline
+def row(memory, net, number, s, n_out):
+    """Room for one row (1, n_out) of a sample; there are 4 of them."""
+    return matrix(memory, net.jacobian_rows + number * net.table_size + s * n_out, 1, n_out)
+
+
+@njit_part
+def through_softmax(memory, net, layer, jacobian, begin, end):
+    """delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer, whose panels of delta hold dL/da."""
+    if jacobian is None:
+        return
+    n_out = layer.n_out
+    for s in range(begin, end):
+        a, dl_da = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
+        delta = row(memory, net, 2, s, n_out)
+        for j in range(n_out):
+            a[0, j] = get(memory, place(memory, net, layer.a, s, j))
+            dl_da[0, j] = get(memory, place(memory, net, layer.delta, s, j))
+        softmax_error(dl_da, a, delta)
+        for j in range(n_out):
+            put(memory, place(memory, net, layer.delta, s, j), delta[0, j])
+
+
+@njit_part
+def become_logits(memory, net, n_out, jacobian, begin, end):
+    """Table Z, from z to u of softmax_logit; z stays in row 0 of the samples, u is in row 1, too."""
+    if jacobian is None:
+        return
+    for s in range(begin, end):
+        z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
+        for j in range(n_out):
+            z[0, j] = get(memory, column(net, Z, j) + s)
+        softmax_logit(z, u)
+        for j in range(n_out):
+            put(memory, column(net, Z, j) + s, u[0, j])
+
+
+@njit_part
+def through_logits(memory, net, last, jacobian, begin, end):
+    """delta_j = sum_i dL/du_i du_i/dz_j of the last layer, whose panels of delta hold dL/du; after become_logits."""
+    if jacobian is None:
+        return
+    n_out = last.n_out
+    for s in range(begin, end):
+        z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
+        dl_du, delta = row(memory, net, 2, s, n_out), row(memory, net, 3, s, n_out)
+        for j in range(n_out):
+            dl_du[0, j] = get(memory, place(memory, net, last.delta, s, j))
+        softmax_logit_error(dl_du, z, u, delta)
+        for j in range(n_out):
+            put(memory, place(memory, net, last.delta, s, j), delta[0, j])

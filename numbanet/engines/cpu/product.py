@@ -6,7 +6,7 @@ by panel, so that it can be shared among threads: each takes a range of tiles. T
 does not depend on the range. The terms are those of their namesakes in `numbanet.equations`.
 """
 
-from numbanet._compile import njit, njit_merged
+from numbanet._compile import njit_merged, njit_part
 from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.vector import broadcast, get, lanes, load, put, store
@@ -104,12 +104,12 @@ def descend_tile(memory, at, eta, c):
 
 
 @njit_merged
-def row_tile(memory, plan, start, step, x, group, k, w, depth):
+def row_tile(memory, net, start, step, x, group, k, w, depth):
     """`tile` for the samples of a group of 6 and terms k, k + 1, ... of their rows; x is where the panels of the rows begin."""
     width = 2 * lanes(memory)
-    x_0 = x + (k // width * plan.rows + group * ROWS) * width
+    x_0 = x + (k // width * net.rows + group * ROWS) * width
     rows = x_0, x_0 + width, x_0 + 2 * width, x_0 + 3 * width, x_0 + 4 * width, x_0 + 5 * width
-    return tile(memory, start, step, *rows, 1, width, (plan.rows - 1) * width, w, depth)
+    return tile(memory, start, step, *rows, 1, width, (net.rows - 1) * width, w, depth)
 
 
 @njit_merged
@@ -125,61 +125,61 @@ def groups_of(panel, first, last, groups, slab):
     return max(slab, first - begin), min(slab + SLAB_TILES, groups, last - begin)
 
 
-@njit
-def forward(memory, plan, l, kind, groups, first, last):
+@njit_part
+def forward(memory, net, layer, kind, groups, first, last):
     """a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for tiles first to last - 1 of a layer; softmax has yet to be done.
 
     Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
     """
-    width, n_in, x, a = 2 * lanes(memory), plan.sizes[l], plan.a[l], plan.a[l + 1]
+    width, n_in, x, a = 2 * lanes(memory), layer.n_in, layer.x, layer.a
     for slab in range(0, groups, SLAB_TILES):
         for i in range(0, n_in, DEPTH):
             depth = min(DEPTH, n_in - i)
             for panel in panels_of(first, last, groups):
-                w = plan.w[l] + panel * plan.w_rows[l] * width
-                column = a + panel * plan.rows * width
+                w = layer.w + panel * layer.w_rows * width
+                column = a + panel * net.rows * width
                 begin, end = groups_of(panel, first, last, groups, slab)
                 for group in range(begin, end):
                     z = column + group * ROWS * width
                     start, step = (w + n_in * width, 0) if i == 0 else (z, width)
-                    store_tile(memory, z, row_tile(memory, plan, start, step, x, group, i, w + i * width, depth))
+                    store_tile(memory, z, row_tile(memory, net, start, step, x, group, i, w + i * width, depth))
                 if i + depth == n_in:
                     at, count = column + begin * ROWS * width, (end - begin) * ROWS * width
-                    elementwise.activation(kind, plan.epsilon, memory, at, count)
+                    elementwise.activation(kind, net.epsilon, memory, at, count)
 
 
-@njit
-def backward(memory, plan, l, groups, first, last, packed):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of layer l - 1; softmax has yet to be done.
+@njit_part
+def backward(memory, net, layer, before, groups, first, last, packed):
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before; softmax has yet to be done.
 
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
-    width, n_out, delta = 2 * lanes(memory), plan.sizes[l + 1], plan.delta[l]
+    width, n_out, delta = 2 * lanes(memory), layer.n_out, layer.delta
     for slab in range(0, groups, SLAB_TILES):
         for j in range(0, n_out, DEPTH):
             depth = min(DEPTH, n_out - j)
             for panel in panels_of(first, last, groups):
-                column = plan.delta[l - 1] + panel * plan.rows * width
+                column = before.delta + panel * net.rows * width
                 begin, end = groups_of(panel, first, last, groups, slab)
                 if begin < end:
-                    pack_transposed(memory, plan, l, panel, j, depth, packed)
+                    pack_transposed(memory, layer, panel, j, depth, packed)
                 for group in range(begin, end):
                     dl_da = column + group * ROWS * width
-                    start, step = (plan.zeros, 0) if j == 0 else (dl_da, width)
-                    store_tile(memory, dl_da, row_tile(memory, plan, start, step, delta, group, j, packed, depth))
-                if j + depth == n_out and plan.kinds[l - 1] != SOFTMAX:
+                    start, step = (net.zeros, 0) if j == 0 else (dl_da, width)
+                    store_tile(memory, dl_da, row_tile(memory, net, start, step, delta, group, j, packed, depth))
+                if j + depth == n_out and before.kind != SOFTMAX:
                     at, count = begin * ROWS * width, (end - begin) * ROWS * width
-                    a = plan.a[l] + panel * plan.rows * width
-                    elementwise.activation_error(plan.kinds[l - 1], plan.epsilon, memory, a + at, column + at, count)
+                    a = before.a + panel * net.rows * width
+                    elementwise.activation_error(before.kind, net.epsilon, memory, a + at, column + at, count)
 
 
-@njit
-def pack_transposed(memory, plan, l, panel, j, depth, packed):
+@njit_part
+def pack_transposed(memory, layer, panel, j, depth, packed):
     """packed[k, i] = w[i, j + k], for the inputs i of a panel and k < depth; inputs beyond the last are 0."""
     width = 2 * lanes(memory)
-    inputs = min(width, plan.sizes[l] - panel * width)
+    inputs = min(width, layer.n_in - panel * width)
     for block in range(0, depth, width):
-        w = plan.w[l] + ((j + block) // width * plan.w_rows[l] + panel * width) * width
+        w = layer.w + ((j + block) // width * layer.w_rows + panel * width) * width
         for k in range(min(width, depth - block)):
             row = packed + (block + k) * width
             for i in range(inputs):
@@ -189,34 +189,34 @@ def pack_transposed(memory, plan, l, panel, j, depth, packed):
 
 
 @njit_merged
-def column_of(memory, plan, l, i):
+def column_of(memory, net, layer, i):
     """Where the column of input i of a layer begins; of i = n_in, the input of b, and of the rows of 0 behind it."""
-    width, n_in = 2 * lanes(memory), plan.sizes[l]
-    return plan.a[l] + i // width * plan.rows * width + i % width if i < n_in else plan.ones + i - n_in
+    width, n_in = 2 * lanes(memory), layer.n_in
+    return layer.x + i // width * net.rows * width + i % width if i < n_in else net.ones + i - n_in
 
 
-@njit
-def update(memory, plan, l, n, opens, closes, eta, first, last):
+@njit_part
+def update(memory, net, layer, n, opens, closes, eta, first, last):
     """w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, and b alike, for tiles first to last - 1 of a layer.
 
     Reads x (n, n_in), delta (n, n_out). A batch in several blocks: gradients begin where it opens, at 0, and become an update
     where it closes.
     """
-    width, groups = 2 * lanes(memory), plan.w_rows[l] // ROWS
+    width, groups = 2 * lanes(memory), layer.w_rows // ROWS
     for block in range(0, groups, BLOCK_TILES):
         for panel in panels_of(first, last, groups):
-            delta = plan.delta[l] + panel * plan.rows * width
-            w = plan.w[l] + panel * plan.w_rows[l] * width
+            delta = layer.delta + panel * net.rows * width
+            w = layer.w + panel * layer.w_rows * width
             begin = panel * groups
             for group in range(max(block, first - begin), min(block + BLOCK_TILES, groups, last - begin)):
                 i = group * ROWS
                 at = w + i * width
-                start, step = (plan.zeros, 0) if opens else (at + plan.gradients, width)
-                x_0, x_1 = column_of(memory, plan, l, i), column_of(memory, plan, l, i + 1)
-                x_2, x_3 = column_of(memory, plan, l, i + 2), column_of(memory, plan, l, i + 3)
-                x_4, x_5 = column_of(memory, plan, l, i + 4), column_of(memory, plan, l, i + 5)
-                c = tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, width, n, 0, delta, n)
+                start, step = (net.zeros, 0) if opens else (at + net.gradients, width)
+                x_0, x_1 = column_of(memory, net, layer, i), column_of(memory, net, layer, i + 1)
+                x_2, x_3 = column_of(memory, net, layer, i + 2), column_of(memory, net, layer, i + 3)
+                x_4, x_5 = column_of(memory, net, layer, i + 4), column_of(memory, net, layer, i + 5)
+                c = tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, width, n, width, delta, n)
                 if closes:
                     descend_tile(memory, at, eta, c)
                 else:
-                    store_tile(memory, at + plan.gradients, c)
+                    store_tile(memory, at + net.gradients, c)

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from numbanet._compile import njit
+from numbanet._compile import njit_inline, njit_part
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED = range(0, 40, 8)
 SPINS = 2000  # before a waiting thread offers its core to others: some microseconds
@@ -77,7 +77,7 @@ def pause(typingctx):
     return types.void(), code
 
 
-@njit
+@njit_part
 def wait_while(team, field, value):
     """Returns once the field is something else."""
     spins = 0
@@ -89,7 +89,7 @@ def wait_while(team, field, value):
             _yield_core()
 
 
-@njit
+@njit_part
 def barrier(team, size):
     """Returns when all `size` threads of the round have come here."""
     if size > 1:
@@ -101,13 +101,13 @@ def barrier(team, size):
             wait_while(team, PASSED, passed)
 
 
-@njit
+@njit_inline
 def join(team):
     """Puts the calling thread on the team; returns its number, 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
 
 
-@njit
+@njit_inline
 def open_round(team, position):
     """Thread 0 opens a round, about this position of an order, to all who have joined; returns how many they are."""
     size = read(team, JOINED) + 1
@@ -116,7 +116,7 @@ def open_round(team, position):
     return size
 
 
-@njit
+@njit_inline
 def await_round(team, me, seen):
     """Another thread waits for a round other than `seen` that it is on, or for the end; returns that round."""
     while True:
@@ -126,13 +126,13 @@ def await_round(team, me, seen):
             return seen
 
 
-@njit
+@njit_inline
 def size_of(round_):
     """How many threads are on a round."""
     return round_ % MOST_THREADS
 
 
-@njit
+@njit_inline
 def share(count, size, me):
     """What of `count` pieces is thread me's: from, and up to but without."""
     return count * me // size, count * (me + 1) // size
