@@ -3,6 +3,8 @@
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx
+from numbanet.engines import get_num_threads as get_num_threads
+from numbanet.engines import set_num_threads as set_num_threads
 from numbanet.network import Network as Network
 from numbanet.trace import Trace as Trace
 from numbanet.training import History as History

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from numbanet import _compile, _cuda
+from numbanet.engines import get_num_threads
 from numbanet.engines.cpu.vector import REGISTER_BYTES
 
 NOTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
@@ -25,7 +26,7 @@ def info() -> dict[str, str]:
         "numpy": np.__version__,
         "cpu": f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} cores",
         "cpu features": ", ".join(name for name in NOTED_CPU_FEATURES if features.get(name)) or "none of note",
-        "threads": f"1 used of {numba.config.NUMBA_NUM_THREADS}; threading layer {numba.config.THREADING_LAYER}",
+        "threads": f"{get_num_threads()} at most, of Python's own: no threading layer is involved",
         "compile cache": _compile.cache_folder() or "none: no folder can be written",
         "cuda": _cuda.provider(),
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",

@@ -16,12 +16,14 @@ from numba.extending import intrinsic
 from numbanet._compile import njit_inline, njit_part
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED = range(0, 40, 8)
-SPINS = 2000  # before a waiting thread offers its core to others: some microseconds
+SPINS = 2000  # before a waiting thread leaves its core to others, for some ten microseconds each time
 MOST_THREADS = 1 << 16  # ROUND holds the number of the round, times this, plus how many threads are on it: one word, so that
 CLOSED = -1  # both are always read together; or this, when there is no further round
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
-_yield_core = types.ExternalFunction("SwitchToThread" if platform.system() == "Windows" else "sched_yield", types.int32())
+_WINDOWS = platform.system() == "Windows"  # whose Sleep counts milliseconds; 0 lets others run
+_sleep = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
+_NAP = np.uint32(0 if _WINDOWS else 20)
 
 
 def new_team() -> np.ndarray:
@@ -86,7 +88,7 @@ def wait_while(team, field, value):
         if spins < SPINS:
             pause()
         else:
-            _yield_core()
+            _sleep(_NAP)
 
 
 @njit_part

@@ -1,0 +1,202 @@
+"""Several threads compute the same bits as one; several callers, and forked processes, do not get in each other's way."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numba
+import numpy as np
+import pytest
+from conftest import each
+from networks import data, engine_with_parameters, topology
+
+import numbanet
+from numbanet import _cuda
+from numbanet.engines.cpu import threads
+
+pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
+
+# Layers of more than one panel, hidden softmax, blocks that end in the middle of a group, and work enough to be shared.
+TOPOLOGY = topology((300, 70, 33, 10), ("tanh", "softmax", "softmax"), "cce", np.dtype("float32"))
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    before = numbanet.get_num_threads()
+    yield
+    numbanet.set_num_threads(before)
+
+
+def train(top=TOPOLOGY, count=400, batch_size=150):
+    """Everything an engine answers after two epochs, as bits."""
+    engine, _ = engine_with_parameters(top, "cpu", "fast")
+    x, y = data(top, count)
+    totals = [list(engine.train_epoch(x, y, np.arange(count)[::-1].copy(), batch_size, 0.1))[-1] for _ in range(2)]
+    loss, gradients = engine.loss_and_gradients(x, y)
+    return totals, engine.read().tobytes(), engine.predict(x).tobytes(), engine.evaluate(x, y), loss, gradients.tobytes()
+
+
+def trained_with(threads, **options):
+    numbanet.set_num_threads(threads)
+    return train(**options)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    before = numbanet.get_num_threads()
+    result = trained_with(1)
+    numbanet.set_num_threads(before)
+    return result
+
+
+@each("count", [2, 4, 7])
+def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
+    assert trained_with(count) == alone
+
+
+def test_helpers_take_part():
+    """Else the tests above would test nothing."""
+    before = {thread.name for thread in threading.enumerate()}
+    trained_with(len(before) + 3)
+    assert {thread.name for thread in threading.enumerate()} - before
+
+
+@each("batch_size", [1, 5, 7, 64, 517, 1200])
+def test_batches_of_any_size(batch_size, monkeypatch):
+    monkeypatch.setattr("numbanet.engines.cpu.engine.SHARED_WEIGHTS", 0)
+    options = {"count": 1200, "batch_size": batch_size, "top": topology((90, 40, 3), ("relu", "softmax"), "cce", np.dtype("f8"))}
+    assert trained_with(3, **options) == trained_with(1, **options)
+
+
+def test_two_callers_at_once(alone):
+    numbanet.set_num_threads(2)
+    results = [None] * 3
+
+    def caller(number):
+        results[number] = train()
+
+    callers = [threading.Thread(target=caller, args=(number,)) for number in range(len(results))]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert results == [alone] * len(results)
+
+
+def test_one_network_asked_by_several_threads_at_once():
+    net = numbanet.Network([20, 30, 3], ["relu", "softmax"], "cce", seed=0)
+    x = np.random.default_rng(0).standard_normal((500, 20)).astype("f4")
+    expected = [net.predict(x[first:]) for first in range(8)]
+    found = [None] * 8
+
+    def ask(first):
+        for _ in range(20):
+            found[first] = net.predict(x[first:])
+            assert (found[first] == expected[first]).all()
+
+    callers = [threading.Thread(target=ask, args=(first,)) for first in range(8)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+
+def test_no_more_threads_than_were_asked_for(monkeypatch):
+    """Callers count: with one core for each of them there is none left for helpers."""
+    crew = threads.Crew(2)
+    inside, helped = threading.Barrier(2, timeout=30), []
+
+    def run(team, helps):
+        if helps:
+            helped.append(team)
+        else:
+            inside.wait()
+
+    callers = [threading.Thread(target=crew.call, args=(run, (), False)) for _ in range(2)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert not helped and crew.callers == crew.helping == crew.threads == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_after_a_fork(alone):
+    """The child has none of the threads that the parent has."""
+    assert trained_with(2) == alone
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(trained_with, (2,)).get(timeout=60) == alone
+    assert trained_with(2) == alone
+
+
+LAYERS = ["default", "workqueue", "omp", "tbb"]
+SCRIPT = """
+import threading
+import numba, numpy as np
+import numbanet
+
+@numba.njit(parallel=True)
+def total(x):  # starts the threading layer
+    s = 0.0
+    for i in numba.prange(x.size):
+        s += x[i]
+    return s
+
+try:
+    total(np.ones(1000))
+except ValueError:
+    print("absent")
+    raise SystemExit
+numbanet.set_num_threads(2)
+x, y, *_ = numbanet.load_digits()
+def train(results):
+    net = numbanet.Network([64, 400, 10], "relu", "cce", seed=0)
+    net.fit(x, y, epochs=2, batch_size=128, verbose=0)
+    results.append(net.predict(x).tobytes())
+results = []
+callers = [threading.Thread(target=train, args=(results,)) for _ in range(2)]
+for thread in callers: thread.start()
+for thread in callers: thread.join()
+import multiprocessing
+def child(queue):
+    found = []
+    train(found)
+    queue.put(found[0])
+queue = multiprocessing.get_context("fork").Queue()
+process = multiprocessing.get_context("fork").Process(target=child, args=(queue,))
+process.start()
+results.append(queue.get(timeout=60))
+process.join()
+print("same" if len(set(results)) == 1 and len(results) == 3 else "different", numba.threading_layer())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@each("layer", LAYERS)
+def test_under_every_threading_layer_of_numba(layer):
+    """Two callers at once, and a fork, in a process that uses Numba's own threads as well."""
+    environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    if "absent" in done.stdout:
+        pytest.skip(f"{layer} is not installed")
+    assert done.stdout.startswith("same"), done.stdout
+
+
+def test_the_number_of_threads_is_checked():
+    with pytest.raises(TypeError, match="integer"):
+        numbanet.set_num_threads(1.5)
+    with pytest.raises(TypeError, match="integer"):
+        numbanet.set_num_threads(True)
+    with pytest.raises(ValueError, match="at least 1"):
+        numbanet.set_num_threads(0)
+    numbanet.set_num_threads(np.int64(3))
+    assert numbanet.get_num_threads() == 3
+
+
+def test_no_more_threads_than_cores_by_default():
+    assert 1 <= threads._cores() <= numba.config.NUMBA_NUM_THREADS
