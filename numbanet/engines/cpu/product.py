@@ -9,7 +9,7 @@ does not depend on the range. The terms are those of their namesakes in `numbane
 from numbanet._compile import njit_merged, njit_part
 from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.layout import DEPTH, ROWS
-from numbanet.engines.cpu.vector import broadcast, get, lanes, load, put, store
+from numbanet.engines.cpu.vector import broadcast, get, lanes, load, load_square, put, store, store_square, transpose
 from numbanet.equations.activations import SOFTMAX
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
@@ -176,16 +176,20 @@ def backward(memory, net, layer, before, groups, first, last, packed):
 @njit_part
 def pack_transposed(memory, layer, panel, j, depth, packed):
     """packed[k, i] = w[i, j + k], for the inputs i of a panel and k < depth; inputs beyond the last are 0."""
-    width = 2 * lanes(memory)
+    half = lanes(memory)
+    width = 2 * half
     inputs = min(width, layer.n_in - panel * width)
-    for block in range(0, depth, width):
-        w = layer.w + ((j + block) // width * layer.w_rows + panel * width) * width
-        for k in range(min(width, depth - block)):
-            row = packed + (block + k) * width
-            for i in range(inputs):
-                put(memory, row + i, get(memory, w + i * width + k))
-            for i in range(inputs, width):
-                put(memory, row + i, 0)
+    for k in range(0, depth, width):
+        w = layer.w + ((j + k) // width * layer.w_rows + panel * width) * width
+        if inputs == width:
+            for p in range(0, width, half):
+                for q in range(0, width, half):
+                    square = transpose(load_square(memory, w + p * width + q, width))
+                    store_square(memory, packed + (k + q) * width + p, width, square)
+        else:
+            for q in range(min(width, depth - k)):
+                for i in range(width):
+                    put(memory, packed + (k + q) * width + i, get(memory, w + i * width + q) if i < inputs else 0)
 
 
 @njit_merged

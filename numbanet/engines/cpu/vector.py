@@ -9,6 +9,7 @@ import operator
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 _WIDTHS = (("avx512f", 64), ("avx", 32))
@@ -67,15 +68,23 @@ def put(typingctx, array, index, value):
     return types.void(array, types.intp, array.dtype), code
 
 
+def _load(context, builder, array_type, kind, array, index):
+    pointer = builder.bitcast(_pointer(context, builder, array_type, array, index), context.get_value_type(kind).as_pointer())
+    return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
+
+
+def _store(context, builder, array_type, array, index, vector):
+    pointer = builder.bitcast(_pointer(context, builder, array_type, array, index), vector.type.as_pointer())
+    builder.store(vector, pointer, align=array_type.dtype.bitwidth // 8)
+
+
 @intrinsic
 def load(typingctx, array, index):
     """The vector array[index : index + lanes] of a flat array, unchecked."""
     kind = Vector(array.dtype)
 
     def code(context, builder, signature, arguments):
-        pointer = _pointer(context, builder, signature.args[0], *arguments)
-        pointer = builder.bitcast(pointer, context.get_value_type(kind).as_pointer())
-        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+        return _load(context, builder, signature.args[0], kind, *arguments)
 
     return kind(array, types.intp), code
 
@@ -85,13 +94,82 @@ def store(typingctx, array, index, vector):
     """array[index : index + lanes] = vector, in a flat array, unchecked."""
 
     def code(context, builder, signature, arguments):
-        array, index, vector = arguments
-        pointer = _pointer(context, builder, signature.args[0], array, index)
-        pointer = builder.bitcast(pointer, vector.type.as_pointer())
-        builder.store(vector, pointer, align=signature.args[0].dtype.bitwidth // 8)
+        _store(context, builder, signature.args[0], *arguments)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), code
+
+
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Has the line of the cache with array[index], of a flat array, fetched while the computation goes on."""
+
+    def code(context, builder, signature, arguments):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(_pointer(context, builder, signature.args[0], *arguments), pointer)
+        builder.call(instruction, [address, number(0), number(2), number(1)])  # to read, into L2, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), code
+
+
+@intrinsic
+def transpose(typingctx, rows):
+    """The columns of a square of as many vectors as a vector has lanes, as vectors."""
+    count = rows.dtype.lanes
+
+    def code(context, builder, signature, arguments):
+        rows = cgutils.unpack_tuple(builder, arguments[0], count)
+        half = count // 2
+        while half:  # swaps the blocks beside the diagonal, of half the side each time
+            for i in range(count):
+                if not i & half:
+                    above, below = rows[i], rows[i + half]
+                    lanes = [j if not j & half else count + j - half for j in range(count)]
+                    rows[i] = _shuffled(builder, above, below, lanes)
+                    rows[i + half] = _shuffled(builder, above, below, [lane + half for lane in lanes])
+            half //= 2
+        return context.make_tuple(builder, signature.return_type, rows)
+
+    return rows(rows), code
+
+
+def _shuffled(builder, a, b, lanes):
+    """A vector of those lanes of a and, from the width of a vector on, of b."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
+
+
+@intrinsic
+def load_square(typingctx, array, index, step):
+    """As many vectors as a vector has lanes, the first at array[index], each a step behind the one before, unchecked."""
+    kind = Vector(array.dtype)
+    square = types.UniTuple(kind, kind.lanes)
+
+    def code(context, builder, signature, arguments):
+        array, index, step = arguments
+        rows = []
+        for _ in range(kind.lanes):
+            rows.append(_load(context, builder, signature.args[0], kind, array, index))
+            index = builder.add(index, step)
+        return context.make_tuple(builder, square, rows)
+
+    return square(array, types.intp, types.intp), code
+
+
+@intrinsic
+def store_square(typingctx, array, index, step, rows):
+    """The inverse of load_square."""
+
+    def code(context, builder, signature, arguments):
+        array, index, step, rows = arguments
+        for row in cgutils.unpack_tuple(builder, rows, signature.args[3].count):
+            _store(context, builder, signature.args[0], array, index, row)
+            index = builder.add(index, step)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, rows), code
 
 
 @intrinsic
