@@ -19,8 +19,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # measures the numbanet beside it
-
 
 def main():
     options = arguments()
@@ -92,4 +90,5 @@ def named(options):
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # measures the numbanet beside it
     main()
