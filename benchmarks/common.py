@@ -11,7 +11,7 @@ from numbanet import _cuda
 from numbanet.engines import make_engine
 from numbanet.engines.reference import CpuLoops, CudaLoops
 
-from .peers import CONTESTANTS
+from .peers import installed
 
 # Arrays over the neurons of a hidden layer, and of ten classes: (n, n_out). asv times each call alone, so none of them
 # may be over in less than some 20 us.
@@ -92,10 +92,10 @@ def contestant(name, rung, start):
     """One of `benchmarks.peers`; skips the benchmark where it is not installed, or cannot do this rung."""
     if name == "CUDA":
         need_gpu()
-    try:
-        return CONTESTANTS[name](rung, start)
-    except ImportError as missing:
-        raise NotImplementedError(str(missing)) from missing
+    found = installed([name], rung, start)
+    if not found:
+        raise NotImplementedError(f"no {name} here, or it cannot do {rung.name}")
+    return found[name]
 
 
 def seconds_per_call(call):

@@ -7,7 +7,7 @@ Each is made of a `Rung` and a `Problem`, and has
     ready(x)          samples to predict from, in an array of its own
     predict(ready)    the probabilities of the classes, computed when it returns
 
-and raises ImportError where it is not installed, or cannot do that rung.
+and a peer raises ImportError where it is not installed, or cannot do that rung.
 """
 
 import contextlib
@@ -251,7 +251,7 @@ def installed(names, rung: Rung, problem: Problem) -> dict:
     """Those of the contestants that can do this rung here, by name."""
     found = {}
     for name in names:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError) if name in PEERS else contextlib.nullcontext():
             found[name] = CONTESTANTS[name](rung, problem)
     return found
 
