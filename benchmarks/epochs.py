@@ -52,7 +52,7 @@ def measure_rung(rung, settings) -> dict:
         "rung": rung.title,
         "microseconds per step": {name: time / rung.steps * 1e6 for name, time in seconds.items()},
         "GFLOP/s": {name: rung.operations / time / 1e9 for name, time in seconds.items()},
-        "best peer / numbanet": peers.best_peer(seconds) / seconds["numbanet"],
+        "best peer / numbanet": peers.lead(seconds),
         "ceiling GFLOP/s": operations_per_second / 1e9,
         "of the ceiling": rung.operations / seconds["numbanet"] / operations_per_second,
         "seconds of an epoch": turns,

@@ -256,6 +256,7 @@ def installed(names, rung: Rung, problem: Problem) -> dict:
     return found
 
 
-def best_peer(medians: dict[str, float]) -> float:
-    """The smallest figure of those who are not numbanet; NaN where there is none."""
-    return min((value for name, value in medians.items() if name in PEERS), default=float("nan"))
+def lead(medians: dict[str, float]) -> float | None:
+    """The smallest figure of a peer over numbanet's; None where there is no peer."""
+    figures = [value for name, value in medians.items() if name in PEERS]
+    return min(figures) / medians["numbanet"] if figures else None

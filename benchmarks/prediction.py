@@ -46,7 +46,7 @@ def measure_calls(rung, count, rounds) -> dict:
         "rung": rung.title,
         "samples": count,
         "microseconds": {name: time * 1e6 for name, time in seconds.items()},
-        "best peer / numbanet": peers.best_peer(seconds) / seconds["numbanet"],
+        "best peer / numbanet": peers.lead(seconds),
         "seconds": turns,
     }
 

@@ -37,7 +37,7 @@ def _measure(title, rungs, settings, runs) -> list[dict]:
         turns["numbanet"](0)  # fills its cache
         figures = take_turns(turns, settings.rounds)
         median = medians(figures)
-        ratio = peers.best_peer(median) / median["numbanet"]
+        ratio = peers.lead(median)
         table.line(rung.title, *(figure(median.get(name)) for name in runs), figure(ratio))
         results.append({"rung": rung.title, "medians": median, "best peer / numbanet": ratio, "figures": figures})
     return results
