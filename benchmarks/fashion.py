@@ -22,7 +22,7 @@ def measure(settings) -> dict:
 
         data = load_fashion_mnist()
     except (ImportError, FileNotFoundError) as absent:
-        print(f"\n{absent}", flush=True)
+        print(f"\nFashion-MNIST is skipped: {absent}", flush=True)
         return {"skipped": str(absent)}
     table = Table("Fashion-MNIST: ten epochs, batches of 64, learning rate 0.1", COLUMNS, settings.markdown)
     trainers = {"numbanet": _train_numbanet, "PyTorch": _train_torch}
