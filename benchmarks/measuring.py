@@ -66,13 +66,13 @@ class Table:
         print(text, flush=True)
 
 
-def figure(value, digits=3) -> str:
-    """A number with so many digits, thousands separated: 0.012, 0.123, 1.23, 12.3, 1,234; a dash for what there is not."""
+def figure(value) -> str:
+    """A number with three digits, thousands separated: 0.012, 0.123, 1.23, 12.3, 1,234; a dash for what there is not."""
     if value is None:
         return "—"
     if value < 0.1:
         return f"{value:.2g}"
-    decimals = max(0, digits - len(f"{value:.0f}")) if value >= 1 else digits
+    decimals = max(0, 3 - len(f"{value:.0f}")) if value >= 1 else 3
     return f"{value:,.{decimals}f}"
 
 

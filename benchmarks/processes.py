@@ -67,7 +67,7 @@ def _mebibytes(name, rung) -> float:
 def run_process(name, rung, epochs, **environment) -> float:
     """Trains in a fresh Python, which imports from where this one does; returns its peak memory in MiB."""
     code = (
-        "import sys; path = sys.path[:]; sys.path.insert(0, sys.argv[1]); import benchmarks; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import benchmarks; "
         f"sys.path[:] = {sys.path!r}; from benchmarks import process; process.train(*sys.argv[2:])"
     )
     root = str(Path(__file__).parents[1])
