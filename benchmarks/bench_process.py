@@ -11,7 +11,7 @@ from numbanet import Network
 from .common import contestant
 from .peers import PEERS
 from .processes import run_process
-from .rungs import RUNGS, problem
+from .rungs import RUNGS, problem, samples
 
 
 def timeraw_import():
@@ -70,10 +70,10 @@ class PeakMemory:
 
     def setup(self, name):
         self.rung = replace(RUNGS[name], samples=1_024)
-        self.start = problem(self.rung)
+        self.data = samples(self.rung)
         run_process("numbanet", RUNGS["R2"], epochs=1)  # compiles: LLVM takes memory of its own
 
     def peakmem_fit(self, name):
         settings = {"batch_size": self.rung.batch, "learning_rate": self.rung.eta, "verbose": 0}
         network = Network(self.rung.sizes, self.rung.activation, "cce", seed=0)
-        network.fit(self.start.x, self.start.labels, epochs=1, **settings)
+        network.fit(*self.data, epochs=1, **settings)

@@ -179,7 +179,7 @@ class Torch:
         layers = []
         for w, b in problem.parameters:
             linear = torch.nn.Linear(*w.shape)
-            linear.weight.data, linear.bias.data = torch.tensor(w.T.copy()), torch.tensor(b)
+            linear.weight.data, linear.bias.data = torch.from_numpy(w.T.copy()), torch.tensor(b)
             layers += [linear, phi()]
         self.model, self.loss = torch.nn.Sequential(*layers[:-1]), torch.nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=rung.eta)
@@ -214,7 +214,7 @@ class ScikitLearn:
 
         if rung.sizes[-1] == 2:
             raise ImportError("scikit-learn has one sigmoid output for two classes: another network")
-        self.problem = problem
+        self.x, self.labels = problem.x, problem.labels
         self.model = MLPClassifier(
             rung.sizes[1:-1],
             activation={"sigmoid": "logistic"}.get(rung.activation, rung.activation),
@@ -234,7 +234,7 @@ class ScikitLearn:
         return order
 
     def train(self, order):
-        return self.model.partial_fit(self.problem.x[order], self.problem.labels[order]).loss_
+        return self.model.partial_fit(self.x[order], self.labels[order]).loss_
 
     def ready(self, x):
         return x

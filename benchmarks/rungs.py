@@ -80,10 +80,16 @@ RUNGS = {
 
 def problem(rung: Rung) -> Problem:
     """Random parameters, samples and labels, the same every time."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(1)
     parameters = [
-        ((random.uniform(-1, 1, (n_in, n_out)) * (6 / n_in) ** 0.5).astype(rung.dtype), np.zeros(n_out, rung.dtype))
+        ((2 * random.random((n_in, n_out), rung.dtype) - 1) * (6 / n_in) ** 0.5, np.zeros(n_out, rung.dtype))
         for n_in, n_out in rung.layers
     ]
+    return Problem(parameters, *samples(rung))
+
+
+def samples(rung: Rung) -> tuple[np.ndarray, np.ndarray]:
+    """The samples and labels of the problem, for who starts from parameters of their own."""
+    random = np.random.default_rng(0)
     x = random.standard_normal((rung.samples, rung.sizes[0]), rung.dtype)
-    return Problem(parameters, x, random.integers(0, rung.sizes[-1], rung.samples))
+    return x, random.integers(0, rung.sizes[-1], rung.samples)
