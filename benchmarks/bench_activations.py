@@ -7,9 +7,11 @@ import numpy as np
 from numbanet.equations import activations
 from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
 
-from .common import HIDDEN, OUTPUT, Equation, softmax_sum, unset
+from .common import HIDDEN, OUTPUT, Equation, seconds_per_call, softmax_sum, unset
 
 EPSILON = np.float32(0.01)
+# z and a of float32, 8 KB each, stay in the L1 cache of any CPU.
+IN_L1 = (8, 256)
 
 
 class Activation(Equation):
@@ -17,8 +19,8 @@ class Activation(Equation):
 
     loop = staticmethod(activations.activation)
 
-    def arguments(self, draw):
-        return self.kind, EPSILON, draw(HIDDEN), unset(*HIDDEN)
+    def arguments(self, draw, size=HIDDEN):
+        return self.kind, EPSILON, draw(size), unset(*size)
 
     def numpy(self, kind, epsilon, z, a):
         a[:] = self.phi(z)
@@ -168,3 +170,19 @@ class SoftmaxLogit(Equation):
     def numpy(self, z, u):
         z = z - z.max(axis=1, keepdims=True)
         u[:] = z - np.log(np.exp(z) @ (1 - np.eye(z.shape[1], dtype=z.dtype)))
+
+
+class InL1:
+    """The loops of the activations over 2,048 numbers, which stay in the L1 cache."""
+
+    families = (Sigmoid, Tanh, ReLU, LeakyReLU)
+    params = (("reference", "numpy"), tuple(family.__name__ for family in families))
+    param_names = ("impl", "activation")
+    unit = "ns per number"
+
+    def setup(self, impl, name):
+        family = next(family for family in self.families if family.__name__ == name)
+        self.call, _ = family().checked(impl, IN_L1)
+
+    def track_activation(self, impl, name):
+        return seconds_per_call(self.call) / np.prod(IN_L1) * 1e9

@@ -1,12 +1,17 @@
 """What every family of benchmarks shares: its implementations, its check, its timed call."""
 
+import statistics
+import timeit
 from abc import ABC, abstractmethod
 from functools import partial
 
 import numpy as np
 
 from numbanet import _cuda
+from numbanet.engines import make_engine
 from numbanet.engines.reference import CpuLoops, CudaLoops
+
+from .peers import installed
 
 # Arrays over the neurons of a hidden layer, and of ten classes: (n, n_out). asv times each call alone, so none of them
 # may be over in less than some 20 us.
@@ -74,6 +79,30 @@ class LayerEquation(Equation):
 
     params = (Equation.params, LAYERS)
     param_names = ("impl", "n, n_in, n_out")
+
+
+def engine(impl, topology):
+    """The engine of a topology: fast or reference on the CPU, or cuda."""
+    if impl == "cuda":
+        need_gpu()
+    return make_engine(topology, "cuda" if impl == "cuda" else "cpu", "reference" if impl == "reference" else "fast")
+
+
+def contestant(name, rung, start):
+    """One of `benchmarks.peers`; skips the benchmark where it is not installed, or cannot do this rung."""
+    if name == "CUDA":
+        need_gpu()
+    found = installed([name], rung, start)
+    if not found:
+        raise NotImplementedError(f"no {name} here, or it cannot do {rung.name}")
+    return found[name]
+
+
+def seconds_per_call(call):
+    """For what is over in less than some 20 us: the median of turns of many calls, each turn some 20 ms long."""
+    timer = timeit.Timer(call)
+    number = max(1, int(0.02 / (timer.timeit(10) / 10)))
+    return statistics.median(timer.repeat(7, number)) / number
 
 
 def need_gpu():
