@@ -101,21 +101,6 @@ def store(typingctx, array, index, vector):
 
 
 @intrinsic
-def prefetch(typingctx, array, index):
-    """Has the line of the cache with array[index], of a flat array, fetched while the computation goes on."""
-
-    def code(context, builder, signature, arguments):
-        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        address = builder.bitcast(_pointer(context, builder, signature.args[0], *arguments), pointer)
-        builder.call(instruction, [address, number(0), number(2), number(1)])  # to read, into L2, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), code
-
-
-@intrinsic
 def transpose(typingctx, rows):
     """The columns of a square of as many vectors as a vector has lanes, as vectors."""
     count = rows.dtype.lanes
