@@ -17,6 +17,9 @@ from numba.core import event
 # nogil: other threads of Python go on while a loop runs.
 FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
+# LLVM leaves a call to a function of more than some fifty instructions as it is, and the loop around it scalar.
+INLINED = FLAGS | {"forceinline": True}
+
 
 def _folder_by_sources() -> str:
     """A folder named by all of our sources and the compiler's versions.
@@ -51,16 +54,21 @@ def _exact_on_gpu(dispatcher):
     return dispatcher
 
 
-def njit(function):
+def njit(function, flags=FLAGS):
     """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
     folder = cache_folder()
     if folder is None:
-        return _exact_on_gpu(numba.njit(**FLAGS)(function))
+        return _exact_on_gpu(numba.njit(**flags)(function))
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
     try:
-        return _exact_on_gpu(numba.njit(cache=True, **FLAGS)(function))
+        return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
     finally:
         numba.config.CACHE_DIR = before
+
+
+def njit_formula(function):
+    """`njit` for a formula of many instructions: LLVM writes it into every loop that calls it, however long it is."""
+    return njit(function, INLINED)
 
 
 def njit_inline(function):

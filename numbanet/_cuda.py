@@ -8,8 +8,9 @@ import functools
 import warnings
 
 from numba import config, cuda
+from numba.extending import overload
 
-__all__ = ["SIMULATED", "configured", "cuda", "devices", "provider", "unusable_reason"]
+__all__ = ["SIMULATED", "configured", "cuda", "devices", "overload_on_gpu", "provider", "unusable_reason"]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
@@ -26,6 +27,14 @@ def configured(kernel, grid, block):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kernel[grid, block]
+
+
+def overload_on_gpu(function):
+    """`numba.extending.overload` for kernels alone; the simulator's call the Python function."""
+    if SIMULATED:
+        return lambda implementation: implementation
+    # numba-cuda looks up functions in tables of its own, older ones and the built-in target in Numba's
+    return getattr(cuda.extending, "overload", overload)(function, target="cuda")
 
 
 @cuda.jit

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from numbanet import _compile, equations
+from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
@@ -252,3 +252,19 @@ def test_formulas_are_as_precise_as_without_flags():
         return [compile_gate.opcode(instruction) for instruction in code.instructions]
 
     assert compiled_with(_compile.njit) == compiled_with(numba.njit)
+
+
+@each_dtype
+@pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
+def test_elementary_functions_are_those_of_cuda(name, dtype):
+    """What the CPU computes by additions and multiplications, the GPU takes from libdevice."""
+
+    def compiled_with(function):
+        @cuda.jit
+        def kernel(x):
+            x[0] = function(x[0])
+
+        code = compile_gate.build(kernel, [DTYPES[dtype][::1]], "sm_90a")
+        return [compile_gate.opcode(instruction) for instruction in code.instructions]
+
+    assert compiled_with(getattr(_elementary, name)) == compiled_with(getattr(math, name))

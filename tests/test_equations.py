@@ -17,7 +17,8 @@ from numbanet.equations import activations, backprop, descent, losses, neuron
 mpmath.mp.dps = 50
 mp = mpmath.mpf
 ULP = 4
-EXTREMES = [sign * z for z in (0.0, 1e-30, 1.0, 50.0, 700.0, 1e4) for sign in (1, -1)]
+# At 100 and at 740 e^-z is a subnormal float32 and float64.
+EXTREMES = [sign * z for z in (0.0, 1e-30, 1.0, 50.0, 100.0, 700.0, 740.0, 1e4) for sign in (1, -1)]
 
 
 def log1p_exp(z):

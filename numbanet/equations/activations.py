@@ -7,8 +7,9 @@ says which. Constants are written type(z)(1): a bare 1.0, or a comparison with a
 
 import math
 
-from numbanet._compile import njit
+from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
+from numbanet._elementary import exp, expm1, log1p
 
 IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX = range(6)
 
@@ -31,12 +32,12 @@ def d_identity(z):
 # Sigmoid: a = 1 / (1 + e^-z)
 
 
-@njit
+@njit_formula
 def sigmoid(z):
     """a = 1 / (1 + e^-z); for z < 0 the same as e^z / (1 + e^z), whose power cannot overflow."""
     zero, one = type(z)(0), type(z)(1)
-    power = math.exp(-abs(z))
-    return power / (one + power) if z < zero else one / (one + power)
+    power = exp(-abs(z))
+    return (power if z < zero else one) / (one + power)
 
 
 @njit
@@ -48,11 +49,11 @@ def d_sigmoid(a):
 # Tanh: a = 2 / (1 + e^-2z) - 1
 
 
-@njit
+@njit_formula
 def tanh(z):
     """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), where e^-2|z| - 1 is expm1: near 0 nothing cancels."""
     two = type(z)(2)
-    power_less_one = math.expm1(-two * abs(z))
+    power_less_one = expm1(-abs(two * z))
     return math.copysign(power_less_one / (two + power_less_one), z)
 
 
@@ -103,7 +104,7 @@ def d_leaky_relu(z, epsilon):
 # a_j = phi(z_j), for the activations above, which look at one neuron each
 
 
-@njit
+@njit_formula
 def phi(kind, epsilon, z):
     """a = phi(z), kind being IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
@@ -175,19 +176,19 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 # They are kept apart because log(1 + others), the cross-entropy of a sure prediction, is far smaller than 1.
 
 
-@njit
+@njit_formula
 def exp_difference(z, z_max):
     """e^(z - z_max), z <= z_max, to full precision.
 
     The difference is rounded, by up to half an ulp of a number that may be large. TwoSum (Knuth, The Art of Computer
     Programming, volume 2, 4.2.2) says what was lost, and e^(d + lost) = e^d (1 + lost) puts it back.
     """
+    zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
-    if difference < type(z)(-1000):  # e^-1000 is 0 even in float64, and a difference of -inf has lost more than a rounding
-        return type(z)(0)
     part = difference - z
     lost = (z - (difference - part)) - (z_max + part)
-    return math.exp(difference) * (type(z)(1) + lost)
+    power = exp(difference) * (one + lost)
+    return zero if difference < lowest else power  # e^-1000 is 0 even in float64, and where z - z_max is -inf, lost is NaN
 
 
 @njit
@@ -226,7 +227,7 @@ def softmax_sum_cuda(z, z_max, others):
         others[s] = others_s
 
 
-@njit
+@njit_formula
 def softmax(z_j, z_max, others):
     """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others)."""
     return exp_difference(z_j, z_max) / (type(z_j)(1) + others)
@@ -295,7 +296,7 @@ def softmax_logit(z, u):
             for k in range(z.shape[1]):
                 if k != i and k != k_max:
                     others += exp_difference(z[s, k], z[s, k_max])
-            u[s, i] = (z[s, i] - z[s, k_max]) - math.log1p(others)
+            u[s, i] = (z[s, i] - z[s, k_max]) - log1p(others)
 
 
 @cuda.jit
@@ -311,4 +312,4 @@ def softmax_logit_cuda(z, u):
         for k in range(z.shape[1]):
             if k != i and k != k_max:
                 others += exp_difference(z[s, k], z[s, k_max])
-        u[s, i] = (z[s, i] - z[s, k_max]) - math.log1p(others)
+        u[s, i] = (z[s, i] - z[s, k_max]) - log1p(others)

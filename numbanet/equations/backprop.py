@@ -1,9 +1,8 @@
 """Backpropagation: the error term delta = dL/dz at the output, the gradients of one layer, delta of the layer before."""
 
-import math
-
-from numbanet._compile import njit
+from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
+from numbanet._elementary import exp
 from numbanet.equations.activations import d_phi, d_softmax
 from numbanet.equations.losses import d_cce
 
@@ -82,12 +81,12 @@ def short_error_cuda(n, y, a, delta):
         delta[s, j] = d_cce(n, y[s, j], a[s, j])
 
 
-@njit
+@njit_formula
 def d_softmax_logit(z_j, z_i, u_i, i, j):
     """du_i/dz_j where u_i = z_i - log(sum_{k != i} e^z_k): 1 for i = j; -e^z_j / sum_{k != i} e^z_k for i != j."""
     if i == j:
         return type(z_j)(1)
-    return -math.exp(z_j - (z_i - u_i))
+    return -exp(z_j - (z_i - u_i))
 
 
 @njit

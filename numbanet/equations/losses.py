@@ -6,8 +6,9 @@ then exact for every finite z, where y_hat itself has long been rounded to 0 or 
 
 import math
 
-from numbanet._compile import njit
+from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
+from numbanet._elementary import exp, log1p
 
 SSE, MSE, BCE, CCE = range(4)
 
@@ -49,7 +50,7 @@ def d_mse(n, y, y_hat):
 @njit
 def bce(n, y, y_hat):
     """One term of L, from y_hat in (0, 1): -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
-    return -(y * math.log(y_hat) + (type(y)(1) - y) * math.log1p(-y_hat)) / type(y)(n)
+    return -(y * math.log(y_hat) + (type(y)(1) - y) * log1p(-y_hat)) / type(y)(n)
 
 
 @njit
@@ -58,15 +59,15 @@ def d_bce(n, y, y_hat):
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 
 
-@njit
+@njit_formula
 def softplus(z):
     """log(1 + e^z), which is -log(1 - sigmoid(z)) and, taken at -z, -log(sigmoid(z)). It neither overflows nor cancels."""
     zero = type(z)(0)
     above = zero if z < zero else z
-    return above + math.log1p(math.exp(-abs(z)))
+    return above + log1p(exp(-abs(z)))
 
 
-@njit
+@njit_formula
 def bce_from_z(n, y, z):
     """One term of L where y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
     return (y * softplus(-z) + (type(y)(1) - y) * softplus(z)) / type(y)(n)
@@ -75,10 +76,10 @@ def bce_from_z(n, y, z):
 # CCE, categorical cross-entropy, with softmax: L = -1/n sum_i y_i log a_i, i over the classes of each sample
 
 
-@njit
+@njit_formula
 def cce(n, y, z, z_max, others):
     """One term of L where log a_i = (z_i - z_max) - log(1 + others), see softmax: -1/n y_i log a_i."""
-    return y * ((z_max - z) + math.log1p(others)) / type(y)(n)
+    return y * ((z_max - z) + log1p(others)) / type(y)(n)
 
 
 @njit

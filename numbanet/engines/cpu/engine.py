@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.layout import Layout, needs_jacobian
+from numbanet.engines.cpu.layout import NUMBERS, Layout, needs_jacobian
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
@@ -48,7 +48,7 @@ class FastCpuEngine:
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.lock = threads.Lock()
         self.layout = Layout(topology, 1, gradients=False, threads=1)
-        self.notes = _notes(self.layout)
+        self.numbers = _numbers(self.layout)
 
     def read(self) -> np.ndarray:
         with self.lock:
@@ -119,7 +119,7 @@ class FastCpuEngine:
         with self.lock:
             self._make_room(rows, task == epoch.TRAIN and (not eta or rows < batch_size))
             arguments = (
-                *(task, self.layout.memory, self.layout.net, self.layout.layers, self.notes, x, y, order, batch_size),
+                *(task, self.layout.memory, self.layout.net, self.layout.layers, self.numbers, x, y, order, batch_size),
                 *(eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
                 *(totals.loss, totals.hits, self.no_outputs if y_hat is None else y_hat, self.jacobian),
             )
@@ -134,7 +134,7 @@ class FastCpuEngine:
         rows = max(rows, old.rows)
         self.layout = Layout(self.topology, rows, gradients or old.has_gradients, max(count, old.threads))
         self.layout.memory[: old.parameter_numbers] = old.memory[: old.parameter_numbers]
-        self.notes = _notes(self.layout)
+        self.numbers = _numbers(self.layout)
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""
@@ -147,5 +147,5 @@ class FastCpuEngine:
 
 
 
-def _notes(layout: Layout) -> np.ndarray:
-    return np.empty((3, layout.rows), np.int32)
+def _numbers(layout: Layout) -> np.ndarray:
+    return np.empty((NUMBERS, layout.rows), np.int32)

@@ -42,7 +42,7 @@ def tiles_of(layer, groups, width):
 
 
 @njit_inline
-def forward(memory, net, layers, notes, n, team, me, size):
+def forward(memory, net, layers, numbers, n, team, me, size):
     """a of every layer, from the panels of x."""
     groups, last = -(-n // ROWS), layers.size - 1
     first_group, end_group = share(groups, size, me)
@@ -54,9 +54,9 @@ def forward(memory, net, layers, notes, n, team, me, size):
         product.forward(memory, net, layer, IDENTITY if l == last else layer.kind, groups, first_tile, end_tile)
         if layer.kind == SOFTMAX and l < last:
             barrier(team, size)
-            output.softmax_activation(memory, net, layer, notes, begin, end)
+            output.softmax_activation(memory, net, layer, numbers, begin, end)
     barrier(team, size)
-    output.activation(memory, net, layers[last], notes, begin, end)
+    output.activation(memory, net, layers[last], numbers, begin, end)
 
 
 @njit_inline
@@ -81,19 +81,19 @@ def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, siz
 
 
 @njit_inline
-def block(task, memory, net, layers, notes, x, y, order, n_batch, opens, closes, eta, y_hat, jacobian, team, me, size):
+def block(task, memory, net, layers, numbers, x, y, order, n_batch, opens, closes, eta, y_hat, jacobian, team, me, size):
     """One block: the rows `order` (n,) of x and y, out of a batch of n_batch samples."""
     n, last = order.size, layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
     gather(memory, net, layers[0].x, x, order, begin, end)
-    forward(memory, net, layers, notes, n, team, me, size)
+    forward(memory, net, layers, numbers, n, team, me, size)
     if task == PREDICT:
         for s in range(begin, end):
             for j in range(y_hat.shape[1]):
                 y_hat[s, j] = get(memory, output.column(net, output.A, j) + s)
     else:
-        output.score(memory, net, last, notes, y, order, jacobian, begin, end)
+        output.score(memory, net, last, numbers, y, order, jacobian, begin, end)
         if task == TRAIN:
             output.error(memory, net, last, n_batch, jacobian, begin, end)
             backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size)
@@ -101,7 +101,7 @@ def block(task, memory, net, layers, notes, x, y, order, n_batch, opens, closes,
 
 
 @njit
-def run(task, memory, nets, layers, notes, x, y, order, batch_size, updates, eta, first, stop, loss, hits, y_hat, jacobian, team, helps):
+def run(task, memory, nets, layers, numbers, x, y, order, batch_size, updates, eta, first, stop, loss, hits, y_hat, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
@@ -129,11 +129,11 @@ def run(task, memory, nets, layers, notes, x, y, order, batch_size, updates, eta
         opens, closes = position == batch_first, updates and last == batch_last
         rows, n_batch = order[position:last], batch_last - batch_first
         outputs = y_hat[position:last]
-        block(task, memory, net, layers, notes, x, y, rows, n_batch, opens, closes, eta, outputs, jacobian, team, me, size)
+        block(task, memory, net, layers, numbers, x, y, rows, n_batch, opens, closes, eta, outputs, jacobian, team, me, size)
         if not helps:
             if task != PREDICT:
                 for s in range(last - position):
                     loss += get(memory, output.note(net, output.LOSS) + s)
-                    hits += notes[output.HITS, s]
+                    hits += numbers[output.HITS, s]
             position = last
     return position, loss, hits

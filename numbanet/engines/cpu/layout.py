@@ -17,7 +17,7 @@ from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES, NOTES, JACOBIAN_ROWS = 4, 3, 4  # how many of each `output` works with
+TABLES, NOTES, NUMBERS, JACOBIAN_ROWS = 4, 4, 3, 4  # how many of each `output` works with
 CACHE_LINE = 64  # bytes
 
 

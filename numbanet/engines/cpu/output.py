@@ -12,11 +12,11 @@ from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
 from numbanet.equations.activations import SOFTMAX, exp_difference, softmax, softmax_logit
 from numbanet.equations.backprop import softmax_error, softmax_logit_error
-from numbanet.equations.losses import BCE, CCE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, sse
+from numbanet.equations.losses import BCE, CCE, bce_from_z, cce, d_cce, d_loss_term, sse
 
 Z, A, DELTA, Y = range(4)  # tables
-Z_MAX, OTHERS, LOSS = range(3)  # notes of each sample, after the tables
-LARGEST, TARGET, HITS = range(3)  # and those that are whole numbers
+Z_MAX, OTHERS, LARGEST, LOSS = range(4)  # notes of each sample
+INDEX, TARGET, HITS = range(3)  # and those that are whole numbers
 
 
 @njit_part
@@ -41,60 +41,64 @@ def place(memory, net, panels, s, j):
 @njit_part
 def fill(memory, net, table, n_out, panels, begin, end):
     """table[j][s] = panels[s, j]; both begin at their places."""
+    rows, width = net.rows, 2 * lanes(memory)
     for j in range(n_out):
         for s in range(begin, end):
-            put(memory, table + j * net.rows + s, get(memory, place(memory, net, panels, s, j)))
+            put(memory, table + j * rows + s, get(memory, panels + (j // width * rows + s) * width + j % width))
 
 
 @njit_part
 def pour(memory, net, table, n_out, panels, begin, end):
     """panels[s, j] = table[j][s]; both begin at their places."""
+    rows, width = net.rows, 2 * lanes(memory)
     for j in range(n_out):
         for s in range(begin, end):
-            put(memory, place(memory, net, panels, s, j), get(memory, table + j * net.rows + s))
+            put(memory, panels + (j // width * rows + s) * width + j % width, get(memory, table + j * rows + s))
 
 
 @njit_part
 def find_largest(memory, net, table, n_out, largest, begin, end):
-    """largest[s] = the first neuron j with the largest number of a sample, in the table at a place."""
-    for s in range(begin, end):
-        largest[s] = 0
-    top = note(net, LOSS)  # free until there is a loss
+    """The largest number of each sample, in the table at a place, as a note; largest[s] = the first neuron that has it."""
+    rows, top = net.rows, note(net, LARGEST)
     for s in range(begin, end):
         put(memory, top + s, get(memory, table + s))
+        largest[s] = 0
     for j in range(1, n_out):
+        column_j = table + j * rows
         for s in range(begin, end):
-            value, best = get(memory, table + j * net.rows + s), get(memory, top + s)
-            put(memory, top + s, value if value > best else best)
+            value, best = get(memory, column_j + s), get(memory, top + s)
             largest[s] = j if value > best else largest[s]
+            put(memory, top + s, value if value > best else best)
 
 
 @njit_part
-def softmax_activation(memory, net, layer, notes, begin, end):
+def softmax_activation(memory, net, layer, numbers, begin, end):
     """a_j = e^z_j / sum_k e^z_k: tables Z and A, and the panels of a, from those panels, which hold z."""
-    n_out, panels, largest = layer.n_out, layer.a, notes[LARGEST]
+    n_out, panels, k_max = layer.n_out, layer.a, numbers[INDEX]
     z_max, others = note(net, Z_MAX), note(net, OTHERS)
     fill(memory, net, column(net, Z, 0), n_out, panels, begin, end)
-    find_largest(memory, net, column(net, Z, 0), n_out, largest, begin, end)
+    find_largest(memory, net, column(net, Z, 0), n_out, k_max, begin, end)
+    largest = note(net, LARGEST)
     for s in range(begin, end):
-        put(memory, z_max + s, get(memory, note(net, LOSS) + s))
+        put(memory, z_max + s, get(memory, largest + s))
         put(memory, others + s, 0)
     for k in range(n_out):
+        z = column(net, Z, k)
         for s in range(begin, end):
-            power = exp_difference(get(memory, column(net, Z, k) + s), get(memory, z_max + s))
-            put(memory, others + s, get(memory, others + s) + (power if k != largest[s] else type(power)(0)))
+            power = exp_difference(get(memory, z + s), get(memory, z_max + s))
+            put(memory, others + s, get(memory, others + s) + (power if k != k_max[s] else type(power)(0)))
     for j in range(n_out):
+        z, a = column(net, Z, j), column(net, A, j)
         for s in range(begin, end):
-            a = softmax(get(memory, column(net, Z, j) + s), get(memory, z_max + s), get(memory, others + s))
-            put(memory, column(net, A, j) + s, a)
+            put(memory, a + s, softmax(get(memory, z + s), get(memory, z_max + s), get(memory, others + s)))
     pour(memory, net, column(net, A, 0), n_out, panels, begin, end)
 
 
 @njit_part
-def activation(memory, net, last, notes, begin, end):
+def activation(memory, net, last, numbers, begin, end):
     """The last layer's tables Z and A, from its panels, which hold z."""
     if last.kind == SOFTMAX:
-        softmax_activation(memory, net, last, notes, begin, end)
+        softmax_activation(memory, net, last, numbers, begin, end)
     else:
         fill(memory, net, column(net, Z, 0), last.n_out, last.a, begin, end)
         fill(memory, net, column(net, A, 0), last.n_out, last.a, begin, end)
@@ -103,76 +107,66 @@ def activation(memory, net, last, notes, begin, end):
 
 
 @njit_part
-def score(memory, net, last, notes, y, order, jacobian, begin, end):
+def score(memory, net, last, numbers, y, order, jacobian, begin, end):
     """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
-    n_out = last.n_out
     for s in range(begin, end):
-        for j in range(n_out):
+        for j in range(last.n_out):
             put(memory, column(net, Y, j) + s, y[order[s], j])
-    count_hits(memory, net, notes, n_out, begin, end)
-    loss = note(net, LOSS)
+    count_hits(memory, net, last.n_out, numbers, begin, end)
+    if net.loss_kind == BCE and last.kind == SOFTMAX:
+        become_logits(memory, net, last.n_out, jacobian, begin, end)
+    loss, z_max, others = note(net, LOSS), note(net, Z_MAX), note(net, OTHERS)
     for s in range(begin, end):
         put(memory, loss + s, 0)
-    if net.loss_kind == CCE:
-        for j in range(n_out):
+    for j in range(last.n_out):
+        y_j, z, a = column(net, Y, j), column(net, Z, j), column(net, A, j)
+        if net.loss_kind == CCE:
             for s in range(begin, end):
-                y_j, z_j = get(memory, column(net, Y, j) + s), get(memory, column(net, Z, j) + s)
-                term = cce(1, y_j, z_j, get(memory, note(net, Z_MAX) + s), get(memory, note(net, OTHERS) + s))
+                term = cce(1, get(memory, y_j + s), get(memory, z + s), get(memory, z_max + s), get(memory, others + s))
                 put(memory, loss + s, get(memory, loss + s) + term)
-    elif net.loss_kind == BCE:
-        if last.kind == SOFTMAX:
-            become_logits(memory, net, n_out, jacobian, begin, end)
-        for j in range(n_out):
+        elif net.loss_kind == BCE:
             for s in range(begin, end):
-                term = bce_from_z(1, get(memory, column(net, Y, j) + s), get(memory, column(net, Z, j) + s))
-                put(memory, loss + s, get(memory, loss + s) + term)
-    else:  # MSE with n = 1 is SSE
-        for j in range(n_out):
+                put(memory, loss + s, get(memory, loss + s) + bce_from_z(1, get(memory, y_j + s), get(memory, z + s)))
+        else:  # MSE with n = 1 is SSE
             for s in range(begin, end):
-                term = sse(get(memory, column(net, Y, j) + s), get(memory, column(net, A, j) + s))
-                put(memory, loss + s, get(memory, loss + s) + term)
+                put(memory, loss + s, get(memory, loss + s) + sse(get(memory, y_j + s), get(memory, a + s)))
 
 
 @njit_part
-def count_hits(memory, net, notes, n_out, begin, end):
+def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
-    largest, target, hits = notes[LARGEST], notes[TARGET], notes[HITS]
+    guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
     if net.loss_kind == CCE:
-        find_largest(memory, net, column(net, A, 0), n_out, largest, begin, end)
+        find_largest(memory, net, column(net, A, 0), n_out, guess, begin, end)
         find_largest(memory, net, column(net, Y, 0), n_out, target, begin, end)
         for s in range(begin, end):
-            hits[s] = 1 if largest[s] == target[s] else 0
+            hits[s] = 1 if guess[s] == target[s] else 0
     else:
         for s in range(begin, end):
             hits[s] = 0
         for j in range(n_out):
+            y, y_hat = column(net, Y, j), column(net, A, j)
             for s in range(begin, end):
-                y, y_hat = get(memory, column(net, Y, j) + s), get(memory, column(net, A, j) + s)
-                half = type(y)(0.5)
-                hits[s] += 1 if (y > half) == (y_hat > half) else 0
+                half = type(get(memory, y + s))(0.5)
+                hits[s] += 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
 
 
 @njit_part
 def error(memory, net, last, n, jacobian, begin, end):
     """delta of the last layer, of a batch of n samples; after activation and score."""
-    n_out, kind = last.n_out, last.kind
-    for j in range(n_out):
+    for j in range(last.n_out):
         y, a, delta = column(net, Y, j), column(net, A, j), column(net, DELTA, j)
         if net.loss_kind == CCE or net.loss_kind == BCE:
             for s in range(begin, end):
                 put(memory, delta + s, d_cce(n, get(memory, y + s), get(memory, a + s)))
-        elif net.loss_kind == SSE:
-            for s in range(begin, end):
-                put(memory, delta + s, d_sse(get(memory, y + s), get(memory, a + s)))
         else:
             for s in range(begin, end):
-                put(memory, delta + s, d_mse(n, get(memory, y + s), get(memory, a + s)))
-        if net.loss_kind != CCE and net.loss_kind != BCE:
-            elementwise.activation_error(kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
-    pour(memory, net, column(net, DELTA, 0), n_out, last.delta, begin, end)
-    if kind == SOFTMAX and net.loss_kind == BCE:
+                put(memory, delta + s, d_loss_term(net.loss_kind, n, get(memory, y + s), get(memory, a + s)))
+            elementwise.activation_error(last.kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
+    pour(memory, net, column(net, DELTA, 0), last.n_out, last.delta, begin, end)
+    if last.kind == SOFTMAX and net.loss_kind == BCE:
         through_logits(memory, net, last, jacobian, begin, end)
-    elif kind == SOFTMAX and net.loss_kind != CCE:
+    elif last.kind == SOFTMAX and net.loss_kind != CCE:
         through_softmax(memory, net, last, jacobian, begin, end)
 
 
