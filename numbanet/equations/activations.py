@@ -67,14 +67,14 @@ def d_tanh(a):
 # ReLU: a = max(0, z)
 
 
-@njit
+@njit_formula
 def relu(z):
     """a = max(0, z). NaN stays NaN."""
     zero = type(z)(0)
     return zero if z <= zero else z
 
 
-@njit
+@njit_formula
 def d_relu(z):
     """da/dz = 0 for z <= 0; 1 for z > 0. NaN stays NaN."""
     zero, one = type(z)(0), type(z)(1)
@@ -86,13 +86,13 @@ def d_relu(z):
 # Leaky ReLU: a = epsilon z for z <= 0; z for z > 0, epsilon << 1
 
 
-@njit
+@njit_formula
 def leaky_relu(z, epsilon):
     """a = epsilon z for z <= 0; z for z > 0. NaN stays NaN."""
     return epsilon * z if z <= type(z)(0) else z
 
 
-@njit
+@njit_formula
 def d_leaky_relu(z, epsilon):
     """da/dz = epsilon for z <= 0; 1 for z > 0. NaN stays NaN."""
     zero, one = type(z)(0), type(z)(1)
