@@ -42,7 +42,7 @@ FORMULAS = {
     "d_relu": (activations.d_relu, lambda z: mp(int(z > 0)), [ANY]),
     "leaky_relu": (activations.leaky_relu, lambda z, epsilon: z if z > 0 else epsilon * z, [ANY, PART]),
     "d_leaky_relu": (activations.d_leaky_relu, lambda z, epsilon: mp(1) if z > 0 else epsilon, [ANY, PART]),
-    "softmax": (lambda z, others: activations.softmax(min(z, type(z)(0)), type(z)(0), others),
+    "softmax": (lambda z, others: activations.softmax(activations.exp_difference(min(z, type(z)(0)), type(z)(0)), others),
                 lambda z, others: mpmath.exp(min(z, mp(0))) / (1 + others), [ANY, POSITIVE]),
     "sse": (losses.sse, lambda y, y_hat: (y - y_hat) ** 2, [PART, PART]),
     "d_sse": (losses.d_sse, lambda y, y_hat: -2 * (y - y_hat), [PART, PART]),

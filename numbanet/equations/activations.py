@@ -228,9 +228,9 @@ def softmax_sum_cuda(z, z_max, others):
 
 
 @njit_formula
-def softmax(z_j, z_max, others):
-    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others)."""
-    return exp_difference(z_j, z_max) / (type(z_j)(1) + others)
+def softmax(power_j, others):
+    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others), from power_j = e^(z_j - z_max)."""
+    return power_j / (type(power_j)(1) + others)
 
 
 @njit
@@ -249,7 +249,7 @@ def softmax_activation(z, z_max, others, a):
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
-            a[s, j] = softmax(z[s, j], z_max[s], others[s])
+            a[s, j] = softmax(exp_difference(z[s, j], z_max[s]), others[s])
 
 
 @cuda.jit
@@ -257,7 +257,7 @@ def softmax_activation_cuda(z, z_max, others, a):
     """a_j = e^z_j / sum_k e^z_k, one thread per sample s and neuron j. Twin: softmax_activation."""
     j, s = cuda.grid(2)
     if s < a.shape[0] and j < a.shape[1]:
-        a[s, j] = softmax(z[s, j], z_max[s], others[s])
+        a[s, j] = softmax(exp_difference(z[s, j], z_max[s]), others[s])
 
 
 @njit

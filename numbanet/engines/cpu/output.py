@@ -83,14 +83,15 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
         put(memory, z_max + s, get(memory, largest + s))
         put(memory, others + s, 0)
     for k in range(n_out):
-        z = column(net, Z, k)
+        z, power = column(net, Z, k), column(net, A, k)
         for s in range(begin, end):
-            power = exp_difference(get(memory, z + s), get(memory, z_max + s))
-            put(memory, others + s, get(memory, others + s) + (power if k != k_max[s] else type(power)(0)))
+            power_k = exp_difference(get(memory, z + s), get(memory, z_max + s))
+            put(memory, power + s, power_k)
+            put(memory, others + s, get(memory, others + s) + (power_k if k != k_max[s] else type(power_k)(0)))
     for j in range(n_out):
-        z, a = column(net, Z, j), column(net, A, j)
+        a = column(net, A, j)
         for s in range(begin, end):
-            put(memory, a + s, softmax(get(memory, z + s), get(memory, z_max + s), get(memory, others + s)))
+            put(memory, a + s, softmax(get(memory, a + s), get(memory, others + s)))
     pour(memory, net, column(net, A, 0), n_out, panels, begin, end)
 
 
@@ -109,16 +110,18 @@ def activation(memory, net, last, numbers, begin, end):
 @njit_part
 def score(memory, net, last, numbers, y, order, jacobian, begin, end):
     """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
+    n_out, rows, targets = last.n_out, net.rows, column(net, Y, 0)
     for s in range(begin, end):
-        for j in range(last.n_out):
-            put(memory, column(net, Y, j) + s, y[order[s], j])
-    count_hits(memory, net, last.n_out, numbers, begin, end)
+        row = order[s] * n_out
+        for j in range(n_out):
+            put(memory, targets + j * rows + s, get(y, row + j))
+    count_hits(memory, net, n_out, numbers, begin, end)
     if net.loss_kind == BCE and last.kind == SOFTMAX:
-        become_logits(memory, net, last.n_out, jacobian, begin, end)
+        become_logits(memory, net, n_out, jacobian, begin, end)
     loss, z_max, others = note(net, LOSS), note(net, Z_MAX), note(net, OTHERS)
     for s in range(begin, end):
         put(memory, loss + s, 0)
-    for j in range(last.n_out):
+    for j in range(n_out):
         y_j, z, a = column(net, Y, j), column(net, Z, j), column(net, A, j)
         if net.loss_kind == CCE:
             for s in range(begin, end):
