@@ -78,7 +78,9 @@ class Layers:
     width = property(lambda self: panel_width(self.layout.topology.dtype))
 
     def panels(self, start, n_out):
-        return self.memory[start : start + self.layout.rows * up_to(self.width, n_out)].reshape(-1, self.layout.rows, self.width)
+        return self.memory[start : start + self.layout.rows * up_to(self.width, n_out)].reshape(
+            -1, self.layout.rows, self.width
+        )
 
     def run(self, loop, *arguments, tiles, writes):
         """Runs a loop in three shares; all memory but those panels, (place, columns, rows), has to stay as it was."""
@@ -86,7 +88,9 @@ class Layers:
         for share in range(3):
             loop(self.memory, self.layout.net, self.layout.layers, *arguments, tiles * share // 3, tiles * (share + 1) // 3)
         start, columns, rows = writes
-        before[start : start + up_to(self.width, columns) * rows] = self.memory[start : start + up_to(self.width, columns) * rows]
+        before[start : start + up_to(self.width, columns) * rows] = self.memory[
+            start : start + up_to(self.width, columns) * rows
+        ]
         packed = self.layout.net[0]["packed"]
         assert before[:packed].tobytes() == self.memory[:packed].tobytes()
 

@@ -66,7 +66,11 @@ def test_helpers_take_part():
 @each("batch_size", [1, 5, 7, 64, 517, 1200])
 def test_batches_of_any_size(batch_size, monkeypatch):
     monkeypatch.setattr("numbanet.engines.cpu.engine.SHARED_WEIGHTS", 0)
-    options = {"count": 1200, "batch_size": batch_size, "top": topology((90, 40, 3), ("relu", "softmax"), "cce", np.dtype("f8"))}
+    options = {
+        "count": 1200,
+        "batch_size": batch_size,
+        "top": topology((90, 40, 3), ("relu", "softmax"), "cce", np.dtype("f8")),
+    }
     assert trained_with(3, **options) == trained_with(1, **options)
 
 

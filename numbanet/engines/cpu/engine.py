@@ -43,8 +43,8 @@ class FastCpuEngine:
         self.topology = topology
         self.most_rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
-        self.no_targets = np.empty((0, topology.sizes[-1]), topology.dtype)
-        self.no_outputs = np.empty((0, topology.sizes[-1]), topology.dtype)
+        self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
+        self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.lock = threads.Lock()
         self.layout = Layout(topology, 1, gradients=False, threads=1)
@@ -144,7 +144,6 @@ class FastCpuEngine:
             yield rows
             self.forward_pace.took(rows.size, time.perf_counter() - start)
             first += rows.size
-
 
 
 def _numbers(layout: Layout) -> np.ndarray:

@@ -11,7 +11,19 @@ what this one wrote; the numbers of a phase do not depend on who computes them.
 from numbanet._compile import njit, njit_inline, njit_part
 from numbanet.engines.cpu import output, product
 from numbanet.engines.cpu.layout import DEPTH, ROWS
-from numbanet.engines.cpu.team import CLOSED, POSITION, ROUND, await_round, barrier, join, open_round, publish, read, share, size_of
+from numbanet.engines.cpu.team import (
+    CLOSED,
+    POSITION,
+    ROUND,
+    await_round,
+    barrier,
+    join,
+    open_round,
+    publish,
+    read,
+    share,
+    size_of,
+)
 from numbanet.engines.cpu.vector import get, lanes, load, put, store
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
@@ -101,7 +113,27 @@ def block(task, memory, net, layers, numbers, x, y, order, n_batch, opens, close
 
 
 @njit
-def run(task, memory, nets, layers, numbers, x, y, order, batch_size, updates, eta, first, stop, loss, hits, y_hat, jacobian, team, helps):
+def run(
+    task,
+    memory,
+    nets,
+    layers,
+    numbers,
+    x,
+    y,
+    order,
+    batch_size,
+    updates,
+    eta,
+    first,
+    stop,
+    loss,
+    hits,
+    y_hat,
+    jacobian,
+    team,
+    helps,
+):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
