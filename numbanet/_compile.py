@@ -87,7 +87,7 @@ def njit_part(function):
 
 def njit_merged(function):
     """`njit_part` whose machine code LLVM writes into its callers, so that vectors pass in registers."""
-    return numba.njit(forceinline=True, **FLAGS, **_PART)(function)
+    return numba.njit(**INLINED, **_PART)(function)
 
 
 class _FirstCompilation(event.Listener):

@@ -18,6 +18,7 @@ BLOCK_WEIGHTS = 10**10
 FORWARD_ROWS = 258
 # A block with fewer products than this is done before other threads have been told of it.
 SHARED_WEIGHTS = 10**6
+NOTHING = Totals(0, 0.0, 0)
 
 
 class Pace:
@@ -68,14 +69,14 @@ class FastCpuEngine:
         return y_hat
 
     def evaluate(self, x, y) -> Totals:
-        totals = Totals(0, 0.0, 0)
+        totals = NOTHING
         for rows in self._slices(x.shape[0]):
             now = self._run(epoch.EVALUATE, x, y, rows, FORWARD_ROWS, totals=totals._replace(samples=0))
             totals = now._replace(samples=totals.samples + rows.size)
         return totals
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
-        n, totals = x.shape[0], Totals(0, 0.0, 0)
+        n, totals = x.shape[0], NOTHING
         order = np.arange(n)
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
@@ -83,7 +84,7 @@ class FastCpuEngine:
             return totals.loss, self.layout.read(self.layout.net[0]["gradients"])
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        totals = Totals(0, 0.0, 0)
+        totals = NOTHING
         while totals.samples < order.size:
             first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, order.size)
@@ -113,7 +114,7 @@ class FastCpuEngine:
             z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
         return {"z": z, "a": a, "delta": delta}
 
-    def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=Totals(0, 0.0, 0), stop=None, y_hat=None) -> Totals:
+    def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=NOTHING, stop=None, y_hat=None) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further; without eta it leaves gradients."""
         rows = min(batch_size, self.most_rows)
         with self.lock:

@@ -95,7 +95,7 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
     pour(memory, net, column(net, A, 0), n_out, panels, begin, end)
 
 
-@njit_part
+@njit_inline
 def activation(memory, net, last, numbers, begin, end):
     """The last layer's tables Z and A, from its panels, which hold z."""
     if last.kind == SOFTMAX:
@@ -107,7 +107,7 @@ def activation(memory, net, last, numbers, begin, end):
             elementwise.activation(last.kind, net.epsilon, memory, column(net, A, j) + begin, end - begin)
 
 
-@njit_part
+@njit_inline
 def score(memory, net, last, numbers, y, order, jacobian, begin, end):
     """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
     n_out, rows, targets = last.n_out, net.rows, column(net, Y, 0)
@@ -135,7 +135,7 @@ def score(memory, net, last, numbers, y, order, jacobian, begin, end):
                 put(memory, loss + s, get(memory, loss + s) + sse(get(memory, y_j + s), get(memory, a + s)))
 
 
-@njit_part
+@njit_inline
 def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
     guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
@@ -154,7 +154,7 @@ def count_hits(memory, net, n_out, numbers, begin, end):
                 hits[s] += 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
 
 
-@njit_part
+@njit_inline
 def error(memory, net, last, n, jacobian, begin, end):
     """delta of the last layer, of a batch of n samples; after activation and score."""
     for j in range(last.n_out):

@@ -22,8 +22,8 @@ BLOCK_TILES = 16  # 96 columns of x stay in L2 while the panels of delta pass by
 def tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, x_step, chunk, chunk_step, w, depth):
     """start[r, j] + sum_k x[r, k] w[k, j], for 6 rows r and a panel of columns j, as 12 vectors.
 
-    All arguments but depth, the number of k's, are places in memory, or steps between places. Row r begins at start + r step, and
-    at x_r; w is a panel. From k to k + 1 x goes x_step on, and chunk_step more after every `chunk` of them.
+    All arguments but depth, the number of k's, are places in memory, or steps between places. Row r begins at start + r step,
+    and at x_r; w is a panel. From k to k + 1 x goes x_step on, and chunk_step more after every `chunk` of them.
     """
     width = lanes(memory)
     c_00, c_01 = load(memory, start), load(memory, start + width)

@@ -109,7 +109,7 @@ def get_num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Sets how many threads compute together at most, on the CPU, in the whole process.
 
-    Several networks that are trained at once, each from a thread of its own, share them. Results do not depend on it, to the bit.
+    Several networks that are trained at once, each from a thread of its own, share them. No bit of a result depends on it.
 
     Parameters
     ----------
