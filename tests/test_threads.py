@@ -108,23 +108,30 @@ def test_one_network_asked_by_several_threads_at_once():
     assert all((a == b).all() for a, b in zip(found, expected, strict=True))
 
 
-def test_no_more_threads_than_were_asked_for(monkeypatch):
-    """Callers count: with one core for each of them there is none left for helpers."""
+def test_no_more_threads_than_were_asked_for():
+    """Callers count: where each of two cores has one, no thread helps; once one is gone, one does."""
     crew = threads.Crew(2)
-    inside, helped = threading.Barrier(2, timeout=30), []
+    entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 
-    def run(team, helps):
+    def busy(team, helps):
+        entered.set()
+        leave.wait(30)
+
+    def short(team, helps):
         if helps:
-            helped.append(team)
-        else:
-            inside.wait()
+            helped.set()
 
-    callers = [threading.Thread(target=crew.call, args=(run, (), False)) for _ in range(2)]
-    for thread in callers:
-        thread.start()
-    for thread in callers:
-        thread.join()
-    assert not helped and crew.callers == crew.helping == crew.threads == 0
+    first = threading.Thread(target=crew.call, args=(busy, (), 1))
+    first.start()
+    entered.wait(30)
+    crew.call(short, (), 2)
+    assert crew.helping == crew.threads == 0 and not helped.is_set()
+    leave.set()
+    first.join()
+    crew.call(short, (), 1)
+    assert not helped.wait(0.1)
+    crew.call(short, (), 2)
+    assert helped.wait(30) and crew.threads == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

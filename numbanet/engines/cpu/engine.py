@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.layout import NUMBERS, Layout, needs_jacobian
+from numbanet.engines.cpu.layout import Layout, needs_jacobian
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
@@ -49,7 +49,6 @@ class FastCpuEngine:
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.lock = threads.Lock()
         self.layout = Layout(topology, 1, gradients=False, threads=1)
-        self.numbers = _numbers(self.layout)
 
     def read(self) -> np.ndarray:
         with self.lock:
@@ -117,15 +116,20 @@ class FastCpuEngine:
     def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=NOTHING, stop=None, y_hat=None) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further; without eta it leaves gradients."""
         rows = min(batch_size, self.most_rows)
+        y_hat = self.no_outputs if y_hat is None else y_hat
+        stop = order.size if stop is None else stop
         with self.lock:
             self._make_room(rows, task == epoch.TRAIN and (not eta or rows < batch_size))
+            layout = self.layout
             arguments = (
-                *(task, self.layout.memory, self.layout.net, self.layout.layers, self.numbers, x, y, order, batch_size),
-                *(eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
-                *(totals.loss, totals.hits, self.no_outputs if y_hat is None else y_hat, self.jacobian),
+                task,
+                epoch.Workspace(layout.memory, layout.net, layout.layers, layout.numbers),
+                epoch.Samples(x, y, order, y_hat),
+                *(batch_size, eta > 0, self.topology.dtype.type(eta), totals.samples, stop, totals.loss, totals.hits),
+                self.jacobian,
             )
-            shared = min(rows, order.size) * self.topology.parameter_count >= SHARED_WEIGHTS
-            return Totals(*threads.call(epoch.run, arguments, shared))
+            worth_sharing = min(rows, order.size) * self.topology.parameter_count >= SHARED_WEIGHTS
+            return Totals(*threads.call(epoch.run, arguments, most=layout.threads if worth_sharing else 1))
 
     def _make_room(self, rows: int, gradients: bool) -> None:
         """Memory for blocks of that many rows, for gradients, and for all threads there may be."""
@@ -135,7 +139,6 @@ class FastCpuEngine:
         rows = max(rows, old.rows)
         self.layout = Layout(self.topology, rows, gradients or old.has_gradients, max(count, old.threads))
         self.layout.memory[: old.parameter_numbers] = old.memory[: old.parameter_numbers]
-        self.numbers = _numbers(self.layout)
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""
@@ -145,7 +148,3 @@ class FastCpuEngine:
             yield rows
             self.forward_pace.took(rows.size, time.perf_counter() - start)
             first += rows.size
-
-
-def _numbers(layout: Layout) -> np.ndarray:
-    return np.empty((NUMBERS, layout.rows), np.int32)

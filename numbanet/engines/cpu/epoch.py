@@ -8,6 +8,10 @@ Any number of threads runs `run` for the same arguments. They share each phase o
 what this one wrote; the numbers of a phase do not depend on who computes them.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+
 from numbanet._compile import njit, njit_inline, njit_part
 from numbanet.engines.cpu import output, product
 from numbanet.engines.cpu.layout import DEPTH, ROWS
@@ -28,6 +32,33 @@ from numbanet.engines.cpu.vector import get, lanes, load, put, store
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN = range(3)
+
+
+class Workspace(NamedTuple):
+    """A network in memory, see `layout`.
+
+    Parameters
+    ----------
+    memory : (numbers,) float32 or float64
+    nets : (1,) record
+    layers : (L,) record
+    numbers : (3, rows) int32
+        Whole numbers that `output` notes of each sample.
+    """
+
+    memory: np.ndarray
+    nets: np.ndarray
+    layers: np.ndarray
+    numbers: np.ndarray
+
+
+class Samples(NamedTuple):
+    """What passes through: rows `order` (n,) of x (N, n_in) and y (N, n_out), to predictions y_hat (n, n_out)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    order: np.ndarray
+    y_hat: np.ndarray
 
 
 @njit_part
@@ -103,7 +134,7 @@ def block(task, memory, net, layers, numbers, x, y, order, n_batch, opens, close
     if task == PREDICT:
         for s in range(begin, end):
             for j in range(y_hat.shape[1]):
-                y_hat[s, j] = get(memory, output.column(net, output.A, j) + s)
+                y_hat[s, j] = get(memory, net.table_a + j * net.rows + s)
     else:
         output.score(memory, net, last, numbers, y, order, jacobian, begin, end)
         if task == TRAIN:
@@ -113,27 +144,7 @@ def block(task, memory, net, layers, numbers, x, y, order, n_batch, opens, close
 
 
 @njit
-def run(
-    task,
-    memory,
-    nets,
-    layers,
-    numbers,
-    x,
-    y,
-    order,
-    batch_size,
-    updates,
-    eta,
-    first,
-    stop,
-    loss,
-    hits,
-    y_hat,
-    jacobian,
-    team,
-    helps,
-):
+def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, hits, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
@@ -141,6 +152,8 @@ def run(
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = join(team) if helps else 0, 0, 1, first
+    memory, nets, layers, numbers = workspace
+    x, y, order, y_hat = samples
     net = nets[0]
     blocks = -(-batch_size // net.rows)
     block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
@@ -165,7 +178,7 @@ def run(
         if not helps:
             if task != PREDICT:
                 for s in range(last - position):
-                    loss += get(memory, output.note(net, output.LOSS) + s)
+                    loss += get(memory, net.loss + s)
                     hits += numbers[output.HITS, s]
             position = last
     return position, loss, hits

@@ -17,7 +17,7 @@ from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES, NOTES, NUMBERS, JACOBIAN_ROWS = 4, 4, 3, 4  # how many of each `output` works with
+TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "largest", "loss"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
 
 
@@ -28,10 +28,10 @@ _NET = [
     ("gradients", np.int64),  # how far behind a parameter its gradient lies
     ("zeros", np.int64),  # place of a panel's row of zeros
     ("ones", np.int64),  # place of a panel whose first column is 1 and whose others are 0: the input of b
-    ("tables", np.int64),  # place of the tables of `output`, (n_out, rows) each
-    ("table_size", np.int64),
-    ("notes", np.int64),  # place of its notes of the samples, (rows,) each
+    *((f"table_{name}", np.int64) for name in TABLES),  # places of the tables of `output`, (n_out, rows) each
+    *((name, np.int64) for name in NOTES),  # places of its notes of the samples, (rows,) each
     ("jacobian_rows", np.int64),  # place of its rows, (rows, n_out) each, where the full Jacobian of softmax is needed
+    ("table_size", np.int64),
     ("packed", np.int64),  # place of room for DEPTH rows of a panel, for one thread after another
 ]
 _LAYER = [
@@ -102,9 +102,14 @@ class Layout:
         table_size = rows * max(n_out for n_out in self.layers["n_out"])
         net["loss_kind"], net["epsilon"], net["rows"] = topology.loss_kind, topology.epsilon, rows
         net["zeros"], net["ones"] = place(width), place(rows * width)
-        net["table_size"], net["tables"], net["notes"] = table_size, place(TABLES * table_size), place(NOTES * rows)
+        net["table_size"] = table_size
+        for name in TABLES:
+            net[f"table_{name}"] = place(table_size)
+        for name in NOTES:
+            net[name] = place(rows)
         net["jacobian_rows"] = place(JACOBIAN_ROWS * table_size if needs_jacobian(topology) else 0)
         net["packed"] = place(threads * DEPTH * width)
+        self.numbers = np.empty((3, rows), np.int32)
         self.memory = _aligned_zeros(end, topology.dtype)
         self.memory[net["ones"] : net["ones"] + rows * width : width] = 1
 

@@ -12,30 +12,9 @@ from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
 from numbanet.equations.activations import SOFTMAX, exp_difference, softmax, softmax_logit
 from numbanet.equations.backprop import softmax_error, softmax_logit_error
-from numbanet.equations.losses import BCE, CCE, bce_from_z, cce, d_cce, d_loss_term, sse
+from numbanet.equations.losses import BCE, CCE, MSE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, sse
 
-Z, A, DELTA, Y = range(4)  # tables
-Z_MAX, OTHERS, LARGEST, LOSS = range(4)  # notes of each sample
-INDEX, TARGET, HITS = range(3)  # and those that are whole numbers
-
-
-@njit_part
-def column(net, table, j):
-    """Where the numbers of neuron j begin, in a table."""
-    return net.tables + table * net.table_size + j * net.rows
-
-
-@njit_part
-def note(net, number):
-    """Where a note of all samples begins."""
-    return net.notes + number * net.rows
-
-
-@njit_part
-def place(memory, net, panels, s, j):
-    """Where neuron j of sample s is, in panels that begin at `panels`."""
-    width = 2 * lanes(memory)
-    return panels + (j // width * net.rows + s) * width + j % width
+INDEX, TARGET, HITS = range(3)  # rows of the whole numbers that are noted of each sample
 
 
 @njit_part
@@ -59,7 +38,7 @@ def pour(memory, net, table, n_out, panels, begin, end):
 @njit_part
 def find_largest(memory, net, table, n_out, largest, begin, end):
     """The largest number of each sample, in the table at a place, as a note; largest[s] = the first neuron that has it."""
-    rows, top = net.rows, note(net, LARGEST)
+    rows, top = net.rows, net.largest
     for s in range(begin, end):
         put(memory, top + s, get(memory, table + s))
         largest[s] = 0
@@ -75,24 +54,24 @@ def find_largest(memory, net, table, n_out, largest, begin, end):
 def softmax_activation(memory, net, layer, numbers, begin, end):
     """a_j = e^z_j / sum_k e^z_k: tables Z and A, and the panels of a, from those panels, which hold z."""
     n_out, panels, k_max = layer.n_out, layer.a, numbers[INDEX]
-    z_max, others = note(net, Z_MAX), note(net, OTHERS)
-    fill(memory, net, column(net, Z, 0), n_out, panels, begin, end)
-    find_largest(memory, net, column(net, Z, 0), n_out, k_max, begin, end)
-    largest = note(net, LARGEST)
+    z_max, others = net.z_max, net.others
+    fill(memory, net, net.table_z, n_out, panels, begin, end)
+    find_largest(memory, net, net.table_z, n_out, k_max, begin, end)
+    largest = net.largest
     for s in range(begin, end):
         put(memory, z_max + s, get(memory, largest + s))
         put(memory, others + s, 0)
     for k in range(n_out):
-        z, power = column(net, Z, k), column(net, A, k)
+        z, power = net.table_z + k * net.rows, net.table_a + k * net.rows
         for s in range(begin, end):
             power_k = exp_difference(get(memory, z + s), get(memory, z_max + s))
             put(memory, power + s, power_k)
             put(memory, others + s, get(memory, others + s) + (power_k if k != k_max[s] else type(power_k)(0)))
     for j in range(n_out):
-        a = column(net, A, j)
+        a = net.table_a + j * net.rows
         for s in range(begin, end):
             put(memory, a + s, softmax(get(memory, a + s), get(memory, others + s)))
-    pour(memory, net, column(net, A, 0), n_out, panels, begin, end)
+    pour(memory, net, net.table_a, n_out, panels, begin, end)
 
 
 @njit_inline
@@ -101,16 +80,16 @@ def activation(memory, net, last, numbers, begin, end):
     if last.kind == SOFTMAX:
         softmax_activation(memory, net, last, numbers, begin, end)
     else:
-        fill(memory, net, column(net, Z, 0), last.n_out, last.a, begin, end)
-        fill(memory, net, column(net, A, 0), last.n_out, last.a, begin, end)
+        fill(memory, net, net.table_z, last.n_out, last.a, begin, end)
+        fill(memory, net, net.table_a, last.n_out, last.a, begin, end)
         for j in range(last.n_out):
-            elementwise.activation(last.kind, net.epsilon, memory, column(net, A, j) + begin, end - begin)
+            elementwise.activation(last.kind, net.epsilon, memory, net.table_a + j * net.rows + begin, end - begin)
 
 
 @njit_inline
 def score(memory, net, last, numbers, y, order, jacobian, begin, end):
     """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
-    n_out, rows, targets = last.n_out, net.rows, column(net, Y, 0)
+    n_out, rows, targets = last.n_out, net.rows, net.table_y
     for s in range(begin, end):
         row = order[s] * n_out
         for j in range(n_out):
@@ -118,11 +97,11 @@ def score(memory, net, last, numbers, y, order, jacobian, begin, end):
     count_hits(memory, net, n_out, numbers, begin, end)
     if net.loss_kind == BCE and last.kind == SOFTMAX:
         become_logits(memory, net, n_out, jacobian, begin, end)
-    loss, z_max, others = note(net, LOSS), note(net, Z_MAX), note(net, OTHERS)
+    loss, z_max, others = net.loss, net.z_max, net.others
     for s in range(begin, end):
         put(memory, loss + s, 0)
     for j in range(n_out):
-        y_j, z, a = column(net, Y, j), column(net, Z, j), column(net, A, j)
+        y_j, z, a = net.table_y + j * net.rows, net.table_z + j * net.rows, net.table_a + j * net.rows
         if net.loss_kind == CCE:
             for s in range(begin, end):
                 term = cce(1, get(memory, y_j + s), get(memory, z + s), get(memory, z_max + s), get(memory, others + s))
@@ -140,15 +119,15 @@ def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
     guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
     if net.loss_kind == CCE:
-        find_largest(memory, net, column(net, A, 0), n_out, guess, begin, end)
-        find_largest(memory, net, column(net, Y, 0), n_out, target, begin, end)
+        find_largest(memory, net, net.table_a, n_out, guess, begin, end)
+        find_largest(memory, net, net.table_y, n_out, target, begin, end)
         for s in range(begin, end):
             hits[s] = 1 if guess[s] == target[s] else 0
     else:
         for s in range(begin, end):
             hits[s] = 0
         for j in range(n_out):
-            y, y_hat = column(net, Y, j), column(net, A, j)
+            y, y_hat = net.table_y + j * net.rows, net.table_a + j * net.rows
             for s in range(begin, end):
                 half = type(get(memory, y + s))(0.5)
                 hits[s] += 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
@@ -158,18 +137,22 @@ def count_hits(memory, net, n_out, numbers, begin, end):
 def error(memory, net, last, n, jacobian, begin, end):
     """delta of the last layer, of a batch of n samples; after activation and score."""
     for j in range(last.n_out):
-        y, a, delta = column(net, Y, j), column(net, A, j), column(net, DELTA, j)
+        y, a, delta = net.table_y + j * net.rows, net.table_a + j * net.rows, net.table_delta + j * net.rows
         if net.loss_kind == CCE or net.loss_kind == BCE:
             for s in range(begin, end):
                 put(memory, delta + s, d_cce(n, get(memory, y + s), get(memory, a + s)))
+        elif net.loss_kind == SSE:
+            for s in range(begin, end):
+                put(memory, delta + s, d_sse(get(memory, y + s), get(memory, a + s)))
         else:
             for s in range(begin, end):
-                put(memory, delta + s, d_loss_term(net.loss_kind, n, get(memory, y + s), get(memory, a + s)))
+                put(memory, delta + s, d_mse(n, get(memory, y + s), get(memory, a + s)))
+        if net.loss_kind == SSE or net.loss_kind == MSE:
             elementwise.activation_error(last.kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
-    pour(memory, net, column(net, DELTA, 0), last.n_out, last.delta, begin, end)
     if last.kind == SOFTMAX and net.loss_kind == BCE:
-        through_logits(memory, net, last, jacobian, begin, end)
-    elif last.kind == SOFTMAX and net.loss_kind != CCE:
+        through_logits(memory, net, last.n_out, jacobian, begin, end)
+    pour(memory, net, net.table_delta, last.n_out, last.delta, begin, end)
+    if last.kind == SOFTMAX and (net.loss_kind == SSE or net.loss_kind == MSE):
         through_softmax(memory, net, last, jacobian, begin, end)
 
 
@@ -183,47 +166,56 @@ def row(memory, net, number, s, n_out):
 
 
 @njit_part
+def read_row(memory, net, table, s, row):
+    """row_j = table[j][s]."""
+    for j in range(row.shape[1]):
+        row[0, j] = get(memory, table + j * net.rows + s)
+
+
+@njit_part
+def write_row(memory, net, table, s, row):
+    """table[j][s] = row_j."""
+    for j in range(row.shape[1]):
+        put(memory, table + j * net.rows + s, row[0, j])
+
+
+@njit_part
 def through_softmax(memory, net, layer, jacobian, begin, end):
     """delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer, whose panels of delta hold dL/da."""
     if jacobian is None:
         return
     n_out = layer.n_out
+    fill(memory, net, net.table_a, n_out, layer.a, begin, end)
+    fill(memory, net, net.table_delta, n_out, layer.delta, begin, end)
     for s in range(begin, end):
-        a, dl_da = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
-        delta = row(memory, net, 2, s, n_out)
-        for j in range(n_out):
-            a[0, j] = get(memory, place(memory, net, layer.a, s, j))
-            dl_da[0, j] = get(memory, place(memory, net, layer.delta, s, j))
+        a, dl_da, delta = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out), row(memory, net, 2, s, n_out)
+        read_row(memory, net, net.table_a, s, a)
+        read_row(memory, net, net.table_delta, s, dl_da)
         softmax_error(dl_da, a, delta)
-        for j in range(n_out):
-            put(memory, place(memory, net, layer.delta, s, j), delta[0, j])
+        write_row(memory, net, net.table_delta, s, delta)
+    pour(memory, net, net.table_delta, n_out, layer.delta, begin, end)
 
 
 @njit_part
 def become_logits(memory, net, n_out, jacobian, begin, end):
-    """Table Z, from z to u of softmax_logit; z stays in row 0 of the samples, u is in row 1, too."""
+    """The table of z becomes u of softmax_logit; z and u stay in rows 0 and 1 of the samples."""
     if jacobian is None:
         return
     for s in range(begin, end):
         z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
-        for j in range(n_out):
-            z[0, j] = get(memory, column(net, Z, j) + s)
+        read_row(memory, net, net.table_z, s, z)
         softmax_logit(z, u)
-        for j in range(n_out):
-            put(memory, column(net, Z, j) + s, u[0, j])
+        write_row(memory, net, net.table_z, s, u)
 
 
 @njit_part
-def through_logits(memory, net, last, jacobian, begin, end):
-    """delta_j = sum_i dL/du_i du_i/dz_j of the last layer, whose panels of delta hold dL/du; after become_logits."""
+def through_logits(memory, net, n_out, jacobian, begin, end):
+    """delta_j = sum_i dL/du_i du_i/dz_j, in the table of delta, which holds dL/du; after become_logits."""
     if jacobian is None:
         return
-    n_out = last.n_out
     for s in range(begin, end):
         z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
         dl_du, delta = row(memory, net, 2, s, n_out), row(memory, net, 3, s, n_out)
-        for j in range(n_out):
-            dl_du[0, j] = get(memory, place(memory, net, last.delta, s, j))
+        read_row(memory, net, net.table_delta, s, dl_du)
         softmax_logit_error(dl_du, z, u, delta)
-        for j in range(n_out):
-            put(memory, place(memory, net, last.delta, s, j), delta[0, j])
+        write_row(memory, net, net.table_delta, s, delta)

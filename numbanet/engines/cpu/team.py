@@ -79,7 +79,7 @@ def pause(typingctx):
     return types.void(), code
 
 
-@njit_part
+@njit_inline
 def wait_while(team, field, value):
     """Returns once the field is something else."""
     spins = 0

@@ -43,12 +43,12 @@ class Crew:
         self.jobs: queue.SimpleQueue = queue.SimpleQueue()
         self.threads = self.callers = self.helping = 0
 
-    def call(self, run, arguments, shared: bool):
-        """run(*arguments, team, False), and where the work is to be shared, run(*arguments, team, True) on every free core."""
+    def call(self, run, arguments, most: int):
+        """run(*arguments, team, False), and run(*arguments, team, True) on free cores, `most` threads in all."""
         team = new_team()
         with self.lock:
             self.callers += 1
-            helpers = max(0, self.size - self.callers - self.helping) if shared else 0
+            helpers = max(0, min(self.size - self.callers - self.helping, most - 1))
             self.helping += helpers
             while self.threads < self.helping:
                 threading.Thread(target=self._help, daemon=True, name=f"numbanet {self.threads + 1}").start()
@@ -90,9 +90,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_crew)
 
 
-def call(run, arguments, shared: bool):
+def call(run, arguments, most: int):
     """See `Crew.call`."""
-    return _crew.call(run, arguments, shared)
+    return _crew.call(run, arguments, most)
 
 
 def get_num_threads() -> int:
