@@ -63,9 +63,13 @@ class Layers:
             random.standard_normal(size).astype(dtype) for size in ((n, n_in), (n_in, n_out), n_out, (n, n_out))
         )
         topology = Topology((1, n_in, n_out), ("identity", "identity"), "sse", dtype)
-        self.layout = layout = Layout(topology, n, gradients=True, threads=1)
-        self.memory, net = layout.memory, layout.net[0]
-        constants = [slice(net["zeros"], net["zeros"] + self.width), slice(net["ones"], net["ones"] + layout.rows * self.width)]
+        self.layout = layout = Layout(topology, n)
+        self.memory, (self.nets, self.layers, _) = layout.memory, layout.records(n)
+        net = self.nets[0]
+        constants = [
+            slice(net["zeros"], net["zeros"] + self.width),
+            slice(net["ones"], net["ones"] + layout.most_rows * self.width),
+        ]
         kept = [self.memory[place].copy() for place in constants]
         self.memory[:] = np.nan
         for place, numbers in zip(constants, kept, strict=True):
@@ -73,26 +77,27 @@ class Layers:
         layout.write(np.concatenate([np.zeros(2 * n_in, dtype), self.w.ravel(), self.b]))
         for name, rows in (("x", self.x), ("delta", self.delta)):
             for j, column in enumerate(rows.T):
-                self.panels(layout.layers[1][name], rows.shape[1])[j // self.width, :n, j % self.width] = column
+                self.panels(self.layers[1][name], rows.shape[1])[j // self.width, :n, j % self.width] = column
 
     width = property(lambda self: panel_width(self.layout.topology.dtype))
 
     def panels(self, start, n_out):
-        return self.memory[start : start + self.layout.rows * up_to(self.width, n_out)].reshape(
-            -1, self.layout.rows, self.width
+        return self.memory[start : start + self.layout.most_rows * up_to(self.width, n_out)].reshape(
+            -1, self.layout.most_rows, self.width
         )
 
     def run(self, loop, *arguments, tiles, writes):
         """Runs a loop in three shares; all memory but those panels, (place, columns, rows), has to stay as it was."""
         before = self.memory.copy()
         for share in range(3):
-            loop(self.memory, self.layout.net, self.layout.layers, *arguments, tiles * share // 3, tiles * (share + 1) // 3)
+            loop(self.memory, self.nets, self.layers, *arguments, tiles * share // 3, tiles * (share + 1) // 3)
         start, columns, rows = writes
         before[start : start + up_to(self.width, columns) * rows] = self.memory[
             start : start + up_to(self.width, columns) * rows
         ]
-        packed = self.layout.net[0]["packed"]
-        assert before[:packed].tobytes() == self.memory[:packed].tobytes()
+        packed = slice(self.nets[0]["packed"], self.layers[0]["x"])
+        before[packed] = self.memory[packed]
+        assert before.tobytes() == self.memory.tobytes()
 
 
 def assert_product(found, expected, magnitude):
@@ -105,22 +110,22 @@ def assert_product(found, expected, magnitude):
 def test_products_are_right_at_every_edge(dtype, shape):
     n, n_in, n_out = shape
     layers = Layers(shape, dtype)
-    layout, (before, layer) = layers.layout, layers.layout.layers
+    layout, (before, layer) = layers.layout, layers.layers
     x, w, b, delta = (array.astype(np.longdouble) for array in (layers.x, layers.w, layers.b, layers.delta))
     groups = -(-n // ROWS)
 
     def panels(columns):
         return -(-columns // layers.width)
 
-    layers.run(forward, groups, tiles=groups * panels(n_out), writes=(layer["a"], n_out, layout.rows))
+    layers.run(forward, groups, tiles=groups * panels(n_out), writes=(layer["a"], n_out, layout.most_rows))
     assert_product(layout.rows_of(layer["a"], n, n_out), x @ w + b, abs(x) @ abs(w) + abs(b))
 
-    layers.run(backward, groups, tiles=groups * panels(n_in), writes=(before["delta"], n_in, layout.rows))
+    layers.run(backward, groups, tiles=groups * panels(n_in), writes=(before["delta"], n_in, layout.most_rows))
     assert_product(layout.rows_of(before["delta"], n, n_in), delta @ w.T, abs(delta) @ abs(w).T)
 
     dw, db, tiles = x.T @ delta, delta.sum(axis=0), layer["w_rows"] // ROWS * panels(n_out)
     dw_size, db_size = abs(x).T @ abs(delta), abs(delta).sum(axis=0)
-    gradients, eta = layout.net[0]["gradients"], dtype.type(0.125)
+    gradients, eta = layout.gradients, dtype.type(0.125)
     behind = (layer["w"] + gradients, n_out, layer["w_rows"])
     layers.run(update, n, True, False, eta, tiles=tiles, writes=behind)
     layers.run(update, n, False, False, eta, tiles=tiles, writes=behind)  # a second block of the batch

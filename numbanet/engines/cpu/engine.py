@@ -48,7 +48,7 @@ class FastCpuEngine:
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.lock = threads.Lock()
-        self.layout = Layout(topology, 1, gradients=False, threads=1)
+        self.layout = Layout(topology, self.most_rows)
 
     def read(self) -> np.ndarray:
         with self.lock:
@@ -80,7 +80,7 @@ class FastCpuEngine:
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
                 totals = self._run(epoch.TRAIN, x, y, order, n, totals=totals, stop=totals.samples + 1)
-            return totals.loss, self.layout.read(self.layout.net[0]["gradients"])
+            return totals.loss, self.layout.read(self.layout.gradients)
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         totals = NOTHING
@@ -92,53 +92,47 @@ class FastCpuEngine:
             yield totals
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
-        tracer, n = FastCpuEngine(self.topology), x.shape[0]
-        tracer.most_rows = n
+        tracer = FastCpuEngine(self.topology)
+        tracer.most_rows = x.shape[0]  # in one block, which stays in memory
+        tracer.layout = Layout(self.topology, tracer.most_rows)
         tracer.write(self.read())
         tracer.loss_and_gradients(x, y)
         return tracer._symbols(x)
 
     def _symbols(self, x) -> dict[str, list[np.ndarray]]:
         """z, a, delta of the block in memory, whose samples are x."""
-        layers, n, sizes = self.layout.layers, x.shape[0], self.topology.sizes[1:]
+        n, sizes = x.shape[0], self.topology.sizes[1:]
+        _, layers, _ = self.layout.records(n)
         y_hat, everything = np.empty((n, sizes[-1]), x.dtype), np.arange(n)
         delta = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["delta"], sizes, strict=True)]
         a = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["a"], sizes, strict=True)]
         self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
         a[-1], z = y_hat.copy(), []
         for l in range(len(sizes)):  # a takes the place of z in memory: without the activation z stays
-            self.layout.layers = layers.copy()
-            self.layout.layers[l]["kind"] = IDENTITY
+            kind, layers[l]["kind"] = layers[l]["kind"], IDENTITY
             self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
+            layers[l]["kind"] = kind
             z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
         return {"z": z, "a": a, "delta": delta}
 
     def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=NOTHING, stop=None, y_hat=None) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further; without eta it leaves gradients."""
-        rows = min(batch_size, self.most_rows)
+        batch_size = min(batch_size, order.size)
+        blocks = -(-batch_size // self.most_rows)
+        rows = -(-batch_size // blocks)
         y_hat = self.no_outputs if y_hat is None else y_hat
-        stop = order.size if stop is None else stop
+        layout = self.layout
+        net, layers, _ = layout.records(rows)
+        arguments = (
+            task,
+            epoch.Workspace(layout.memory, net, layers, layout.numbers),
+            epoch.Samples(x, y, order, y_hat),
+            *(batch_size, eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
+            *(totals.loss, totals.hits, self.jacobian),
+        )
+        worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
         with self.lock:
-            self._make_room(rows, task == epoch.TRAIN and (not eta or rows < batch_size))
-            layout = self.layout
-            arguments = (
-                task,
-                epoch.Workspace(layout.memory, layout.net, layout.layers, layout.numbers),
-                epoch.Samples(x, y, order, y_hat),
-                *(batch_size, eta > 0, self.topology.dtype.type(eta), totals.samples, stop, totals.loss, totals.hits),
-                self.jacobian,
-            )
-            worth_sharing = min(rows, order.size) * self.topology.parameter_count >= SHARED_WEIGHTS
             return Totals(*threads.call(epoch.run, arguments, most=layout.threads if worth_sharing else 1))
-
-    def _make_room(self, rows: int, gradients: bool) -> None:
-        """Memory for blocks of that many rows, for gradients, and for all threads there may be."""
-        old, count = self.layout, threads.get_num_threads()
-        if rows <= old.rows and gradients <= old.has_gradients and count <= old.threads:
-            return
-        rows = max(rows, old.rows)
-        self.layout = Layout(self.topology, rows, gradients or old.has_gradients, max(count, old.threads))
-        self.layout.memory[: old.parameter_numbers] = old.memory[: old.parameter_numbers]
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""

@@ -8,6 +8,8 @@ Column j of a table with `rows` rows is column j % PANEL of panel j // PANEL; co
     delta   likewise
 """
 
+import os
+
 import numpy as np
 
 from numbanet.engines.cpu.vector import REGISTER_BYTES
@@ -19,6 +21,7 @@ ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x the
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
 TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "largest", "loss"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
+MOST_THREADS = 64  # that have room to work in; more where there are more cores
 
 
 # A network as the compiled functions read it: one record for itself, and one for each layer. A place is an index into memory.
@@ -63,55 +66,65 @@ def needs_jacobian(topology: Topology) -> bool:
 
 
 class Layout:
-    """The memory of a network, and the records that describe it.
+    """The memory of a network: room for the largest block, of which the system gives only what is used.
 
     Parameters
     ----------
     topology : Topology
-    samples : int
-        How many a block may have.
-    gradients : bool
-        Whether there is room for gradients beside the parameters.
-    threads : int
-        How many may work at once.
+    most_rows : int
+        How many samples a block may have.
     """
 
-    def __init__(self, topology: Topology, samples: int, gradients: bool, threads: int):
-        self.topology, self.has_gradients, self.threads = topology, gradients, threads
-        width, self.rows, end = panel_width(topology.dtype), up_to(ROWS, samples), 0
-        rows = self.rows
+    def __init__(self, topology: Topology, most_rows: int):
+        self.topology, self.most_rows = topology, up_to(ROWS, most_rows)
+        self.threads = max(MOST_THREADS, os.cpu_count() or 1)
+        self._records: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
+        (net,), self.layers, size = self.records(self.most_rows)
+        self.gradients = net["gradients"]
+        self.memory = _aligned_zeros(size, topology.dtype)
+        self.memory[net["ones"] : net["ones"] + self.most_rows * panel_width(topology.dtype) : panel_width(topology.dtype)] = 1
+        self.numbers = np.empty((3, self.most_rows), np.int32)
+
+    def records(self, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """The network (1,), its layers (L,), and the end of its memory, for blocks of so many rows.
+
+        What belongs to a block lies close together whatever its size: so it shares the caches best.
+        """
+        rows = up_to(ROWS, rows)
+        if rows not in self._records:
+            self._records[rows] = self._placed(rows)
+        return self._records[rows]
+
+    def _placed(self, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
+        topology, width, end = self.topology, panel_width(self.topology.dtype), 0
 
         def place(count):
             nonlocal end
             start, end = end, end + up_to(width, count)
             return start
 
-        self.net, self.layers = np.zeros(1, [*_NET, ("epsilon", topology.dtype)]), np.zeros(len(topology.kinds), _LAYER)
-        net = self.net[0]
-        for layer, kind, (n_in, n_out) in zip(self.layers, topology.kinds, topology.layers, strict=True):
+        nets, layers = np.zeros(1, [*_NET, ("epsilon", topology.dtype)]), np.zeros(len(topology.kinds), _LAYER)
+        net = nets[0]
+        net["loss_kind"], net["epsilon"], net["rows"] = topology.loss_kind, topology.epsilon, rows
+        for layer, kind, (n_in, n_out) in zip(layers, topology.kinds, topology.layers, strict=True):
             w_rows = up_to(ROWS, n_in + 1)
             layer["n_in"], layer["n_out"], layer["kind"], layer["w_rows"] = n_in, n_out, kind, w_rows
             layer["w"] = place(w_rows * up_to(width, n_out))
-        self.parameter_numbers = end
-        net["gradients"] = place(end) if gradients else 0
+        net["gradients"] = place(end)
+        net["zeros"], net["ones"] = place(width), place(self.most_rows * width)
+        net["packed"] = place(self.threads * DEPTH * width)
         x = place(rows * up_to(width, topology.sizes[0]))
-        for layer in self.layers:
+        for layer in layers:
             layer["x"] = x
             layer["a"] = x = place(rows * up_to(width, layer["n_out"]))
             layer["delta"] = place(rows * up_to(width, layer["n_out"]))
-        table_size = rows * max(n_out for n_out in self.layers["n_out"])
-        net["loss_kind"], net["epsilon"], net["rows"] = topology.loss_kind, topology.epsilon, rows
-        net["zeros"], net["ones"] = place(width), place(rows * width)
-        net["table_size"] = table_size
+        net["table_size"] = rows * max(layers["n_out"])
         for name in TABLES:
-            net[f"table_{name}"] = place(table_size)
+            net[f"table_{name}"] = place(net["table_size"])
         for name in NOTES:
             net[name] = place(rows)
-        net["jacobian_rows"] = place(JACOBIAN_ROWS * table_size if needs_jacobian(topology) else 0)
-        net["packed"] = place(threads * DEPTH * width)
-        self.numbers = np.empty((3, rows), np.int32)
-        self.memory = _aligned_zeros(end, topology.dtype)
-        self.memory[net["ones"] : net["ones"] + rows * width : width] = 1
+        net["jacobian_rows"] = place(JACOBIAN_ROWS * net["table_size"] if needs_jacobian(topology) else 0)
+        return nets, layers, end
 
     def write(self, flat: np.ndarray) -> None:
         """The parameters from their canonical form, see `Topology`."""
@@ -132,9 +145,9 @@ class Layout:
         return flat
 
     def rows_of(self, start: int, n: int, n_out: int) -> np.ndarray:
-        """A copy (n, n_out) of the activations or deltas whose panels begin at `start`."""
-        width = panel_width(self.topology.dtype)
-        panels = self.memory[start : start + self.rows * up_to(width, n_out)].reshape(-1, self.rows, width)
+        """A copy (n, n_out) of the activations or deltas of a block of n rows, whose panels begin at `start`."""
+        width, rows = panel_width(self.topology.dtype), up_to(ROWS, n)
+        panels = self.memory[start : start + rows * up_to(width, n_out)].reshape(-1, rows, width)
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _panels(self, offset: int) -> list[np.ndarray]:
