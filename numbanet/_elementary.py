@@ -172,7 +172,8 @@ def functions(number, log_2, exp_series, log_series) -> Functions:
         minus_x = infinite if minus_x < infinite else minus_x
         raised, r, lost = reduced(-minus_x, shift_above)
         power = _power_of_2(raised)
-        # 2^n e^r - 1 = 2 ((power - 1/2) + power (r + ...)), whose first terms are added without an error, as high + low
+        # 2^n e^r - 1 = 2 ((power - 1/2) + power (r + ...)), whose first terms are added without an error, as high + low:
+        # tanh takes an error of this sum twice
         a, b = power - half, power * r
         high = a + b
         low = (a - high) + b  # |a| >= |b|, or a = 0

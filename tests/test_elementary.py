@@ -16,7 +16,7 @@ from numbanet.equations import activations, losses
 
 mpmath.mp.dps = 50
 mp = mpmath.mpf
-ULP = 1.5
+ULP = 1.3
 INF, NAN = math.inf, math.nan
 
 
@@ -52,24 +52,24 @@ def check(name, dtype, value):
 
 
 def arguments(dtype, name):
-    """A strategy: numbers where the function bends, around 0, and of any size."""
+    """A strategy: numbers around 0, past log(2) / 2, where expm1 cancels most, where the functions end, and of any size."""
     width, largest = 8 * dtype.itemsize, float(np.finfo(dtype).max)
     lowest = float(np.nextafter(dtype.type(-1), dtype.type(0))) if name == "log1p" else -largest
-    bounds = ((-2, 2), (-120, 120), (-800, 800), (lowest, largest))
-    return st.one_of(*(st.floats(max(low, lowest), high, width=width, allow_subnormal=True) for low, high in bounds))
+    bounds = ((-2, 2), (0.34375, 0.4375), (-120, 120), (-800, 800), (lowest, largest))
+    return st.one_of(*(st.floats(max(low, lowest), high, width=width) for low, high in bounds))
 
 
 @each("dtype", DTYPES)
 @each("name", list(FUNCTIONS))
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(draw=st.data())
-def test_functions_are_within_one_and_a_half_ulp(name, dtype, draw):
+def test_functions_are_within_their_ulp(name, dtype, draw):
     check(name, dtype, draw.draw(arguments(dtype, name)))
 
 
 @each("dtype", DTYPES)
 @each("name", list(FUNCTIONS))
-def test_functions_are_within_one_and_a_half_ulp_where_a_case_ends(name, dtype):
+def test_functions_are_within_their_ulp_where_a_case_ends(name, dtype):
     info = np.finfo(dtype)
     log_2, last = math.log(2), math.log(info.max)
     ends = [0.5, 1.5, -0.25, -0.5, info.eps / 4, info.eps, info.tiny, info.smallest_subnormal, info.max]
@@ -80,6 +80,15 @@ def test_functions_are_within_one_and_a_half_ulp_where_a_case_ends(name, dtype):
             for near in (np.nextafter(x, -info.max), x, np.nextafter(x, info.max)):
                 if near > -1 or name != "log1p":
                     check(name, dtype, near)
+
+
+def test_tanh_is_within_3_ulp_in_float32():
+    """Near a = 1 an error of expm1 counts twice in it."""
+    z = np.linspace(-12, 12, 100_001, dtype=np.float32).reshape(1, -1)
+    a = np.empty_like(z)
+    activations.activation(activations.TANH, np.float32(0), z, a)
+    exact = np.tanh(z.astype(np.float64))
+    assert np.max(np.abs(a - exact) / np.spacing(np.abs(exact).astype(np.float32)), where=exact != 0, initial=0) <= 3
 
 
 SPECIAL = {
