@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 
+from numbanet._compile import collection_paused
 from numbanet.engines.cpu import epoch, threads
 from numbanet.engines.cpu.layout import Layout, needs_jacobian
 from numbanet.engines.face import SLICE_SECONDS, Totals
@@ -47,6 +49,7 @@ class FastCpuEngine:
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
+        self.compiles = True  # perhaps, when it runs for the first time
         self.lock = threads.Lock()
         self.layout = Layout(topology, self.most_rows)
 
@@ -131,8 +134,10 @@ class FastCpuEngine:
             *(totals.loss, totals.hits, self.jacobian),
         )
         worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
-        with self.lock:
-            return Totals(*threads.call(epoch.run, arguments, most=layout.threads if worth_sharing else 1))
+        with self.lock, collection_paused() if self.compiles else nullcontext():
+            totals = Totals(*threads.call(epoch.run, arguments, most=layout.threads if worth_sharing else 1))
+        self.compiles = False
+        return totals
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """The rows 0 to count, in slices that a forward pass has done in a moment."""
