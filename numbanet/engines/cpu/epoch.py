@@ -62,12 +62,12 @@ class Samples(NamedTuple):
 
 
 @njit_part
-def gather(memory, net, place, x, order, begin, end):
-    """The panels of x, which begin at a place, for samples begin to end - 1 of the order."""
+def gather(memory, net, place, x, order, position, begin, end):
+    """The panels of x, which begin at a place, for samples begin to end - 1 of the block at that position of the order."""
     half, n_in = lanes(memory), x.shape[1]
     width = 2 * half
     for s in range(begin, end):
-        row = order[s] * n_in
+        row = get(order, position + s) * n_in
         for i in range(0, n_in, width):
             at = place + (i // width * net.rows + s) * width
             if i + width <= n_in:
@@ -124,19 +124,20 @@ def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, siz
 
 
 @njit_inline
-def block(task, memory, net, layers, numbers, x, y, order, n_batch, opens, closes, eta, y_hat, jacobian, team, me, size):
-    """One block: the rows `order` (n,) of x and y, out of a batch of n_batch samples."""
-    n, last = order.size, layers[layers.size - 1]
+def block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size):
+    """One block: the n samples from that position of the order on, out of a batch of n_batch samples."""
+    x, y, order, y_hat = samples
+    last = layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
-    gather(memory, net, layers[0].x, x, order, begin, end)
+    gather(memory, net, layers[0].x, x, order, position, begin, end)
     forward(memory, net, layers, numbers, n, team, me, size)
     if task == PREDICT:
         for s in range(begin, end):
-            for j in range(y_hat.shape[1]):
-                y_hat[s, j] = get(memory, net.table_a + j * net.rows + s)
+            for j in range(last.n_out):
+                y_hat[position + s, j] = get(memory, net.table_a + j * net.rows + s)
     else:
-        output.score(memory, net, last, numbers, y, order, jacobian, begin, end)
+        output.score(memory, net, last, numbers, y, order, position, jacobian, begin, end)
         if task == TRAIN:
             output.error(memory, net, last, n_batch, jacobian, begin, end)
             backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size)
@@ -153,7 +154,6 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
     """
     me, round_, size, position = join(team) if helps else 0, 0, 1, first
     memory, nets, layers, numbers = workspace
-    x, y, order, y_hat = samples
     net = nets[0]
     blocks = -(-batch_size // net.rows)
     block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
@@ -169,15 +169,14 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
             publish(team, ROUND, CLOSED)
             break
         batch_first = position // batch_size * batch_size
-        batch_last = min(batch_first + batch_size, order.size)
+        batch_last = min(batch_first + batch_size, samples.order.size)
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
-        rows, n_batch = order[position:last], batch_last - batch_first
-        outputs = y_hat[position:last]
-        block(task, memory, net, layers, numbers, x, y, rows, n_batch, opens, closes, eta, outputs, jacobian, team, me, size)
+        n, n_batch = last - position, batch_last - batch_first
+        block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size)
         if not helps:
             if task != PREDICT:
-                for s in range(last - position):
+                for s in range(n):
                     loss += get(memory, net.loss + s)
                     hits += numbers[output.HITS, s]
             position = last

@@ -19,7 +19,7 @@ from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "largest", "loss"), 4  # what `output` works with
+TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
 MOST_THREADS = 64  # that have room to work in; more where there are more cores
 

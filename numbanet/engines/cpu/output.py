@@ -36,9 +36,9 @@ def pour(memory, net, table, n_out, panels, begin, end):
 
 
 @njit_part
-def find_largest(memory, net, table, n_out, largest, begin, end):
-    """The largest number of each sample, in the table at a place, as a note; largest[s] = the first neuron that has it."""
-    rows, top = net.rows, net.largest
+def find_largest(memory, net, table, n_out, top, largest, begin, end):
+    """The largest number of each sample in the table at a place, noted at place top; largest[s] = the first neuron with it."""
+    rows = net.rows
     for s in range(begin, end):
         put(memory, top + s, get(memory, table + s))
         largest[s] = 0
@@ -56,10 +56,8 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
     n_out, panels, k_max = layer.n_out, layer.a, numbers[INDEX]
     z_max, others = net.z_max, net.others
     fill(memory, net, net.table_z, n_out, panels, begin, end)
-    find_largest(memory, net, net.table_z, n_out, k_max, begin, end)
-    largest = net.largest
+    find_largest(memory, net, net.table_z, n_out, z_max, k_max, begin, end)
     for s in range(begin, end):
-        put(memory, z_max + s, get(memory, largest + s))
         put(memory, others + s, 0)
     for k in range(n_out):
         z, power = net.table_z + k * net.rows, net.table_a + k * net.rows
@@ -87,11 +85,11 @@ def activation(memory, net, last, numbers, begin, end):
 
 
 @njit_inline
-def score(memory, net, last, numbers, y, order, jacobian, begin, end):
-    """Losses (with n = 1) and hits of the samples, whose targets are rows `order` of y. After activation."""
+def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
+    """Losses (with n = 1) and hits of the samples of the block at that position of the order. After activation."""
     n_out, rows, targets = last.n_out, net.rows, net.table_y
     for s in range(begin, end):
-        row = order[s] * n_out
+        row = get(order, position + s) * n_out
         for j in range(n_out):
             put(memory, targets + j * rows + s, get(y, row + j))
     count_hits(memory, net, n_out, numbers, begin, end)
@@ -119,8 +117,8 @@ def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
     guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
     if net.loss_kind == CCE:
-        find_largest(memory, net, net.table_a, n_out, guess, begin, end)
-        find_largest(memory, net, net.table_y, n_out, target, begin, end)
+        find_largest(memory, net, net.table_a, n_out, net.loss, guess, begin, end)  # where there is no loss yet
+        find_largest(memory, net, net.table_y, n_out, net.loss, target, begin, end)
         for s in range(begin, end):
             hits[s] = 1 if guess[s] == target[s] else 0
     else:

@@ -137,4 +137,6 @@ def size_of(round_):
 @njit_inline
 def share(count, size, me):
     """What of `count` pieces is thread me's: from, and up to but without."""
+    if size == 1:  # the two divisions would be a tenth of a step of a very small network
+        return 0, count
     return count * me // size, count * (me + 1) // size
