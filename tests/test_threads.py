@@ -15,6 +15,7 @@ from networks import data, engine_with_parameters, topology
 import numbanet
 from numbanet import _cuda
 from numbanet.engines.cpu import threads
+from numbanet.engines.cpu.layout import DEPTH, panel_width
 
 pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
@@ -56,11 +57,34 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
     assert trained_with(count) == alone
 
 
-def test_helpers_take_part():
-    """Else the tests above would test nothing."""
-    before = {thread.name for thread in threading.enumerate()}
-    trained_with(len(before) + 3)
-    assert {thread.name for thread in threading.enumerate()} - before
+def test_helpers_compute_too():
+    """Else the tests above would test nothing. A thread that does its share of the recurrence leaves packed weights behind."""
+    numbanet.set_num_threads(2)
+    engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
+    x, y = data(TOPOLOGY, 300)
+    (net,), *_ = engine.layout.records(300)
+    second = net["packed"] + DEPTH * panel_width(TOPOLOGY.dtype)
+    for _ in range(1000):  # a call of one block each; on a busy machine a helper may come too late for some
+        engine.loss_and_gradients(x, y)
+        if engine.layout.memory[second]:
+            return
+    pytest.fail("nobody helped")
+
+
+def test_every_call_has_its_helpers():
+    """One call after the other, though the thread that helped in the last one has hardly left it."""
+    crew = threads.Crew(2)
+    for _ in range(100):
+        helped = threading.Event()
+
+        def run(team, helps, helped=helped):
+            if helps:
+                helped.set()
+            else:
+                assert helped.wait(30)
+
+        crew.call(run, (), 2)
+    assert crew.threads == 1
 
 
 @each("batch_size", [1, 5, 7, 64, 517, 1200])

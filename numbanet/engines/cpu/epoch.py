@@ -19,6 +19,7 @@ from numbanet.engines.cpu.team import (
     CLOSED,
     POSITION,
     ROUND,
+    await_helpers,
     await_round,
     barrier,
     join,
@@ -152,7 +153,11 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
     gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
-    me, round_, size, position = join(team) if helps else 0, 0, 1, first
+    me, round_, size, position = 0, 0, 1, first
+    if helps:
+        me = join(team)
+    else:
+        await_helpers(team)
     memory, nets, layers, numbers = workspace
     net = nets[0]
     blocks = -(-batch_size // net.rows)

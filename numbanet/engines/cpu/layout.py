@@ -1,7 +1,7 @@
-"""Where the numbers of a network lie: in one flat array, cut into panels of PANEL columns.
+"""Where the numbers of a network lie: in one flat array, cut into panels as wide as two vectors.
 
-A panel is two vectors wide, and its rows follow each other in memory, so that the tile loop of `product` reads it in order.
-Column j of a table with `rows` rows is column j % PANEL of panel j // PANEL; columns beyond the last are there, and unused.
+The rows of a panel follow each other in memory, so that the tile loop of `product` reads them in order. Column j of what is cut
+is column j % width of panel j // width. Columns beyond the last are there; what they hold reaches no other column.
 
     w, b    of a layer: a row per input i, then the row of b, then rows of 0 up to a whole number of tiles
     a       of a layer, and x: a row per sample s of a block

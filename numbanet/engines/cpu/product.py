@@ -115,6 +115,8 @@ def row_tile(memory, net, start, step, x, group, k, w, depth):
 @njit_merged
 def panels_of(first, last, groups):
     """The range of panels that tiles first to last - 1 belong to, where a panel has this many groups of 6 rows."""
+    if last <= groups:  # a very small network has one panel, and no time for divisions
+        return range(0, 1)
     return range(first // groups, -(-last // groups))
 
 

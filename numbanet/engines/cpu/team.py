@@ -1,7 +1,8 @@
 """How threads work on one compiled call together: who is on the team, and where they wait for each other.
 
-Thread 0, the caller, opens one round after another. Others may join at any time and take part from the next round on; so
-nobody waits for a thread that the system has not started yet. What a thread computes never depends on how many there are.
+Thread 0, the caller, opens one round after another. Others may join at any time and take part from the next round on. Thread 0
+waits for them before the first one, but not for long: the system may be slow to start them. No number that is computed depends
+on how many there are.
 
 A team is an array of int64, its fields a line of the cache apart.
 """
@@ -15,20 +16,24 @@ from numba.extending import intrinsic
 
 from numbanet._compile import njit_inline, njit_part
 
-JOINED, ROUND, POSITION, ARRIVED, PASSED = range(0, 40, 8)
+JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
 SPINS = 2000  # before a waiting thread leaves its core to others, for some ten microseconds each time
-MOST_THREADS = 1 << 16  # ROUND holds the number of the round, times this, plus how many threads are on it: one word, so that
-CLOSED = -1  # both are always read together; or this, when there is no further round
+# ROUND holds the number of the round times MOST_THREADS plus how many threads are on it, in one word so that both are always
+# read together; or CLOSED, when there is no further round.
+MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
 _WINDOWS = platform.system() == "Windows"  # whose Sleep counts milliseconds; 0 lets others run
 _sleep = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
 _NAP = np.uint32(0 if _WINDOWS else 20)
+_NAPS = 20  # that thread 0 waits for others: some milliseconds at most
 
 
-def new_team() -> np.ndarray:
-    """A team of which only the caller is."""
-    return np.zeros(40, np.int64)
+def new_team(helpers: int) -> np.ndarray:
+    """A team of which only the caller is, and which so many are to join."""
+    team = np.zeros(48, np.int64)
+    team[EXPECTED] = helpers
+    return team
 
 
 def _pointer(context, builder, signature, arguments):
@@ -107,6 +112,15 @@ def barrier(team, size):
 def join(team):
     """Puts the calling thread on the team; returns its number, 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
+
+
+@njit_inline
+def await_helpers(team):
+    """Thread 0 waits until all who are expected have joined, or for some milliseconds."""
+    naps = 0
+    while read(team, JOINED) < team[EXPECTED] and naps < _NAPS:
+        _sleep(_NAP)
+        naps += 1
 
 
 @njit_inline

@@ -45,7 +45,6 @@ class Crew:
 
     def call(self, run, arguments, most: int):
         """run(*arguments, team, False), and run(*arguments, team, True) on free cores, `most` threads in all."""
-        team = new_team()
         with self.lock:
             self.callers += 1
             helpers = max(0, min(self.size - self.callers - self.helping, most - 1))
@@ -53,6 +52,7 @@ class Crew:
             while self.threads < self.helping:
                 threading.Thread(target=self._help, daemon=True, name=f"numbanet {self.threads + 1}").start()
                 self.threads += 1
+        team = new_team(helpers)
         try:
             for _ in range(helpers):
                 self.jobs.put((run, arguments, team))
@@ -61,14 +61,13 @@ class Crew:
             team[ROUND] = CLOSED
             with self.lock:
                 self.callers -= 1
+                self.helping -= helpers  # they see that the team is closed, and are on their way
 
     def _help(self):
         while True:
             run, arguments, team = self.jobs.get()
             run(*arguments, team, True)
             del run, arguments, team  # or the arrays of the last job would live until the next
-            with self.lock:
-                self.helping -= 1
 
 
 def _cores() -> int:
