@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 VERSIONS = ("numbanet", "numba", "numpy", "jax", "torch", "scikit-learn")
-# Threads of others go on spinning after their work, OpenBLAS's for a tenth of a second: whoever is next should not have to share
-# a core with them.
+# Threads of others go on spinning after their work, OpenBLAS's for a tenth of a second: whoever is next should not have to
+# share a core with them.
 REST_SECONDS = 0.2
 
 
