@@ -88,7 +88,7 @@ def test_a_step_of_any_shape(device, kernels, dtype, step):
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_a_batch_larger_than_a_block_of_rows(device, kernels, dtype):
-    check_step(device, kernels, topology((5, 7, 3), ("tanh", "softmax"), "cce", dtype), n=300)
+    check_step(device, kernels, topology((5, 7, 3), ("tanh", "softmax"), "cce", dtype), n=1100)
 
 
 @each("output, loss", PAIRS)

@@ -114,8 +114,8 @@ def test_two_callers_at_once(alone):
 
 
 def test_one_network_asked_by_several_threads_at_once():
-    net = numbanet.Network([20, 30, 3], ["relu", "softmax"], "cce", seed=0)
-    x = np.random.default_rng(0).standard_normal((500, 20)).astype("f4")
+    net = numbanet.Network([50, 300, 3], ["relu", "softmax"], "cce", seed=0)
+    x = np.random.default_rng(0).standard_normal((2000, 50)).astype("f4")
     expected = [net.predict(x[first:]) for first in range(8)]
     found = [None] * 8
 
@@ -158,14 +158,55 @@ def test_no_more_threads_than_were_asked_for():
     assert helped.wait(30) and crew.threads == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def fork(function):
+    """What a forked child makes of it."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply_async(function).get(timeout=60)
+
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+# Python 3.12 and later warn of forks where threads are; here that is the point.
+QUIETLY = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
+def train_in_child():
+    assert threads._crew.threads == 0
+    return train()
+
+
+@FORKS
+@QUIETLY
 def test_after_a_fork(alone):
     """The child has none of the threads that the parent has."""
     assert trained_with(2) == alone
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply_async(trained_with, (2,)).get(timeout=60) == alone
+    assert fork(train_in_child) == alone
     assert trained_with(2) == alone
+
+
+NETWORK = numbanet.Network([2, 2], "relu", "cce", seed=0)
+
+
+def predict_in_child():
+    return NETWORK.predict([[1, 2]]).tolist()
+
+
+@FORKS
+@QUIETLY
+def test_after_a_fork_while_another_thread_computes():
+    """Whoever holds the lock of a network stays behind in the parent."""
+    expected, locked, leave = predict_in_child(), threading.Event(), threading.Event()
+
+    def hold():
+        with NETWORK._engine.lock:
+            locked.set()
+            leave.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(60)
+    assert fork(predict_in_child) == expected
+    leave.set()
+    holder.join()
 
 
 LAYERS = ["default", "workqueue", "omp", "tbb"]
@@ -210,7 +251,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
     """Two callers at once, and a fork, in a process that uses Numba's own threads as well."""
