@@ -7,6 +7,7 @@ their limits on several callers at once, or on forking. A thread that helps cost
 import os
 import queue
 import threading
+import weakref
 
 import numba
 
@@ -34,34 +35,48 @@ class Lock:
         return Lock, ()
 
 
+class Call:
+    """A call that is going on, and how many threads help in it."""
+
+    helpers = 0
+
+
 class Crew:
-    """The threads that help, and who needs a core at the moment."""
+    """The threads that help, and the calls that are going on.
+
+    A call that Ctrl-C ends at any point is forgotten with its `Call`: what it had of the cores is never lost.
+    """
 
     def __init__(self, size: int):
         self.size = size
         self.lock = threading.Lock()
         self.jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self.threads = self.callers = self.helping = 0
+        self.calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        self.threads = 0
+
+    @property
+    def helping(self) -> int:
+        """How many threads help."""
+        return sum(call.helpers for call in self.calls)
 
     def call(self, run, arguments, most: int):
         """run(*arguments, team, False), and run(*arguments, team, True) on free cores, `most` threads in all."""
+        call = Call()
         with self.lock:
-            self.callers += 1
-            helpers = max(0, min(self.size - self.callers - self.helping, most - 1))
-            self.helping += helpers
+            self.calls.add(call)
+            call.helpers = max(0, min(self.size - len(self.calls) - self.helping, most - 1))
             while self.threads < self.helping:
                 threading.Thread(target=self._help, daemon=True, name=f"numbanet {self.threads + 1}").start()
                 self.threads += 1
-        team = new_team(helpers)
+        team = new_team(call.helpers)
         try:
-            for _ in range(helpers):
+            for _ in range(call.helpers):
                 self.jobs.put((run, arguments, team))
             return run(*arguments, team, False)
         finally:
-            team[ROUND] = CLOSED
+            team[ROUND] = CLOSED  # whoever helps sees it and leaves
             with self.lock:
-                self.callers -= 1
-                self.helping -= helpers  # they see that the team is closed, and are on their way
+                self.calls.discard(call)
 
     def _help(self):
         while True:
