@@ -121,7 +121,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
     engine, flat = engine_with_parameters(top, device, kernels)
     count, batch_size, eta = 8, 3, 0.125
     x, y = data(top, count)
-    order = np.random.default_rng(3).permutation(count)
+    order = np.random.default_rng(3).permutation(count).astype(np.int32)[::-1]  # any integers, in any memory layout
     parameters = top.views(flat.astype(np.float64))
     expected_loss = expected_hits = 0
     for first in range(0, count, batch_size):

@@ -135,7 +135,7 @@ class ReferenceEngine:
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         count, dtype = order.shape[0], self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
-        order = self.upload(order)
+        order = self.upload(np.ascontiguousarray(order, np.int64))
         deadline = time.perf_counter() + SLICE_SECONDS
         for first in range(0, count, batch_size):
             last = min(first + batch_size, count)

@@ -129,7 +129,7 @@ class FastCpuEngine:
         arguments = (
             task,
             epoch.Workspace(layout.memory, net, layers, layout.numbers),
-            epoch.Samples(x, y, order, y_hat),
+            epoch.Samples(x, y, np.ascontiguousarray(order, np.int64), y_hat),
             *(batch_size, eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
             *(totals.loss, totals.hits, self.jacobian),
         )
