@@ -9,6 +9,7 @@ is column j % width of panel j // width. Columns beyond the last are there; what
 """
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,7 +22,7 @@ ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x the
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
 TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
-MOST_THREADS = 64  # that have room to work in; more where there are more cores
+THREADS = 64  # that have room to work in; more where there are more cores
 
 
 # A network as the compiled functions read it: one record for itself, and one for each layer. A place is an index into memory.
@@ -77,7 +78,7 @@ class Layout:
 
     def __init__(self, topology: Topology, most_rows: int):
         self.topology, self.most_rows = topology, up_to(ROWS, most_rows)
-        self.threads = max(MOST_THREADS, os.cpu_count() or 1)
+        self.threads = max(THREADS, os.cpu_count() or 1)
         self._records: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
         (net,), self.layers, size = self.records(self.most_rows)
         self.gradients = net["gradients"]
@@ -128,20 +129,14 @@ class Layout:
 
     def write(self, flat: np.ndarray) -> None:
         """The parameters from their canonical form, see `Topology`."""
-        for (w, b), panels in zip(self.topology.views(flat), self._panels(0), strict=True):
-            for first in range(0, w.shape[1], panels.shape[2]):
-                panel, columns = panels[first // panels.shape[2]], slice(first, first + panels.shape[2])
-                panel[: w.shape[0], : b[columns].size] = w[:, columns]
-                panel[w.shape[0], : b[columns].size] = b[columns]
+        for canonical, in_panel in self._pieces(flat, 0):
+            in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
         """The parameters, or the gradients that lie `offset` behind them, in their canonical form."""
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
-        for (w, b), panels in zip(self.topology.views(flat), self._panels(offset), strict=True):
-            for first in range(0, w.shape[1], panels.shape[2]):
-                panel, columns = panels[first // panels.shape[2]], slice(first, first + panels.shape[2])
-                w[:, columns] = panel[: w.shape[0], : b[columns].size]
-                b[columns] = panel[w.shape[0], : b[columns].size]
+        for canonical, in_panel in self._pieces(flat, offset):
+            canonical[...] = in_panel
         return flat
 
     def rows_of(self, start: int, n: int, n_out: int) -> np.ndarray:
@@ -150,13 +145,15 @@ class Layout:
         panels = self.memory[start : start + rows * up_to(width, n_out)].reshape(-1, rows, width)
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
-    def _panels(self, offset: int) -> list[np.ndarray]:
-        """The panels of each layer's w and b, (panels, rows, width)."""
+    def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Views of what a panel has of a layer's w, then of its b: in the flat vector, and in memory."""
         width = panel_width(self.topology.dtype)
-        return [
-            self.memory[offset + start : offset + start + rows * up_to(width, n_out)].reshape(-1, rows, width)
-            for start, rows, n_out in self.layers[["w", "w_rows", "n_out"]].tolist()
-        ]
+        for (w, b), layer in zip(self.topology.views(flat), self.layers, strict=True):
+            for first in range(0, b.size, width):
+                start = offset + layer["w"] + first * layer["w_rows"]
+                panel = self.memory[start : start + layer["w_rows"] * width].reshape(-1, width)[:, : b.size - first]
+                yield w[:, first : first + width], panel[: layer["n_in"]]
+                yield b[first : first + width], panel[layer["n_in"]]
 
 
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:

@@ -52,7 +52,7 @@ def find_largest(memory, net, table, n_out, top, largest, begin, end):
 
 @njit_part
 def softmax_activation(memory, net, layer, numbers, begin, end):
-    """a_j = e^z_j / sum_k e^z_k: tables Z and A, and the panels of a, from those panels, which hold z."""
+    """a_j = e^z_j / sum_k e^z_k: the tables of z and a, and the panels of a, which hold z before."""
     n_out, panels, k_max = layer.n_out, layer.a, numbers[INDEX]
     z_max, others = net.z_max, net.others
     fill(memory, net, net.table_z, n_out, panels, begin, end)
@@ -74,7 +74,7 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
 
 @njit_inline
 def activation(memory, net, last, numbers, begin, end):
-    """The last layer's tables Z and A, from its panels, which hold z."""
+    """The tables of the last layer's z and a, from its panels, which hold z."""
     if last.kind == SOFTMAX:
         softmax_activation(memory, net, last, numbers, begin, end)
     else:
