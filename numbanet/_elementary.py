@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
-from numbanet._compile import INLINED
+from numbanet._compile import MERGED
 from numbanet._cuda import overload_on_gpu
 
 
@@ -46,17 +46,17 @@ def _log1p_on_gpu(x):
     return lambda x: math.log1p(x)
 
 
-@overload(exp, target="cpu", jit_options=INLINED)
+@overload(exp, target="cpu", jit_options=MERGED)
 def _exp_on_cpu(x):
     return FUNCTIONS[x].exp
 
 
-@overload(expm1, target="cpu", jit_options=INLINED)
+@overload(expm1, target="cpu", jit_options=MERGED)
 def _expm1_on_cpu(x):
     return FUNCTIONS[x].expm1
 
 
-@overload(log1p, target="cpu", jit_options=INLINED)
+@overload(log1p, target="cpu", jit_options=MERGED)
 def _log1p_on_cpu(x):
     return FUNCTIONS[x].log1p
 
@@ -149,7 +149,7 @@ def functions(number, log_2, exp_series, log_series) -> Functions:
     minus_one = number(2 - math.log(info.eps))
     small = number(info.eps / 4)  # below, e^x - 1 and log(1 + x) are x, a subnormal number and -0 included
 
-    @register_jitable(**INLINED)
+    @register_jitable(**MERGED)
     def reduced(x, shift):
         """n + shift and r, where x = n log(2) + r and |r| <= log(2) / 2; and what r, being rounded, has lost."""
         raised = x * per_log_2 + shift

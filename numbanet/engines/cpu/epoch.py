@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet._compile import njit, njit_inline, njit_part
+from numbanet._compile import njit, njit_merged, njit_part
 from numbanet.engines.cpu import output, product
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
@@ -79,13 +79,13 @@ def gather(memory, net, place, x, order, position, begin, end):
                     put(memory, at + q, get(x, row + i + q))
 
 
-@njit_inline
+@njit_merged
 def tiles_of(layer, groups, width):
     """How many tiles the activations of a layer have, in this many groups of samples."""
     return -(-layer.n_out // width) * groups
 
 
-@njit_inline
+@njit_merged
 def forward(memory, net, layers, numbers, n, team, me, size):
     """a of every layer, from the panels of x."""
     groups, last = -(-n // ROWS), layers.size - 1
@@ -103,7 +103,7 @@ def forward(memory, net, layers, numbers, n, team, me, size):
     output.activation(memory, net, layers[last], numbers, begin, end)
 
 
-@njit_inline
+@njit_merged
 def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size):
     """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`."""
     width, groups = 2 * lanes(memory), -(-n // ROWS)
@@ -124,7 +124,7 @@ def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, siz
         product.update(memory, net, layer, n, opens, closes, eta, first_tile, end_tile)
 
 
-@njit_inline
+@njit_merged
 def block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size):
     """One block: the n samples from that position of the order on, out of a batch of n_batch samples."""
     x, y, order, y_hat = samples
@@ -183,6 +183,6 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
             if task != PREDICT:
                 for s in range(n):
                     loss += get(memory, net.loss + s)
-                    hits += numbers[output.HITS, s]
+                    hits += get(numbers[output.HITS], s)
             position = last
     return position, loss, hits

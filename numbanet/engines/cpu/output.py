@@ -6,7 +6,7 @@ rare, and goes row by row through the loops of `numbanet.equations`; `jacobian` 
 that code is then not compiled.
 """
 
-from numbanet._compile import njit_inline, njit_part
+from numbanet._compile import njit_merged, njit_part
 from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
@@ -41,12 +41,12 @@ def find_largest(memory, net, table, n_out, top, largest, begin, end):
     rows = net.rows
     for s in range(begin, end):
         put(memory, top + s, get(memory, table + s))
-        largest[s] = 0
+        put(largest, s, 0)
     for j in range(1, n_out):
         column_j = table + j * rows
         for s in range(begin, end):
             value, best = get(memory, column_j + s), get(memory, top + s)
-            largest[s] = j if value > best else largest[s]
+            put(largest, s, j if value > best else get(largest, s))
             put(memory, top + s, value if value > best else best)
 
 
@@ -64,7 +64,7 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
         for s in range(begin, end):
             power_k = exp_difference(get(memory, z + s), get(memory, z_max + s))
             put(memory, power + s, power_k)
-            put(memory, others + s, get(memory, others + s) + (power_k if k != k_max[s] else type(power_k)(0)))
+            put(memory, others + s, get(memory, others + s) + (power_k if k != get(k_max, s) else type(power_k)(0)))
     for j in range(n_out):
         a = net.table_a + j * net.rows
         for s in range(begin, end):
@@ -72,7 +72,7 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
     pour(memory, net, net.table_a, n_out, panels, begin, end)
 
 
-@njit_inline
+@njit_merged
 def activation(memory, net, last, numbers, begin, end):
     """The tables of the last layer's z and a, from its panels, which hold z."""
     if last.kind == SOFTMAX:
@@ -84,7 +84,7 @@ def activation(memory, net, last, numbers, begin, end):
             elementwise.activation(last.kind, net.epsilon, memory, net.table_a + j * net.rows + begin, end - begin)
 
 
-@njit_inline
+@njit_merged
 def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
     """Losses (with n = 1) and hits of the samples of the block at that position of the order. After activation."""
     n_out, rows, targets = last.n_out, net.rows, net.table_y
@@ -112,7 +112,7 @@ def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
                 put(memory, loss + s, get(memory, loss + s) + sse(get(memory, y_j + s), get(memory, a + s)))
 
 
-@njit_inline
+@njit_merged
 def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
     guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
@@ -120,18 +120,19 @@ def count_hits(memory, net, n_out, numbers, begin, end):
         find_largest(memory, net, net.table_a, n_out, net.loss, guess, begin, end)  # where there is no loss yet
         find_largest(memory, net, net.table_y, n_out, net.loss, target, begin, end)
         for s in range(begin, end):
-            hits[s] = 1 if guess[s] == target[s] else 0
+            put(hits, s, 1 if get(guess, s) == get(target, s) else 0)
     else:
         for s in range(begin, end):
-            hits[s] = 0
+            put(hits, s, 0)
         for j in range(n_out):
             y, y_hat = net.table_y + j * net.rows, net.table_a + j * net.rows
             for s in range(begin, end):
                 half = type(get(memory, y + s))(0.5)
-                hits[s] += 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
+                hit = 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
+                put(hits, s, get(hits, s) + hit)
 
 
-@njit_inline
+@njit_merged
 def error(memory, net, last, n, jacobian, begin, end):
     """delta of the last layer, of a batch of n samples; after activation and score."""
     for j in range(last.n_out):
@@ -157,7 +158,7 @@ def error(memory, net, last, n, jacobian, begin, end):
 # Where the full Jacobian of softmax is needed
 
 
-@njit_inline
+@njit_merged
 def row(memory, net, number, s, n_out):
     """Room for one row (1, n_out) of a sample; there are 4 of them."""
     return matrix(memory, net.jacobian_rows + number * net.table_size + s * n_out, 1, n_out)

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from numbanet._compile import njit_inline, njit_part
+from numbanet._compile import njit_merged, njit_part
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
 SPINS = 2000  # before a waiting thread leaves its core to others, for some ten microseconds each time
@@ -84,7 +84,7 @@ def pause(typingctx):
     return types.void(), code
 
 
-@njit_inline
+@njit_merged
 def wait_while(team, field, value):
     """Returns once the field is something else."""
     spins = 0
@@ -108,13 +108,13 @@ def barrier(team, size):
             wait_while(team, PASSED, passed)
 
 
-@njit_inline
+@njit_merged
 def join(team):
     """Puts the calling thread on the team; returns its number, 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
 
 
-@njit_inline
+@njit_merged
 def await_helpers(team):
     """Thread 0 waits until all who are expected have joined, or for some milliseconds."""
     naps = 0
@@ -123,7 +123,7 @@ def await_helpers(team):
         naps += 1
 
 
-@njit_inline
+@njit_merged
 def open_round(team, position):
     """Thread 0 opens a round, about this position of an order, to all who have joined; returns how many they are."""
     size = read(team, JOINED) + 1
@@ -132,7 +132,7 @@ def open_round(team, position):
     return size
 
 
-@njit_inline
+@njit_merged
 def await_round(team, me, seen):
     """Another thread waits for a round other than `seen` that it is on, or for the end; returns that round."""
     while True:
@@ -142,13 +142,13 @@ def await_round(team, me, seen):
             return seen
 
 
-@njit_inline
+@njit_merged
 def size_of(round_):
     """How many threads are on a round."""
     return round_ % MOST_THREADS
 
 
-@njit_inline
+@njit_merged
 def share(count, size, me):
     """What of `count` pieces is thread me's: from, and up to but without."""
     if size == 1:  # the two divisions would be a tenth of a step of a very small network
