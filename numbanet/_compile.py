@@ -105,8 +105,15 @@ class _PartCompiler(Compiler):
         return super().define_pipelines()
 
 
-PART = FLAGS | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+# _nrt: nobody counts who has an array, and no function returns one. Each count would be a locked instruction.
+ENTRY = FLAGS | {"_nrt": False}
+PART = ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 MERGED = PART | INLINED
+
+
+def njit_entry(function):
+    """`njit` for what Python calls of an engine."""
+    return njit(function, ENTRY)
 
 
 def njit_part(function):

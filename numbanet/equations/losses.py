@@ -77,9 +77,15 @@ def bce_from_z(n, y, z):
 
 
 @njit_formula
-def cce(n, y, z, z_max, others):
-    """One term of L where log a_i = (z_i - z_max) - log(1 + others), see softmax: -1/n y_i log a_i."""
-    return y * ((z_max - z) + log1p(others)) / type(y)(n)
+def log_softmax_sum(others):
+    """log sum_k e^(z_k - z_max) = log(1 + others), with which log a_i = (z_i - z_max) - log(1 + others), see softmax."""
+    return log1p(others)
+
+
+@njit
+def cce(n, y, z, z_max, log_sum):
+    """One term of L where log a_i = (z_i - z_max) - log_sum, see log_softmax_sum: -1/n y_i log a_i."""
+    return y * ((z_max - z) + log_sum) / type(y)(n)
 
 
 @njit
@@ -185,9 +191,9 @@ def cce_loss(n, y, z, z_max, others, loss_of_sample):
     Reads y, z (n, n_out) and z_max, others (n,) of softmax_sum; writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
     for s in range(y.shape[0]):
-        loss_s = type(y[s, 0])(0)
+        loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
         for i in range(y.shape[1]):
-            loss_s += cce(n, y[s, i], z[s, i], z_max[s], others[s])
+            loss_s += cce(n, y[s, i], z[s, i], z_max[s], log_sum)
         loss_of_sample[s] = loss_s
 
 
@@ -196,7 +202,7 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
     """CCE, its inner sum by one thread per sample s. Twin: cce_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
-        loss_s = type(y[s, 0])(0)
+        loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
         for i in range(y.shape[1]):
-            loss_s += cce(n, y[s, i], z[s, i], z_max[s], others[s])
+            loss_s += cce(n, y[s, i], z[s, i], z_max[s], log_sum)
         loss_of_sample[s] = loss_s

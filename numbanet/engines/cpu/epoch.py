@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet._compile import njit, njit_merged, njit_part
+from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu import output, product
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
@@ -43,7 +43,7 @@ class Workspace(NamedTuple):
     memory : (numbers,) float32 or float64
     nets : (1,) record
     layers : (L,) record
-    numbers : (3, rows) int32
+    numbers : (3 rows,) int32
         Whole numbers that `output` notes of each sample.
     """
 
@@ -145,7 +145,7 @@ def block(task, memory, net, layers, numbers, samples, position, n, n_batch, ope
     barrier(team, size)
 
 
-@njit
+@njit_entry
 def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, hits, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
@@ -183,6 +183,6 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
             if task != PREDICT:
                 for s in range(n):
                     loss += get(memory, net.loss + s)
-                    hits += get(numbers[output.HITS], s)
+                    hits += get(numbers, output.HITS * net.rows + s)
             position = last
     return position, loss, hits

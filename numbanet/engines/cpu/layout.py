@@ -84,7 +84,7 @@ class Layout:
         self.gradients = net["gradients"]
         self.memory = _aligned_zeros(size, topology.dtype)
         self.memory[net["ones"] : net["ones"] + self.most_rows * panel_width(topology.dtype) : panel_width(topology.dtype)] = 1
-        self.numbers = np.empty((3, self.most_rows), np.int32)
+        self.numbers = np.empty(3 * self.most_rows, np.int32)
 
     def records(self, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
         """The network (1,), its layers (L,), and the end of its memory, for blocks of so many rows.

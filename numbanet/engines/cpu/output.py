@@ -12,7 +12,7 @@ from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
 from numbanet.equations.activations import SOFTMAX, exp_difference, softmax, softmax_logit
 from numbanet.equations.backprop import softmax_error, softmax_logit_error
-from numbanet.equations.losses import BCE, CCE, MSE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, sse
+from numbanet.equations.losses import BCE, CCE, MSE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, log_softmax_sum, sse
 
 INDEX, TARGET, HITS = range(3)  # rows of the whole numbers that are noted of each sample
 
@@ -36,27 +36,27 @@ def pour(memory, net, table, n_out, panels, begin, end):
 
 
 @njit_part
-def find_largest(memory, net, table, n_out, top, largest, begin, end):
-    """The largest number of each sample in the table at a place, noted at place top; largest[s] = the first neuron with it."""
+def find_largest(memory, net, table, n_out, top, neurons, largest, begin, end):
+    """The largest number of each sample in a table, noted at place top; the first neuron with it, at place largest."""
     rows = net.rows
     for s in range(begin, end):
         put(memory, top + s, get(memory, table + s))
-        put(largest, s, 0)
+        put(neurons, largest + s, 0)
     for j in range(1, n_out):
         column_j = table + j * rows
         for s in range(begin, end):
             value, best = get(memory, column_j + s), get(memory, top + s)
-            put(largest, s, j if value > best else get(largest, s))
+            put(neurons, largest + s, j if value > best else get(neurons, largest + s))
             put(memory, top + s, value if value > best else best)
 
 
 @njit_part
 def softmax_activation(memory, net, layer, numbers, begin, end):
     """a_j = e^z_j / sum_k e^z_k: the tables of z and a, and the panels of a, which hold z before."""
-    n_out, panels, k_max = layer.n_out, layer.a, numbers[INDEX]
+    n_out, panels, k_max = layer.n_out, layer.a, INDEX * net.rows
     z_max, others = net.z_max, net.others
     fill(memory, net, net.table_z, n_out, panels, begin, end)
-    find_largest(memory, net, net.table_z, n_out, z_max, k_max, begin, end)
+    find_largest(memory, net, net.table_z, n_out, z_max, numbers, k_max, begin, end)
     for s in range(begin, end):
         put(memory, others + s, 0)
     for k in range(n_out):
@@ -64,7 +64,7 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
         for s in range(begin, end):
             power_k = exp_difference(get(memory, z + s), get(memory, z_max + s))
             put(memory, power + s, power_k)
-            put(memory, others + s, get(memory, others + s) + (power_k if k != get(k_max, s) else type(power_k)(0)))
+            put(memory, others + s, get(memory, others + s) + (power_k if k != get(numbers, k_max + s) else type(power_k)(0)))
     for j in range(n_out):
         a = net.table_a + j * net.rows
         for s in range(begin, end):
@@ -98,6 +98,8 @@ def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
     loss, z_max, others = net.loss, net.z_max, net.others
     for s in range(begin, end):
         put(memory, loss + s, 0)
+        if net.loss_kind == CCE:
+            put(memory, others + s, log_softmax_sum(get(memory, others + s)))
     for j in range(n_out):
         y_j, z, a = net.table_y + j * net.rows, net.table_z + j * net.rows, net.table_a + j * net.rows
         if net.loss_kind == CCE:
@@ -115,21 +117,21 @@ def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
 @njit_merged
 def count_hits(memory, net, n_out, numbers, begin, end):
     """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2."""
-    guess, target, hits = numbers[INDEX], numbers[TARGET], numbers[HITS]
+    guess, target, hits = INDEX * net.rows, TARGET * net.rows, HITS * net.rows
     if net.loss_kind == CCE:
-        find_largest(memory, net, net.table_a, n_out, net.loss, guess, begin, end)  # where there is no loss yet
-        find_largest(memory, net, net.table_y, n_out, net.loss, target, begin, end)
+        find_largest(memory, net, net.table_a, n_out, net.loss, numbers, guess, begin, end)  # where there is no loss yet
+        find_largest(memory, net, net.table_y, n_out, net.loss, numbers, target, begin, end)
         for s in range(begin, end):
-            put(hits, s, 1 if get(guess, s) == get(target, s) else 0)
+            put(numbers, hits + s, 1 if get(numbers, guess + s) == get(numbers, target + s) else 0)
     else:
         for s in range(begin, end):
-            put(hits, s, 0)
+            put(numbers, hits + s, 0)
         for j in range(n_out):
             y, y_hat = net.table_y + j * net.rows, net.table_a + j * net.rows
             for s in range(begin, end):
                 half = type(get(memory, y + s))(0.5)
                 hit = 1 if (get(memory, y + s) > half) == (get(memory, y_hat + s) > half) else 0
-                put(hits, s, get(hits, s) + hit)
+                put(numbers, hits + s, get(numbers, hits + s) + hit)
 
 
 @njit_merged
@@ -159,9 +161,9 @@ def error(memory, net, last, n, jacobian, begin, end):
 
 
 @njit_merged
-def row(memory, net, number, s, n_out):
-    """Room for one row (1, n_out) of a sample; there are 4 of them."""
-    return matrix(memory, net.jacobian_rows + number * net.table_size + s * n_out, 1, n_out)
+def row(net, number, s, n_out):
+    """Place of a row (1, n_out) of a sample; there are 4 of them."""
+    return net.jacobian_rows + number * net.table_size + s * n_out
 
 
 @njit_part
@@ -187,7 +189,9 @@ def through_softmax(memory, net, layer, jacobian, begin, end):
     fill(memory, net, net.table_a, n_out, layer.a, begin, end)
     fill(memory, net, net.table_delta, n_out, layer.delta, begin, end)
     for s in range(begin, end):
-        a, dl_da, delta = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out), row(memory, net, 2, s, n_out)
+        a = matrix(memory, row(net, 0, s, n_out), 1, n_out)
+        dl_da = matrix(memory, row(net, 1, s, n_out), 1, n_out)
+        delta = matrix(memory, row(net, 2, s, n_out), 1, n_out)
         read_row(memory, net, net.table_a, s, a)
         read_row(memory, net, net.table_delta, s, dl_da)
         softmax_error(dl_da, a, delta)
@@ -201,7 +205,8 @@ def become_logits(memory, net, n_out, jacobian, begin, end):
     if jacobian is None:
         return
     for s in range(begin, end):
-        z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
+        z = matrix(memory, row(net, 0, s, n_out), 1, n_out)
+        u = matrix(memory, row(net, 1, s, n_out), 1, n_out)
         read_row(memory, net, net.table_z, s, z)
         softmax_logit(z, u)
         write_row(memory, net, net.table_z, s, u)
@@ -213,8 +218,10 @@ def through_logits(memory, net, n_out, jacobian, begin, end):
     if jacobian is None:
         return
     for s in range(begin, end):
-        z, u = row(memory, net, 0, s, n_out), row(memory, net, 1, s, n_out)
-        dl_du, delta = row(memory, net, 2, s, n_out), row(memory, net, 3, s, n_out)
+        z = matrix(memory, row(net, 0, s, n_out), 1, n_out)
+        u = matrix(memory, row(net, 1, s, n_out), 1, n_out)
+        dl_du = matrix(memory, row(net, 2, s, n_out), 1, n_out)
+        delta = matrix(memory, row(net, 3, s, n_out), 1, n_out)
         read_row(memory, net, net.table_delta, s, dl_du)
         softmax_logit_error(dl_du, z, u, delta)
         write_row(memory, net, net.table_delta, s, delta)
