@@ -8,9 +8,9 @@ import functools
 import warnings
 
 from numba import config, cuda
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
-__all__ = ["SIMULATED", "configured", "cuda", "devices", "overload_on_gpu", "provider", "unusable_reason"]
+__all__ = ["SIMULATED", "configured", "cuda", "devices", "intrinsic_on_gpu", "overload_on_gpu", "provider", "unusable_reason"]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
@@ -35,6 +35,11 @@ def overload_on_gpu(function):
         return lambda implementation: implementation
     # numba-cuda looks up functions in tables of its own, older ones and the built-in target in Numba's
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")
+
+
+def intrinsic_on_gpu(function):
+    """`numba.extending.intrinsic` for kernels; the simulator has none."""
+    return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 
 @cuda.jit

@@ -1,0 +1,1 @@
+"""The fast rung on NVIDIA GPUs."""
