@@ -1,13 +1,14 @@
-"""What Numba has no name for: loads and stores without a look at the sign of an index, 16 bytes at a time, shared memory by size.
+"""What Numba has no name for: loads and stores of one number or four, unchecked, and matrices inside flat arrays.
 
-Everything that is not plain `numba.cuda` stands here, beside what the simulator takes instead. Arrays are flat. An index is
-taken modulo 2^32 times nothing: it is 64 bits wide, not negative, and not checked; the simulator checks it.
+Everything that is not plain `numba.cuda` stands here, beside what the simulator takes instead. Arrays are flat. An index is not
+negative, and not checked but by the simulator.
 """
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
-from numbanet._cuda import SIMULATED, cuda, intrinsic_on_gpu
+from numbanet._cuda import SIMULATED, intrinsic_on_gpu
 
 QUAD = 4  # numbers that are loaded and stored together: 16 bytes of float32, 32 of float64
 
@@ -35,6 +36,9 @@ if SIMULATED:
 
     def put_quad(array, index, a, b, c, d):
         array[index : index + QUAD] = a, b, c, d
+
+    def matrix(flat, start, rows, columns):
+        return flat[start : start + rows * columns].reshape(rows, columns)
 
 else:
 
@@ -85,3 +89,25 @@ else:
 
         number = array.dtype
         return types.void(array, types.intp, number, number, number, number), code
+
+    @intrinsic_on_gpu
+    def matrix(typingctx, flat, start, rows, columns):
+        """flat[start : start + rows * columns] as an array (rows, columns)."""
+        result = types.Array(flat.dtype, 2, "C")
+
+        def code(context, builder, signature, arguments):
+            flat_array, start, rows, columns = arguments
+            size = context.get_constant(types.intp, flat.dtype.bitwidth // 8)
+            view = context.make_array(result)(context, builder)
+            view.data = builder.addrspacecast(
+                _pointer(context, builder, signature.args[0], flat_array, start), view.data.type, "generic"
+            )
+            view.nitems = builder.mul(rows, columns)
+            view.itemsize = size
+            view.shape = cgutils.pack_array(builder, [rows, columns])
+            view.strides = cgutils.pack_array(builder, [builder.mul(columns, size), size])
+            view.meminfo = ir.Constant(view.meminfo.type, None)
+            view.parent = ir.Constant(view.parent.type, None)
+            return view._getvalue()
+
+        return result(flat, types.intp, types.intp, types.intp), code
