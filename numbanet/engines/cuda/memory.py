@@ -24,6 +24,9 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 if SIMULATED:
 
+    def jit(registers):
+        return cuda.jit
+
     def get(array, index):
         return array[index]
 
@@ -37,6 +40,10 @@ if SIMULATED:
         array[index : index + QUAD] = a, b, c, d
 
 else:
+
+    def jit(registers):
+        """`cuda.jit` of a kernel whose threads take no more than that many registers."""
+        return cuda.jit(max_registers=registers)
 
     @intrinsic_on_gpu
     def get(typingctx, array, index):
