@@ -66,23 +66,29 @@ class Tile(NamedTuple):
 
 @cuda.jit(device=True)
 def deep_origin(first, line, k, lines, depth):
-    return first * depth + k
+    """Counted from the panel's first line on: 32 bits, so that it takes one register."""
+    return int32(line * depth + k)
 
 
 @cuda.jit(device=True)
-def deep_place(order, first, line, k, lines, depth):
-    return min(line, lines - 1 - first) * depth
+def deep_place(order, first, line, next_line, next_k, lines, depth):
+    return next_line * depth
+
+
+@cuda.jit(device=True)
+def deep_number_at(array, order, at, place, first, line, lines, depth):
+    return get(array, first * depth + min(int32(at + place), int32((lines - first) * depth - 1)))
 
 
 @cuda.jit(device=True)
 def gathered_origin(first, line, k, lines, depth):
-    return k
+    return int32(k)
 
 
 @cuda.jit(device=True)
-def gathered_place(order, first, line, k, lines, depth):
+def gathered_place(order, first, line, next_line, next_k, lines, depth):
     """order[r]."""
-    return get(order, min(first + line, lines - 1))
+    return get(order, min(first + line + next_line, lines - 1))
 
 
 @cuda.jit(device=True)
@@ -91,8 +97,8 @@ def wide_origin(first, line, k, lines, depth):
 
 
 @cuda.jit(device=True)
-def wide_place(order, first, line, k, lines, depth):
-    return k * lines
+def wide_place(order, first, line, next_line, next_k, lines, depth):
+    return next_k * lines
 
 
 @cuda.jit(device=True)
@@ -102,36 +108,41 @@ def sample_origin(first, line, k, lines, depth):
 
 
 @cuda.jit(device=True)
-def sample_place(order, first, line, k, lines, depth):
-    return k
+def sample_place(order, first, line, next_line, next_k, lines, depth):
+    return next_k
 
 
 @cuda.jit(device=True)
-def number_at(array, order, at, place, line, lines, depth):
+def number_at(array, order, at, place, first, line, lines, depth):
     return get(array, at + place)
 
 
 @cuda.jit(device=True)
-def gathered_number_at(array, order, at, place, line, lines, depth):
+def gathered_number_at(array, order, at, place, first, line, lines, depth):
     return get(array, place * depth + at)
 
 
 @cuda.jit(device=True)
-def input_at(array, order, at, place, line, lines, depth):
+def input_at(array, order, at, place, first, line, lines, depth):
     """x_i of sample order[k], or 1, the input of b, which is the last line."""
     inputs = lines - 1
-    x_i = get(array, get(order, at + place) * inputs + min(line, inputs - 1))
-    return x_i if line < inputs else type(x_i)(1)
+    x_i = get(array, get(order, at + place) * inputs + min(first + line, inputs - 1))
+    return x_i if first + line < inputs else type(x_i)(1)
 
 
 @cuda.jit(device=True)
-def next_k(lines):
-    return 1
+def next_in_line(at, k, lines):
+    return int32(at + k)
 
 
 @cuda.jit(device=True)
-def next_row(lines):
-    return lines
+def next_samples(at, k, lines):
+    return at + k
+
+
+@cuda.jit(device=True)
+def next_lines(at, k, lines):
+    return at + k * lines
 
 
 # What a sum begins with.
@@ -182,14 +193,14 @@ class Operand(NamedTuple):
     origin: Callable
     place: Callable
     place_type: Integer
-    step: Callable
+    advance: Callable
     number_at: Callable
 
 
-DEEP = Operand(True, deep_origin, deep_place, int32, next_k, number_at)
-GATHERED = Operand(True, gathered_origin, gathered_place, uint32, next_k, gathered_number_at)
-WIDE = Operand(False, wide_origin, wide_place, int32, next_row, number_at)
-SAMPLES = Operand(False, sample_origin, sample_place, int32, next_k, input_at)
+DEEP = Operand(True, deep_origin, deep_place, int32, next_in_line, deep_number_at)
+GATHERED = Operand(True, gathered_origin, gathered_place, uint32, next_in_line, gathered_number_at)
+WIDE = Operand(False, wide_origin, wide_place, int32, next_lines, number_at)
+SAMPLES = Operand(False, sample_origin, sample_place, int32, next_samples, input_at)
 
 
 class Form(NamedTuple):
@@ -225,8 +236,8 @@ def product(form, tile, dtype):
     left_loads, right_loads = rows_ * depth_ // threads, columns_ * depth_ // threads
     row_stride, column_stride = rows_ // quads, columns_ // quads
     shared, sums_ = 2 * buffer, side * side
-    left_deep, left_origin, left_place, left_place_type, left_step, left_number = form.left
-    right_deep, right_origin, right_place, right_place_type, right_step, right_number = form.right
+    left_deep, left_origin, left_place, left_place_type, left_advance, left_number = form.left
+    right_deep, right_origin, right_place, right_place_type, right_advance, right_number = form.right
     start, finish = form.start, form.finish
     # Neighbouring threads load neighbours in memory. From one load to the next a thread goes on
     left_lines, left_ks = (threads // depth_, 0) if left_deep else (0, threads // rows_)
@@ -299,36 +310,38 @@ def product(form, tile, dtype):
         right_at = right_origin(first_column, right_line, k + right_k, columns, depth)
         left_put = int32(left_k * left_pitch + left_line)
         right_put = int32(right_begin + right_k * right_pitch + right_line)
-        left_row = first_row + left_line
 
         # The first panel takes what the others, which are full, leave over.
         for q in range(left_loads):
-            left_places[q] = left_place(order, first_row, left_line + q * left_lines, q * left_ks, rows, depth)
+            left_places[q] = left_place(order, first_row, left_line, q * left_lines, q * left_ks, rows, depth)
             value = zero
             if left_k + q * left_ks < head:
-                value = left_number(left, order, left_at, left_places[q], left_row, rows, depth)
+                value = left_number(left, order, left_at, left_places[q], first_row, left_line, rows, depth)
             put(panels, left_put + q * (left_lines + left_ks * left_pitch), value)
         for q in range(right_loads):
-            right_places[q] = right_place(order, first_column, right_line + q * right_lines, q * right_ks, columns, depth)
+            right_places[q] = right_place(order, first_column, right_line, q * right_lines, q * right_ks, columns, depth)
             value = zero
             if right_k + q * right_ks < head:
-                value = right_number(right, order, right_at, right_places[q], 0, columns, depth)
+                value = right_number(right, order, right_at, right_places[q], first_column, right_line, columns, depth)
             put(panels, right_put + q * (right_lines + right_ks * right_pitch), value)
-        left_at += head * left_step(rows)
-        right_at += head * right_step(columns)
+        left_at = left_advance(left_at, head, rows)
+        right_at = right_advance(right_at, head, columns)
         cuda.syncthreads()
 
         x_at, w_at = row, int32(right_begin + column)
         count = int32(count - head)
-        while count > 0:
-            count = int32(count - depth_)
-            for q in range(left_loads):
-                lefts[q] = left_number(left, order, left_at, left_places[q], left_row, rows, depth)
-            for q in range(right_loads):
-                rights[q] = right_number(right, order, right_at, right_places[q], 0, columns, depth)
-            left_at += depth_ * left_step(rows)
-            right_at += depth_ * right_step(columns)
+        while True:
+            if count > 0:
+                for q in range(left_loads):
+                    lefts[q] = left_number(left, order, left_at, left_places[q], first_row, left_line, rows, depth)
+                for q in range(right_loads):
+                    rights[q] = right_number(right, order, right_at, right_places[q], first_column, right_line, columns, depth)
+                left_at = left_advance(left_at, depth_, rows)
+                right_at = right_advance(right_at, depth_, columns)
             add_panel(panels, x_at, w_at, sums)
+            if count <= 0:
+                break
+            count = int32(count - depth_)
             jump = buffer if x_at < buffer else -buffer
             x_at, w_at = int32(x_at + jump), int32(w_at + jump)
             left_put, right_put = int32(left_put + jump), int32(right_put + jump)
@@ -337,7 +350,6 @@ def product(form, tile, dtype):
             for q in range(right_loads):
                 put(panels, right_put + q * (right_lines + right_ks * right_pitch), rights[q])
             cuda.syncthreads()
-        add_panel(panels, x_at, w_at, sums)
 
         # What was written down above would have kept two registers through the loop.
         row, column = int32(x_at % buffer), int32(w_at % buffer - right_begin)
