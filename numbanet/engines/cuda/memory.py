@@ -1,4 +1,4 @@
-"""What Numba has no name for: loads and stores without a look at the sign of an index, 16 bytes at a time, shared memory by size.
+"""What Numba has no name for: loads and stores without a look at the sign of an index, 16 bytes at a time; limits of registers.
 
 Everything that is not plain `numba.cuda` stands here, beside what the simulator takes instead. Arrays are flat. An index is
 taken modulo 2^32 times nothing: it is 64 bits wide, not negative, and not checked; the simulator checks it.
@@ -24,7 +24,7 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 if SIMULATED:
 
-    def jit(registers):
+    def limited(registers):
         return cuda.jit
 
     def get(array, index):
@@ -41,7 +41,7 @@ if SIMULATED:
 
 else:
 
-    def jit(registers):
+    def limited(registers):
         """`cuda.jit` of a kernel whose threads take no more than that many registers."""
         return cuda.jit(max_registers=registers)
 
