@@ -1,4 +1,4 @@
-"""What Numba has no name for: loads and stores of one number or four, unchecked, and matrices inside flat arrays.
+"""What Numba has no name for: unchecked loads and stores of one number or four, matrices inside flat arrays, limits.
 
 Everything that is not plain `numba.cuda` stands here, beside what the simulator takes instead. Arrays are flat. An index is not
 negative, and not checked but by the simulator.
@@ -25,6 +25,9 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 if SIMULATED:
 
+    def limited(registers):
+        return cuda.jit
+
     def get(array, index):
         return array[index]
 
@@ -41,6 +44,10 @@ if SIMULATED:
         return flat[start : start + rows * columns].reshape(rows, columns)
 
 else:
+
+    def limited(registers):
+        """`cuda.jit` of a kernel whose threads take no more than that many registers."""
+        return cuda.jit(max_registers=registers)
 
     @intrinsic_on_gpu
     def get(typingctx, array, index):
