@@ -4,15 +4,31 @@
 otherwise, and its simulator where the environment variable NUMBA_ENABLE_CUDASIM is 1.
 """
 
+import contextlib
+import contextvars
 import functools
 import warnings
 
 from numba import config, cuda
 from numba.extending import intrinsic, overload
 
-__all__ = ["SIMULATED", "configured", "cuda", "devices", "intrinsic_on_gpu", "overload_on_gpu", "provider", "unusable_reason"]
+__all__ = [
+    "NUMBA_CUDA",
+    "SIMULATED",
+    "callable_in_kernels",
+    "configured",
+    "cuda",
+    "devices",
+    "intrinsic_on_gpu",
+    "launching_on",
+    "overload_on_gpu",
+    "provider",
+    "unusable_reason",
+]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
+# Whether kernels run by numba-cuda: it can record them, and ask for shared memory, as Numba's built-in target cannot.
+NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
 
 
 def provider() -> str:
@@ -22,11 +38,25 @@ def provider() -> str:
     return f"{name}, simulated on the CPU" if SIMULATED else name
 
 
-def configured(kernel, grid, block):
-    """kernel[grid, block], without the warning that numba.cuda has for every small grid: a small network has no larger one."""
+# What numba-cuda launches kernels on: a stream, 0 for the default one, or what records them.
+_stream = contextvars.ContextVar("_stream", default=0)
+
+
+@contextlib.contextmanager
+def launching_on(stream):
+    """A context in which `configured` kernels are launched on a stream, or recorded by a graph's builder."""
+    token = _stream.set(stream)
+    try:
+        yield
+    finally:
+        _stream.reset(token)
+
+
+def configured(kernel, grid, block, shared_bytes=0):
+    """kernel[grid, block, stream, shared_bytes], without numba.cuda's warning of small grids: small networks have no larger."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return kernel[grid, block]
+        return kernel[grid, block, _stream.get(), shared_bytes]
 
 
 def overload_on_gpu(function):
@@ -35,6 +65,11 @@ def overload_on_gpu(function):
         return lambda implementation: implementation
     # numba-cuda looks up functions in tables of its own, older ones and the built-in target in Numba's
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")
+
+
+def callable_in_kernels(loop):
+    """A CPU's loop, as kernels can call it with arrays; the simulator's arrays are none of Numba's."""
+    return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 
 def intrinsic_on_gpu(function):

@@ -15,7 +15,7 @@ import numpy as np
 from numbanet import Network, __version__, inputs, load_digits, load_fashion_mnist, verify
 from numbanet._compile import announced
 from numbanet.engines.topology import ACTIVATIONS
-from numbanet.info import info
+from numbanet.info import info, plans
 from numbanet.network import DEVICES, KERNELS
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
 
     about = _command(commands, "info", _info, "show versions, CPU features, threads, GPU and rungs")
     about.add_argument("--json", action="store_true", help="as one JSON object")
+    about.add_argument("--plan", type=_sizes, metavar="N,N[,N...]", help="say how a network of these sizes trains on a GPU")
+    about.add_argument("--batch-size", type=int, default=32, metavar="N", help="with --plan (%(default)s)")
+    about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="with --plan (%(default)s)")
     return parser
 
 
@@ -211,8 +214,13 @@ def _verify(options) -> int:
     return 0 if all(row.passed for row in verify(options.device)) else 1
 
 
+def _plans(options) -> dict[str, str]:
+    topology = inputs.topology(options.plan, "relu", "cce", options.dtype, 0.01)
+    return plans(topology, inputs.integer("batch_size", options.batch_size))
+
+
 def _info(options) -> int:
-    facts = info()
+    facts = info() if options.plan is None else _plans(options)
     if options.json:
         print(json.dumps(facts, indent=2))
     else:

@@ -9,8 +9,10 @@ import numba
 import numpy as np
 
 from numbanet import _compile, _cuda
-from numbanet.engines import get_num_threads
+from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.vector import REGISTER_BYTES
+from numbanet.engines.cuda import planning
+from numbanet.engines.cuda.memory import limits
 
 NOTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 
@@ -32,6 +34,13 @@ def info() -> dict[str, str]:
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
-        "cuda fast": "the kernels of numbanet.equations, as reference; no faster ones yet",
+        "cuda fast": "training in one thread block where a network fits its shared memory, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",
     }
+
+
+def plans(topology: Topology, batch_size: int) -> dict[str, str]:
+    """How a network is trained on the GPU of this machine; without one, how on GPUs of each compute capability."""
+    known = {"this gpu": limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
+    chosen = {name: planning.plan(topology, batch_size, having) for name, having in known.items()}
+    return {name: f"{plan.way}: {plan.reason}" for name, plan in chosen.items()}

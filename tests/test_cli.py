@@ -146,8 +146,16 @@ def test_info_names_versions_and_rungs():
     text, record = run("info"), run("info", "--json")
     assert text.returncode == record.returncode == 0
     facts = json.loads(record.stdout)
-    assert facts["numbanet"] == numbanet.__version__ and "no faster ones yet" in facts["cuda fast"]
+    assert facts["numbanet"] == numbanet.__version__ and "one thread block" in facts["cuda fast"]
     assert all(name in text.stdout for name in facts)
+
+
+def test_info_explains_how_a_network_trains_on_a_gpu(capsys):
+    assert main(["info", "--plan", "64,32,10"]) == 0
+    assert "resident: parameters and a batch of 32 take" in capsys.readouterr().out
+    assert main(["info", "--plan", "784,1024,10", "--batch-size", "64"]) == 0
+    assert "products: parameters and a batch of 64 take" in capsys.readouterr().out
+    assert main(["info", "--plan", "64"]) == main(["info", "--plan", "64,10", "--batch-size", "0"]) == 1
 
 
 def test_verify_exits_by_its_rows(capsys, monkeypatch):

@@ -11,6 +11,8 @@ from numbanet import _cuda, oracle
 from numbanet.engines.topology import ACTIVATIONS
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+# Modules that look at the clock while they train.
+SLICED = ["numbanet.engines.reference", "numbanet.engines.face", "numbanet.engines.cuda.engine"]
 EXAMPLES = 5 if _cuda.SIMULATED else 40
 
 
@@ -142,7 +144,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
     """So that a bar can move and Ctrl-C be heard: with no time to a slice, every block or step is one."""
-    for module in ("numbanet.engines.reference", "numbanet.engines.cpu.engine"):
+    for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, device, kernels)
@@ -161,7 +163,7 @@ def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
     x, y = data(top, 700)
     trained = []
     for seconds in (0.0, 10.0):
-        for module in ("numbanet.engines.reference", "numbanet.engines.cpu.engine"):
+        for module in SLICED:
             monkeypatch.setattr(f"{module}.SLICE_SECONDS", seconds)
         engine, _ = engine_with_parameters(top, device, kernels)
         x_there, y_there = engine.upload(x), engine.upload(y)

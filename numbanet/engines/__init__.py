@@ -11,13 +11,17 @@ from numbanet.engines.topology import Topology as Topology
 def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     """The engine for a device ("cpu" or "cuda") and a rung ("fast" or "reference").
 
-    On the GPU both rungs are the reference kernels as yet. Where NUMBA_DISABLE_JIT is set, to step through the loops in Python,
-    it is always the reference rung: the fast one exists compiled only.
+    Where NUMBA_DISABLE_JIT is set, to step through the loops in Python, it is always the reference rung: the fast one exists
+    compiled only.
     """
-    if device == "cpu" and kernels == "fast" and not config.DISABLE_JIT:
-        from numbanet.engines.cpu.engine import FastCpuEngine
+    if kernels == "fast" and not config.DISABLE_JIT:
+        if device == "cpu":
+            from numbanet.engines.cpu.engine import FastCpuEngine
 
-        return FastCpuEngine(topology)
+            return FastCpuEngine(topology)
+        from numbanet.engines.cuda.engine import FastCudaEngine
+
+        return FastCudaEngine(topology)
     from numbanet.engines.reference import ReferenceEngine
 
     return ReferenceEngine(topology, device)

@@ -9,6 +9,17 @@ import numpy as np
 SLICE_SECONDS = 0.05
 
 
+class Pace:
+    """How many samples fit into a slice, from how long the last slice took."""
+
+    def __init__(self, samples: int):
+        self.samples = samples
+
+    def took(self, samples: int, seconds: float) -> None:
+        factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
+        self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
+
+
 class Totals(NamedTuple):
     """Sums over a number of samples.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numbanet._compile import collection_paused
 from numbanet.engines.cpu import epoch, threads
 from numbanet.engines.cpu.layout import Layout, needs_jacobian
-from numbanet.engines.face import SLICE_SECONDS, Totals
+from numbanet.engines.face import Pace, Totals
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
 
@@ -21,17 +21,6 @@ FORWARD_ROWS = 258
 # A block with fewer products than this is done before other threads have been told of it.
 SHARED_WEIGHTS = 10**6
 NOTHING = Totals(0, 0.0, 0)
-
-
-class Pace:
-    """How many samples fit into a slice, from how long the last slice took."""
-
-    def __init__(self, samples: int):
-        self.samples = samples
-
-    def took(self, samples: int, seconds: float) -> None:
-        factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
-        self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
 
 
 class FastCpuEngine:

@@ -4,13 +4,73 @@ Everything that is not plain `numba.cuda` stands here, beside what the simulator
 negative, and not checked but by the simulator.
 """
 
+import math
+from typing import NamedTuple
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from numbanet._cuda import SIMULATED, intrinsic_on_gpu
+from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda, intrinsic_on_gpu
 
+# Shared memory that a block gets without asking the driver for more.
+PLAIN_SHARED_BYTES = 48 * 1024
 QUAD = 4  # numbers that are loaded and stored together: 16 bytes of float32, 32 of float64
+
+
+class Limits(NamedTuple):
+    """What a GPU has.
+
+    Parameters
+    ----------
+    multiprocessors : int
+    shared_bytes : int
+        The most shared memory that a block may ask for.
+    """
+
+    multiprocessors: int
+    shared_bytes: int
+
+
+def limits() -> Limits:
+    """Those of the present GPU; the simulator's are made up."""
+    if SIMULATED:
+        return Limits(2, PLAIN_SHARED_BYTES)
+    device = cuda.get_current_device()
+    shared_bytes = device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN if NUMBA_CUDA else PLAIN_SHARED_BYTES
+    return Limits(device.MULTIPROCESSOR_COUNT, shared_bytes)
+
+
+def free_bytes() -> float:
+    """How much of the GPU's memory is free, once Numba has given back what nobody has any more; the simulator has no end."""
+    if SIMULATED:
+        return math.inf
+    context = cuda.current_context()
+    context.deallocations.clear()
+    return context.get_memory_info()[0]
+
+
+def ensure_free(wanted: int, samples: int, what: str) -> None:
+    """Raises MemoryError, which says what would fit, where the GPU has not so many bytes free for so many samples."""
+    free = free_bytes()
+    if wanted > free:
+        raise MemoryError(
+            f"{what} {samples:,} samples takes {wanted:,} bytes of the GPU's memory, of which {free:,} are free: "
+            f"{free * samples // wanted:,} samples at once would fit"
+        )
+
+
+def allow_shared_memory(kernel, arguments, shared_bytes: int) -> None:
+    """Asks the driver to give a block of this kernel so much shared memory, compiling it for these arguments if need be."""
+    if SIMULATED or shared_bytes <= PLAIN_SHARED_BYTES:
+        return
+    from numba.cuda.cudadrv.driver import binding, driver
+
+    # numba-cuda has no name for it (its issue 94); its own function for the carveout sets that attribute this way
+    compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
+    function = compiled._codelibrary.get_cufunc()
+    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, function.device.id)
 
 
 def _pointer(context, builder, array_type, array, index):
