@@ -55,7 +55,7 @@ class Stage:
         records = self._read()
         error, code = records.pop("error", None), self.process.returncode
         if killed:
-            outcome = f"killed after {self.seconds:.0f} s"
+            outcome = f"killed after {round(self.seconds, 1):g} s"
         elif code < 0:
             outcome = f"ended by signal {-code}"
         else:
