@@ -119,7 +119,7 @@ def _conformance(file, counts):
     words = [f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped") if outcome in counts]
     print(", ".join(words) or "no test has run", file=file)
     for failure in counts.get("failures", ()):
-        print(f"- failed: {failure}", file=file)
+        print(f"- failed: {failure['test']}", file=file)
 
 
 def _oracle(file, rows):

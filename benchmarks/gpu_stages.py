@@ -146,6 +146,10 @@ def compilation(task, record):
             record(**{rung.title: gpu_limits.in_words(error)})
 
 
+# pytest-benchmark warns beside xdist, and here a warning is an error.
+PYTEST_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:benchmark", "--tb=short")
+
+
 class Recorder:
     """A plugin of pytest that records outcomes as they come."""
 
@@ -157,7 +161,7 @@ class Recorder:
             return
         self.counts[report.outcome] += 1
         if report.failed:
-            self.failures.append(report.nodeid)
+            self.failures.append({"test": report.nodeid, "end": report.longreprtext[-1000:]})
         self.record(**self.counts, failures=self.failures)
 
 
@@ -168,13 +172,7 @@ def conformance(task, record):
     files = [ROOT / "tests" / f"test_{name}.py" for name in ("engines", "by_hand", "network", "equations")]
     files += sorted(ROOT.glob("tests/test_cuda_*.py"))
     # The simulator takes minutes for all of them, and a GPU's are most: those of the CPU have their own run.
-    arguments = [
-        "-k",
-        "float32 and (by_hand or single_layer)" if task["dry"] else "not cpu",
-        "-p",
-        "no:cacheprovider",
-        "--tb=short",
-    ]
+    arguments = ["-k", "float32 and (by_hand or single_layer)" if task["dry"] else "not cpu", *PYTEST_OPTIONS]
     if not task["dry"] and importlib.util.find_spec("xdist"):
         arguments += ["-n", str(min(8, len(os.sched_getaffinity(0))))]
     if code := pytest.main([*map(str, files), *arguments], plugins=[Recorder(record)]):

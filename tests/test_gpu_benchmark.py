@@ -79,8 +79,13 @@ def test_both_files_are_written_after_every_stage(tmp_path):
     assert json.loads(report.json.read_text())["limits"]["copy, GB/s"] == 123.4
     assert "| copy, GB/s | 123 |\n| graph | ImportError: no graphs |" in report.markdown.read_text()
     assert report.well
-    report.add("conformance", {"outcome": "killed after 9 s", "seconds": 9}, {"passed": 5, "failures": []})
+    report.add(
+        "conformance",
+        {"outcome": "killed after 9 s", "seconds": 9},
+        {"passed": 5, "failures": [{"test": "test_a", "end": "1 != 2"}]},
+    )
     assert "| conformance | killed after 9 s | 9.00 |" in report.markdown.read_text()
+    assert "5 passed\n- failed: test_a\n" in report.markdown.read_text()
     assert json.loads(report.json.read_text())["conformance"]["passed"] == 5
     assert not report.well
 
