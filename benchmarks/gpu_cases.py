@@ -53,9 +53,6 @@ def compare(rung: Rung, kernels: str) -> dict:
     errors = map(update_error, _arrays(parameters), _arrays(exact), _arrays(start.parameters))
     worst_update = np.max(list(errors))  # which is NaN if one is
     return {
-        "case": rung.title,
-        "batch": rung.batch,
-        "kernels": kernels,
         "oracle": oracle,
         "loss error": float(worst_loss),
         "update error": float(worst_update),

@@ -26,10 +26,10 @@ REPEATS, CHAINS = 32, 8  # of the kernel of the ceiling
 
 
 def in_words(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says; "not installed" in place of the kind, where it is that."""
+    """The kind of an error and the first lines of what it says; "not installed" in place of the kind, where it is that."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = "not installed" if isinstance(error, ModuleNotFoundError) else type(error).__name__
-    return f"{kind}: {lines[0]}" if lines else kind
+    return f"{kind}: {' '.join(lines[:2])}" if lines else kind
 
 
 @cuda.jit
@@ -207,11 +207,12 @@ MEASUREMENTS = {
     "launch of a kernel without arguments, us": partial(_launches, nothing, 0),
     "launch of a kernel of 4 arrays, us": partial(_launches, nothing_of_4, 4),
     "launch of a kernel of 8 arrays, us": partial(_launches, nothing_of_8, 8),
+    "copy on the device, read and written, GB/s": _copy,
+    "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
+    # Last, what not every numba.cuda has, or what may hang.
     f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
     "synchronisation of a grid of 32 blocks, us": partial(_barrier, 32),
     "synchronisation of a grid of a block per multiprocessor, us": partial(_barrier, None),
-    "copy on the device, read and written, GB/s": _copy,
-    "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
 }
 # What the simulator has nothing for.
 UNSIMULATED = {_graph_replay}

@@ -24,6 +24,7 @@ FACTS = {
     "commit": "abc",
     "versions": {"numba": "1.2"},
 }
+FOUND = '"oracle": "o", "loss error": 0, "update error": 0, "agrees": true'
 FINE = {"outcome": "ok", "seconds": 1.0}
 
 
@@ -99,14 +100,17 @@ def test_other_stages_go_on(tmp_path, monkeypatch, capsys):
         "limits": "os.abort()",
         "compilation": f"""record('{{"{gpu_cases.CASES[1].title}": 3.0}}'); time.sleep(60)""",
         "conformance": "record('{\"passed\": 3}')",
-        "oracle": "sys.exit(1)",
+        "oracle": """record('{"%s": {"case": "G1", "batch": 1, "kernels": "fast", %s}}'); %s""",
         "case": f"record('{json.dumps(case)}')",
     }
     tasks = []
 
     def begin(name, seconds, dry, **task):
         tasks.append((name, task))
-        return script(codes[name], 0.4 if name == "compilation" else seconds)
+        code = codes[name]
+        if name == "oracle":  # its first network is the end of a process
+            code %= ("b", FOUND, "") if task["done"] == ["a"] else ("a", '"error": "did not end"', "os.abort()")
+        return script(code, 0.4 if name == "compilation" else seconds)
 
     monkeypatch.setattr(gpu_stages, "begin", begin)
     report = Report(tmp_path, FACTS, FINE)
@@ -115,9 +119,11 @@ def test_other_stages_go_on(tmp_path, monkeypatch, capsys):
     assert len(results["stages"]) == 5 + len(gpu_cases.CASES) and len(results["cases"]) == len(gpu_cases.CASES)
     assert results["stages"]["limits"]["outcome"] == "ended by signal 6"
     assert results["conformance"] == {"passed": 3}
+    assert results["stages"]["oracle"]["outcome"] == "failed: a" and results["oracle"].keys() == {"a", "b"}
     absent = [task["absent"] for name, task in tasks if name == "case"]
     assert absent[1] == {} and absent[0]["torch.compile"].startswith("not compiled ahead")
     text = report.markdown.read_text()
+    assert "| G1 | 1 | fast | — | did not end | — | NO |\n| G1 | 1 | fast | o | 0.0e+00 | 0.0e+00 | yes |" in text
     assert text.count("| G1 64-32-10 | 32 | 1,786 | — | — | — | — | 3,571 | 2.00 |") == len(gpu_cases.CASES)
 
 
