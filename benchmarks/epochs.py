@@ -16,6 +16,8 @@ REFERENCE_OPERATIONS = 1e10
 SLOW_SECONDS = 2
 # A turn lasts this long at least: epochs of small networks are over in less than a clock measures well.
 TURN_SECONDS = 0.05
+# How far mean losses may lie apart, relatively, when everybody computes the same in float32.
+AGREEMENT = 1e-4
 
 # R1 to R6, and what hidden layers and float64 cost.
 LADDER = (
@@ -46,7 +48,7 @@ def measure_rung(rung, settings) -> dict:
     ceiling = Ceiling(rung.dtype, settings.cores)
     runs = {}
     for name, contestant in contestants.items():
-        runs[name] = _run(contestant, orders[1:])
+        runs[name] = turns_of(contestant, orders[1:])
         runs.setdefault("ceiling", lambda turn: ceiling.measure())  # second, where nobody's threads go on spinning
     turns = take_turns(runs, settings.rounds)
     operations_per_second = statistics.median(turns.pop("ceiling"))
@@ -66,10 +68,10 @@ def check(contestants, orders):
     """Everybody's mean losses over these epochs agree: they compute the same. The first call of each compiles."""
     losses = {name: [peer.train(peer.prepare(order)) for order in orders] for name, peer in contestants.items()}
     for name, values in losses.items():
-        np.testing.assert_allclose(values, losses["numbanet"], rtol=1e-4, err_msg=f"{name} computes something else")
+        np.testing.assert_allclose(values, losses["numbanet"], rtol=AGREEMENT, err_msg=f"{name} computes something else")
 
 
-def _run(contestant, orders):
+def turns_of(contestant, orders):
     """A function of the turn: the seconds of an epoch, after one in the first order, which tells how many make a turn."""
     prepared = [contestant.prepare(order) for order in orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

@@ -48,15 +48,15 @@ def medians(figures) -> dict[str, float]:
 
 
 class Table:
-    """Prints its lines as they come, aligned for a terminal or in Markdown."""
+    """Prints its lines as they come, aligned for a terminal or in Markdown; to a file, where one is given."""
 
-    def __init__(self, title, columns, markdown):
-        self.markdown, self.widths = markdown, [max(len(column), 15) for column in columns]
+    def __init__(self, title, columns, markdown, file=None):
+        self.markdown, self.widths, self.file = markdown, [max(len(column), 15) for column in columns], file
         self.widths[0] = max(self.widths[0], 34)
-        print(f"\n{title}\n", flush=True)
+        print(f"\n{title}\n", file=file, flush=True)
         self.line(*columns)
         if markdown:
-            print(f"|{'---|' * len(columns)}", flush=True)
+            print(f"|{'---|' * len(columns)}", file=file, flush=True)
 
     def line(self, *cells):
         if self.markdown:
@@ -64,7 +64,7 @@ class Table:
         else:
             first, *others = [cell.rjust(width) for cell, width in zip(cells, self.widths, strict=True)]
             text = "  ".join([first.strip().ljust(self.widths[0]), *others])
-        print(text, flush=True)
+        print(text, file=self.file, flush=True)
 
 
 def figure(value) -> str:
@@ -91,8 +91,13 @@ def machine(cores) -> dict:
         "cores": cores,
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
-        "versions": {name: version for name in VERSIONS if (version := _version(name))},
+        "versions": versions(VERSIONS),
     }
+
+
+def versions(names) -> dict[str, str]:
+    """Of those packages that are installed."""
+    return {name: version for name in names if (version := _version(name))}
 
 
 def _version(name):

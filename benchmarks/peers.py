@@ -171,6 +171,8 @@ class Jax:
 class Torch:
     """The plain loop of eager PyTorch."""
 
+    device = "cpu"
+
     def __init__(self, rung: Rung, problem: Problem):
         import torch
 
@@ -181,25 +183,28 @@ class Torch:
             linear = torch.nn.Linear(*w.shape)
             linear.weight.data, linear.bias.data = torch.from_numpy(w.T.copy()), torch.tensor(b)
             layers += [linear, phi()]
-        self.model, self.loss = torch.nn.Sequential(*layers[:-1]), torch.nn.CrossEntropyLoss()
+        self.model, self.loss = torch.nn.Sequential(*layers[:-1]).to(self.device), torch.nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=rung.eta)
-        self.x, self.labels = torch.from_numpy(problem.x), torch.from_numpy(problem.labels)
+        self.x, self.labels = self.ready(problem.x), self.ready(problem.labels)
 
     def prepare(self, order):
-        return self.torch.from_numpy(order).split(self.rung.batch)
+        return self.ready(order).split(self.rung.batch)
 
     def train(self, batches):
-        losses = []
-        for rows in batches:
-            self.optimizer.zero_grad()
-            loss = self.loss(self.model(self.x[rows]), self.labels[rows])
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.detach())
-        return self.torch.stack(losses).mean().item()
+        return self.torch.stack([self._step(rows) for rows in batches]).mean().item()
+
+    def _step(self, rows):
+        self.optimizer.zero_grad()
+        loss = self._loss(self.x[rows], self.labels[rows])
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _loss(self, x, labels):
+        return self.loss(self.model(x), labels)
 
     def ready(self, x):
-        return self.torch.from_numpy(x)
+        return self.torch.from_numpy(x).to(self.device)
 
     def predict(self, x):
         with self.torch.no_grad():
@@ -256,7 +261,7 @@ def installed(names, rung: Rung, problem: Problem) -> dict:
     return found
 
 
-def lead(medians: dict[str, float]) -> float | None:
-    """The smallest figure of a peer over numbanet's; None where there is no peer."""
-    figures = [value for name, value in medians.items() if name in PEERS]
-    return min(figures) / medians["numbanet"] if figures else None
+def lead(medians: dict[str, float], names=tuple(PEERS)) -> float | None:
+    """The smallest figure of a peer, one of the names, over numbanet's; None where either is missing."""
+    figures = [value for name, value in medians.items() if name in names]
+    return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None
