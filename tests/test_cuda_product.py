@@ -237,6 +237,13 @@ def test_small_and_deep_products_are_split():
     assert H100 / 4 <= math.prod(plan.grid(64, 128)) <= 2 * H100
 
 
+def test_large_tiles_are_not_split():
+    """The compile gate has not seen them."""
+    for size in range(64, 2048, 64):
+        plan = planned(size, size, 4096)
+        assert plan.parts == 1 or plan.tile.splits
+
+
 def test_small_and_shallow_products_are_not_split():
     assert planned(64, 128, 64).parts == 1
     assert planned(1, 1, 1).parts == 1

@@ -68,6 +68,11 @@ class Tile(NamedTuple):
         return QUAD * self.quads
 
     @property
+    def splits(self) -> bool:
+        """Whether k may be split: where there are too few large tiles, small ones do as well."""
+        return self.quads == 1
+
+    @property
     def threads(self) -> int:
         """Of a block."""
         return self.rows // self.side * (self.columns // self.side)
@@ -134,7 +139,8 @@ def plan(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple
     """The plan that should take the least time for a product of that shape."""
     plans = []
     for tile in tiles:
-        for parts in range(1, max(1, depth // LEAST_CHUNK) + 1):
+        most_parts = max(1, depth // LEAST_CHUNK) if tile.splits else 1
+        for parts in range(1, most_parts + 1):
             chunk = -(-depth // (parts * tile.depth)) * tile.depth
             plans.append(Plan(tile, -(-depth // chunk), chunk))
     return min(plans, key=lambda plan: time(plan, rows, columns, multiprocessors))
@@ -438,8 +444,9 @@ def product(form, tile, dtype):
                 put(panels, right_put + q * (right_lines + right_ks * right_pitch), rights[q])
             cuda.syncthreads()
 
-        # What was written down above would have kept two registers through the loop.
-        row, column = int32(x_at % buffer), int32(w_at % buffer - right_begin)
+        # Row and column are where they were: kept until here, they would take two more registers through the loop.
+        row = int32(x_at if x_at < buffer else x_at - buffer)
+        column = int32((w_at if w_at < buffer else w_at - buffer) - right_begin)
         out_part = cuda.blockIdx.z * rows * columns
         for r in range(side):
             row_r = int32(first_row + row) + r % QUAD + r // QUAD * row_stride
