@@ -20,11 +20,16 @@ INSTALL = "`pip install 'numbanet[sass]'`"
 
 # "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, perhaps a predicate, an opcode, operands.
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(.+?)\s*;", re.MULTILINE)
+# ".L_x_3:" stands before the instruction that "@P0 BRA `(.L_x_3) ;" goes on with.
+LABEL = re.compile(r"^(\.L\w+):", re.MULTILINE)
+BRANCH = re.compile(r"BRA\b.*\((\.L\w+)\)")
 OPCODE = re.compile(r"(?:@!?\w+\s+)?([A-Z][\w.]*)")
 
 # Whatever reads or writes a float64: DADD, DMUL, DFMA, DSETP, D2F ... (DEPBAR is a barrier); MUFU.RCP64H, MUFU.RSQ64H;
 # F2F.F64.F32, F2I.F64, I2F.F64, ATOMG.ADD.F64 ...; I2D and F2D.
 FLOAT64 = re.compile(r"D(?!EPBAR)|.*64H|.*\.F64|[IF]2D")
+
+MULTIPLY_ADD = re.compile(r"[FD]FMA\b")
 
 # Loads and stores of local memory, where a thread keeps what has no register: spills, and arrays on the stack.
 LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
@@ -60,6 +65,10 @@ class MachineCode:
         Bytes per thread.
     instructions : tuple of str
         In order, without addresses: "@!P0 FADD R1, R2, R3".
+    shared : int
+        Bytes of shared memory per block.
+    loops : tuple of (int, int)
+        The first instruction of each, and the one behind its last.
     """
 
     registers: int
@@ -67,6 +76,14 @@ class MachineCode:
     spill_stores: int
     spill_loads: int
     instructions: tuple[str, ...] = field(repr=False)
+    shared: int = 0
+    loops: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def main_loop(self) -> tuple[str, ...]:
+        """The loop with the most multiply-adds; the innermost such."""
+        bodies = [self.instructions[begin:end] for begin, end in self.loops]
+        return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
     @property
     def float64(self) -> list[str]:
@@ -83,6 +100,11 @@ class MachineCode:
         return [line for line in self.instructions if re.match(pattern, opcode(line))]
 
 
+def count(instructions, pattern) -> int:
+    """How many of them have an opcode that begins as the pattern says."""
+    return sum(bool(re.match(pattern, opcode(line))) for line in instructions)
+
+
 def opcode(instruction: str) -> str:
     """FADD of "@!P0 FADD R1, R2, R3"."""
     found = OPCODE.match(instruction)
@@ -94,7 +116,8 @@ def opcode(instruction: str) -> str:
 def build(kernel, argument_types, architecture: str) -> MachineCode:
     """The machine code of a `@cuda.jit` kernel for arguments of these Numba types, with the kernel's own options."""
     cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
-    return MachineCode(*resources(log), instructions=disassemble(cubin))
+    text = disassemble(cubin)
+    return MachineCode(*resources(log), tuple(INSTRUCTION.findall(text)), shared_memory(log), loops(text))
 
 
 def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
@@ -145,8 +168,27 @@ def resources(log: str) -> tuple[int, int, int, int]:
     return max(map(int, registers)), *(max(map(int, column)) for column in zip(*memory, strict=True))
 
 
-def disassemble(cubin: bytes) -> tuple[str, ...]:
-    """The instructions in a cubin."""
+def shared_memory(log: str) -> int:
+    """Bytes per block: the most that any function in the log uses."""
+    return max(map(int, re.findall(r"(\d+) bytes smem", log)), default=0)
+
+
+def loops(text: str) -> tuple[tuple[int, int], ...]:
+    """The instructions from the target of each branch backwards to that branch, by their numbers."""
+    targets, found, number = {}, [], 0
+    for line in text.splitlines():
+        if label := LABEL.match(line):
+            targets[label[1]] = number
+        elif instruction := INSTRUCTION.match(line):
+            branch = BRANCH.search(instruction[1])
+            number += 1
+            if branch and branch[1] in targets:
+                found.append((targets[branch[1]], number))
+    return tuple(found)
+
+
+def disassemble(cubin: bytes) -> str:
+    """The instructions in a cubin, and the labels among them."""
     from cuda import pathfinder
 
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +197,6 @@ def disassemble(cubin: bytes) -> tuple[str, ...]:
         # No data flow analysis: it only names the targets of indirect branches, and takes half of the time.
         command = [pathfinder.find_nvidia_binary_utility("nvdisasm"), "--print-code", "--no-dataflow", file]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    instructions = tuple(INSTRUCTION.findall(text))
-    if not instructions:
+    if INSTRUCTION.search(text) is None:
         raise ValueError(f"nvdisasm printed no instruction: {text!r}")
-    return instructions
+    return text

@@ -18,6 +18,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
+from numbanet.engines.cuda import product
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
 from numbanet.engines.topology import Topology
 
@@ -34,7 +35,8 @@ DTYPES = {"float32": types.float32, "float64": types.float64}
 # Kernels whose inner loop is a multiply-add and nothing else, which must be one fused instruction.
 MULTIPLY_ADD = ["forward_sum_cuda", "weight_gradient_cuda", "delta_recurrence_cuda"]
 
-REGISTERS_PER_BLOCK = 65536
+REGISTERS_PER_BLOCK = 65536  # and per multiprocessor
+SHARED_PER_BLOCK = 48 * 1024
 THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
 
 
@@ -114,6 +116,72 @@ def test_float32_is_never_widened(name, architecture):
 def test_multiply_adds_are_fused(name, architecture):
     assert machine_code(name, architecture, "float32").with_opcode("FFMA")
     assert machine_code(name, architecture, "float64").with_opcode("DFMA")
+
+
+# The fast rung's products: every form and tile
+
+FORMS = {"forward": product.FORWARD, "backward": product.BACKWARD, "update": product.UPDATE, "gradient": product.GRADIENT}
+FORMS |= {f"{name} part": FORMS[name]._replace(finish=product.store) for name in ("forward", "backward")}
+PRODUCTS = [
+    pytest.param(form, dtype, tile, id=f"product-{form}-{dtype}-{tile.rows}x{tile.columns}".replace(" ", "-"))
+    for form in FORMS
+    for dtype in DTYPES
+    for tile in product.TILES[np.dtype(dtype)]
+    if tile.splits or not form.endswith("part")
+]
+FINISHES = ["forward", "backward", "update", "gradient"]
+
+
+@functools.cache
+def machine_code_of_product(form: str, dtype: str, tile, architecture: str) -> compile_gate.MachineCode:
+    number, numbers, order = DTYPES[dtype], DTYPES[dtype][::1], types.int64[::1]
+    unread = numbers if FORMS[form].left is product.DEEP else order
+    arguments = [types.int64, number, numbers, unread, numbers, numbers, numbers, *[types.int64] * 4]
+    return compile_gate.build(product.product(FORMS[form], tile, np.dtype(dtype)), arguments, architecture)
+
+
+each_product = pytest.mark.parametrize(("form", "dtype", "tile"), PRODUCTS)
+
+
+@each_product
+@each_architecture
+def test_a_product_keeps_its_budget(form, dtype, tile, architecture):
+    code = machine_code_of_product(form, dtype, tile, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+    assert code.registers <= tile.registers
+    assert code.shared == tile.shared_bytes(np.dtype(dtype)) <= SHARED_PER_BLOCK
+    # Registers are handed out to a warp by 256, that is by 8 to a thread.
+    registers = -(-code.registers // 8) * 8 * tile.threads
+    assert REGISTERS_PER_BLOCK // registers >= tile.residents
+    if dtype == "float32":
+        assert code.float64 == []
+
+
+@each_product
+@each_architecture
+def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architecture):
+    loop = machine_code_of_product(form, dtype, tile, architecture).main_loop
+    fused = compile_gate.count(loop, "FFMA" if dtype == "float32" else "DFMA")
+    assert fused == tile.side**2 * tile.depth
+    assert fused / len(loop) >= tile.rate
+    # 16 bytes at a time, of all that a thread reads of two panels
+    assert compile_gate.count(loop, r"LDS\.128") == 2 * tile.side * tile.depth * np.dtype(dtype).itemsize // 16
+    assert compile_gate.count(loop, r"LDS\b") == compile_gate.count(loop, r"LDS\.128")
+    assert compile_gate.count(loop, r"BAR\b") == 1
+
+
+@each_dtype
+@each_architecture
+@pytest.mark.parametrize("form", FINISHES)
+def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
+    number, numbers = DTYPES[dtype], DTYPES[dtype][::1]
+    arguments = [types.int64, number, numbers, numbers, numbers, types.int64, types.int64]
+    code = compile_gate.build(product.sum_of_parts(FORMS[form].finish), arguments, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.registers * product.SUM_THREADS <= REGISTERS_PER_BLOCK
+    if dtype == "float32":
+        assert code.float64 == []
 
 
 # That nothing escapes the tests above
@@ -206,6 +274,25 @@ def test_a_spill_is_caught():
     assert code.spill_stores > 0
     assert code.spill_loads > 0
     assert code.registers <= 32
+
+
+def test_the_main_loop_is_found():
+    text = """
+        /*0000*/ MOV R1, c[0x0] ;
+.L_x_0:
+        /*0010*/ FADD R2, R2, R3 ;
+.L_x_1:
+        /*0020*/ FFMA R2, R2, R3, R4 ;
+        /*0030*/ @P1 BRA `(.L_x_2) ;
+        /*0040*/ @P0 BRA `(.L_x_1) ;
+.L_x_2:
+        /*0050*/ @!P0 BRA `(.L_x_0) ;
+        /*0060*/ EXIT ;
+"""
+    loops = compile_gate.loops(text)
+    assert loops == ((2, 5), (1, 6))
+    code = compile_gate.MachineCode(0, 0, 0, 0, tuple(compile_gate.INSTRUCTION.findall(text)), 0, loops)
+    assert code.main_loop == ("FFMA R2, R2, R3, R4", "@P1 BRA `(.L_x_2)", "@P0 BRA `(.L_x_1)")
 
 
 @pytest.mark.parametrize(

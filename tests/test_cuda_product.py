@@ -19,10 +19,10 @@ EPSILON = 0.25
 ETA = 0.5
 
 # A simulated thread costs a thread: the tests have the smallest tile there can be, whose block is 16 of them.
-TINY = Tile(16, 16, 8, 1, 128, 1.0)
-DEEP = Tile(16, 16, 16, 1, 128, 1.0)  # two times eight steps
-WIDE = Tile(32, 64, 8, 1, 128, 1.0)  # 128 threads: 2 x 2 warps
-QUADS = Tile(64, 64, 8, 2, 128, 1.0)  # 64 threads of 8 x 8 sums
+TINY = Tile(16, 16, 8, 1, 128, 1, 1.0)
+DEEP = Tile(16, 16, 16, 1, 128, 1, 1.0)  # two times eight steps
+WIDE = Tile(32, 64, 8, 1, 128, 1, 1.0)  # 128 threads: 2 x 2 warps
+QUADS = Tile(64, 64, 8, 2, 128, 1, 1.0)  # 64 threads of 8 x 8 sums
 
 # (n, n_in, n_out): single numbers; one less and one more than a tile, and than a panel is deep; several tiles and panels.
 SHAPES = [(1, 1, 1), (17, 8, 1), (1, 9, 17), (7, 15, 16), (16, 16, 7), (20, 33, 18), (3, 40, 5)]
@@ -235,6 +235,13 @@ def test_small_and_deep_products_are_split():
     plan = planned(64, 128, 784)
     assert plan.parts > 1
     assert H100 / 4 <= math.prod(plan.grid(64, 128)) <= 2 * H100
+
+
+def test_large_tiles_are_not_split():
+    """The compile gate has not seen them."""
+    for size in range(64, 2048, 64):
+        plan = planned(size, size, 4096)
+        assert plan.parts == 1 or plan.tile.splits
 
 
 def test_small_and_shallow_products_are_not_split():

@@ -15,6 +15,7 @@ from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda, intrinsic_on_gpu
 
 # Shared memory that a block gets without asking the driver for more.
 PLAIN_SHARED_BYTES = 48 * 1024
+SHARED = 3  # the address space of a block's shared memory
 QUAD = 4  # numbers that are loaded and stored together: 16 bytes of float32, 32 of float64
 
 
@@ -88,6 +89,10 @@ if SIMULATED:
     def limited(registers):
         return cuda.jit
 
+    @cuda.jit(device=True)
+    def shared_numbers(count, number):
+        return cuda.shared.array(count, number)
+
     def get(array, index):
         return array[index]
 
@@ -108,6 +113,23 @@ else:
     def limited(registers):
         """`cuda.jit` of a kernel whose threads take no more than that many registers."""
         return cuda.jit(max_registers=registers)
+
+    @intrinsic_on_gpu
+    def shared_numbers(typingctx, count, number):
+        """Numbers in shared memory that begin where 16 bytes do. In the simulator a kernel has only one such array."""
+        if not hasattr(count, "literal_value"):
+            return None
+        dtype = number.instance_type
+
+        def code(context, builder, signature, arguments):
+            numbers = ir.ArrayType(context.get_data_type(dtype), count.literal_value)
+            memory = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("shared_numbers"), SHARED)
+            memory.align, memory.initializer = 16, ir.Constant(numbers, ir.Undefined)
+            array = context.make_array(signature.return_type)(context, builder)
+            array.data = builder.addrspacecast(memory.gep([ir.Constant(ir.IntType(32), 0)] * 2), array.data.type)
+            return array._getvalue()
+
+        return types.Array(dtype, 1, "C")(count, number), code
 
     @intrinsic_on_gpu
     def get(typingctx, array, index):

@@ -18,7 +18,7 @@ from numba.types import Integer
 
 from numbanet._cuda import configured, cuda
 from numbanet.engines.cuda import memory
-from numbanet.engines.cuda.memory import QUAD, get, get_quad, put
+from numbanet.engines.cuda.memory import QUAD, get, get_quad, put, shared_numbers
 from numbanet.equations.activations import IDENTITY, d_phi, phi
 from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
@@ -48,8 +48,10 @@ class Tile(NamedTuple):
         Each thread adds up 4 quads x 4 quads sums.
     registers : int
         The most that a thread may take.
+    residents : int
+        Blocks that a multiprocessor has registers for, at least.
     rate : float
-        The share of multiply-adds in the machine code of the loop, by which tiles are compared.
+        The share of multiply-adds in the machine code of the loop, at least; tiles are compared by it.
     """
 
     rows: int
@@ -57,6 +59,7 @@ class Tile(NamedTuple):
     depth: int
     quads: int
     registers: int
+    residents: int
     rate: float
 
     @property
@@ -65,21 +68,47 @@ class Tile(NamedTuple):
         return QUAD * self.quads
 
     @property
+    def splits(self) -> bool:
+        """Whether k may be split: where there are too few large tiles, small ones do as well."""
+        return self.quads == 1
+
+    @property
     def threads(self) -> int:
         """Of a block."""
         return self.rows // self.side * (self.columns // self.side)
 
+    # Rows of a panel begin where 16 bytes do, and in another bank each: a deep operand is written down the columns.
+
+    @property
+    def left_pitch(self) -> int:
+        """From one k of a panel of left to the next."""
+        return self.rows + QUAD
+
+    @property
+    def right_pitch(self) -> int:
+        """From one k of a panel of right to the next."""
+        return self.columns + QUAD
+
+    @property
+    def buffer(self) -> int:
+        """Numbers in a panel of left and one of right."""
+        return self.depth * (self.left_pitch + self.right_pitch)
+
+    def shared_bytes(self, dtype: np.dtype) -> int:
+        """Of shared memory that a block takes: one pair of panels is read while the next is written."""
+        return 2 * self.buffer * dtype.itemsize
+
 
 TILES = {
     np.dtype(np.float32): (
-        Tile(128, 128, 8, 2, 128, 0.81),
-        Tile(64, 64, 16, 1, 128, 0.69),
-        Tile(32, 32, 16, 1, 128, 0.60),
+        Tile(128, 128, 8, 2, 128, 2, 0.80),
+        Tile(64, 64, 16, 1, 128, 2, 0.66),
+        Tile(32, 32, 16, 1, 128, 8, 0.56),
     ),
     np.dtype(np.float64): (
-        Tile(128, 128, 8, 2, 255, 0.75),
-        Tile(64, 64, 16, 1, 128, 0.62),
-        Tile(32, 32, 16, 1, 168, 0.54),
+        Tile(128, 128, 8, 2, 255, 1, 0.74),
+        Tile(64, 64, 16, 1, 128, 2, 0.61),
+        Tile(32, 32, 16, 1, 168, 6, 0.52),
     ),
 }
 
@@ -110,7 +139,8 @@ def plan(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple
     """The plan that should take the least time for a product of that shape."""
     plans = []
     for tile in tiles:
-        for parts in range(1, max(1, depth // LEAST_CHUNK) + 1):
+        most_parts = max(1, depth // LEAST_CHUNK) if tile.splits else 1
+        for parts in range(1, most_parts + 1):
             chunk = -(-depth // (parts * tile.depth)) * tile.depth
             plans.append(Plan(tile, -(-depth // chunk), chunk))
     return min(plans, key=lambda plan: time(plan, rows, columns, multiprocessors))
@@ -288,16 +318,14 @@ def product(form, tile, dtype):
     """The kernel of a form, for tiles of that size and numbers of that dtype."""
     number = from_dtype(dtype)
     zero = dtype.type(0)
-    rows_, columns_, depth_, quads, registers, _ = tile
+    rows_, columns_, depth_, quads, registers, *_ = tile
     threads, side = tile.threads, tile.side
     # As many threads of a warp side by side as read 128 bytes of right, or all there are; the others below each other.
     across = min(columns_ // side, 8)
     down = min(rows_ // side, max(1, WARP // across))
     warps_across = columns_ // side // across
-    # Rows of a panel begin where 16 bytes do, and not in the same bank: a deep operand is written down its columns.
-    left_pitch, right_pitch = rows_ + QUAD, columns_ + QUAD
+    left_pitch, right_pitch, buffer = tile.left_pitch, tile.right_pitch, tile.buffer
     right_begin = depth_ * left_pitch
-    buffer = right_begin + depth_ * right_pitch
     left_loads, right_loads = rows_ * depth_ // threads, columns_ * depth_ // threads
     row_stride, column_stride = rows_ // quads, columns_ // quads
     shared, sums_ = 2 * buffer, side * side
@@ -340,7 +368,7 @@ def product(form, tile, dtype):
             eight_steps(panels, x_at + STEPS * left_pitch, w_at + STEPS * right_pitch, sums)
 
     def kernel(kind, factor, left, order, right, other, out, rows, columns, depth, chunk):
-        panels = cuda.shared.array(shared, number)
+        panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -416,8 +444,9 @@ def product(form, tile, dtype):
                 put(panels, right_put + q * (right_lines + right_ks * right_pitch), rights[q])
             cuda.syncthreads()
 
-        # What was written down above would have kept two registers through the loop.
-        row, column = int32(x_at % buffer), int32(w_at % buffer - right_begin)
+        # Row and column are where they were: kept until here, they would take two more registers through the loop.
+        row = int32(x_at if x_at < buffer else x_at - buffer)
+        column = int32((w_at if w_at < buffer else w_at - buffer) - right_begin)
         out_part = cuda.blockIdx.z * rows * columns
         for r in range(side):
             row_r = int32(first_row + row) + r % QUAD + r // QUAD * row_stride
