@@ -213,6 +213,7 @@ def test_threads_share_a_tile_evenly(tile):
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
         assert tile.threads % width == 0
+    assert max(tile.rows, tile.columns) <= product.MOST_LINES
 
 
 @each("shape", [(1, 1, 1), (64, 128, 784), (785, 128, 64), (1024, 1024, 1024), (10, 33, 2049), (100_000, 10, 64)])

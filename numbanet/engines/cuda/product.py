@@ -5,6 +5,8 @@ gradient with k = s. Only addresses differ, and what becomes of z. A block of th
 right, some k's deep, go to shared memory, twice over, so that one is read while the next is on its way from global memory;
 each thread adds up a square of the tile. The terms of a sum are added in the order of k. Where there are too few tiles for the
 multiprocessors, k is split into parts, whose sums a second kernel adds in their order: the same bits on every run.
+
+Indices are 32 bits wide where they count the rows of an array, or the numbers of a panel, and 64 where they count all numbers.
 """
 
 import functools
@@ -26,10 +28,12 @@ from numbanet.equations.neuron import weighted_input
 
 STEPS = 8  # k's of a panel that are written out one after another; a panel is a multiple of them deep
 WARP = 32
+MOST_LINES = 128  # rows, or columns, of the largest tile
 SUM_THREADS = 256
 
 # By which `plan` compares plans, in multiply-adds of a multiprocessor: estimates, at 128 in a cycle.
 LEAST_CHUNK = 32  # k's that are worth a part
+MOST_PARTS = 4  # for each multiprocessor
 BUSY_THREADS = 256  # of a multiprocessor that reaches the rate of its tiles
 SECOND_KERNEL = 300_000  # 1.4 microseconds
 PART_TRAFFIC = 40  # to write and read one sum of a part
@@ -139,7 +143,7 @@ def plan(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple
     """The plan that should take the least time for a product of that shape."""
     plans = []
     for tile in tiles:
-        most_parts = max(1, depth // LEAST_CHUNK) if tile.splits else 1
+        most_parts = max(1, min(depth // LEAST_CHUNK, MOST_PARTS * multiprocessors)) if tile.splits else 1
         for parts in range(1, most_parts + 1):
             chunk = -(-depth // (parts * tile.depth)) * tile.depth
             plans.append(Plan(tile, -(-depth // chunk), chunk))
@@ -175,7 +179,8 @@ def deep_place(order, first, line, next_line, next_k, lines, depth):
 
 @cuda.jit(device=True)
 def deep_number(array, order, at, place, first, line, lines, depth):
-    return get(array, first * depth + min(int32(at + place), int32((lines - first) * depth - 1)))
+    last = min(lines - first, MOST_LINES) * depth - 1
+    return get(array, first * depth + min(int32(at + place), int32(last)))
 
 
 @cuda.jit(device=True)
@@ -332,7 +337,7 @@ def product(form, tile, dtype):
     left_deep, left_origin, left_place, left_place_type, left_number, left_advance = form.left
     right_deep, right_origin, right_place, right_place_type, right_number, right_advance = form.right
     start, finish = form.start, form.finish
-    # Neighbouring threads load neighbours in memory. From one load to the next a thread goes on
+    # Neighbouring threads load neighbours in memory: those of a line, or those of a k. A thread's next load is so much further.
     left_lines, left_ks = (threads // depth_, 0) if left_deep else (0, threads // rows_)
     right_lines, right_ks = (threads // depth_, 0) if right_deep else (0, threads // columns_)
 
@@ -352,6 +357,7 @@ def product(form, tile, dtype):
 
     @cuda.jit(device=True)
     def eight_steps(panels, x_at, w_at, sums):
+        """STEPS steps, written out because the compiler would leave a loop over them as it is."""
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -368,6 +374,11 @@ def product(form, tile, dtype):
             eight_steps(panels, x_at + STEPS * left_pitch, w_at + STEPS * right_pitch, sums)
 
     def kernel(kind, factor, left, order, right, other, out, rows, columns, depth, chunk):
+        """z[r, c] = sum_k left[r, k] right[k, c], k in a chunk, one block per tile; out[r, c] is what `finish` makes of z.
+
+        Reads left (rows, depth), right (depth, columns) as their operands lie, order, and other (rows, columns); writes or
+        updates out (rows, columns). Twins: forward_sum, delta_recurrence, weight_gradient.
+        """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)
         lefts = cuda.local.array(left_loads, number)
@@ -391,6 +402,7 @@ def product(form, tile, dtype):
             for r in range(side):
                 sums[r * side + c] = begin
 
+        # The line and the k of the first number of a panel that this thread loads.
         if left_deep:
             left_line, left_k = int32(thread // depth_), int32(thread % depth_)
         else:
@@ -454,6 +466,7 @@ def product(form, tile, dtype):
                 column_c = int32(first_column + column) + c % QUAD + c // QUAD * column_stride
                 if row_r < rows and column_c < columns:
                     finish(kind, factor, other, out, out_part + row_r * columns + column_c, sums[c])
+            # The next row of sums moves up: counted by r, they would need addresses, and registers have none.
             for e in range(sums_ - side):
                 sums[e] = sums[e + side]
 
