@@ -1,5 +1,7 @@
 """The engines, devices and dtypes every test runs over, on this machine."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,11 @@ ENGINES = [pytest.param(device, kernels, id=f"{kernels}-{device}") for device in
 DTYPES = [pytest.param(np.dtype(name), id=name) for name in ("float32", "float64")]
 
 if _cuda.SIMULATED:
+    sys.setswitchinterval(1e-4)  # simulated threads mostly wait for each other
     # A simulated thread costs a thread: few to a block, so that small arrays still take several ragged blocks.
     CudaLoops.block_shapes = ((4,), (4, 2), (2, 2, 2))
     engine.ROW_THREADS, resident.THREADS, steps.THREADS = 2, 4, 2
-    product.TILES = dict.fromkeys(product.TILES, (product.Tile(16, 16, 8, 1, 128, 1.0),))
+    product.TILES = dict.fromkeys(product.TILES, (product.Tile(16, 16, 8, 1, 128, 2, 1.0),))
 
 
 def each(names, values):

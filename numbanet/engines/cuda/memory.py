@@ -85,13 +85,14 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 
 if SIMULATED:
+    from numba.cuda.simulator import kernel as simulator
 
     def limited(registers):
         return cuda.jit
 
-    @cuda.jit(device=True)
     def shared_numbers(count, number):
-        return cuda.shared.array(count, number)
+        # not the `cuda` of this file: the simulator puts its own in its place by turns of the threads
+        return simulator._get_kernel_context().shared.array(count, number)
 
     def get(array, index):
         return array[index]
