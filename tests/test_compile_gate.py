@@ -18,7 +18,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
-from numbanet.engines.cuda import product
+from numbanet.engines.cuda import engine, output, product, resident, steps
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
 from numbanet.engines.topology import Topology
 
@@ -274,6 +274,58 @@ def test_a_spill_is_caught():
     assert code.spill_stores > 0
     assert code.spill_loads > 0
     assert code.registers <= 32
+
+
+# The fast rung's other kernels
+
+
+def fast_signatures(number) -> dict:
+    """The kernels beside the products, with the types of their arguments."""
+    count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
+    rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
+    resident_ = [types.int32[:, ::1], whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
+    return {
+        "train_resident": [*resident_, numbers, whole],
+        "output_rows": [count, count, number, count, *rows],
+        "begin_step": [order, order, order],
+        "end_step": [order, numbers, whole, numbers, whole],
+    }
+
+
+@functools.cache
+def fast_machine_code(name: str, dtype: str, architecture: str) -> compile_gate.MachineCode:
+    kernels = {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
+    kernels["train_resident"] = resident.training_kernel(np.dtype(dtype))
+    return compile_gate.build(kernels[name], fast_signatures(DTYPES[dtype])[name], architecture)
+
+
+@each_dtype
+@each_architecture
+@pytest.mark.parametrize("name", ["train_resident", "output_rows", "begin_step", "end_step"])
+def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
+    code = fast_machine_code(name, dtype, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+    threads = {"train_resident": resident.THREADS, "output_rows": engine.ROW_THREADS}.get(name, steps.THREADS)
+    assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
+    if dtype == "float32":
+        assert code.float64 == []
+
+
+@each_dtype
+@each_architecture
+def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
+    """From shared memory, whose address space the compiler has to see through: generic loads would be slower."""
+    code = fast_machine_code("train_resident", dtype, architecture)
+    fused = "FFMA" if dtype == "float32" else "DFMA"
+    of_tiles = [
+        body
+        for body in (code.instructions[begin:end] for begin, end in code.loops)
+        if compile_gate.count(body, r"LDS\b") == compile_gate.count(body, fused) == resident.UNROLLED * 4
+    ]
+    assert len(of_tiles) == 2  # what steps through w^T and what does not
+    assert all(compile_gate.count(body, fused) / len(body) >= resident.LEAST_RATE for body in of_tiles)
+    assert all(compile_gate.count(body, r"LDG?\b") == 0 for body in of_tiles)
 
 
 def test_the_main_loop_is_found():

@@ -26,6 +26,8 @@ COLUMNS = 11
 Z, U, DL, Z_MAX, OTHERS = range(5)
 # Threads of a block. Each has 4 sums of a tile at a time.
 THREADS = 256
+# The loop over a tile's terms in machine code: how many terms at a time, and the share of multiply-adds, at least.
+UNROLLED, LEAST_RATE = 16, 0.38
 
 
 def odd(count: int) -> int:
