@@ -214,13 +214,6 @@ def case(task, record):
 STAGES = {stage.__name__: stage for stage in (device, limits, compilation, conformance, oracle, case)}
 
 
-def _few_threads():
-    """To a block of the reference kernels: the simulator has a thread of Python for each."""
-    from numbanet.engines.reference import CudaLoops
-
-    CudaLoops.block_shapes = ((4,), (4, 2), (2, 2, 2))
-
-
 def main():
     task, records = json.loads(sys.argv[1]), sys.argv[2]
     with open(records, "a") as file:
@@ -229,8 +222,6 @@ def main():
             print(json.dumps(found), file=file, flush=True)
 
         try:
-            if task["dry"]:
-                _few_threads()
             STAGES[task["stage"]](task, record)
         except Exception as error:
             traceback.print_exc()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numbanet._cuda import configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines import samples
 from numbanet.engines.face import SLICE_SECONDS, Totals
 from numbanet.engines.topology import Topology
@@ -47,8 +47,8 @@ class CudaLoops:
     """Launches the twins of the loops, one thread per element of the last argument; arrays are on the GPU."""
 
     # Threads per block for outputs of 1, 2 and 3 dimensions. The last index of an array is the x of a thread, so that
-    # neighbouring threads touch neighbouring numbers.
-    block_shapes = ((256,), (32, 8), (32, 4, 2))
+    # neighbouring threads touch neighbouring numbers. A simulated thread costs one of Python's.
+    block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
 
     empty = staticmethod(cuda.device_array)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numbanet._cuda import configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.cuda import output, planning, resident
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free, limits
 from numbanet.engines.cuda.product import Products
@@ -21,8 +21,9 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 CHUNK = 16384
 # Sizes of batches and chunks that room is kept for: an epoch has two, and a validation two more.
 MOST_ROOMS = 4
-# Threads of a block where one does a sample: few, so that a batch is spread over many multiprocessors.
-ROW_THREADS = 32
+# Threads of a block where one does a sample: few, so that a batch is spread over many multiprocessors. A simulated one costs a
+# thread of Python.
+ROW_THREADS = 2 if SIMULATED else 32
 
 
 class Room:

@@ -65,13 +65,11 @@ def allow_shared_memory(kernel, arguments, shared_bytes: int) -> None:
     """Asks the driver to give a block of this kernel so much shared memory, compiling it for these arguments if need be."""
     if SIMULATED or shared_bytes <= PLAIN_SHARED_BYTES:
         return
-    from numba.cuda.cudadrv.driver import binding, driver
-
     # numba-cuda has no name for it (its issue 94); its own function for the carveout sets that attribute this way
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
     function = compiled._codelibrary.get_cufunc()
-    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, function.device.id)
+    attribute = cuda.cudadrv.driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    cuda.cudadrv.driver.driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, function.device.id)
 
 
 def _pointer(context, builder, array_type, array, index):
@@ -85,7 +83,7 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 
 if SIMULATED:
-    from numba.cuda.simulator import kernel as simulator
+    simulator = cuda.simulator.kernel
 
     def limited(registers):
         return cuda.jit

@@ -18,7 +18,7 @@ import numpy as np
 from numba import from_dtype, int32, uint32
 from numba.types import Integer
 
-from numbanet._cuda import configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.cuda import memory
 from numbanet.engines.cuda.memory import QUAD, get, get_quad, put, shared_numbers
 from numbanet.equations.activations import IDENTITY, d_phi, phi
@@ -115,6 +115,10 @@ TILES = {
         Tile(32, 32, 16, 1, 168, 6, 0.52),
     ),
 }
+
+
+# A simulated thread costs one of Python's: this is the smallest tile there can be.
+SIMULATED_TILE = Tile(16, 16, 8, 1, 128, 2, 1.0)
 
 
 class Plan(NamedTuple):
@@ -508,7 +512,7 @@ class Products:
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
         self.dtype = np.dtype(dtype)
         self.multiprocessors = multiprocessors
-        self.tiles = tiles or TILES[self.dtype]
+        self.tiles = tiles or ((SIMULATED_TILE,) if SIMULATED else TILES[self.dtype])
         self.partials: dict[int, Any] = {}
 
     def forward(self, kind: int, epsilon: float, x, order, wb, a) -> None:

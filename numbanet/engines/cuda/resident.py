@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from numba import from_dtype
 
-from numbanet._cuda import cuda
+from numbanet._cuda import SIMULATED, cuda
 from numbanet.engines.cuda.memory import get, matrix, put
 from numbanet.engines.cuda.output import output_row, softmax_activation, softmax_error, softmax_sum
 from numbanet.engines.topology import Topology
@@ -24,8 +24,8 @@ N_IN, N_OUT, KIND, W, W_PITCH, X, X_PITCH, A, A_PITCH, DELTA, DELTA_PITCH = rang
 COLUMNS = 11
 # The table of what `output_row` works with: the places of batch_size rows of z, u and dL/da, and of batch_size numbers.
 Z, U, DL, Z_MAX, OTHERS = range(5)
-# Threads of a block. Each has 4 sums of a tile at a time.
-THREADS = 256
+# Threads of a block. Each has 4 sums of a tile at a time. A simulated one costs a thread of Python.
+THREADS = 4 if SIMULATED else 256
 # The loop over a tile's terms in machine code: how many terms at a time, and the share of multiply-adds, at least.
 UNROLLED, LEAST_RATE = 16, 0.38
 

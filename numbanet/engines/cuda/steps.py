@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from numbanet._cuda import NUMBA_CUDA, configured, cuda, launching_on
+from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda, launching_on
 
-# Threads of the single block of `begin_step`, and of each block of `end_step`.
-THREADS = 256
+# Threads of the single block of `begin_step`, and of each block of `end_step`. A simulated one costs a thread of Python.
+THREADS = 2 if SIMULATED else 256
 
 
 @cuda.jit
