@@ -5,6 +5,7 @@ negative, and not checked but by the simulator.
 """
 
 import math
+import threading
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -83,14 +84,16 @@ def _quad_pointer(context, builder, array_type, array, index):
 
 
 if SIMULATED:
-    simulator = cuda.simulator.kernel
+    simulator, one_at_a_time = cuda.simulator.kernel, threading.Lock()
 
     def limited(registers):
         return cuda.jit
 
     def shared_numbers(count, number):
-        # not the `cuda` of this file: the simulator puts its own in its place by turns of the threads
-        return simulator._get_kernel_context().shared.array(count, number)
+        # Not by the `cuda` of this file, in whose place the simulator puts its own by turns of the threads; and under a lock,
+        # for the first threads to come would else get an array each.
+        with one_at_a_time:
+            return simulator._get_kernel_context().shared.array(count, number)
 
     def get(array, index):
         return array[index]
