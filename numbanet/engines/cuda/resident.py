@@ -216,7 +216,7 @@ def last_rows(memory, layers, l, rows, loss_kind, epsilon, y, order, position, n
 
 @cuda.jit(device=True)
 def gather(memory, layers, x, order, position, n):
-    """The first layer's x: rows of x (N, n_in) from that position of the order on, and 1 behind each."""
+    """The first layer's x: rows of x (N, n_in), from that position of the order on."""
     n_in, place, pitch = layers[0, N_IN], layers[0, X], layers[0, X_PITCH]
     for e in range(cuda.threadIdx.x, n * n_in, cuda.blockDim.x):
         s, i = e // n_in, e % n_in
