@@ -18,6 +18,7 @@ __all__ = [
     "callable_in_kernels",
     "configured",
     "cuda",
+    "device_function",
     "devices",
     "intrinsic_on_gpu",
     "launching_on",
@@ -70,6 +71,11 @@ def overload_on_gpu(function):
 def callable_in_kernels(loop):
     """A CPU's loop, as kernels can call it with arrays; the simulator's arrays are none of Numba's."""
     return getattr(loop, "py_func", loop) if SIMULATED else loop
+
+
+def device_function(function):
+    """`cuda.jit(device=True)`, for what kernels of the same file call; the simulator's own way to call it is slow."""
+    return function if SIMULATED else cuda.jit(device=True)(function)
 
 
 def intrinsic_on_gpu(function):

@@ -3,7 +3,7 @@
 The loops are those of `numbanet.equations`, called with matrices of a single row.
 """
 
-from numbanet._cuda import callable_in_kernels, cuda
+from numbanet._cuda import callable_in_kernels, cuda, device_function
 from numbanet.engines import samples
 from numbanet.equations import activations, backprop, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
@@ -23,7 +23,7 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits = callable_in_kernels(samples.hits)
 
 
-@cuda.jit(device=True)
+@device_function
 def output_row(loss_kind, kind, epsilon, n, y, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
     """a, delta, loss and hits of one sample, in a batch of n samples, from y and z.
 

@@ -18,7 +18,7 @@ import numpy as np
 from numba import from_dtype, int32, uint32
 from numba.types import Integer
 
-from numbanet._cuda import SIMULATED, configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda, device_function
 from numbanet.engines.cuda import memory
 from numbanet.engines.cuda.memory import QUAD, get, get_quad, put, shared_numbers
 from numbanet.equations.activations import IDENTITY, d_phi, phi
@@ -170,66 +170,66 @@ def time(plan: Plan, rows: int, columns: int, multiprocessors: int) -> float:
 # what a place says. What is read beyond the last line is never stored: it is whatever can be read.
 
 
-@cuda.jit(device=True)
+@device_function
 def deep_origin(first, line, k, lines, depth):
     """Counted from the panel's first line on: 32 bits, which take one register."""
     return int32(line * depth + k)
 
 
-@cuda.jit(device=True)
+@device_function
 def deep_place(order, first, line, next_line, next_k, lines, depth):
     return next_line * depth
 
 
-@cuda.jit(device=True)
+@device_function
 def deep_number(array, order, at, place, first, line, lines, depth):
     last = min(lines - first, MOST_LINES) * depth - 1
     return get(array, first * depth + min(int32(at + place), int32(last)))
 
 
-@cuda.jit(device=True)
+@device_function
 def gathered_origin(first, line, k, lines, depth):
     return int32(k)
 
 
-@cuda.jit(device=True)
+@device_function
 def gathered_place(order, first, line, next_line, next_k, lines, depth):
     """order[r]: the product with depth, left to every load, would take two registers."""
     return get(order, min(first + line + next_line, lines - 1))
 
 
-@cuda.jit(device=True)
+@device_function
 def gathered_number(array, order, at, place, first, line, lines, depth):
     return get(array, place * depth + at)
 
 
-@cuda.jit(device=True)
+@device_function
 def wide_origin(first, line, k, lines, depth):
     return k * lines + min(first + line, lines - 1)
 
 
-@cuda.jit(device=True)
+@device_function
 def wide_place(order, first, line, next_line, next_k, lines, depth):
     return next_k * lines
 
 
-@cuda.jit(device=True)
+@device_function
 def wide_number(array, order, at, place, first, line, lines, depth):
     return get(array, at + place)
 
 
-@cuda.jit(device=True)
+@device_function
 def sample_origin(first, line, k, lines, depth):
     """Of order[k]."""
     return k
 
 
-@cuda.jit(device=True)
+@device_function
 def sample_place(order, first, line, next_line, next_k, lines, depth):
     return next_k
 
 
-@cuda.jit(device=True)
+@device_function
 def sample_number(array, order, at, place, first, line, lines, depth):
     """x_i of sample order[k], or 1, the input of b, which is the last line."""
     i, n_in = first + line, lines - 1
@@ -237,17 +237,17 @@ def sample_number(array, order, at, place, first, line, lines, depth):
     return x_i if i < n_in else type(x_i)(1)
 
 
-@cuda.jit(device=True)
+@device_function
 def advance_in_line(at, k, lines):
     return int32(at + k)
 
 
-@cuda.jit(device=True)
+@device_function
 def advance_in_order(at, k, lines):
     return at + k
 
 
-@cuda.jit(device=True)
+@device_function
 def advance_by_lines(at, k, lines):
     return at + k * lines
 
@@ -272,36 +272,36 @@ SAMPLES = Operand(False, sample_origin, sample_place, int32, sample_number, adva
 # What a sum begins with, and what becomes of it.
 
 
-@cuda.jit(device=True)
+@device_function
 def zero_start(zero, right, column, columns, depth):
     return zero
 
 
-@cuda.jit(device=True)
+@device_function
 def bias_start(zero, right, column, columns, depth):
     """b_j: the row of wb behind w."""
     return get(right, depth * columns + column)
 
 
-@cuda.jit(device=True)
+@device_function
 def store(kind, factor, other, out, at, z):
     put(out, at, z)
 
 
-@cuda.jit(device=True)
+@device_function
 def activate(kind, epsilon, other, out, at, z):
     """a_j = phi(z_j)."""
     put(out, at, phi(kind, epsilon, z))
 
 
-@cuda.jit(device=True)
+@device_function
 def meet_derivative(kind, epsilon, a_prev, out, at, dl_da):
     """delta_i = dL/da_i da_i/dz_i. The rectifiers' derivatives look at the sign of z, which is that of a."""
     a = get(a_prev, at)
     put(out, at, error_term(dl_da, d_phi(kind, epsilon, a, a)))
 
 
-@cuda.jit(device=True)
+@device_function
 def descend_there(kind, eta, other, out, at, gradient):
     """w_ij <- w_ij - eta dL/dw_ij."""
     put(out, at, descend(eta, gradient, get(out, at)))
@@ -345,7 +345,7 @@ def product(form, tile, dtype):
     left_lines, left_ks = (threads // depth_, 0) if left_deep else (0, threads // rows_)
     right_lines, right_ks = (threads // depth_, 0) if right_deep else (0, threads // columns_)
 
-    @cuda.jit(device=True)
+    @device_function
     def step(panels, x_at, w_at, sums):
         """z[r, c] += left[r, k] right[k, c], for the rows and columns of a thread and one k."""
         x = cuda.local.array(side, number)
@@ -359,7 +359,7 @@ def product(form, tile, dtype):
             for c in range(side):
                 sums[r * side + c] += weighted_input(w[c], x[r])
 
-    @cuda.jit(device=True)
+    @device_function
     def eight_steps(panels, x_at, w_at, sums):
         """STEPS steps, written out because the compiler would leave a loop over them as it is."""
         step(panels, x_at, w_at, sums)
@@ -371,7 +371,7 @@ def product(form, tile, dtype):
         step(panels, x_at + 6 * left_pitch, w_at + 6 * right_pitch, sums)
         step(panels, x_at + 7 * left_pitch, w_at + 7 * right_pitch, sums)
 
-    @cuda.jit(device=True)
+    @device_function
     def add_panel(panels, x_at, w_at, sums):
         eight_steps(panels, x_at, w_at, sums)
         if depth_ > STEPS:

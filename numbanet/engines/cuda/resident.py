@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from numba import from_dtype
 
-from numbanet._cuda import SIMULATED, cuda
+from numbanet._cuda import SIMULATED, cuda, device_function
 from numbanet.engines.cuda.memory import get, matrix, put
 from numbanet.engines.cuda.output import output_row, softmax_activation, softmax_error, softmax_sum
 from numbanet.engines.topology import Topology
@@ -79,7 +79,7 @@ def shared_bytes(topology: Topology, batch_size: int) -> int:
 FORWARD, BACKWARD, UPDATE = range(3)
 
 
-@cuda.jit(device=True)
+@device_function
 def tile(memory, zero, depth, a, a_row, a_term, b, b_column, b_term):
     """sum_k a[r, k] b[k, c] for 2 rows r and 2 columns c, over k < depth.
 
@@ -99,7 +99,7 @@ def tile(memory, zero, depth, a, a_row, a_term, b, b_column, b_term):
     return c_00, c_01, c_10, c_11
 
 
-@cuda.jit(device=True)
+@device_function
 def finish(memory, task, kind, factor, c, a, total):
     """At place c, from a sum: a_j = phi(z_j), delta_i = dL/da_i da_i/dz_i, or w_ij - eta dL/dw_ij; factor is epsilon or eta."""
     if task == FORWARD:
@@ -110,7 +110,7 @@ def finish(memory, task, kind, factor, c, a, total):
         put(memory, c, descend(factor, total, get(memory, c)))
 
 
-@cuda.jit(device=True)
+@device_function
 def product(memory, task, kind, factor, zero, shape, a, a_row, a_term, b, b_column, b_term, c, c_row, other, other_row):
     """`finish` of sum_k a[r, k] b[k, c], for all rows, columns and terms of a shape.
 
@@ -136,7 +136,7 @@ def product(memory, task, kind, factor, zero, shape, a, a_row, a_term, b, b_colu
             finish(memory, task, kind, factor, at + down + right, beside + other_row + right, c_11)
 
 
-@cuda.jit(device=True)
+@device_function
 def forward(memory, layers, l, rows, last, epsilon, zero, n):
     """a_j = phi(z_j), z_j = sum_i w_ij x_i where x_n_in = 1, of layer l; of softmax and of the last layer, z alone.
 
@@ -150,7 +150,7 @@ def forward(memory, layers, l, rows, last, epsilon, zero, n):
     product(memory, FORWARD, kind, epsilon, zero, (n, n_out, n_in + 1), *x, *w, c, c_row, c, c_row)
 
 
-@cuda.jit(device=True)
+@device_function
 def backward(memory, layers, l, rows, epsilon, zero, n):
     """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before layer l; of softmax, dL/da alone.
 
@@ -164,7 +164,7 @@ def backward(memory, layers, l, rows, epsilon, zero, n):
     product(memory, BACKWARD, kind, epsilon, zero, (n, n_in, n_out), *delta, *w, c, c_row, layers[l, X], layers[l, X_PITCH])
 
 
-@cuda.jit(device=True)
+@device_function
 def update(memory, layers, l, eta, zero, n):
     """w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i where x_n_in = 1, of layer l.
 
@@ -176,7 +176,7 @@ def update(memory, layers, l, eta, zero, n):
     product(memory, UPDATE, IDENTITY, eta, zero, shape, *x, *delta, w, w_row, w, w_row)
 
 
-@cuda.jit(device=True)
+@device_function
 def softmax_rows(memory, layers, l, rows, n):
     """a_j = e^z_j / sum_k e^z_k of layer l, one thread per sample. Reads z, writes a (n, n_out)."""
     n_out = layers[l, N_OUT]
@@ -187,7 +187,7 @@ def softmax_rows(memory, layers, l, rows, n):
         softmax_activation(z, z_max, others, a)
 
 
-@cuda.jit(device=True)
+@device_function
 def softmax_error_rows(memory, layers, l, rows, n):
     """delta_j = sum_i dL/da_i da_i/dz_j of layer l, one thread per sample. Reads dL/da, a, writes delta (n, n_out)."""
     n_out = layers[l, N_OUT]
@@ -197,7 +197,7 @@ def softmax_error_rows(memory, layers, l, rows, n):
         softmax_error(matrix(memory, rows[DL] + s * n_out, 1, n_out), a, delta)
 
 
-@cuda.jit(device=True)
+@device_function
 def last_rows(memory, layers, l, rows, loss_kind, epsilon, y, order, position, n, loss_of_sample, hits_of_sample):
     """`output_row` of layer l, the last, one thread per sample from that position of the order on."""
     n_out = layers[l, N_OUT]
@@ -214,7 +214,7 @@ def last_rows(memory, layers, l, rows, loss_kind, epsilon, y, order, position, n
         )
 
 
-@cuda.jit(device=True)
+@device_function
 def gather(memory, layers, x, order, position, n):
     """The first layer's x: rows of x (N, n_in), from that position of the order on."""
     n_in, place, pitch = layers[0, N_IN], layers[0, X], layers[0, X_PITCH]
@@ -223,7 +223,7 @@ def gather(memory, layers, x, order, position, n):
         put(memory, place + s * pitch + i, x[order[position + s], i])
 
 
-@cuda.jit(device=True)
+@device_function
 def fill_ones(memory, layers, batch_size, one):
     """The input of b, in column n_in of every layer's x."""
     for l in range(layers.shape[0]):
@@ -231,7 +231,7 @@ def fill_ones(memory, layers, batch_size, one):
             put(memory, layers[l, X] + s * layers[l, X_PITCH] + layers[l, N_IN], one)
 
 
-@cuda.jit(device=True)
+@device_function
 def copy_parameters(memory, layers, parameters, back):
     """w and b of all layers, from the flat vector into shared memory, or back."""
     start = 0
