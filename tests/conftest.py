@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numbanet import _cuda
-from numbanet.engines.cuda import engine, product, resident, steps
+from numbanet.engines.cuda import arrays, engine, product, resident, steps
 from numbanet.engines.reference import CudaLoops
 
 CUDA = _cuda.unusable_reason() is None
@@ -19,7 +19,7 @@ if _cuda.SIMULATED:
     sys.setswitchinterval(1e-4)  # simulated threads mostly wait for each other
     # A simulated thread costs a thread: few to a block, so that small arrays still take several ragged blocks.
     CudaLoops.block_shapes = ((4,), (4, 2), (2, 2, 2))
-    engine.ROW_THREADS, resident.THREADS, steps.THREADS = 2, 4, 2
+    arrays.THREADS, engine.ROW_THREADS, resident.THREADS, steps.THREADS = 4, 2, 4, 2
     product.TILES = dict.fromkeys(product.TILES, (product.Tile(16, 16, 8, 1, 128, 2, 1.0),))
 
 
