@@ -1,7 +1,7 @@
 """What comes in from outside: checked in full, and brought into the one form the engines take, before anything is computed.
 
-Arrays leave here in C order, in the network's dtype and read-only: the compiled loops then have one type to expect, and
-could not write to what belongs to the caller.
+Arrays leave here in C order, in the network's dtype and, on the host, read-only: the compiled loops then have one type to
+expect, and could not write to what belongs to the caller. Arrays on the GPU stay there, and as they are.
 """
 
 import difflib
@@ -11,13 +11,15 @@ import operator
 
 import numpy as np
 
+from numbanet.engines.cpu import arrays as host_arrays
+from numbanet.engines.cuda import arrays as gpu_arrays
+from numbanet.engines.cuda.arrays import on_gpu
 from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
 
-_CHUNK_ROWS = 4096
 _ROW_SUM_TOLERANCE = 1e-4
 
 
@@ -119,33 +121,60 @@ def real_array(name: str, value) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
+    return _of_real_numbers(name, array)
+
+
+def _of_real_numbers(name: str, array):
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     return array
 
 
-def finite(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The array in C order, in this dtype and read-only, all of whose numbers have to be finite in this dtype."""
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype).view()
-    array.flags.writeable = False
-    for first in range(0, array.shape[0], _CHUNK_ROWS):
-        part = array[first : first + _CHUNK_ROWS]
-        with np.errstate(all="ignore"):
-            if np.isfinite(part.sum()):  # then so are all its terms, and the sum is quicker than they are
-                continue
-        good = np.isfinite(part)
-        if not good.all():
-            place = np.argwhere(~good)[0]
-            place[0] += first
-            index = ", ".join(map(str, place))
-            raise ValueError(f"{name}[{index}] is {array[tuple(place)]} in {dtype}: {name} must be finite")
+def _array(name: str, value, device: str):
+    """The value as an array of real numbers, where it lies: one of NumPy's, or a device array of Numba's."""
+    if not on_gpu(value):
+        return real_array(name, value)
+    array = _of_real_numbers(name, _view_on_gpu(name, value, device))
+    if not array.flags["C_CONTIGUOUS"]:
+        raise ValueError(f"{name} lies on the GPU, where nothing is rearranged: it must be contiguous in C order")
     return array
 
 
-def samples(x, topology: Topology, name: str = "x") -> np.ndarray:
-    """x as the engines take it, (n, n_in)."""
-    x = real_array(name, x)
+def _view_on_gpu(name: str, value, device: str):
+    if device == "cpu":
+        raise ValueError(f"{name} lies on the GPU, the network on the CPU: net.to('cuda'), or pass a host array")
+    return gpu_arrays.view(name, value)
+
+
+def _look(array):
+    """What looks through an array where it lies."""
+    return gpu_arrays if on_gpu(array) else host_arrays
+
+
+def finite(name: str, array, dtype: np.dtype):
+    """The array in C order and in this dtype, all of whose numbers have to be finite in it.
+
+    One of NumPy's becomes read-only; one on the GPU is not converted, and has to be of this dtype.
+    """
+    if not on_gpu(array):
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, dtype).view()
+        array.flags.writeable = False
+    elif array.dtype != dtype:
+        raise TypeError(
+            f"{name} lies on the GPU as {array.dtype}, where nothing is converted: the network takes {dtype}, "
+            f"{name}.astype('{dtype}') or, of PyTorch, {name}.to(torch.{dtype})"
+        )
+    place = _look(array).first_not_finite(array)
+    if place is not None:
+        index = ", ".join(map(str, place))
+        raise ValueError(f"{name}[{index}] is {_look(array).at(array, place)} in {dtype}: {name} must be finite")
+    return array
+
+
+def samples(x, topology: Topology, device: str, name: str = "x"):
+    """x as the engines of this device take it, (n, n_in)."""
+    x = _array(name, x, device)
     n_in = topology.sizes[0]
     if x.ndim != 2 or x.shape[1] != n_in:
         one = f"; a single sample is {name}.reshape(1, {n_in})" if x.shape == (n_in,) else ""
@@ -155,13 +184,13 @@ def samples(x, topology: Topology, name: str = "x") -> np.ndarray:
     return finite(name, x, topology.dtype)
 
 
-def targets(y, n: int, topology: Topology, name: str = "y") -> np.ndarray:
-    """y as the engines take it, (n, n_out): integer labels become one-hot rows."""
-    y = real_array(name, y)
+def targets(y, n: int, topology: Topology, device: str, name: str = "y"):
+    """y as the engines of this device take it, (n, n_out): integer labels become one-hot rows."""
+    y = _array(name, y, device)
     n_out = topology.sizes[-1]
     labels = topology.loss == "cce" and y.ndim == 1
     if y.ndim == 1 and n_out == 1 and not labels:
-        y = y.reshape(-1, 1)
+        y = y.reshape(y.shape[0], 1)
     if not labels and (y.ndim != 2 or y.shape[1] != n_out):
         other = " or, as integer labels, (n,)" if topology.loss == "cce" else " or (n,)" if n_out == 1 else ""
         raise ValueError(f"{name} must have shape (n, {n_out}){other}, for the network has {n_out} outputs, not {y.shape}")
@@ -175,28 +204,47 @@ def targets(y, n: int, topology: Topology, name: str = "y") -> np.ndarray:
     return y
 
 
-def _one_hot(name: str, labels: np.ndarray, topology: Topology) -> np.ndarray:
-    classes = topology.sizes[-1]
+def _one_hot(name: str, labels, topology: Topology):
+    look, classes = _look(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
         raise TypeError(f"labels must be integers, but {name} holds {labels.dtype}; convert it with {name}.astype(int)")
-    outside = np.flatnonzero((labels < 0) | (labels >= classes))
-    if outside.size:
-        raise ValueError(f"{name}[{outside[0]}] is {labels[outside[0]]}: labels must lie in 0 to {classes - 1}")
-    one_hot = np.zeros((labels.shape[0], classes), topology.dtype)
-    one_hot[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
-    one_hot.flags.writeable = False
-    return one_hot
+    s = look.first_unknown_label(labels, classes)
+    if s is not None:
+        raise ValueError(f"{name}[{s}] is {look.at(labels, s)}: labels must lie in 0 to {classes - 1}")
+    return look.one_hot(labels, classes, topology.dtype)
 
 
-def _check_probabilities(name: str, y: np.ndarray, loss: str) -> None:
-    outside = np.argwhere((y < 0) | (y > 1))
-    if outside.size:
-        s, j = outside[0]
-        raise ValueError(f"{name}[{s}, {j}] is {y[s, j]}: targets of {loss} must lie in [0, 1]")
+def _check_probabilities(name: str, y, loss: str) -> None:
+    look = _look(y)
+    place = look.first_improbable(y)
+    if place is not None:
+        s, j = place
+        raise ValueError(f"{name}[{s}, {j}] is {look.at(y, place)}: targets of {loss} must lie in [0, 1]")
     if loss == "cce":
-        off = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > _ROW_SUM_TOLERANCE)
-        if off.size:
-            raise ValueError(f"{name}[{off[0]}] adds up to {y[off[0]].sum()}: the targets of a sample must add up to 1 for cce")
+        s = look.first_wrong_sum(y, _ROW_SUM_TOLERANCE)
+        if s is not None:
+            total = look.at(y, s).sum()
+            raise ValueError(f"{name}[{s}] adds up to {total}: the targets of a sample must add up to 1 for cce")
+
+
+def output(out, n: int, topology: Topology, device: str):
+    """out as the engines of this device write to it, (n, n_out)."""
+    if on_gpu(out):
+        array = _view_on_gpu("out", out, device)
+        ready = array.flags["C_CONTIGUOUS"] and not gpu_arrays.is_read_only("out", out)
+    elif isinstance(out, np.ndarray):
+        array = out.view(np.ndarray)
+        ready = array.flags.carray
+    else:
+        raise TypeError(f"out must be an array of NumPy's or one on the GPU, not {type(out).__name__}")
+    shape = n, topology.sizes[-1]
+    if array.shape != shape:
+        raise ValueError(f"out must have shape {shape}, not {array.shape}")
+    if array.dtype != topology.dtype:
+        raise TypeError(f"out must hold {topology.dtype}, as the network does, not {array.dtype}")
+    if not ready:
+        raise ValueError("out must be writable, aligned and contiguous in C order")
+    return array
 
 
 def parameters(pairs, topology: Topology) -> np.ndarray:

@@ -111,33 +111,45 @@ class Network:
         """
         self._engine.write(inputs.parameters(parameters, self._topology))
 
-    def predict(self, x) -> np.ndarray:
+    def predict(self, x, *, out=None):
         """The network's answers.
 
         Parameters
         ----------
-        x : array_like, (n, n_in)
+        x : array_like or GPU array, (n, n_in)
             Finite real numbers.
+        out : ndarray or GPU array, (n, n_out), optional
+            What to write to: of the network's dtype, contiguous in C order, and sharing no memory with x.
 
         Returns
         -------
-        ndarray, (n, n_out)
-            y_hat, the activations of the last layer.
+        (n, n_out)
+            y_hat, the activations of the last layer: out where it is given, else a NumPy array, also for x on the GPU.
 
         Raises
         ------
         ValueError, TypeError
-            Where x is not as above.
+            Where x or out is not as above; out is then as it was.
+
+        Notes
+        -----
+        A GPU array is one that Numba, CuPy, PyTorch or another library holds on a GPU: it has `__cuda_array_interface__`, or
+        DLPack. A network on the GPU takes it without a copy; it has to be contiguous in C order and of the network's dtype.
+        The call waits for the stream that the array names, and is done with it on return. All this holds for y, too, and for
+        every call that takes x and y.
         """
-        return self._engine.predict(self._engine.upload(inputs.samples(x, self._topology)))
+        x = inputs.samples(x, self._topology, self._device)
+        y_hat = None if out is None else inputs.output(out, x.shape[0], self._topology, self._device)
+        y_hat = self._engine.predict(self._engine.upload(x), y_hat)
+        return y_hat if out is None else out
 
     def evaluate(self, x, y) -> dict[str, float]:
         """The loss and, for cce and bce, the accuracy over all samples given.
 
         Parameters
         ----------
-        x : array_like, (n, n_in)
-        y : array_like
+        x : array_like or GPU array, (n, n_in)
+        y : array_like or GPU array
             For cce integer labels (n,), or rows of probabilities (n, n_out) that add up to 1; for bce numbers in [0, 1], for
             mse and sse any: (n, n_out), or (n,) where there is one output.
 
@@ -159,7 +171,7 @@ class Network:
 
         Parameters
         ----------
-        x, y : array_like
+        x, y : array_like or GPU array
             As for `evaluate`.
 
         Returns
@@ -182,7 +194,7 @@ class Network:
 
         Parameters
         ----------
-        x, y : array_like
+        x, y : array_like or GPU array
             As for `evaluate`.
 
         Returns
@@ -194,21 +206,21 @@ class Network:
         ValueError, TypeError
             Where x or y is not as for `evaluate`.
         """
-        host_x, host_y = self._checked(x, y)
-        x, y = self._engine.upload(host_x), self._engine.upload(host_y)
+        given = self._checked(x, y)
+        x, y = map(self._engine.upload, given)
         total, flat = self._engine.loss_and_gradients(x, y)
         (w, b), (dw, db) = (zip(*views, strict=True) for views in (self.parameters(), self._topology.views(flat)))
         symbols: dict[str, Any] = self._engine.trace(x, y)
         symbols |= {"w": list(w), "b": list(b), "dw": list(dw), "db": list(db)}
-        loss = self._batch_loss(total, host_x.shape[0])
-        return Trace(x=host_x.copy(), y=host_y.copy(), y_hat=symbols["a"][-1], loss=loss, **symbols)
+        symbols |= {symbol: _host_copy(array) for symbol, array in zip("xy", given, strict=True)}
+        return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, x.shape[0]), **symbols)
 
     def train_step(self, x, y, learning_rate) -> float:
         """One gradient descent update, w <- w - eta dL/dw and b <- b - eta dL/db, on one batch.
 
         Parameters
         ----------
-        x, y : array_like
+        x, y : array_like or GPU array
             As for `evaluate`.
         learning_rate : float
             eta, positive.
@@ -237,7 +249,7 @@ class Network:
 
         Parameters
         ----------
-        x, y : array_like
+        x, y : array_like or GPU array
             As for `evaluate`.
         epochs : int
             How many times to go through all samples.
@@ -352,14 +364,18 @@ class Network:
         return network
 
     def _checked(self, x, y, x_name="x", y_name="y"):
-        x = inputs.samples(x, self._topology, x_name)
-        return x, inputs.targets(y, x.shape[0], self._topology, y_name)
+        x = inputs.samples(x, self._topology, self._device, x_name)
+        return x, inputs.targets(y, x.shape[0], self._topology, self._device, y_name)
 
     def _upload(self, x, y):
         return [self._engine.upload(array) for array in self._checked(x, y)]
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._topology.loss == "sse" else total / n
+
+
+def _host_copy(array) -> np.ndarray:
+    return array.copy() if isinstance(array, np.ndarray) else array.copy_to_host()
 
 
 _auto_told = False

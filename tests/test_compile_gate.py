@@ -18,7 +18,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
-from numbanet.engines.cuda import engine, output, product, resident, steps
+from numbanet.engines.cuda import arrays, engine, output, product, resident, steps
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
 from numbanet.engines.topology import Topology
 
@@ -289,24 +289,31 @@ def fast_signatures(number) -> dict:
         "output_rows": [count, count, number, count, *rows],
         "begin_step": [order, order, order],
         "end_step": [order, numbers, whole, numbers, whole],
+        "find_not_finite": [numbers, order],
+        "find_improbable": [numbers, order],
+        "find_wrong_sum": [matrix, number, order],
+        "find_unknown_label": [whole, count, order],
+        "write_one_hot": [order, matrix],
     }
 
 
 @functools.cache
 def fast_machine_code(name: str, dtype: str, architecture: str) -> compile_gate.MachineCode:
     kernels = {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
+    kernels |= kernels_of(arrays)
     kernels["train_resident"] = resident.training_kernel(np.dtype(dtype))
     return compile_gate.build(kernels[name], fast_signatures(DTYPES[dtype])[name], architecture)
 
 
 @each_dtype
 @each_architecture
-@pytest.mark.parametrize("name", ["train_resident", "output_rows", "begin_step", "end_step"])
+@pytest.mark.parametrize("name", fast_signatures(types.float32))
 def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
     code = fast_machine_code(name, dtype, architecture)
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
     assert code.local_memory == []
-    threads = {"train_resident": resident.THREADS, "output_rows": engine.ROW_THREADS}.get(name, steps.THREADS)
+    own = {"train_resident": resident.THREADS, "output_rows": engine.ROW_THREADS}
+    threads = own.get(name, max(steps.THREADS, arrays.THREADS))
     assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
     if dtype == "float32":
         assert code.float64 == []

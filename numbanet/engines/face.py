@@ -50,11 +50,11 @@ class Engine(Protocol):
     def write(self, parameters: np.ndarray) -> None:
         """Replaces the parameters."""
 
-    def upload(self, array: np.ndarray) -> Any:
-        """The array where this engine computes; a C-ordered array of the network's dtype."""
+    def upload(self, array) -> Any:
+        """The array where this engine computes, itself if it lies there; a C-ordered array of the network's dtype."""
 
-    def predict(self, x) -> np.ndarray:
-        """y_hat, (n, n_out)."""
+    def predict(self, x, out=None) -> Any:
+        """y_hat, (n, n_out): written to out, of NumPy's or where this engine computes, or a new array of NumPy's."""
 
     def evaluate(self, x, y) -> Totals:
         """Loss and hits over all samples."""

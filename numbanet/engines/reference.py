@@ -35,6 +35,10 @@ class CpuLoops:
         return array.copy()
 
     @staticmethod
+    def copy(array: np.ndarray, to: np.ndarray) -> None:
+        to[...] = array
+
+    @staticmethod
     def run(loop, *arguments) -> None:
         loop(*arguments)
 
@@ -53,12 +57,19 @@ class CudaLoops:
     empty = staticmethod(cuda.device_array)
 
     @staticmethod
-    def upload(array: np.ndarray):
-        return cuda.to_device(array)
+    def upload(array):
+        return cuda.to_device(array) if isinstance(array, np.ndarray) else array
 
     @staticmethod
     def download(array) -> np.ndarray:
         return array.copy_to_host()
+
+    @staticmethod
+    def copy(array, to) -> None:
+        if isinstance(to, np.ndarray):
+            array.copy_to_host(to)
+        else:
+            to.copy_to_device(array)
 
     def run(self, loop, *arguments) -> None:
         shape = arguments[-1].shape[::-1]
@@ -102,14 +113,16 @@ class ReferenceEngine:
     def write(self, parameters: np.ndarray) -> None:
         self.parameters = self.upload(np.array(parameters, self.topology.dtype))
 
-    def upload(self, array: np.ndarray) -> Any:
+    def upload(self, array) -> Any:
         return self.loops.upload(array)
 
-    def predict(self, x) -> np.ndarray:
-        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype)
+    def predict(self, x, out=None) -> Any:
+        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for first in range(0, x.shape[0], CHUNK):
-            batch = self._batch(x, np.arange(first, min(first + CHUNK, x.shape[0])))
-            y_hat[first : first + CHUNK] = self.loops.download(self._forward(batch)["a"][-1])
+            last = min(first + CHUNK, x.shape[0])
+            batch = self._batch(x, np.arange(first, last))
+            self.loops.copy(self._forward(batch)["a"][-1], y_hat[first:last])
+        self.loops.wait()
         return y_hat
 
     def evaluate(self, x, y) -> Totals:

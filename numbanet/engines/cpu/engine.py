@@ -53,8 +53,8 @@ class FastCpuEngine:
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def predict(self, x) -> np.ndarray:
-        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype)
+    def predict(self, x, out=None) -> np.ndarray:
+        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for rows in self._slices(x.shape[0]):
             self._run(epoch.PREDICT, x, self.no_targets, rows, FORWARD_ROWS, y_hat=y_hat[rows[0] : rows[-1] + 1])
         return y_hat

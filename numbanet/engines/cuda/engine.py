@@ -97,16 +97,18 @@ class FastCudaEngine:
     def write(self, parameters: np.ndarray) -> None:
         self.parameters.copy_to_device(np.ascontiguousarray(parameters, self.topology.dtype))
 
-    def upload(self, array: np.ndarray):
-        ensure_free(array.nbytes, array.shape[0], "holding")
-        return cuda.to_device(array)
+    def upload(self, array):
+        if isinstance(array, np.ndarray):
+            ensure_free(array.nbytes, array.shape[0], "holding")
+        return self.loops.upload(array)
 
-    def predict(self, x) -> np.ndarray:
-        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype)
+    def predict(self, x, out=None):
+        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for rows, room in self._chunks(x.shape[0]):
             self._forward(x[rows], room)
             self._activate(self.last, room)
-            room.a[-1].copy_to_host(y_hat[rows])
+            self.loops.copy(room.a[-1], y_hat[rows])
+        self.loops.wait()
         return y_hat
 
     def evaluate(self, x, y) -> Totals:
