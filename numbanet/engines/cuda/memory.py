@@ -1,4 +1,4 @@
-"""What Numba has no name for: unchecked loads and stores of one number or four, matrices inside flat arrays, limits.
+"""What Numba has no name for: unchecked loads and stores, loads of four numbers, matrices inside flat arrays, limits.
 
 Everything that is not plain `numba.cuda` stands here, beside what the simulator takes instead. Arrays are flat. An index is not
 negative, and not checked but by the simulator.
@@ -17,7 +17,7 @@ from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda, intrinsic_on_gpu
 # Shared memory that a block gets without asking the driver for more.
 PLAIN_SHARED_BYTES = 48 * 1024
 SHARED = 3  # the address space of a block's shared memory
-QUAD = 4  # numbers that are loaded and stored together: 16 bytes of float32, 32 of float64
+QUAD = 4  # numbers that are loaded together: 16 bytes of float32, 32 of float64
 
 
 class Limits(NamedTuple):
@@ -77,12 +77,6 @@ def _pointer(context, builder, array_type, array, index):
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
-def _quad_pointer(context, builder, array_type, array, index):
-    quad = ir.VectorType(context.get_value_type(array_type.dtype), QUAD)
-    pointer = _pointer(context, builder, array_type, array, index)
-    return builder.bitcast(pointer, quad.as_pointer(pointer.type.addrspace)), quad
-
-
 if SIMULATED:
     simulator, one_at_a_time = cuda.simulator.kernel, threading.Lock()
 
@@ -103,9 +97,6 @@ if SIMULATED:
 
     def get_quad(array, index):
         return tuple(array[index : index + QUAD])
-
-    def put_quad(array, index, a, b, c, d):
-        array[index : index + QUAD] = a, b, c, d
 
     def matrix(flat, start, rows, columns):
         return flat[start : start + rows * columns].reshape(rows, columns)
@@ -158,28 +149,13 @@ else:
         """array[index : index + 4], which begins where 16 bytes do."""
 
         def code(context, builder, signature, arguments):
-            pointer, _ = _quad_pointer(context, builder, signature.args[0], *arguments)
-            vector = builder.load(pointer, align=16)
+            pointer = _pointer(context, builder, signature.args[0], *arguments)
+            quad = ir.VectorType(context.get_value_type(array.dtype), QUAD).as_pointer(pointer.type.addrspace)
+            vector = builder.load(builder.bitcast(pointer, quad), align=16)
             numbers = [builder.extract_element(vector, ir.Constant(ir.IntType(32), i)) for i in range(QUAD)]
             return context.make_tuple(builder, signature.return_type, numbers)
 
         return types.UniTuple(array.dtype, QUAD)(array, types.intp), code
-
-    @intrinsic_on_gpu
-    def put_quad(typingctx, array, index, a, b, c, d):
-        """array[index : index + 4] = a, b, c, d, which begins where 16 bytes do."""
-
-        def code(context, builder, signature, arguments):
-            array, index, *numbers = arguments
-            pointer, quad = _quad_pointer(context, builder, signature.args[0], array, index)
-            vector = ir.Constant(quad, ir.Undefined)
-            for i, number in enumerate(numbers):
-                vector = builder.insert_element(vector, number, ir.Constant(ir.IntType(32), i))
-            builder.store(vector, pointer, align=16)
-            return context.get_dummy_value()
-
-        number = array.dtype
-        return types.void(array, types.intp, number, number, number, number), code
 
     @intrinsic_on_gpu
     def matrix(typingctx, flat, start, rows, columns):
