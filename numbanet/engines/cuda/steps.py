@@ -98,16 +98,20 @@ def recorded(launch: Callable) -> Callable:
     """What repeats the kernels that `launch` launches, by one call; `launch` itself where nothing can be recorded."""
     if not NUMBA_CUDA:
         return launch
-    from cuda.core import Device, Stream
-
     try:
-        builder = Device().create_graph_builder()
-        builder.begin_building()
-        with launching_on(builder):
-            launch()
-        graph = builder.end_building().complete()
+        from cuda.core import Device, Stream
+
+        device = Device()
+        device.set_current()
+        stream, builder = Stream.from_handle(0), device.create_graph_builder()
+        try:
+            builder.begin_building()
+            with launching_on(builder):
+                launch()
+            graph = builder.end_building().complete()
+        finally:
+            builder.close()
     except Exception as error:  # the driver and cuda.core each raise their own kind
         warnings.warn(f"kernels are launched one by one, for no CUDA graph could be recorded: {error}", stacklevel=2)
         return launch
-    stream = Stream.from_handle(0)
     return lambda: graph.launch(stream)
