@@ -1,5 +1,8 @@
 """The fast engine on GPUs: its ways to train agree, and go through Python no more often than they have to."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from conftest import CUDA, DTYPES, each
@@ -123,3 +126,15 @@ def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
     with pytest.raises(MemoryError, match=rf"computing with 12 samples takes {taken:,} bytes"):
         engine.loss_and_gradients(_cuda.cuda.to_device(x), _cuda.cuda.to_device(y))
     assert (engine.read() == flat).all()
+
+
+def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, ""))
+    top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
+    engine, _ = engine_with_parameters(top, "cuda", "fast")
+    x, y = (engine.upload(array) for array in data(top, COUNT))
+    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    gone = weakref.ref(x)
+    del x, y
+    gc.collect()
+    assert gone() is None

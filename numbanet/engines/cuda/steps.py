@@ -5,6 +5,7 @@ order is next. Where nothing can be recorded, in the simulator and by Numba's bu
 """
 
 import warnings
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -62,7 +63,8 @@ class Steps:
     """
 
     def __init__(self, x, y, count: int, batch_size: int, eta, train: Callable):
-        self.x, self.y, self.count, self.batch_size, self.eta, self.train = x, y, count, batch_size, eta, train
+        self.x, self.y = weakref.ref(x), weakref.ref(y)  # else they would stay on the GPU when the training is over
+        self.count, self.batch_size, self.eta, self.train = count, batch_size, eta, train
         self.order, self.position = cuda.device_array(count, np.int64), cuda.device_array(1, np.int64)
         self.batch = cuda.device_array(batch_size, np.int64)
         self.loss_of_batch, self.loss_of_sample = (cuda.device_array(n, eta.dtype) for n in (batch_size, count))
@@ -71,7 +73,7 @@ class Steps:
 
     def are_of(self, x, y, count: int, batch_size: int, eta) -> bool:
         """Whether these are such steps."""
-        return self.x is x and self.y is y and (self.count, self.batch_size, self.eta) == (count, batch_size, eta)
+        return self.x() is x and self.y() is y and (self.count, self.batch_size, self.eta) == (count, batch_size, eta)
 
     def begin(self, order: np.ndarray) -> None:
         """Begins an epoch."""
@@ -89,7 +91,7 @@ class Steps:
 
     def _launch(self) -> None:
         configured(begin_step, 1, THREADS)(self.position, self.order, self.batch)
-        self.train(self.x, self.y, self.batch, self.eta, self.loss_of_batch, self.hits_of_batch)
+        self.train(self.x(), self.y(), self.batch, self.eta, self.loss_of_batch, self.hits_of_batch)
         notes = self.loss_of_batch, self.hits_of_batch, self.loss_of_sample, self.hits_of_sample
         configured(end_step, -(-self.batch_size // THREADS), THREADS)(self.position, *notes)
 
