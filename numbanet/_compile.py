@@ -126,6 +126,13 @@ def njit_merged(function):
     return numba.njit(**MERGED)(function)
 
 
+def parts_of(*formulas):
+    """Formulas as `njit_merged` parts: a call of an engine need not compile what Python would call them by."""
+    if numba.config.DISABLE_JIT:
+        return formulas
+    return tuple(njit_merged(formula.py_func) for formula in formulas)
+
+
 @contextlib.contextmanager
 def collection_paused():
     """A context without garbage collection: it would take a tenth of the time that a long compilation takes."""

@@ -4,23 +4,14 @@ In the loops of `numbanet.equations` it is decided for every number anew; here L
 derivatives of the rectifiers are taken at a, which is positive where z is.
 """
 
-from numbanet._compile import njit_part
+from numbanet._compile import njit_part, parts_of
 from numbanet.engines.cpu.vector import get, put
-from numbanet.equations.activations import (
-    LEAKY_RELU,
-    RELU,
-    SIGMOID,
-    TANH,
-    d_leaky_relu,
-    d_relu,
-    d_sigmoid,
-    d_tanh,
-    leaky_relu,
-    relu,
-    sigmoid,
-    tanh,
-)
-from numbanet.equations.backprop import error_term
+from numbanet.equations import activations, backprop
+from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
+
+relu, leaky_relu, sigmoid, tanh = parts_of(activations.relu, activations.leaky_relu, activations.sigmoid, activations.tanh)
+d_relu, d_leaky_relu = parts_of(activations.d_relu, activations.d_leaky_relu)
+d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_tanh, backprop.error_term)
 
 
 @njit_part

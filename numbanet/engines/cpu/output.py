@@ -6,13 +6,18 @@ rare, and goes row by row through the loops of `numbanet.equations`; `jacobian` 
 that code is then not compiled.
 """
 
-from numbanet._compile import njit_merged, njit_part
+from numbanet._compile import njit_merged, njit_part, parts_of
 from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.matrix import matrix
 from numbanet.engines.cpu.vector import get, lanes, put
-from numbanet.equations.activations import SOFTMAX, exp_difference, softmax, softmax_logit
+from numbanet.equations import activations, losses
+from numbanet.equations.activations import SOFTMAX, softmax_logit
 from numbanet.equations.backprop import softmax_error, softmax_logit_error
-from numbanet.equations.losses import BCE, CCE, MSE, SSE, bce_from_z, cce, d_cce, d_mse, d_sse, log_softmax_sum, sse
+from numbanet.equations.losses import BCE, CCE, MSE, SSE
+
+exp_difference, softmax, log_softmax_sum = parts_of(activations.exp_difference, activations.softmax, losses.log_softmax_sum)
+sse, bce_from_z, cce = parts_of(losses.sse, losses.bce_from_z, losses.cce)
+d_sse, d_mse, d_cce = parts_of(losses.d_sse, losses.d_mse, losses.d_cce)
 
 INDEX, TARGET, HITS = range(3)  # rows of the whole numbers that are noted of each sample
 

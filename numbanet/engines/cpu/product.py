@@ -6,13 +6,14 @@ by panel, so that it can be shared among threads: each takes a range of tiles. T
 does not depend on the range. The terms are those of their namesakes in `numbanet.equations`.
 """
 
-from numbanet._compile import njit_merged, njit_part
+from numbanet._compile import njit_merged, njit_part, parts_of
 from numbanet.engines.cpu import elementwise
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.vector import broadcast, get, lanes, load, load_square, put, store, store_square, transpose
+from numbanet.equations import descent, neuron
 from numbanet.equations.activations import SOFTMAX
-from numbanet.equations.descent import descend
-from numbanet.equations.neuron import weighted_input
+
+descend, weighted_input = parts_of(descent.descend, neuron.weighted_input)
 
 SLAB_TILES = 43  # 258 rows of x, DEPTH deep, are 132 KB in float32: they stay in the L2 cache while the panels of w pass by
 BLOCK_TILES = 16  # 96 columns of x stay in L2 while the panels of delta pass by
