@@ -12,8 +12,8 @@ from numbanet.engines.topology import Topology
 RESIDENT, PRODUCTS = "resident", "products"
 # Multiply-adds a block of `resident` does in a microsecond, and the microseconds between its barriers.
 RESIDENT_SPEED, RESIDENT_BARRIER = 30_000, 0.1
-# Multiply-adds a multiprocessor does in a microsecond in tiles, and the microseconds from one kernel to the next.
-PRODUCT_SPEED, LAUNCH = 100_000, 10.0
+# Multiply-adds a multiprocessor does in a microsecond in tiles, and the microseconds from one recorded kernel to the next.
+PRODUCT_SPEED, LAUNCH = 100_000, 3.0
 
 
 # By compute capability, the multiprocessors of a GPU that has it, and its limit (CUDA C++ Programming Guide, technical
@@ -71,5 +71,5 @@ def resident_time(topology: Topology, batch_size: int) -> float:
 
 def products_time(topology: Topology, batch_size: int, limits: Limits) -> float:
     """Microseconds of a step in kernels of their own."""
-    kernels = 3 * len(topology.kinds)
+    kernels = 3 * len(topology.kinds) - 1 + 3  # forward, backward and update, but no first backward; begin, output and end
     return kernels * LAUNCH + multiply_adds(topology, batch_size) / (PRODUCT_SPEED * limits.multiprocessors)
