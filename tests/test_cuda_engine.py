@@ -138,3 +138,27 @@ def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
     del x, y
     gc.collect()
     assert gone() is None
+
+
+def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
+    """x of another training, with the same y, count, batch size and learning rate."""
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, ""))
+    top = topology((3, 2), ("softmax",), "cce", np.dtype("float64"))
+    (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
+    (x, y), (x_other, _) = data(top, COUNT), data(top, COUNT, seed=9)
+    y = engine.upload(y)
+    list(engine.train_epoch(engine.upload(x), y, np.arange(COUNT), BATCH, 0.125))
+    engine.write(flat)
+    for one in (engine, fresh):
+        list(one.train_epoch(one.upload(x_other), y, np.arange(COUNT), BATCH, 0.125))
+    assert (engine.read() == fresh.read()).all()
+
+
+def test_a_step_begins_and_ends_where_the_position_is():
+    order, position = (_cuda.cuda.to_device(np.array(numbers)) for numbers in ([5, 3, 9, 7, 1], [1]))
+    batch, notes = _cuda.cuda.to_device(np.zeros(3, np.int64)), _cuda.cuda.to_device(np.zeros((2, 5)))
+    _cuda.configured(steps.begin_step, 1, 2)(position, order, batch)
+    assert batch.copy_to_host().tolist() == [3, 9, 7] and position.copy_to_host().tolist() == [4]
+    of_batch = _cuda.cuda.to_device(np.array([0.5, 1.5, 2.5]))
+    _cuda.configured(steps.end_step, 2, 2)(position, of_batch, of_batch, notes[0], notes[1])
+    assert notes.copy_to_host().tolist() == [[0, 0.5, 1.5, 2.5, 0]] * 2
