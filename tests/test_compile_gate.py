@@ -18,7 +18,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
-from numbanet.engines.cuda import arrays, engine, output, product, resident, steps
+from numbanet.engines.cuda import arrays, engine, output, product, resident, steps, tiles
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
 from numbanet.engines.topology import Topology
 
@@ -126,7 +126,7 @@ PRODUCTS = [
     pytest.param(form, dtype, tile, id=f"product-{form}-{dtype}-{tile.rows}x{tile.columns}".replace(" ", "-"))
     for form in FORMS
     for dtype in DTYPES
-    for tile in product.TILES[np.dtype(dtype)]
+    for tile in tiles.TILES[np.dtype(dtype)]
     if tile.splits or not form.endswith("part")
 ]
 FINISHES = ["forward", "backward", "update", "gradient"]

@@ -8,8 +8,9 @@ from conftest import DTYPES, each
 
 from numbanet import _cuda
 from numbanet._cuda import cuda
-from numbanet.engines.cuda import product
-from numbanet.engines.cuda.product import TILES, Plan, Products, Tile
+from numbanet.engines.cuda import product, tiles
+from numbanet.engines.cuda.product import Products
+from numbanet.engines.cuda.tiles import TILES, Plan, Tile
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 
 needs_cuda = pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
@@ -169,7 +170,7 @@ def test_other_tiles(check, tile, parts):
 @needs_cuda
 @each("check", CHECKS)
 def test_the_tiles_of_a_gpu(check):
-    check(Products(np.float32, 132), Layer((30, 33, 31), np.float32))
+    check(Products(np.float32, 132, TILES[np.dtype(np.float32)]), Layer((30, 33, 31), np.float32))
 
 
 @needs_cuda
@@ -203,13 +204,13 @@ EVERY_TILE = [TINY, DEEP, WIDE, QUADS, *TILES[np.dtype(np.float32)], *TILES[np.d
 
 
 def planned(*shape, multiprocessors=H100):
-    return product.plan(*shape, multiprocessors, TILES[np.dtype(np.float32)])
+    return tiles.plan(*shape, multiprocessors, TILES[np.dtype(np.float32)])
 
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
     """Each loads as many numbers as any other, all of one row or column, or of one k."""
-    assert tile.depth in (product.STEPS, 2 * product.STEPS)
+    assert tile.depth in (tiles.STEPS, 2 * tiles.STEPS)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
         assert tile.threads % width == 0
