@@ -14,6 +14,7 @@ import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu import output, product
+from numbanet.engines.cpu.descent import descend_clipped
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
     CLOSED,
@@ -30,6 +31,7 @@ from numbanet.engines.cpu.team import (
     size_of,
 )
 from numbanet.engines.cpu.vector import get, lanes, load, put, store
+from numbanet.engines.rule import C_1, C_2, ETA, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN = range(3)
@@ -54,12 +56,35 @@ class Workspace(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What passes through: rows `order` (n,) of x (N, n_in) and y (N, n_out), to predictions y_hat (n, n_out)."""
+    """What passes through: rows `order` (n,) of x (N, n_in) and y (N, n_out), to predictions y_hat (n, n_out).
+
+    weights (N,) are those of the samples, or (0,) where all weigh 1.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    weights: np.ndarray
     order: np.ndarray
     y_hat: np.ndarray
+
+
+class Descent(NamedTuple):
+    """How parameters descend.
+
+    Parameters
+    ----------
+    rule, decay
+        See `numbanet.engines.cpu.descent.constants`.
+    clip_norm : float
+        The largest norm that gradients may have.
+    rates : (4 steps,)
+        Of each step, see `numbanet.engines.rule`.
+    """
+
+    rule: NamedTuple
+    decay: np.floating | None
+    clip_norm: np.floating
+    rates: np.ndarray
 
 
 @njit_part
@@ -104,8 +129,14 @@ def forward(memory, net, layers, numbers, n, team, me, size):
 
 
 @njit_merged
-def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size):
-    """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`."""
+def backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team, me, size):
+    """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`.
+
+    The rates of the step begin at that place.
+    """
+    rule, decay, clip_norm, table = descent
+    rates = get(table, at + ETA), get(table, at + C_1), get(table, at + C_2), net.moment_1, net.moment_2
+    clips = clip_norm < np.inf
     width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
     for l in range(layers.size - 1, -1, -1):
@@ -121,13 +152,15 @@ def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, siz
                 begin, end = first_group * ROWS, min(end_group * ROWS, n)
                 output.through_softmax(memory, net, before, jacobian, begin, end)
         first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
-        product.update(memory, net, layer, n, opens, closes, eta, first_tile, end_tile)
+        product.update(memory, net, layer, n, opens, closes and not clips, rule, rates, decay, first_tile, end_tile)
+    if closes and clips:
+        descend_clipped(memory, net, layers, rule, rates, decay, clip_norm, team, me, size)
 
 
 @njit_merged
-def block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size):
-    """One block: the n samples from that position of the order on, out of a batch of n_batch samples."""
-    x, y, order, y_hat = samples
+def block(task, memory, net, layers, numbers, samples, position, n, opens, closes, descent, at, jacobian, team, me, size):
+    """One block: the n samples from that position of the order on, of the batch whose rates begin at that place."""
+    x, y, weights, order, y_hat = samples
     last = layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
@@ -138,18 +171,18 @@ def block(task, memory, net, layers, numbers, samples, position, n, n_batch, ope
             for j in range(last.n_out):
                 y_hat[position + s, j] = get(memory, net.table_a + j * net.rows + s)
     else:
-        output.score(memory, net, last, numbers, y, order, position, jacobian, begin, end)
+        output.score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end)
         if task == TRAIN:
-            output.error(memory, net, last, n_batch, jacobian, begin, end)
-            backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size)
+            output.error(memory, net, last, get(descent.rates, at + N), weights.size > 0, jacobian, begin, end)
+            backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team, me, size)
     barrier(team, size)
 
 
 @njit_entry
-def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, hits, jacobian, team, helps):
+def run(task, workspace, samples, batch_size, updates, descent, first, stop, loss, hits, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
-    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
+    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN updates the parameters where it `updates`, else leaves
     gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
@@ -177,8 +210,8 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
         batch_last = min(batch_first + batch_size, samples.order.size)
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
-        n, n_batch = last - position, batch_last - batch_first
-        block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size)
+        n, at = last - position, batch_first // batch_size * RATES
+        block(task, memory, net, layers, numbers, samples, position, n, opens, closes, descent, at, jacobian, team, me, size)
         if not helps:
             if task != PREDICT:
                 for s in range(n):

@@ -20,7 +20,7 @@ from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss"), 4  # what `output` works with
+TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss", "weight"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
 THREADS = 64  # that have room to work in; more where there are more cores
 
@@ -30,6 +30,9 @@ _NET = [
     ("loss_kind", np.int64),
     ("rows", np.int64),  # samples a block may have; a multiple of ROWS
     ("gradients", np.int64),  # how far behind a parameter its gradient lies
+    ("moment_1", np.int64),  # how far behind it what it remembers lies: its velocity, or m
+    ("moment_2", np.int64),  # and v
+    ("squares", np.int64),  # place of the sums of the gradients' squares, panel by panel
     ("zeros", np.int64),  # place of a panel's row of zeros
     ("ones", np.int64),  # place of a panel whose first column is 1 and whose others are 0: the input of b
     *((f"table_{name}", np.int64) for name in TABLES),  # places of the tables of `output`, (n_out, rows) each
@@ -81,7 +84,7 @@ class Layout:
         self.threads = max(THREADS, os.cpu_count() or 1)
         self._records: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
         (net,), self.layers, size = self.records(self.most_rows)
-        self.gradients = net["gradients"]
+        self.gradients, self.moments = net["gradients"], (net["moment_1"], net["moment_2"])
         self.memory = _aligned_zeros(size, topology.dtype)
         self.memory[net["ones"] : net["ones"] + self.most_rows * panel_width(topology.dtype) : panel_width(topology.dtype)] = 1
         self.numbers = np.empty(3 * self.most_rows, np.int32)
@@ -111,7 +114,8 @@ class Layout:
             w_rows = up_to(ROWS, n_in + 1)
             layer["n_in"], layer["n_out"], layer["kind"], layer["w_rows"] = n_in, n_out, kind, w_rows
             layer["w"] = place(w_rows * up_to(width, n_out))
-        net["gradients"] = place(end)
+        parameters = end
+        net["gradients"], net["moment_1"], net["moment_2"] = (place(parameters) for _ in range(3))
         net["zeros"], net["ones"] = place(width), place(self.most_rows * width)
         net["packed"] = place(self.threads * DEPTH * width)
         x = place(rows * up_to(width, topology.sizes[0]))
@@ -124,16 +128,17 @@ class Layout:
             net[f"table_{name}"] = place(net["table_size"])
         for name in NOTES:
             net[name] = place(rows)
+        net["squares"] = place(sum(up_to(width, n_out) for n_out in topology.sizes[1:]))
         net["jacobian_rows"] = place(JACOBIAN_ROWS * net["table_size"] if needs_jacobian(topology) else 0)
         return nets, layers, end
 
-    def write(self, flat: np.ndarray) -> None:
-        """The parameters from their canonical form, see `Topology`."""
-        for canonical, in_panel in self._pieces(flat, 0):
+    def write(self, flat: np.ndarray, offset: int = 0) -> None:
+        """The parameters, or what lies `offset` behind them, from their canonical form, see `Topology`."""
+        for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
-        """The parameters, or the gradients that lie `offset` behind them, in their canonical form."""
+        """The parameters, or what lies `offset` behind them, in their canonical form."""
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
             canonical[...] = in_panel
