@@ -40,7 +40,7 @@ class Numbanet:
         return order
 
     def train(self, order):
-        *_, totals = self.engine.train_epoch(*self.data, order, self.rung.batch, self.rung.eta)
+        *_, totals = self.engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, self.rung.eta))
         return totals.loss / totals.samples
 
     @cached_property

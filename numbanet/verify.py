@@ -9,6 +9,7 @@ import numpy as np
 from numbanet import _cuda, inputs, oracle
 from numbanet.engines import make_engine
 from numbanet.engines.reference import CpuLoops, CudaLoops
+from numbanet.engines.rule import epoch_of
 from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 from numbanet.equations import activations, backprop, descent, losses, neuron
 
@@ -300,7 +301,7 @@ def _step_error(device, kernels, dtype, names, loss) -> float:
         np.array([oracle.mean_or_sum(loss, value, SAMPLES) for value in (total, engine.evaluate(device_x, device_y).loss)]),
         *itertools.chain.from_iterable(topology.views(gradients)),
     ]
-    for _ in engine.train_epoch(device_x, device_y, order, batch_size, eta):
+    for _ in engine.train_epoch(device_x, device_y, epoch_of(order, batch_size, eta)):
         pass
     found += itertools.chain.from_iterable(topology.views(engine.read()))
 

@@ -10,6 +10,7 @@ import numpy as np
 from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines import samples
 from numbanet.engines.face import SLICE_SECONDS, Totals
+from numbanet.engines.rule import ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, Epoch, N, Rule
 from numbanet.engines.topology import Topology
 from numbanet.equations import activations, backprop, descent, losses, neuron
 from numbanet.equations.activations import IDENTITY, SIGMOID, SOFTMAX
@@ -106,12 +107,19 @@ class ReferenceEngine:
         self.epsilon = topology.dtype.type(topology.epsilon)
         self.parameters = self.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
+        self.moments: list[Any] = []
 
     def read(self) -> np.ndarray:
         return self.loops.download(self.parameters)
 
     def write(self, parameters: np.ndarray) -> None:
         self.parameters = self.upload(np.array(parameters, self.topology.dtype))
+
+    def read_moments(self, count: int) -> list[np.ndarray]:
+        return [self.loops.download(moment) for moment in self._moments(count)]
+
+    def write_moments(self, moments: list[np.ndarray]) -> None:
+        self.moments = [self.upload(np.array(moment, self.topology.dtype)) for moment in moments]
 
     def upload(self, array) -> Any:
         return self.loops.upload(array)
@@ -142,22 +150,24 @@ class ReferenceEngine:
         layers = self._forward(x)
         loss_of_sample = self._empty(x.shape[0])
         self._loss_of_samples(y, layers, loss_of_sample)
-        self._backward(x, y, layers)
+        self._backward(x, y, layers, x.shape[0])
         return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
 
-    def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        count, dtype = order.shape[0], self.topology.dtype
+    def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+        count, dtype, batch_size = epoch.order.size, self.topology.dtype, epoch.batch_size
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
-        order = self.upload(np.ascontiguousarray(order, np.int64))
+        order = self.upload(np.ascontiguousarray(epoch.order, np.int64))
+        weights = None if epoch.weights is None else self.upload(epoch.weights.reshape(-1, 1))
         deadline = time.perf_counter() + SLICE_SECONDS
-        for first in range(0, count, batch_size):
+        for rates, first in zip(epoch.rates, range(0, count, batch_size), strict=True):
             last = min(first + batch_size, count)
             x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
+            weight = None if weights is None else self._batch(weights, order[first:last]).reshape(-1)
             layers = self._forward(x_batch)
-            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last])
+            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], weight)
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-            self._backward(x_batch, y_batch, layers)
-            self.loops.run(descent.gradient_descent, dtype.type(eta), self.gradients, self.parameters)
+            self._backward(x_batch, y_batch, layers, rates[N], weight)
+            self._descend(epoch.rule, *map(dtype.type, rates[N + 1 :]))
             if time.perf_counter() > deadline:
                 self.loops.wait()
                 yield Totals(last, 0.0, 0)  # their losses stay where they are until the epoch is over
@@ -168,7 +178,7 @@ class ReferenceEngine:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
-        layers["delta"] = self._backward(x, y, layers)
+        layers["delta"] = self._backward(x, y, layers, x.shape[0])
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
     # One batch: the loops in the order of the sheet.
@@ -196,8 +206,8 @@ class ReferenceEngine:
             x = a
         return layers
 
-    def _loss_of_samples(self, y, layers, loss_of_sample) -> None:
-        """The losses of the samples, with n = 1."""
+    def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
+        """The losses of the samples, with n = 1, each times its weight."""
         loss_kind = self.topology.loss_kind
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, 1, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -205,6 +215,8 @@ class ReferenceEngine:
             self.loops.run(losses.bce_from_z_loss, 1, y, self._logit(layers), loss_of_sample)
         else:
             self.loops.run(losses.loss, loss_kind, 1, y, layers["a"][-1], loss_of_sample)
+        if weight is not None:
+            self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
@@ -218,10 +230,10 @@ class ReferenceEngine:
         self.loops.run(activations.softmax_logit, z, u)
         return u
 
-    def _output_error(self, y, layers):
+    def _output_error(self, y, layers, n):
         """delta of the last layer."""
         z, a = layers["z"][-1], layers["a"][-1]
-        n, kind, loss_kind = y.shape[0], self.topology.kinds[-1], self.topology.loss_kind
+        kind, loss_kind = self.topology.kinds[-1], self.topology.loss_kind
         delta = self._empty(*a.shape)
         if loss_kind in (BCE, CCE):
             self.loops.run(backprop.short_error, n, y, a, delta)
@@ -250,9 +262,11 @@ class ReferenceEngine:
             self.loops.run(backprop.delta_recurrence, kind, self.epsilon, w, delta, z_prev, a_prev, delta_prev)
         return delta_prev
 
-    def _backward(self, x, y, layers):
-        """Fills the gradients; returns delta of every layer."""
-        deltas = [self._output_error(y, layers)]
+    def _backward(self, x, y, layers, n, weight=None):
+        """Fills the gradients of a batch of n samples, or of weight n; returns delta of every layer."""
+        deltas = [self._output_error(y, layers, n)]
+        if weight is not None:
+            self.loops.run(losses.weigh, weight, deltas[0])
         for l in range(len(self.topology.kinds) - 1, 0, -1):
             deltas.insert(0, self._delta_before(l, deltas[0], layers))
         inputs = [x, *layers["a"][:-1]]
@@ -260,6 +274,40 @@ class ReferenceEngine:
             self.loops.run(backprop.weight_gradient, x_l, delta, dw)
             self.loops.run(backprop.bias_gradient, delta, db)
         return deltas
+
+    def _descend(self, rule: Rule, eta, eta_t, epsilon_t) -> None:
+        """One step of all parameters, from the gradients."""
+        number, run, moments = self.topology.dtype.type, self.loops.run, self._moments(rule.moments)
+        if rule.clip_norm < np.inf:
+            squares = self._empty(1)
+            run(descent.sum_of_squares, self.gradients, squares)
+            run(descent.clip, number(rule.clip_norm), squares, self.gradients)
+        if rule.weight_decay:
+            decay = number(rule.weight_decay)
+            for w, dw in zip(self._weights(self.parameters), self._weights(self.gradients), strict=True):
+                if rule.kind == ADAMW:
+                    run(descent.weight_decay, eta, decay, w)
+                else:
+                    run(descent.l2_gradient, decay, w, dw)
+        if rule.kind == GRADIENT_DESCENT:
+            run(descent.gradient_descent, eta, self.gradients, self.parameters)
+        elif rule.kind == MOMENTUM:
+            run(descent.momentum, eta, number(rule.mu), self.gradients, *moments, self.parameters)
+        elif rule.kind == NESTEROV:
+            run(descent.nesterov, eta, number(rule.mu), self.gradients, *moments, self.parameters)
+        else:
+            shares = number(1 - rule.beta_1), number(1 - rule.beta_2)
+            run(descent.adam, eta_t, *shares, epsilon_t, self.gradients, *moments, self.parameters)
+
+    def _weights(self, flat) -> list:
+        """w of every layer, flat."""
+        return [w.reshape(-1) for w, _ in self.topology.views(flat)]
+
+    def _moments(self, count: int) -> list:
+        """What parameters remember, which begins at 0."""
+        while len(self.moments) < count:
+            self.moments.append(self.upload(np.zeros(self.topology.parameter_count, self.topology.dtype)))
+        return self.moments[:count]
 
     def _empty(self, *shape):
         return self.loops.empty(shape, self.topology.dtype)

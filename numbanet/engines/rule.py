@@ -9,8 +9,8 @@ GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 # How many numbers each parameter remembers: none, its velocity, or m and v.
 MOMENTS = {GRADIENT_DESCENT: 0, MOMENTUM: 1, NESTEROV: 1, ADAM: 2, ADAMW: 2}
 
-# Columns of the rates of a step: what the mean of its losses divides by, the learning rate, and Adam's 1 / (1 - beta^t).
-N, ETA, C_1, C_2 = range(4)
+# Columns of the rates of a step: what the mean of its losses divides by, the learning rate, and Adam's eta_t and epsilon_t.
+N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
 
@@ -70,7 +70,9 @@ class Epoch(NamedTuple):
     dropout_key: int
 
 
-def epoch_of(order, batch_size: int, eta, rule: Rule = Rule(), *, first_step: int = 1, weights=None, dropout_key: int = 0) -> Epoch:
+def epoch_of(
+    order, batch_size: int, eta, rule: Rule = Rule(), *, first_step: int = 1, weights=None, dropout_key: int = 0
+) -> Epoch:
     """An epoch whose first step is the rule's step t = first_step; eta is a number, or one for each step."""
     steps = -(-order.size // batch_size)
     rates, t = np.ones((steps, RATES)), np.arange(first_step, first_step + steps)
@@ -82,5 +84,6 @@ def epoch_of(order, batch_size: int, eta, rule: Rule = Rule(), *, first_step: in
         rates[:, N] = np.where(weight > 0, weight, 1)
     rates[:, ETA] = eta
     if rule.moments == 2:
-        rates[:, C_1], rates[:, C_2] = 1 / (1 - rule.beta_1**t), 1 / (1 - rule.beta_2**t)
+        root = np.sqrt(1 - rule.beta_2**t)
+        rates[:, ETA_T], rates[:, EPSILON_T] = rates[:, ETA] * root / (1 - rule.beta_1**t), rule.epsilon * root
     return Epoch(order, batch_size, rule, rates, weights, dropout_key)

@@ -35,6 +35,8 @@ class Topology:
         float32 or float64.
     epsilon : float
         Slope of leaky ReLU for z <= 0.
+    dropout : tuple of float
+        For each layer but the last the share of its neurons that drop out in training, in [0, 1); () for none at all.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +44,7 @@ class Topology:
     loss: str
     dtype: np.dtype
     epsilon: float = 0.01
+    dropout: tuple[float, ...] = ()
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:

@@ -89,7 +89,10 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
         parameters[p] = descend(eta, nesterov_gradient(mu, gradients[p], velocities[p]), parameters[p])
 
 
-# Adam (Kingma and Ba, 2015, arXiv:1412.6980)
+# Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) undo that
+# both began at 0. The loops take the paper's faster arrangement of it (end of its section 2), in which that is done once a
+# step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
 
 
 @njit
@@ -99,32 +102,31 @@ def moment(share, value, average):
 
 
 @njit
-def adam_gradient(epsilon, c_1, c_2, m, v):
-    """m_hat / (sqrt(v_hat) + epsilon), with m_hat = c_1 m and v_hat = c_2 v."""
-    return c_1 * m / (math.sqrt(c_2 * v) + epsilon)
+def adam_gradient(epsilon_t, m, v):
+    """m / (sqrt(v) + epsilon_t)."""
+    return m / (math.sqrt(v) + epsilon_t)
 
 
 @njit
-def adam(eta, share_1, share_2, epsilon, c_1, c_2, gradients, m, v, parameters):
-    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta m_hat / (sqrt(v_hat) + epsilon).
+def adam(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    share is 1 - beta; in step t c is 1 / (1 - beta^t), which undoes that m and v began at 0. For every parameter p.
-    Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
+    For every parameter p; share is 1 - beta. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
         m[p] = moment(share_1, gradients[p], m[p])
         v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
-        parameters[p] = descend(eta, adam_gradient(epsilon, c_1, c_2, m[p], v[p]), parameters[p])
+        parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
 
 
 @cuda.jit
-def adam_cuda(eta, share_1, share_2, epsilon, c_1, c_2, gradients, m, v, parameters):
-    """w <- w - eta m_hat / (sqrt(v_hat) + epsilon), one thread per parameter p. Twin: adam."""
+def adam_cuda(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+    """w <- w - eta_t m / (sqrt(v) + epsilon_t), one thread per parameter p. Twin: adam."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         m[p] = moment(share_1, gradients[p], m[p])
         v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
-        parameters[p] = descend(eta, adam_gradient(epsilon, c_1, c_2, m[p], v[p]), parameters[p])
+        parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
 
 
 # Weight decay: as L2 regularisation, and decoupled as in AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101)

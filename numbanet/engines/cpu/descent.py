@@ -12,7 +12,6 @@ from numba.extending import overload
 
 from numbanet._compile import MERGED, njit_merged, njit_part, parts_of
 from numbanet.engines import rule as rules
-from numbanet.engines.cpu.layout import ROWS
 from numbanet.engines.cpu.team import barrier, share
 from numbanet.engines.cpu.vector import broadcast, get, lanes, load, put, store
 from numbanet.equations import descent
@@ -43,7 +42,6 @@ class Adam(NamedTuple):
 
     share_1: np.floating
     share_2: np.floating
-    epsilon: np.floating
 
 
 class AdamW(NamedTuple):
@@ -51,7 +49,6 @@ class AdamW(NamedTuple):
 
     share_1: np.floating
     share_2: np.floating
-    epsilon: np.floating
 
 
 def constants(rule: rules.Rule, dtype: np.dtype):
@@ -63,7 +60,7 @@ def constants(rule: rules.Rule, dtype: np.dtype):
     if rule.kind in (rules.MOMENTUM, rules.NESTEROV):
         return (Momentum if rule.kind == rules.MOMENTUM else Nesterov)(number(rule.mu)), decay
     kind = Adam if rule.kind == rules.ADAM else AdamW
-    return kind(number(1 - rule.beta_1), number(1 - rule.beta_2), number(rule.epsilon)), decay
+    return kind(number(1 - rule.beta_1), number(1 - rule.beta_2)), decay
 
 
 @njit_merged
@@ -105,23 +102,23 @@ def by_nesterov(memory, at, rule, rates, decay, gradient):
 
 @njit_merged
 def adam_step(memory, at, rule, rates, w, gradient):
-    """m and v of a vector of w move on; w - eta m_hat / (sqrt(v_hat) + epsilon)."""
-    eta, c_1, c_2, m_at, v_at = rates
+    """m and v of a vector of w move on; w - eta_t m / (sqrt(v) + epsilon_t)."""
+    _, eta_t, epsilon_t, m_at, v_at = rates
     m = moment(broadcast(rule.share_1), gradient, load(memory, at + m_at))
     v = moment(broadcast(rule.share_2), gradient * gradient, load(memory, at + v_at))
     store(memory, at + m_at, m)
     store(memory, at + v_at, v)
-    return descend(broadcast(eta), adam_gradient(broadcast(rule.epsilon), broadcast(c_1), broadcast(c_2), m, v), w)
+    return descend(broadcast(eta_t), adam_gradient(broadcast(epsilon_t), m, v), w)
 
 
 def by_adam(memory, at, rule, rates, decay, gradient):
-    """w <- w - eta m_hat / (sqrt(v_hat) + epsilon)."""
+    """w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, adam_step(memory, at, rule, rates, w, with_penalty(decay, w, gradient)))
 
 
 def by_adamw(memory, at, rule, rates, decay, gradient):
-    """w <- w - eta lambda w, w <- w - eta m_hat / (sqrt(v_hat) + epsilon)."""
+    """w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     if decay is not None:
         w = decayed(broadcast(rates[0]), broadcast(decay), w)

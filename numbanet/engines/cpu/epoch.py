@@ -31,7 +31,7 @@ from numbanet.engines.cpu.team import (
     size_of,
 )
 from numbanet.engines.cpu.vector import get, lanes, load, put, store
-from numbanet.engines.rule import C_1, C_2, ETA, RATES, N
+from numbanet.engines.rule import EPSILON_T, ETA, ETA_T, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN = range(3)
@@ -135,7 +135,7 @@ def backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team,
     The rates of the step begin at that place.
     """
     rule, decay, clip_norm, table = descent
-    rates = get(table, at + ETA), get(table, at + C_1), get(table, at + C_2), net.moment_1, net.moment_2
+    rates = get(table, at + ETA), get(table, at + ETA_T), get(table, at + EPSILON_T), net.moment_1, net.moment_2
     clips = clip_norm < np.inf
     width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
