@@ -37,10 +37,12 @@ class Numbanet:
         self.data = [self.engine.upload(array) for array in data]
 
     def prepare(self, order):
-        return order
+        from numbanet.engines.rule import epoch_of
 
-    def train(self, order):
-        *_, totals = self.engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, self.rung.eta))
+        return epoch_of(order, self.rung.batch, self.rung.eta)
+
+    def train(self, epoch):
+        *_, totals = self.engine.train_epoch(*self.data, epoch)
         return totals.loss / totals.samples
 
     @cached_property

@@ -20,6 +20,7 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
+DOUBLE = np.dtype(np.float64)
 
 _ROW_SUM_TOLERANCE = 1e-4
 
@@ -65,7 +66,7 @@ def real(name: str, value) -> float:
     return float(value)
 
 
-def positive(name: str, value, dtype: np.dtype = np.dtype(np.float64)) -> float:
+def positive(name: str, value, dtype: np.dtype = DOUBLE) -> float:
     """The value as a float, which has to be positive and finite, in this dtype too."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {value!r}")
@@ -301,7 +302,7 @@ def _classes(y: np.ndarray, topology: Topology) -> np.ndarray:
 
 
 def _class_weights(class_weight, classes: np.ndarray, count: int) -> np.ndarray:
-    """The weight of each class; of "balanced" n / (classes that occur times how often this one does), as scikit-learn has it."""
+    """The weight of each class; of "balanced" n / (number of classes times how often this one is there), as in scikit-learn."""
     if isinstance(class_weight, str):
         choice("class_weight", class_weight, ("balanced",))
         often = np.bincount(classes, minlength=count)
@@ -319,7 +320,7 @@ def _class_weights(class_weight, classes: np.ndarray, count: int) -> np.ndarray:
 
 
 def smoothed(y, amount: float, topology: Topology):
-    """Targets with label smoothing: each moves that share of the way to indifference (Szegedy et al., 2016, arXiv:1512.00567)."""
+    """Targets that have moved that share of the way to indifference (Szegedy et al., 2016, arXiv:1512.00567)."""
     if not share("label_smoothing", amount):
         return y
     if topology.loss not in ("bce", "cce"):
@@ -337,7 +338,7 @@ def batches(source, epochs: int, check: Callable) -> Callable:
         except TypeError:
             once = True
         if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
-            raise ValueError("y is missing: fit takes x and y, or something that gives batches (x, y)")
+            raise TypeError("y must hold real numbers, not None: fit takes x and y, or something that gives batches (x, y)")
         if once and epochs > 1:
             raise ValueError("x gives its batches only once: for several epochs give a function that returns a new iterator")
 

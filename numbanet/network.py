@@ -313,8 +313,8 @@ class Network:
         ----------
         x, y : array_like or GPU array
             As for `evaluate`. Or, without y, x is what gives the batches of an epoch: a callable that returns an iterable of
-            (x, y) or (x, y, sample_weight), or an object that can be iterated over once an epoch, such as a list or a loader. Each
-            is trained on as one batch, in the order given.
+            (x, y) or (x, y, sample_weight), or an object that can be iterated over once an epoch, such as a list or a loader.
+            Each is trained on as one batch, in the order given.
         epochs : int
             How many times to go through all samples.
         batch_size : int
@@ -333,8 +333,8 @@ class Network:
         validation_split : float
             Instead: the share of the samples, from the last on, that is kept for validation.
         sample_weight : array_like (n,), optional
-            What a sample counts, at least 0: its loss times that, and means divide by the weight of a batch instead of its number
-            of samples.
+            What a sample counts, at least 0: its loss times that, and means divide by the weight of a batch instead of its
+            number of samples.
         class_weight : dict or "balanced", optional
             What the samples of a class count, by label, for cce and for bce with one output; "balanced": all classes the same.
         label_smoothing : float

@@ -110,7 +110,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: w <- w - eta lambda w first (Loshchilov and Hutter, 2019, arXiv:1711.05101).
+    """Adam, after w <- w - eta lambda w: weight decay apart from the gradient (Loshchilov and Hutter, 2019, arXiv:1711.05101).
 
     Parameters
     ----------

@@ -70,8 +70,11 @@ class Epoch(NamedTuple):
     dropout_key: int
 
 
+PLAIN = Rule()
+
+
 def epoch_of(
-    order, batch_size: int, eta, rule: Rule = Rule(), *, first_step: int = 1, weights=None, dropout_key: int = 0
+    order, batch_size: int, eta, rule: Rule = PLAIN, *, first_step: int = 1, weights=None, dropout_key: int = 0
 ) -> Epoch:
     """An epoch whose first step is the rule's step t = first_step; eta is a number, or one for each step."""
     steps = -(-order.size // batch_size)

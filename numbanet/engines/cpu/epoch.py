@@ -182,8 +182,8 @@ def block(task, memory, net, layers, numbers, samples, position, n, opens, close
 def run(task, workspace, samples, batch_size, updates, descent, first, stop, loss, hits, jacobian, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
-    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN updates the parameters where it `updates`, else leaves
-    gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
+    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN changes the parameters where it `updates`, else
+    leaves gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = 0, 0, 1, first
