@@ -19,6 +19,11 @@ ACTIVATIONS = {
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 
+def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
+    """What `numbanet.equations.dropout` takes for a rate: p 2^32, and 1 / (1 - p)."""
+    return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))
+
+
 @dataclass(frozen=True)
 class Topology:
     """Sizes, activations and loss of a network, checked already (see `numbanet.inputs`).
@@ -60,6 +65,11 @@ class Topology:
     def parameter_count(self) -> int:
         """Length of the flat parameter vector."""
         return sum(n_in * n_out + n_out for n_in, n_out in self.layers)
+
+    @property
+    def dropout_rates(self) -> tuple[float, ...]:
+        """The rate of each layer; the last has none."""
+        return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @property
     def layers(self) -> list[tuple[int, int]]:

@@ -40,6 +40,7 @@ class FastCpuEngine:
         self.nothing = np.empty(0, topology.dtype)
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
+        self.no_key = np.uint64(0) if topology.dropout else None  # likewise: see `dropout`
         self.compiles = True  # perhaps, when it runs for the first time
         self.rule = Rule()  # the last one: what is compiled for it predicts, too
         self.lock = threads.Lock()
@@ -120,29 +121,30 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool) -> Totals:
-        options = {"rates": this.rates, "weights": this.weights, "updates": updates}
+        options = {"rates": this.rates, "weights": this.weights, "updates": updates, "key": this.dropout_key}
         return self._run(epoch.TRAIN, x, y, this.order, this.batch_size, totals=totals, stop=stop, **options)
 
     def _run(
-        self, task, x, y, order, batch_size, *, totals=NOTHING, stop=None, y_hat=None, rates=None, weights=None, updates=False
+        self, task, x, y, order, batch_size, *, totals=NOTHING, stop=None, y_hat=None, rates=None, weights=None, updates=False, key=0
     ) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further."""
         batch_size = min(batch_size, order.size)
         blocks = -(-batch_size // self.most_rows)
         rows = -(-batch_size // blocks)
         layout, dtype = self.layout, self.topology.dtype
-        net, layers, _ = layout.records(rows)
+        net, layers, _ = layout.records(rows, drops=updates)
         rule, decay = descent.constants(self.rule, dtype)
         y_hat, weights = (self.no_outputs if y_hat is None else y_hat), self.nothing if weights is None else weights
         rates = self.nothing if rates is None else rates.astype(dtype).ravel()
         arguments = (
             task,
-            epoch.Workspace(layout.memory, net, layers, layout.numbers),
+            epoch.Workspace(layout.memory, net, layers, layout.numbers, layout.random),
             epoch.Samples(x, y, weights, np.ascontiguousarray(order, np.int64), y_hat),
             batch_size,
             updates,
             epoch.Descent(rule, decay, dtype.type(self.rule.clip_norm), rates),
-            *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits, self.jacobian),
+            *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits),
+            (self.jacobian, self.no_key if self.no_key is None else np.uint64(key)),
         )
         worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
         with self.lock, collection_paused() if self.compiles else nullcontext():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
-from numbanet.engines.cpu import output, product
+from numbanet.engines.cpu import dropout, output, product
 from numbanet.engines.cpu.descent import descend_clipped
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
@@ -47,12 +47,15 @@ class Workspace(NamedTuple):
     layers : (L,) record
     numbers : (3 rows,) int32
         Whole numbers that `output` notes of each sample.
+    random : (1024 threads,) uint64
+        Random numbers for `dropout`.
     """
 
     memory: np.ndarray
     nets: np.ndarray
     layers: np.ndarray
     numbers: np.ndarray
+    random: np.ndarray
 
 
 class Samples(NamedTuple):
@@ -111,7 +114,7 @@ def tiles_of(layer, groups, width):
 
 
 @njit_merged
-def forward(memory, net, layers, numbers, n, team, me, size):
+def forward(memory, net, layers, numbers, random, n, key, position, team, me, size):
     """a of every layer, from the panels of x."""
     groups, last = -(-n // ROWS), layers.size - 1
     first_group, end_group = share(groups, size, me)
@@ -124,12 +127,15 @@ def forward(memory, net, layers, numbers, n, team, me, size):
         if layer.kind == SOFTMAX and l < last:
             barrier(team, size)
             output.softmax_activation(memory, net, layer, numbers, begin, end)
+        if key is not None and layer.limit > 0:
+            barrier(team, size)
+            dropout.forward(memory, random, net, layers, l, key, position, me, begin, end)
     barrier(team, size)
     output.activation(memory, net, layers[last], numbers, begin, end)
 
 
 @njit_merged
-def backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team, me, size):
+def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size):
     """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`.
 
     The rates of the step begin at that place.
@@ -148,8 +154,10 @@ def backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team,
             packed = net.packed + me * DEPTH * width
             product.backward(memory, net, layer, before, groups, first_tile, end_tile, packed)
             barrier(team, size)  # the update changes the weights that the recurrence reads
+            begin, end = first_group * ROWS, min(end_group * ROWS, n)
+            if key is not None and before.limit > 0:
+                dropout.backward(memory, random, net, layers, l - 1, key, position, me, begin, end)
             if before.kind == SOFTMAX:
-                begin, end = first_group * ROWS, min(end_group * ROWS, n)
                 output.through_softmax(memory, net, before, jacobian, begin, end)
         first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
         product.update(memory, net, layer, n, opens, closes and not clips, rule, rates, decay, first_tile, end_tile)
@@ -158,14 +166,15 @@ def backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team,
 
 
 @njit_merged
-def block(task, memory, net, layers, numbers, samples, position, n, opens, closes, descent, at, jacobian, team, me, size):
+def block(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options, team, me, size):
     """One block: the n samples from that position of the order on, of the batch whose rates begin at that place."""
+    jacobian, key = options
     x, y, weights, order, y_hat = samples
     last = layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
     gather(memory, net, layers[0].x, x, order, position, begin, end)
-    forward(memory, net, layers, numbers, n, team, me, size)
+    forward(memory, net, layers, numbers, random, n, key, position, team, me, size)
     if task == PREDICT:
         for s in range(begin, end):
             for j in range(last.n_out):
@@ -174,16 +183,17 @@ def block(task, memory, net, layers, numbers, samples, position, n, opens, close
         output.score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end)
         if task == TRAIN:
             output.error(memory, net, last, get(descent.rates, at + N), weights.size > 0, jacobian, begin, end)
-            backward(memory, net, layers, n, opens, closes, descent, at, jacobian, team, me, size)
+            backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size)
     barrier(team, size)
 
 
 @njit_entry
-def run(task, workspace, samples, batch_size, updates, descent, first, stop, loss, hits, jacobian, team, helps):
+def run(task, workspace, samples, batch_size, updates, descent, first, stop, loss, hits, options, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN changes the parameters where it `updates`, else
     leaves gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
+    The options are the network's: `jacobian` and the key of `dropout`, None where it has no use for one.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = 0, 0, 1, first
@@ -191,7 +201,7 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
         me = join(team)
     else:
         await_helpers(team)
-    memory, nets, layers, numbers = workspace
+    memory, nets, layers, numbers, random = workspace
     net = nets[0]
     blocks = -(-batch_size // net.rows)
     block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
@@ -211,7 +221,10 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
         n, at = last - position, batch_first // batch_size * RATES
-        block(task, memory, net, layers, numbers, samples, position, n, opens, closes, descent, at, jacobian, team, me, size)
+        block(
+            *(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options),
+            *(team, me, size),
+        )
         if not helps:
             if task != PREDICT:
                 for s in range(n):

@@ -130,7 +130,9 @@ def forward(memory, net, layer, kind, groups, first, last):
 
 @njit_part
 def backward(memory, net, layer, before, groups, first, last, packed):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before; softmax has yet to be done.
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before.
+
+    Of softmax, and where neurons drop out, it leaves the sums alone.
 
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
@@ -147,7 +149,7 @@ def backward(memory, net, layer, before, groups, first, last, packed):
                     dl_da = column + group * ROWS * width
                     start, step = (net.zeros, 0) if j == 0 else (dl_da, width)
                     store_tile(memory, dl_da, row_tile(memory, net, start, step, delta, group, j, packed, depth))
-                if j + depth == n_out and before.kind != SOFTMAX:
+                if j + depth == n_out and before.kind != SOFTMAX and before.limit == 0:
                     at, count = begin * ROWS * width, (end - begin) * ROWS * width
                     a = before.a + panel * net.rows * width
                     elementwise.activation_error(before.kind, net.epsilon, memory, a + at, column + at, count)
