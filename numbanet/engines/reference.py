@@ -220,7 +220,7 @@ class ReferenceEngine:
         """Neurons of layer l (index 0 is layer 1) drop out of rows, whose first is that sample of the epoch."""
         if p := self.topology.dropout_rates[l]:
             limit, scale = limit_and_scale(p, self.topology.dtype)
-            self.loops.run(dropout.dropout, np.uint64(key), l + 1, scale, limit, first, rows)
+            self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
         """The losses of the samples, with n = 1, each times its weight."""

@@ -47,10 +47,10 @@ def dropped(scale, limit, number, value):
 
 
 @njit
-def dropout(key, layer, scale, limit, first, rows):
+def drop(key, layer, scale, limit, first, rows):
     """rows_sj, activations or their errors, with those of dropped neurons 0 and the others divided by 1 - p.
 
-    Row s is sample first + s of the epoch. Updates rows (n, n_out). Twin: dropout_cuda.
+    Row s is sample first + s of the epoch. Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -59,8 +59,8 @@ def dropout(key, layer, scale, limit, first, rows):
 
 
 @cuda.jit
-def dropout_cuda(key, layer, scale, limit, first, rows):
-    """rows_sj with those of dropped neurons 0, one thread per sample s and neuron j. Twin: dropout."""
+def drop_cuda(key, layer, scale, limit, first, rows):
+    """rows_sj with those of dropped neurons 0, one thread per sample s and neuron j. Twin: drop."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         number = random_number(key, first + s, j, layer)

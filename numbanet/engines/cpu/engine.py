@@ -125,7 +125,20 @@ class FastCpuEngine:
         return self._run(epoch.TRAIN, x, y, this.order, this.batch_size, totals=totals, stop=stop, **options)
 
     def _run(
-        self, task, x, y, order, batch_size, *, totals=NOTHING, stop=None, y_hat=None, rates=None, weights=None, updates=False, key=0
+        self,
+        task,
+        x,
+        y,
+        order,
+        batch_size,
+        *,
+        totals=NOTHING,
+        stop=None,
+        y_hat=None,
+        rates=None,
+        weights=None,
+        updates=False,
+        key=0,
     ) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further."""
         batch_size = min(batch_size, order.size)

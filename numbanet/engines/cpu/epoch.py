@@ -166,7 +166,9 @@ def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobia
 
 
 @njit_merged
-def block(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options, team, me, size):
+def block(
+    task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options, team, me, size
+):
     """One block: the n samples from that position of the order on, of the batch whose rates begin at that place."""
     jacobian, key = options
     x, y, weights, order, y_hat = samples
