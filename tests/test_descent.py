@@ -94,7 +94,6 @@ def check(device, kernels, top, rule, weights=None):
     for epoch in range(EPOCHS):
         order, eta = np.random.default_rng(epoch).permutation(COUNT), 0.125 / (1 + epoch)
         first_step = 1 + expected.t
-        loss = 0
         for first in range(0, COUNT, BATCH):
             batch = slice(first, min(first + BATCH, COUNT))
             rows = order[batch]
@@ -102,27 +101,28 @@ def check(device, kernels, top, rule, weights=None):
             expected.step(x[rows].astype(np.float64), y[rows].astype(np.float64), eta, weight, keep_factors(top, batch))
         this = epoch_of(order, BATCH, eta, rule, first_step=first_step, weights=weights, dropout_key=KEY)
         *_, totals = engine.train_epoch(x_there, y_there, this)
-        assert totals.samples == COUNT and np.isfinite(totals.loss) and loss >= 0
+        assert totals.samples == COUNT and np.isfinite(totals.loss)
     tolerance = TOLERANCE[top.dtype.name]
     np.testing.assert_allclose(engine.read(), expected.parameters, rtol=tolerance, atol=tolerance)
     for found, exact in zip(engine.read_moments(rule.moments), (expected.m, expected.v), strict=False):
         np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance)
 
 
-@each("decay", [0.0, 0.25])
+@each("decay, dtype", [(0.0, "float64"), (0.25, "float32")])  # each is compiled anew
 @each("rule", [pytest.param(rule, id=name) for name, rule in RULES.items()])
-@each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_a_rule_is_that_of_its_paper(device, kernels, dtype, rule, decay):
-    check(device, kernels, topology((3, 4, 2), ("tanh", "softmax"), "cce", dtype), rule._replace(weight_decay=decay))
+    top = topology((3, 4, 2), ("tanh", "softmax"), "cce", np.dtype(dtype))
+    check(device, kernels, top, rule._replace(weight_decay=decay))
 
 
 @each("clip_norm", [1e-2, 1e2])
-@each("rule", [pytest.param(RULES[name]._replace(weight_decay=0.25), id=name) for name in ("descent", "adam")])
-@each("dtype", DTYPES)
+@each("decay, dtype", [(0.0, "float64"), (0.25, "float32")])
+@each("rule", [pytest.param(RULES[name], id=name) for name in ("descent", "adam")])
 @each("device, kernels", ENGINES)
-def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype, rule, clip_norm):
-    check(device, kernels, topology((3, 17, 2), ("tanh", "softmax"), "cce", dtype), rule._replace(clip_norm=clip_norm))
+def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype, rule, decay, clip_norm):
+    top = topology((3, 17, 2), ("tanh", "softmax"), "cce", np.dtype(dtype))
+    check(device, kernels, top, rule._replace(clip_norm=clip_norm, weight_decay=decay))
 
 
 @each("loss, output", [("cce", "softmax"), ("bce", "sigmoid"), ("bce", "softmax"), ("mse", "softmax"), ("sse", "identity")])
@@ -164,7 +164,7 @@ def test_a_batch_without_weight_changes_nothing(device, kernels, dtype):
 @each("device, kernels", ENGINES)
 def test_neurons_drop_out_as_counted(device, kernels, dtype, hidden):
     top = Topology((3, 19, 6, 2), (hidden, "sigmoid", "softmax"), "cce", dtype, EPSILON, (0.5, 0.25))
-    check(device, kernels, top, RULES["momentum"])
+    check(device, kernels, top, Rule())
 
 
 @each("dtype", DTYPES)

@@ -1,8 +1,8 @@
 """Dropout: in training a neuron's activation gives way to 0 with probability p, or is divided by 1 - p.
 
 (Srivastava et al., 2014, JMLR 15:1929-1958.) Which neurons drop out follows from counting alone, so that every device and any
-number of threads agrees: sample s, neuron j and layer l are what a counter-based generator, Philox 4x32-10 (Salmon et al., 2011,
-doi:10.1145/2063384.2063405), makes a random number of.
+number of threads agrees: from sample s, neuron j and layer l a counter-based generator makes a random number, Philox 4x32-10
+(Salmon et al., 2011, doi:10.1145/2063384.2063405).
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
 
-# Philox multiplies halves of its counter by M, and adds W to halves of its key. All numbers have 32 bits and live in 64, so that
-# a product of two has room.
+# Philox multiplies parts of its counter by M, and adds W to halves of its key. All numbers have 32 bits and live in 64, so
+# that a product of two has room.
 M_0, M_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W_0, W_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
