@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 
-import numbanet
 from numbanet._extras import imported
 from numbanet.persist.description import Description
 
@@ -15,6 +14,8 @@ OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu":
 
 def serialized(description: Description, parameters: np.ndarray) -> bytes:
     """The bytes of a checked model: x (N, n_in) to y_hat (N, n_out), initialisers layer1.w, layer1.b, ..."""
+    from numbanet import __version__  # there by now, not yet when this module is imported
+
     topology = description.topology
     if parameters.nbytes > LIMIT:
         raise ValueError(f"{parameters.nbytes} bytes of parameters are more than an ONNX file can hold, {LIMIT}")
@@ -31,7 +32,7 @@ def serialized(description: Description, parameters: np.ndarray) -> bytes:
     model = helper.make_model(
         graph,
         producer_name="numbanet",
-        producer_version=numbanet.__version__,
+        producer_version=__version__,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
