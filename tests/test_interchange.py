@@ -326,15 +326,14 @@ def settings(position, **changes):
     [
         (settings(1, activation="swish"), "layer dense has activation 'swish'; known are linear, sigmoid"),
         (settings(1, activation="relu"), "layer dense has two activations, relu and then leaky_re_lu"),
-        (settings(1, name="other"), "it has weights of dense where those of layer other are due"),
         (settings(4, use_bias=True), "layer dense_1 has 1 arrays of weights, not kernel and bias"),
-        (lambda layers: layers.append(layers[1]), "weights of nothing where those of layer dense"),
+        (lambda layers: layers.append(layers[1]), "weights of 3 Dense, its configuration 4"),
         (
             lambda layers: layers[3].update(class_name="BatchNormalization"),
             "layer dropout is BatchNormalization; known are Dense",
         ),
-        (lambda layers: layers.pop(1), "leaky_re_lu stands before the first linear layer"),
-        (lambda layers: layers.clear(), "there is no linear layer"),
+        (lambda layers: layers.insert(1, layers[2]), "leaky_re_lu stands before the first linear layer"),
+        (lambda layers: layers.clear(), "weights of 3 Dense, its configuration 0"),
         (lambda layers: layers[1].clear(), "class_name"),
     ],
 )
@@ -349,6 +348,15 @@ def test_a_functional_model_has_to_be_a_chain(h5py, tmp_path):
 
     with pytest.raises(ValueError, match=r"layer answer takes \['dense_4'\], the layer before it is re_lu: .* no chain"):
         from_keras(configured(tmp_path, skip, "functional.keras"), loss="bce")
+
+
+def test_a_damaged_file_of_keras_is_refused_before_its_weights_are_read(h5py, tmp_path):
+    whole = (FILES / "sequential.keras").read_bytes()
+    start = whole.index(b"\x89HDF")
+    for place in range(start, start + 25432, 97):  # the length of model.weights.h5
+        (tmp_path / "net.keras").write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"net.keras: (its model.weights.h5 is damaged|Bad CRC)"):
+            from_keras(tmp_path / "net.keras", loss="cce")
 
 
 @each("name", ["sequential.keras", "sequential.weights.h5"])
@@ -397,7 +405,7 @@ def linked(layers, h5py):
         (replaced(data=np.full((4, 6), np.inf, "f4")), r"w of layer 1\[0, 0\] is inf"),
         (linked, "has links"),
         (lambda layers, _: layers.move("dense", "batch_normalization"), "layer batch_normalization has weights: only those of"),
-        (lambda layers, _: layers.clear(), "due|no linear layer"),
+        (lambda layers, _: layers.clear(), "no linear layer|weights of 0 Dense"),
     ],
 )
 def test_weights_of_keras_that_do_not_fit_are_refused(h5py, change, message, tmp_path):

@@ -139,16 +139,14 @@ def _model_file(path: Path) -> list[Layer]:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
             raise ValueError("its config.json is too long")
         config = json.loads(archive.read("config.json"))["config"]
+        if damaged := archive.testzip():  # HDF5 has no checksum, and its library no patience with what is damaged
+            raise ValueError(f"its {damaged} is damaged")
         with archive.open("model.weights.h5") as weights:
-            dense = iter(_weights(weights))
-
-        def weights_of(name):
-            saved, arrays = next(dense, ("nothing", ()))
-            if saved != name:
-                raise ValueError(f"it has weights of {saved} where those of layer {name} are due")
-            return arrays
-
-        return _layers(config, weights_of)
+            arrays = [arrays for _, arrays in _weights(weights)]
+        names = [entry["config"]["name"] for entry in config["layers"] if entry["class_name"] == "Dense"]
+        if len(names) != len(arrays):
+            raise ValueError(f"it has weights of {len(arrays)} Dense, its configuration {len(names)}")
+        return _layers(config, dict(zip(names, arrays, strict=True)).__getitem__)
 
 
 def _weights_file(path: Path) -> list[Layer]:
@@ -171,14 +169,13 @@ def _weights(file) -> list[tuple[str, list[np.ndarray]]]:
     h5py = imported("h5py", "numbanet[keras]")
     with h5py.File(file, "r") as archive:
         found = {}
-        for kind, group in _members(h5py, archive["layers"]).items():
-            variables = _members(h5py, group).get("vars", {})
-            number = re.fullmatch(r"dense(?:_(\d+))?", kind)
+        for name, group in _members(h5py, archive["layers"]).items():
+            variables = _members(h5py, _members(h5py, group).get("vars", {}))
+            number = re.fullmatch(r"dense(?:_(\d+))?", name)
             if number:
-                arrays = [_dataset(kind, array) for _, array in sorted(_members(h5py, variables).items())]
-                found[int(number[1] or 0)] = str(variables.attrs["name"]), arrays
-            elif len(variables):
-                raise ValueError(f"layer {kind} has weights: only those of Dense are known")
+                found[int(number[1] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables)]
+            elif variables:
+                raise ValueError(f"layer {name} has weights: only those of Dense are known")
         return [found[number] for number in sorted(found)]
 
 
