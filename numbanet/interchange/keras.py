@@ -160,7 +160,16 @@ def _reading(path: Path):
     with path.open("rb") as file:
         try:
             yield file
-        except (zipfile.BadZipFile, LookupError, TypeError, ValueError, OSError, RuntimeError, EOFError) as error:
+        except (
+            zipfile.BadZipFile,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            OSError,
+            RuntimeError,
+            EOFError,
+        ) as error:
             raise ValueError(f"cannot read {path}: {error}") from None
 
 
