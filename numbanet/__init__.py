@@ -7,6 +7,10 @@ from numbanet.datasets import read_idx as read_idx
 from numbanet.engines import get_num_threads as get_num_threads
 from numbanet.engines import set_num_threads as set_num_threads
 from numbanet.history import History as History
+from numbanet.interchange import from_keras as from_keras
+from numbanet.interchange import from_sklearn as from_sklearn
+from numbanet.interchange import from_torch as from_torch
+from numbanet.interchange import to_torch as to_torch
 from numbanet.network import Network as Network
 from numbanet.optimizers import Adam as Adam
 from numbanet.optimizers import AdamW as AdamW

@@ -419,17 +419,45 @@ class Network:
         return self
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes everything needed to go on to an NPZ file, exactly at this path.
+        """Writes everything needed to go on, exactly at this path: topology, parameters and the state of shuffling.
 
-        That is topology, parameters and the state of shuffling. The file is replaced in one move: a crash leaves the old one
-        whole.
+        The file is replaced in one move: a crash leaves the old one whole.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in .safetensors makes a safetensors file, any other an NPZ file.
 
         Raises
         ------
         OSError
             The file cannot be written.
+        ModuleNotFoundError
+            The package safetensors is not installed; the message says what to install.
         """
-        persist.save(path, self._topology, self._engine.read(), self._generator.bit_generator.state)
+        persist.save(path, self._description(), {"parameters": self._engine.read()})
+
+    def export(self, path: str | os.PathLike) -> None:
+        """Writes an ONNX file, for other programs to predict with: opset 17, input x (N, n_in), output y_hat (N, n_out).
+
+        Its nodes are a Gemm and an activation per layer, its metadata have a description of the network in JSON under the
+        key numbanet. The file is replaced in one move, as by `save`.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in .onnx.
+
+        Raises
+        ------
+        ValueError
+            The name ends otherwise, or the network is too large for a file of ONNX, 2 GiB.
+        OSError
+            The file cannot be written.
+        ModuleNotFoundError
+            The package onnx is not installed; the message says what to install.
+        """
+        persist.export(path, self._description(), self._engine.read())
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device="cpu", kernels="fast") -> "Network":
@@ -438,6 +466,7 @@ class Network:
         Parameters
         ----------
         path : path
+            Of a file of either format; the content tells which, not the name.
         device, kernels : str
             As for `Network`; a file is not bound to the device it was trained on.
 
@@ -447,8 +476,11 @@ class Network:
             The file is damaged, or not a network; the message says in what.
         OSError
             The file cannot be read.
+        ModuleNotFoundError
+            It is a safetensors file, and that package is not installed; the message says what to install.
         """
-        topology, flat, generator_state = persist.load(path)
+        description, vectors = persist.load(path)
+        topology = description.topology
         network = cls(
             topology.sizes,
             topology.activations,
@@ -458,9 +490,12 @@ class Network:
             device=device,
             kernels=kernels,
         )
-        network._engine.write(flat)
-        network._generator.bit_generator.state = generator_state
+        network._engine.write(vectors["parameters"])
+        network._generator.bit_generator.state = description.generator
         return network
+
+    def _description(self) -> persist.Description:
+        return persist.Description(self._topology, self._generator.bit_generator.state)
 
     def _checked(self, x, y, x_name="x", y_name="y"):
         x = inputs.samples(x, self._topology, self._device, x_name)
