@@ -1,6 +1,7 @@
 """A neural network whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
 
 from numbanet.callbacks import Callback as Callback
+from numbanet.checkpoint import Checkpoint as Checkpoint
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx

@@ -30,7 +30,7 @@ class History:
         """Appends the figures of a finished epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+            self.history.setdefault(name, []).append(float(value))
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The figures of that name, one per epoch, as an array."""

@@ -141,7 +141,7 @@ def _activations(activations, layers: int, loss: str) -> tuple[str, ...]:
 
 def _dropout(dropout, hidden: int) -> tuple[float, ...]:
     """A rate for each hidden layer; () where all are 0."""
-    if isinstance(dropout, numbers.Real):
+    if isinstance(dropout, numbers.Real | str):
         dropout = [dropout] * hidden
     try:
         dropout = list(dropout)

@@ -3,12 +3,14 @@
 import math
 import os
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from numbanet import _cuda, inputs, persist, training
 from numbanet.callbacks import callbacks_of
+from numbanet.checkpoint import Checkpoint, checkpoint_of, conditions, exists, progress, resumed
 from numbanet.engines import make_engine
 from numbanet.history import History
 from numbanet.metrics import metrics_of
@@ -94,8 +96,9 @@ class Network:
     kernels = property(lambda self: self._kernels, doc='"fast" or "reference".')
 
     def __repr__(self):
+        dropout = f"dropout={self.dropout}, " if self._topology.dropout else ""
         return (
-            f"Network({self.sizes}, activations={self.activations}, loss={self.loss!r}, dtype={self.dtype!r}, "
+            f"Network({self.sizes}, activations={self.activations}, loss={self.loss!r}, dtype={self.dtype!r}, {dropout}"
             f"device={self.device!r}, kernels={self.kernels!r})"
         )
 
@@ -388,6 +391,8 @@ class Network:
             data = data._replace(y=inputs.smoothed(data.y, smoothing, self._topology))
         self._use(optimizer)
         state = training.State(self._generator, self._step)
+        if checkpoint := checkpoint_of(checkpoint):
+            settings = self._resumed(checkpoint, state, settings, conditions(settings, data, validation))
         try:
             return training.Training(self._engine, self._topology, state, settings).run(data, validation)
         finally:
@@ -435,7 +440,7 @@ class Network:
         ModuleNotFoundError
             The package safetensors is not installed; the message says what to install.
         """
-        persist.save(path, self._description(), {"parameters": self._engine.read()})
+        persist.save(path, self._description(), self._vectors())
 
     def export(self, path: str | os.PathLike) -> None:
         """Writes an ONNX file, for other programs to predict with: opset 17, input x (N, n_in), output y_hat (N, n_out).
@@ -487,15 +492,46 @@ class Network:
             topology.loss,
             dtype=topology.dtype,
             epsilon=topology.epsilon,
+            dropout=topology.dropout or 0.0,
             device=device,
             kernels=kernels,
         )
-        network._engine.write(vectors["parameters"])
-        network._generator.bit_generator.state = description.generator
+        network._take_up(description, vectors)
         return network
 
     def _description(self) -> persist.Description:
-        return persist.Description(self._topology, self._generator.bit_generator.state)
+        return persist.Description(self._topology, self._generator.bit_generator.state, self._optimizer, self._step)
+
+    def _vectors(self) -> dict[str, np.ndarray]:
+        """The parameters, and what they remember if there has been an update."""
+        moments = self._engine.read_moments(self._optimizer.rule().moments)
+        return {"parameters": self._engine.read()} | {f"moment_{k}": moment for k, moment in enumerate(moments, start=1)}
+
+    def _take_up(self, description: persist.Description, vectors: dict[str, np.ndarray]) -> None:
+        """What a file holds becomes this network's."""
+        self._engine.write(vectors["parameters"])
+        self._forget(description.optimizer)
+        if description.step:
+            self._engine.write_moments([vectors[name] for name in description.vectors if name.startswith("moment")])
+        self._step = description.step
+        self._generator.bit_generator.state = description.generator
+
+    def _resumed(self, checkpoint: Checkpoint, state, settings, found: dict):
+        """The settings, which then save the state; the state is that of the file, if there is one."""
+
+        def save():
+            description = replace(self._description(), step=state.step, training=progress(state, found))
+            best = {} if state.best is None else {"best": state.best}
+            persist.save(checkpoint.path, description, self._vectors() | best)
+
+        if exists(checkpoint):
+            description, vectors = persist.load(checkpoint.path)
+            if description.topology != self._topology or description.optimizer != self._optimizer:
+                other = "network" if description.topology != self._topology else "optimizer"
+                raise ValueError(f"{os.fspath(checkpoint.path)} is the checkpoint of another {other}: give another path")
+            resumed(state, checkpoint.path, description, vectors, found)
+            self._take_up(description, vectors)
+        return replace(settings, save=save, save_every=checkpoint.every)
 
     def _checked(self, x, y, x_name="x", y_name="y"):
         x = inputs.samples(x, self._topology, self._device, x_name)

@@ -1,12 +1,13 @@
 """What a file says of its network in JSON, whatever the format of the file."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from numbanet import inputs
+from numbanet import inputs, optimizers
 from numbanet.engines.topology import Topology
+from numbanet.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
 # A description is a few hundred bytes.
@@ -14,6 +15,7 @@ LIMIT = 1 << 20
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
+_OPTIONAL = {"dropout", "optimizer", "step", "training"}
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,36 @@ class Description:
     topology : Topology
     generator : dict
         State of the `numpy.random.PCG64` that shuffles.
+    optimizer : Optimizer
+        By which the parameters descended last.
+    step : int
+        How many updates it made.
+    training : dict, optional
+        Of a checkpoint, see `numbanet.checkpoint`: the conditions of the training, its history and its best epoch.
     """
 
     topology: Topology
     generator: dict
+    optimizer: Optimizer = field(default_factory=GradientDescent)
+    step: int = 0
+    training: dict | None = None
 
     @property
     def vectors(self) -> tuple[str, ...]:
         """Names of the flat vectors that lie beside this description, the parameters first."""
-        return ("parameters",)
+        moments = ("moment_1", "moment_2")[: self.optimizer.rule().moments if self.step else 0]
+        best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
+        return ("parameters", *moments, *best)
 
     def to_dict(self) -> dict:
         """As JSON has it."""
-        topology = self.topology
+        topology, optional = self.topology, {}
+        if topology.dropout:
+            optional["dropout"] = list(topology.dropout)
+        if self.step:
+            optional |= {"optimizer": optimizers.description(self.optimizer), "step": self.step}
+        if self.training:
+            optional["training"] = self.training
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -51,6 +70,7 @@ class Description:
             "dtype": topology.dtype.name,
             "epsilon": topology.epsilon,
             "generator": self.generator,
+            **optional,
         }
 
     @classmethod
@@ -60,15 +80,31 @@ class Description:
             raise ValueError("its description is that of another format")
         if entries.get("version") != VERSION:
             raise ValueError(f"its version is {entries.get('version')!r}; this numbanet reads version {VERSION}")
-        if unknown := sorted(entries.keys() - _ENTRIES):
+        if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
             raise ValueError(f"its description has {unknown}, of which this numbanet does not know: a newer one wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
             raise ValueError(f"its description lacks {missing}")
-        topology = inputs.topology(*(entries[name] for name in _TOPOLOGY))
+        topology = inputs.topology(*(entries[name] for name in _TOPOLOGY), entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises where it is not a state
-        return cls(topology, entries["generator"])
+        optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
+        training = entries.get("training")
+        if training is not None:
+            _check_training(training)
+        return cls(topology, entries["generator"], optimizer, inputs.integer("step", entries.get("step", 0), 0), training)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":
         """As `from_dict`, from a text."""
         return cls.from_dict(json.loads(text))
+
+
+def _check_training(training) -> None:
+    """ValueError, TypeError or LookupError where it is not what `numbanet.checkpoint` keeps of a training."""
+    epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
+    dict(training["conditions"])
+    if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
+        raise ValueError("its history is not one of successive epochs")
+    if any(not isinstance(value, int | float) for values in figures.values() for value in values):
+        raise ValueError("its history does not hold numbers")
+    if best is not None and best not in epochs:
+        raise ValueError(f"its best epoch {best!r} is not in its history")
