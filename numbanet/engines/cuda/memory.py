@@ -62,6 +62,17 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
         )
 
 
+def stream_beside():
+    """A stream that does not wait for the default one; of Numba's built-in target, whose streams all do, any stream."""
+    if not NUMBA_CUDA:
+        return cuda.stream()
+    from cuda.core import Device
+
+    device = Device()
+    device.set_current()
+    return device.create_stream()
+
+
 def allow_shared_memory(kernel, arguments, shared_bytes: int) -> None:
     """Asks the driver to give a block of this kernel so much shared memory, compiling it for these arguments if need be."""
     if SIMULATED or shared_bytes <= PLAIN_SHARED_BYTES:
