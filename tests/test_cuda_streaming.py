@@ -13,14 +13,15 @@ if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
 
 cuda = _cuda.cuda
-COUNT, BATCH = 19, 4  # chunks of 8, 8 and 3 samples, the last batch of 3
+COUNT, BATCH = 10, 3
+# Of chunks of at most 4: what trains has whole batches, what evaluates takes 2 at a time.
+TRAINED, EVALUATED = [3, 3, 3, 1], [4, 4, 2]
 TOPOLOGY = (3, 5, 2), ("tanh", "softmax"), "cce"
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of at most 8 samples, evaluated 2 at a time."""
-    monkeypatch.setattr(streaming, "CHUNK_ROWS", 8)
+    monkeypatch.setattr(streaming, "CHUNK_ROWS", 4)
     monkeypatch.setattr(cuda_engine, "CHUNK", 2)
 
 
@@ -54,8 +55,7 @@ def train(top, x, y, epochs=2, shuffled=True):
 
 
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
-@each("dtype", DTYPES)
-@each("shuffled", [False, True])
+@each("dtype, shuffled", [(np.dtype("float32"), True), (np.dtype("float64"), False)])
 def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, way, dtype, shuffled):
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
     top = topology(*TOPOLOGY, dtype)
@@ -63,7 +63,7 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
     expected, parameters = train(top, cuda.to_device(x), cuda.to_device(y), shuffled=shuffled)
     assert copies == []
     found, others = train(top, x, y, shuffled=shuffled)
-    assert copies == [8, 8, 3] * 2  # each sample once an epoch
+    assert copies == TRAINED * 2  # each sample once an epoch
     assert found == expected and (others == parameters).all()
 
 
@@ -84,11 +84,11 @@ def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies
     x, y = data(top, COUNT)
     there = cuda.to_device(x), cuda.to_device(y)
     assert (engine.predict(x) == engine.predict(there[0])).all()
-    assert copies == [8, 8, 3]
+    assert copies == EVALUATED
     out = cuda.device_array((COUNT, 2), dtype)
     assert (engine.predict(x, out).copy_to_host() == engine.predict(x)).all()
     assert engine.evaluate(x, y) == engine.evaluate(*there)
-    assert copies == [8, 8, 3] * 4
+    assert copies == EVALUATED * 4
 
 
 def test_training_and_evaluation_share_their_places(small_chunks):
@@ -121,9 +121,9 @@ def test_a_batch_larger_than_a_chunk_is_a_chunk(small_chunks, copies):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     (engine, _), (other, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
     x, y = data(top, COUNT)
-    found = list(engine.train_epoch(x, y, np.arange(COUNT), 11, 0.125))[-1]
-    assert copies == [11, 8]
-    assert found == list(other.train_epoch(*map(cuda.to_device, (x, y)), np.arange(COUNT), 11, 0.125))[-1]
+    found = list(engine.train_epoch(x, y, np.arange(COUNT), 7, 0.125))[-1]
+    assert copies == [7, 3]
+    assert found == list(other.train_epoch(*map(cuda.to_device, (x, y)), np.arange(COUNT), 7, 0.125))[-1]
     assert (engine.read() == other.read()).all()
 
 
@@ -132,7 +132,7 @@ def test_a_pass_that_is_cut_short_leaves_the_places_ready(small_chunks):
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
     epoch = engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125)
-    assert next(epoch).samples <= 8
+    assert next(epoch).samples == TRAINED[0]
     epoch.close()
     assert (engine.predict(x) == engine.predict(cuda.to_device(x))).all()
 
@@ -175,17 +175,17 @@ def test_places_take_no_more_than_half_of_what_is_free(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: 10_000)
     next(chunks.of(BATCH, data(top, COUNT)))
     taken = sum(array.nbytes for place in chunks.places for array in place.on_gpu)
-    assert 4_000 < taken <= 5_000 and chunks.rows % BATCH == 0
+    assert 4_000 < taken <= 5_000
 
 
 def test_a_batch_that_does_not_fit_is_refused_with_figures(monkeypatch):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, before = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
-    monkeypatch.setattr(memory, "free_bytes", lambda: 400)
-    message = r"streaming batches of 11 samples takes 440 bytes of the GPU's memory, of which 400 are free: 10 samples at once"
+    monkeypatch.setattr(memory, "free_bytes", lambda: 200)
+    message = r"streaming batches of 7 samples takes 280 bytes of the GPU's memory, of which 200 are free: 5 samples at once"
     with pytest.raises(MemoryError, match=message):
-        list(engine.train_epoch(x, y, np.arange(COUNT), 11, 0.125))
+        list(engine.train_epoch(x, y, np.arange(COUNT), 7, 0.125))
     assert (engine.read() == before).all()
 
 
@@ -198,5 +198,7 @@ def test_gradients_take_the_whole_batch(monkeypatch):
     assert found[0] == expected[0] and (found[1] == expected[1]).all()
     monkeypatch.setattr(memory, "free_bytes", lambda: x.nbytes - 12)
     for call in (engine.loss_and_gradients, engine.trace):
-        with pytest.raises(MemoryError, match=r"holding 19 samples takes 228 bytes .* 216 are free: 18 samples at once would fit"):
+        with pytest.raises(
+            MemoryError, match=r"holding 10 samples takes 120 bytes .* 108 are free: 9 samples at once would fit"
+        ):
             call(x, y)

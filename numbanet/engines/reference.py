@@ -104,14 +104,14 @@ class ReferenceEngine:
         self.topology = topology
         self.loops = CpuLoops() if device == "cpu" else CudaLoops()
         self.epsilon = topology.dtype.type(topology.epsilon)
-        self.parameters = self.upload(np.zeros(topology.parameter_count, topology.dtype))
+        self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
 
     def read(self) -> np.ndarray:
         return self.loops.download(self.parameters)
 
     def write(self, parameters: np.ndarray) -> None:
-        self.parameters = self.upload(np.array(parameters, self.topology.dtype))
+        self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
 
     def upload(self, array) -> Any:
         return self.loops.upload(array)
@@ -148,7 +148,7 @@ class ReferenceEngine:
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         count, dtype = order.shape[0], self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
-        order = self.upload(np.ascontiguousarray(order, np.int64))
+        order = self.loops.upload(np.ascontiguousarray(order, np.int64))
         deadline = time.perf_counter() + SLICE_SECONDS
         for first in range(0, count, batch_size):
             last = min(first + batch_size, count)
@@ -175,7 +175,7 @@ class ReferenceEngine:
 
     def _batch(self, rows, order):
         batch = self._empty(order.shape[0], rows.shape[1])
-        self.loops.run(samples.gather, rows, self.upload(order), batch)
+        self.loops.run(samples.gather, rows, self.loops.upload(order), batch)
         return batch
 
     def _forward(self, x) -> dict[str, list]:

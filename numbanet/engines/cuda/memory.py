@@ -43,6 +43,11 @@ def limits() -> Limits:
     return Limits(device.MULTIPROCESSOR_COUNT, shared_bytes)
 
 
+def present_gpu() -> int:
+    """The number of the GPU that this thread uses."""
+    return 0 if SIMULATED else cuda.get_current_device().id
+
+
 def free_bytes() -> float:
     """How much of the GPU's memory is free, once Numba has given back what nobody has any more; the simulator has no end."""
     if SIMULATED:

@@ -109,7 +109,7 @@ class Chunks:
         bytes_of_sample = sum(self.widths) * self.dtype.itemsize
         memory.ensure_free(2 * at_once * bytes_of_sample, at_once, "streaming batches of")
         rows = min(CHUNK_ROWS, int(min(CHUNK_BYTES, memory.free_bytes() / 4)) // bytes_of_sample)
-        rows = max(at_once, rows // at_once * at_once)
+        rows = max(at_once, rows)
         shapes = [(rows, width) for width in self.widths]
         self.stream = memory.stream_beside()
         for _ in range(2):
