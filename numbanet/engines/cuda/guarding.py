@@ -91,7 +91,7 @@ class Guarded:
         if self.lost is not None:
             raise RuntimeError(self.lost)
         if present_gpu() != self.gpu:
-            raise RuntimeError(f"the network lies on GPU {self.gpu}, but GPU {present_gpu()} is the present one of this thread")
+            raise RuntimeError(f"the network lies on GPU {self.gpu}, but this thread uses GPU {present_gpu()}")
         try:
             yield
         except Exception as error:
