@@ -49,11 +49,11 @@ class Network:
 
     Notes
     -----
-    On a GPU, host arrays that fit lie there as long as a call takes; `fit`, `evaluate` and `predict` bring others in chunks, one
-    while the GPU works with the one before, and no bit of a result depends on it. `gradients`, `trace` and `train_step` need the
-    room that the whole batch takes: MemoryError says how much is free and what would fit. A call that fails on the GPU leaves the
-    parameters from before it, or, of `fit`, from the last finished epoch. Where the GPU cannot be used by this process any more
-    it says so, and `parameters`, `save` and `to("cpu")` go on to work.
+    On a GPU, host arrays that fit lie there as long as a call takes; `fit`, `evaluate` and `predict` bring others in chunks,
+    one while the GPU works with the one before, and no bit of a result depends on it. `gradients`, `trace` and `train_step`
+    need the room that the whole batch takes: MemoryError says how much is free and what would fit. A call that fails on the GPU
+    leaves the parameters from before it, or, of `fit`, from the last finished epoch. Where the GPU cannot be used by this
+    process any more it says so, and `parameters`, `save` and `to("cpu")` go on to work.
 
     Weights start uniformly in +-sqrt(6 / n_in) before relu and leaky_relu (He et al., 2015, doi:10.1109/ICCV.2015.123), in
     +-sqrt(6 / (n_in + n_out)) before the others (Glorot and Bengio, 2010, PMLR 9:249-256); biases at 0.

@@ -193,3 +193,22 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
     with pytest.raises(RuntimeError, match=r"^the network lies on GPU 0, but this thread uses GPU 1"):
         net.predict(X)
     assert (flat(net) == before).all()
+
+
+def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
+    """Only kernels that have run are compiled and loaded, which cannot be done while they are recorded."""
+    x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
+    tried = []
+
+    def train(*_):
+        tried.append(1)
+        if len(tried) == 1:
+            raise KernelError
+
+    monkeypatch.setattr(steps, "recorded", lambda _: pytest.fail("recorded too soon"))
+    these = steps.Steps(x, y, BATCH, np.float32(0.5), train)
+    these.begin(np.arange(N))
+    with pytest.raises(KernelError):
+        these.take()
+    these.take()
+    assert len(tried) == 2
