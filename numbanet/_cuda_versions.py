@@ -68,7 +68,9 @@ def find(toolkit, capability) -> Versions:
 def what_to_do(found: Versions, error: str) -> str:
     """What is wrong, in words, from what was found and what the driver or the compiler said."""
     newest, extra = max(DRIVERS), _extra(found)
-    drivers = f"{DRIVERS[newest]} or newer (at least {DRIVERS[12]}, with `pip install 'numbanet[cuda12]'`)"
+    drivers = (
+        f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
+    )
     if found.driver_cuda is None:
         return f"There is no NVIDIA driver here, or Python cannot load its library. Install a driver, {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:

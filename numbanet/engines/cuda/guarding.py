@@ -58,21 +58,21 @@ class Guarded:
         with self._guard():
             return super().upload(array)
 
-    def predict(self, x, out=None):
+    def predict(self, *arguments):
         with self._guard():
-            return super().predict(x, out)
+            return super().predict(*arguments)
 
-    def evaluate(self, x, y) -> Totals:
+    def evaluate(self, *arguments) -> Totals:
         with self._guard():
-            return super().evaluate(x, y)
+            return super().evaluate(*arguments)
 
-    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
+    def loss_and_gradients(self, *arguments) -> tuple[float, np.ndarray]:
         with self._guard():
-            return super().loss_and_gradients(x, y)
+            return super().loss_and_gradients(*arguments)
 
-    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
+    def trace(self, *arguments) -> dict[str, list[np.ndarray]]:
         with self._guard():
-            return super().trace(x, y)
+            return super().trace(*arguments)
 
     def train_epoch(self, *arguments) -> Iterator[Totals]:
         with self._guard():

@@ -79,7 +79,7 @@ class Chunks:
         MemoryError
             Not even at_once samples, twice, have room on the GPU.
         """
-        n = arrays[0].shape[0]
+        n = arrays[0].shape[0] if order is None else order.size
         if not any(isinstance(array, np.ndarray) for array in arrays):
             yield slice(0, n), order, arrays
             return
