@@ -12,6 +12,8 @@ import warnings
 from numba import config, cuda
 from numba.extending import intrinsic, overload
 
+from numbanet import _cuda_versions
+
 __all__ = [
     "NUMBA_CUDA",
     "SIMULATED",
@@ -25,6 +27,7 @@ __all__ = [
     "overload_on_gpu",
     "provider",
     "unusable_reason",
+    "versions",
 ]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -93,9 +96,23 @@ def _first_lines(error: Exception) -> str:
     return " ".join(lines[:2]) or type(error).__name__
 
 
+def versions() -> _cuda_versions.Versions:
+    """Driver, toolkit, numba-cuda and GPU of this machine."""
+    return _cuda_versions.find(
+        _if_known(lambda: cuda.runtime.get_version()), _if_known(lambda: cuda.get_current_device().compute_capability)
+    )
+
+
+def _if_known(ask):
+    try:
+        return ask()
+    except Exception:  # the driver, the toolkit and the simulator each raise their own kind
+        return None
+
+
 @functools.cache
 def unusable_reason() -> str | None:
-    """None where a kernel runs (on a GPU, or in the simulator); else what is missing and what to install."""
+    """None where a kernel runs (on a GPU, or in the simulator); else what was found, what is wrong and what to install."""
     if SIMULATED:
         return None
     try:
@@ -103,10 +120,11 @@ def unusable_reason() -> str | None:
         configured(_probe, 1, 1)(cuda.device_array(1))
         cuda.synchronize()
     except Exception as error:  # the driver, the toolkit and the linker each raise their own kind
+        found, words = versions(), _first_lines(error)
         return (
-            f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda, but no kernel could be run: {_first_lines(error)} "
-            "Install NVIDIA's driver and `pip install 'numbanet[cuda13]'` (`numbanet[cuda12]` for a driver before 580); or set "
-            "the environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts, to run the kernels slowly on the CPU."
+            f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {_cuda_versions.what_to_do(found, str(error))} "
+            f"Found: {found}. The error was: {words.rstrip('.')}. To run the kernels slowly on the CPU instead, set the "
+            "environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts."
         )
     return None
 

@@ -30,7 +30,7 @@ def info() -> dict[str, str]:
         "cpu features": ", ".join(name for name in NOTED_CPU_FEATURES if features.get(name)) or "none of note",
         "threads": f"{get_num_threads()} at most, of Python's own: no threading layer is involved",
         "compile cache": _compile.cache_folder() or "none: no folder can be written",
-        "cuda": _cuda.provider(),
+        "cuda": _cuda.provider() if _cuda.SIMULATED else f"{_cuda.provider()}; {_cuda.versions()}",
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",

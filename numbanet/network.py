@@ -55,10 +55,16 @@ class Network:
     ValueError, TypeError
         Where an argument is not as above; the message names it.
     RuntimeError
-        device="cuda" where no GPU can be used; the message says what is missing.
+        device="cuda" where no GPU can be used; the message says what was found and what is missing.
 
     Notes
     -----
+    On a GPU, host arrays that fit lie there as long as a call takes; `fit`, `evaluate` and `predict` bring others in chunks,
+    one while the GPU works with the one before, and no bit of a result depends on it. `gradients`, `trace` and `train_step`
+    need the room that the whole batch takes: MemoryError says how much is free and what would fit. A call that fails on the GPU
+    leaves the parameters from before it, or, of `fit`, from the last finished epoch. Where the GPU cannot be used by this
+    process any more it says so, and `parameters`, `save` and `to("cpu")` go on to work.
+
     Weights start uniformly in +-sqrt(6 / n_in) before relu and leaky_relu (He et al., 2015, doi:10.1109/ICCV.2015.123), in
     +-sqrt(6 / (n_in + n_out)) before the others (Glorot and Bengio, 2010, PMLR 9:249-256); biases at 0.
     """
@@ -152,8 +158,8 @@ class Network:
         -----
         A GPU array is one that Numba, CuPy, PyTorch or another library holds on a GPU: it has `__cuda_array_interface__`, or
         DLPack. A network on the GPU takes it without a copy; it has to be contiguous in C order and of the network's dtype.
-        The call waits for the stream that the array names, and is done with it on return. All this holds for y, too, and for
-        every call that takes x and y.
+        The call waits for the stream that the array names, and is done with it on return. An array on another GPU than the one
+        in use is refused. All this holds for y, too, and for every call that takes x and y.
         """
         x = inputs.samples(x, self._topology, self._device)
         y_hat = None if out is None else inputs.output(out, x.shape[0], self._topology, self._device)

@@ -117,6 +117,36 @@ def test_the_interface_of_dlpack_leaves_strides_out_where_there_are_none():
     assert arrays.dlpack_interface(memory) == (expected, memory)
 
 
+# Memory that the kernels cannot reach
+
+
+@each("address, kind", [(1, "<f4"), (258, "<f4"), (260, "<f8")])
+def test_an_array_that_is_not_aligned_is_refused(monkeypatch, address, kind):
+    monkeypatch.setattr(arrays, "SIMULATED", False)
+    given = Shared({**INTERFACE, "typestr": kind, "data": (address, False)})
+    with pytest.raises(
+        ValueError, match=rf"^x is not aligned: it begins at {address:#x} on the GPU, no multiple of a number's"
+    ):
+        arrays.view("x", given)
+
+
+def test_an_array_on_another_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(arrays, "SIMULATED", False)
+    monkeypatch.setattr(arrays, "NUMBA_CUDA", True)
+    monkeypatch.setattr(arrays, "present_gpu", lambda: 0)
+    monkeypatch.setattr(arrays, "gpu_of", lambda address: {256: 1}[address])
+    with pytest.raises(ValueError, match=r"^y lies on GPU 1, but this thread uses GPU 0: copy it there"):
+        arrays.view("y", Shared({**INTERFACE, "data": (256, False)}))
+
+
+@on_a_gpu
+def test_memory_says_which_gpu_it_is_of():
+    if not _cuda.NUMBA_CUDA:
+        pytest.skip("numba-cuda alone is asked")
+    address, _ = cuda.device_array(3).__cuda_array_interface__["data"]
+    assert arrays.gpu_of(address) == arrays.present_gpu()
+
+
 # Predictions go where they are asked to
 
 

@@ -20,8 +20,13 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
 
             return FastCpuEngine(topology)
         from numbanet.engines.cuda.engine import FastCudaEngine
+        from numbanet.engines.cuda.guarding import guarded
 
-        return FastCudaEngine(topology)
+        return guarded(FastCudaEngine)(topology)
     from numbanet.engines.reference import ReferenceEngine
 
-    return ReferenceEngine(topology, device)
+    if device == "cpu":
+        return ReferenceEngine(topology, device)
+    from numbanet.engines.cuda.guarding import guarded
+
+    return guarded(ReferenceEngine)(topology, device)

@@ -59,7 +59,10 @@ class Engine(Protocol):
         """Replaces what each parameter remembers; it begins at 0."""
 
     def upload(self, array) -> Any:
-        """The array where this engine computes, itself if it lies there; a C-ordered array of the network's dtype."""
+        """The array where this engine computes; itself if it lies there, or does not fit there and is brought in parts.
+
+        It is a C-ordered array of the network's dtype.
+        """
 
     def predict(self, x, out=None) -> Any:
         """y_hat, (n, n_out): written to out, of NumPy's or where this engine computes, or a new array of NumPy's."""

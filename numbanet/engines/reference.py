@@ -106,7 +106,7 @@ class ReferenceEngine:
         self.topology = topology
         self.loops = CpuLoops() if device == "cpu" else CudaLoops()
         self.epsilon = topology.dtype.type(topology.epsilon)
-        self.parameters = self.upload(np.zeros(topology.parameter_count, topology.dtype))
+        self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
         self.moments: list[Any] = []
 
@@ -114,13 +114,13 @@ class ReferenceEngine:
         return self.loops.download(self.parameters)
 
     def write(self, parameters: np.ndarray) -> None:
-        self.parameters = self.upload(np.array(parameters, self.topology.dtype))
+        self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
 
     def read_moments(self, count: int) -> list[np.ndarray]:
         return [self.loops.download(moment) for moment in self._moments(count)]
 
     def write_moments(self, moments: list[np.ndarray]) -> None:
-        self.moments = [self.upload(np.array(moment, self.topology.dtype)) for moment in moments]
+        self.moments = [self.loops.upload(np.array(moment, self.topology.dtype)) for moment in moments]
 
     def upload(self, array) -> Any:
         return self.loops.upload(array)
@@ -157,8 +157,8 @@ class ReferenceEngine:
     def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
         count, dtype, batch_size = epoch.order.size, self.topology.dtype, epoch.batch_size
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
-        order = self.upload(np.ascontiguousarray(epoch.order, np.int64))
-        weights = None if epoch.weights is None else self.upload(epoch.weights.reshape(-1, 1))
+        order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
+        weights = None if epoch.weights is None else self.loops.upload(epoch.weights.reshape(-1, 1))
         deadline = time.perf_counter() + SLICE_SECONDS
         for rates, first in zip(epoch.rates, range(0, count, batch_size), strict=True):
             last = min(first + batch_size, count)
@@ -187,7 +187,7 @@ class ReferenceEngine:
 
     def _batch(self, rows, order):
         batch = self._empty(order.shape[0], rows.shape[1])
-        self.loops.run(samples.gather, rows, self.upload(order), batch)
+        self.loops.run(samples.gather, rows, self.loops.upload(order), batch)
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
@@ -326,7 +326,7 @@ class ReferenceEngine:
     def _moments(self, count: int) -> list:
         """What parameters remember, which begins at 0."""
         while len(self.moments) < count:
-            self.moments.append(self.upload(np.zeros(self.topology.parameter_count, self.topology.dtype)))
+            self.moments.append(self.loops.upload(np.zeros(self.topology.parameter_count, self.topology.dtype)))
         return self.moments[:count]
 
     def _empty(self, *shape):

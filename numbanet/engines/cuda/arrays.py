@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
-from numbanet.engines.cuda.memory import ensure_free
+from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
 # Threads of a block. A simulated one costs a thread of Python.
 THREADS = 4 if SIMULATED else 256
@@ -33,6 +33,7 @@ def view(name: str, value):
             raise TypeError(f"{name} lies on a GPU, where Numba's simulator cannot read it: pass a host array")
         return value
     interface, owner = _interface(name, value)
+    _check_place(name, interface)
     if interface["version"] < 3:  # which names no stream to wait for
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
@@ -53,6 +54,24 @@ def _interface(name: str, value) -> tuple[dict, object]:
     from cuda.core.utils import StridedMemoryView
 
     return dlpack_interface(StridedMemoryView.from_dlpack(value, DEFAULT_STREAM))
+
+
+def _check_place(name: str, interface: dict) -> None:
+    """Refuses an array that the kernels of this GPU cannot reach: they would fail in a way that the GPU does not survive."""
+    (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
+    if address % itemsize:
+        raise ValueError(
+            f"{name} is not aligned: it begins at {address:#x} on the GPU, no multiple of a number's {itemsize} bytes"
+        )
+    if address and NUMBA_CUDA and gpu_of(address) != present_gpu():
+        raise ValueError(f"{name} lies on GPU {gpu_of(address)}, but this thread uses GPU {present_gpu()}: copy it there")
+
+
+def gpu_of(address: int) -> int:
+    """The number of the GPU in whose memory an address is."""
+    driver = cuda.cudadrv.driver
+    attribute = driver.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    return int(driver.driver.cuPointerGetAttribute(attribute, driver.binding.CUdeviceptr(address)))
 
 
 def dlpack_interface(memory) -> tuple[dict, object]:

@@ -11,6 +11,7 @@ from numbanet.engines.cuda import output, planning, resident
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free, limits
 from numbanet.engines.cuda.product import Products
 from numbanet.engines.cuda.steps import Steps
+from numbanet.engines.cuda.streaming import Chunks, fits
 from numbanet.engines.face import SLICE_SECONDS, Pace, Totals
 from numbanet.engines.reference import CudaLoops
 from numbanet.engines.topology import Topology
@@ -21,6 +22,8 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 CHUNK = 16384
 # Sizes of batches and chunks that room is kept for: an epoch has two, and a validation two more.
 MOST_ROOMS = 4
+# Order, loss and hits of a sample, as an epoch notes them and its recorded steps do, at most.
+NOTES_BYTES = 40
 # Threads of a block where one does a sample: few, so that a batch is spread over many multiprocessors. A simulated one costs a
 # thread of Python.
 ROW_THREADS = 2 if SIMULATED else 32
@@ -89,7 +92,8 @@ class FastCudaEngine:
         self.parameters, self.gradients = (cuda.device_array(topology.parameter_count, topology.dtype) for _ in range(2))
         self.wb, self.d_wb = self._matrices(self.parameters), self._matrices(self.gradients)
         self.rooms: dict[int, Room] = {}
-        self.steps: Steps | None = None
+        self.steps: list[Steps] = []
+        self.chunks = Chunks(topology)
 
     def read(self) -> np.ndarray:
         return self.parameters.copy_to_host()
@@ -98,14 +102,15 @@ class FastCudaEngine:
         self.parameters.copy_to_device(np.ascontiguousarray(parameters, self.topology.dtype))
 
     def upload(self, array):
-        if isinstance(array, np.ndarray):
-            ensure_free(array.nbytes, array.shape[0], "holding")
-        return self.loops.upload(array)
+        """The array on the GPU; itself where it does not fit there, beside what a chunk of its samples is computed with."""
+        n = array.shape[0]
+        beside = Room.bytes_for(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
+        return self.loops.upload(array) if fits(array.nbytes + beside) else array
 
     def predict(self, x, out=None):
         y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
-        for rows, room in self._chunks(x.shape[0]):
-            self._forward(x[rows], room)
+        for rows, room, (x_rows,) in self._chunks(x):
+            self._forward(x_rows, room)
             self._activate(self.last, room)
             self.loops.copy(room.a[-1], y_hat[rows])
         self.loops.wait()
@@ -113,12 +118,13 @@ class FastCudaEngine:
 
     def evaluate(self, x, y) -> Totals:
         loss_of_sample, hits_of_sample = self._notes(x.shape[0])
-        for rows, room in self._chunks(x.shape[0]):
-            self._forward(x[rows], room)
-            self._score(y[rows], room.order, room, x.shape[0], loss_of_sample[rows], hits_of_sample[rows])
+        for rows, room, (x_rows, y_rows) in self._chunks(x, y):
+            self._forward(x_rows, room)
+            self._score(y_rows, room.order, room, x.shape[0], loss_of_sample[rows], hits_of_sample[rows])
         return self._totals(loss_of_sample, hits_of_sample)
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
+        x, y = self._whole(x), self._whole(y)
         room = self._room(x.shape[0])
         loss_of_sample, hits_of_sample = self._notes(x.shape[0])
         self._forward(x, room)
@@ -132,9 +138,16 @@ class FastCudaEngine:
         batch_size = min(batch_size, order.size)
         plan = planning.plan(self.topology, batch_size, self.limits)
         train = self._train_resident if plan.way == planning.RESIDENT else self._train_by_products
-        return train(x, y, order, batch_size, self.topology.dtype.type(eta))
+        eta, notes = self.topology.dtype.type(eta), self._notes(order.size)
+        for part, rows, (x_rows, y_rows) in self.chunks.of(batch_size, (x, y), order):
+            for samples in train(x_rows, y_rows, rows, batch_size, eta, *(note[part] for note in notes)):
+                yield Totals(part.start + samples, 0.0, 0)
+            if part.stop < order.size:
+                yield Totals(part.stop, 0.0, 0)
+        yield self._totals(*notes)
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
+        x, y = self._whole(x), self._whole(y)
         self.loss_and_gradients(x, y)
         room, z = self._room(x.shape[0]), []
         for l, (_, n_out) in enumerate(self.topology.layers):
@@ -146,11 +159,10 @@ class FastCudaEngine:
             for symbol, arrays in (("z", z), ("a", room.a), ("delta", room.delta))
         }
 
-    # Ways to train an epoch. Losses stay where they are until it is over.
+    # Ways to train on samples in an order. They note losses and hits, and yield how many samples are done.
 
-    def _train_resident(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
-        """Slices of the epoch in one launch each."""
-        notes = self._notes(order.size)
+    def _train_resident(self, x, y, order: np.ndarray, batch_size: int, eta, *notes) -> Iterator[int]:
+        """Slices of the order in one launch each."""
         order = cuda.to_device(np.ascontiguousarray(order, np.int64))
         layers, rows, count = resident.places(self.topology, batch_size)
         kernel, shared_bytes = resident.training_kernel(self.topology.dtype), count * self.topology.dtype.itemsize
@@ -169,28 +181,35 @@ class FastCudaEngine:
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
             if first < order.size:
-                yield Totals(first, 0.0, 0)
-        yield self._totals(*notes)
+                yield first
 
-    def _train_by_products(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
+    def _train_by_products(self, x, y, order: np.ndarray, batch_size: int, eta, *notes) -> Iterator[int]:
         """Some kernels for each batch, or one call that repeats them."""
-        if self.steps is None or not self.steps.are_of(x, y, order.size, batch_size, eta):
-            train = functools.partial(self._train, self._room(batch_size))
-            self.steps = Steps(x, y, order.size, batch_size, eta, train)
-        steps = self.steps
+        steps = self._steps(x, y, batch_size, eta)
         steps.begin(order)
         deadline = time.perf_counter() + SLICE_SECONDS
         for first in range(0, order.size, batch_size):
             if first + batch_size <= order.size:
                 steps.take()
             else:
-                notes = steps.loss_of_sample[first:], steps.hits_of_sample[first:]
-                self._train(self._room(order.size - first), x, y, steps.order[first:], eta, *notes)
+                rest = slice(first, order.size)
+                notes_of_rest = steps.loss_of_sample[rest], steps.hits_of_sample[rest]
+                self._train(self._room(order.size - first), x, y, steps.order[rest], eta, *notes_of_rest)
             if time.perf_counter() > deadline and first + batch_size < order.size:
                 cuda.synchronize()
-                yield Totals(first + batch_size, 0.0, 0)
+                yield first + batch_size
                 deadline = time.perf_counter() + SLICE_SECONDS
-        yield self._totals(steps.loss_of_sample, steps.hits_of_sample)
+        for noted, note in zip((steps.loss_of_sample, steps.hits_of_sample), notes, strict=True):
+            note.copy_to_device(noted[: order.size])
+
+    def _steps(self, x, y, batch_size: int, eta) -> Steps:
+        """Those of these samples, recorded before or not yet. Two are kept: chunks come by turns in two places."""
+        for steps in self.steps:
+            if steps.are_of(x, y, batch_size, eta):
+                return steps
+        train = functools.partial(self._train, self._room(batch_size))
+        self.steps = [*self.steps[-1:], Steps(x, y, batch_size, eta, train)]
+        return self.steps[-1]
 
     def _train(self, room: Room, x, y, batch, eta, loss_of_batch, hits_of_batch) -> None:
         """One step, on the rows of x and y that the batch names."""
@@ -260,10 +279,19 @@ class FastCudaEngine:
             self.rooms[n] = Room(self.topology, n)
         return self.rooms[n]
 
-    def _chunks(self, count: int) -> Iterator[tuple[slice, Room]]:
-        for first in range(0, count, CHUNK):
-            rows = slice(first, min(first + CHUNK, count))
-            yield rows, self._room(rows.stop - rows.start)
+    def _chunks(self, *arrays) -> Iterator[tuple[slice, Room, list]]:
+        """CHUNK samples at a time: which ones, room for them, and their rows of the arrays, on the GPU."""
+        for part, _, there in self.chunks.of(CHUNK, arrays):
+            for first in range(part.start, part.stop, CHUNK):
+                rows = slice(first, min(first + CHUNK, part.stop))
+                within = slice(rows.start - part.start, rows.stop - part.start)
+                yield rows, self._room(rows.stop - first), [array[within] for array in there]
+
+    def _whole(self, array):
+        """The array on the GPU, all of it at once."""
+        if isinstance(array, np.ndarray):
+            ensure_free(array.nbytes, array.shape[0], "holding")
+        return self.loops.upload(array)
 
     def _notes(self, count: int):
         """Room for the losses and the hits of samples."""

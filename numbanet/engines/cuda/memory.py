@@ -43,6 +43,11 @@ def limits() -> Limits:
     return Limits(device.MULTIPROCESSOR_COUNT, shared_bytes)
 
 
+def present_gpu() -> int:
+    """The number of the GPU that this thread uses."""
+    return 0 if SIMULATED else cuda.get_current_device().id
+
+
 def free_bytes() -> float:
     """How much of the GPU's memory is free, once Numba has given back what nobody has any more; the simulator has no end."""
     if SIMULATED:
@@ -60,6 +65,17 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
             f"{what} {samples:,} samples takes {wanted:,} bytes of the GPU's memory, of which {free:,} are free: "
             f"{free * samples // wanted:,} samples at once would fit"
         )
+
+
+def stream_beside():
+    """A stream that does not wait for the default one; of Numba's built-in target, whose streams all do, any stream."""
+    if not NUMBA_CUDA:
+        return cuda.stream()
+    from cuda.core import Device
+
+    device = Device()
+    device.set_current()
+    return device.create_stream()
 
 
 def allow_shared_memory(kernel, arguments, shared_bytes: int) -> None:

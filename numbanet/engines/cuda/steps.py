@@ -49,8 +49,6 @@ class Steps:
     Parameters
     ----------
     x, y : device array (N, n_in), (N, n_out)
-    count : int
-        Samples of an epoch.
     batch_size : int
     eta : scalar
     train : callable
@@ -58,33 +56,34 @@ class Steps:
 
     Attributes
     ----------
-    loss_of_sample, hits_of_sample : device array (count,)
-        In the order of the epoch.
+    order, loss_of_sample, hits_of_sample : device array (N,)
+        The order of the epoch, and what is noted of the samples in it.
     """
 
-    def __init__(self, x, y, count: int, batch_size: int, eta, train: Callable):
+    def __init__(self, x, y, batch_size: int, eta, train: Callable):
         self.x, self.y = weakref.ref(x), weakref.ref(y)  # else they would stay on the GPU when the training is over
-        self.count, self.batch_size, self.eta, self.train = count, batch_size, eta, train
+        self.batch_size, self.eta, self.train = batch_size, eta, train
+        count = x.shape[0]
         self.order, self.position = cuda.device_array(count, np.int64), cuda.device_array(1, np.int64)
         self.batch = cuda.device_array(batch_size, np.int64)
         self.loss_of_batch, self.loss_of_sample = (cuda.device_array(n, eta.dtype) for n in (batch_size, count))
         self.hits_of_batch, self.hits_of_sample = (cuda.device_array(n, np.int32) for n in (batch_size, count))
         self.launched, self.repeat = False, None
 
-    def are_of(self, x, y, count: int, batch_size: int, eta) -> bool:
+    def are_of(self, x, y, batch_size: int, eta) -> bool:
         """Whether these are such steps."""
-        return self.x() is x and self.y() is y and (self.count, self.batch_size, self.eta) == (count, batch_size, eta)
+        return self.x() is x and self.y() is y and (self.batch_size, self.eta) == (batch_size, eta)
 
     def begin(self, order: np.ndarray) -> None:
-        """Begins an epoch."""
-        self.order.copy_to_device(np.ascontiguousarray(order, np.int64))
+        """Begins an epoch, of at most N samples."""
+        self.order[: order.size].copy_to_device(np.ascontiguousarray(order, np.int64))
         self.position.copy_to_device(np.zeros(1, np.int64))
 
     def take(self) -> None:
         """The next step. The first one compiles its kernels; the second is recorded, if it comes to that."""
         if not self.launched:
-            self.launched = True
             self._launch()
+            self.launched = True
         else:
             self.repeat = self.repeat or recorded(self._launch)
             self.repeat()
