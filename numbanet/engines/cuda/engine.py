@@ -2,12 +2,12 @@
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
-from numbanet.engines.cuda import output, planning, resident
+from numbanet.engines.cuda import cooperative, output, planning, resident
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free, limits
 from numbanet.engines.cuda.product import Products
 from numbanet.engines.cuda.steps import Steps
@@ -131,7 +131,11 @@ class FastCudaEngine:
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         batch_size = min(batch_size, order.size)
         plan = planning.plan(self.topology, batch_size, self.limits)
-        train = self._train_resident if plan.way == planning.RESIDENT else self._train_by_products
+        train = {
+            planning.RESIDENT: self._train_resident,
+            planning.COOPERATIVE: self._train_cooperative,
+            planning.PRODUCTS: self._train_by_products,
+        }[plan.way]
         return train(x, y, order, batch_size, self.topology.dtype.type(eta))
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
@@ -149,28 +153,50 @@ class FastCudaEngine:
     # Ways to train an epoch. Losses stay where they are until it is over.
 
     def _train_resident(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
-        """Slices of the epoch in one launch each."""
+        """Slices of the epoch in one launch of one block each."""
         notes = self._notes(order.size)
         order = cuda.to_device(np.ascontiguousarray(order, np.int64))
         layers, rows, count = resident.places(self.topology, batch_size)
         kernel, shared_bytes = resident.training_kernel(self.topology.dtype), count * self.topology.dtype.itemsize
         table, rows = cuda.to_device(layers), cuda.to_device(rows)
-        first = 0
-        while first < order.size:
-            start = time.perf_counter()
-            stop = min(first + max(1, self.pace.samples // batch_size) * batch_size, order.size)
+
+        def train(first, stop):
             arguments = (
                 *(table, rows, self.topology.loss_kind, self.epsilon, eta, batch_size, x, y, order, first, stop),
                 *(self.parameters, *notes),
             )
             allow_shared_memory(kernel, arguments, shared_bytes)
             configured(kernel, 1, resident.THREADS, shared_bytes)(*arguments)
+
+        yield from self._slices(train, order.size, batch_size)
+        yield self._totals(*notes)
+
+    def _train_cooperative(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
+        """Slices of the epoch in one launch of many blocks each."""
+        notes = self._notes(order.size)
+        order = cuda.to_device(np.ascontiguousarray(order, np.int64))
+        shares = planning.plan(self.topology, batch_size, self.limits).shares
+        grid = cooperative.Grid(self.topology, batch_size, shares)
+
+        def train(first, stop):
+            steps = first // batch_size, -(-stop // batch_size)
+            grid.train(configured, self.epsilon, eta, x, y, order, *steps, self.parameters, *notes)
+
+        yield from self._slices(train, order.size, batch_size)
+        yield self._totals(*notes)
+
+    def _slices(self, train: Callable, count: int, batch_size: int) -> Iterator[Totals]:
+        """train(first, stop) of so many batches of an epoch as fill a slice, until the last; totals after all but that."""
+        first = 0
+        while first < count:
+            start = time.perf_counter()
+            stop = min(first + max(1, self.pace.samples // batch_size) * batch_size, count)
+            train(first, stop)
             cuda.synchronize()
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
-            if first < order.size:
+            if first < count:
                 yield Totals(first, 0.0, 0)
-        yield self._totals(*notes)
 
     def _train_by_products(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
         """Some kernels for each batch, or one call that repeats them."""
