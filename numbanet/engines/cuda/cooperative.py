@@ -50,8 +50,8 @@ TABLES = at.TABLES
 # What becomes of a sum; see `finish`.
 PARTIAL, FORWARD, BACKWARD, UPDATE = range(4)
 NOWHERE, NOBODY = -1, 1 << 30
-# The most registers of a thread; the share of multiply-adds in the machine code of the loops of the products, at least.
-REGISTERS, LEAST_RATE = 255, 0.7
+# By dtype, the most registers of a thread, and the share of multiply-adds in the machine code of the products' loops, at least.
+BUDGETS = {np.dtype(np.float32): (168, 0.74), np.dtype(np.float64): (208, 0.68)}
 
 
 @device_function
@@ -176,13 +176,14 @@ def product_of(dtype: np.dtype, x_deep: bool, w_deep: bool):
             if part < parts:
                 for e in range(SQUARE):
                     sums[e] = zero
-                begin, end = part * chunk, min(part * chunk + chunk, quads)
-                x_at = x + row * (x_pitch if x_deep else QUAD) + begin * x_next
-                w_at = w + column * (w_pitch if w_deep else QUAD) + begin * w_next
-                for _ in range(begin, end):
+                begin = min(part * chunk, quads)
+                end = min(begin + chunk, quads)
+                x_at = int32(x + row * (x_pitch if x_deep else QUAD) + begin * x_next)
+                w_at = int32(w + column * (w_pitch if w_deep else QUAD) + begin * w_next)
+                x_end = int32(x_at + (end - begin) * x_next)
+                while x_at != x_end:
                     add_terms(near, x_at, x_step, w_at, w_step, sums)
-                    x_at += x_next
-                    w_at += w_next
+                    x_at, w_at = int32(x_at + x_next), int32(w_at + w_next)
                 for e in range(SQUARE):
                     put(near, slot + e * THREADS, sums[e])
             cuda.syncthreads()
@@ -463,7 +464,7 @@ def training_kernel(dtype: np.dtype):
             take_delta(near, far, table, k, epsilon, zero, batch_size, n)
         cuda.syncthreads()
         i, _, rows, columns = tile_of(table, l)
-        if l > 0 and rows > 0:
+        if l > 0 and rows > 0 and i < n_in:  # not the row of b alone
             shape = n, min(rows, n_in - i), quads_of(columns)
             delta = field(table, l, at.DELTA), field(table, l, at.DELTA_PITCH)
             w = field(table, l, at.W), field(table, l, at.W_PITCH)
@@ -545,17 +546,29 @@ class Grid:
         self.kernel = training_kernel(topology.dtype)
 
     def train(self, configured, epsilon, eta, x, y, order, first: int, stop: int, parameters, losses, hits) -> None:
-        """The steps from first to stop, by one launch.
+        """The batches from position first to stop of an order, by one launch.
 
         Simulated blocks run one after another and cannot meet: each phase is a launch of its own, unless there is one block.
         """
-        first, stop, apart = first * self.phases, stop * self.phases, SIMULATED and self.shares.blocks > 1
         self.counter.copy_to_device(np.zeros(1, np.int32))
-        for begin in range(first, stop) if apart else (first,):
-            end, fresh = begin + 1 if apart else stop, begin == first
+        first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))
+        turns = range(first, stop, 1 if SIMULATED and self.shares.blocks > 1 else stop - first)
+        for turn in turns:
             arguments = (
                 *(self.tables, len(self.topology.kinds), self.topology.loss_kind, epsilon, eta, self.batch_size, x.reshape(-1)),
-                *(y, order, begin, end, parameters, self.far, self.counter, fresh, self.kept, losses, hits),
+                *(
+                    y,
+                    order,
+                    turn,
+                    turn + turns.step,
+                    parameters,
+                    self.far,
+                    self.counter,
+                    turn == first,
+                    self.kept,
+                    losses,
+                    hits,
+                ),
             )
             allow_shared_memory(self.kernel, arguments, self.shared_bytes)
             configured(self.kernel, self.shares.blocks, THREADS, self.shared_bytes)(*arguments)

@@ -90,6 +90,7 @@ class FastCudaEngine:
         self.wb, self.d_wb = self._matrices(self.parameters), self._matrices(self.gradients)
         self.rooms: dict[int, Room] = {}
         self.steps: Steps | None = None
+        self.grid: cooperative.Grid | None = None
 
     def read(self) -> np.ndarray:
         return self.parameters.copy_to_host()
@@ -130,13 +131,15 @@ class FastCudaEngine:
 
     def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
         batch_size = min(batch_size, order.size)
-        plan = planning.plan(self.topology, batch_size, self.limits)
-        train = {
-            planning.RESIDENT: self._train_resident,
-            planning.COOPERATIVE: self._train_cooperative,
-            planning.PRODUCTS: self._train_by_products,
-        }[plan.way]
-        return train(x, y, order, batch_size, self.topology.dtype.type(eta))
+        plan, eta = self.plan(batch_size), self.topology.dtype.type(eta)
+        if plan.way == planning.COOPERATIVE:
+            return self._train_cooperative(plan.shares, x, y, order, batch_size, eta)
+        train = self._train_resident if plan.way == planning.RESIDENT else self._train_by_products
+        return train(x, y, order, batch_size, eta)
+
+    def plan(self, batch_size: int) -> planning.Plan:
+        """How batches of that size are trained."""
+        return planning.plan(self.topology, batch_size, self.limits)
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
         self.loss_and_gradients(x, y)
@@ -171,16 +174,15 @@ class FastCudaEngine:
         yield from self._slices(train, order.size, batch_size)
         yield self._totals(*notes)
 
-    def _train_cooperative(self, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
+    def _train_cooperative(self, shares, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
         """Slices of the epoch in one launch of many blocks each."""
-        notes = self._notes(order.size)
+        if self.grid is None or (self.grid.batch_size, self.grid.shares) != (batch_size, shares):
+            self.grid = cooperative.Grid(self.topology, batch_size, shares)
+        notes, grid = self._notes(order.size), self.grid
         order = cuda.to_device(np.ascontiguousarray(order, np.int64))
-        shares = planning.plan(self.topology, batch_size, self.limits).shares
-        grid = cooperative.Grid(self.topology, batch_size, shares)
 
         def train(first, stop):
-            steps = first // batch_size, -(-stop // batch_size)
-            grid.train(configured, self.epsilon, eta, x, y, order, *steps, self.parameters, *notes)
+            grid.train(configured, self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
 
         yield from self._slices(train, order.size, batch_size)
         yield self._totals(*notes)
