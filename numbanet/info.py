@@ -34,7 +34,7 @@ def info() -> dict[str, str]:
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
-        "cuda fast": "training in one block, or all at once, where a network fits their shared memory, else products in tiles",
+        "cuda fast": "training in one thread block, or in many at once, where shared memory suffices, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",
     }
 

@@ -86,7 +86,7 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
     layers = tuple(shares.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
-    assert [share.down * share.across for share in layers] == [4, 6, 2] and layers[1].rows * 2 == 8
+    assert [(share.down, share.across, share.rows) for share in layers] == [(2, 2, 8), (3, 2, 4), (1, 2, 8)]
     plans = {
         f"{blocks}": planning.Plan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, blocks)) for blocks in (6, 11)
     }

@@ -84,7 +84,8 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
         lines.append(f", more than {room}")
     if COOPERATIVE in plans:
         _, each, time, shared_out = plans[COOPERATIVE]
-        lines.append(f"; {each:,} in each of {shared_out.blocks} blocks, some {time:.0f} us, {shared_out.spread} layers spread")
+        spread = f"{shared_out.spread} layer{'s' * (shared_out.spread > 1)} spread"
+        lines.append(f"; {each:,} in each of {shared_out.blocks} blocks, {spread}, some {time:.0f} us")
     else:
         lines.append("; no way to share them out over blocks that wait for each other")
     lines.append(f"; kernels for each product take some {plans[PRODUCTS].time:.0f} us")
