@@ -61,6 +61,12 @@ def field(table, l, name):
 
 
 @device_function
+def place_of(table, l, name):
+    """Where a matrix of layer l begins in shared memory, and its pitch, which is the next column."""
+    return field(table, l, name), field(table, l, name + 1)
+
+
+@device_function
 def other(table, name):
     """An entry of the table of all else."""
     return get(table, at.MOST_LAYERS * at.FIELDS + name)
@@ -241,7 +247,7 @@ def take_a(near, far, table, l, n):
     """The part of x that meets the rows of a tile of layer l of the head: a of the layer before."""
     n_in = field(table, l, at.N_IN)
     i, _, rows, _ = tile_of(table, l)
-    a, to, to_row = field(table, l - 1, at.ALL_A) + i, field(table, l, at.X), field(table, l, at.X_PITCH)
+    a, (to, to_row) = field(table, l - 1, at.ALL_A) + i, place_of(table, l, at.X)
     width = min(rows, n_in - i)
     row, column, down, across = threads_over(width)
     for s in range(row, n, down):
@@ -256,7 +262,7 @@ def take_delta(near, far, table, l, epsilon, zero, batch_size, n):
     delta_j = dL/da_j da_j/dz_j, from the sums of all columns of tiles, if layer l + 1 is spread; else the head has left delta.
     """
     n_out, kind = field(table, l, at.N_OUT), field(table, l, at.KIND)
-    to, to_row = field(table, l, at.DELTA), field(table, l, at.DELTA_PITCH)
+    to, to_row = place_of(table, l, at.DELTA)
     _, j, rows, width = tile_of(table, l)
     if rows <= 0:
         return
@@ -297,7 +303,7 @@ def gather_later(near, table, x, order, batch_size, step):
 @device_function
 def copy_tile(near, table, l, parameters, back):
     """A tile of w and b, from the flat vector into shared memory, or back."""
-    n_out, to, to_row = field(table, l, at.N_OUT), field(table, l, at.W), field(table, l, at.W_PITCH)
+    n_out, (to, to_row) = field(table, l, at.N_OUT), place_of(table, l, at.W)
     i, j, rows, columns = tile_of(table, l)
     place = field(table, l, at.FLAT) + i * n_out + j
     row, column, down, across = threads_over(columns)
@@ -313,28 +319,50 @@ def copy_tile(near, table, l, parameters, back):
 def fill_ones(near, table, layers, batch_size, one):
     """The input of b, in every x."""
     for l in range(layers):
-        n_in, x, x_row = field(table, l, at.N_IN), field(table, l, at.X), field(table, l, at.X_PITCH)
+        n_in, (x, x_row) = field(table, l, at.N_IN), place_of(table, l, at.X)
         i, _, rows, _ = tile_of(table, l)
-        if i + rows == n_in + 1:
+        if rows > 0 and i + rows == n_in + 1:
             for s in range(cuda.threadIdx.x, batch_size, THREADS):
                 put(near, x + s * x_row + n_in - i, one)
                 if l == 0:
                     put(near, other(table, at.SECOND_X) + s * x_row + n_in - i, one)
         if l >= other(table, at.SPREAD):
+            x, x_row = place_of(table, l, at.HEAD_X)
             for s in range(cuda.threadIdx.x, other(table, at.SAMPLES), THREADS):
-                put(near, field(table, l, at.HEAD_X) + s * field(table, l, at.HEAD_X_PITCH) + n_in, one)
+                put(near, x + s * x_row + n_in, one)
 
 
 @device_function
 def copy_head(near, table, layers, parameters):
     """w and b of the layers of the head."""
     for l in range(other(table, at.SPREAD), layers):
-        n_out, to, to_row = field(table, l, at.N_OUT), field(table, l, at.HEAD_W), field(table, l, at.HEAD_W_PITCH)
+        n_out, (to, to_row) = field(table, l, at.N_OUT), place_of(table, l, at.HEAD_W)
         place = field(table, l, at.FLAT)
         row, column, down, across = threads_over(n_out)
         for i in range(row, field(table, l, at.N_IN) + 1, down):
             for j in range(column, n_out, across):
                 put(near, to + i * to_row + j, get(parameters, place + i * n_out + j))
+
+
+@device_function
+def last_rows(near, far, table, l, loss_kind, epsilon, y, order, position, n, first, m, losses, hits):
+    """`output_row` of layer l, the last, one thread for each of m samples from the first on; all blocks may read delta."""
+    n_out, kind = field(table, l, at.N_OUT), field(table, l, at.KIND)
+    delta, delta_row = place_of(table, l, at.HEAD_DELTA)
+    for s in range(cuda.threadIdx.x, m, THREADS):
+        here, row, begin = position + first + s, order[position + first + s], s * other(table, at.Z_PITCH)
+        z, a = matrix(near, other(table, at.Z) + begin, 1, n_out), matrix(near, other(table, at.A) + begin, 1, n_out)
+        u, dl = matrix(near, other(table, at.U) + begin, 1, n_out), matrix(near, other(table, at.DL) + begin, 1, n_out)
+        z_max, others = matrix(near, other(table, at.Z_MAX) + s, 1, 1)[0], matrix(near, other(table, at.OTHERS) + s, 1, 1)[0]
+        output_row(
+            *(loss_kind, kind, epsilon, n, y[row : row + 1], z, a, matrix(near, delta + s * delta_row, 1, n_out), u, dl),
+            *(z_max, others, losses[here : here + 1], hits[here : here + 1]),
+        )
+    cuda.syncthreads()
+    row, column, down, across = threads_over(n_out)
+    for s in range(row, m, down):
+        for j in range(column, n_out, across):
+            put(far, field(table, l, at.ALL_DELTA) + (first + s) * n_out + j, get(near, delta + s * delta_row + j))
 
 
 @device_function
@@ -358,7 +386,7 @@ def training_kernel(dtype: np.dtype):
     @device_function
     def forward(near, far, table, l, epsilon, batch_size, step, n):
         """Sums of z_j = sum_i w_ij x_i + b_j over the rows i of a tile of layer l, for whoever needs a."""
-        n_out, x, x_row = field(table, l, at.N_OUT), field(table, l, at.X), field(table, l, at.X_PITCH)
+        n_out, (x, x_row) = field(table, l, at.N_OUT), place_of(table, l, at.X)
         i, j, rows, columns = tile_of(table, l)
         if rows <= 0:
             return
@@ -371,7 +399,7 @@ def training_kernel(dtype: np.dtype):
             take_inputs(near, far, table, l - 1, kind, epsilon, batch_size, (0, n), inputs, x, x_row, first)
         cuda.syncthreads()
         shape = n, columns, quads_of(rows)
-        w = field(table, l, at.W), field(table, l, at.W_PITCH)
+        w = place_of(table, l, at.W)
         out = field(table, l, at.NEXT_SUMS) + tile_row(table, l) * batch_size * n_out + j
         multiply_forward(near, far, table, PARTIAL, IDENTITY, epsilon, shape, x, x_row, *w, 0, 0, 0, 0, out, n_out)
 
@@ -384,53 +412,31 @@ def training_kernel(dtype: np.dtype):
         if m <= 0:
             return
         copy_head(near, table, layers, parameters)
-        z, z_row, n_out = other(table, at.Z), other(table, at.Z_PITCH), field(table, last, at.N_OUT)
-        if spread > last:
-            kind, to, to_row = IDENTITY, z, z_row
-        else:
-            kind = field(table, spread - 1, at.KIND)
-            to, to_row = field(table, spread, at.HEAD_X), field(table, spread, at.HEAD_X_PITCH)
+        z, z_row = other(table, at.Z), other(table, at.Z_PITCH)
+        kind, to, to_row = IDENTITY, z, z_row
+        if spread <= last:
+            kind, (to, to_row) = field(table, spread - 1, at.KIND), place_of(table, spread, at.HEAD_X)
         neurons = 0, field(table, spread - 1, at.N_OUT)
         take_inputs(near, far, table, spread - 1, kind, epsilon, batch_size, (first, m), neurons, to, to_row, spread <= last)
         cuda.syncthreads()
         for l in range(spread, layers):
-            if l == last:
-                kind, to, to_row, out = IDENTITY, z, z_row, NOWHERE
-            else:
-                kind = field(table, l, at.KIND)
-                to, to_row = field(table, l + 1, at.HEAD_X), field(table, l + 1, at.HEAD_X_PITCH)
-                out = field(table, l, at.ALL_A) + first * field(table, l, at.N_OUT)
-            shape = m, field(table, l, at.N_OUT), quads_of(field(table, l, at.N_IN) + 1)
-            x = field(table, l, at.HEAD_X), field(table, l, at.HEAD_X_PITCH)
-            w = field(table, l, at.HEAD_W), field(table, l, at.HEAD_W_PITCH)
-            multiply_forward(
-                *(near, far, table, FORWARD, kind, epsilon, shape, *x, *w, to, to_row, 0, 0, out, field(table, l, at.N_OUT))
-            )
-        delta, delta_row = field(table, last, at.HEAD_DELTA), field(table, last, at.HEAD_DELTA_PITCH)
-        for s in range(cuda.threadIdx.x, m, THREADS):
-            here, row = position + first + s, order[position + first + s]
-            z_s, a_s = matrix(near, z + s * z_row, 1, n_out), matrix(near, other(table, at.A) + s * z_row, 1, n_out)
-            u_s = matrix(near, other(table, at.U) + s * z_row, 1, n_out)
-            dl_s = matrix(near, other(table, at.DL) + s * z_row, 1, n_out)
-            delta_s = matrix(near, delta + s * delta_row, 1, n_out)
-            z_max = matrix(near, other(table, at.Z_MAX) + s, 1, 1)[0]
-            others = matrix(near, other(table, at.OTHERS) + s, 1, 1)[0]
-            output_row(
-                *(loss_kind, field(table, last, at.KIND), epsilon, n, y[row : row + 1], z_s, a_s, delta_s, u_s, dl_s),
-                *(z_max, others, losses[here : here + 1], hits[here : here + 1]),
-            )
-        cuda.syncthreads()
-        row, column, down, across = threads_over(n_out)
-        for s in range(row, m, down):
-            for j in range(column, n_out, across):
-                put(far, field(table, last, at.ALL_DELTA) + (first + s) * n_out + j, get(near, delta + s * delta_row + j))
+            n_out = field(table, l, at.N_OUT)
+            kind, to, to_row, out = IDENTITY, z, z_row, NOWHERE
+            if l < last:
+                kind, (to, to_row) = field(table, l, at.KIND), place_of(table, l + 1, at.HEAD_X)
+                out = field(table, l, at.ALL_A) + first * n_out
+            shape = m, n_out, quads_of(field(table, l, at.N_IN) + 1)
+            x = place_of(table, l, at.HEAD_X)
+            w = place_of(table, l, at.HEAD_W)
+            multiply_forward(near, far, table, FORWARD, kind, epsilon, shape, *x, *w, to, to_row, 0, 0, out, n_out)
+        last_rows(near, far, table, last, loss_kind, epsilon, y, order, position, n, first, m, losses, hits)
         for l in range(last, spread - 1, -1):
             n_in = field(table, l, at.N_IN)
             shape = m, n_in, quads_of(field(table, l, at.N_OUT))
-            x = field(table, l, at.HEAD_DELTA), field(table, l, at.HEAD_DELTA_PITCH)
-            w = field(table, l, at.HEAD_W), field(table, l, at.HEAD_W_PITCH)
-            to = field(table, l - 1, at.HEAD_DELTA), field(table, l - 1, at.HEAD_DELTA_PITCH)
-            a = field(table, l, at.HEAD_X), field(table, l, at.HEAD_X_PITCH)
+            x = place_of(table, l, at.HEAD_DELTA)
+            w = place_of(table, l, at.HEAD_W)
+            to = place_of(table, l - 1, at.HEAD_DELTA)
+            a = place_of(table, l, at.HEAD_X)
             out = field(table, l - 1, at.ALL_DELTA) + first * n_in
             kind = field(table, l - 1, at.KIND)
             multiply_back(near, far, table, BACKWARD, kind, epsilon, shape, *x, *w, *to, *a, out, n_in)
@@ -438,15 +444,15 @@ def training_kernel(dtype: np.dtype):
     @device_function
     def update(near, table, l, eta, step, n, parameters):
         """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike, of a tile of layer l; the head's are read by all blocks."""
-        x, x_row = field(table, l, at.X), field(table, l, at.X_PITCH)
+        x, x_row = place_of(table, l, at.X)
         if l == 0:
             x = first_x(table, step)
         n_out = field(table, l, at.N_OUT)
         i, j, rows, columns = tile_of(table, l)
         if rows <= 0:
             return
-        delta = field(table, l, at.DELTA), field(table, l, at.DELTA_PITCH)
-        w = field(table, l, at.W), field(table, l, at.W_PITCH)
+        delta = place_of(table, l, at.DELTA)
+        w = place_of(table, l, at.W)
         out = field(table, l, at.FLAT) + i * n_out + j if l >= other(table, at.SPREAD) else NOWHERE
         shape = rows, columns, quads_of(n)
         multiply_update(near, parameters, table, UPDATE, IDENTITY, eta, shape, x, x_row, *delta, *w, 0, 0, out, n_out)
@@ -466,8 +472,8 @@ def training_kernel(dtype: np.dtype):
         i, _, rows, columns = tile_of(table, l)
         if l > 0 and rows > 0 and i < n_in:  # not the row of b alone
             shape = n, min(rows, n_in - i), quads_of(columns)
-            delta = field(table, l, at.DELTA), field(table, l, at.DELTA_PITCH)
-            w = field(table, l, at.W), field(table, l, at.W_PITCH)
+            delta = place_of(table, l, at.DELTA)
+            w = place_of(table, l, at.W)
             column = cuda.blockIdx.x - tile_row(table, l) * field(table, l, at.ACROSS)
             out = field(table, l, at.PREVIOUS_SUMS) + column * batch_size * n_in + i
             multiply_back(near, far, table, PARTIAL, IDENTITY, epsilon, shape, *delta, *w, 0, 0, 0, 0, out, n_in)
@@ -570,5 +576,5 @@ class Grid:
                     hits,
                 ),
             )
-            allow_shared_memory(self.kernel, arguments, self.shared_bytes)
+            allow_shared_memory(self.kernel, arguments, self.shared_bytes, 4 * TABLES)
             configured(self.kernel, self.shares.blocks, THREADS, self.shared_bytes)(*arguments)

@@ -46,7 +46,8 @@ def limits() -> Limits:
     multiprocessors = device.MULTIPROCESSOR_COUNT
     if not NUMBA_CUDA:
         return Limits(multiprocessors, PLAIN_SHARED_BYTES, 0)
-    grid_blocks = multiprocessors if device.COOPERATIVE_LAUNCH else 0
+    # copies in the background came with compute capability 8.0
+    grid_blocks = multiprocessors if device.COOPERATIVE_LAUNCH and device.compute_capability >= (8, 0) else 0
     return Limits(multiprocessors, device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, grid_blocks)
 
 
@@ -69,9 +70,12 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
         )
 
 
-def allow_shared_memory(kernel, arguments, shared_bytes: int) -> None:
-    """Asks the driver to give a block of this kernel so much shared memory, compiling it for these arguments if need be."""
-    if SIMULATED or shared_bytes <= PLAIN_SHARED_BYTES:
+def allow_shared_memory(kernel, arguments, shared_bytes: int, fixed_bytes: int = 0) -> None:
+    """Asks the driver to give a block of this kernel so much shared memory, compiling it for these arguments if need be.
+
+    fixed_bytes are what its code asks for beside that.
+    """
+    if SIMULATED or shared_bytes + fixed_bytes <= PLAIN_SHARED_BYTES:
         return
     # numba-cuda has no name for it (its issue 94); its own function for the carveout sets that attribute this way
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
