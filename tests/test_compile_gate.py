@@ -284,10 +284,10 @@ def fast_signatures(number) -> dict:
     count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
     rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
     resident_ = [types.int32[:, ::1], whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
-    cooperative_ = [whole, count, count, number, number, count, numbers, matrix, order, count, count, numbers, numbers, whole]
+    cooperative_ = [whole, number, number, numbers, matrix, order, count, count, numbers, numbers, whole, types.boolean]
     return {
         "train_resident": [*resident_, numbers, whole],
-        "train_cooperative": [*cooperative_, types.boolean, numbers, numbers, whole],
+        "train_cooperative": [*cooperative_, numbers, numbers, whole],
         "output_rows": [count, count, number, count, *rows],
         "begin_step": [order, order, order],
         "end_step": [order, numbers, whole, numbers, whole],

@@ -10,7 +10,7 @@ from conftest import CUDA, DTYPES, each
 from networks import data, engine_with_parameters, topology
 
 from numbanet import _cuda
-from numbanet.engines.cuda import cooperative, memory, output, planning, resident, shares, steps
+from numbanet.engines.cuda import cooperative, grid, memory, output, planning, resident, shares, steps
 from numbanet.engines.cuda import engine as cuda_engine
 
 if not CUDA:
@@ -35,7 +35,8 @@ def launches(monkeypatch):
         started.append(kernel)
         return _cuda.configured(kernel, grid, block, shared_bytes)
 
-    monkeypatch.setattr(cuda_engine, "configured", configured)
+    for module in (cuda_engine, grid):
+        monkeypatch.setattr(module, "configured", configured)
     return started
 
 

@@ -58,7 +58,7 @@ def test_the_bytes_of_shares_by_hand():
     tiles = 52 * 20 + 64 * 52 * 2 + 64 * 20, 4 * 4 + 64 * 4 + 64 * 4  # w, x, delta; x of the first layer twice
     head = 132 * 12 + 4 * 132, 4 * 12, 4 * 132  # one sample, made 4: w and x, delta, delta of the first layer
     output, sums = 4 * 4 * 12 + 2 * 4, shares.THREADS * 16
-    tables = 25 * 16 + 12
+    tables = 25 * 16 + 16
     wanted = 4 * (sum(tiles) + sum(head) + output + sums + tables)
     assert shares.shared_bytes(network([784, 128, 10]), 64, shares.Shares(layers, 1, 132)) == wanted
 

@@ -20,16 +20,14 @@ import functools
 import numpy as np
 from numba import from_dtype, int32
 
-from numbanet._cuda import SIMULATED, cuda, device_function
+from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda import shares as at
 from numbanet.engines.cuda.memory import (
     QUAD,
-    allow_shared_memory,
     arrive,
     arrived,
     await_copies,
     copy_later,
-    ensure_free,
     get,
     get_quad,
     matrix,
@@ -39,14 +37,12 @@ from numbanet.engines.cuda.memory import (
     shared_numbers,
 )
 from numbanet.engines.cuda.output import output_row
-from numbanet.engines.cuda.shares import SQUARE, THREADS, Shares
-from numbanet.engines.topology import Topology
+from numbanet.engines.cuda.shares import SQUARE, TABLES, THREADS
 from numbanet.equations.activations import IDENTITY, d_phi, phi
 from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-TABLES = at.TABLES
 # What becomes of a sum; see `finish`.
 PARTIAL, FORWARD, BACKWARD, UPDATE = range(4)
 NOWHERE, NOBODY = -1, 1 << 30
@@ -224,7 +220,7 @@ def sum_of_parts(far, place, parts, step):
 
 
 @device_function
-def take_inputs(near, far, table, l, kind, epsilon, batch_size, samples, columns, to, to_row, published):
+def take_inputs(near, far, table, l, kind, epsilon, samples, columns, to, to_row, published):
     """a_j = phi(z_j) of some samples and neurons of layer l, from the sums of all rows of tiles; for all blocks if published.
 
     samples and columns are the first one and a count.
@@ -236,7 +232,7 @@ def take_inputs(near, far, table, l, kind, epsilon, batch_size, samples, columns
     for s in range(row, n, down):
         for c in range(column, width, across):
             place = (first + s) * n_out + j + c
-            a = phi(kind, epsilon, sum_of_parts(far, sums + place, parts, batch_size * n_out))
+            a = phi(kind, epsilon, sum_of_parts(far, sums + place, parts, other(table, at.BATCH) * n_out))
             put(near, to + s * to_row + c, a)
             if published:
                 put(far, published_a + place, a)
@@ -256,7 +252,7 @@ def take_a(near, far, table, l, n):
 
 
 @device_function
-def take_delta(near, far, table, l, epsilon, zero, batch_size, n):
+def take_delta(near, far, table, l, epsilon, zero, n):
     """The part of delta that meets the columns of a tile of layer l; 0 for as many samples as make the last quad full.
 
     delta_j = dL/da_j da_j/dz_j, from the sums of all columns of tiles, if layer l + 1 is spread; else the head has left delta.
@@ -274,7 +270,7 @@ def take_delta(near, far, table, l, epsilon, zero, batch_size, n):
             if s < n and summed:
                 sums, parts = field(table, l + 1, at.PREVIOUS_SUMS), field(table, l + 1, at.ACROSS)
                 a = get(far, field(table, l, at.ALL_A) + place)
-                dl_da = sum_of_parts(far, sums + place, parts, batch_size * n_out)
+                dl_da = sum_of_parts(far, sums + place, parts, other(table, at.BATCH) * n_out)
                 delta = error_term(dl_da, d_phi(kind, epsilon, a, a))
             elif s < n:
                 delta = get(far, field(table, l, at.ALL_DELTA) + place)
@@ -288,9 +284,10 @@ def first_x(table, step):
 
 
 @device_function
-def gather_later(near, table, x, order, batch_size, step):
+def gather_later(near, table, x, order, step):
     """The part of x that meets the rows of a tile of the first layer, in a step that comes: see `await_copies`."""
-    n_in, to_row, position = field(table, 0, at.N_IN), field(table, 0, at.X_PITCH), step * batch_size
+    n_in, to_row, batch_size = field(table, 0, at.N_IN), field(table, 0, at.X_PITCH), other(table, at.BATCH)
+    position = step * batch_size
     i, _, rows, _ = tile_of(table, 0)
     width = min(rows, n_in - i)
     row, column, down, across = threads_over(width)
@@ -316,13 +313,13 @@ def copy_tile(near, table, l, parameters, back):
 
 
 @device_function
-def fill_ones(near, table, layers, batch_size, one):
+def fill_ones(near, table, one):
     """The input of b, in every x."""
-    for l in range(layers):
+    for l in range(other(table, at.LAYERS)):
         n_in, (x, x_row) = field(table, l, at.N_IN), place_of(table, l, at.X)
         i, _, rows, _ = tile_of(table, l)
         if rows > 0 and i + rows == n_in + 1:
-            for s in range(cuda.threadIdx.x, batch_size, THREADS):
+            for s in range(cuda.threadIdx.x, other(table, at.BATCH), THREADS):
                 put(near, x + s * x_row + n_in - i, one)
                 if l == 0:
                     put(near, other(table, at.SECOND_X) + s * x_row + n_in - i, one)
@@ -333,9 +330,9 @@ def fill_ones(near, table, layers, batch_size, one):
 
 
 @device_function
-def copy_head(near, table, layers, parameters):
+def copy_head(near, table, parameters):
     """w and b of the layers of the head."""
-    for l in range(other(table, at.SPREAD), layers):
+    for l in range(other(table, at.SPREAD), other(table, at.LAYERS)):
         n_out, (to, to_row) = field(table, l, at.N_OUT), place_of(table, l, at.HEAD_W)
         place = field(table, l, at.FLAT)
         row, column, down, across = threads_over(n_out)
@@ -345,7 +342,7 @@ def copy_head(near, table, layers, parameters):
 
 
 @device_function
-def last_rows(near, far, table, l, loss_kind, epsilon, y, order, position, n, first, m, losses, hits):
+def last_rows(near, far, table, l, epsilon, y, order, position, n, first, m, losses, hits):
     """`output_row` of layer l, the last, one thread for each of m samples from the first on; all blocks may read delta."""
     n_out, kind = field(table, l, at.N_OUT), field(table, l, at.KIND)
     delta, delta_row = place_of(table, l, at.HEAD_DELTA)
@@ -355,7 +352,18 @@ def last_rows(near, far, table, l, loss_kind, epsilon, y, order, position, n, fi
         u, dl = matrix(near, other(table, at.U) + begin, 1, n_out), matrix(near, other(table, at.DL) + begin, 1, n_out)
         z_max, others = matrix(near, other(table, at.Z_MAX) + s, 1, 1)[0], matrix(near, other(table, at.OTHERS) + s, 1, 1)[0]
         output_row(
-            *(loss_kind, kind, epsilon, n, y[row : row + 1], z, a, matrix(near, delta + s * delta_row, 1, n_out), u, dl),
+            *(
+                other(table, at.LOSS),
+                kind,
+                epsilon,
+                n,
+                y[row : row + 1],
+                z,
+                a,
+                matrix(near, delta + s * delta_row, 1, n_out),
+                u,
+                dl,
+            ),
             *(z_max, others, losses[here : here + 1], hits[here : here + 1]),
         )
     cuda.syncthreads()
@@ -378,13 +386,13 @@ def meet(counter, times):
 
 @functools.cache
 def training_kernel(dtype: np.dtype):
-    """The kernel that trains networks of a dtype; see `launch`."""
+    """The kernel that trains networks of a dtype; see `grid`."""
     number, zero = from_dtype(dtype), dtype.type(0)
     multiply_forward, multiply_back = product_of(dtype, True, False), product_of(dtype, True, True)
     multiply_update = product_of(dtype, False, False)
 
     @device_function
-    def forward(near, far, table, l, epsilon, batch_size, step, n):
+    def forward(near, far, table, l, epsilon, step, n):
         """Sums of z_j = sum_i w_ij x_i + b_j over the rows i of a tile of layer l, for whoever needs a."""
         n_out, (x, x_row) = field(table, l, at.N_OUT), place_of(table, l, at.X)
         i, j, rows, columns = tile_of(table, l)
@@ -396,30 +404,30 @@ def training_kernel(dtype: np.dtype):
         else:
             inputs, first = (i, min(rows, field(table, l, at.N_IN) - i)), j == 0
             kind = field(table, l - 1, at.KIND)
-            take_inputs(near, far, table, l - 1, kind, epsilon, batch_size, (0, n), inputs, x, x_row, first)
+            take_inputs(near, far, table, l - 1, kind, epsilon, (0, n), inputs, x, x_row, first)
         cuda.syncthreads()
         shape = n, columns, quads_of(rows)
         w = place_of(table, l, at.W)
-        out = field(table, l, at.NEXT_SUMS) + tile_row(table, l) * batch_size * n_out + j
+        out = field(table, l, at.NEXT_SUMS) + tile_row(table, l) * other(table, at.BATCH) * n_out + j
         multiply_forward(near, far, table, PARTIAL, IDENTITY, epsilon, shape, x, x_row, *w, 0, 0, 0, 0, out, n_out)
 
     @device_function
-    def head(near, far, table, layers, loss_kind, epsilon, y, order, position, n, batch_size, parameters, losses, hits):
+    def head(near, far, table, epsilon, y, order, position, n, parameters, losses, hits):
         """A block's samples through the layers that are not spread, and back: loss, hits, a, and delta of all those layers."""
-        spread, last = other(table, at.SPREAD), layers - 1
+        spread, last = other(table, at.SPREAD), other(table, at.LAYERS) - 1
         first = cuda.blockIdx.x * other(table, at.SAMPLES)
         m = min(other(table, at.SAMPLES), n - first)
         if m <= 0:
             return
-        copy_head(near, table, layers, parameters)
+        copy_head(near, table, parameters)
         z, z_row = other(table, at.Z), other(table, at.Z_PITCH)
         kind, to, to_row = IDENTITY, z, z_row
         if spread <= last:
             kind, (to, to_row) = field(table, spread - 1, at.KIND), place_of(table, spread, at.HEAD_X)
         neurons = 0, field(table, spread - 1, at.N_OUT)
-        take_inputs(near, far, table, spread - 1, kind, epsilon, batch_size, (first, m), neurons, to, to_row, spread <= last)
+        take_inputs(near, far, table, spread - 1, kind, epsilon, (first, m), neurons, to, to_row, spread <= last)
         cuda.syncthreads()
-        for l in range(spread, layers):
+        for l in range(spread, last + 1):
             n_out = field(table, l, at.N_OUT)
             kind, to, to_row, out = IDENTITY, z, z_row, NOWHERE
             if l < last:
@@ -429,7 +437,7 @@ def training_kernel(dtype: np.dtype):
             x = place_of(table, l, at.HEAD_X)
             w = place_of(table, l, at.HEAD_W)
             multiply_forward(near, far, table, FORWARD, kind, epsilon, shape, *x, *w, to, to_row, 0, 0, out, n_out)
-        last_rows(near, far, table, last, loss_kind, epsilon, y, order, position, n, first, m, losses, hits)
+        last_rows(near, far, table, last, epsilon, y, order, position, n, first, m, losses, hits)
         for l in range(last, spread - 1, -1):
             n_in = field(table, l, at.N_IN)
             shape = m, n_in, quads_of(field(table, l, at.N_OUT))
@@ -458,16 +466,16 @@ def training_kernel(dtype: np.dtype):
         multiply_update(near, parameters, table, UPDATE, IDENTITY, eta, shape, x, x_row, *delta, *w, 0, 0, out, n_out)
 
     @device_function
-    def backward(near, far, table, l, layers, epsilon, eta, batch_size, step, n, parameters):
+    def backward(near, far, table, l, epsilon, eta, step, n, parameters):
         """Sums of dL/da_i = sum_j w_ij delta_j over the columns j of a tile of layer l, then its update.
 
         With the last of the spread layers go the updates of the head.
         """
-        n_in, behind = field(table, l, at.N_IN), layers if l + 1 == other(table, at.SPREAD) else l + 1
+        n_in, behind = field(table, l, at.N_IN), other(table, at.LAYERS) if l + 1 == other(table, at.SPREAD) else l + 1
         for k in range(l, behind):
             if k > l:
                 take_a(near, far, table, k, n)
-            take_delta(near, far, table, k, epsilon, zero, batch_size, n)
+            take_delta(near, far, table, k, epsilon, zero, n)
         cuda.syncthreads()
         i, _, rows, columns = tile_of(table, l)
         if l > 0 and rows > 0 and i < n_in:  # not the row of b alone
@@ -475,106 +483,48 @@ def training_kernel(dtype: np.dtype):
             delta = place_of(table, l, at.DELTA)
             w = place_of(table, l, at.W)
             column = cuda.blockIdx.x - tile_row(table, l) * field(table, l, at.ACROSS)
-            out = field(table, l, at.PREVIOUS_SUMS) + column * batch_size * n_in + i
+            out = field(table, l, at.PREVIOUS_SUMS) + column * other(table, at.BATCH) * n_in + i
             multiply_back(near, far, table, PARTIAL, IDENTITY, epsilon, shape, *delta, *w, 0, 0, 0, 0, out, n_in)
         for k in range(l, behind):
             update(near, table, k, eta, step, n, parameters)
 
     @cuda.jit
-    def train_cooperative(
-        tables, layers, loss_kind, epsilon, eta, batch_size, x, y, order, first, stop, parameters, far, counter, fresh, kept,
-        losses, hits,
-    ):  # fmt: skip
+    def train_cooperative(tables, epsilon, eta, x, y, order, first, stop, parameters, far, counter, fresh, kept, losses, hits):
         """Gradient descent on the batches of an order, from phase first to stop of all its steps.
 
-        Reads x, y (N, n_out), order (n,); updates parameters; writes losses, hits (n,). Works in far; counter starts at 0.
+        Reads x (N n_in,), y (N, n_out), order (n,); updates parameters; writes losses, hits (n,). Works in far; counter is 0.
         """
         table = shared_numbers(TABLES, int32)
         near = own_memory(kept, tables[TABLES - 1])
         for e in range(cuda.threadIdx.x, TABLES, THREADS):
             put(table, e, tables[e])
         cuda.syncthreads()
-        spread = other(table, at.SPREAD)
-        phases, met = 2 * spread + 1, 0
+        spread, phases, batch_size = other(table, at.SPREAD), other(table, at.PHASES), other(table, at.BATCH)
+        met = 0
         if fresh:
             for e in range(cuda.threadIdx.x, other(table, at.COUNT), THREADS):
                 put(near, e, zero)
             cuda.syncthreads()
-            fill_ones(near, table, layers, batch_size, number(1))
-            gather_later(near, table, x, order, batch_size, quotient(first, phases))
-            for l in range(layers):
+            fill_ones(near, table, number(1))
+            gather_later(near, table, x, order, quotient(first, phases))
+            for l in range(other(table, at.LAYERS)):
                 copy_tile(near, table, l, parameters, False)
         for turn in range(first, stop):
             step = quotient(turn, phases)
-            phase = turn - step * phases
-            position = step * batch_size
+            phase, position = turn - step * phases, step * batch_size
             n = min(batch_size, order.shape[0] - position)
             if phase < spread:
-                forward(near, far, table, phase, epsilon, batch_size, step, n)
+                forward(near, far, table, phase, epsilon, step, n)
             elif phase == spread:
-                gather_later(near, table, x, order, batch_size, step + 1)
-                head(near, far, table, layers, loss_kind, epsilon, y, order, position, n, batch_size, parameters, losses, hits)
+                gather_later(near, table, x, order, step + 1)
+                head(near, far, table, epsilon, y, order, position, n, parameters, losses, hits)
             else:
-                l = phases - 1 - phase
-                backward(near, far, table, l, layers, epsilon, eta, batch_size, step, n, parameters)
+                backward(near, far, table, phases - 1 - phase, epsilon, eta, step, n, parameters)
             if phase < phases - 1 and turn + 1 < stop:
                 met += 1
                 meet(counter, met)
         await_copies()
-        for l in range(layers):
+        for l in range(other(table, at.LAYERS)):
             copy_tile(near, table, l, parameters, True)
 
     return train_cooperative
-
-
-class Grid:
-    """The blocks that train a network on batches of a size, with what they share.
-
-    Parameters
-    ----------
-    topology : Topology
-    batch_size : int
-    shares : Shares
-    """
-
-    def __init__(self, topology: Topology, batch_size: int, shares: Shares):
-        layers, rest, exchanged = at.places(topology, batch_size, shares)
-        ensure_free(exchanged * topology.dtype.itemsize, batch_size, "training with batches of")
-        tables = np.zeros(TABLES, np.int32)
-        tables[: layers.size], tables[-rest.size :] = layers.reshape(-1), rest
-        self.topology, self.batch_size, self.shares = topology, batch_size, shares
-        self.phases = 2 * shares.spread + 1
-        self.shared_bytes = int(rest[at.COUNT]) * topology.dtype.itemsize
-        self.tables, self.far = cuda.to_device(tables), cuda.device_array(exchanged, topology.dtype)
-        self.counter = cuda.device_array(1, np.int32)
-        # the shared memory of simulated blocks, which are launched for each phase anew
-        self.kept = cuda.device_array(shares.blocks * int(rest[at.COUNT]) if SIMULATED else 1, topology.dtype)
-        self.kernel = training_kernel(topology.dtype)
-
-    def train(self, configured, epsilon, eta, x, y, order, first: int, stop: int, parameters, losses, hits) -> None:
-        """The batches from position first to stop of an order, by one launch.
-
-        Simulated blocks run one after another and cannot meet: each phase is a launch of its own, unless there is one block.
-        """
-        self.counter.copy_to_device(np.zeros(1, np.int32))
-        first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))
-        turns = range(first, stop, 1 if SIMULATED and self.shares.blocks > 1 else stop - first)
-        for turn in turns:
-            arguments = (
-                *(self.tables, len(self.topology.kinds), self.topology.loss_kind, epsilon, eta, self.batch_size, x.reshape(-1)),
-                *(
-                    y,
-                    order,
-                    turn,
-                    turn + turns.step,
-                    parameters,
-                    self.far,
-                    self.counter,
-                    turn == first,
-                    self.kept,
-                    losses,
-                    hits,
-                ),
-            )
-            allow_shared_memory(self.kernel, arguments, self.shared_bytes, 4 * TABLES)
-            configured(self.kernel, self.shares.blocks, THREADS, self.shared_bytes)(*arguments)

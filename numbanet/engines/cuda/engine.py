@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
-from numbanet.engines.cuda import cooperative, output, planning, resident
+from numbanet.engines.cuda import output, planning, resident
+from numbanet.engines.cuda.grid import Grid
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free, limits
 from numbanet.engines.cuda.product import Products
 from numbanet.engines.cuda.steps import Steps
@@ -90,7 +91,7 @@ class FastCudaEngine:
         self.wb, self.d_wb = self._matrices(self.parameters), self._matrices(self.gradients)
         self.rooms: dict[int, Room] = {}
         self.steps: Steps | None = None
-        self.grid: cooperative.Grid | None = None
+        self.grid: Grid | None = None
 
     def read(self) -> np.ndarray:
         return self.parameters.copy_to_host()
@@ -177,12 +178,12 @@ class FastCudaEngine:
     def _train_cooperative(self, shares, x, y, order: np.ndarray, batch_size: int, eta) -> Iterator[Totals]:
         """Slices of the epoch in one launch of many blocks each."""
         if self.grid is None or (self.grid.batch_size, self.grid.shares) != (batch_size, shares):
-            self.grid = cooperative.Grid(self.topology, batch_size, shares)
+            self.grid = Grid(self.topology, batch_size, shares)
         notes, grid = self._notes(order.size), self.grid
         order = cuda.to_device(np.ascontiguousarray(order, np.int64))
 
         def train(first, stop):
-            grid.train(configured, self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
+            grid.train(self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
 
         yield from self._slices(train, order.size, batch_size)
         yield self._totals(*notes)

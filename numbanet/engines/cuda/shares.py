@@ -24,9 +24,10 @@ N_IN, N_OUT, KIND, ROWS, COLUMNS, DOWN, ACROSS, TILES, W, W_PITCH, X, X_PITCH, D
 NEXT_SUMS, PREVIOUS_SUMS, ALL_A, ALL_DELTA, FLAT = range(14, 19)
 HEAD_W, HEAD_W_PITCH, HEAD_X, HEAD_X_PITCH, HEAD_DELTA, HEAD_DELTA_PITCH = range(19, 25)
 FIELDS, MOST_LAYERS = 25, 16
-# The table of all else: how many layers are spread; a second x of the first layer; where threads put their sums; of the last
-# layer's samples in the head, z, a and what `output_row` works with; how many numbers of shared memory that takes.
-SPREAD, SAMPLES, SECOND_X, SUMS, Z, Z_PITCH, A, U, DL, Z_MAX, OTHERS, COUNT = range(12)
+# The table of all else: how many layers and phases there are, the loss, the batch size; how many layers are spread, how many
+# samples of the head a block takes; a second x of the first layer; where threads put their sums; of the last layer's samples in
+# the head, z, a and what `output_row` works with; how many numbers of shared memory all that takes.
+LAYERS, PHASES, LOSS, BATCH, SPREAD, SAMPLES, SECOND_X, SUMS, Z, Z_PITCH, A, U, DL, Z_MAX, OTHERS, COUNT = range(16)
 # Both tables, one behind the other, end in shared memory where 16 bytes do.
 TABLES = FIELDS * MOST_LAYERS + COUNT + 1
 
@@ -138,6 +139,7 @@ def places(topology: Topology, batch_size: int, shares: Shares) -> tuple[np.ndar
             layer[HEAD_DELTA] = near.take(samples * layer[HEAD_DELTA_PITCH])
         flat += (n_in + 1) * n_out
     n_out = topology.sizes[-1]
+    rest[[LAYERS, PHASES, LOSS, BATCH]] = len(layers), 2 * spread + 1, topology.loss_kind, batch_size
     rest[[SPREAD, SAMPLES, Z_PITCH]] = spread, shares.samples(batch_size), pitch(n_out)
     rest[[SECOND_X, SUMS]] = near.take(rows * layers[0][X_PITCH]), near.take(THREADS * SQUARE)
     rest[[Z, A, U, DL]] = [near.take(samples * pitch(n_out)) for _ in range(4)]
