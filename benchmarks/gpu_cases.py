@@ -40,11 +40,11 @@ def tiny(rung: Rung) -> Rung:
 # Agreement with the oracle
 
 
-def compare(rung: Rung, kernels: str) -> dict:
-    """Losses and updates of a few steps beside those in float64."""
+def compare(rung: Rung, make) -> dict:
+    """Losses and updates of a few steps of the contestant that is made, beside those in float64."""
     rung = replace(rung, samples=ORACLE_STEPS * rung.batch)
     start = problem(rung)
-    contestant = gpu_peers.CONTESTANTS[kernels](rung, start)
+    contestant = make(rung, start)
     losses = [contestant.train(contestant.prepare(rows)) for rows in _batches(rung)]
     parameters = contestant.topology.views(contestant.engine.read())
     oracle, descend = ("numbanet.oracle", _descend) if _quick(rung) else ("NumPy, float64", _descend_with_blas)
@@ -168,7 +168,8 @@ def disagreeing(losses) -> dict[str, str]:
     """{name: reason} of those whose losses are not those of most others: nobody is right beforehand."""
     if not losses:
         return {}
-    usual = np.nanmedian(list(losses.values()), axis=0)
+    others = [values for name, values in losses.items() if name in gpu_peers.CONTESTANTS]  # numbanet's other ways have no vote
+    usual = np.nanmedian(others or list(losses.values()), axis=0)
     return {
         name: f"computes something else: losses {values}, where most have {usual.tolist()}"
         for name, values in losses.items()

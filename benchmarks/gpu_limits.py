@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from numbanet._cuda import configured, cuda
+from numbanet.engines.cuda import cooperative
 
 from .measuring import seconds_of
 
@@ -53,6 +54,13 @@ def barriers(turns):
     grid = cuda.cg.this_grid()
     for _ in range(turns):
         grid.sync()
+
+
+@cuda.jit
+def meetings(turns, counter):
+    """So many meetings of all blocks, as in cooperative training."""
+    for turn in range(turns):
+        cooperative.meet(counter, turn + 1)
 
 
 @cuda.jit(fastmath=True)
@@ -190,6 +198,15 @@ def _barrier(blocks, dry):
     return seconds_each(launcher(barriers, grid, block, turns), 1) / turns * 1e6
 
 
+def _meeting(dry):
+    kernel = configured(meetings, _multiprocessors(dry), THREADS)
+
+    def run():
+        kernel(BARRIERS, cuda.to_device(np.zeros(1, np.int32)))
+
+    return seconds_each(run, 1) / BARRIERS * 1e6
+
+
 def _copy(dry):
     size = 64 if dry else COPIED_BYTES
     source, target = cuda.to_device(np.zeros(size, np.uint8)), cuda.device_array(size, np.uint8)
@@ -213,9 +230,10 @@ MEASUREMENTS = {
     f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
     "synchronisation of a grid of 32 blocks, us": partial(_barrier, 32),
     "synchronisation of a grid of a block per multiprocessor, us": partial(_barrier, None),
+    "meeting of a block per multiprocessor, as in cooperative training, us": _meeting,
 }
 # What the simulator has nothing for.
-UNSIMULATED = {_graph_replay}
+UNSIMULATED = {_graph_replay, _meeting}
 
 
 def measure(name, dry):

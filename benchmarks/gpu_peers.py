@@ -3,6 +3,8 @@
 They are made and driven as `benchmarks.peers` says. Everybody computes in float32; nobody may round to TF32.
 """
 
+from functools import partial
+
 from . import peers
 
 PEERS = ("PyTorch", "torch.compile", "CUDA graph", "JAX")
@@ -121,9 +123,27 @@ DRY = CONTESTANTS | {"PyTorch": peers.Torch, "JAX": peers.Jax}
 DRY_ABSENT = {"torch.compile": "needs a GPU", "CUDA graph": "needs a GPU"}
 
 
+class Planned(peers.Cuda):
+    """numbanet, by a way to train that it might not take."""
+
+    def __init__(self, plan, rung, problem):
+        super().__init__(rung, problem)
+        self.engine.plan = lambda batch_size: plan
+
+
+def plans(rung) -> dict:
+    """Every way in which numbanet can train a rung on this GPU, by name: "numbanet" is the one it takes."""
+    from numbanet.engines.cuda import planning
+    from numbanet.engines.cuda.memory import limits
+
+    case = peers.topology(rung), rung.batch, limits()
+    taken = planning.plan(*case)
+    return {"numbanet" if plan == taken else plan.way: plan for plan in planning.possible_plans(*case)}
+
+
 def contestants(rung, dry) -> dict:
     """{name: what makes the contestant of a rung and a problem}."""
     makers = dict(DRY if dry else CONTESTANTS)
     if rung.operations / rung.steps > REFERENCE_OPERATIONS:
         del makers["reference"]
-    return makers
+    return makers | {name: partial(Planned, plan) for name, plan in plans(rung).items() if name not in makers}

@@ -11,6 +11,7 @@ from .measuring import Table, figure
 
 ROOT = Path(__file__).parents[1]
 CASE_COLUMNS = ("case", "batch", *CONTESTANTS, "best peer / numbanet", "GFLOP/s", "of the ceiling")
+WAY_COLUMNS = ("case", "batch", "way", "taken", "estimate", "measured")
 ORACLE_COLUMNS = ("network", "batch", "kernels", "oracle", "loss error", "update error", "agrees")
 
 
@@ -80,6 +81,7 @@ class Report:
         print(f"- versions: {', '.join(f'{name} {value}' for name, value in results['versions'].items())}", file=file)
         _stages(file, results["stages"])
         _cases(file, results["cases"])
+        _ways(file, results["cases"])
         _limits(file, results["limits"])
         _conformance(file, results["conformance"])
         _oracle(file, results["oracle"])
@@ -106,6 +108,16 @@ def _cases(file, cases):
             print(f"- {case['case']}: beside it, cuBLAS's bare product of {product}", file=file)
         for name, reason in case["absent"].items():
             print(f"- {case['case']}, batch {case['batch']}: no {name}: {reason}", file=file)
+
+
+def _ways(file, cases):
+    table = Table(
+        "Ways that numbanet can train: microseconds per step, as it estimates and as measured", WAY_COLUMNS, True, file
+    )
+    for case in cases.values():
+        for name, plan in case.get("plans", {}).items():
+            taken, measured = "yes" if name == "numbanet" else "no", case["microseconds per step"].get(name)
+            table.line(case["case"], str(case["batch"]), plan["way"], taken, figure(plan["estimate"]), figure(measured))
 
 
 def _limits(file, limits):

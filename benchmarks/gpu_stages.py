@@ -180,20 +180,22 @@ def conformance(task, record):
 
 
 def oracle(task, record):
-    """Both rungs beside the oracle, in every case but those done; {case and kernels: what was found, or an error in words}.
+    """Both rungs, the fast one in every way it can train, beside the oracle, in every case but those done.
 
-    The first that fails ends the process: it may have left the device unusable to it.
+    {case and kernels: what was found, or an error in words}. The first that fails ends the process: it may have left the device
+    unusable to it.
     """
     from benchmarks import gpu_cases, gpu_limits, gpu_peers
 
     for rung in map(gpu_cases.tiny, gpu_cases.CASES) if task["dry"] else gpu_cases.CASES:
-        for kernels in [name for name in gpu_peers.contestants(rung, task["dry"]) if name in ("numbanet", "reference")]:
+        makers, own = gpu_peers.contestants(rung, task["dry"]), ("reference", *gpu_peers.plans(rung))
+        for kernels in [name for name in makers if name in own]:
             name, network = f"{rung.name} {kernels}", {"case": rung.title, "batch": rung.batch, "kernels": kernels}
             if name in task["done"]:
                 continue
             record(**{name: network | {"error": "began, and did not end"}})
             try:
-                found = gpu_cases.compare(rung, kernels)
+                found = gpu_cases.compare(rung, makers[kernels])
             except Exception as error:
                 record(**{name: network | {"error": gpu_limits.in_words(error)}})
                 raise
@@ -202,13 +204,14 @@ def oracle(task, record):
 
 
 def case(task, record):
-    """Everybody's times in one case."""
+    """Everybody's times in one case, and what numbanet expects of each of its ways."""
     from benchmarks import gpu_cases, gpu_peers
 
     rung = next(rung for rung in gpu_cases.CASES if rung.name == task["case"])
     rung = gpu_cases.tiny(rung) if task["dry"] else rung
     makers = gpu_peers.contestants(rung, task["dry"])
     record(**gpu_cases.measure(rung, makers, task["absent"], task["rounds"], task["dry"]))
+    record(plans={name: {"way": plan.way, "estimate": plan.time} for name, plan in gpu_peers.plans(rung).items()})
 
 
 STAGES = {stage.__name__: stage for stage in (device, limits, compilation, conformance, oracle, case)}

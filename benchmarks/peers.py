@@ -18,18 +18,24 @@ import numpy as np
 from .rungs import Problem, Rung
 
 
+def topology(rung: Rung):
+    """The network of a rung, as engines take it."""
+    from numbanet.engines import Topology
+
+    activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
+    return Topology(rung.sizes, activations, "cce", np.dtype(rung.dtype))
+
+
 class Numbanet:
     """The engine, which `fit` drives, for `fit` would draw orders of its own; predictions by the front door."""
 
     device, kernels = "cpu", "fast"
 
     def __init__(self, rung: Rung, problem: Problem):
-        from numbanet.engines import Topology, make_engine
+        from numbanet.engines import make_engine
         from numbanet.engines.rule import epoch_of
 
-        self.rung, self.epoch_of = rung, epoch_of
-        activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
-        self.topology = Topology(rung.sizes, activations, "cce", np.dtype(rung.dtype))
+        self.rung, self.epoch_of, self.topology = rung, epoch_of, topology(rung)
         self.engine = make_engine(self.topology, self.device, self.kernels)
         self.engine.write(np.concatenate([array.ravel() for pair in problem.parameters for array in pair]))
         data = problem.x.view(), np.eye(rung.sizes[-1], dtype=rung.dtype)[problem.labels]

@@ -34,7 +34,7 @@ def info() -> dict[str, str]:
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
-        "cuda fast": "training in one thread block where a network fits its shared memory, else products in tiles",
+        "cuda fast": "training in one thread block, or in many at once, where shared memory suffices, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",
     }
 
@@ -42,5 +42,7 @@ def info() -> dict[str, str]:
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
     """How a network is trained on the GPU of this machine; without one, how on GPUs of each compute capability."""
     known = {"this gpu": limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
-    chosen = {name: planning.plan(topology, batch_size, having) for name, having in known.items()}
-    return {name: f"{plan.way}: {plan.reason}" for name, plan in chosen.items()}
+    return {
+        name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"
+        for name, having in known.items()
+    }

@@ -126,9 +126,7 @@ def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
     from numba.cuda import compiler
 
     capability, options = ARCHITECTURES[architecture], kernel.targetoptions
-    # Each formula is compiled for "the current device", and kept for later: there need not be one.
-    device = SimpleNamespace(compute_capability=capability[:2])
-    with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device):
+    with device_of(capability):
         codes, _ = compiler.compile_all(
             kernel.py_func,
             types.void(*argument_types),
@@ -140,6 +138,23 @@ def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
             launch_bounds=options.get("launch_bounds"),
         )
     return codes
+
+
+def is_cooperative(kernel, argument_types, architecture: str) -> bool:
+    """Whether numba-cuda starts all blocks of the kernel at once, so that they can wait for each other."""
+    from numba import types
+    from numba.cuda import compiler
+
+    capability = ARCHITECTURES[architecture]
+    with device_of(capability):
+        compiled = compiler.compile_cuda(kernel.py_func, types.void, argument_types, cc=capability, lto=True)
+    return compiled.library.use_cooperative
+
+
+def device_of(capability):
+    """A context in which formulas are compiled for "the current device", and kept for later: there need not be one."""
+    device = SimpleNamespace(compute_capability=capability[:2])
+    return mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device)
 
 
 def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:

@@ -18,7 +18,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import samples
-from numbanet.engines.cuda import arrays, engine, output, product, resident, steps, tiles
+from numbanet.engines.cuda import arrays, cooperative, engine, output, product, resident, shares, steps, tiles
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
 from numbanet.engines.rule import epoch_of
 from numbanet.engines.topology import Topology
@@ -285,8 +285,10 @@ def fast_signatures(number) -> dict:
     count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
     rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
     resident_ = [types.int32[:, ::1], whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
+    cooperative_ = [whole, number, number, numbers, matrix, order, count, count, numbers, numbers, whole, types.boolean]
     return {
         "train_resident": [*resident_, numbers, whole],
+        "train_cooperative": [*cooperative_, numbers, numbers, whole],
         "output_rows": [count, count, number, count, *rows],
         "begin_step": [order, order, order],
         "end_step": [order, numbers, whole, numbers, whole],
@@ -298,12 +300,17 @@ def fast_signatures(number) -> dict:
     }
 
 
-@functools.cache
-def fast_machine_code(name: str, dtype: str, architecture: str) -> compile_gate.MachineCode:
+def fast_kernel(name: str, dtype: str):
     kernels = {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
     kernels |= kernels_of(arrays)
     kernels["train_resident"] = resident.training_kernel(np.dtype(dtype))
-    return compile_gate.build(kernels[name], fast_signatures(DTYPES[dtype])[name], architecture)
+    kernels["train_cooperative"] = cooperative.training_kernel(np.dtype(dtype))
+    return kernels[name]
+
+
+@functools.cache
+def fast_machine_code(name: str, dtype: str, architecture: str) -> compile_gate.MachineCode:
+    return compile_gate.build(fast_kernel(name, dtype), fast_signatures(DTYPES[dtype])[name], architecture)
 
 
 @each_dtype
@@ -313,7 +320,7 @@ def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
     code = fast_machine_code(name, dtype, architecture)
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
     assert code.local_memory == []
-    own = {"train_resident": resident.THREADS, "output_rows": engine.ROW_THREADS}
+    own = {"train_resident": resident.THREADS, "train_cooperative": shares.THREADS, "output_rows": engine.ROW_THREADS}
     threads = own.get(name, max(steps.THREADS, arrays.THREADS))
     assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
     if dtype == "float32":
@@ -334,6 +341,40 @@ def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
     assert len(of_tiles) == 2  # what steps through w^T and what does not
     assert all(compile_gate.count(body, fused) / len(body) >= resident.LEAST_RATE for body in of_tiles)
     assert all(compile_gate.count(body, r"LDG?\b") == 0 for body in of_tiles)
+
+
+@each_dtype
+@each_architecture
+def test_cooperative_training_keeps_its_budget(architecture, dtype):
+    code = fast_machine_code("train_cooperative", dtype, architecture)
+    registers, least_rate = cooperative.BUDGETS[np.dtype(dtype)]
+    assert code.registers <= registers
+    assert code.shared == shares.TABLES * 4
+    # Sums in squares: 16 for each of 4 terms, from shared memory by 16 bytes.
+    fused, width = "FFMA" if dtype == "float32" else "DFMA", np.dtype(dtype).itemsize // 4
+    bodies = [code.instructions[begin:end] for begin, end in code.loops]
+    of_squares = [body for body in bodies if compile_gate.count(body, r"LDS\.128") == 8 * width and len(body) < 128]
+    assert len(of_squares) == 5  # forward and back of tiles and of the head, and the update
+    assert {compile_gate.count(body, fused) for body in of_squares} == {64}
+    assert {compile_gate.count(body, r"LDS?\b|LDG\b") for body in of_squares} == {8 * width}
+    assert all(64 / len(body) >= least_rate for body in of_squares)
+
+
+@each_dtype
+@each_architecture
+def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
+    """A count that all writes come before; loads of it that empty the L1 cache; and no load by way of the read-only cache."""
+    code = fast_machine_code("train_cooperative", dtype, architecture)
+    assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
+    assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0
+    assert code.with_opcode(r"LDG.*CONSTANT") == code.with_opcode(r"LD\.|ST\.|CALL\.ABS") == []
+    assert code.with_opcode(r"LDGSTS\.E")  # the next batch, from global to shared memory by way of no register
+
+
+@pytest.mark.parametrize(("name", "cooperative"), [("train_cooperative", True), ("train_resident", False)])
+def test_blocks_that_meet_are_started_together(name, cooperative):
+    signature = fast_signatures(types.float32)[name]
+    assert compile_gate.is_cooperative(fast_kernel(name, "float32"), signature, "sm_90a") == cooperative
 
 
 def test_the_main_loop_is_found():

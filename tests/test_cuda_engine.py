@@ -1,6 +1,7 @@
 """The fast engine on GPUs: its ways to train agree, and go through Python no more often than they have to."""
 
 import gc
+import itertools
 import weakref
 
 import numpy as np
@@ -9,8 +10,8 @@ from conftest import CUDA, DTYPES, each
 from networks import data, engine_with_parameters, topology
 
 from numbanet import _cuda
+from numbanet.engines.cuda import cooperative, grid, memory, output, planning, resident, shares, steps
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import memory, output, planning, resident, steps
 from numbanet.engines.rule import epoch_of
 
 if not CUDA:
@@ -36,47 +37,99 @@ def launches(monkeypatch):
         started.append(kernel)
         return _cuda.configured(kernel, grid, block, shared_bytes)
 
-    monkeypatch.setattr(cuda_engine, "configured", configured)
+    for module in (cuda_engine, grid):
+        monkeypatch.setattr(module, "configured", configured)
     return started
 
 
-def train(monkeypatch, top, way, epochs=1):
-    """Totals and parameters after training one way."""
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(way, 0, ""))
-    engine, _ = engine_with_parameters(top, "cuda", "fast")
-    x, y = (engine.upload(array) for array in data(top, COUNT))
-    order = np.random.default_rng(2).permutation(COUNT)
+def ways(top):
+    """Plans by name: blocks that train together may be many, and spread any number of layers."""
+    plans = {way: planning.Plan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
+    if "softmax" in top.activations[:-1]:
+        return plans
+    for blocks, spread in itertools.product((1, 4), range(1, len(top.kinds) + 1)):
+        layers = tuple(shares.cut(n_in, n_out, 1 if blocks == 1 else 2, blocks) for n_in, n_out in top.layers)
+        together = shares.Shares(layers, spread, blocks)
+        plans[f"{blocks} blocks, {spread} layers"] = planning.Plan(planning.COOPERATIVE, 0, 0.0, together)
+    return plans
+
+
+def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):
+    """Totals and parameters after training as planned."""
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
+    engine, _ = engine_with_parameters(top, "cuda", kernels)
+    x, y = (engine.upload(array) for array in data(top, count))
+    order = np.random.default_rng(2).permutation(count)
     for _ in range(epochs):
-        *_, totals = engine.train_epoch(x, y, epoch_of(order, BATCH, 0.125))
+        *_, totals = engine.train_epoch(x, y, epoch_of(order, batch, 0.125))
     return totals, engine.read()
+
+
+def check_ways(monkeypatch, top, plans, **size):
+    """All plans end where the reference does."""
+    totals, parameters = train(monkeypatch, top, None, "reference", **size)
+    tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
+    for name, plan in plans.items():
+        found, others = train(monkeypatch, top, plan, **size)
+        assert (found.samples, found.hits) == (totals.samples, totals.hits), name
+        np.testing.assert_allclose(found.loss, totals.loss, rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(others, parameters, rtol=0, atol=tolerance, err_msg=name)
 
 
 @each("sizes, activations, loss", NETWORKS)
 @each("dtype", DTYPES)
-def test_both_ways_train_the_same_network(monkeypatch, sizes, activations, loss, dtype):
+def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, dtype):
     top = topology(sizes, activations, loss, dtype)
-    (alone, parameters), (together, others) = (train(monkeypatch, top, way) for way in (planning.RESIDENT, planning.PRODUCTS))
-    tolerance = {"float32": 1e-5, "float64": 1e-13}[dtype.name]
-    assert (alone.samples, alone.hits) == (together.samples, together.hits)
-    np.testing.assert_allclose(alone.loss, together.loss, rtol=tolerance)
-    np.testing.assert_allclose(parameters, others, rtol=0, atol=tolerance)
+    check_ways(monkeypatch, top, ways(top))
 
 
-@each("way", [planning.RESIDENT, planning.PRODUCTS])
+@each("spread", [1, 2, 3])
+def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
+    """Several tiles both ways, one of them of b alone, blocks without a tile or without samples, more squares than threads."""
+    top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
+    cuts = (2, 3), (3, 2), (1, 2)
+    layers = tuple(shares.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
+    assert [(share.down, share.across, share.rows) for share in layers] == [(2, 2, 8), (3, 2, 4), (1, 2, 8)]
+    plans = {
+        f"{blocks}": planning.Plan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, blocks)) for blocks in (6, 11)
+    }
+    check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
+
+
+@each("way", [planning.RESIDENT, planning.PRODUCTS, "4 blocks, 2 layers"])
 def test_two_runs_give_the_same_bits(monkeypatch, way):
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
-    (first, parameters), (second, again) = (train(monkeypatch, top, way, epochs=2) for _ in range(2))
+    (first, parameters), (second, again) = (train(monkeypatch, top, ways(top)[way], epochs=2) for _ in range(2))
     assert first == second and (parameters == again).all()
 
 
-def test_resident_training_is_one_launch_a_slice(launches):
+@each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
+def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
+    """Also of many blocks on a GPU; simulated ones cannot meet, and their phases are launched one by one."""
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     engine.pace.samples = 10**6  # as fast as a GPU
     x, y = (engine.upload(array) for array in data(top, COUNT))
     slices = list(engine.train_epoch(x, y, EPOCH))
     assert len(slices) == 1 and slices[0].samples == COUNT
-    assert launches == [resident.training_kernel(np.dtype("float32"))]
+    assert launches == [kernel(np.dtype("float32"))]
+
+
+@each("way", ["1 blocks, 2 layers", "4 blocks, 1 layers"])
+def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
+    top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
+    x, y = data(top, COUNT)
+    trained = []
+    for samples in (1, 8, 100):
+        engine, _ = engine_with_parameters(top, "cuda", "fast")
+        monkeypatch.setattr(engine.pace, "took", lambda *_: None)
+        engine.pace.samples = samples
+        *slices, totals = engine.train_epoch(engine.upload(x), engine.upload(y), EPOCH)
+        assert [done.samples for done in slices] == {1: [4, 8], 8: [8], 100: []}[samples]
+        trained.append((totals, engine.read().tolist()))
+    assert trained[0] == trained[1] == trained[2]
 
 
 def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
@@ -93,7 +146,7 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
         return repeat
 
     monkeypatch.setattr(steps, "recorded", recorded)
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, ""))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
@@ -129,7 +182,7 @@ def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
 
 
 def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, ""))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
@@ -142,7 +195,7 @@ def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
     """x of another training, with the same y, count, batch size and learning rate."""
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, ""))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float64"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
     (x, y), (x_other, _) = data(top, COUNT), data(top, COUNT, seed=9)

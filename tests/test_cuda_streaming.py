@@ -8,6 +8,7 @@ from networks import data, engine_with_parameters, topology
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import memory, planning, streaming
+from numbanet.engines.rule import epoch_of
 
 if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
@@ -49,7 +50,7 @@ def train(top, x, y, epochs=2, shuffled=True):
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
         order = random.permutation(COUNT) if shuffled else np.arange(COUNT)
-        *_, last = engine.train_epoch(x, y, order, BATCH, 0.125)
+        *_, last = engine.train_epoch(x, y, epoch_of(order, BATCH, 0.125))
         totals.append(last)
     return totals, engine.read()
 
@@ -95,10 +96,10 @@ def test_training_and_evaluation_share_their_places(small_chunks):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
-    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)))
     places = engine.chunks.places
     engine.evaluate(x, y)
-    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)))
     assert engine.chunks.places is places and len(places) == 2
 
 
@@ -121,9 +122,9 @@ def test_a_batch_larger_than_a_chunk_is_a_chunk(small_chunks, copies):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     (engine, _), (other, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
     x, y = data(top, COUNT)
-    found = list(engine.train_epoch(x, y, np.arange(COUNT), 7, 0.125))[-1]
+    found = list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), 7, 0.125)))[-1]
     assert copies == [7, 3]
-    assert found == list(other.train_epoch(*map(cuda.to_device, (x, y)), np.arange(COUNT), 7, 0.125))[-1]
+    assert found == list(other.train_epoch(*map(cuda.to_device, (x, y)), epoch_of(np.arange(COUNT), 7, 0.125)))[-1]
     assert (engine.read() == other.read()).all()
 
 
@@ -131,7 +132,7 @@ def test_a_pass_that_is_cut_short_leaves_the_places_ready(small_chunks):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
-    epoch = engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125)
+    epoch = engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125))
     assert next(epoch).samples == TRAINED[0]
     epoch.close()
     assert (engine.predict(x) == engine.predict(cuda.to_device(x))).all()
@@ -185,7 +186,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_figures(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: 200)
     message = r"streaming batches of 7 samples takes 280 bytes of the GPU's memory, of which 200 are free: 5 samples at once"
     with pytest.raises(MemoryError, match=message):
-        list(engine.train_epoch(x, y, np.arange(COUNT), 7, 0.125))
+        list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), 7, 0.125)))
     assert (engine.read() == before).all()
 
 

@@ -174,7 +174,7 @@ def test_most_are_right():
 
 @pytest.mark.parametrize("operations", [1e9, 0])
 def test_updates_are_compared_with_the_oracle(tiny, operations, monkeypatch):
-    from benchmarks import gpu_cases, gpu_peers, peers
+    from benchmarks import gpu_cases, peers
 
     class Forgetful(peers.Numbanet):
         """Leaves a sample out of a step."""
@@ -183,13 +183,12 @@ def test_updates_are_compared_with_the_oracle(tiny, operations, monkeypatch):
             return super().train(np.append(order[:-1], order[0]))
 
     monkeypatch.setattr(gpu_cases, "ORACLE_OPERATIONS", operations)
-    monkeypatch.setattr(gpu_peers, "CONTESTANTS", {"numbanet": peers.Numbanet, "reference": Forgetful})
-    found = gpu_cases.compare(tiny, "numbanet")
+    found = gpu_cases.compare(tiny, peers.Numbanet)
     assert found["agrees"] and found["oracle"] == ("numbanet.oracle" if operations else "NumPy, float64")
-    assert not gpu_cases.compare(tiny, "reference")["agrees"]
+    assert not gpu_cases.compare(tiny, Forgetful)["agrees"]
     errors = iter([0, np.nan, 0, 0, 0, 0])
     monkeypatch.setattr(gpu_cases, "update_error", lambda *_: next(errors))
-    assert not gpu_cases.compare(tiny, "numbanet")["agrees"]
+    assert not gpu_cases.compare(tiny, peers.Numbanet)["agrees"]
     json.dumps(found)
 
 

@@ -5,9 +5,10 @@ The loops are those of `numbanet.equations`, called with matrices of a single ro
 
 from numbanet._cuda import callable_in_kernels, cuda, device_function
 from numbanet.engines import samples
+from numbanet.engines.rule import N
 from numbanet.equations import activations, backprop, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
-from numbanet.equations.losses import BCE, CCE
+from numbanet.equations.losses import BCE, CCE, weighted
 
 activation, softmax_sum, softmax_activation, softmax_logit = map(
     callable_in_kernels,
@@ -20,7 +21,7 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
     callable_in_kernels,
     (backprop.activation_error, backprop.short_error, backprop.softmax_error, backprop.softmax_logit_error),
 )
-hits = callable_in_kernels(samples.hits)
+hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
 @device_function
@@ -57,15 +58,20 @@ def output_row(loss_kind, kind, epsilon, n, y, z, a, delta, u, dl, z_max, others
 
 
 @cuda.jit
-def output_rows(loss_kind, kind, epsilon, n, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
-    """`output_row` for every sample s, whose y is row order_s, in a batch of n samples.
+def output_rows(
+    loss_kind, kind, epsilon, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample
+):
+    """`output_row` for every sample s, whose y is row order_s; loss and delta times its weight.
 
-    Reads y (N, n_out), order (m,), z (m, n_out); writes a, delta (m, n_out), loss_of_sample, hits_of_sample (m,).
+    Reads rates (4,) of the step, weights (m,), y (N, n_out), order (m,), z (m, n_out); writes a, delta (m, n_out),
+    loss_of_sample, hits_of_sample (m,).
     """
     s = cuda.grid(1)
     if s < order.shape[0]:
         row = order[s]
         output_row(
-            *(loss_kind, kind, epsilon, n, y[row : row + 1], z[s : s + 1], a[s : s + 1], delta[s : s + 1], u[s : s + 1]),
+            *(loss_kind, kind, epsilon, rates[N], y[row : row + 1], z[s : s + 1], a[s : s + 1], delta[s : s + 1], u[s : s + 1]),
             *(dl[s : s + 1], z_max[s : s + 1], others[s : s + 1], loss_of_sample[s : s + 1], hits_of_sample[s : s + 1]),
         )
+        loss_of_sample[s] = weighted(weights[s], loss_of_sample[s])
+        weigh(weights[s : s + 1], delta[s : s + 1])

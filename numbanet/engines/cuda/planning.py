@@ -5,25 +5,28 @@ The times are estimates, good enough to tell which way is faster by much; `bench
 
 from typing import NamedTuple
 
-from numbanet.engines.cuda import resident
+from numbanet.engines.cuda import resident, shares
 from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.shares import Shares
 from numbanet.engines.topology import Topology
 
-RESIDENT, PRODUCTS = "resident", "products"
+RESIDENT, COOPERATIVE, PRODUCTS = "resident", "cooperative", "products"
 # Multiply-adds a block of `resident` does in a microsecond, and the microseconds between its barriers.
 RESIDENT_SPEED, RESIDENT_BARRIER = 30_000, 0.1
 # Multiply-adds a multiprocessor does in a microsecond in tiles, and the microseconds from one recorded kernel to the next.
 PRODUCT_SPEED, LAUNCH = 100_000, 3.0
+# One block is taken where it should be nearly as fast as others: it leaves the other multiprocessors free.
+FAVOUR = 0.75
 
 
 # By compute capability, the multiprocessors of a GPU that has it, and its limit (CUDA C++ Programming Guide, technical
-# specifications): T4, A100, RTX 3090, RTX 4090, H100.
+# specifications): T4, A100, RTX 3090, RTX 4090, H100. `cooperative` copies in the background, which begins with 8.0.
 KNOWN_LIMITS = {
-    "sm_75": Limits(40, 64 << 10),
-    "sm_80": Limits(108, 163 << 10),
-    "sm_86": Limits(82, 99 << 10),
-    "sm_89": Limits(128, 99 << 10),
-    "sm_90": Limits(132, 227 << 10),
+    "sm_75": Limits(40, 64 << 10, 0),
+    "sm_80": Limits(108, 163 << 10, 108),
+    "sm_86": Limits(82, 99 << 10, 82),
+    "sm_89": Limits(128, 99 << 10, 128),
+    "sm_90": Limits(132, 227 << 10, 132),
 }
 
 
@@ -33,29 +36,62 @@ class Plan(NamedTuple):
     Parameters
     ----------
     way : str
-        "resident": whole slices of an epoch in one thread block, see `resident`. "products": a few kernels per step.
+        "resident": whole slices of an epoch in one thread block, see `resident`; "cooperative": in many that wait for each
+        other, see `cooperative`; "products": a few kernels per step.
     shared_bytes : int
-        Shared memory that the block takes; 0 for "products".
-    reason : str
-        Why this way, in words.
+        Shared memory that a block takes; 0 for "products".
+    time : float
+        Microseconds of a step, as estimated.
+    shares : Shares or None
+        What each block gets, of "cooperative".
     """
 
     way: str
     shared_bytes: int
-    reason: str
+    time: float
+    shares: Shares | None = None
 
 
-def plan(topology: Topology, batch_size: int, limits: Limits) -> Plan:
-    """The way that should be the fastest."""
+def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> Plan:
+    """The way that should be the fastest; where training is not plain gradient descent on all neurons there is but one."""
+    if not plain:
+        return Plan(PRODUCTS, 0, products_time(topology, batch_size, limits))
+
+    def cost(plan):
+        return plan.time * (FAVOUR if plan.way == RESIDENT else 1)
+
+    return min(possible_plans(topology, batch_size, limits), key=cost)
+
+
+def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[Plan]:
+    """One for each way that the GPU has room for."""
+    plans = [Plan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
+    if (alone := resident.shared_bytes(topology, batch_size)) <= limits.shared_bytes:
+        plans.append(Plan(RESIDENT, alone, resident_time(topology, batch_size)))
+    if shared_out := shares.share_out(topology, batch_size, limits):
+        each, time = shares.shared_bytes(topology, batch_size, shared_out), shares.time(topology, batch_size, shared_out)
+        plans.append(Plan(COOPERATIVE, each, time, shared_out))
+    return plans
+
+
+def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
+    """Why `plan` chooses as it does, in words."""
+    plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
-    sizes = f"parameters and a batch of {batch_size} take {wanted:,} bytes"
-    if wanted > limits.shared_bytes:
-        return Plan(PRODUCTS, 0, f"{sizes}, more than the {limits.shared_bytes:,} of a block's shared memory")
-    alone, together = resident_time(topology, batch_size), products_time(topology, batch_size, limits)
-    times = f"one block takes some {alone:.0f} us a step, kernels for each product some {together:.0f} us"
-    if alone > together:
-        return Plan(PRODUCTS, 0, f"{sizes}, which fits, but {times}")
-    return Plan(RESIDENT, wanted, f"{sizes} of the {limits.shared_bytes:,} of a block's shared memory, and {times}")
+    room = f"the {limits.shared_bytes:,} of a block's shared memory"
+    lines = [f"parameters and a batch of {batch_size} take {wanted:,} bytes"]
+    if RESIDENT in plans:
+        lines.append(f" of {room}, some {plans[RESIDENT].time:.0f} us a step in one block")
+    else:
+        lines.append(f", more than {room}")
+    if COOPERATIVE in plans:
+        _, each, time, shared_out = plans[COOPERATIVE]
+        spread = f"{shared_out.spread} layer{'s' * (shared_out.spread > 1)} spread"
+        lines.append(f"; {each:,} in each of {shared_out.blocks} blocks, {spread}, some {time:.0f} us")
+    else:
+        lines.append("; no way to share them out over blocks that wait for each other")
+    lines.append(f"; kernels for each product take some {plans[PRODUCTS].time:.0f} us")
+    return "".join(lines)
 
 
 def multiply_adds(topology: Topology, batch_size: int) -> int:

@@ -21,6 +21,7 @@ from numbanet._cuda import configured, cuda, device_function
 from numbanet.engines.cuda import memory
 from numbanet.engines.cuda.memory import QUAD, get, get_quad, put, shared_numbers
 from numbanet.engines.cuda.tiles import STEPS, Tile, plan, tiles_for
+from numbanet.engines.rule import ETA
 from numbanet.equations.activations import IDENTITY, d_phi, phi
 from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
@@ -169,9 +170,9 @@ def meet_derivative(kind, epsilon, a_prev, out, at, dl_da):
 
 
 @device_function
-def descend_there(kind, eta, other, out, at, gradient):
+def descend_there(kind, factor, rates, out, at, gradient):
     """w_ij <- w_ij - eta dL/dw_ij."""
-    put(out, at, descend(eta, gradient, get(out, at)))
+    put(out, at, descend(get(rates, ETA), gradient, get(out, at)))
 
 
 class Form(NamedTuple):
@@ -398,12 +399,12 @@ class Products:
         """
         self._run(BACKWARD, kind, epsilon, delta, delta, wb, a_prev, delta_prev, (*delta_prev.shape, delta.shape[1]))
 
-    def update(self, eta: float, x, order, delta, wb) -> None:
+    def update(self, rates, x, order, delta, wb) -> None:
         """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike, x being row order[s] of x.
 
-        Reads x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
+        Reads rates (4,) of the step, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
         """
-        self._run(UPDATE, IDENTITY, eta, x, order, delta, wb, wb, (*wb.shape, delta.shape[0]))
+        self._run(UPDATE, IDENTITY, 0, x, order, delta, rates, wb, (*wb.shape, delta.shape[0]))
 
     def gradient(self, x, order, delta, gradients) -> None:
         """dL/dw_ij = sum_s delta_j x_i, and dL/db_j alike, x being row order[s] of x.

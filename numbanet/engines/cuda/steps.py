@@ -4,30 +4,38 @@ Everything a step reads and writes stays at its place, so that the record holds:
 order is next. Where nothing can be recorded, in the simulator and by Numba's built-in target, the kernels are launched again.
 """
 
+import functools
 import warnings
 import weakref
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda, launching_on
+from numbanet.engines.rule import RATES, Epoch, Rule
 
 # Threads of the single block of `begin_step`, and of each block of `end_step`. A simulated one costs a thread of Python.
 THREADS = 2 if SIMULATED else 256
 
 
 @cuda.jit
-def begin_step(position, order, batch):
-    """batch_s = order[position + s], and the position moves on. One block: nobody reads the position once it has moved.
+def begin_step(position, batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
+    """batch_s = order[position + s], with its rates and weights; the position and the counter of samples move on.
 
-    Reads order (n,); writes batch (m,), updates position (1,).
+    One block: nobody reads the position once it has moved. Reads order (n,), all_rates (steps, 4), all_weights (N,), or (1,)
+    for all; writes batch, weights (m,), rates (4,), updates position (1,) and counter (3,).
     """
-    first = position[0]
+    first, weighted = position[0], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
         batch[s] = order[first + s]
+        weights[s] = all_weights[batch[s] * weighted]
+    for column in range(cuda.threadIdx.x, rates.shape[0], cuda.blockDim.x):
+        rates[column] = all_rates[first // batch_size, column]
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
         position[0] = first + batch.shape[0]
+        counter[1] = counter[2] + first
 
 
 @cuda.jit
@@ -43,56 +51,106 @@ def end_step(position, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sam
         hits_of_sample[at] = hits_of_batch[s]
 
 
+class Batch(NamedTuple):
+    """What the kernels of a step find on the GPU, at places that stay.
+
+    Parameters
+    ----------
+    order : device array (m,)
+        Rows of x and y.
+    rates : device array (4,)
+        See `numbanet.engines.rule`.
+    weights : device array (m,)
+    counter : device array (3,) int64
+        The key of `dropout`, the number of the batch's first sample in the epoch, and how many were before this part of it.
+    loss, hits : device array (m,)
+        What is noted of its samples.
+    """
+
+    order: Any
+    rates: Any
+    weights: Any
+    counter: Any
+    loss: Any
+    hits: Any
+
+    def of_first(self, n: int) -> "Batch":
+        """The same of the first n samples."""
+        order, weights, loss, hits = (array[:n] for array in (self.order, self.weights, self.loss, self.hits))
+        return self._replace(order=order, weights=weights, loss=loss, hits=hits)
+
+
 class Steps:
-    """The steps of an epoch whose batches are all of one size.
+    """The steps of an epoch, whose batches are all of one size, but perhaps the last.
 
     Parameters
     ----------
     x, y : device array (N, n_in), (N, n_out)
     batch_size : int
-    eta : scalar
+    rule : Rule
+    weighted : bool
+        Whether samples have weights.
     train : callable
-        train(x, y, batch, eta, loss_of_batch, hits_of_batch) launches the kernels of a step; it holds what they work in.
+        train(x, y, batch) launches the kernels of a step; it holds what they work in.
 
     Attributes
     ----------
-    order, loss_of_sample, hits_of_sample : device array (N,)
-        The order of the epoch, and what is noted of the samples in it.
+    loss_of_sample, hits_of_sample : device array (N,)
+        What is noted of the samples, in the order of the epoch.
     """
 
-    def __init__(self, x, y, batch_size: int, eta, train: Callable):
+    def __init__(self, x, y, batch_size: int, rule: Rule, weighted: bool, train: Callable):
         self.x, self.y = weakref.ref(x), weakref.ref(y)  # else they would stay on the GPU when the training is over
-        self.batch_size, self.eta, self.train = batch_size, eta, train
-        count = x.shape[0]
+        self.kind, self.batch_size, self.train = (batch_size, rule, weighted), batch_size, train
+        count, dtype, steps = x.shape[0], x.dtype, -(-x.shape[0] // batch_size)
         self.order, self.position = cuda.device_array(count, np.int64), cuda.device_array(1, np.int64)
-        self.batch = cuda.device_array(batch_size, np.int64)
-        self.loss_of_batch, self.loss_of_sample = (cuda.device_array(n, eta.dtype) for n in (batch_size, count))
-        self.hits_of_batch, self.hits_of_sample = (cuda.device_array(n, np.int32) for n in (batch_size, count))
+        self.rates = cuda.device_array((steps, RATES), dtype)
+        self.weights = cuda.to_device(np.ones(count if weighted else 1, dtype))
+        self.loss_of_sample, self.hits_of_sample = cuda.device_array(count, dtype), cuda.device_array(count, np.int32)
+        self.batch = Batch(
+            cuda.device_array(batch_size, np.int64),
+            cuda.device_array(RATES, dtype),
+            cuda.device_array(batch_size, dtype),
+            cuda.device_array(3, np.int64),
+            cuda.device_array(batch_size, dtype),
+            cuda.device_array(batch_size, np.int32),
+        )
         self.launched, self.repeat = False, None
 
-    def are_of(self, x, y, batch_size: int, eta) -> bool:
+    def are_of(self, x, y, batch_size: int, rule: Rule, weighted: bool) -> bool:
         """Whether these are such steps."""
-        return self.x() is x and self.y() is y and (self.batch_size, self.eta) == (batch_size, eta)
+        return self.x() is x and self.y() is y and self.kind == (batch_size, rule, weighted)
 
-    def begin(self, order: np.ndarray) -> None:
-        """Begins an epoch, of at most N samples."""
-        self.order[: order.size].copy_to_device(np.ascontiguousarray(order, np.int64))
+    def begin(self, part: Epoch, before: int) -> None:
+        """Begins a part of an epoch, of at most N samples, with so many before it."""
+        dtype = self.rates.dtype
+        self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
+        self.rates[: len(part.rates)].copy_to_device(np.ascontiguousarray(part.rates, dtype))
+        if part.weights is not None:
+            self.weights[: part.weights.size].copy_to_device(np.ascontiguousarray(part.weights, dtype))
+        self.batch.counter.copy_to_device(np.array([part.dropout_key, before, before], np.int64))
         self.position.copy_to_device(np.zeros(1, np.int64))
 
     def take(self) -> None:
         """The next step. The first one compiles its kernels; the second is recorded, if it comes to that."""
         if not self.launched:
-            self._launch()
+            self._launch(self.batch)
             self.launched = True
         else:
-            self.repeat = self.repeat or recorded(self._launch)
+            self.repeat = self.repeat or recorded(functools.partial(self._launch, self.batch))
             self.repeat()
 
-    def _launch(self) -> None:
-        configured(begin_step, 1, THREADS)(self.position, self.order, self.batch)
-        self.train(self.x(), self.y(), self.batch, self.eta, self.loss_of_batch, self.hits_of_batch)
-        notes = self.loss_of_batch, self.hits_of_batch, self.loss_of_sample, self.hits_of_sample
-        configured(end_step, -(-self.batch_size // THREADS), THREADS)(self.position, *notes)
+    def take_rest(self, n: int) -> None:
+        """The last step, of n samples, which are fewer."""
+        self._launch(self.batch.of_first(n))
+
+    def _launch(self, batch: Batch) -> None:
+        start = configured(begin_step, 1, THREADS)
+        here = batch.counter, batch.order, batch.rates, batch.weights
+        start(self.position, self.batch_size, self.order, self.rates, self.weights, *here)
+        self.train(self.x(), self.y(), batch)
+        notes = batch.loss, batch.hits, self.loss_of_sample, self.hits_of_sample
+        configured(end_step, -(-batch.loss.shape[0] // THREADS), THREADS)(self.position, *notes)
 
 
 def recorded(launch: Callable) -> Callable:
