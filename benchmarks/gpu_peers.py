@@ -128,7 +128,7 @@ class Planned(peers.Cuda):
 
     def __init__(self, plan, rung, problem):
         super().__init__(rung, problem)
-        self.engine.plan = lambda batch_size: plan
+        self.engine.plan = lambda batch_size, epoch: plan
 
 
 def plans(rung) -> dict:

@@ -17,10 +17,22 @@ from numba import types
 
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
-from numbanet.engines import samples
-from numbanet.engines.cuda import arrays, cooperative, engine, output, product, resident, shares, steps, tiles
+from numbanet.engines import rule, samples
+from numbanet.engines.cuda import (
+    arrays,
+    cooperative,
+    descent,
+    dropout,
+    engine,
+    output,
+    product,
+    resident,
+    shares,
+    steps,
+    tiles,
+)
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
-from numbanet.engines.rule import epoch_of
+from numbanet.engines.rule import ADAM, MOMENTUM, NESTEROV, Rule, epoch_of
 from numbanet.engines.topology import Topology
 
 if reason := compile_gate.missing():
@@ -56,11 +68,12 @@ KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(mod
 def types_of_parameters(number) -> dict:
     """The type behind each name that a kernel's parameter may have, in a network of that dtype."""
     names_by_type = {
-        number: "epsilon eta",
-        types.int64: "kind loss_kind n",
+        number: "epsilon eta n mu eta_t share_1 share_2 epsilon_t decay most scale",
+        types.int64: "kind loss_kind layer first",
+        types.uint64: "key limit",
         types.int64[::1]: "order",
         types.int32[::1]: "hits_of_sample",
-        number[::1]: "b db z_max others loss_of_sample gradients parameters",
+        number[::1]: "b db z_max others loss_of_sample gradients parameters velocities m v squares weights",
         number[:, ::1]: "x w z a y y_hat u delta dw dl_da da_dz dl_du z_prev a_prev delta_prev rows batch",
     }
     return {name: type_ for type_, names in names_by_type.items() for name in names.split()}
@@ -227,11 +240,13 @@ class Recorder(CpuLoops):
     ],
 )
 def test_signatures_are_those_of_the_engine(activations, loss, dtype):
-    engine = ReferenceEngine(Topology((3, 4, 2), activations, loss, np.dtype(dtype)), "cpu")
+    engine = ReferenceEngine(Topology((3, 4, 2), activations, loss, np.dtype(dtype), dropout=(0.5,)), "cpu")
     engine.loops = Recorder()
-    list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), epoch_of(np.arange(4), 2, 0.1)))
+    for kind in (MOMENTUM, NESTEROV, ADAM):
+        epoch = epoch_of(np.arange(4), 2, 0.1, Rule(kind, weight_decay=0.1, clip_norm=1.0), weights=np.ones(4, dtype))
+        list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), epoch))
     passed = engine.loops.signatures
-    assert len(passed) >= 10
+    assert len(passed) >= 15
     assert passed == {name: signature(KERNELS[name], DTYPES[dtype]) for name in passed}
 
 
@@ -289,19 +304,34 @@ def fast_signatures(number) -> dict:
     return {
         "train_resident": [*resident_, numbers, whole],
         "train_cooperative": [*cooperative_, numbers, numbers, whole],
-        "output_rows": [count, count, number, count, *rows],
-        "begin_step": [order, order, order],
+        "output_rows": [count, count, number, numbers, numbers, *rows],
+        "begin_step": [order, count, order, matrix, numbers, order, order, numbers, numbers],
         "end_step": [order, numbers, whole, numbers, whole],
         "find_not_finite": [numbers, order],
         "find_improbable": [numbers, order],
         "find_wrong_sum": [matrix, number, order],
         "find_unknown_label": [whole, count, order],
         "write_one_hot": [order, matrix],
+        "drop_rows": [order, count, number, types.uint64, matrix, matrix],
+        "sums_of_squares": [numbers, numbers],
+        **{f"update by {name}": [numbers] * 8 for name in UPDATES},
     }
 
 
+# Each rule, and with it what a step may do besides.
+UPDATES = {
+    "descent": (rule.GRADIENT_DESCENT, True, True),
+    "momentum": (rule.MOMENTUM, False, False),
+    "nesterov": (rule.NESTEROV, True, False),
+    "adam": (rule.ADAM, True, True),
+    "adamw": (rule.ADAMW, True, False),
+}
+
+
 def fast_kernel(name: str, dtype: str):
-    kernels = {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
+    kernels = {f"update by {rule}": descent.update_kernel(*options) for rule, options in UPDATES.items()}
+    kernels |= {"drop_rows": dropout.drop_rows, "sums_of_squares": descent.sums_of_squares(np.dtype(dtype))}
+    kernels |= {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
     kernels |= kernels_of(arrays)
     kernels["train_resident"] = resident.training_kernel(np.dtype(dtype))
     kernels["train_cooperative"] = cooperative.training_kernel(np.dtype(dtype))

@@ -174,7 +174,7 @@ def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
     x, y = data(top, 12)
     monkeypatch.setattr(memory, "free_bytes", lambda: 100)
     room = cuda_engine.Room(top, 12)
-    arrays = [*room.a, *room.delta, *room.z.values(), *room.dl.values(), room.u, room.z_max, room.others, room.order]
+    arrays = [*room.a, *room.delta, *room.z.values(), *room.dl.values(), room.u, room.z_max, room.others, room.order, room.ones]
     taken = sum(array.size * array.dtype.itemsize for array in arrays)
     with pytest.raises(MemoryError, match=rf"computing with 12 samples takes {taken:,} bytes"):
         engine.loss_and_gradients(_cuda.cuda.to_device(x), _cuda.cuda.to_device(y))
@@ -208,10 +208,16 @@ def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
 
 
 def test_a_step_begins_and_ends_where_the_position_is():
-    order, position = (_cuda.cuda.to_device(np.array(numbers)) for numbers in ([5, 3, 9, 7, 1], [1]))
-    batch, notes = _cuda.cuda.to_device(np.zeros(3, np.int64)), _cuda.cuda.to_device(np.zeros((2, 5)))
-    _cuda.configured(steps.begin_step, 1, 2)(position, order, batch)
-    assert batch.copy_to_host().tolist() == [3, 9, 7] and position.copy_to_host().tolist() == [4]
-    of_batch = _cuda.cuda.to_device(np.array([0.5, 1.5, 2.5]))
+    order, position, counter = (_cuda.cuda.to_device(np.array(numbers)) for numbers in ([5, 3, 9, 7, 1], [2], [77, 0, 40]))
+    batch, notes = _cuda.cuda.to_device(np.zeros(2, np.int64)), _cuda.cuda.to_device(np.zeros((2, 5)))
+    all_rates, rates, weights = (_cuda.cuda.to_device(array) for array in (np.arange(12.0).reshape(3, 4), *np.zeros((2, 4))))
+    for all_weights in (np.ones(1), np.arange(10.0) / 10):
+        position.copy_to_device(np.array([2]))
+        arguments = position, 2, order, all_rates, _cuda.cuda.to_device(all_weights), counter, batch, rates, weights[:2]
+        _cuda.configured(steps.begin_step, 1, 2)(*arguments)
+        assert batch.copy_to_host().tolist() == [9, 7] and position.copy_to_host().tolist() == [4]
+        assert rates.copy_to_host().tolist() == [4, 5, 6, 7] and counter.copy_to_host().tolist() == [77, 42, 40]
+        assert weights[:2].copy_to_host().tolist() == ([1, 1] if all_weights.size == 1 else [0.9, 0.7])
+    of_batch = _cuda.cuda.to_device(np.array([1.5, 2.5]))
     _cuda.configured(steps.end_step, 2, 2)(position, of_batch, of_batch, notes[0], notes[1])
-    assert notes.copy_to_host().tolist() == [[0, 0.5, 1.5, 2.5, 0]] * 2
+    assert notes.copy_to_host().tolist() == [[0, 0, 1.5, 2.5, 0]] * 2

@@ -11,6 +11,7 @@ from numbanet import Network, _cuda
 from numbanet.engines import reference
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import guarding, planning, product, steps
+from numbanet.engines.rule import PLAIN, epoch_of
 
 if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
@@ -206,8 +207,8 @@ def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch)
             raise KernelError
 
     monkeypatch.setattr(steps, "recorded", lambda _: pytest.fail("recorded too soon"))
-    these = steps.Steps(x, y, BATCH, np.float32(0.5), train)
-    these.begin(np.arange(N))
+    these = steps.Steps(x, y, BATCH, PLAIN, False, train)
+    these.begin(epoch_of(np.arange(N), BATCH, 0.5), 0)
     with pytest.raises(KernelError):
         these.take()
     these.take()

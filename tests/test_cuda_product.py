@@ -103,7 +103,7 @@ def gradients_of(layer):
 
 def check_update(products, layer):
     x, order, delta, wb = layer.upload("x", "order", "delta", "wb")
-    products.update(ETA, x, order, delta, wb)
+    products.update(cuda.to_device(np.array([1, ETA, 0, 0], layer.dtype)), x, order, delta, wb)
     check(wb, layer.wb - ETA * gradients_of(layer), layer.dtype, len(layer.batch))
 
 

@@ -224,13 +224,13 @@ class ReferenceEngine:
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
         """The losses of the samples, with n = 1, each times its weight."""
-        loss_kind = self.topology.loss_kind
+        loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
-            self.loops.run(losses.cce_loss, 1, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
+            self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
         elif loss_kind == BCE:
-            self.loops.run(losses.bce_from_z_loss, 1, y, self._logit(layers), loss_of_sample)
+            self.loops.run(losses.bce_from_z_loss, n, y, self._logit(layers), loss_of_sample)
         else:
-            self.loops.run(losses.loss, loss_kind, 1, y, layers["a"][-1], loss_of_sample)
+            self.loops.run(losses.loss, loss_kind, n, y, layers["a"][-1], loss_of_sample)
         if weight is not None:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
@@ -249,7 +249,7 @@ class ReferenceEngine:
     def _output_error(self, y, layers, n):
         """delta of the last layer."""
         z, a = layers["z"][-1], layers["a"][-1]
-        kind, loss_kind = self.topology.kinds[-1], self.topology.loss_kind
+        kind, loss_kind, n = self.topology.kinds[-1], self.topology.loss_kind, self.topology.dtype.type(n)
         delta = self._empty(*a.shape)
         if loss_kind in (BCE, CCE):
             self.loops.run(backprop.short_error, n, y, a, delta)

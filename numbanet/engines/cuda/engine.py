@@ -80,7 +80,8 @@ class Room:
     @classmethod
     def bytes_for(cls, topology: Topology, n: int) -> int:
         """How much of the GPU's memory that takes."""
-        numbers = 2 * sum(topology.sizes[1:]) + 3 * sum(cls.whole_rows(topology).values()) + topology.sizes[-1] + 3
+        dropped = sum(width for width, rate in zip(topology.sizes[1:], topology.dropout_rates, strict=True) if rate)
+        numbers = 2 * sum(topology.sizes[1:]) + 2 * sum(cls.whole_rows(topology).values()) + dropped + topology.sizes[-1] + 3
         return n * (numbers * topology.dtype.itemsize + 8)
 
 
@@ -224,7 +225,7 @@ class FastCudaEngine:
         grid, order, eta = self.grid, cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self._eta(part)
 
         def train(first, stop):
-            grid.train(configured, self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
+            grid.train(self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
 
         return self._slices(train, part.order.size, part.batch_size)
 
