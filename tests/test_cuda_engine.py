@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import types
 import weakref
 
 import numpy as np
@@ -96,6 +97,21 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
 
 
+@pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
+@each("spread", [1, 2, 3])
+def test_between_two_meetings_no_block_waits_for_another(monkeypatch, spread):
+    """The simulator takes blocks in their order, which would hide that one reads what another writes in the same phase."""
+    top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
+    layers = tuple(shares.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
+    plan = planning.Plan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, 7))
+    totals, parameters = train(monkeypatch, top, plan, epochs=2)
+    backwards = types.SimpleNamespace(**vars(np))
+    backwards.ndindex = lambda *shape: reversed(list(np.ndindex(*shape)))
+    monkeypatch.setattr(memory.simulator, "np", backwards)
+    found, others = train(monkeypatch, top, plan, epochs=2)
+    assert found == totals and (others == parameters).all()
+
+
 @each("way", [planning.RESIDENT, planning.PRODUCTS, "4 blocks, 2 layers"])
 def test_two_runs_give_the_same_bits(monkeypatch, way):
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
@@ -105,7 +121,7 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 
 @each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
-    """Also of many blocks on a GPU; simulated ones cannot meet, and their phases are launched one by one."""
+    """Also of many blocks on a GPU; simulated ones cannot meet, and what lies between two meetings is launched by itself."""
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
     engine, _ = engine_with_parameters(top, "cuda", "fast")

@@ -375,7 +375,7 @@ def last_rows(near, far, table, l, epsilon, y, order, position, n, first, m, los
 
 @device_function
 def meet(counter, times):
-    """Waits until all blocks have come here, for the so manieth time; then they see what the others wrote."""
+    """Waits until all blocks have come here so many times; then each sees what the others wrote."""
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
         arrive(counter)

@@ -1,5 +1,7 @@
 """The blocks that train a network together by `cooperative`, with all that they work in."""
 
+import itertools
+
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
@@ -35,16 +37,17 @@ class Grid:
     def train(self, epsilon, eta, x, y, order, first: int, stop: int, parameters, losses, hits) -> None:
         """The batches from position first to stop of an order, by one launch.
 
-        Simulated blocks run one after another and cannot meet: each phase is a launch of its own, unless there is one block.
+        Simulated blocks run one after another and cannot meet: what lies between two meetings is a launch of its own there,
+        unless there is one block only.
         """
         self.counter.copy_to_device(np.zeros(1, np.int32))
         first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))
-        turns = range(first, stop, 1 if SIMULATED and self.shares.blocks > 1 else stop - first)
-        for turn in turns:
-            fresh, end = turn == first, turn + turns.step
+        apart = SIMULATED and self.shares.blocks > 1
+        turns = [first, *(turn for turn in range(first + 1, stop) if apart and turn % self.phases), stop]
+        for turn, end in itertools.pairwise(turns):
             arguments = (
                 *(self.tables, epsilon, eta, x.reshape(-1), y, order, turn, end, parameters, self.far, self.counter),
-                *(fresh, self.kept, losses, hits),
+                *(turn == first, self.kept, losses, hits),
             )
             allow_shared_memory(self.kernel, arguments, self.shared_bytes, 4 * TABLES)
             configured(self.kernel, self.shares.blocks, THREADS, self.shared_bytes)(*arguments)
