@@ -355,7 +355,7 @@ def test_a_damaged_file_of_keras_is_refused_before_its_weights_are_read(h5py, tm
     start = whole.index(b"\x89HDF")
     for place in range(start, start + 25432, 97):  # the length of model.weights.h5
         (tmp_path / "net.keras").write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match="its model.weights.h5 is damaged"):
+        with pytest.raises(ValueError, match=r"its model\.weights\.h5 is damaged"):
             from_keras(tmp_path / "net.keras", loss="cce")
 
 
