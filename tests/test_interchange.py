@@ -90,7 +90,7 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
         from_sklearn([])
     mlp = sklearn.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2).fit([[1], [2]], [1, 2])
     mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions have not
-    with pytest.raises(ValueError, match="has activation 'exp'; known are identity, logistic"):
+    with pytest.raises(ValueError, match="output of this MLPRegressor is 'exp'; known are softmax, logistic, identity"):
         from_sklearn(mlp)
 
 
@@ -355,7 +355,7 @@ def test_a_damaged_file_of_keras_is_refused_before_its_weights_are_read(h5py, tm
     start = whole.index(b"\x89HDF")
     for place in range(start, start + 25432, 97):  # the length of model.weights.h5
         (tmp_path / "net.keras").write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"net.keras: (its model.weights.h5 is damaged|Bad CRC)"):
+        with pytest.raises(ValueError, match=r"its model\.weights\.h5 is damaged"):
             from_keras(tmp_path / "net.keras", loss="cce")
 
 

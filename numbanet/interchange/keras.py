@@ -53,6 +53,11 @@ def from_keras(source, *, loss, activations=None, **options) -> Network:
         What is missing, unknown, or of a shape that does not fit, by the name of its layer; a damaged file.
     ModuleNotFoundError
         h5py is not installed; the message says what to install.
+
+    Notes
+    -----
+    A .keras file has checksums, which are compared first. A .weights.h5 file has none, and HDF5's own library reads it:
+    damaged on purpose, it may bring that library to a halt.
     """
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
         if activations is None:

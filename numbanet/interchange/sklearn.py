@@ -36,12 +36,11 @@ def from_sklearn(mlp, **options) -> Network:
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {kind}")
     if not hasattr(mlp, "coefs_"):
         raise ValueError(f"this {kind} is not fitted: it has no weights yet")
-    output = len(mlp.coefs_)
-    layers = [Layer(str(l), w, b) for l, (w, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True), start=1)]
-    for layer in layers:
-        layer.activation = known_activation(layer.name, mlp.activation, ACTIVATIONS)
-    layers[-1].activation = known_activation(str(output), mlp.out_activation_, ACTIVATIONS)
-    loss = LOSSES.get(mlp.out_activation_)
-    if loss is None:
+    if mlp.out_activation_ not in LOSSES:
         raise ValueError(f"the output of this {kind} is {mlp.out_activation_!r}; known are {', '.join(LOSSES)}")
-    return network(layers, loss, None, **options)
+    names = [mlp.activation] * (len(mlp.coefs_) - 1) + [mlp.out_activation_]
+    layers = [
+        Layer(str(l), w, b, known_activation(str(l), name, ACTIVATIONS))
+        for l, (w, b, name) in enumerate(zip(mlp.coefs_, mlp.intercepts_, names, strict=True), start=1)
+    ]
+    return network(layers, LOSSES[mlp.out_activation_], None, **options)
