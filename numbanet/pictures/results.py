@@ -1,0 +1,308 @@
+"""What training came to: learning curves, decision boundary, confusion matrix, weights of the first layer as images."""
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
+
+from numbanet import inputs
+from numbanet.network import Network
+from numbanet.pictures import style
+from numbanet.training import History
+
+GRID = 300  # points along each axis at which decision_boundary asks the network
+
+
+def learning_curves(history, metric="loss", *, ax=None):
+    """Draws how the loss, or another metric, went in training and validation, epoch by epoch.
+
+    Where there was validation data, the epoch of the lowest validation loss is marked: the best one.
+
+    Parameters
+    ----------
+    history : History
+        What `Network.fit` returned.
+    metric : str
+        One that the history holds, such as "loss" or "accuracy"; its twin "val_..." is drawn beside it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not a History, one of no epoch, or a metric it does not hold.
+    """
+    if not isinstance(history, History):
+        raise TypeError(f"history must be a History, which fit returns, not {type(history).__name__}")
+    if not history.epoch:
+        raise ValueError("history holds no finished epoch")
+    metric = inputs.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
+    ax = style.axes(ax)
+    lines = []
+    for name, title, colour in ((metric, "training", style.BLUE), (f"val_{metric}", "validation", style.VERMILION)):
+        if name in history.history:
+            marker = "o" if len(history.epoch) == 1 else ""
+            lines += [(ax.plot(history.epoch, history.history[name], marker=marker, color=colour, lw=2)[0], title)]
+    _mark_best(ax, history, lines)
+    ax.set(xlabel="epoch", xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
+    ax.set_ylabel(metric.replace("_", " "))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.calm(ax)
+    style.label_ends(ax, lines)
+    return ax
+
+
+def _mark_best(ax, history, lines) -> None:
+    """A ring on the validation curve, and the epoch's number."""
+    if "val_loss" not in history.history or len(lines) < 2:
+        return
+    line = lines[1][0]
+    best = int(np.argmin(history.history["val_loss"]))
+    epoch, value = history.epoch[best], line.get_ydata()[best]
+    ax.plot([epoch], [value], "o", ms=8, mfc="white", mec=line.get_color(), mew=2, zorder=3, clip_on=False)
+    rising = value > np.mean(line.get_ydata())
+    late = best > 0.6 * len(history.epoch)
+    ax.annotate(
+        f"best, epoch {epoch}: {value:.4g}",
+        (epoch, value),
+        (0, -16 if rising else 16),
+        textcoords="offset points",
+        ha="right" if late else "left",
+        va="center",
+        size=style.LABEL_POINTS,
+        color=line.get_color(),
+        path_effects=style.HALO,
+    )
+
+
+def decision_boundary(network, x, y=None, *, ax=None):
+    """Draws what a network of two inputs answers over the plane, and the samples.
+
+    The answer of a classifier is a coloured area, the paler the less sure, with a line where one class gives way to another;
+    that of a regression on one output is a surface in shades.
+
+    Parameters
+    ----------
+    network : Network
+        With 2 inputs.
+    x : array_like, (n, 2)
+        Samples; they decide what part of the plane is drawn.
+    y : array_like, optional
+        Their targets, as `Network.evaluate` takes them; the samples take the colours of their classes or targets.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        A network of other than 2 inputs, or of several outputs that are not classes; x or y as for `Network.evaluate`.
+    """
+    n_in, n_out = network.sizes[0], network.sizes[-1]
+    if n_in != 2:
+        raise ValueError(f"decision_boundary draws networks of 2 inputs, and this one has {n_in}")
+    classes = _classes(network)
+    if classes is None and n_out != 1:
+        raise ValueError(f"decision_boundary draws classes or one output, and this network has {n_out} independent outputs")
+    if y is None:
+        network.predict(x)  # refuses a bad x
+    else:
+        network.evaluate(x, y)  # refuses a bad x or y
+        y = np.asarray(y)
+    x = np.asarray(x, float)
+    ax = style.axes(ax, (5.2, 4.2))
+    low, high = x.min(axis=0), x.max(axis=0)
+    margin = np.where(high > low, 0.12 * (high - low), 1.0)
+    x_1, x_2 = (np.linspace(*ends, GRID) for ends in zip(low - margin, high + margin, strict=True))
+    plane = np.stack(np.meshgrid(x_1, x_2), axis=-1)
+    y_hat = network.predict(plane.reshape(-1, 2)).reshape(GRID, GRID, n_out)
+    if classes is None:
+        _surface(ax, x_1, x_2, y_hat[..., 0], x, None if y is None else y.reshape(-1))
+    else:
+        _areas(ax, x_1, x_2, y_hat, classes, x, None if y is None else class_numbers(y))
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=x_1[[0, -1]], ylim=x_2[[0, -1]])
+    style.calm(ax)
+    return ax
+
+
+def _classes(network: Network) -> int | None:
+    """How many classes the network tells apart; None where its outputs are not classes."""
+    n_out = network.sizes[-1]
+    if network.loss == "bce" and n_out == 1:
+        return 2
+    return n_out if network.activations[-1] == "softmax" else None
+
+
+def class_numbers(y) -> np.ndarray:
+    """(n,) of labels, or of the classes that rows of probabilities (n, classes) favour; one column is a yes or no at 1/2."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        return y.argmax(axis=1)
+    y = y.reshape(-1)
+    return (y > 0.5).astype(int) if y.dtype.kind == "f" else y.astype(int)
+
+
+def _areas(ax, x_1, x_2, y_hat, classes, x, labels) -> None:
+    probability = np.concatenate([1 - y_hat, y_hat], axis=2) if y_hat.shape[2] == 1 else y_hat
+    winner = probability.argmax(axis=2)
+    colours = np.array([to_rgb(style.COLOURS[c % len(style.COLOURS)]) for c in range(classes)])
+    sureness = np.clip((probability.max(axis=2) - 1 / classes) / (1 - 1 / classes), 0, 1)[..., np.newaxis]
+    picture = 1 - (1 - colours[winner]) * (0.08 + 0.34 * sureness)
+    ax.imshow(picture, origin="lower", extent=(*x_1[[0, -1]], *x_2[[0, -1]]), aspect="auto", interpolation="bilinear", zorder=0)
+    for c in range(classes):
+        rival = np.delete(probability, c, axis=2).max(axis=2)
+        if (winner == c).any() and (winner != c).any():
+            ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=style.INK, linewidths=1.2, zorder=1)
+    if labels is None:
+        ax.plot(*x.T, "o", ms=5, mfc=style.INK, mec="white", mew=0.6)
+        return
+    for c in np.unique(labels):
+        of_class = x[labels == c]
+        marker = style.MARKERS[(c + c // len(style.COLOURS)) % len(style.MARKERS)]
+        ax.plot(*of_class.T, marker, ms=5.5, mfc=colours[c], mec="white", mew=0.7, ls="", label=f"class {c}")
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, borderpad=0, handletextpad=0.2, columnspacing=1.2
+    )
+
+
+def _surface(ax, x_1, x_2, y_hat, x, y) -> None:
+    lowest, highest = y_hat.min(), y_hat.max()
+    if y is not None:
+        lowest, highest = min(lowest, y.min()), max(highest, y.max())
+    levels = MaxNLocator(12).tick_values(lowest, highest)
+    surface = ax.contourf(x_1, x_2, y_hat, levels, cmap="cividis", extend="neither")
+    ax.contour(x_1, x_2, y_hat, levels, colors="white", linewidths=0.4, alpha=0.6)
+    ax.scatter(*x.T, s=30, c="white" if y is None else y, cmap="cividis", norm=surface.norm, edgecolors="white", linewidths=0.9)
+    bar = ax.figure.colorbar(surface, ax=ax, label=r"$\hat y$" if y is None else r"$\hat y$ (area), $y$ (points)")
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
+
+
+def confusion_matrix(y, y_hat, *, names=None, ax=None):
+    """Draws how often samples of each class were taken for each other class.
+
+    A cell holds the count and its share of the samples of that true class, which also is its shade.
+
+    Parameters
+    ----------
+    y : array_like, (n,) or (n, classes)
+        Integer labels from 0, or rows of probabilities.
+    y_hat : array_like, (n,) or (n, classes) or (n, 1)
+        Labels, or what `Network.predict` answers: the largest output of a row wins; a single one says yes above 1/2.
+    names : list of str, optional
+        Of the classes; their numbers by default.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        y and y_hat are not as many, are no labels, or exceed the names.
+    """
+    counts = _confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
+    classes = len(counts)
+    names = [str(c) for c in range(classes)] if names is None else list(map(str, names))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(0.62 * classes + 1, 3.2, 14))
+    ax = style.axes(ax, (side, side))
+    ax.imshow(shares, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
+    for i, j in np.argwhere(counts):
+        colour = "white" if shares[i, j] > 0.45 else style.INK
+        ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=10)
+        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=7)
+    ticks = np.arange(classes)
+    slanted = max(map(len, names)) > 5
+    ax.set_xticks(ticks, names, rotation=40 if slanted else 0, ha="right" if slanted else "center", rotation_mode="anchor")
+    ax.set_yticks(ticks, names)
+    ax.set_xticks(ticks[1:] - 0.5, minor=True)
+    ax.set_yticks(ticks[1:] - 0.5, minor=True)
+    ax.grid(which="minor", color=style.FAINT, lw=0.8)
+    right = counts.trace() / counts.sum()
+    ax.set(xlabel="prediction", ylabel="truth")
+    ax.set_title(f"{counts.trace()} of {counts.sum()} right, {100 * right:.1f} %", loc="left", size=10, color=style.INK)
+    style.calm(ax)
+    ax.spines[:].set(visible=True, color=style.FAINT)
+    ax.tick_params(which="both", length=0)
+    return ax
+
+
+def _labels(name: str, y) -> np.ndarray:
+    """Class numbers (n,), checked."""
+    y = inputs.real_array(name, y)
+    if y.ndim not in (1, 2) or y.size == 0:
+        raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
+    if y.ndim == 1 and y.dtype.kind == "f":
+        raise TypeError(f"labels must be integers, but {name} holds {y.dtype}")
+    if not np.isfinite(y).all():
+        raise ValueError(f"{name} must be finite")
+    labels = class_numbers(y)
+    if labels.min() < 0:
+        raise ValueError(f"{name} holds {labels.min()}: labels count from 0")
+    return labels
+
+
+def _confusion(y, y_hat, classes: int | None) -> np.ndarray:
+    """counts[truth, prediction]."""
+    if y.size != y_hat.size:
+        raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
+    needed = 1 + max(y.max(), y_hat.max())
+    if classes is not None and classes < needed:
+        raise ValueError(f"names has {classes} classes, but the labels go to {needed - 1}")
+    counts = np.zeros((classes or needed,) * 2, int)
+    np.add.at(counts, (y, y_hat), 1)
+    return counts
+
+
+def weight_images(network, shape, *, ax=None):
+    """Draws the weights of the first layer as images, one for each neuron: what it looks for in its input.
+
+    Parameters
+    ----------
+    network : Network
+        Its inputs are the pixels of an image.
+    shape : (int, int)
+        Height and width of it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        A shape of another number of pixels than the network has inputs.
+    """
+    try:
+        height, width = (inputs.integer("shape", length) for length in shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be height and width of an image, such as (8, 8), not {shape!r}") from None
+    if height * width != network.sizes[0]:
+        raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network {network.sizes[0]} inputs")
+    w, _ = network.parameters()[0]
+    columns = int(np.ceil(np.sqrt(2 * w.shape[1] * height / width)))
+    rows = -(-w.shape[1] // columns)
+    wall = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for j, image in enumerate(w.T.reshape(-1, height, width)):
+        top, left = j // columns * (height + 1), j % columns * (width + 1)
+        wall[top : top + height, left : left + width] = image
+    ax = style.axes(ax, (6.4, 6.4 * wall.shape[0] / wall.shape[1]))
+    limit = np.abs(w).max() or 1.0
+    image = ax.imshow(wall, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
+    ax.set_title(f"$w$ of the {w.shape[1]} neurons of layer 1", loc="left", size=10, color=style.INK)
+    ax.set_axis_off()
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
+    return ax
