@@ -12,3 +12,5 @@ from numbanet.pictures.results import confusion_matrix as confusion_matrix
 from numbanet.pictures.results import decision_boundary as decision_boundary
 from numbanet.pictures.results import learning_curves as learning_curves
 from numbanet.pictures.results import weight_images as weight_images
+from numbanet.pictures.sheet import draw_sheet as draw_sheet
+from numbanet.pictures.sheet import save_sheet as save_sheet

@@ -13,18 +13,19 @@ from numbanet.pictures.functions import activation_of, d_activation_of, grid, so
 from numbanet.pictures.rows import Row
 
 EPSILON = 0.1  # larger than the default, to be seen
-Z = grid(-4, 4, 121)
+Z = grid(-4, 4, 81)
 JUMP = np.nan  # ends a piece of a curve
 
 
 class Curve(NamedTuple):
-    """y over x; ground is another curve that it is about, drawn in grey beneath."""
+    """y over x; ground, at Z, is another curve that it is about, drawn in grey beneath."""
 
     x_label: str
     x: np.ndarray
     y: np.ndarray
     ground: np.ndarray | None = None
     marker: str = ""
+    note: str = ""  # what the example is, where the formula leaves it open
 
 
 def curve(row: Row) -> Curve | None:
@@ -33,7 +34,9 @@ def curve(row: Row) -> Curve | None:
     return make and make()
 
 
-# The neuron: one input, w = 0.6, b = 0.3, phi = tanh
+# The neuron
+
+NEURON = r"$w = 0.6$, $b = 0.3$, $\phi$ = tanh"
 
 
 def _sum() -> np.ndarray:
@@ -43,22 +46,24 @@ def _sum() -> np.ndarray:
 
 
 def _neuron_sum() -> Curve:
-    return Curve("$x$", Z, _sum())
+    return Curve("$x$", Z, _sum(), note=NEURON)
 
 
 def _neuron_activation() -> Curve:
-    return Curve("$x$", Z, activation_of("tanh", _sum(), EPSILON))
+    return Curve("$x$", Z, activation_of("tanh", _sum(), EPSILON), note=NEURON)
 
 
 def _neuron_derivative() -> Curve:
-    return Curve("$x$", Z, d_activation_of("tanh", _sum(), EPSILON))
+    return Curve("$x$", Z, d_activation_of("tanh", _sum(), EPSILON), note=NEURON)
 
 
 # Activation functions
 
+SOFTMAX = "$z_2 = 1$, $z_3 = 0$"
+
 
 def _activation(name: str) -> Callable[[], Curve]:
-    return lambda: Curve("$z$", Z, activation_of(name, Z, EPSILON))
+    return lambda: Curve("$z$", Z, activation_of(name, Z, EPSILON), note=rf"$\epsilon = {EPSILON}$" * (name == "leaky_relu"))
 
 
 def _d_activation(name: str) -> Callable[[], Curve]:
@@ -66,7 +71,7 @@ def _d_activation(name: str) -> Callable[[], Curve]:
 
 
 def _softmax_sum() -> Curve:
-    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1])
+    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], note=SOFTMAX)
 
 
 def _z_max_and_others() -> tuple[np.ndarray, np.ndarray]:
@@ -76,11 +81,11 @@ def _z_max_and_others() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _softmax() -> Curve:
-    return Curve("$z_1$", Z, activation_of("softmax", Z, EPSILON))
+    return Curve("$z_1$", Z, activation_of("softmax", Z, EPSILON), note=SOFTMAX)
 
 
 def _d_softmax() -> Curve:
-    return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON))
+    return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON), note=SOFTMAX)
 
 
 def _logits() -> np.ndarray:
@@ -91,7 +96,7 @@ def _logits() -> np.ndarray:
 
 
 def _softmax_logit() -> Curve:
-    return Curve("$z_1$", Z, _logits()[:, 0].copy())
+    return Curve("$z_1$", Z, _logits()[:, 0].copy(), note=SOFTMAX)
 
 
 # Losses of one output, y = 1
@@ -99,20 +104,20 @@ def _softmax_logit() -> Curve:
 
 def _loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curve]:
     def make() -> Curve:
-        y_hat = np.linspace(lowest, highest, 121)
+        y_hat = np.linspace(lowest, highest, 81)
         y, loss = np.ones((y_hat.size, 1)), np.empty(y_hat.size)
         equations.loss(kind, n, y, y_hat[:, np.newaxis], loss)
-        return Curve(r"$\hat y$", y_hat, loss)
+        return Curve(r"$\hat y$", y_hat, loss, note=f"$y = 1$, $n = {n}$")
 
     return make
 
 
 def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curve]:
     def make() -> Curve:
-        y_hat = np.linspace(lowest, highest, 121)
+        y_hat = np.linspace(lowest, highest, 81)
         y, dl_da = np.ones((y_hat.size, 1)), np.empty((y_hat.size, 1))
         equations.d_loss(kind, n, y, y_hat[:, np.newaxis], dl_da)
-        return Curve(r"$\hat y$", y_hat, dl_da[:, 0])
+        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], note=f"$y = 1$, $n = {n}$")
 
     return make
 
@@ -122,7 +127,8 @@ def _each_loss(make_one: Callable) -> Callable[[], Curve]:
 
     def make() -> Curve:
         pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
-        return Curve(*(pieces[0][0], *(np.concatenate([np.append(piece[k], JUMP) for piece in pieces]) for k in (1, 2))))
+        x, y = (np.concatenate([np.append(piece[k], JUMP) for piece in pieces]) for k in (1, 2))
+        return pieces[0]._replace(x=x, y=y)
 
     return make
 
@@ -131,9 +137,12 @@ def _bce_from_z(y: float) -> Callable[[], Curve]:
     def make() -> Curve:
         loss = np.empty(Z.size)
         equations.bce_from_z_loss(1, np.full((Z.size, 1), y), Z[:, np.newaxis], loss)
-        return Curve("$z$", Z, loss)
+        return Curve("$z$", Z, loss, note="$y = 1$" if y else "$y = 0$")
 
     return make
+
+
+CLASS_1 = f"$y_1 = 1$, {SOFTMAX}"
 
 
 def _class_1() -> np.ndarray:
@@ -143,14 +152,13 @@ def _class_1() -> np.ndarray:
 def _cce() -> Curve:
     loss = np.empty(Z.size)
     equations.cce_loss(1, _class_1(), softmax_columns(Z), *_z_max_and_others(), loss)
-    return Curve("$z_1$", Z, loss)
+    return Curve("$z_1$", Z, loss, note=CLASS_1)
 
 
 def _log_sum() -> Curve:
     """cce_loss for the class of the largest z: -log a = log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
-    y = (z == z.max(axis=1, keepdims=True)) / (z == z.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
-    equations.cce_loss(1, y, z, *_z_max_and_others(), loss)
+    equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss)
 
 
@@ -160,7 +168,7 @@ def _log_sum() -> Curve:
 def _short_error() -> Curve:
     delta = np.empty((Z.size, 3))
     equations.short_error(1, _class_1(), softmax_of(softmax_columns(Z)), delta)
-    return Curve("$z_1$", Z, delta[:, 0])
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
 
 
 def _activation_error() -> Curve:
@@ -179,7 +187,7 @@ def _softmax_error() -> Curve:
     dl_da, delta = np.empty_like(a), np.empty_like(a)
     equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
     equations.softmax_error(dl_da, a, delta)
-    return Curve("$z_1$", Z, delta[:, 0])
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
 
 
 def _softmax_logit_error() -> Curve:
@@ -187,7 +195,7 @@ def _softmax_logit_error() -> Curve:
     dl_du, delta = np.empty_like(z), np.empty_like(z)
     equations.short_error(1, _class_1(), softmax_of(z), dl_du)
     equations.softmax_logit_error(dl_du, z, u, delta)
-    return Curve("$z_1$", Z, delta[:, 0])
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
 
 
 # Gradients: tangents to the loss of one sigmoid neuron, BCE, on four samples
@@ -219,7 +227,7 @@ def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[flo
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
-    return Curve(x_label, x, y, ground)
+    return Curve(x_label, x, y, ground, note="grey: $L$")
 
 
 def _weight_gradient() -> Curve:
@@ -227,7 +235,7 @@ def _weight_gradient() -> Curve:
 
 
 def _bias_gradient() -> Curve:
-    return _tangents("$w$, $b$", lambda b: _neuron_loss(0.5, b) + 1, lambda b: _neuron_gradients(0.5, b)[1])
+    return _tangents("$w$, $b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
 
 
 # Through the layers: a tanh neuron of layer l, two sigmoid neurons of layer l + 1, BCE
@@ -268,7 +276,7 @@ def _gradient_descent() -> Curve:
         path.append(parameters.item())
         equations.gradient_descent(1.5, np.array(_neuron_gradients(parameters.item(), 0.5)[:1]), parameters)
     ground = np.array([_neuron_loss(w, 0.5) for w in Z])
-    return Curve("$w$", np.array(path), np.array([_neuron_loss(w, 0.5) for w in path]), ground, "o")
+    return Curve("$w$", np.array(path), np.array([_neuron_loss(w, 0.5) for w in path]), ground, "o", "grey: $L$")
 
 
 # By the scalar and the loop of a row of docs/sheet.md.

@@ -58,7 +58,7 @@ def neuron_diagram(x=None, w=None, b=None, activation="sigmoid", *, epsilon=0.01
         )
     else:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
-    size = 7.4, max(3.2, 0.52 * len(neuron.rows) + 0.6)
+    size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5)) if all(given) else (5.4, 2.3)
     ax = style.axes(ax, size)
     _draw_neuron(ax, neuron, activation, epsilon, style.shrink(ax, size))
     return ax
@@ -107,7 +107,9 @@ def _draw_neuron(ax, neuron, activation, epsilon, scale) -> None:
     bias = (total[0], 1.75)
     _node(ax, bias, narrow, style.GREEN, "$1$", 11, scale)
     _arrow(ax, bias, total, narrow, wide, scale)
-    ax.text(bias[0] + 0.14, (bias[1] - narrow + wide) / 2 + 0.05, neuron.b, ha="left", va="center", size=11 * scale, color=style.INK)
+    ax.text(
+        bias[0] + 0.14, (bias[1] - narrow + wide) / 2 + 0.05, neuron.b, ha="left", va="center", size=11 * scale, color=style.INK
+    )
     _node(ax, total, wide, style.ORANGE, r"$\Sigma$", 20, scale)
     ax.text(total[0], -wide - 0.2, r"$z = \sum_i w_i x_i + b$", ha="center", va="top", size=11 * scale, color=style.INK)
     _arrow(ax, total, phi, wide, wide, scale)
@@ -116,7 +118,9 @@ def _draw_neuron(ax, neuron, activation, epsilon, scale) -> None:
     z = grid(-4, 4)
     a = activation_of(activation, z, epsilon)
     ax.plot(phi[0] + 0.42 * z / 4, 0.56 * ((a - a.min()) / np.ptp(a) - 0.5), color=style.VERMILION, lw=2 * scale, gid="phi")
-    ax.text(phi[0], -wide - 0.2, rf"$a = \phi(z) = {SYMBOLS[activation]}$", ha="center", va="top", size=11 * scale, color=style.INK)
+    ax.text(
+        phi[0], -wide - 0.2, rf"$a = \phi(z) = {SYMBOLS[activation]}$", ha="center", va="top", size=11 * scale, color=style.INK
+    )
     _arrow(ax, phi, end, wide, 0.0, scale)
     ax.text(end[0] + 0.12, 0, neuron.a, ha="left", va="center", size=11 * scale, color=style.INK)
     numbers = rows[0][1] != ""
@@ -139,7 +143,15 @@ def _arrow(ax, start, end, start_radius, end_radius, scale) -> None:
     start, end = start + start_radius * along, end - end_radius * along
     ax.add_patch(
         FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=10 * scale, lw=1.1 * scale, color=style.GREY, shrinkA=0, shrinkB=1, zorder=1
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=10 * scale,
+            lw=1.1 * scale,
+            color=style.GREY,
+            shrinkA=0,
+            shrinkB=1,
+            zorder=1,
         )
     )
 
@@ -221,7 +233,12 @@ def _draw_weights(ax, name, w, largest, from_column, from_heights, to_column, to
     colours = np.where(w[i, j] >= 0, style.VERMILION, style.BLUE)
     alpha = (0.08 + 0.82 * strength) * min(1.0, 2.6 / np.sqrt(max(w.shape)))
     lines = LineCollection(
-        ends.reshape(-1, 2, 2), colors=colours, linewidths=scale * (0.3 + 2.4 * strength), alpha=alpha, capstyle="round", zorder=1
+        ends.reshape(-1, 2, 2),
+        colors=colours,
+        linewidths=scale * (0.3 + 2.4 * strength),
+        alpha=alpha,
+        capstyle="round",
+        zorder=1,
     )
     lines.set_gid(name)
     ax.add_collection(lines)

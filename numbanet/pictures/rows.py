@@ -39,7 +39,9 @@ def sections() -> list[Section]:
     found = []
     for part in page().split("\n## ")[1:]:
         title, _, text = part.partition("\n")
-        tables = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line[:1] == "|"]
+        tables = [
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line[:1] == "|"
+        ]
         rows = [_row(cells) for cells in tables[2:]]
         if rows:
             found.append(Section(title, rows))
@@ -62,7 +64,7 @@ def _row(cells: list[str]) -> Row | Symbol:
     return Row(title, formula[len(words) :] if title else formula, arrangement, scalar, loop, kernel)
 
 
-# What TeX knows and matplotlib's mathtext does not.
+# What TeX knows and matplotlib's mathtext does not, a space after sums included.
 _MATHTEXT = [
     (r"\\le(?![a-z])", r"\\leq"),
     (r"\\ge(?![a-z])", r"\\geq"),
@@ -70,11 +72,12 @@ _MATHTEXT = [
     (r"\\[Bb]igg?(?=\()", r"\\left"),
     (r"\\[Bb]igg?(?=\))", r"\\right"),
     (r"\\frac(\w)(\w)", r"\\frac{\1}{\2}"),
+    (r"(\\sum_(\w|\{[^}]*\}))", r"\1\\,"),
 ]
 
 
 def mathtext(text: str) -> str:
-    """The text with its formulas as matplotlib can set them, fractions in full size."""
+    """The text with its formulas as matplotlib can set them."""
     for pattern, replacement in _MATHTEXT:
         text = re.sub(pattern, replacement, text)
-    return text.replace(r"\frac", r"\dfrac")
+    return text

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, GREY, FAINT = "#222B33", "#6B7680", "#D9DEE2"
+INK, GREY, FAINT, NAVY = "#222B33", "#6B7680", "#D9DEE2", "#004A75"
 # Negative, zero, positive.
 DIVERGING = LinearSegmentedColormap.from_list("numbanet", [BLUE, "#F7F7F7", VERMILION])
 SHADES = LinearSegmentedColormap.from_list("numbanet_shades", ["#FFFFFF", SKY, BLUE, "#00334F"])
