@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refuse_unwritable(path: str) -> None:
-    """An error before hours of training rather than after."""
+    """An error before the work rather than after."""
     folder = Path(path).absolute().parent
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OSError(f"cannot write {path}: {folder} is no folder that can be written to, or {path} is itself a folder")
@@ -239,6 +239,7 @@ def _info(options) -> int:
 def _sheet(options) -> int:
     from numbanet.pictures import save_sheet  # needs matplotlib, which nothing else here does
 
+    _refuse_unwritable(options.output)
     save_sheet(options.output)
     print(f"saved {options.output}")
     return 0

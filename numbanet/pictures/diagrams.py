@@ -53,9 +53,7 @@ def neuron_diagram(x=None, w=None, b=None, activation="sigmoid", *, epsilon=0.01
     if any(given) and not all(given):
         raise ValueError("neuron_diagram takes x, w and b together, or none of them")
     if all(given):
-        neuron = _computed(
-            *(inputs.real_array(name, value) for name, value in (("x", x), ("w", w), ("b", b))), activation, epsilon
-        )
+        neuron = _computed(x, w, b, activation, epsilon)
     else:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
     size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5)) if all(given) else (5.4, 2.3)
@@ -75,7 +73,8 @@ class Neuron(NamedTuple):
 
 def _computed(x, w, b, activation, epsilon) -> Neuron:
     """The numbers of a neuron, by the loops."""
-    x, w, b = (array.astype(float) for array in (x, w, b))
+    given = {"x": x, "w": w, "b": b}
+    x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:
         raise ValueError(f"x and w must have shape (n_in,), n_in from 1 to 8, not {x.shape} and {w.shape}")
     if b.size != 1:

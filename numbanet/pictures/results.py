@@ -178,7 +178,8 @@ def _surface(ax, x_1, x_2, y_hat, x, y) -> None:
     levels = MaxNLocator(12).tick_values(lowest, highest)
     surface = ax.contourf(x_1, x_2, y_hat, levels, cmap="cividis", extend="neither")
     ax.contour(x_1, x_2, y_hat, levels, colors="white", linewidths=0.4, alpha=0.6)
-    ax.scatter(*x.T, s=30, c="white" if y is None else y, cmap="cividis", norm=surface.norm, edgecolors="white", linewidths=0.9)
+    inside = {"c": "white"} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
+    ax.scatter(*x.T, s=30, edgecolors=style.INK if y is None else "white", linewidths=0.9, **inside)
     bar = ax.figure.colorbar(surface, ax=ax, label=r"$\hat y$" if y is None else r"$\hat y$ (area), $y$ (points)")
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
@@ -215,11 +216,12 @@ def confusion_matrix(y, y_hat, *, names=None, ax=None):
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.62 * classes + 1, 3.2, 14))
     ax = style.axes(ax, (side, side))
+    scale = style.shrink(ax, (side, side))
     ax.imshow(shares, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(counts):
         colour = "white" if shares[i, j] > 0.45 else style.INK
-        ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=10)
-        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=7)
+        ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=10 * scale)
+        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=7 * scale)
     ticks = np.arange(classes)
     slanted = max(map(len, names)) > 5
     ax.set_xticks(ticks, names, rotation=40 if slanted else 0, ha="right" if slanted else "center", rotation_mode="anchor")
