@@ -216,12 +216,13 @@ def confusion_matrix(y, y_hat, *, names=None, ax=None):
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.62 * classes + 1, 3.2, 14))
     ax = style.axes(ax, (side, side))
-    scale = style.shrink(ax, (side, side))
+    box = ax.get_window_extent()
+    cell = min(box.width, box.height) / ax.figure.dpi * 72 / classes  # in points
     ax.imshow(shares, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(counts):
         colour = "white" if shares[i, j] > 0.45 else style.INK
-        ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=10 * scale)
-        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=7 * scale)
+        ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=min(10, cell / 3))
+        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=min(7, cell / 5))
     ticks = np.arange(classes)
     slanted = max(map(len, names)) > 5
     ax.set_xticks(ticks, names, rotation=40 if slanted else 0, ha="right" if slanted else "center", rotation_mode="anchor")

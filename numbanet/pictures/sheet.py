@@ -92,10 +92,17 @@ def save_sheet(path: str | os.PathLike) -> None:
         draw_sheet().savefig(written, format=figure_kind, dpi=200, metadata=METADATA[figure_kind])
     content = written.getvalue()
     if figure_kind == "svg":
-        svg = re.sub(r"\n +", "\n", content.decode())  # a tenth of it is indentation
+        svg = _compact(content.decode())
         content = (_html(svg) if kind == "html" else svg).encode()
     with replacing(path) as file:
         file.write(content)
+
+
+def _compact(svg: str) -> str:
+    """The same drawing without indentation, and with places to a hundredth of a point: a sixth less to load."""
+    places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
+    svg = places.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    return re.sub(r"\n +", "\n", svg)
 
 
 def _html(svg: str) -> str:
