@@ -104,10 +104,12 @@ def test_no_text_lies_over_another_or_beyond_the_page(figure):
 def test_a_new_row_of_the_page_is_drawn_and_what_does_not_fit_makes_the_page_larger(monkeypatch, figure):
     page = rows.page()
     new = r"| Momentum $v \leftarrow \mu v + \frac1n g$ | `descent.descend` | `descent.gradient_descent` | `descent.x` |" + "\n"
-    monkeypatch.setattr(rows, "page", lambda: page.replace("\n## How exact", 9 * new + "\n## How exact"))
+    words = "| words alone | — | `descent.gradient_descent` | `descent.x` |\n"
+    monkeypatch.setattr(rows, "page", lambda: page.replace("\n## How exact", 9 * new + words + "\n## How exact"))
     larger = draw_sheet()
     drawn = [text.get_text() for text in drawn_texts(larger)]
     assert drawn.count("Momentum") == 9 and drawn.count(r"$v \leftarrow \mu v + \dfrac{1}{n} g$") == 9
+    assert "words alone" in drawn
     assert larger.get_figwidth() > figure.get_figwidth()
     assert larger.get_figwidth() / larger.get_figheight() == pytest.approx(420 / 297)
 
@@ -292,3 +294,40 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
 def test_the_wheel_brings_the_page_along():
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     assert '"docs/sheet.md" = "numbanet/sheet.md"' in project
+
+
+def test_rows_are_read_as_they_are_written(monkeypatch):
+    monkeypatch.setattr(
+        rows,
+        "page",
+        lambda: (
+            r"""# Page
+
+| the sheet | of an introduction |
+|---|---|
+| is not | read |
+
+## One
+
+| the sheet | scalar | loop | kernel |
+|---|---|---|---|
+| Big $\Big(\frac1n\Big) \le 1$, of all; *arrangement:* $x$ | — | `a.b` | `a.b_cuda` |
+| words alone | `a.c` | `a.b` | `a.b_cuda` |
+
+| name | of another | kind |
+|---|---|---|
+| is not | read | either |
+
+## Two
+
+No table.
+"""
+        ),
+    )
+    (section,) = rows.sections()
+    assert section.title == "One"
+    assert section.rows == [
+        rows.Row("Big", r"$\Big(\frac1n\Big) \le 1$, of all", "$x$", None, "a.b", "a.b_cuda"),
+        rows.Row("", "words alone", "", "a.c", "a.b", "a.b_cuda"),
+    ]
+    assert rows.mathtext(section.rows[0].formula) == r"$\left(\frac{1}{n}\right) \leq 1$, of all"

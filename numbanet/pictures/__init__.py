@@ -5,11 +5,11 @@ import importlib.util
 if importlib.util.find_spec("matplotlib") is None:
     raise ImportError("pictures need matplotlib: pip install 'numbanet[plot]'")
 
+from numbanet.pictures.boundary import decision_boundary as decision_boundary
 from numbanet.pictures.diagrams import network_diagram as network_diagram
 from numbanet.pictures.diagrams import neuron_diagram as neuron_diagram
 from numbanet.pictures.functions import activation_function as activation_function
 from numbanet.pictures.results import confusion_matrix as confusion_matrix
-from numbanet.pictures.results import decision_boundary as decision_boundary
 from numbanet.pictures.results import learning_curves as learning_curves
 from numbanet.pictures.results import weight_images as weight_images
 from numbanet.pictures.sheet import draw_sheet as draw_sheet

@@ -35,17 +35,22 @@ class Section(NamedTuple):
 
 
 def sections() -> list[Section]:
-    """The sections of docs/sheet.md that have a table, in their order."""
-    found = []
-    for part in page().split("\n## ")[1:]:
-        title, _, text = part.partition("\n")
-        tables = [
-            [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line[:1] == "|"
-        ]
-        rows = [_row(cells) for cells in tables[2:]]
-        if rows:
-            found.append(Section(title, rows))
-    return found
+    """The sections of docs/sheet.md that have formulas or symbols, in their order."""
+    found = [
+        Section(title, list(_rows(text))) for title, _, text in (part.partition("\n") for part in page().split("\n## ")[1:])
+    ]
+    return [section for section in found if section.rows]
+
+
+def _rows(text: str):
+    """The rows of its tables of formulas and of symbols, which their headings tell; other tables are not drawn."""
+    make = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not cells or cells[0] in HEADINGS:
+            make = HEADINGS[cells[0]] if cells else None
+        elif make and not set(cells[0]) <= set("-: "):
+            yield make(*cells)
 
 
 def page() -> str:
@@ -54,14 +59,15 @@ def page() -> str:
     return (packaged if packaged.is_file() else Path(__file__).parents[2] / "docs" / "sheet.md").read_text("utf-8")
 
 
-def _row(cells: list[str]) -> Row | Symbol:
-    if len(cells) == 3:
-        return Symbol(*cells)
-    formula, _, arrangement = (part.strip(" ;,") for part in cells[0].partition("*arrangement:*"))
+def _row(left: str, *names: str) -> Row:
+    formula, _, arrangement = (part.strip(" ;,") for part in left.partition("*arrangement:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
-    scalar, loop, kernel = (NAME.fullmatch(cell)[1] if cell != "—" else None for cell in cells[1:])
+    scalar, loop, kernel = (NAME.fullmatch(name)[1] if name != "—" else None for name in names)
     return Row(title, formula[len(words) :] if title else formula, arrangement, scalar, loop, kernel)
+
+
+HEADINGS = {"the sheet": _row, "symbol": Symbol}
 
 
 # What TeX knows and matplotlib's mathtext does not, a space after sums included.

@@ -1,48 +1,31 @@
 """The whole sheet on one page, A3 landscape: each formula of docs/sheet.md, the curve its loop computes, the loop's name."""
 
-import io
 import os
 import re
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from numbanet.network import Network
-from numbanet.persist import replacing
 from numbanet.pictures import style
 from numbanet.pictures.curves import Curve, Z, curve
 from numbanet.pictures.diagrams import network_diagram, neuron_diagram
+from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
 from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
 
-FORMATS = ("pdf", "png", "svg", "html")
-# Whatever the reader's matplotlib is set to, the page is the same, and the same bytes each time.
-SETTINGS = {"mathtext.fontset": "stix", "svg.hashsalt": "numbanet", "svg.fonttype": "path", "pdf.fonttype": 42}
-METADATA = {
-    "pdf": {"Title": "numbanet: the sheet", "CreationDate": None, "Creator": None, "Producer": None},
-    "png": {"Title": "numbanet: the sheet", "Software": None},
-    "svg": {"Title": "numbanet: the sheet", "Date": None, "Creator": None},
-}
-
 # Millimetres, and points for the sizes of text.
-WIDTH, HEIGHT = 420.0, 297.0
-MARGIN, HEAD, GUTTER = 11.0, 17.0, 7.0
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
 PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # room for its ticks, its note, the name of its axis
 INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
 FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
-POINT = 25.4 / 72
+NETWORK = "A network"
 # Which sections stand in which column.
 COLUMNS = [
-    ("The neuron", "A network", "Notation"),
+    ("The neuron", NETWORK, "Notation"),
     ("Activation functions",),
     ("Loss functions",),
     ("Backpropagation", "Gradient descent updates"),
@@ -65,12 +48,12 @@ def draw_sheet() -> Figure:
             page = Page(float(scale))
             width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
             columns = [[block for title in titles for block in _blocks(title, found.get(title), width)] for titles in placed]
-            if max(map(_needed, columns)) <= page.height:
+            if max(map(needed, columns)) <= page.height:
                 break
         for number, blocks in enumerate(columns):
-            _stack(page, blocks, MARGIN + number * (width + GUTTER), width)
+            stack(page, blocks, MARGIN + number * (width + GUTTER), width)
         _head(page)
-        return page.figure
+        return page.finished()
 
 
 def save_sheet(path: str | os.PathLike) -> None:
@@ -83,96 +66,10 @@ def save_sheet(path: str | os.PathLike) -> None:
     OSError
         The file cannot be written.
     """
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise ValueError(f"cannot draw {os.fspath(path)!r}: its name must end in {', '.join('.' + name for name in FORMATS)}")
-    written = io.BytesIO()
-    figure_kind = "svg" if kind == "html" else kind
-    with pyplot.style.context(["default", SETTINGS]):
-        draw_sheet().savefig(written, format=figure_kind, dpi=200, metadata=METADATA[figure_kind])
-    content = written.getvalue()
-    if figure_kind == "svg":
-        svg = _compact(content.decode())
-        content = (_html(svg) if kind == "html" else svg).encode()
-    with replacing(path) as file:
-        file.write(content)
-
-
-def _compact(svg: str) -> str:
-    """The same drawing without indentation, and with places to a hundredth of a point: a sixth less to load."""
-    places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
-    svg = places.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
-    return re.sub(r"\n +", "\n", svg)
-
-
-def _html(svg: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>numbanet: the sheet</title>\n'
-        "<style>body { margin: 0; background: white } svg { width: 100%; height: auto }</style>\n</head>\n<body>\n"
-        f"{svg[svg.index('<svg') :]}</body>\n</html>\n"
-    )
-
-
-class Page:
-    """A figure, and axes over all of it in millimetres from its upper left corner."""
-
-    def __init__(self, scale: float):
-        self.width, self.height = scale * WIDTH, scale * HEIGHT
-        self.figure = Figure(figsize=(self.width / 25.4, self.height / 25.4))
-        self.axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
-        self.axes.set_axis_off()
-
-    def panel(self, x: float, y: float, width: float, height: float):
-        """Axes of their own, (x, y) being their upper left corner."""
-        return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
-
-    def text(self, x: float, y: float, text: str, size: float, **options) -> None:
-        """Text whose base line is at y."""
-        self.axes.text(x, y, text, **({"size": size, "color": style.INK, "va": "baseline"} | options))
-
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str, width: float) -> None:
-        self.axes.plot([x, to_x], [y, to_y], color=colour, lw=width, solid_capstyle="butt")
-
-
-class Block(NamedTuple):
-    """A part of a column: its height, and draw(page, x, y, more), where more is what it got beyond this height."""
-
-    height: float
-    draw: Callable
-    before: float  # what has to be free above it
-    stretches: bool = False  # whether it takes some of what is left of the column
-
-
-class Line(NamedTuple):
-    """A measured line of text: millimetres above and below its base line."""
-
-    text: str
-    size: float
-    above: float
-    below: float
-    options: dict
-
-
-@cache
-def _extent(text: str) -> tuple[float, float, float]:
-    """Width, height above and depth below the base line, in millimetres, at a size of one point."""
-    size = 100.0
-    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=FontProperties(size=size))
-    return width * POINT / size, (height - depth) * POINT / size, depth * POINT / size
-
-
-def _line(text: str, size: float, room: float, **options) -> Line:
-    """A line no wider than the room, made smaller where it has to be."""
-    width, above, below = _extent(text)
-    size = min(size, room / width)
-    return Line(text, size, max(above * size, 0.72 * size * POINT), max(below * size, 0.22 * size * POINT), options)
+    save(draw_sheet, path)
 
 
 # What a column is made of
-
-
-NETWORK = "A network"
 
 
 def _blocks(title: str, section: Section | None, width: float):
@@ -229,7 +126,7 @@ def _diagram(drawing: Callable, height: float, width: float) -> Block:
 
 
 def _symbol(row: Symbol, width: float) -> Block:
-    meaning = _line(mathtext(row.meaning), 8, width - 25)
+    meaning = measured(mathtext(row.meaning), 8, width - 25)
 
     def draw(page, x, y, more):
         page.text(x + 1.5, y + 3.2, mathtext(row.symbol), 10)
@@ -244,7 +141,7 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + PANEL_WIDTH + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
-    colours = [style.COLOURS[keys.index(row[3:5])] if row[3:5] in curves else style.FAINT for row in rows]
+    colours = [style.colour(keys.index(row[3:5])) if row[3:5] in curves else style.FAINT for row in rows]
     parts = [_lines_of(row, module, room) for row in rows]
     heights = [sum(line.above + line.below for line in lines) + LEADING * (len(lines) - 1) for lines in parts]
     title = rows[0].title
@@ -258,7 +155,7 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
             page.text(x, y + 3.2, title, 9.5, weight="bold")
         below = y + top
         for lines, line_height, colour in zip(parts, heights, colours, strict=True):
-            page.line(x + 0.7, below - 0.2, x + 0.7, below + line_height + 0.2, colour, 2.2)
+            page.bar(x + 0.7, below - 0.2, below + line_height + 0.2, colour)
             for line in lines:
                 page.text(x + INDENT, below + line.above, line.text, line.size, **line.options)
                 below += line.above + line.below + LEADING
@@ -280,11 +177,11 @@ def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
     """The formula, words before and after it in lines of their own; its arrangement; the names."""
     formula, arrangement = (row.formula, row.arrangement) if row.formula else (row.arrangement, "")
-    before, formula, after = re.fullmatch(r"([^$]*)(.*\$)([^$]*)", mathtext(formula)).groups()
-    lines = [_line(before.strip(" :"), SMALL, room)] if before else []
-    lines += [_line(_in_one(formula).replace(r"\frac", r"\dfrac"), FORMULA, room)]
-    lines += [_line(after.strip(" ,"), SMALL, room)] if after else []
-    lines += [_line(f"arranged: {mathtext(arrangement)}", SMALL, room, color=style.GREY)] if arrangement else []
+    before, formula, after = re.fullmatch(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula)).groups()
+    lines = [measured(before.strip(" :"), SMALL, room)] if before else []
+    lines += [measured(_in_one(formula).replace(r"\frac", r"\dfrac"), FORMULA, room)] if formula else []
+    lines += [measured(after.strip(" ,"), SMALL, room)] if after else []
+    lines += [measured(f"arranged: {mathtext(arrangement)}", SMALL, room, color=style.GREY)] if arrangement else []
     names = [name.removeprefix(f"{module}.") for name in (row.scalar, row.loop) if name]
     text = " · ".join(names) + "[_cuda]"
     size = min(NAMES, room / (0.602 * len(text) * POINT))
@@ -303,7 +200,7 @@ def _plot(ax, curves: list[tuple[tuple, Curve]]) -> None:
         if drawn.ground is not None:
             ax.plot(Z, drawn.ground, color="#B4BDC4", lw=1.0, zorder=1)
         (line,) = ax.plot(
-            drawn.x, drawn.y, color=style.COLOURS[number], marker=drawn.marker, lw=1.4, ms=2.4, zorder=3 - 0.1 * number
+            drawn.x, drawn.y, color=style.colour(number), marker=drawn.marker, lw=1.4, ms=2.4, zorder=3 - 0.1 * number
         )
         line.set_gid("/".join(filter(None, key)))
     if curves[0][1].ground is None:
@@ -319,22 +216,6 @@ def _plot(ax, curves: list[tuple[tuple, Curve]]) -> None:
     ax.text(1.03, 0.0, curves[0][1].x_label, transform=ax.transAxes, size=8, color=style.INK, va="center", ha="left")
     notes = dict.fromkeys(drawn.note for _, drawn in curves if drawn.note)
     ax.text(0.0, 1.05, "; ".join(notes), transform=ax.transAxes, size=5.8, color=style.GREY, va="bottom", ha="left")
-
-
-def _needed(blocks: list[Block]) -> float:
-    """The height of a page that has room for this column."""
-    return HEAD + sum(block.height + block.before for block in blocks) - blocks[0].before + MARGIN
-
-
-def _stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
-    """Draws the blocks of a column from top to bottom; those that stretch share what is left."""
-    more = (page.height - _needed(blocks)) / max(sum(block.stretches for block in blocks), 1)
-    y = HEAD - blocks[0].before
-    for block in blocks:
-        y += block.before
-        extra = more if block.stretches else 0.0
-        block.draw(page, x, y, extra)
-        y += block.height + extra
 
 
 def _head(page: Page) -> None:

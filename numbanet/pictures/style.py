@@ -17,6 +17,11 @@ LABEL_POINTS = 9
 HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
+def colour(number: int) -> str:
+    """The colour of a curve or class."""
+    return COLOURS[number % len(COLOURS)]
+
+
 def axes(ax, size=(5.6, 3.6)):
     """The axes given, or those of a new figure of this size in inches."""
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
