@@ -55,6 +55,7 @@ def drawn_with(network, parameters):
 # Each draws on the axes it is given, or on new ones.
 DRAWINGS = {
     "learning_curves": lambda ax: pictures.learning_curves(HISTORY, ax=ax),
+    "ends that meet": lambda ax: pictures.learning_curves(history_of(loss=LOSS, val_loss=LOSS), ax=ax),
     "one epoch": lambda ax: pictures.learning_curves(history_of(loss=[1.0]), ax=ax),
     "accuracy": lambda ax: pictures.learning_curves(HISTORY, "accuracy", ax=ax),
     "classes": lambda ax: pictures.decision_boundary(WIDE, PLANE, LABELS, ax=ax),

@@ -69,7 +69,7 @@ def _classes(network: Network) -> int | None:
     n_out = network.sizes[-1]
     if network.loss == "bce" and n_out == 1:
         return 2
-    return n_out if network.activations[-1] == "softmax" else None
+    return n_out if network.activations[-1] == "softmax" and n_out > 1 else None
 
 
 def _areas(ax, x_1, x_2, y_hat, classes, x, labels) -> None:
