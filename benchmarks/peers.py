@@ -25,8 +25,9 @@ class Numbanet:
 
     def __init__(self, rung: Rung, problem: Problem):
         from numbanet.engines import Topology, make_engine
+        from numbanet.engines.rule import epoch_of
 
-        self.rung = rung
+        self.rung, self.epoch_of = rung, epoch_of
         activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
         self.topology = Topology(rung.sizes, activations, "cce", np.dtype(rung.dtype))
         self.engine = make_engine(self.topology, self.device, self.kernels)
@@ -40,7 +41,7 @@ class Numbanet:
         return order
 
     def train(self, order):
-        *_, totals = self.engine.train_epoch(*self.data, order, self.rung.batch, self.rung.eta)
+        *_, totals = self.engine.train_epoch(*self.data, self.epoch_of(order, self.rung.batch, self.rung.eta))
         return totals.loss / totals.samples
 
     @cached_property

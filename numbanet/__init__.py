@@ -1,13 +1,24 @@
 """A neural network whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
 
+from numbanet.callbacks import Callback as Callback
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx
 from numbanet.engines import get_num_threads as get_num_threads
 from numbanet.engines import set_num_threads as set_num_threads
+from numbanet.history import History as History
+from numbanet.interchange import from_keras as from_keras
+from numbanet.interchange import from_sklearn as from_sklearn
+from numbanet.interchange import from_torch as from_torch
+from numbanet.interchange import to_torch as to_torch
 from numbanet.network import Network as Network
+from numbanet.optimizers import Adam as Adam
+from numbanet.optimizers import AdamW as AdamW
+from numbanet.optimizers import GradientDescent as GradientDescent
+from numbanet.optimizers import Momentum as Momentum
+from numbanet.optimizers import Nesterov as Nesterov
 from numbanet.trace import Trace as Trace
-from numbanet.training import History as History
+from numbanet.training import EarlyStopping as EarlyStopping
 from numbanet.verify import verify as verify
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The command `numbanet`: train, predict, verify, info, sheet."""
+"""The command `numbanet`: train, predict, export, golden, verify, info, sheet."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet import Network, __version__, inputs, load_digits, load_fashion_mnist, verify
+from numbanet import Network, __version__, golden, inputs, load_digits, load_fashion_mnist, persist, verify
 from numbanet._compile import announced
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.info import info, plans
@@ -42,8 +42,15 @@ EXAMPLES = """examples:
   numbanet train fashion-mnist                   train on Fashion-MNIST, where it is installed
   numbanet predict digits.npz digits --draw 3    what it makes of the held-out images
   numbanet predict model.npz data.csv            one answer per line of numbers
+  numbanet export model.npz model.onnx           for other programs to predict with
   numbanet verify                                check every loop on this machine
   numbanet sheet -o sheet.svg                    draw every formula beside the curve its loop computes
+"""
+EXPORTED = (".npz", ".onnx", ".safetensors")
+EXPORT_EXAMPLES = """examples:
+  numbanet export digits.npz digits.onnx         to predict with ONNX Runtime and other programs
+  numbanet export digits.npz digits.safetensors  tensors layer1.w, layer1.b, ...; numbanet reads it, too
+  numbanet export digits.safetensors digits.npz
 """
 
 
@@ -64,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refuse_unwritable(path: str) -> None:
-    """An error before the work rather than after."""
+    """An error before hours of work rather than after."""
     folder = Path(path).absolute().parent
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OSError(f"cannot write {path}: {folder} is no folder that can be written to, or {path} is itself a folder")
@@ -102,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--draw", type=int, default=0, metavar="N", help="draw the first N images of digits")
     _device_options(predict)
 
+    export = _command(commands, "export", _export, "write a saved network for other programs", EXPORT_EXAMPLES)
+    export.add_argument("model", metavar="MODEL", help="a file that train, or Network.save, wrote")
+    export.add_argument("output", metavar="OUT", help=f"where to; its suffix says what: {', '.join(EXPORTED)}")
+
+    vectors = _command(commands, "golden", _golden, "write every number of one step of five networks, to check a port by")
+    vectors.add_argument("folder", metavar="FOLDER", help="where to write them, as JSON and as NPZ")
+
     check = _command(commands, "verify", _verify, "check every loop of this installation against an independent oracle")
     check.add_argument("--device", choices=DEVICES, default="auto", help="auto: the CPU and, if there is one, the GPU")
 
@@ -118,8 +132,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, function, summary: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+def _command(commands, name: str, function, summary: str, examples: str | None = None) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(command=function)
     return parser
 
@@ -142,6 +162,7 @@ def _train(options) -> int:
     data_set = DATA_SETS[options.data]
     vars(options).update({name: value for name, value in data_set.defaults.items() if getattr(options, name) is None})
     _refuse_unwritable(options.output)
+    persist.container(options.output)
     x, y, x_test, y_test = data_set.load()
     network = Network(
         [x.shape[1], *options.hidden, 10],
@@ -214,6 +235,23 @@ def _drawing(image: np.ndarray) -> str:
     """An 8x8 image in characters, two to a pixel."""
     shades = (image.reshape(8, 8) * (len(INK) - 1)).round().astype(int)
     return "\n".join("".join(INK[shade] * 2 for shade in line) for line in shades)
+
+
+def _export(options) -> int:
+    suffix = Path(options.output).suffix.lower()
+    if suffix not in EXPORTED:
+        raise ValueError(f"cannot export {options.output!r}: OUT must end in {', '.join(EXPORTED)}")
+    _refuse_unwritable(options.output)
+    network = Network.load(options.model)
+    (network.export if suffix == ".onnx" else network.save)(options.output)
+    print(f"wrote {options.output}")
+    return 0
+
+
+def _golden(options) -> int:
+    for path in golden.write(options.folder):
+        print(f"wrote {path}")
+    return 0
 
 
 def _verify(options) -> int:

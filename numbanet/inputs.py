@@ -8,6 +8,7 @@ import difflib
 import math
 import numbers
 import operator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
+DOUBLE = np.dtype(np.float64)
 
 _ROW_SUM_TOLERANCE = 1e-4
 
@@ -55,7 +57,16 @@ def flag(name: str, value) -> bool:
     return bool(value)
 
 
-def positive(name: str, value, dtype: np.dtype) -> float:
+def real(name: str, value) -> float:
+    """The value as a float, which has to be a finite real number."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, not {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value!r}")
+    return float(value)
+
+
+def positive(name: str, value, dtype: np.dtype = DOUBLE) -> float:
     """The value as a float, which has to be positive and finite, in this dtype too."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {value!r}")
@@ -66,7 +77,21 @@ def positive(name: str, value, dtype: np.dtype) -> float:
     return float(value)
 
 
-def topology(sizes, activations, loss, dtype, epsilon) -> Topology:
+def not_negative(name: str, value) -> float:
+    """The value as a float, which has to be finite and at least 0."""
+    if real(name, value) < 0:
+        raise ValueError(f"{name} must be at least 0, not {value!r}")
+    return float(value)
+
+
+def share(name: str, value) -> float:
+    """The value as a float, which has to lie in [0, 1)."""
+    if not 0 <= real(name, value) < 1:
+        raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
+    return float(value)
+
+
+def topology(sizes, activations, loss, dtype, epsilon, dropout=0.0) -> Topology:
     """A checked Topology from the arguments of Network."""
     loss = choice("loss", loss, LOSSES)
     dtype = _dtype(dtype)
@@ -78,7 +103,8 @@ def topology(sizes, activations, loss, dtype, epsilon) -> Topology:
         raise ValueError(f"loss {loss!r} needs a {' or '.join(allowed)} output, but layer {len(activations)} is {output!r}")
     if loss == "bce" and output == "softmax" and sizes[-1] == 1:
         raise ValueError("loss 'bce' needs at least 2 softmax outputs: a single one is always 1; take sigmoid")
-    return Topology(sizes, activations, loss, dtype, positive("epsilon", epsilon, dtype))
+    hidden = _dropout(dropout, len(sizes) - 2)
+    return Topology(sizes, activations, loss, dtype, positive("epsilon", epsilon, dtype), hidden)
 
 
 def _dtype(dtype) -> np.dtype:
@@ -111,6 +137,20 @@ def _activations(activations, layers: int, loss: str) -> tuple[str, ...]:
     if len(activations) != layers:
         raise ValueError(f"{layers} layers need {layers} activations, not {len(activations)}: {activations!r}")
     return tuple(choice(f"activation of layer {l}", name, ACTIVATIONS) for l, name in enumerate(activations, start=1))
+
+
+def _dropout(dropout, hidden: int) -> tuple[float, ...]:
+    """A rate for each hidden layer; () where all are 0."""
+    if isinstance(dropout, numbers.Real):
+        dropout = [dropout] * hidden
+    try:
+        dropout = list(dropout)
+    except TypeError:
+        raise TypeError(f"dropout must be a number in [0, 1), or one for each hidden layer, not {dropout!r}") from None
+    if len(dropout) != hidden:
+        raise ValueError(f"{hidden} hidden layers need {hidden} dropout rates, not {len(dropout)}: {dropout!r}")
+    rates = tuple(share(f"dropout of layer {l}", rate) for l, rate in enumerate(dropout, start=1))
+    return rates if any(rates) else ()
 
 
 def real_array(name: str, value) -> np.ndarray:
@@ -225,6 +265,90 @@ def _check_probabilities(name: str, y, loss: str) -> None:
         if s is not None:
             total = look.at(y, s).sum()
             raise ValueError(f"{name}[{s}] adds up to {total}: the targets of a sample must add up to 1 for cce")
+
+
+def on_host(array) -> np.ndarray:
+    """The array, or a copy of one that lies on the GPU."""
+    return array.copy_to_host() if on_gpu(array) else array
+
+
+def weights(sample_weight, class_weight, y, topology: Topology) -> np.ndarray | None:
+    """The weights of samples with targets y, (n,), in the network's dtype; None where all are 1.
+
+    Each is what sample_weight says of the sample times what class_weight says of its class.
+    """
+    found = None
+    if sample_weight is not None:
+        found = real_array("sample_weight", sample_weight)
+        if found.shape != (y.shape[0],):
+            raise ValueError(f"sample_weight must have shape ({y.shape[0]},), one for each sample, not {found.shape}")
+        found = finite("sample_weight", found, topology.dtype)
+    if class_weight is not None:
+        classes = _classes(on_host(y), topology)
+        of_class = _class_weights(class_weight, classes, max(topology.sizes[-1], 2))[classes]
+        found = of_class.astype(topology.dtype) if found is None else (found * of_class).astype(topology.dtype)
+    if found is not None and ((found < 0).any() or not found.any()):
+        raise ValueError("sample_weight and class_weight must not be negative, and not all be 0")
+    return found
+
+
+def _classes(y: np.ndarray, topology: Topology) -> np.ndarray:
+    """The class of each sample."""
+    if topology.loss == "cce":
+        return y.argmax(axis=1)
+    if topology.loss == "bce" and y.shape[1] == 1:
+        return (y[:, 0] > 0.5).astype(np.intp)
+    raise ValueError("class_weight needs the loss cce, or bce with a single output")
+
+
+def _class_weights(class_weight, classes: np.ndarray, count: int) -> np.ndarray:
+    """The weight of each class; of "balanced" n / (number of classes times how often this one is there), as in scikit-learn."""
+    if isinstance(class_weight, str):
+        choice("class_weight", class_weight, ("balanced",))
+        often = np.bincount(classes, minlength=count)
+        return classes.size / (np.count_nonzero(often) * np.maximum(often, 1))
+    try:
+        given = dict(class_weight)
+    except (TypeError, ValueError):
+        raise TypeError(f"class_weight must be 'balanced', or map classes to weights, not {class_weight!r}") from None
+    found = np.ones(count)
+    for label, weight in given.items():
+        if not 0 <= integer("a class of class_weight", label, 0) < count:
+            raise ValueError(f"class_weight names class {label!r}, but classes are 0 to {count - 1}")
+        found[label] = not_negative(f"class_weight[{label}]", weight)
+    return found
+
+
+def smoothed(y, amount: float, topology: Topology):
+    """Targets that have moved that share of the way to indifference (Szegedy et al., 2016, arXiv:1512.00567)."""
+    if not share("label_smoothing", amount):
+        return y
+    if topology.loss not in ("bce", "cce"):
+        raise ValueError(f"label_smoothing needs the loss bce or cce, not {topology.loss}")
+    indifferent = 1 / topology.sizes[-1] if topology.loss == "cce" else 0.5
+    y = on_host(y)
+    return finite("y", y + y.dtype.type(amount) * (y.dtype.type(indifferent) - y), topology.dtype)
+
+
+def batches(source, epochs: int, check: Callable) -> Callable:
+    """What gives, once for each epoch, the batches of a source, each as `check` makes it of (x, y, sample_weight)."""
+    if not callable(source):
+        try:
+            once = iter(source) is source
+        except TypeError:
+            once = True
+        if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
+            raise TypeError("y must hold real numbers, not None: fit takes x and y, or something that gives batches (x, y)")
+        if once and epochs > 1:
+            raise ValueError("x gives its batches only once: for several epochs give a function that returns a new iterator")
+
+    def of_epoch():
+        for number, batch in enumerate(source() if callable(source) else source, start=1):
+            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                raise ValueError(f"batch {number} must be (x, y) or (x, y, sample_weight), not {type(batch).__name__}")
+            yield check(*batch, *(None,) * (3 - len(batch)))
+
+    return of_epoch
 
 
 def output(out, n: int, topology: Topology, device: str):

@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 
 from numbanet import _cuda, inputs, persist, training
+from numbanet.callbacks import callbacks_of
 from numbanet.engines import make_engine
+from numbanet.history import History
+from numbanet.metrics import metrics_of
+from numbanet.optimizers import GradientDescent, Optimizer, optimizer_of
+from numbanet.schedules import schedule_of
 from numbanet.trace import Trace
-from numbanet.training import History
+from numbanet.training import Data
 
 DEVICES = ("cpu", "cuda", "auto")
 KERNELS = ("fast", "reference")
@@ -35,6 +40,9 @@ class Network:
         Of the initial weights and of all shuffling. The same seed gives the same bits.
     epsilon : float
         Slope of leaky_relu for z <= 0.
+    dropout : float or list of float
+        The share of a hidden layer's neurons that drop out of each training step, in [0, 1): for all hidden layers, or one
+        number for each. What remains is scaled up, so that predictions need no change (Srivastava et al., 2014, JMLR 15:1929).
     device : {"cpu", "cuda", "auto"}
         "auto" is "cuda" where a GPU can be used, else "cpu".
     kernels : {"fast", "reference"}
@@ -62,20 +70,25 @@ class Network:
         dtype="float32",
         seed=None,
         epsilon=0.01,
+        dropout=0.0,
         device="cpu",
         kernels="fast",
     ):
-        self._topology = inputs.topology(sizes, activations, loss, dtype, epsilon)
+        self._topology = inputs.topology(sizes, activations, loss, dtype, epsilon, dropout)
         self._kernels = inputs.choice("kernels", kernels, KERNELS)
         self._generator = np.random.Generator(np.random.PCG64(None if seed is None else inputs.integer("seed", seed, 0)))
         self._device = _usable_device(device)
         self._engine = make_engine(self._topology, self._device, self._kernels)
         self._engine.write(_initial_parameters(self._topology, self._generator))
+        self._optimizer, self._step = GradientDescent(), 0
 
     sizes = property(lambda self: list(self._topology.sizes), doc="Numbers of neurons, input first.")
     activations = property(lambda self: list(self._topology.activations), doc="One name per layer.")
     loss = property(lambda self: self._topology.loss, doc="Name of the loss.")
     dtype = property(lambda self: self._topology.dtype.name, doc='"float32" or "float64".')
+    dropout = property(
+        lambda self: list(self._topology.dropout or [0.0] * (len(self._topology.sizes) - 2)), doc="One rate per hidden layer."
+    )
     epsilon = property(lambda self: self._topology.epsilon, doc="Slope of leaky_relu for z <= 0.")
     device = property(lambda self: self._device, doc='"cpu" or "cuda".')
     kernels = property(lambda self: self._kernels, doc='"fast" or "reference".')
@@ -97,7 +110,7 @@ class Network:
         return self._topology.views(self._engine.read())
 
     def set_parameters(self, parameters) -> None:
-        """Replaces all parameters.
+        """Replaces all parameters; what an optimizer remembers of the old ones is forgotten.
 
         Parameters
         ----------
@@ -110,6 +123,7 @@ class Network:
             Where they are not; the network is then as it was.
         """
         self._engine.write(inputs.parameters(parameters, self._topology))
+        self._forget(self._optimizer)
 
     def predict(self, x, *, out=None):
         """The network's answers.
@@ -215,8 +229,8 @@ class Network:
         symbols |= {symbol: _host_copy(array) for symbol, array in zip("xy", given, strict=True)}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, x.shape[0]), **symbols)
 
-    def train_step(self, x, y, learning_rate) -> float:
-        """One gradient descent update, w <- w - eta dL/dw and b <- b - eta dL/db, on one batch.
+    def train_step(self, x, y, learning_rate, *, optimizer="gradient_descent", sample_weight=None) -> float:
+        """One update on one batch: w <- w - eta dL/dw and b <- b - eta dL/db, or what another optimizer makes of it.
 
         Parameters
         ----------
@@ -224,6 +238,8 @@ class Network:
             As for `evaluate`.
         learning_rate : float
             eta, positive.
+        optimizer, sample_weight
+            As for `fit`.
 
         Returns
         -------
@@ -235,14 +251,60 @@ class Network:
         ValueError, TypeError
             Where an argument is not as above; the network is then as it was.
         """
-        eta = inputs.positive("learning_rate", learning_rate, self._topology.dtype)
-        x, y = self._upload(x, y)
-        n = x.shape[0]
-        *_, totals = self._engine.train_epoch(x, y, np.arange(n), n, eta)
-        return self._batch_loss(totals.loss, n)
+        return self._pass(x, y, None, learning_rate, optimizer, sample_weight)["loss"]
 
-    def fit(self, x, y, *, epochs, batch_size=32, learning_rate=0.01, shuffle=True, validation_data=None, verbose=1) -> History:
-        """Trains by gradient descent on batches.
+    def partial_fit(
+        self, x, y, *, batch_size=32, learning_rate=None, optimizer="gradient_descent", sample_weight=None
+    ) -> dict[str, float]:
+        """One pass over some more samples, in the order given: for data that come bit by bit.
+
+        Parameters
+        ----------
+        x, y : array_like or GPU array
+            As for `evaluate`.
+        batch_size : int
+            Samples per update; the last batch may be smaller.
+        learning_rate, optimizer, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        dict
+            "loss" and, for cce and bce, "accuracy" of the batches as they were trained on.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where an argument is not as above; the network is then as it was.
+        """
+        return self._pass(x, y, inputs.integer("batch_size", batch_size), learning_rate, optimizer, sample_weight)
+
+    def fit(
+        self,
+        x,
+        y=None,
+        *,
+        epochs,
+        batch_size=32,
+        learning_rate=None,
+        optimizer="gradient_descent",
+        schedule=None,
+        shuffle=True,
+        validation_data=None,
+        validation_split=0.0,
+        sample_weight=None,
+        class_weight=None,
+        label_smoothing=0.0,
+        metrics=(),
+        early_stopping=None,
+        callbacks=(),
+        checkpoint=None,
+        verbose=1,
+    ) -> History:
+        """Trains on batches.
+
+        Another `fit` goes on where this one ended: with the same optimizer, to the same bits as one `fit` over all epochs whose
+        learning rates are the same. Another optimizer, or parameters that were set, begin afresh what parameters remember.
 
         Ctrl-C ends the training early: the network keeps its last finished step, and the history of the finished epochs is
         returned, with `interrupted` set.
@@ -250,17 +312,44 @@ class Network:
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`.
+            As for `evaluate`. Or, without y, x is what gives the batches of an epoch: a callable that returns an iterable of
+            (x, y) or (x, y, sample_weight), or an object that can be iterated over once an epoch, such as a list or a loader.
+            Each is trained on as one batch, in the order given.
         epochs : int
             How many times to go through all samples.
         batch_size : int
             Samples per update; the last batch of an epoch may be smaller.
-        learning_rate : float
-            eta, positive.
+        learning_rate : float, optional
+            eta, positive: 0.01, or 0.001 for adam and adamw, unless told.
+        optimizer : str or Optimizer
+            "gradient_descent", "momentum", "nesterov", "adam", "adamw", or an object such as `Adam(beta_2=0.99, clip_norm=1)`.
+        schedule : str, Schedule or callable, optional
+            How the learning rate changes: "constant", "step", "exponential", "cosine", "plateau", an object such as
+            `Cosine(warm_up=5)`, or a function of the epoch, counted from 1, that returns the learning rate.
         shuffle : bool
             Whether each epoch takes the samples in a new random order, which the network's seed decides.
         validation_data : tuple (x, y), optional
             Evaluated after each epoch, never trained on.
+        validation_split : float
+            Instead: the share of the samples, from the last on, that is kept for validation.
+        sample_weight : array_like (n,), optional
+            What a sample counts, at least 0: its loss times that, and means divide by the weight of a batch instead of its
+            number of samples.
+        class_weight : dict or "balanced", optional
+            What the samples of a class count, by label, for cce and for bce with one output; "balanced": all classes the same.
+        label_smoothing : float
+            How far, in [0, 1), the targets of bce and cce move from certainty to indifference, in training only.
+        metrics : str, callable, or list or dict of them
+            What else to measure after each epoch, on the data and on the validation data: "mae", "mse", "rmse", "r2",
+            "balanced_accuracy", "f1", or functions of targets and predictions, (n, n_out) each.
+        early_stopping : int or EarlyStopping, optional
+            How many epochs without progress end the training. The network then has the parameters of the best epoch, however
+            the training ended.
+        callbacks : Callback or list of them
+            What looks on, by Keras's hooks.
+        checkpoint : path or Checkpoint, optional
+            A file that holds all of the training's state, replaced after each epoch. If it is there when `fit` begins, the
+            training goes on from it, to the bits it would have had; the arguments and the data have to be the same.
         verbose : {0, 1}
             1 prints a line per epoch and, on a terminal, shows a bar in an epoch that lasts. 0 prints nothing.
 
@@ -275,25 +364,34 @@ class Network:
         FloatingPointError
             The loss or a parameter stopped being finite; the network keeps the parameters of the last finite epoch.
         """
-        data = self._checked(x, y)
-        if validation_data is not None:
-            try:
-                x_val, y_val = validation_data
-            except (TypeError, ValueError):
-                raise ValueError("validation_data must be a pair (x, y)") from None
-            validation_data = self._checked(x_val, y_val, "x of validation_data", "y of validation_data")
-        return training.fit(
-            self._engine,
-            self._topology,
-            self._generator,
-            data,
-            validation_data,
+        optimizer = optimizer_of(optimizer)
+        smoothing = inputs.share("label_smoothing", label_smoothing)
+        settings = training.Settings(
             epochs=inputs.integer("epochs", epochs),
             batch_size=inputs.integer("batch_size", batch_size),
-            learning_rate=inputs.positive("learning_rate", learning_rate, self._topology.dtype),
+            learning_rate=self._learning_rate(learning_rate, optimizer),
+            rule=optimizer.rule(),
+            schedule=None if schedule is None else schedule_of(schedule),
             shuffle=inputs.flag("shuffle", shuffle),
+            metrics=metrics_of(metrics),
+            early_stopping=training.early_stopping_of(early_stopping),
+            callbacks=callbacks_of(callbacks, self),
             verbose=inputs.flag("verbose", verbose),
         )
+        if y is None:
+            self._refuse_for_batches(validation_split, sample_weight)
+            data = inputs.batches(x, settings.epochs, lambda *batch: self._data(*batch, class_weight, smoothing))
+            validation = None if validation_data is None else self._validation(validation_data)
+        else:
+            data = self._data(x, y, sample_weight, class_weight, 0.0)
+            data, validation = self._split(data, validation_split, validation_data)
+            data = data._replace(y=inputs.smoothed(data.y, smoothing, self._topology))
+        self._use(optimizer)
+        state = training.State(self._generator, self._step)
+        try:
+            return training.Training(self._engine, self._topology, state, settings).run(data, validation)
+        finally:
+            self._step = state.step
 
     def to(self, device) -> "Network":
         """Moves the network to another device.
@@ -316,21 +414,50 @@ class Network:
         if device != self._device:
             engine = make_engine(self._topology, device, self._kernels)
             engine.write(self._engine.read())
+            engine.write_moments(self._engine.read_moments(self._optimizer.rule().moments))
             self._engine, self._device = engine, device
         return self
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes everything needed to go on to an NPZ file, exactly at this path.
+        """Writes everything needed to go on, exactly at this path: topology, parameters and the state of shuffling.
 
-        That is topology, parameters and the state of shuffling. The file is replaced in one move: a crash leaves the old one
-        whole.
+        The file is replaced in one move: a crash leaves the old one whole.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in .safetensors makes a safetensors file, any other an NPZ file.
 
         Raises
         ------
         OSError
             The file cannot be written.
+        ModuleNotFoundError
+            The package safetensors is not installed; the message says what to install.
         """
-        persist.save(path, self._topology, self._engine.read(), self._generator.bit_generator.state)
+        persist.save(path, self._description(), {"parameters": self._engine.read()})
+
+    def export(self, path: str | os.PathLike) -> None:
+        """Writes an ONNX file, for other programs to predict with: opset 17, input x (N, n_in), output y_hat (N, n_out).
+
+        Its nodes are a Gemm and an activation per layer, its metadata have a description of the network in JSON under the
+        key numbanet. The file is replaced in one move, as by `save`.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in .onnx.
+
+        Raises
+        ------
+        ValueError
+            The name ends otherwise, or the network is too large for a file of ONNX, 2 GiB.
+        OSError
+            The file cannot be written.
+        ModuleNotFoundError
+            The package onnx is not installed; the message says what to install.
+        """
+        persist.export(path, self._description(), self._engine.read())
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device="cpu", kernels="fast") -> "Network":
@@ -339,6 +466,7 @@ class Network:
         Parameters
         ----------
         path : path
+            Of a file of either format; the content tells which, not the name.
         device, kernels : str
             As for `Network`; a file is not bound to the device it was trained on.
 
@@ -348,8 +476,11 @@ class Network:
             The file is damaged, or not a network; the message says in what.
         OSError
             The file cannot be read.
+        ModuleNotFoundError
+            It is a safetensors file, and that package is not installed; the message says what to install.
         """
-        topology, flat, generator_state = persist.load(path)
+        description, vectors = persist.load(path)
+        topology = description.topology
         network = cls(
             topology.sizes,
             topology.activations,
@@ -359,9 +490,12 @@ class Network:
             device=device,
             kernels=kernels,
         )
-        network._engine.write(flat)
-        network._generator.bit_generator.state = generator_state
+        network._engine.write(vectors["parameters"])
+        network._generator.bit_generator.state = description.generator
         return network
+
+    def _description(self) -> persist.Description:
+        return persist.Description(self._topology, self._generator.bit_generator.state)
 
     def _checked(self, x, y, x_name="x", y_name="y"):
         x = inputs.samples(x, self._topology, self._device, x_name)
@@ -369,6 +503,68 @@ class Network:
 
     def _upload(self, x, y):
         return [self._engine.upload(array) for array in self._checked(x, y)]
+
+    def _use(self, optimizer: Optimizer) -> None:
+        """From here on parameters descend by this optimizer, and remember nothing of another."""
+        if optimizer != self._optimizer:
+            self._forget(optimizer)
+
+    def _forget(self, optimizer: Optimizer) -> None:
+        nothing = np.zeros(self._topology.parameter_count, self._topology.dtype)
+        self._engine.write_moments([nothing] * optimizer.rule().moments)
+        self._optimizer, self._step = optimizer, 0
+
+    def _learning_rate(self, learning_rate, optimizer: Optimizer) -> float:
+        learning_rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        return inputs.positive("learning_rate", learning_rate, self._topology.dtype)
+
+    def _pass(self, x, y, batch_size, learning_rate, optimizer, sample_weight) -> dict[str, float]:
+        """One pass over samples, in one batch if no size is given."""
+        optimizer = optimizer_of(optimizer)
+        eta = self._learning_rate(learning_rate, optimizer)
+        data = self._data(x, y, sample_weight, None, 0.0)
+        self._use(optimizer)
+        state = training.State(self._generator, self._step)
+        settings = training.Settings.of_pass(optimizer.rule(), batch_size or data.x.shape[0], eta)
+        try:
+            return training.Training(self._engine, self._topology, state, settings).run_pass(data)
+        finally:
+            self._step = state.step
+
+    def _data(self, x, y, sample_weight, class_weight, smoothing) -> Data:
+        x, y = self._checked(x, y)
+        weights = inputs.weights(sample_weight, class_weight, y, self._topology)
+        return Data(x, inputs.smoothed(y, smoothing, self._topology), weights)
+
+    def _validation(self, validation_data) -> Data:
+        try:
+            x, y = validation_data
+        except (TypeError, ValueError):
+            raise ValueError("validation_data must be a pair (x, y)") from None
+        return Data(*self._checked(x, y, "x of validation_data", "y of validation_data"))
+
+    def _split(self, data: Data, validation_split, validation_data) -> tuple[Data, Data | None]:
+        """What to train on, and what to validate with."""
+        split = inputs.share("validation_split", validation_split)
+        if validation_data is not None:
+            if split:
+                raise ValueError("validation_data and validation_split are two ways to say the same: give one of them")
+            return data, self._validation(validation_data)
+        if not split:
+            return data, None
+        count = data.x.shape[0]
+        first = count - round(split * count)
+        if not 0 < first < count:
+            raise ValueError(f"validation_split {split} of {count} samples leaves none to train on, or none to validate with")
+        weights = None if data.weights is None else data.weights[:first]
+        return Data(data.x[:first], data.y[:first], weights), Data(data.x[first:], data.y[first:])
+
+    @staticmethod
+    def _refuse_for_batches(validation_split, sample_weight) -> None:
+        if validation_split or sample_weight is not None:
+            raise ValueError(
+                "where x gives batches, validation_split cannot be: give validation_data; weights go as (x, y, weight)"
+            )
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._topology.loss == "sse" else total / n

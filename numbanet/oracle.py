@@ -69,6 +69,19 @@ def loss_gradient(loss, y, a):
     return -y / a / n
 
 
+def philox_numbers(key, samples, neurons, layer):
+    """The random numbers that dropout counts out, (samples, neurons): Philox 4x32-10 in Python's own integers."""
+    numbers = np.zeros((samples, neurons), np.uint64)
+    for s, j in np.ndindex(samples, neurons):
+        counter, halves = [j // 4, s, layer, 0], [key % 2**32, key // 2**32]
+        for _ in range(10):
+            (high_0, low_0), (high_1, low_1) = divmod(0xD2511F53 * counter[0], 2**32), divmod(0xCD9E8D57 * counter[2], 2**32)
+            counter = [high_1 ^ counter[1] ^ halves[0], low_1, high_0 ^ counter[3] ^ halves[1], low_0]
+            halves = [(halves[0] + 0x9E3779B9) % 2**32, (halves[1] + 0xBB67AE85) % 2**32]
+        numbers[s, j] = counter[j % 4]
+    return numbers
+
+
 def mean_or_sum(loss, total, n):
     """The loss of n samples from the sum of its terms."""
     return total if loss == "sse" else total / n

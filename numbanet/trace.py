@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numbanet.persist import replacing
+from numbanet.persist import vectors
 
-# In the order in which a step computes them.
-LAYER_SYMBOLS = ("w", "b", "z", "a", "delta", "dw", "db")
+# Of each layer, in the order in which a step computes them.
+FORWARD, BACKWARD = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,38 @@ class Trace:
     dw: list[np.ndarray]
     db: list[np.ndarray]
 
+    def symbols(self) -> dict[str, np.ndarray]:
+        """All arrays by name, in the order in which a step computes them.
+
+        Returns
+        -------
+        dict of str to ndarray
+            x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ...: the number is that of the layer.
+        """
+        arrays, layers = {"x": self.x}, range(1, len(self.w) + 1)
+        for l in layers:
+            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in FORWARD}
+        arrays |= {"y": self.y, "y_hat": self.y_hat, "loss": np.asarray(self.loss)}
+        for l in reversed(layers):
+            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in BACKWARD}
+        return arrays
+
     def save(self, path) -> None:
-        """Writes an NPZ file with x, y, y_hat, loss and, for layer l from 1, w1, b1, z1, a1, delta1, dw1, db1, w2, ..."""
-        arrays = {"x": self.x, "y": self.y, "y_hat": self.y_hat, "loss": np.asarray(self.loss)}
-        for symbol in LAYER_SYMBOLS:
-            arrays |= {f"{symbol}{l}": array for l, array in enumerate(getattr(self, symbol), start=1)}
-        with replacing(path) as file:
-            np.savez(file, **arrays)
+        """Writes the symbols, under the names of `symbols()`, as golden vectors for a port.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in .json makes a JSON file, nested lists, any other an NPZ file.
+
+        Raises
+        ------
+        ValueError
+            A symbol is not finite, which JSON cannot say.
+        OSError
+            The file cannot be written.
+        """
+        vectors.write(path, {}, self.symbols())
 
     def table(self) -> None:
         """Prints every number in the notation of the sheet, the forward pass first, sample by sample."""

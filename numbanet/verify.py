@@ -9,8 +9,9 @@ import numpy as np
 from numbanet import _cuda, inputs, oracle
 from numbanet.engines import make_engine
 from numbanet.engines.reference import CpuLoops, CudaLoops
+from numbanet.engines.rule import epoch_of
 from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
-from numbanet.equations import activations, backprop, descent, losses, neuron
+from numbanet.equations import activations, backprop, descent, dropout, losses, neuron
 
 PRECISE = oracle.PRECISE
 DTYPES = tuple(np.dtype(name) for name in inputs.DTYPES)
@@ -52,14 +53,14 @@ class Case(NamedTuple):
     """One equation to run: the loop, its inputs, and what must come out.
 
     `outputs` has a triple per output array: the exact value, the magnitude whose ulp measures the error, and the bound.
-    `start` is what the last output holds before, where the loop updates it.
+    `start` is what the last outputs hold before, where the loop updates them.
     """
 
     equation: str
     loop: Callable
     inputs: tuple
     outputs: list[tuple[np.ndarray, np.ndarray, float]]
-    start: np.ndarray | None = None
+    start: tuple[np.ndarray, ...] = ()
 
 
 def verify(device: str = "auto", *, report: Callable[[str], None] | None = print) -> list[Row]:
@@ -114,8 +115,8 @@ def _run(case: Case, loops, dtype: np.dtype) -> tuple[float, float]:
     """Largest error in ulp over the outputs of a case, and its bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(exact.shape, dtype)) for exact, _, _ in case.outputs]
-    if case.start is not None:
-        outputs[-1] = loops.upload(case.start.copy())
+    for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):
+        outputs[place] = loops.upload(start.copy())
     loops.run(case.loop, *arguments, *outputs)
     errors = [
         (in_ulp(loops.download(output), exact, magnitude), bound)
@@ -141,6 +142,7 @@ def _cases(dtype: np.dtype) -> Iterator[Case]:
     yield from _activation_cases(dtype, normal)
     yield from _loss_cases(dtype, normal, random)
     yield from _layer_cases(dtype, normal)
+    yield from _descent_cases(dtype, normal, random)
 
 
 def _scalar(exact):
@@ -268,7 +270,49 @@ def _layer_cases(dtype, normal) -> Iterator[Case]:
     gradients, start = normal(50), normal(50)
     step = eta * gradients.astype(PRECISE)
     outputs = [(start - step, np.abs(start) + np.abs(step), SCALAR_ULP)]
-    yield Case("w <- w - eta dL/dw", descent.gradient_descent, (eta, gradients), outputs, start)
+    yield Case("w <- w - eta dL/dw", descent.gradient_descent, (eta, gradients), outputs, (start,))
+
+
+def _descent_cases(dtype, normal, random) -> Iterator[Case]:
+    eta, mu, decay, root = (dtype.type(value) for value in (0.1, 0.9, 0.01, 1e-4))
+    shares = dtype.type(0.1), dtype.type(0.001)
+    w, g, v, m = (normal(50) for _ in range(4))
+    squares = np.square(normal(50))
+    precise_w, precise_g, precise_v = (array.astype(PRECISE) for array in (w, g, v))
+    velocity = mu * precise_v + g
+    size = np.abs(mu * precise_v) + np.abs(g)
+    for name, loop, step, factor in (
+        ("w <- w - eta v", descent.momentum, velocity, 1),
+        ("w <- w - eta (dL/dw + mu v)", descent.nesterov, precise_g + mu * velocity, 2),
+    ):
+        outputs = [(velocity, size, SCALAR_ULP), (w - eta * step, np.abs(w) + factor * eta * size, 2 * SCALAR_ULP)]
+        yield Case(f"v <- mu v + dL/dw, {name}", loop, (eta, mu, g), outputs, (v, w))
+    m_next = m + shares[0] * (precise_g - m)
+    v_next = squares + shares[1] * (precise_g**2 - squares)
+    step = eta * m_next / (np.sqrt(v_next) + root)
+    sizes = np.abs(m) + np.abs(g), squares + precise_g**2
+    outputs = [(exact, magnitude, SCALAR_ULP) for exact, magnitude in zip((m_next, v_next), sizes, strict=True)]
+    outputs.append((w - step, np.abs(w) + eta * (sizes[0] / np.sqrt(v_next)) * (1 + sizes[1] / v_next), 2 * SCALAR_ULP))
+    yield Case("w <- w - eta_t m / (sqrt(v) + epsilon_t)", descent.adam, (eta, *shares, root, g), outputs, (m, squares, w))
+    sums = np.abs(g) + np.abs(decay * precise_w)
+    yield Case("dL/dw <- dL/dw + lambda w", descent.l2_gradient, (decay, w), [(g + decay * precise_w, sums, SCALAR_ULP)], (g,))
+    exact = precise_w - precise_w * eta * decay
+    yield Case("w <- w - eta lambda w", descent.weight_decay, (eta, decay), [(exact, None, SCALAR_ULP)], (w,))
+    yield Case("|g|^2 = sum_p g_p^2", descent.sum_of_squares, (g,), _sum(precise_g[:, None] ** 2, 0))
+    for most in (1.0, 100.0):
+        norm = np.sqrt((precise_g**2).sum())
+        exact = precise_g * min(PRECISE(1), most / norm)
+        rounded = np.array([norm**2], dtype)
+        yield Case(f"g <- g min(1, {most:g} / |g|)", descent.clip, (dtype.type(most), rounded), _scalar(exact), (g,))
+    weights, rows = random.random(SAMPLES).astype(dtype), normal(SAMPLES, OUTPUTS)
+    exact = weights[:, None] * rows.astype(PRECISE)
+    yield Case("weight_s L_s, weight_s delta_j", losses.weigh, (weights,), _scalar(exact), (rows,))
+    limit, scale = np.uint64(1 << 30), dtype.type(4 / 3)
+    keeps = oracle.philox_numbers(key=(1 << 40) + 7, samples=SAMPLES, neurons=OUTPUTS, layer=2) >= 1 << 30
+    exact = np.where(keeps, rows.astype(PRECISE) * scale, 0)
+    yield Case(
+        "x_j = a_j / (1 - p), or 0", dropout.drop, (np.uint64((1 << 40) + 7), 2, scale, limit, 0), _scalar(exact), (rows,)
+    )
 
 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
@@ -300,7 +344,7 @@ def _step_error(device, kernels, dtype, names, loss) -> float:
         np.array([oracle.mean_or_sum(loss, value, SAMPLES) for value in (total, engine.evaluate(device_x, device_y).loss)]),
         *itertools.chain.from_iterable(topology.views(gradients)),
     ]
-    for _ in engine.train_epoch(device_x, device_y, order, batch_size, eta):
+    for _ in engine.train_epoch(device_x, device_y, epoch_of(order, batch_size, eta)):
         pass
     found += itertools.chain.from_iterable(topology.views(engine.read()))
 

@@ -97,6 +97,10 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
         (["predict", "MODEL", "words.csv"], "words.csv"),
         (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
         (["predict", "words.csv", "digits"], "not a whole numbanet model"),
+        (["export", "MODEL", "net.pt"], "cannot export 'net.pt': OUT must end in .npz, .onnx, .safetensors"),
+        (["export", "words.csv", "net.onnx"], "not a whole numbanet model"),
+        (["export", "MODEL", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["golden", "words.csv"], "words.csv"),
         (["train", "digits", "--epochs", "0"], "epochs must be at least 1"),
         (["train", "digits", "--output", "missing/net.npz"], "cannot write missing/net.npz"),
         (["train", "digits", "--output", ""], "cannot write"),
@@ -116,6 +120,35 @@ def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_pa
     error = capsys.readouterr().err
     assert error.startswith("numbanet: ") and message in error and error.count("\n") == 1
     assert os.listdir(tmp_path) == ["words.csv"]
+
+
+@each("suffix", [".npz", ".onnx", ".safetensors", ".SafeTensors"])
+def test_exporting(model, suffix, tmp_path, capsys):
+    pytest.importorskip({".npz": "numpy", ".onnx": "onnx"}.get(suffix, "safetensors"))
+    path = tmp_path / f"digits{suffix}"
+    assert main(["export", str(model), str(path)]) == 0
+    assert capsys.readouterr().out == f"wrote {path}\n"
+    if suffix == ".onnx":
+        assert path.read_bytes() and b"layer1.w" in path.read_bytes()
+        return
+    found, expected = (numbanet.Network.load(saved).parameters() for saved in (path, model))
+    assert all((w == v).all() and (b == c).all() for (w, b), (v, c) in zip(found, expected, strict=True))
+
+
+def test_training_needs_to_know_first_how_to_save(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits", "--output", "net.onnx"]) == 1
+    assert "cannot save 'net.onnx'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert main(["train", "digits", "--output", "net.safetensors"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "pip install 'numbanet[safetensors]'" in err and os.listdir(tmp_path) == []
+
+
+def test_help_of_export_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert "numbanet export digits.npz digits.onnx" in capsys.readouterr().out
 
 
 @each("arguments", [[], ["fly"], ["train"], ["train", "letters"], ["train", "digits", "--hidden", "a"], ["info", "--device"]])

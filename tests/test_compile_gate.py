@@ -20,6 +20,7 @@ from numbanet._cuda import cuda
 from numbanet.engines import samples
 from numbanet.engines.cuda import arrays, engine, output, product, resident, steps, tiles
 from numbanet.engines.reference import CpuLoops, CudaLoops, ReferenceEngine
+from numbanet.engines.rule import epoch_of
 from numbanet.engines.topology import Topology
 
 if reason := compile_gate.missing():
@@ -228,7 +229,7 @@ class Recorder(CpuLoops):
 def test_signatures_are_those_of_the_engine(activations, loss, dtype):
     engine = ReferenceEngine(Topology((3, 4, 2), activations, loss, np.dtype(dtype)), "cpu")
     engine.loops = Recorder()
-    list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), np.arange(4), 2, 0.1))
+    list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), epoch_of(np.arange(4), 2, 0.1)))
     passed = engine.loops.signatures
     assert len(passed) >= 10
     assert passed == {name: signature(KERNELS[name], DTYPES[dtype]) for name in passed}

@@ -11,6 +11,7 @@ from networks import data, engine_with_parameters, topology
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import memory, output, planning, resident, steps
+from numbanet.engines.rule import epoch_of
 
 if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
@@ -23,6 +24,7 @@ NETWORKS = [
     ((3, 2), ("softmax",), "sse"),
 ]
 COUNT, BATCH = 11, 4
+EPOCH = epoch_of(np.arange(COUNT), BATCH, 0.125)
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def train(monkeypatch, top, way, epochs=1):
     x, y = (engine.upload(array) for array in data(top, COUNT))
     order = np.random.default_rng(2).permutation(COUNT)
     for _ in range(epochs):
-        *_, totals = engine.train_epoch(x, y, order, BATCH, 0.125)
+        *_, totals = engine.train_epoch(x, y, epoch_of(order, BATCH, 0.125))
     return totals, engine.read()
 
 
@@ -72,7 +74,7 @@ def test_resident_training_is_one_launch_a_slice(launches):
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     engine.pace.samples = 10**6  # as fast as a GPU
     x, y = (engine.upload(array) for array in data(top, COUNT))
-    slices = list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    slices = list(engine.train_epoch(x, y, EPOCH))
     assert len(slices) == 1 and slices[0].samples == COUNT
     assert launches == [resident.training_kernel(np.dtype("float32"))]
 
@@ -95,11 +97,11 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
-    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(x, y, EPOCH))
     assert len(repeats) == COUNT // BATCH - 1
     launches.clear()
     repeats.clear()
-    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(x, y, EPOCH))
     assert len(repeats) == COUNT // BATCH
     assert len(launches) == launches.count(output.output_rows) == 1  # the rest of the small step is not launched from here
 
@@ -133,7 +135,7 @@ def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
-    list(engine.train_epoch(x, y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(x, y, EPOCH))
     gone = weakref.ref(x)
     del x, y
     gc.collect()
@@ -147,10 +149,10 @@ def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
     (x, y), (x_other, _) = data(top, COUNT), data(top, COUNT, seed=9)
     y = engine.upload(y)
-    list(engine.train_epoch(engine.upload(x), y, np.arange(COUNT), BATCH, 0.125))
+    list(engine.train_epoch(engine.upload(x), y, EPOCH))
     engine.write(flat)
     for one in (engine, fresh):
-        list(one.train_epoch(one.upload(x_other), y, np.arange(COUNT), BATCH, 0.125))
+        list(one.train_epoch(one.upload(x_other), y, EPOCH))
     assert (engine.read() == fresh.read()).all()
 
 

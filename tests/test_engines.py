@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from networks import EPSILON, PAIRS, data, engine_with_parameters, flatten, topology
 
 from numbanet import _cuda, oracle
+from numbanet.engines.rule import epoch_of
 from numbanet.engines.topology import ACTIVATIONS
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -135,7 +136,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
         else:
             expected_hits += ((exact["y_hat"] > 0.5) == (y[rows] > 0.5)).sum()
         parameters = [(w - eta * dw, b - eta * db) for (w, b), dw, db in zip(parameters, exact["dw"], exact["db"], strict=True)]
-    *_, totals = engine.train_epoch(engine.upload(x), engine.upload(y), order, batch_size, eta)
+    *_, totals = engine.train_epoch(engine.upload(x), engine.upload(y), epoch_of(order, batch_size, eta))
     assert totals.samples == count and totals.hits == expected_hits
     assert_close(totals.loss, expected_loss, top)
     assert_close(engine.read(), flatten(*zip(*parameters, strict=True)), top)
@@ -150,7 +151,7 @@ def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
     engine, _ = engine_with_parameters(top, device, kernels)
     count = 12 if _cuda.SIMULATED else 2000
     x, y = data(top, count)
-    slices = list(engine.train_epoch(engine.upload(x), engine.upload(y), np.arange(count), 4, 0.1))
+    slices = list(engine.train_epoch(engine.upload(x), engine.upload(y), epoch_of(np.arange(count), 4, 0.1)))
     assert len(slices) >= 3
     assert slices[-1].samples == count and slices == sorted(slices, key=lambda totals: totals.samples)
 
@@ -167,7 +168,7 @@ def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
             monkeypatch.setattr(f"{module}.SLICE_SECONDS", seconds)
         engine, _ = engine_with_parameters(top, device, kernels)
         x_there, y_there = engine.upload(x), engine.upload(y)
-        *_, totals = engine.train_epoch(x_there, y_there, np.arange(700), 300, 0.1)
+        *_, totals = engine.train_epoch(x_there, y_there, epoch_of(np.arange(700), 300, 0.1))
         trained.append((totals, engine.evaluate(x_there, y_there), engine.predict(x_there).tolist(), engine.read().tolist()))
     assert trained[0] == trained[1]
 

@@ -1,5 +1,6 @@
 """The front door: what a user does with a network, on every engine."""
 
+import json
 import os
 import re
 import subprocess
@@ -227,10 +228,25 @@ def test_a_trace_names_every_symbol(device, kernels, tmp_path, capsys):
     with np.load(tmp_path / "golden.npz") as saved:
         assert {"x", "y", "y_hat", "loss", "w1", "b1", "z1", "a1", "delta1", "dw1", "db1", "w2", "db2"} <= set(saved)
         assert (saved["delta2"] == trace.delta[1]).all() and saved["loss"] == trace.loss
+    trace.save(tmp_path / "golden.json")
+    written = json.loads((tmp_path / "golden.json").read_text())
+    assert list(written) == list(trace.symbols())
+    for symbol, array in trace.symbols().items():
+        assert (np.array(written[symbol], array.dtype) == array).all()
     trace.table()
     printed = capsys.readouterr().out
     assert "z_j = sum_i w_ij x_i + b_j" in printed and f"L = {loss:.9g}" in printed
     assert f"{trace.dw[1][2, 1]:.9g}" in printed
+
+
+def test_a_trace_that_is_not_finite_is_no_json(tmp_path):
+    net = numbanet.Network([1, 1], ["identity"], "sse", device=DEVICES[0])
+    net.set_parameters([([[1e38]], [0])])
+    trace = net.trace([[1e2]], [0])
+    with pytest.raises(ValueError, match="z1 holds inf or nan, which JSON has not"):
+        trace.save(tmp_path / "golden.json")
+    assert os.listdir(tmp_path) == []
+    trace.save(tmp_path / "golden.npz")
 
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")

@@ -8,6 +8,7 @@ from conftest import DTYPES, each
 from numbanet import _cuda
 from numbanet.engines import Topology
 from numbanet.engines.cpu import elementwise, product
+from numbanet.engines.cpu.descent import Descent
 from numbanet.engines.cpu.layout import ROWS, Layout, panel_width, up_to
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
@@ -44,7 +45,8 @@ def backward(memory, nets, layers, groups, first, last):
 
 @numba.njit
 def update(memory, nets, layers, n, opens, closes, eta, first, last):
-    product.update(memory, nets[0], layers[1], n, opens, closes, eta, first, last)
+    rates = eta, eta, eta, 0, 0
+    product.update(memory, nets[0], layers[1], n, opens, closes, Descent(), rates, None, first, last)
 
 
 @numba.njit

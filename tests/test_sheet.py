@@ -19,7 +19,7 @@ def rows():
     """(formula, scalar, loop, kernel) of every table; a dash is None."""
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if len(cells) == 4 and cells[0] != "the sheet" and not set(cells[0]) <= set("-"):
+        if len(cells) == 4 and cells[0] not in ("the sheet", "beyond the sheet") and not set(cells[0]) <= set("-"):
             yield cells
 
 

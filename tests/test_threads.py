@@ -16,6 +16,7 @@ import numbanet
 from numbanet import _cuda
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.layout import DEPTH, panel_width
+from numbanet.engines.rule import epoch_of
 
 pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
@@ -34,7 +35,7 @@ def train(top=TOPOLOGY, count=400, batch_size=150):
     """Everything an engine answers after two epochs, as bits."""
     engine, _ = engine_with_parameters(top, "cpu", "fast")
     x, y = data(top, count)
-    totals = [list(engine.train_epoch(x, y, np.arange(count)[::-1].copy(), batch_size, 0.1))[-1] for _ in range(2)]
+    totals = [list(engine.train_epoch(x, y, epoch_of(np.arange(count)[::-1].copy(), batch_size, 0.1)))[-1] for _ in range(2)]
     loss, gradients = engine.loss_and_gradients(x, y)
     return totals, engine.read().tobytes(), engine.predict(x).tobytes(), engine.evaluate(x, y), loss, gradients.tobytes()
 

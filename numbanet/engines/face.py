@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from numbanet.engines.rule import Epoch
+
 # The longest an engine computes before it yields, so that progress moves and Ctrl-C is heard.
 SLICE_SECONDS = 0.05
 
@@ -28,7 +30,7 @@ class Totals(NamedTuple):
     samples : int
         How many.
     loss : float
-        Their losses, each the inner sum of the sheet's formula with n = 1.
+        Their losses, each the inner sum of the sheet's formula with n = 1, times the sample's weight.
     hits : int
         Right answers: right samples for cce, right outputs for bce.
     """
@@ -50,6 +52,12 @@ class Engine(Protocol):
     def write(self, parameters: np.ndarray) -> None:
         """Replaces the parameters."""
 
+    def read_moments(self, count: int) -> list[np.ndarray]:
+        """What each parameter remembers by its rule of descent: so many numbers, flat as the parameters are."""
+
+    def write_moments(self, moments: list[np.ndarray]) -> None:
+        """Replaces what each parameter remembers; it begins at 0."""
+
     def upload(self, array) -> Any:
         """The array where this engine computes, itself if it lies there; a C-ordered array of the network's dtype."""
 
@@ -62,8 +70,8 @@ class Engine(Protocol):
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         """Sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat as the parameters are."""
 
-    def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        """One gradient descent update for every batch_size samples of order.
+    def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+        """One update of the parameters for every batch of the epoch.
 
         Yields the totals since the start of the epoch, now and then, and at its end. How often depends on time; no bit of the
         last totals, or of the parameters, does.

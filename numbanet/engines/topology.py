@@ -19,6 +19,11 @@ ACTIVATIONS = {
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 
+def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
+    """What `numbanet.equations.dropout` takes for a rate: p 2^32, and 1 / (1 - p)."""
+    return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))
+
+
 @dataclass(frozen=True)
 class Topology:
     """Sizes, activations and loss of a network, checked already (see `numbanet.inputs`).
@@ -35,6 +40,8 @@ class Topology:
         float32 or float64.
     epsilon : float
         Slope of leaky ReLU for z <= 0.
+    dropout : tuple of float
+        For each layer but the last the share of its neurons that drop out in training, in [0, 1); () for none at all.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +49,7 @@ class Topology:
     loss: str
     dtype: np.dtype
     epsilon: float = 0.01
+    dropout: tuple[float, ...] = ()
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
@@ -57,6 +65,11 @@ class Topology:
     def parameter_count(self) -> int:
         """Length of the flat parameter vector."""
         return sum(n_in * n_out + n_out for n_in, n_out in self.layers)
+
+    @property
+    def dropout_rates(self) -> tuple[float, ...]:
+        """The rate of each layer; the last has none."""
+        return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @property
     def layers(self) -> list[tuple[int, int]]:

@@ -1,4 +1,10 @@
-"""Gradient descent: w <- w - eta dL/dw, b <- b - eta dL/db."""
+"""Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and its descendants.
+
+Each works on a flat vector of parameters: all of w and b, or a part of them. What a parameter remembers from step to step, its
+velocity or its moments, begins at 0.
+"""
+
+import math
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -26,3 +32,195 @@ def gradient_descent_cuda(eta, gradients, parameters):
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         parameters[p] = descend(eta, gradients[p], parameters[p])
+
+
+# Momentum (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5), and Nesterov's (Sutskever et al., 2013, PMLR 28(3):1139-1147)
+
+
+@njit
+def velocity_after(mu, gradient, velocity):
+    """mu v + dL/dw."""
+    return mu * velocity + gradient
+
+
+@njit
+def nesterov_gradient(mu, gradient, velocity):
+    """dL/dw + mu v, v being the velocity after this step: where the next one will look."""
+    return gradient + mu * velocity
+
+
+@njit
+def momentum(eta, mu, gradients, velocities, parameters):
+    """v <- mu v + dL/dw, w <- w - eta v, for every parameter p.
+
+    Reads gradients (p,); updates velocities, parameters (p,). Twin: momentum_cuda.
+    """
+    for p in range(parameters.shape[0]):
+        velocities[p] = velocity_after(mu, gradients[p], velocities[p])
+        parameters[p] = descend(eta, velocities[p], parameters[p])
+
+
+@cuda.jit
+def momentum_cuda(eta, mu, gradients, velocities, parameters):
+    """v <- mu v + dL/dw, w <- w - eta v, one thread per parameter p. Twin: momentum."""
+    p = cuda.grid(1)
+    if p < parameters.shape[0]:
+        velocities[p] = velocity_after(mu, gradients[p], velocities[p])
+        parameters[p] = descend(eta, velocities[p], parameters[p])
+
+
+@njit
+def nesterov(eta, mu, gradients, velocities, parameters):
+    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v), for every parameter p.
+
+    Reads gradients (p,); updates velocities, parameters (p,). Twin: nesterov_cuda.
+    """
+    for p in range(parameters.shape[0]):
+        velocities[p] = velocity_after(mu, gradients[p], velocities[p])
+        parameters[p] = descend(eta, nesterov_gradient(mu, gradients[p], velocities[p]), parameters[p])
+
+
+@cuda.jit
+def nesterov_cuda(eta, mu, gradients, velocities, parameters):
+    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v), one thread per parameter p. Twin: nesterov."""
+    p = cuda.grid(1)
+    if p < parameters.shape[0]:
+        velocities[p] = velocity_after(mu, gradients[p], velocities[p])
+        parameters[p] = descend(eta, nesterov_gradient(mu, gradients[p], velocities[p]), parameters[p])
+
+
+# Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) undo that
+# both began at 0. The loops take the paper's faster arrangement of it (end of its section 2), in which that is done once a
+# step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
+
+
+@njit
+def moment(share, value, average):
+    """beta m + (1 - beta) value, a moving average; share is 1 - beta, which keeps its digits where beta is close to 1."""
+    return average + share * (value - average)
+
+
+@njit
+def adam_gradient(epsilon_t, m, v):
+    """m / (sqrt(v) + epsilon_t)."""
+    return m / (math.sqrt(v) + epsilon_t)
+
+
+@njit
+def adam(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
+
+    For every parameter p; share is 1 - beta. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
+    """
+    for p in range(parameters.shape[0]):
+        m[p] = moment(share_1, gradients[p], m[p])
+        v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
+        parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
+
+
+@cuda.jit
+def adam_cuda(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+    """w <- w - eta_t m / (sqrt(v) + epsilon_t), one thread per parameter p. Twin: adam."""
+    p = cuda.grid(1)
+    if p < parameters.shape[0]:
+        m[p] = moment(share_1, gradients[p], m[p])
+        v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
+        parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
+
+
+# Weight decay: as L2 regularisation, and decoupled as in AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101)
+
+
+@njit
+def penalised(decay, parameter, gradient):
+    """dL/dw + lambda w: the gradient of L + lambda/2 sum w^2."""
+    return gradient + decay * parameter
+
+
+@njit
+def l2_gradient(decay, parameters, gradients):
+    """dL/dw <- dL/dw + lambda w, for every parameter p.
+
+    Reads parameters (p,); updates gradients (p,). Twin: l2_gradient_cuda.
+    """
+    for p in range(gradients.shape[0]):
+        gradients[p] = penalised(decay, parameters[p], gradients[p])
+
+
+@cuda.jit
+def l2_gradient_cuda(decay, parameters, gradients):
+    """dL/dw <- dL/dw + lambda w, one thread per parameter p. Twin: l2_gradient."""
+    p = cuda.grid(1)
+    if p < gradients.shape[0]:
+        gradients[p] = penalised(decay, parameters[p], gradients[p])
+
+
+@njit
+def decayed(eta, decay, parameter):
+    """w - eta lambda w."""
+    return parameter - eta * decay * parameter
+
+
+@njit
+def weight_decay(eta, decay, parameters):
+    """w <- w - eta lambda w, for every parameter p. Updates parameters (p,). Twin: weight_decay_cuda."""
+    for p in range(parameters.shape[0]):
+        parameters[p] = decayed(eta, decay, parameters[p])
+
+
+@cuda.jit
+def weight_decay_cuda(eta, decay, parameters):
+    """w <- w - eta lambda w, one thread per parameter p. Twin: weight_decay."""
+    p = cuda.grid(1)
+    if p < parameters.shape[0]:
+        parameters[p] = decayed(eta, decay, parameters[p])
+
+
+# Clipping by the norm of all gradients (Pascanu et al., 2013, PMLR 28(3):1310-1318)
+
+
+@njit
+def clip_scale(most, squares):
+    """min(1, most / |g|), from |g|^2."""
+    norm = math.sqrt(squares)
+    return most / norm if norm > most else type(most)(1)
+
+
+@njit
+def sum_of_squares(gradients, squares):
+    """|g|^2 = sum_p g_p^2. Reads gradients (p,); writes squares (1,). Twin: sum_of_squares_cuda."""
+    for s in range(squares.shape[0]):
+        total = type(gradients[0])(0)
+        for k in range(gradients.shape[0]):
+            total += gradients[k] * gradients[k]
+        squares[s] = total
+
+
+@cuda.jit
+def sum_of_squares_cuda(gradients, squares):
+    """|g|^2 = sum_p g_p^2, by a single thread. Twin: sum_of_squares."""
+    s = cuda.grid(1)
+    if s < squares.shape[0]:
+        total = type(gradients[0])(0)
+        for k in range(gradients.shape[0]):
+            total += gradients[k] * gradients[k]
+        squares[s] = total
+
+
+@njit
+def clip(most, squares, gradients):
+    """g <- g min(1, most / |g|), for every parameter p.
+
+    Reads squares (1,), which is |g|^2; updates gradients (p,). Twin: clip_cuda.
+    """
+    for p in range(gradients.shape[0]):
+        gradients[p] = gradients[p] * clip_scale(most, squares[0])
+
+
+@cuda.jit
+def clip_cuda(most, squares, gradients):
+    """g <- g min(1, most / |g|), one thread per parameter p. Twin: clip."""
+    p = cuda.grid(1)
+    if p < gradients.shape[0]:
+        gradients[p] = gradients[p] * clip_scale(most, squares[0])

@@ -206,3 +206,31 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
         for i in range(y.shape[1]):
             loss_s += cce(n, y[s, i], z[s, i], z_max[s], log_sum)
         loss_of_sample[s] = loss_s
+
+
+# Samples that count more than others: L = sum_s weight_s L_s / sum_s weight_s, where L_s is the loss of sample s
+
+
+@njit
+def weighted(weight, value):
+    """weight_s L_s, or weight_s delta_j of sample s."""
+    return weight * value
+
+
+@njit
+def weigh(weights, rows):
+    """weight_s times every number of sample s: its loss, or its delta.
+
+    Reads weights (n,); updates rows (n, width). Twin: weigh_cuda.
+    """
+    for s in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[s, j] = weighted(weights[s], rows[s, j])
+
+
+@cuda.jit
+def weigh_cuda(weights, rows):
+    """weight_s times every number of sample s, one thread per sample s and number j. Twin: weigh."""
+    j, s = cuda.grid(2)
+    if s < rows.shape[0] and j < rows.shape[1]:
+        rows[s, j] = weighted(weights[s], rows[s, j])

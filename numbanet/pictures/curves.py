@@ -266,17 +266,44 @@ def _delta_recurrence() -> Curve:
     return _tangents("$z^{(l)}$", _loss_behind, _delta_behind)
 
 
-# Gradient descent on the same neuron
+# Descent on the same neuron: twelve steps of w, b staying
+
+START, STEPS = -3.6, 12
+ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
+
+
+def _path(eta: float, step: Callable) -> Curve:
+    """Where w is before each step; step(t, gradients, w) takes the t-th one, t from 1."""
+    w, path = np.array([START]), []
+    for t in range(1, STEPS + 1):
+        path.append(w.item())
+        step(t, np.array(_neuron_gradients(w.item(), 0.5)[:1]), w)
+    ground, heights = (np.array([_neuron_loss(x, 0.5) for x in places]) for places in (Z, path))
+    return Curve("$w$", np.array(path), heights, ground, "o", rf"$\eta = {eta}$, grey: $L$")
 
 
 def _gradient_descent() -> Curve:
-    """Twelve steps of w, b staying; eta = 1.5."""
-    parameters, path = np.array([-3.6]), []
-    for _ in range(12):
-        path.append(parameters.item())
-        equations.gradient_descent(1.5, np.array(_neuron_gradients(parameters.item(), 0.5)[:1]), parameters)
-    ground = np.array([_neuron_loss(w, 0.5) for w in Z])
-    return Curve("$w$", np.array(path), np.array([_neuron_loss(w, 0.5) for w in path]), ground, "o", "grey: $L$")
+    return _path(ETA, lambda t, gradients, w: equations.gradient_descent(ETA, gradients, w))
+
+
+def _momentum() -> Curve:
+    v = np.zeros(1)
+    return _path(ETA / 2, lambda t, gradients, w: equations.momentum(ETA / 2, MU, gradients, v, w))
+
+
+def _nesterov() -> Curve:
+    v = np.zeros(1)
+    return _path(ETA / 2, lambda t, gradients, w: equations.nesterov(ETA / 2, MU, gradients, v, w))
+
+
+def _adam() -> Curve:
+    m, v = np.zeros(1), np.zeros(1)
+
+    def step(t, gradients, w):
+        scale = np.sqrt(1 - BETA_2**t)
+        equations.adam(ETA / 2 * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
+
+    return _path(ETA / 2, step)
 
 
 # By the scalar and the loop of a row of docs/sheet.md.
@@ -310,4 +337,7 @@ CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("d_bias", "bias_gradient"): _bias_gradient,
     ("weighted_error", "delta_recurrence"): _delta_recurrence,
     ("descend", "gradient_descent"): _gradient_descent,
+    ("velocity_after", "momentum"): _momentum,
+    ("nesterov_gradient", "nesterov"): _nesterov,
+    ("adam_gradient", "adam"): _adam,
 }

@@ -131,9 +131,11 @@ def save(draw: Callable[[], Figure], path: str | os.PathLike) -> None:
 
 
 def _compact(svg: str) -> str:
-    """The same drawing without indentation, and with places to a hundredth of a point: a sixth less to load."""
+    """The same drawing, a quarter less to load: no indentation, places to a hundredth of a point, short names of glyphs."""
     places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
     svg = places.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}
+    svg = re.sub(r'(<path id="|xlink:href="#)([^"]*)', lambda found: found[1] + short[found[2]], svg)
     return re.sub(r"\n +", "\n", svg)
 
 

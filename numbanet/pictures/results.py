@@ -3,14 +3,15 @@
 import numpy as np
 
 from numbanet import inputs
+from numbanet.history import History
 from numbanet.pictures import style
-from numbanet.training import History
 
 
 def learning_curves(history, metric="loss", *, ax=None):
     """Draws how the loss, or another metric, went in training and validation, epoch by epoch.
 
-    Where there was validation data, the epoch of the lowest validation loss is marked: the best one.
+    Where there was validation data, the best epoch is marked: the one that early stopping chose, else that of the lowest
+    validation loss.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ def _mark_best(ax, history, lines) -> None:
     if "val_loss" not in history.history or len(lines) < 2:
         return
     line = lines[1][0]
-    best = int(np.argmin(history.history["val_loss"]))
+    stopped = history.best_epoch is not None
+    best = history.epoch.index(history.best_epoch) if stopped else int(np.argmin(history.history["val_loss"]))
     epoch, value = history.epoch[best], line.get_ydata()[best]
     ax.plot([epoch], [value], "o", ms=8, mfc="white", mec=line.get_color(), mew=2, zorder=3, clip_on=False)
     rising = value > np.mean(line.get_ydata())

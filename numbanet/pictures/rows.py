@@ -60,6 +60,7 @@ def page() -> str:
 
 
 def _row(left: str, *names: str) -> Row:
+    """A row of the sheet, where capital letters begin a title."""
     formula, _, arrangement = (part.strip(" ;,") for part in left.partition("*arrangement:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
@@ -67,7 +68,12 @@ def _row(left: str, *names: str) -> Row:
     return Row(title, formula[len(words) :] if title else formula, arrangement, scalar, loop, kernel)
 
 
-HEADINGS = {"the sheet": _row, "symbol": Symbol}
+def _row_beyond(left: str, *names: str) -> Row:
+    """A row of what is not on the sheet, where any words begin a title."""
+    return _row(left[0].upper() + left[1:], *names)
+
+
+HEADINGS = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
 
 
 # What TeX knows and matplotlib's mathtext does not, a space after sums included.
@@ -78,6 +84,8 @@ _MATHTEXT = [
     (r"\\[Bb]igg?(?=\()", r"\\left"),
     (r"\\[Bb]igg?(?=\))", r"\\right"),
     (r"\\frac(\w)(\w)", r"\\frac{\1}{\2}"),
+    (r"\\[lr]Vert", r"\\Vert "),
+    (r"\\sqrt (\w)", r"\\sqrt{\1}"),
     (r"(\\sum_(\w|\{[^}]*\}))", r"\1\\,"),
 ]
 

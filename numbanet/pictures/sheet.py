@@ -20,6 +20,8 @@ from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
 # Millimetres, and points for the sizes of text.
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
 PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # room for its ticks, its note, the name of its axis
+NARROWEST = 90.0  # column
+BOLD = 0.68 * POINT  # width of a bold letter at a size of one point, on the safe side
 INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
 FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
 NETWORK = "A network"
@@ -28,7 +30,8 @@ COLUMNS = [
     ("The neuron", NETWORK, "Notation"),
     ("Activation functions",),
     ("Loss functions",),
-    ("Backpropagation", "Gradient descent updates"),
+    ("Backpropagation", "Sample weights and dropout"),
+    ("Gradient descent updates",),
 ]
 
 
@@ -44,11 +47,11 @@ def draw_sheet() -> Figure:
         found = {section.title: section for section in sections()}
         placed = [[title for title in titles if title == NETWORK or title in found] for titles in COLUMNS]
         placed[-1] += [title for title in found if not any(title in titles for titles in placed)]
-        for scale in np.arange(1.0, 2.0, 0.02):  # what does not fit makes the page larger, and so the print smaller
+        for scale in np.arange(1.0, 2.0, 0.01):  # what does not fit makes the page larger, and so the print smaller
             page = Page(float(scale))
             width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
             columns = [[block for title in titles for block in _blocks(title, found.get(title), width)] for titles in placed]
-            if max(map(needed, columns)) <= page.height:
+            if width >= NARROWEST and max(map(needed, columns)) <= page.height:
                 break
         for number, blocks in enumerate(columns):
             stack(page, blocks, MARGIN + number * (width + GUTTER), width)
@@ -110,11 +113,13 @@ def _groups(rows: list[Row]) -> list[list[Row]]:
 
 
 def _heading(title: str, module: str, width: float) -> Block:
+    size = min(12.0, (width - 26.0) / (BOLD * len(title)))
+
     def draw(page, x, y, more):
         page.axes.add_patch(
             FancyBboxPatch((x, y), width, 7.4, boxstyle="round,pad=0,rounding_size=1.2", fc="#E8F0F6", ec="none")
         )
-        page.text(x + 2.6, y + 5.2, title, 12, weight="bold", color=style.NAVY)
+        page.text(x + 2.6, y + 5.2, title, size, weight="bold", color=style.NAVY)
         if module:
             page.text(x + width - 2.6, y + 5.1, f"{module}.py", 7, family="monospace", color=style.GREY, ha="right")
 
@@ -144,15 +149,18 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
     colours = [style.colour(keys.index(row[3:5])) if row[3:5] in curves else style.FAINT for row in rows]
     parts = [_lines_of(row, module, room) for row in rows]
     heights = [sum(line.above + line.below for line in lines) + LEADING * (len(lines) - 1) for lines in parts]
-    title = rows[0].title
-    top = 5.4 if title else 0.0
+    title, reference = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", rows[0].title).groups()
+    top = (5.4 if title else 0.0) + (3.4 if reference else 0.0)
+    title_size = min(9.5, (room + INDENT) / (BOLD * max(len(title), 1)))
     height = max(
         top + sum(heights) + BETWEEN_ROWS * (len(rows) - 1), PANEL_ABOVE + PANEL_HEIGHT + PANEL_BELOW if curves else 0.0
     )
 
     def draw(page, x, y, more):
         if title:
-            page.text(x, y + 3.2, title, 9.5, weight="bold")
+            page.text(x, y + 3.2, title, title_size, weight="bold")
+        if reference:
+            page.text(x, y + 6.8, reference, 6.5, color=style.GREY)
         below = y + top
         for lines, line_height, colour in zip(parts, heights, colours, strict=True):
             page.bar(x + 0.7, below - 0.2, below + line_height + 0.2, colour)

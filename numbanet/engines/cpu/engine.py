@@ -7,9 +7,10 @@ from contextlib import nullcontext
 import numpy as np
 
 from numbanet._compile import collection_paused
-from numbanet.engines.cpu import epoch, threads
+from numbanet.engines.cpu import descent, epoch, threads
 from numbanet.engines.cpu.layout import Layout, needs_jacobian
 from numbanet.engines.face import Pace, Totals
+from numbanet.engines.rule import Epoch, Rule, epoch_of
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
 
@@ -36,9 +37,12 @@ class FastCpuEngine:
         self.most_rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
+        self.nothing = np.empty(0, topology.dtype)
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
+        self.no_key = np.uint64(0) if topology.dropout else None  # likewise: see `dropout`
         self.compiles = True  # perhaps, when it runs for the first time
+        self.rule = Rule()  # the last one: what is compiled for it predicts, too
         self.lock = threads.Lock()
         self.layout = Layout(topology, self.most_rows)
 
@@ -49,6 +53,15 @@ class FastCpuEngine:
     def write(self, parameters: np.ndarray) -> None:
         with self.lock:
             self.layout.write(parameters)
+
+    def read_moments(self, count: int) -> list[np.ndarray]:
+        with self.lock:
+            return [self.layout.read(offset) for offset in self.layout.moments[:count]]
+
+    def write_moments(self, moments: list[np.ndarray]) -> None:
+        with self.lock:
+            for moment, offset in zip(moments, self.layout.moments, strict=False):
+                self.layout.write(moment, offset)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array
@@ -68,18 +81,18 @@ class FastCpuEngine:
 
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         n, totals = x.shape[0], NOTHING
-        order = np.arange(n)
+        batch = epoch_of(np.arange(n), n, 0.0, self.rule)
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
-                totals = self._run(epoch.TRAIN, x, y, order, n, totals=totals, stop=totals.samples + 1)
+                totals = self._train(x, y, batch, totals, totals.samples + 1, updates=False)
             return totals.loss, self.layout.read(self.layout.gradients)
 
-    def train_epoch(self, x, y, order: np.ndarray, batch_size: int, eta: float) -> Iterator[Totals]:
-        totals = NOTHING
-        while totals.samples < order.size:
+    def train_epoch(self, x, y, this: Epoch) -> Iterator[Totals]:
+        self.rule, totals, count = this.rule, NOTHING, this.order.size
+        while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
-            stop = min(first + self.training_pace.samples, order.size)
-            totals = self._run(epoch.TRAIN, x, y, order, batch_size, eta=eta, totals=totals, stop=stop)
+            stop = min(first + self.training_pace.samples, count)
+            totals = self._train(x, y, this, totals, stop, updates=True)
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
@@ -107,20 +120,44 @@ class FastCpuEngine:
             z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
         return {"z": z, "a": a, "delta": delta}
 
-    def _run(self, task, x, y, order, batch_size, *, eta=0.0, totals=NOTHING, stop=None, y_hat=None) -> Totals:
-        """`epoch.run` from where the totals stand, to `stop` or a little further; without eta it leaves gradients."""
+    def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool) -> Totals:
+        options = {"rates": this.rates, "weights": this.weights, "updates": updates, "key": this.dropout_key}
+        return self._run(epoch.TRAIN, x, y, this.order, this.batch_size, totals=totals, stop=stop, **options)
+
+    def _run(
+        self,
+        task,
+        x,
+        y,
+        order,
+        batch_size,
+        *,
+        totals=NOTHING,
+        stop=None,
+        y_hat=None,
+        rates=None,
+        weights=None,
+        updates=False,
+        key=0,
+    ) -> Totals:
+        """`epoch.run` from where the totals stand, to `stop` or a little further."""
         batch_size = min(batch_size, order.size)
         blocks = -(-batch_size // self.most_rows)
         rows = -(-batch_size // blocks)
-        y_hat = self.no_outputs if y_hat is None else y_hat
-        layout = self.layout
-        net, layers, _ = layout.records(rows)
+        layout, dtype = self.layout, self.topology.dtype
+        net, layers, _ = layout.records(rows, drops=updates)
+        rule, decay = descent.constants(self.rule, dtype)
+        y_hat, weights = (self.no_outputs if y_hat is None else y_hat), self.nothing if weights is None else weights
+        rates = self.nothing if rates is None else rates.astype(dtype).ravel()
         arguments = (
             task,
-            epoch.Workspace(layout.memory, net, layers, layout.numbers),
-            epoch.Samples(x, y, np.ascontiguousarray(order, np.int64), y_hat),
-            *(batch_size, eta > 0, self.topology.dtype.type(eta), totals.samples, order.size if stop is None else stop),
-            *(totals.loss, totals.hits, self.jacobian),
+            epoch.Workspace(layout.memory, net, layers, layout.numbers, layout.random),
+            epoch.Samples(x, y, weights, np.ascontiguousarray(order, np.int64), y_hat),
+            batch_size,
+            updates,
+            epoch.Descent(rule, decay, dtype.type(self.rule.clip_norm), rates),
+            *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits),
+            (self.jacobian, self.no_key if self.no_key is None else np.uint64(key)),
         )
         worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
         with self.lock, collection_paused() if self.compiles else nullcontext():

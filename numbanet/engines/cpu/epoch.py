@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
-from numbanet.engines.cpu import output, product
+from numbanet.engines.cpu import dropout, output, product
+from numbanet.engines.cpu.descent import descend_clipped
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
     CLOSED,
@@ -30,6 +31,7 @@ from numbanet.engines.cpu.team import (
     size_of,
 )
 from numbanet.engines.cpu.vector import get, lanes, load, put, store
+from numbanet.engines.rule import EPSILON_T, ETA, ETA_T, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN = range(3)
@@ -45,21 +47,47 @@ class Workspace(NamedTuple):
     layers : (L,) record
     numbers : (3 rows,) int32
         Whole numbers that `output` notes of each sample.
+    random : (1024 threads,) uint64
+        Random numbers for `dropout`.
     """
 
     memory: np.ndarray
     nets: np.ndarray
     layers: np.ndarray
     numbers: np.ndarray
+    random: np.ndarray
 
 
 class Samples(NamedTuple):
-    """What passes through: rows `order` (n,) of x (N, n_in) and y (N, n_out), to predictions y_hat (n, n_out)."""
+    """What passes through: rows `order` (n,) of x (N, n_in) and y (N, n_out), to predictions y_hat (n, n_out).
+
+    weights (N,) are those of the samples, or (0,) where all weigh 1.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    weights: np.ndarray
     order: np.ndarray
     y_hat: np.ndarray
+
+
+class Descent(NamedTuple):
+    """How parameters descend.
+
+    Parameters
+    ----------
+    rule, decay
+        See `numbanet.engines.cpu.descent.constants`.
+    clip_norm : float
+        The largest norm that gradients may have.
+    rates : (4 steps,)
+        Of each step, see `numbanet.engines.rule`.
+    """
+
+    rule: NamedTuple
+    decay: np.floating | None
+    clip_norm: np.floating
+    rates: np.ndarray
 
 
 @njit_part
@@ -86,7 +114,7 @@ def tiles_of(layer, groups, width):
 
 
 @njit_merged
-def forward(memory, net, layers, numbers, n, team, me, size):
+def forward(memory, net, layers, numbers, random, n, key, position, team, me, size):
     """a of every layer, from the panels of x."""
     groups, last = -(-n // ROWS), layers.size - 1
     first_group, end_group = share(groups, size, me)
@@ -99,13 +127,22 @@ def forward(memory, net, layers, numbers, n, team, me, size):
         if layer.kind == SOFTMAX and l < last:
             barrier(team, size)
             output.softmax_activation(memory, net, layer, numbers, begin, end)
+        if key is not None and layer.limit > 0:
+            barrier(team, size)
+            dropout.forward(memory, random, net, layers, l, key, position, me, begin, end)
     barrier(team, size)
     output.activation(memory, net, layers[last], numbers, begin, end)
 
 
 @njit_merged
-def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size):
-    """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`."""
+def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size):
+    """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`.
+
+    The rates of the step begin at that place.
+    """
+    rule, decay, clip_norm, table = descent
+    rates = get(table, at + ETA), get(table, at + ETA_T), get(table, at + EPSILON_T), net.moment_1, net.moment_2
+    clips = clip_norm < np.inf
     width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
     for l in range(layers.size - 1, -1, -1):
@@ -117,40 +154,48 @@ def backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, siz
             packed = net.packed + me * DEPTH * width
             product.backward(memory, net, layer, before, groups, first_tile, end_tile, packed)
             barrier(team, size)  # the update changes the weights that the recurrence reads
+            begin, end = first_group * ROWS, min(end_group * ROWS, n)
+            if key is not None and before.limit > 0:
+                dropout.backward(memory, random, net, layers, l - 1, key, position, me, begin, end)
             if before.kind == SOFTMAX:
-                begin, end = first_group * ROWS, min(end_group * ROWS, n)
                 output.through_softmax(memory, net, before, jacobian, begin, end)
         first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
-        product.update(memory, net, layer, n, opens, closes, eta, first_tile, end_tile)
+        product.update(memory, net, layer, n, opens, closes and not clips, rule, rates, decay, first_tile, end_tile)
+    if closes and clips:
+        descend_clipped(memory, net, layers, rule, rates, decay, clip_norm, team, me, size)
 
 
 @njit_merged
-def block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size):
-    """One block: the n samples from that position of the order on, out of a batch of n_batch samples."""
-    x, y, order, y_hat = samples
+def block(
+    task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options, team, me, size
+):
+    """One block: the n samples from that position of the order on, of the batch whose rates begin at that place."""
+    jacobian, key = options
+    x, y, weights, order, y_hat = samples
     last = layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
     gather(memory, net, layers[0].x, x, order, position, begin, end)
-    forward(memory, net, layers, numbers, n, team, me, size)
+    forward(memory, net, layers, numbers, random, n, key, position, team, me, size)
     if task == PREDICT:
         for s in range(begin, end):
             for j in range(last.n_out):
                 y_hat[position + s, j] = get(memory, net.table_a + j * net.rows + s)
     else:
-        output.score(memory, net, last, numbers, y, order, position, jacobian, begin, end)
+        output.score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end)
         if task == TRAIN:
-            output.error(memory, net, last, n_batch, jacobian, begin, end)
-            backward(memory, net, layers, n, opens, closes, eta, jacobian, team, me, size)
+            output.error(memory, net, last, get(descent.rates, at + N), weights.size > 0, jacobian, begin, end)
+            backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size)
     barrier(team, size)
 
 
 @njit_entry
-def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, hits, jacobian, team, helps):
+def run(task, workspace, samples, batch_size, updates, descent, first, stop, loss, hits, options, team, helps):
     """From position `first` of the order, block by block, until position `stop` is reached or passed.
 
-    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN does gradient descent where it `updates`, else leaves
-    gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
+    PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN changes the parameters where it `updates`, else
+    leaves gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
+    The options are the network's: `jacobian` and the key of `dropout`, None where it has no use for one.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = 0, 0, 1, first
@@ -158,7 +203,7 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
         me = join(team)
     else:
         await_helpers(team)
-    memory, nets, layers, numbers = workspace
+    memory, nets, layers, numbers, random = workspace
     net = nets[0]
     blocks = -(-batch_size // net.rows)
     block_rows = -(-batch_size // blocks)  # blocks of a batch are of one size
@@ -177,8 +222,11 @@ def run(task, workspace, samples, batch_size, updates, eta, first, stop, loss, h
         batch_last = min(batch_first + batch_size, samples.order.size)
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
-        n, n_batch = last - position, batch_last - batch_first
-        block(task, memory, net, layers, numbers, samples, position, n, n_batch, opens, closes, eta, jacobian, team, me, size)
+        n, at = last - position, batch_first // batch_size * RATES
+        block(
+            *(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options),
+            *(team, me, size),
+        )
         if not helps:
             if task != PREDICT:
                 for s in range(n):

@@ -14,14 +14,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu.vector import REGISTER_BYTES
-from numbanet.engines.topology import Topology
+from numbanet.engines.topology import Topology, limit_and_scale
 from numbanet.equations.activations import SOFTMAX
 from numbanet.equations.losses import CCE
 
 ROWS = 6  # of a tile: 6 x 2 vectors of sums; with 2 of the panel and 1 of x they fill the 16 registers of AVX2
 DEPTH = 128  # terms that the tile loop adds at a time: that many rows of a panel are 8 KB with AVX2, a quarter of L1
-TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss"), 4  # what `output` works with
+TABLES, NOTES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss", "weight"), 4  # what `output` works with
 CACHE_LINE = 64  # bytes
+NUMBERS = 1024  # random ones that a thread makes at a time
 THREADS = 64  # that have room to work in; more where there are more cores
 
 
@@ -30,6 +31,9 @@ _NET = [
     ("loss_kind", np.int64),
     ("rows", np.int64),  # samples a block may have; a multiple of ROWS
     ("gradients", np.int64),  # how far behind a parameter its gradient lies
+    ("moment_1", np.int64),  # how far behind it what it remembers lies: its velocity, or m
+    ("moment_2", np.int64),  # and v
+    ("squares", np.int64),  # place of the sums of the gradients' squares, panel by panel
     ("zeros", np.int64),  # place of a panel's row of zeros
     ("ones", np.int64),  # place of a panel whose first column is 1 and whose others are 0: the input of b
     *((f"table_{name}", np.int64) for name in TABLES),  # places of the tables of `output`, (n_out, rows) each
@@ -47,6 +51,7 @@ _LAYER = [
     ("x", np.int64),  # place of the panels of its input, which is a of the layer before
     ("a", np.int64),
     ("delta", np.int64),
+    ("limit", np.uint64),  # p 2^32, where its neurons drop out with probability p
 ]
 
 
@@ -79,24 +84,25 @@ class Layout:
     def __init__(self, topology: Topology, most_rows: int):
         self.topology, self.most_rows = topology, up_to(ROWS, most_rows)
         self.threads = max(THREADS, os.cpu_count() or 1)
-        self._records: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
-        (net,), self.layers, size = self.records(self.most_rows)
-        self.gradients = net["gradients"]
+        self._records: dict[tuple[int, bool], tuple[np.ndarray, np.ndarray, int]] = {}
+        (net,), self.layers, size = self.records(self.most_rows, drops=True)
+        self.gradients, self.moments = net["gradients"], (net["moment_1"], net["moment_2"])
         self.memory = _aligned_zeros(size, topology.dtype)
         self.memory[net["ones"] : net["ones"] + self.most_rows * panel_width(topology.dtype) : panel_width(topology.dtype)] = 1
         self.numbers = np.empty(3 * self.most_rows, np.int32)
+        self.random = np.empty(self.threads * NUMBERS if topology.dropout else 0, np.uint64)
 
-    def records(self, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """The network (1,), its layers (L,), and the end of its memory, for blocks of so many rows.
+    def records(self, rows: int, drops: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
+        """The network (1,), its layers (L,), and the end of its memory, for blocks of so many rows whose neurons may drop out.
 
         What belongs to a block lies close together whatever its size: so it shares the caches best.
         """
         rows = up_to(ROWS, rows)
-        if rows not in self._records:
-            self._records[rows] = self._placed(rows)
-        return self._records[rows]
+        if (rows, drops) not in self._records:
+            self._records[rows, drops] = self._placed(rows, drops)
+        return self._records[rows, drops]
 
-    def _placed(self, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
+    def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
         topology, width, end = self.topology, panel_width(self.topology.dtype), 0
 
         def place(count):
@@ -104,36 +110,43 @@ class Layout:
             start, end = end, end + up_to(width, count)
             return start
 
-        nets, layers = np.zeros(1, [*_NET, ("epsilon", topology.dtype)]), np.zeros(len(topology.kinds), _LAYER)
+        nets = np.zeros(1, [*_NET, ("epsilon", topology.dtype)])
+        layers = np.zeros(len(topology.kinds), [*_LAYER, ("scale", topology.dtype)])
         net = nets[0]
         net["loss_kind"], net["epsilon"], net["rows"] = topology.loss_kind, topology.epsilon, rows
         for layer, kind, (n_in, n_out) in zip(layers, topology.kinds, topology.layers, strict=True):
             w_rows = up_to(ROWS, n_in + 1)
             layer["n_in"], layer["n_out"], layer["kind"], layer["w_rows"] = n_in, n_out, kind, w_rows
             layer["w"] = place(w_rows * up_to(width, n_out))
-        net["gradients"] = place(end)
+        parameters = end
+        net["gradients"], net["moment_1"], net["moment_2"] = (place(parameters) for _ in range(3))
         net["zeros"], net["ones"] = place(width), place(self.most_rows * width)
         net["packed"] = place(self.threads * DEPTH * width)
         x = place(rows * up_to(width, topology.sizes[0]))
-        for layer in layers:
+        for layer, p in zip(layers, topology.dropout_rates, strict=True):
             layer["x"] = x
             layer["a"] = x = place(rows * up_to(width, layer["n_out"]))
             layer["delta"] = place(rows * up_to(width, layer["n_out"]))
+            layer["scale"] = 1.0
+            if drops and p > 0:
+                layer["limit"], layer["scale"] = limit_and_scale(p, topology.dtype)
+                x = place(rows * up_to(width, layer["n_out"]))
         net["table_size"] = rows * max(layers["n_out"])
         for name in TABLES:
             net[f"table_{name}"] = place(net["table_size"])
         for name in NOTES:
             net[name] = place(rows)
+        net["squares"] = place(sum(up_to(width, n_out) for n_out in topology.sizes[1:]))
         net["jacobian_rows"] = place(JACOBIAN_ROWS * net["table_size"] if needs_jacobian(topology) else 0)
         return nets, layers, end
 
-    def write(self, flat: np.ndarray) -> None:
-        """The parameters from their canonical form, see `Topology`."""
-        for canonical, in_panel in self._pieces(flat, 0):
+    def write(self, flat: np.ndarray, offset: int = 0) -> None:
+        """The parameters, or what lies `offset` behind them, from their canonical form, see `Topology`."""
+        for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
-        """The parameters, or the gradients that lie `offset` behind them, in their canonical form."""
+        """The parameters, or what lies `offset` behind them, in their canonical form."""
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
             canonical[...] = in_panel

@@ -17,7 +17,7 @@ from numbanet.equations.losses import BCE, CCE, MSE, SSE
 
 exp_difference, softmax, log_softmax_sum = parts_of(activations.exp_difference, activations.softmax, losses.log_softmax_sum)
 sse, bce_from_z, cce = parts_of(losses.sse, losses.bce_from_z, losses.cce)
-d_sse, d_mse, d_cce = parts_of(losses.d_sse, losses.d_mse, losses.d_cce)
+d_sse, d_mse, d_cce, weighted = parts_of(losses.d_sse, losses.d_mse, losses.d_cce, losses.weighted)
 
 INDEX, TARGET, HITS = range(3)  # rows of the whole numbers that are noted of each sample
 
@@ -90,8 +90,8 @@ def activation(memory, net, last, numbers, begin, end):
 
 
 @njit_merged
-def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
-    """Losses (with n = 1) and hits of the samples of the block at that position of the order. After activation."""
+def score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end):
+    """Losses (with n = 1, times the samples' weights) and hits of the block at that position of the order. After activation."""
     n_out, rows, targets = last.n_out, net.rows, net.table_y
     for s in range(begin, end):
         row = get(order, position + s) * n_out
@@ -117,6 +117,10 @@ def score(memory, net, last, numbers, y, order, position, jacobian, begin, end):
         else:  # MSE with n = 1 is SSE
             for s in range(begin, end):
                 put(memory, loss + s, get(memory, loss + s) + sse(get(memory, y_j + s), get(memory, a + s)))
+    if weights.size > 0:
+        for s in range(begin, end):
+            put(memory, net.weight + s, get(weights, get(order, position + s)))
+            put(memory, loss + s, weighted(get(memory, net.weight + s), get(memory, loss + s)))
 
 
 @njit_merged
@@ -140,8 +144,8 @@ def count_hits(memory, net, n_out, numbers, begin, end):
 
 
 @njit_merged
-def error(memory, net, last, n, jacobian, begin, end):
-    """delta of the last layer, of a batch of n samples; after activation and score."""
+def error(memory, net, last, n, has_weights, jacobian, begin, end):
+    """delta of the last layer, of a batch of n samples, or of weight n; after activation and score."""
     for j in range(last.n_out):
         y, a, delta = net.table_y + j * net.rows, net.table_a + j * net.rows, net.table_delta + j * net.rows
         if net.loss_kind == CCE or net.loss_kind == BCE:
@@ -153,6 +157,9 @@ def error(memory, net, last, n, jacobian, begin, end):
         else:
             for s in range(begin, end):
                 put(memory, delta + s, d_mse(n, get(memory, y + s), get(memory, a + s)))
+        if has_weights:
+            for s in range(begin, end):
+                put(memory, delta + s, weighted(get(memory, net.weight + s), get(memory, delta + s)))
         if net.loss_kind == SSE or net.loss_kind == MSE:
             elementwise.activation_error(last.kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
     if last.kind == SOFTMAX and net.loss_kind == BCE:

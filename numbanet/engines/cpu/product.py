@@ -8,12 +8,13 @@ does not depend on the range. The terms are those of their namesakes in `numbane
 
 from numbanet._compile import njit_merged, njit_part, parts_of
 from numbanet.engines.cpu import elementwise
+from numbanet.engines.cpu.descent import descend_tile
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.vector import broadcast, get, lanes, load, load_square, put, store, store_square, transpose
-from numbanet.equations import descent, neuron
+from numbanet.equations import neuron
 from numbanet.equations.activations import SOFTMAX
 
-descend, weighted_input = parts_of(descent.descend, neuron.weighted_input)
+(weighted_input,) = parts_of(neuron.weighted_input)
 
 SLAB_TILES = 43  # 258 rows of x, DEPTH deep, are 132 KB in float32: they stay in the L2 cache while the panels of w pass by
 BLOCK_TILES = 16  # 96 columns of x stay in L2 while the panels of delta pass by
@@ -81,30 +82,6 @@ def store_tile(memory, at, c):
 
 
 @njit_merged
-def descend_vector(memory, at, eta, gradient):
-    """w <- w - eta dL/dw, for a vector of w."""
-    store(memory, at, descend(eta, gradient, load(memory, at)))
-
-
-@njit_merged
-def descend_tile(memory, at, eta, c):
-    """w <- w - eta dL/dw, for a tile of w: its gradients go from registers into the update."""
-    width, eta = lanes(memory), broadcast(eta)
-    descend_vector(memory, at, eta, c[0])
-    descend_vector(memory, at + 1 * width, eta, c[1])
-    descend_vector(memory, at + 2 * width, eta, c[2])
-    descend_vector(memory, at + 3 * width, eta, c[3])
-    descend_vector(memory, at + 4 * width, eta, c[4])
-    descend_vector(memory, at + 5 * width, eta, c[5])
-    descend_vector(memory, at + 6 * width, eta, c[6])
-    descend_vector(memory, at + 7 * width, eta, c[7])
-    descend_vector(memory, at + 8 * width, eta, c[8])
-    descend_vector(memory, at + 9 * width, eta, c[9])
-    descend_vector(memory, at + 10 * width, eta, c[10])
-    descend_vector(memory, at + 11 * width, eta, c[11])
-
-
-@njit_merged
 def row_tile(memory, net, start, step, x, group, k, w, depth):
     """`tile` for the samples of a group of 6 and terms k, k + 1, ... of their rows; x is where the panels of the rows begin."""
     width = 2 * lanes(memory)
@@ -153,7 +130,9 @@ def forward(memory, net, layer, kind, groups, first, last):
 
 @njit_part
 def backward(memory, net, layer, before, groups, first, last, packed):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before; softmax has yet to be done.
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before.
+
+    Of softmax, and where neurons drop out, it leaves the sums alone.
 
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
@@ -170,7 +149,7 @@ def backward(memory, net, layer, before, groups, first, last, packed):
                     dl_da = column + group * ROWS * width
                     start, step = (net.zeros, 0) if j == 0 else (dl_da, width)
                     store_tile(memory, dl_da, row_tile(memory, net, start, step, delta, group, j, packed, depth))
-                if j + depth == n_out and before.kind != SOFTMAX:
+                if j + depth == n_out and before.kind != SOFTMAX and before.limit == 0:
                     at, count = begin * ROWS * width, (end - begin) * ROWS * width
                     a = before.a + panel * net.rows * width
                     elementwise.activation_error(before.kind, net.epsilon, memory, a + at, column + at, count)
@@ -203,8 +182,8 @@ def column_of(memory, net, layer, i):
 
 
 @njit_part
-def update(memory, net, layer, n, opens, closes, eta, first, last):
-    """w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, and b alike, for tiles first to last - 1 of a layer.
+def update(memory, net, layer, n, opens, closes, rule, rates, decay, first, last):
+    """A step of w_ij by a rule, from dL/dw_ij = sum_s delta_j x_i, and of b, for tiles first to last - 1 of a layer.
 
     Reads x (n, n_in), delta (n, n_out). A batch in several blocks: gradients begin where it opens, at 0, and become an update
     where it closes.
@@ -224,6 +203,6 @@ def update(memory, net, layer, n, opens, closes, eta, first, last):
                 x_4, x_5 = column_of(memory, net, layer, i + 4), column_of(memory, net, layer, i + 5)
                 c = tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, width, n, width, delta, n)
                 if closes:
-                    descend_tile(memory, at, eta, c)
+                    descend_tile(memory, at, rule, rates, decay, i, layer.n_in, c)
                 else:
                     store_tile(memory, at + net.gradients, c)

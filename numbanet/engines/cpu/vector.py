@@ -4,6 +4,7 @@ Numba unrolls but does not pack unrolled scalars into registers, so the inner lo
 width is that of the widest registers LLVM reports for the host; on a CPU without them LLVM splits the vectors, all else equal.
 """
 
+import math
 import operator
 
 import llvmlite.binding
@@ -191,3 +192,20 @@ _elementwise(operator.add, "fadd")
 _elementwise(operator.iadd, "fadd")
 _elementwise(operator.sub, "fsub")
 _elementwise(operator.mul, "fmul")
+_elementwise(operator.truediv, "fdiv")
+
+
+@intrinsic
+def _square_root(typingctx, vector):
+    def code(context, builder, signature, arguments):
+        kind = arguments[0].type
+        name = f"llvm.sqrt.v{vector.lanes}f{vector.scalar.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name), arguments)
+
+    return vector(vector), code
+
+
+@overload(math.sqrt)
+def _square_root_of_vector(x):
+    if isinstance(x, Vector):
+        return lambda x: _square_root(x)

@@ -1,0 +1,58 @@
+"""Golden vectors: every number of one training step of five small networks, for people who port; see docs/porting.md."""
+
+from pathlib import Path
+
+import numpy as np
+
+from numbanet.network import Network
+from numbanet.persist import vectors
+
+# Between them all activations, all losses, the short forms of the output error, the general way, and softmax's full Jacobian.
+NETWORKS = {
+    "regression": ([3, 4, 2], ["tanh", "identity"], "mse"),
+    "two-classes": ([2, 3, 1], ["relu", "sigmoid"], "bce"),
+    "classes": ([4, 5, 3], ["leaky_relu", "softmax"], "cce"),
+    "deep": ([3, 4, 3, 4, 2], ["sigmoid", "tanh", "relu", "identity"], "sse"),
+    "jacobian": ([3, 4, 3], ["softmax", "softmax"], "mse"),
+}
+SAMPLES = 4
+LEARNING_RATE = 0.5
+SUFFIXES = (".json", ".npz")
+
+
+def step(name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """What describes one of NETWORKS, and every symbol of its step, in float64, by the reference loops on the CPU.
+
+    Inputs, targets, weights and biases have two decimals. After the symbols of the step come w1_after, b1_after, ...: the
+    parameters after w <- w - eta dL/dw.
+    """
+    sizes, activations, loss = NETWORKS[name]
+    net = Network(sizes, activations, loss, dtype="float64", kernels="reference")
+    random = np.random.Generator(np.random.PCG64(sorted(NETWORKS).index(name)))
+    net.set_parameters([(_rounded(random, *w.shape), _rounded(random, *b.shape)) for w, b in net.parameters()])
+    x, y = _rounded(random, SAMPLES, sizes[0]), _targets(random, loss, sizes[-1])
+    arrays = net.trace(x, y).symbols()
+    net.train_step(x, y, LEARNING_RATE)
+    for l, (w, b) in enumerate(net.parameters(), start=1):
+        arrays |= {f"w{l}_after": w, f"b{l}_after": b}
+    network = {"sizes": sizes, "activations": activations, "loss": loss, "epsilon": net.epsilon, "dtype": net.dtype}
+    return {"network": network, "learning_rate": LEARNING_RATE}, arrays
+
+
+def write(folder) -> list[Path]:
+    """Writes the golden vectors of all networks into a folder, which is made if need be; returns the files."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = [Path(folder) / f"{name}{suffix}" for name in NETWORKS for suffix in SUFFIXES]
+    for path in paths:
+        vectors.write(path, *step(path.stem))
+    return paths
+
+
+def _rounded(random, *shape) -> np.ndarray:
+    return random.normal(0, 1, shape).round(2)
+
+
+def _targets(random, loss: str, n_out: int) -> np.ndarray:
+    if loss == "cce":
+        return np.eye(n_out)[random.integers(0, n_out, SAMPLES)]
+    return random.integers(0, 2, (SAMPLES, n_out)).astype(float) if loss == "bce" else _rounded(random, SAMPLES, n_out)

@@ -1,0 +1,65 @@
+"""Makes the files of other libraries that lie here, and what those libraries predict: python tests/files/make.py
+
+Needs torch, keras (on the backend torch) and safetensors; the tests need none of them but safetensors and h5py.
+"""
+
+import json
+import os
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import keras
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+HERE = Path(__file__).parent
+
+
+def main():
+    x = np.random.default_rng(0).standard_normal((6, 4)).astype("f4")
+    predictions = {"x": x.tolist()} | torch_files(x) | keras_files(x)
+    (HERE / "predictions.json").write_text(json.dumps(predictions, indent=1) + "\n")
+
+
+def torch_files(x):
+    torch.manual_seed(0)
+    hidden = [module for _ in range(5) for module in (nn.Linear(5, 5), nn.Tanh())]  # 10 and more come after 2 by number only
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), *hidden, nn.Linear(5, 3), nn.Softmax(dim=1))
+    save_file(model.state_dict(), HERE / "torch.safetensors")
+    torch.save(model.state_dict(), HERE / "torch.pt")
+    with torch.no_grad():
+        return {"torch": model(torch.from_numpy(x)).tolist()}
+
+
+def keras_files(x):
+    keras.utils.set_random_seed(0)
+    sequential = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(6, bias_initializer="normal"),
+            keras.layers.LeakyReLU(negative_slope=0.03),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(5, activation="tanh", use_bias=False),
+            keras.layers.Dense(3, activation="softmax", bias_initializer="normal"),
+        ]
+    )
+    sequential.compile("adam", "sparse_categorical_crossentropy")
+    sequential.fit(x, np.arange(6) % 3, verbose=0)
+    sequential.save(HERE / "sequential.keras")
+    sequential.save_weights(HERE / "sequential.weights.h5")
+
+    inputs = keras.Input((4,))
+    last = keras.layers.Dense(1, activation="sigmoid", name="answer")
+    first = keras.layers.Dense(6, activation=keras.layers.LeakyReLU(negative_slope=0.1))
+    functional = keras.Model(inputs, last(keras.layers.ReLU()(keras.layers.Dense(6)(first(inputs)))))
+    functional.save(HERE / "functional.keras")
+    return {
+        name: model.predict(x, verbose=0).tolist() for name, model in (("sequential", sequential), ("functional", functional))
+    }
+
+
+if __name__ == "__main__":
+    main()
