@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
 
     drawing = _command(commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve its loop computes")
     drawing.add_argument(
-        "-o", "--output", default="sheet.pdf", metavar="FILE", help="a .pdf, .png, .svg or .html, A3 landscape (%(default)s)"
+        "-o", "--output", default="sheet.pdf", metavar="FILE", help="a .pdf, .png, .svg or .html, to print on A3 (%(default)s)"
     )
     return parser
 

@@ -27,7 +27,7 @@ METADATA = {
     "svg": {"Title": "numbanet: the sheet", "Date": None, "Creator": None},
 }
 
-WIDTH, HEIGHT = 420.0, 297.0  # A3
+WIDTH, HEIGHT = 420.0, 297.0  # A3, at the least
 MARGIN, HEAD, GUTTER = 11.0, 17.0, 7.0
 POINT = 25.4 / 72  # in which the sizes of text are
 

@@ -1,4 +1,4 @@
-"""The whole sheet on one page, A3 landscape: each formula of docs/sheet.md, the curve its loop computes, the loop's name."""
+"""The whole sheet on one page of the shape of A3: each formula of docs/sheet.md, the curve its loop computes, the loop's name."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def draw_sheet() -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A3 landscape, not bound to pyplot.
+        Of the shape of A3, landscape, and at least its size; not bound to pyplot.
     """
     with pyplot.style.context(["default", SETTINGS]):
         found = {section.title: section for section in sections()}
