@@ -1,4 +1,4 @@
-"""The whole sheet on one page of the shape of A3: each formula of docs/sheet.md, the curve its loop computes, the loop's name."""
+"""The whole sheet on one page to print on A3: each formula of docs/sheet.md, the curve its loop computes, its name."""
 
 import os
 import re
