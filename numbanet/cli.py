@@ -1,4 +1,4 @@
-"""The command `numbanet`: train, predict, export, golden, verify, info."""
+"""The command `numbanet`: train, predict, export, golden, verify, info, sheet."""
 
 import argparse
 import json
@@ -44,6 +44,7 @@ EXAMPLES = """examples:
   numbanet predict model.npz data.csv            one answer per line of numbers
   numbanet export model.npz model.onnx           for other programs to predict with
   numbanet verify                                check every loop on this machine
+  numbanet sheet -o sheet.svg                    draw every formula beside the curve its loop computes
 """
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXPORT_EXAMPLES = """examples:
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
         print(f"numbanet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -123,6 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     about.add_argument("--plan", type=_sizes, metavar="N,N[,N...]", help="say how a network of these sizes trains on a GPU")
     about.add_argument("--batch-size", type=int, default=32, metavar="N", help="with --plan (%(default)s)")
     about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="with --plan (%(default)s)")
+
+    drawing = _command(commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve its loop computes")
+    drawing.add_argument(
+        "-o", "--output", default="sheet.pdf", metavar="FILE", help="a .pdf, .png, .svg or .html, to print on A3 (%(default)s)"
+    )
     return parser
 
 
@@ -265,4 +271,13 @@ def _info(options) -> int:
         width = max(map(len, facts))
         for name, fact in facts.items():
             print(f"{name:{width}}  {fact}")
+    return 0
+
+
+def _sheet(options) -> int:
+    from numbanet.pictures import save_sheet  # needs matplotlib, which nothing else here does
+
+    _refuse_unwritable(options.output)
+    save_sheet(options.output)
+    print(f"saved {options.output}")
     return 0

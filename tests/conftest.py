@@ -1,11 +1,14 @@
 """The engines, devices and dtypes every test runs over, on this machine."""
 
+import os
 import sys
 
 import numpy as np
 import pytest
 
 from numbanet import _cuda
+
+os.environ.setdefault("MPLBACKEND", "agg")  # pictures are drawn, and not shown
 
 CUDA = _cuda.unusable_reason() is None
 # In the simulator only the kernels are of interest: the CPU's loops have their own run.

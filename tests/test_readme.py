@@ -36,13 +36,17 @@ def test_the_example_prints_what_readme_shows(tmp_path, monkeypatch):
 
 
 def test_every_python_block_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     runnable = [code for code in blocks if "import" in code]
-    assert len(runnable) == 2
+    assert len(runnable) == 3
     with contextlib.redirect_stdout(io.StringIO()):
         for code in runnable:
             exec(code, {})
+    pixels = slice(16, 24)  # of a PNG: width and height
+    committed = Path(__file__).parents[1] / "docs" / "digits.png"
+    assert (tmp_path / "digits.png").read_bytes()[pixels] == committed.read_bytes()[pixels]
 
 
 def test_every_link_leads_somewhere():

@@ -1,0 +1,16 @@
+"""Pictures, with matplotlib (the extra `plot`): each function draws on `ax`, or on a new figure, and returns the Axes."""
+
+import importlib.util
+
+if importlib.util.find_spec("matplotlib") is None:
+    raise ImportError("pictures need matplotlib: pip install 'numbanet[plot]'")
+
+from numbanet.pictures.boundary import decision_boundary as decision_boundary
+from numbanet.pictures.diagrams import network_diagram as network_diagram
+from numbanet.pictures.diagrams import neuron_diagram as neuron_diagram
+from numbanet.pictures.functions import activation_function as activation_function
+from numbanet.pictures.results import confusion_matrix as confusion_matrix
+from numbanet.pictures.results import learning_curves as learning_curves
+from numbanet.pictures.results import weight_images as weight_images
+from numbanet.pictures.sheet import draw_sheet as draw_sheet
+from numbanet.pictures.sheet import save_sheet as save_sheet

@@ -1,0 +1,343 @@
+"""The curve beside each formula of the sheet: what the loop of that row returns, on a small example.
+
+Where a picture is of a whole layer, it has three softmax neurons; z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet import equations
+from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
+from numbanet.pictures.rows import Row
+
+EPSILON = 0.1  # larger than the default, to be seen
+Z = grid(-4, 4, 81)
+JUMP = np.nan  # ends a piece of a curve
+
+
+class Curve(NamedTuple):
+    """y over x; ground, at Z, is another curve that it is about, drawn in grey beneath."""
+
+    x_label: str
+    x: np.ndarray
+    y: np.ndarray
+    ground: np.ndarray | None = None
+    marker: str = ""
+    note: str = ""  # what the example is, where the formula leaves it open
+
+
+def curve(row: Row) -> Curve | None:
+    """What the row's loop returns; None for a row without a picture."""
+    make = CURVES.get((row.scalar and row.scalar.partition(".")[2], row.loop.partition(".")[2]))
+    return make and make()
+
+
+# The neuron
+
+NEURON = r"$w = 0.6$, $b = 0.3$, $\phi$ = tanh"
+
+
+def _sum() -> np.ndarray:
+    z = np.empty((Z.size, 1))
+    equations.forward_sum(Z[:, np.newaxis], np.array([[0.6]]), np.array([0.3]), z)
+    return z[:, 0]
+
+
+def _neuron_sum() -> Curve:
+    return Curve("$x$", Z, _sum(), note=NEURON)
+
+
+def _neuron_activation() -> Curve:
+    return Curve("$x$", Z, activation_of("tanh", _sum(), EPSILON), note=NEURON)
+
+
+def _neuron_derivative() -> Curve:
+    return Curve("$x$", Z, d_activation_of("tanh", _sum(), EPSILON), note=NEURON)
+
+
+# Activation functions
+
+SOFTMAX = "$z_2 = 1$, $z_3 = 0$"
+
+
+def _activation(name: str) -> Callable[[], Curve]:
+    return lambda: Curve("$z$", Z, activation_of(name, Z, EPSILON), note=rf"$\epsilon = {EPSILON}$" * (name == "leaky_relu"))
+
+
+def _d_activation(name: str) -> Callable[[], Curve]:
+    return lambda: Curve("$z$", Z, d_activation_of(name, Z, EPSILON))
+
+
+def _softmax_sum() -> Curve:
+    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], note=SOFTMAX)
+
+
+def _z_max_and_others() -> tuple[np.ndarray, np.ndarray]:
+    z_max, others = np.empty(Z.size), np.empty(Z.size)
+    equations.softmax_sum(softmax_columns(Z), z_max, others)
+    return z_max, others
+
+
+def _softmax() -> Curve:
+    return Curve("$z_1$", Z, activation_of("softmax", Z, EPSILON), note=SOFTMAX)
+
+
+def _d_softmax() -> Curve:
+    return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON), note=SOFTMAX)
+
+
+def _logits() -> np.ndarray:
+    z = softmax_columns(Z)
+    u = np.empty_like(z)
+    equations.softmax_logit(z, u)
+    return u
+
+
+def _softmax_logit() -> Curve:
+    return Curve("$z_1$", Z, _logits()[:, 0].copy(), note=SOFTMAX)
+
+
+# Losses of one output, y = 1
+
+
+def _loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curve]:
+    def make() -> Curve:
+        y_hat = np.linspace(lowest, highest, 81)
+        y, loss = np.ones((y_hat.size, 1)), np.empty(y_hat.size)
+        equations.loss(kind, n, y, y_hat[:, np.newaxis], loss)
+        return Curve(r"$\hat y$", y_hat, loss, note=f"$y = 1$, $n = {n}$")
+
+    return make
+
+
+def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curve]:
+    def make() -> Curve:
+        y_hat = np.linspace(lowest, highest, 81)
+        y, dl_da = np.ones((y_hat.size, 1)), np.empty((y_hat.size, 1))
+        equations.d_loss(kind, n, y, y_hat[:, np.newaxis], dl_da)
+        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], note=f"$y = 1$, $n = {n}$")
+
+    return make
+
+
+def _each_loss(make_one: Callable) -> Callable[[], Curve]:
+    """SSE, MSE and BCE as pieces of one curve."""
+
+    def make() -> Curve:
+        pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
+        x, y = (np.concatenate([np.append(piece[k], JUMP) for piece in pieces]) for k in (1, 2))
+        return pieces[0]._replace(x=x, y=y)
+
+    return make
+
+
+def _bce_from_z(y: float) -> Callable[[], Curve]:
+    def make() -> Curve:
+        loss = np.empty(Z.size)
+        equations.bce_from_z_loss(1, np.full((Z.size, 1), y), Z[:, np.newaxis], loss)
+        return Curve("$z$", Z, loss, note="$y = 1$" if y else "$y = 0$")
+
+    return make
+
+
+CLASS_1 = f"$y_1 = 1$, {SOFTMAX}"
+
+
+def _class_1() -> np.ndarray:
+    return np.tile([1.0, 0.0, 0.0], (Z.size, 1))
+
+
+def _cce() -> Curve:
+    loss = np.empty(Z.size)
+    equations.cce_loss(1, _class_1(), softmax_columns(Z), *_z_max_and_others(), loss)
+    return Curve("$z_1$", Z, loss, note=CLASS_1)
+
+
+def _log_sum() -> Curve:
+    """cce_loss for the class of the largest z: -log a = log(1 + others)."""
+    z, loss = softmax_columns(Z), np.empty(Z.size)
+    equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
+    return Curve("$z_1$", Z, loss)
+
+
+# Error terms at the output
+
+
+def _short_error() -> Curve:
+    delta = np.empty((Z.size, 3))
+    equations.short_error(1, _class_1(), softmax_of(softmax_columns(Z)), delta)
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+
+
+def _activation_error() -> Curve:
+    """Sigmoid with MSE."""
+    z = Z[:, np.newaxis]
+    a, dl_da, delta = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    equations.activation(equations.SIGMOID, EPSILON, z, a)
+    equations.d_loss(equations.MSE, 1, np.ones_like(z), a, dl_da)
+    equations.activation_error(equations.SIGMOID, EPSILON, dl_da, z, a, delta)
+    return Curve("$z_1$", Z, delta[:, 0])
+
+
+def _softmax_error() -> Curve:
+    """Softmax with MSE."""
+    a = softmax_of(softmax_columns(Z))
+    dl_da, delta = np.empty_like(a), np.empty_like(a)
+    equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
+    equations.softmax_error(dl_da, a, delta)
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+
+
+def _softmax_logit_error() -> Curve:
+    z, u = softmax_columns(Z), _logits()
+    dl_du, delta = np.empty_like(z), np.empty_like(z)
+    equations.short_error(1, _class_1(), softmax_of(z), dl_du)
+    equations.softmax_logit_error(dl_du, z, u, delta)
+    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+
+
+# Gradients: tangents to the loss of one sigmoid neuron, BCE, on four samples
+
+X = np.array([[-2.0], [-0.5], [0.5], [2.0]])
+Y = np.array([[0.0], [1.0], [0.0], [1.0]])
+
+
+def _neuron_loss(w: float, b: float) -> float:
+    z, loss = np.empty_like(X), np.empty(len(X))
+    equations.forward_sum(X, np.array([[w]]), np.array([b]), z)
+    equations.bce_from_z_loss(len(X), Y, z, loss)
+    return loss.sum()
+
+
+def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
+    z, a, delta = np.empty_like(X), np.empty_like(X), np.empty_like(X)
+    dw, db = np.empty((1, 1)), np.empty(1)
+    equations.forward_sum(X, np.array([[w]]), np.array([b]), z)
+    equations.activation(equations.SIGMOID, EPSILON, z, a)
+    equations.short_error(len(X), Y, a, delta)
+    equations.weight_gradient(X, delta, dw)
+    equations.bias_gradient(delta, db)
+    return dw.item(), db.item()
+
+
+def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[float], float]) -> Curve:
+    """Short tangents to the loss at three places."""
+    ground = np.array([loss(x) for x in Z])
+    pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
+    x, y = np.array(pieces).T
+    return Curve(x_label, x, y, ground, note="grey: $L$")
+
+
+def _weight_gradient() -> Curve:
+    return _tangents("$w$, $b$", lambda w: _neuron_loss(w, 0.5), lambda w: _neuron_gradients(w, 0.5)[0])
+
+
+def _bias_gradient() -> Curve:
+    return _tangents("$w$, $b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
+
+
+# Through the layers: a tanh neuron of layer l, two sigmoid neurons of layer l + 1, BCE
+
+W_NEXT = np.array([[1.8, -1.2]])
+Y_NEXT = np.array([[1.0, 1.0]])
+
+
+def _loss_behind(z_prev: float) -> float:
+    z, loss = np.empty((1, 2)), np.empty(1)
+    equations.forward_sum(activation_of("tanh", np.array([z_prev]), EPSILON)[np.newaxis], W_NEXT, np.zeros(2), z)
+    equations.bce_from_z_loss(1, Y_NEXT, z, loss)
+    return loss.item()
+
+
+def _delta_behind(z_prev: float) -> float:
+    z_prev = np.array([[z_prev]])
+    a_prev, delta_prev, z, a, delta = np.empty((1, 1)), np.empty((1, 1)), np.empty((1, 2)), np.empty((1, 2)), np.empty((1, 2))
+    equations.activation(equations.TANH, EPSILON, z_prev, a_prev)
+    equations.forward_sum(a_prev, W_NEXT, np.zeros(2), z)
+    equations.activation(equations.SIGMOID, EPSILON, z, a)
+    equations.short_error(1, Y_NEXT, a, delta)
+    equations.delta_recurrence(equations.TANH, EPSILON, W_NEXT, delta, z_prev, a_prev, delta_prev)
+    return delta_prev.item()
+
+
+def _delta_recurrence() -> Curve:
+    return _tangents("$z^{(l)}$", _loss_behind, _delta_behind)
+
+
+# Descent on the same neuron: twelve steps of w, b staying
+
+START, STEPS = -3.6, 12
+ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
+
+
+def _path(eta: float, step: Callable) -> Curve:
+    """Where w is before each step; step(t, gradients, w) takes the t-th one, t from 1."""
+    w, path = np.array([START]), []
+    for t in range(1, STEPS + 1):
+        path.append(w.item())
+        step(t, np.array(_neuron_gradients(w.item(), 0.5)[:1]), w)
+    ground, heights = (np.array([_neuron_loss(x, 0.5) for x in places]) for places in (Z, path))
+    return Curve("$w$", np.array(path), heights, ground, "o", rf"$\eta = {eta}$, grey: $L$")
+
+
+def _gradient_descent() -> Curve:
+    return _path(ETA, lambda t, gradients, w: equations.gradient_descent(ETA, gradients, w))
+
+
+def _momentum() -> Curve:
+    v = np.zeros(1)
+    return _path(ETA / 2, lambda t, gradients, w: equations.momentum(ETA / 2, MU, gradients, v, w))
+
+
+def _nesterov() -> Curve:
+    v = np.zeros(1)
+    return _path(ETA / 2, lambda t, gradients, w: equations.nesterov(ETA / 2, MU, gradients, v, w))
+
+
+def _adam() -> Curve:
+    m, v = np.zeros(1), np.zeros(1)
+
+    def step(t, gradients, w):
+        scale = np.sqrt(1 - BETA_2**t)
+        equations.adam(ETA / 2 * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
+
+    return _path(ETA / 2, step)
+
+
+# By the scalar and the loop of a row of docs/sheet.md.
+CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
+    ("weighted_input", "forward_sum"): _neuron_sum,
+    ("phi", "activation"): _neuron_activation,
+    ("d_phi", "d_activation"): _neuron_derivative,
+    **{(name, "activation"): _activation(name) for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu")},
+    **{(f"d_{name}", "d_activation"): _d_activation(name) for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu")},
+    ("exp_difference", "softmax_sum"): _softmax_sum,
+    ("softmax", "softmax_activation"): _softmax,
+    ("d_softmax", "softmax_jacobian"): _d_softmax,
+    (None, "softmax_logit"): _softmax_logit,
+    ("sse", "loss"): _loss(equations.SSE, 1, -1, 3),
+    ("d_sse", "d_loss"): _d_loss(equations.SSE, 1, -1, 3),
+    ("mse", "loss"): _loss(equations.MSE, 2, -1, 3),
+    ("d_mse", "d_loss"): _d_loss(equations.MSE, 2, -1, 3),
+    ("bce", "loss"): _loss(equations.BCE, 1, 0.15, 0.99),
+    ("d_bce", "d_loss"): _d_loss(equations.BCE, 1, 0.15, 0.99),
+    ("loss_term", "loss"): _each_loss(_loss),
+    ("d_loss_term", "d_loss"): _each_loss(_d_loss),
+    ("bce_from_z", "bce_from_z_loss"): _bce_from_z(1.0),
+    ("softplus", "bce_from_z_loss"): _bce_from_z(0.0),
+    ("cce", "cce_loss"): _cce,
+    ("log_softmax_sum", "cce_loss"): _log_sum,
+    ("d_cce", "short_error"): _short_error,
+    ("error_term", "activation_error"): _activation_error,
+    ("d_softmax", "softmax_error"): _softmax_error,
+    ("d_softmax_logit", "softmax_logit_error"): _softmax_logit_error,
+    ("d_weight", "weight_gradient"): _weight_gradient,
+    ("d_bias", "bias_gradient"): _bias_gradient,
+    ("weighted_error", "delta_recurrence"): _delta_recurrence,
+    ("descend", "gradient_descent"): _gradient_descent,
+    ("velocity_after", "momentum"): _momentum,
+    ("nesterov_gradient", "nesterov"): _nesterov,
+    ("adam_gradient", "adam"): _adam,
+}

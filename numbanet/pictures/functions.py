@@ -1,0 +1,88 @@
+"""Activation functions and their derivatives, drawn from what the compiled loops of `numbanet.equations` return."""
+
+import numpy as np
+
+from numbanet import equations, inputs
+from numbanet.engines.topology import ACTIVATIONS
+from numbanet.pictures import style
+
+SOFTMAX_OTHERS = (1.0, 0.0)  # z_2 and z_3, where a picture of softmax moves z_1
+
+
+def softmax_columns(z_1) -> np.ndarray:
+    """z (n, 3), whose first neuron goes over z_1 while the others stay."""
+    return np.column_stack([z_1, *(np.full(z_1.size, z_k) for z_k in SOFTMAX_OTHERS)])
+
+
+def softmax_of(z) -> np.ndarray:
+    """a (n, n_out), by the loops softmax_sum and softmax_activation."""
+    a, z_max, others = np.empty_like(z), np.empty(len(z)), np.empty(len(z))
+    equations.softmax_sum(z, z_max, others)
+    equations.softmax_activation(z, z_max, others, a)
+    return a
+
+
+def activation_of(name: str, z, epsilon: float) -> np.ndarray:
+    """a = phi(z), z (n,): for softmax a_1 of three neurons whose z_1 is z."""
+    if name == "softmax":
+        return softmax_of(softmax_columns(z))[:, 0].copy()
+    a = np.empty((z.size, 1))
+    equations.activation(ACTIVATIONS[name], epsilon, z[:, np.newaxis], a)
+    return a[:, 0]
+
+
+def d_activation_of(name: str, z, epsilon: float) -> np.ndarray:
+    """da/dz at z (n,): for softmax da_1/dz_1, see activation_of."""
+    if name == "softmax":
+        da_dz = np.empty((z.size, 3, 3))
+        equations.softmax_jacobian(softmax_of(softmax_columns(z)), da_dz)
+        return da_dz[:, 0, 0]
+    da_dz = np.empty((z.size, 1))
+    a = activation_of(name, z, epsilon)[:, np.newaxis]
+    equations.d_activation(ACTIVATIONS[name], epsilon, z[:, np.newaxis], a, da_dz)
+    return da_dz[:, 0]
+
+
+def grid(lowest: float, highest: float, points: int = 201) -> np.ndarray:
+    """z from the lowest to the highest, 0 and the next number after it included: what jumps at 0 is drawn as a jump."""
+    z = np.linspace(lowest, highest, points)
+    return np.sort(np.append(z[z != 0], [0.0, np.nextafter(0, 1)])) if lowest < 0 < highest else z
+
+
+def activation_function(name, *, epsilon=0.01, ax=None):
+    """Draws an activation function and its derivative, as the loops compute them.
+
+    Parameters
+    ----------
+    name : str
+        identity, sigmoid, tanh, relu, leaky_relu, or softmax: the first of three neurons, whose others have z_2 = 1, z_3 = 0.
+    epsilon : float
+        Slope of leaky_relu for z <= 0.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        An unknown name, or an epsilon that is not positive and finite.
+    """
+    name = inputs.choice("name", name, ACTIVATIONS)
+    epsilon = inputs.positive("epsilon", epsilon, np.dtype(float))
+    ax = style.axes(ax, (4.2, 3.2))
+    z = grid(-4, 4)
+    index = "_1" if name == "softmax" else ""
+    (function,) = ax.plot(z, activation_of(name, z, epsilon), color=style.BLUE, lw=2)
+    (derivative,) = ax.plot(z, d_activation_of(name, z, epsilon), color=style.VERMILION, lw=2)
+    ax.axhline(0, color=style.FAINT, lw=0.8, zorder=0)
+    ax.axvline(0, color=style.FAINT, lw=0.8, zorder=0)
+    ax.set(xlim=(-4, 4), xlabel=f"$z{index}$")
+    ax.set_title(name, loc="left", color=style.INK, size=11)
+    style.calm(ax)
+    top = f"\\partial a{index}" if index else "da"
+    bottom = f"\\partial z{index}" if index else "dz"
+    style.label_ends(ax, [(function, f"$a{index}$"), (derivative, f"${top}/{bottom}$")], 11)
+    return ax

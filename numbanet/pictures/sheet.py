@@ -1,0 +1,240 @@
+"""The whole sheet on one page to print on A3: each formula of docs/sheet.md, the curve its loop computes, its name."""
+
+import os
+import re
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
+
+from numbanet.network import Network
+from numbanet.pictures import style
+from numbanet.pictures.curves import Curve, Z, curve
+from numbanet.pictures.diagrams import network_diagram, neuron_diagram
+from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
+from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
+
+# Millimetres, and points for the sizes of text.
+PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
+PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # room for its ticks, its note, the name of its axis
+NARROWEST = 90.0  # column
+BOLD = 0.68 * POINT  # width of a bold letter at a size of one point, on the safe side
+INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
+FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
+NETWORK = "A network"
+# Which sections stand in which column.
+COLUMNS = [
+    ("The neuron", NETWORK, "Notation"),
+    ("Activation functions",),
+    ("Loss functions",),
+    ("Backpropagation", "Sample weights and dropout"),
+    ("Gradient descent updates",),
+]
+
+
+def draw_sheet() -> Figure:
+    """The cheat sheet on one page: every formula of docs/sheet.md, drawn from the code that computes it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of the shape of A3, landscape, and at least its size; not bound to pyplot.
+    """
+    with pyplot.style.context(["default", SETTINGS]):
+        found = {section.title: section for section in sections()}
+        placed = [[title for title in titles if title == NETWORK or title in found] for titles in COLUMNS]
+        placed[-1] += [title for title in found if not any(title in titles for titles in placed)]
+        for scale in np.arange(1.0, 2.0, 0.01):  # what does not fit makes the page larger, and so the print smaller
+            page = Page(float(scale))
+            width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
+            columns = [[block for title in titles for block in _blocks(title, found.get(title), width)] for titles in placed]
+            if width >= NARROWEST and max(map(needed, columns)) <= page.height:
+                break
+        for number, blocks in enumerate(columns):
+            stack(page, blocks, MARGIN + number * (width + GUTTER), width)
+        _head(page)
+        return page.finished()
+
+
+def save_sheet(path: str | os.PathLike) -> None:
+    """Draws the sheet and writes it to a file, whose name says the format: .pdf, .png, .svg, or .html in one piece.
+
+    Raises
+    ------
+    ValueError
+        Another format.
+    OSError
+        The file cannot be written.
+    """
+    save(draw_sheet, path)
+
+
+# What a column is made of
+
+
+def _blocks(title: str, section: Section | None, width: float):
+    """The blocks of a section."""
+    rows = section.rows if section else []
+    yield _heading(title, _module(rows), width)
+    if title == "The neuron":
+        yield _diagram(lambda ax: neuron_diagram(ax=ax), 41.0, width)
+    if title == NETWORK:
+        yield _diagram(lambda ax: network_diagram(_example(), ax=ax), 62.0, width)
+    elif isinstance(rows[0], Symbol):
+        yield from (_symbol(row, width) for row in rows)
+    else:
+        yield from (_card(group, _module(rows), width) for group in _groups(rows))
+
+
+def _example() -> Network:
+    """A network with biases, which are 0 at first."""
+    network = Network([3, 5, 4, 2], "tanh", "cce", seed=1)
+    random = np.random.default_rng(1)
+    network.set_parameters([(w, random.uniform(-1, 1, b.shape)) for w, b in network.parameters()])
+    return network
+
+
+def _module(rows) -> str:
+    """The file that the section is about: that of its first loop."""
+    return next((row.loop.partition(".")[0] for row in rows if isinstance(row, Row)), "")
+
+
+def _groups(rows: list[Row]) -> list[list[Row]]:
+    """A row with a title begins a group."""
+    groups: list[list[Row]] = []
+    for row in rows:
+        if row.title or not groups:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
+
+
+def _heading(title: str, module: str, width: float) -> Block:
+    size = min(12.0, (width - 26.0) / (BOLD * len(title)))
+
+    def draw(page, x, y, more):
+        page.axes.add_patch(
+            FancyBboxPatch((x, y), width, 7.4, boxstyle="round,pad=0,rounding_size=1.2", fc="#E8F0F6", ec="none")
+        )
+        page.text(x + 2.6, y + 5.2, title, size, weight="bold", color=style.NAVY)
+        if module:
+            page.text(x + width - 2.6, y + 5.1, f"{module}.py", 7, family="monospace", color=style.GREY, ha="right")
+
+    return Block(8.6, draw, 4.5)
+
+
+def _diagram(drawing: Callable, height: float, width: float) -> Block:
+    return Block(height, lambda page, x, y, more: drawing(page.panel(x, y, width, height)), 2.0)
+
+
+def _symbol(row: Symbol, width: float) -> Block:
+    meaning = measured(mathtext(row.meaning), 8, width - 25)
+
+    def draw(page, x, y, more):
+        page.text(x + 1.5, y + 3.2, mathtext(row.symbol), 10)
+        page.text(x + 11, y + 3.2, row.code.replace("`", ""), 6.5, family="monospace", color=style.BLUE)
+        page.text(x + 25, y + 3.2, meaning.text, meaning.size)
+
+    return Block(4.8, draw, 0.4, stretches=True)
+
+
+def _card(rows: list[Row], module: str, width: float) -> Block:
+    """A group of rows: formulas and names on the left, what they compute on the right."""
+    curves = _distinct_curves(rows)
+    room = width - INDENT - (PANEL_LEFT + PANEL_WIDTH + PANEL_RIGHT if curves else 0.0)
+    keys = list(curves)
+    colours = [style.colour(keys.index(row[3:5])) if row[3:5] in curves else style.FAINT for row in rows]
+    parts = [_lines_of(row, module, room) for row in rows]
+    heights = [sum(line.above + line.below for line in lines) + LEADING * (len(lines) - 1) for lines in parts]
+    title, reference = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", rows[0].title).groups()
+    top = (5.4 if title else 0.0) + (3.4 if reference else 0.0)
+    title_size = min(9.5, (room + INDENT) / (BOLD * max(len(title), 1)))
+    height = max(
+        top + sum(heights) + BETWEEN_ROWS * (len(rows) - 1), PANEL_ABOVE + PANEL_HEIGHT + PANEL_BELOW if curves else 0.0
+    )
+
+    def draw(page, x, y, more):
+        if title:
+            page.text(x, y + 3.2, title, title_size, weight="bold")
+        if reference:
+            page.text(x, y + 6.8, reference, 6.5, color=style.GREY)
+        below = y + top
+        for lines, line_height, colour in zip(parts, heights, colours, strict=True):
+            page.bar(x + 0.7, below - 0.2, below + line_height + 0.2, colour)
+            for line in lines:
+                page.text(x + INDENT, below + line.above, line.text, line.size, **line.options)
+                below += line.above + line.below + LEADING
+            below += BETWEEN_ROWS - LEADING
+        if curves:
+            panel_height = min(height - PANEL_ABOVE - PANEL_BELOW + 0.8 * more, HIGHEST_PANEL)
+            left = x + width - PANEL_WIDTH - PANEL_RIGHT
+            _plot(page.panel(left, y + PANEL_ABOVE, PANEL_WIDTH, panel_height), list(curves.items()))
+
+    return Block(height, draw, 4.8, stretches=bool(curves) and height < HIGHEST_PANEL)
+
+
+def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
+    """The curves of a group by scalar and loop: rows that share both share the curve."""
+    found = {row[3:5]: curve(row) for row in rows}
+    return {key: value for key, value in found.items() if value}
+
+
+def _lines_of(row: Row, module: str, room: float) -> list[Line]:
+    """The formula, words before and after it in lines of their own; its arrangement; the names."""
+    formula, arrangement = (row.formula, row.arrangement) if row.formula else (row.arrangement, "")
+    before, formula, after = re.fullmatch(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula)).groups()
+    lines = [measured(before.strip(" :"), SMALL, room)] if before else []
+    lines += [measured(_in_one(formula).replace(r"\frac", r"\dfrac"), FORMULA, room)] if formula else []
+    lines += [measured(after.strip(" ,"), SMALL, room)] if after else []
+    lines += [measured(f"arranged: {mathtext(arrangement)}", SMALL, room, color=style.GREY)] if arrangement else []
+    names = [name.removeprefix(f"{module}.") for name in (row.scalar, row.loop) if name]
+    text = " · ".join(names) + "[_cuda]"
+    size = min(NAMES, room / (0.602 * len(text) * POINT))
+    return [*lines, Line(text, size, 0.76 * NAMES * POINT, 0.1, {"family": "monospace", "color": style.GREY})]
+
+
+def _in_one(text: str) -> str:
+    """Formulas and the words between them as one formula, the words upright."""
+    parts = text.split("$")[1:-1]
+    words = [rf"\mathrm{{{part}}}".replace(" ", r"\ ") for part in parts[1::2]]
+    return "$" + "".join(part + word for part, word in zip(parts[::2], [*words, ""], strict=True)) + "$"
+
+
+def _plot(ax, curves: list[tuple[tuple, Curve]]) -> None:
+    for number, (key, drawn) in enumerate(curves):
+        if drawn.ground is not None:
+            ax.plot(Z, drawn.ground, color="#B4BDC4", lw=1.0, zorder=1)
+        (line,) = ax.plot(
+            drawn.x, drawn.y, color=style.colour(number), marker=drawn.marker, lw=1.4, ms=2.4, zorder=3 - 0.1 * number
+        )
+        line.set_gid("/".join(filter(None, key)))
+    if curves[0][1].ground is None:
+        ax.axhline(0, color=style.FAINT, lw=0.6, zorder=0)
+    if ax.get_xlim()[0] < 0:
+        ax.axvline(0, color=style.FAINT, lw=0.6, zorder=0)
+    ax.margins(x=0)
+    style.calm(ax)
+    ax.spines[:].set_linewidth(0.5)
+    ax.tick_params(labelsize=5, length=1.6, width=0.5, pad=1.2)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.text(1.03, 0.0, curves[0][1].x_label, transform=ax.transAxes, size=8, color=style.INK, va="center", ha="left")
+    notes = dict.fromkeys(drawn.note for _, drawn in curves if drawn.note)
+    ax.text(0.0, 1.05, "; ".join(notes), transform=ax.transAxes, size=5.8, color=style.GREY, va="bottom", ha="left")
+
+
+def _head(page: Page) -> None:
+    page.text(MARGIN, 11.4, "A neural network, every equation a loop", 19, weight="bold", color=style.NAVY)
+    page.text(
+        page.width - MARGIN,
+        11.4,
+        "Minh Anh Nguyen's Neural Network Cheat Sheet, drawn by numbanet from its own code. Curves: what the compiled\n"
+        "loops return, coloured as the bar at the formula. Names in numbanet.equations: scalar · loop[_cuda: its kernel].",
+        7.5,
+        color=style.GREY,
+        ha="right",
+        linespacing=1.5,
+    )
