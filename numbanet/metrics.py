@@ -40,7 +40,7 @@ def balanced_accuracy(y, y_hat) -> float:
 
 
 def f1(y, y_hat) -> float:
-    """2 TP / (2 TP + FP + FN): of the class 1 where there are two, else the mean over the classes that occur or are seen."""
+    """2 TP / (2 TP + FP + FN): of class 1 of a single output, else the mean over the classes that occur or are seen."""
     classes, seen = classes_of(y), classes_of(y_hat)
     if y.shape[1] == 1:
         return _f1_of(1, classes, seen)

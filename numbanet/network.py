@@ -17,7 +17,7 @@ from numbanet.metrics import metrics_of
 from numbanet.optimizers import GradientDescent, Optimizer, optimizer_of
 from numbanet.schedules import schedule_of
 from numbanet.trace import Trace
-from numbanet.training import Data
+from numbanet.training import Data, measured
 
 DEVICES = ("cpu", "cuda", "auto")
 KERNELS = ("fast", "reference")
@@ -166,7 +166,7 @@ class Network:
         y_hat = self._engine.predict(self._engine.upload(x), y_hat)
         return y_hat if out is None else out
 
-    def evaluate(self, x, y) -> dict[str, float]:
+    def evaluate(self, x, y, *, metrics=()) -> dict[str, float]:
         """The loss and, for cce and bce, the accuracy over all samples given.
 
         Parameters
@@ -175,11 +175,13 @@ class Network:
         y : array_like or GPU array
             For cce integer labels (n,), or rows of probabilities (n, n_out) that add up to 1; for bce numbers in [0, 1], for
             mse and sse any: (n, n_out), or (n,) where there is one output.
+        metrics : str, callable, or list or dict of them
+            What else to measure, as for `fit`.
 
         Returns
         -------
         dict
-            "loss", and "accuracy": for cce the share of samples whose largest output is the right one, for bce the share of
+            The metrics by name, "loss", and "accuracy": for cce the share of samples whose largest output is the right one, for bce the share of
             outputs on the right side of 1/2.
 
         Raises
@@ -187,7 +189,9 @@ class Network:
         ValueError, TypeError
             Where x or y is not as above.
         """
-        return training.metrics(self._engine.evaluate(*self._upload(x, y)), self._topology)
+        found = metrics_of(metrics)
+        data = Data(*self._upload(x, y))
+        return training.metrics(self._engine.evaluate(data.x, data.y), self._topology) | measured(self._engine, data, found)
 
     def gradients(self, x, y) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
         """The loss of a batch and its gradients at the present parameters.

@@ -137,6 +137,14 @@ def metrics(totals: Totals, topology: Topology, weight: float | None = None) -> 
     return result
 
 
+def measured(engine: Engine, data: Data, functions: dict[str, Callable]) -> dict[str, float]:
+    """What these functions of targets and predictions say of samples."""
+    if not functions:
+        return {}
+    y, y_hat = inputs.on_host(data.y), engine.predict(data.x)
+    return {name: float(function(y, y_hat)) for name, function in functions.items()}
+
+
 class Snapshot(NamedTuple):
     """An engine's parameters, what they remember, and the updates so far."""
 
@@ -264,11 +272,7 @@ class Training:
         return totals
 
     def _measured(self, data: Data) -> dict[str, float]:
-        """The metrics that were asked for."""
-        if not self.settings.metrics:
-            return {}
-        y, y_hat = inputs.on_host(data.y), self.engine.predict(data.x)
-        return {name: float(metric(y, y_hat)) for name, metric in self.settings.metrics.items()}
+        return measured(self.engine, data, self.settings.metrics)
 
     def _uploaded(self, data: Data) -> Data:
         return data._replace(x=self.engine.upload(data.x), y=self.engine.upload(data.y))

@@ -1,5 +1,6 @@
 """What `fit` does around the engines' epochs: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
 
+import json
 import math
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +86,34 @@ def test_a_saved_network_goes_on_to_the_bit(device, kernels, optimizer, samples,
     for one in (net, loaded):
         one.fit(*samples, epochs=1, optimizer=optimizer, **SETTINGS)
     assert (flat(net) == flat(loaded)).all()
+
+
+PYTORCH = json.loads((Path(__file__).parent / "files" / "training.json").read_text())
+SAME_AS_PYTORCH = {
+    "gradient_descent": (optimizers.GradientDescent(), {}),
+    "weight_decay": (optimizers.GradientDescent(weight_decay=0.05), {}),
+    "momentum": (optimizers.Momentum(weight_decay=0.05), {}),
+    "nesterov": (optimizers.Nesterov(), {}),
+    "adam": (optimizers.Adam(), {}),
+    "adam_weight_decay": (optimizers.Adam(0.8, 0.95, 1e-6, weight_decay=0.05), {}),
+    "adamw": (optimizers.AdamW(weight_decay=0.05), {}),
+    "label_smoothing": (optimizers.Adam(), {"label_smoothing": 0.2}),
+    "class_weight": (optimizers.Adam(), {"class_weight": {0: 1.0, 1: 0.5, 2: 2.0, 3: 3.0}}),
+}
+
+
+@each("name", list(PYTORCH["trained"]))
+@each("device, kernels", ENGINES)
+def test_20_steps_are_those_of_pytorch(device, kernels, name):
+    """7 epochs less a step, whose batches have 5, 5 and 2 samples; `files/make_training.py` made the numbers."""
+    optimizer, options = SAME_AS_PYTORCH[name]
+    settings = {"optimizer": optimizer, "learning_rate": 0.1, "verbose": 0, "shuffle": False, **options}
+    net = numbanet.Network([3, 5, 4], "tanh", "cce", dtype="float64", device=device, kernels=kernels)
+    net.set_parameters(PYTORCH["parameters"])
+    x, y = np.array(PYTORCH["x"]), np.array(PYTORCH["y"])
+    net.fit(x, y, epochs=6, batch_size=5, **settings)
+    net.fit(x[:10], y[:10], epochs=1, batch_size=5, **settings)
+    np.testing.assert_allclose(flat(net), PYTORCH["trained"][name], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +301,7 @@ def test_metrics_are_measured_after_each_epoch(samples):
     assert {"f1", "largest", "val_f1", "val_largest"} <= set(history.history)
     assert history["largest"][-1] == pytest.approx(net.predict(x).max())
     assert history["val_f1"][-1] == pytest.approx(metrics.f1(np.eye(2)[y[:7]], net.predict(x[:7])))
+    assert net.evaluate(x[:7], y[:7], metrics="f1")["f1"] == history["val_f1"][-1]
 
 
 # Early stopping
