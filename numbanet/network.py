@@ -181,8 +181,8 @@ class Network:
         Returns
         -------
         dict
-            The metrics by name, "loss", and "accuracy": for cce the share of samples whose largest output is the right one, for bce the share of
-            outputs on the right side of 1/2.
+            "loss"; "accuracy": for cce the share of samples whose largest output is the right one, for bce the share of outputs
+            on the right side of 1/2; and the metrics by name.
 
         Raises
         ------
