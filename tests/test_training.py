@@ -26,6 +26,13 @@ def network(device="cpu", kernels="fast", **options):
     return numbanet.Network([3, 4, 2], "tanh", "cce", **{"seed": 3, "device": device, "kernels": kernels} | options)
 
 
+@pytest.fixture(autouse=True)
+def only_on_the_device(request):
+    """In the simulator what does not ask for its device has its own run, on the CPU."""
+    if _cuda.SIMULATED and "device" not in request.fixturenames:
+        pytest.skip("runs on the CPU")
+
+
 @pytest.fixture
 def samples():
     random = np.random.default_rng(0)
@@ -435,7 +442,6 @@ def test_what_gives_no_batches_is_refused(source, message):
         network().fit(source, epochs=2, **SETTINGS)
 
 
-@pytest.mark.skipif(_cuda.SIMULATED, reason="a matter of the host")
 def test_a_memmap_is_read_where_it_lies(tmp_path):
     """64 MB of samples in a file: training looks at them a batch at a time."""
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1 << 20, 16))
@@ -570,7 +576,7 @@ def killed_training(path, epochs, kill_after=None):
     return printed.strip() if process.returncode == 0 else None
 
 
-@pytest.mark.skipif(_cuda.SIMULATED or os.name == "nt", reason="kills processes on the CPU")
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
 def test_a_training_killed_at_any_moment_ends_in_the_same_bits(tmp_path):
     """More moments than these are tried by NUMBANET_KILLS=50."""
     kills, epochs = int(os.environ.get("NUMBANET_KILLS", "3")), 150
