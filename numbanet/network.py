@@ -108,6 +108,21 @@ class Network:
             f"device={self.device!r}, kernels={self.kernels!r})"
         )
 
+    def __getstate__(self):
+        """For pickle and copy: plain data in place of the engine."""
+        state = vars(self).copy()
+        engine = state.pop("_engine")
+        return state | {"parameters": engine.read(), "moments": engine.read_moments(self._optimizer.rule().moments)}
+
+    def __setstate__(self, state):
+        """On the CPU, with a warning, where the network was on a GPU and none can be used here."""
+        parameters, moments = state.pop("parameters"), state.pop("moments")
+        vars(self).update(state)
+        self._device = _usable_device("cpu" if self._device == "cpu" else "auto")
+        self._engine = make_engine(self._topology, self._device, self._kernels)
+        self._engine.write(parameters)
+        self._engine.write_moments(moments)
+
     def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Copies of the parameters.
 
@@ -317,7 +332,8 @@ class Network:
         """Trains on batches.
 
         Another `fit` goes on where this one ended: with the same optimizer, to the same bits as one `fit` over all epochs whose
-        learning rates are the same. Another optimizer, or parameters that were set, begin afresh what parameters remember.
+        learning rates are the same. Another kind of optimizer, or parameters that were set, begin afresh what parameters
+        remember; other constants do not.
 
         Ctrl-C ends the training early: the network keeps its last finished step, and the history of the finished epochs is
         returned, with `interrupted` set.
@@ -551,9 +567,10 @@ class Network:
         return [self._engine.upload(array) for array in self._checked(x, y)]
 
     def _use(self, optimizer: Optimizer) -> None:
-        """From here on parameters descend by this optimizer, and remember nothing of another."""
-        if optimizer != self._optimizer:
+        """From here on parameters descend by this optimizer, and remember nothing of one of another kind."""
+        if type(optimizer) is not type(self._optimizer):
             self._forget(optimizer)
+        self._optimizer = optimizer
 
     def _forget(self, optimizer: Optimizer) -> None:
         nothing = np.zeros(self._topology.parameter_count, self._topology.dtype)

@@ -3,6 +3,8 @@
 import os
 import sys
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # scikit-learn's checks want it, and SciPy sees it only when it is imported
+
 import numpy as np
 import pytest
 

@@ -1,7 +1,9 @@
 """The front door: what a user does with a network, on every engine."""
 
+import copy
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import CUDA, DEVICES, DTYPES, ENGINES, each
+from networks import flatten
 
 import numbanet
 from numbanet import _cuda, oracle, training
@@ -319,3 +322,45 @@ def test_digits_are_the_originals_split_in_a_fixed_way():
     ink = 16 * (x.sum(dtype=float) + x_test.sum(dtype=float))
     assert ink == 561718
     assert list(y_test[:6]) == [4, 9, 4, 9, 4, 9]
+
+
+def pickled(net):
+    return pickle.loads(pickle.dumps(net))
+
+
+@each("optimizer", ["gradient_descent", "nesterov", "adam"])
+@each("copied", [copy.deepcopy, pickled])
+@each("kernels", ["fast", "reference"])
+def test_a_copy_goes_on_to_the_same_bits(kernels, copied, optimizer, digits):
+    x, y, _, _ = digits
+    net = network(DEVICES[0], kernels)
+    options = {"epochs": 2, "batch_size": 7, "learning_rate": 0.01, "optimizer": optimizer, "verbose": 0}
+    net.fit(x, y, **options)
+    other = copied(net)
+    assert repr(other) == repr(net)
+    for each_net in (net, other):
+        each_net.fit(x, y, **options)
+    for (w, b), (w_other, b_other) in zip(net.parameters(), other.parameters(), strict=True):
+        assert np.array_equal(w, w_other) and np.array_equal(b, b_other)
+
+
+def test_a_network_pickled_on_a_gpu_comes_up_on_the_cpu_where_there_is_none(monkeypatch):
+    net = network("cpu", "reference")
+    net._device = "cuda"  # as if: only the name goes into the pickle
+    content = pickle.dumps(net)
+    monkeypatch.setattr(_cuda, "unusable_reason", lambda: "no GPU today")
+    monkeypatch.setattr("numbanet.network._auto_told", False)
+    with pytest.warns(RuntimeWarning, match="no GPU today"):
+        assert pickle.loads(content).device == "cpu"
+
+
+@each("first, second, remembers", [("Adam", "Adam", True), ("Adam", "AdamW", False)])
+def test_other_constants_of_an_optimizer_do_not_forget(first, second, remembers, digits):
+    x, y, _, _ = digits
+    net = network(DEVICES[0], "reference")
+    net.train_step(x, y, 0.01, optimizer=getattr(numbanet, first)(weight_decay=0.1))
+    before = flatten(*zip(*net.parameters(), strict=True))
+    net.train_step(x, y, 1e-3, optimizer=getattr(numbanet, second)(weight_decay=1e-30))
+    # The first step of Adam goes as far as eta for every parameter that has a gradient; a later one does not.
+    largest = np.abs(flatten(*zip(*net.parameters(), strict=True)) - before).max()
+    assert (largest != pytest.approx(1e-3, rel=1e-4)) == remembers

@@ -37,10 +37,11 @@ def test_the_example_prints_what_readme_shows(tmp_path, monkeypatch):
 
 def test_every_python_block_runs(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     runnable = [code for code in blocks if "import" in code]
-    assert len(runnable) == 3
+    assert len(runnable) == 4
     with contextlib.redirect_stdout(io.StringIO()):
         for code in runnable:
             exec(code, {})

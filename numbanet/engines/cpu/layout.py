@@ -87,6 +87,7 @@ class Layout:
         self._records: dict[tuple[int, bool], tuple[np.ndarray, np.ndarray, int]] = {}
         (net,), self.layers, size = self.records(self.most_rows, drops=True)
         self.gradients, self.moments = net["gradients"], (net["moment_1"], net["moment_2"])
+        self.places = list(zip(self.layers["w"].tolist(), self.layers["w_rows"].tolist(), strict=True))
         self.memory = _aligned_zeros(size, topology.dtype)
         self.memory[net["ones"] : net["ones"] + self.most_rows * panel_width(topology.dtype) : panel_width(topology.dtype)] = 1
         self.numbers = np.empty(3 * self.most_rows, np.int32)
@@ -159,14 +160,19 @@ class Layout:
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Views of what a panel has of a layer's w, then of its b: in the flat vector, and in memory."""
+        """Views of what whole panels, then the last one, have of a layer's w and b: in the flat vector, and in memory."""
         width = panel_width(self.topology.dtype)
-        for (w, b), layer in zip(self.topology.views(flat), self.layers, strict=True):
-            for first in range(0, b.size, width):
-                start = offset + layer["w"] + first * layer["w_rows"]
-                panel = self.memory[start : start + layer["w_rows"] * width].reshape(-1, width)[:, : b.size - first]
-                yield w[:, first : first + width], panel[: layer["n_in"]]
-                yield b[first : first + width], panel[layer["n_in"]]
+        for (w, b), (start, rows) in zip(self.topology.views(flat), self.places, strict=True):
+            (n_in, n_out), start = w.shape, start + offset
+            memory = self.memory[start : start + rows * up_to(width, n_out)].reshape(-1, rows, width)
+            whole = n_out // width
+            columns = whole * width
+            if whole:
+                yield w[:, :columns].reshape(n_in, whole, width), memory[:whole, :n_in].swapaxes(0, 1)
+                yield b[:columns].reshape(whole, width), memory[:whole, n_in]
+            if columns < n_out:
+                yield w[:, columns:], memory[whole, :n_in, : n_out - columns]
+                yield b[columns:], memory[whole, n_in, : n_out - columns]
 
 
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
