@@ -1,7 +1,6 @@
 """Golden vectors: those on record are those that are made today, and an oracle's."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +78,3 @@ def test_the_command_makes_them(tmp_path, capsys):
     assert main(["golden", str(tmp_path / "new" / "folder")]) == 0
     assert capsys.readouterr().out.count("wrote ") == 10
     agree(recorded("deep", ".npz", tmp_path / "new" / "folder")[1], recorded("deep", ".json")[1])
-
-
-def test_the_pages_code_runs(tmp_path, monkeypatch):
-    check, own = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    monkeypatch.chdir(ROOT)
-    exec(check, {})
-    monkeypatch.chdir(tmp_path)
-    exec(own, {})
-    assert "delta1" in json.loads((tmp_path / "step.json").read_text())

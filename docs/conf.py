@@ -1,0 +1,59 @@
+"""How the documentation is built: `sphinx-build -W docs build/docs`."""
+
+import os
+import re
+
+os.environ["NUMBA_DISABLE_JIT"] = "1"  # compiled functions are Python's then, whose signature and source can be shown
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+import numbanet
+
+project = "numbanet"
+version = release = numbanet.__version__
+author, copyright = "the authors of numbanet", "MIT licence"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["golden"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+default_role = "py:obj"  # `name` in a docstring is a link where there is something of that name, else code
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say more
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+smartquotes = False  # "cuda" stays what can be typed
+maximum_signature_line_length = 100
+
+html_theme = "furo"
+html_title = f"numbanet {version}"
+html_copy_source = False
+
+
+def write_mathml(writer, node):
+    """A formula becomes MathML, which browsers draw by themselves: no script, nothing to fetch."""
+    formula = re.sub(r"\\Big(?![a-z])", r"\\Bigl", node.astext())  # docutils knows the latter only
+    writer.body.append(tex2mathml(formula, as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def escape_formulas(app, what, name, value, options, lines):
+    """In a docstring |g| is a norm, and val_ the beginning of a name; reStructuredText would see markup in both."""
+    lines[:] = [re.sub(r"\||(?<=\w)_(?!\w)", r"\\\g<0>", line) for line in lines]
+
+
+def leave_out_kernels(app, what, name, value, skip, options):
+    """A kernel stands beside its loop, whose docstring names it; the page of the source shows both."""
+    return skip or name.endswith("_cuda")
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
+    app.connect("autodoc-process-docstring", escape_formulas)
+    app.connect("autodoc-skip-member", leave_out_kernels)
+
+
+html_math_renderer = "mathml"
