@@ -88,7 +88,7 @@ class Network:
         self._device = _usable_device(device)
         self._engine = make_engine(self._topology, self._device, self._kernels)
         self._engine.write(_initial_parameters(self._topology, self._generator))
-        self._optimizer, self._step = GradientDescent(), 0
+        self._optimizer, self._state = GradientDescent(), training.State(self._generator)
 
     sizes = property(lambda self: list(self._topology.sizes), doc="Numbers of neurons, input first.")
     activations = property(lambda self: list(self._topology.activations), doc="One name per layer.")
@@ -416,13 +416,13 @@ class Network:
             data, validation = self._split(data, validation_split, validation_data)
             data = data._replace(y=inputs.smoothed(data.y, smoothing, self._topology))
         self._use(optimizer)
-        state = training.State(self._generator, self._step)
+        self._state = state = training.State(self._generator, self._state.step)
         if checkpoint := checkpoint_of(checkpoint):
             settings = self._resumed(checkpoint, state, settings, conditions(settings, data, validation))
         try:
             return training.Training(self._engine, self._topology, state, settings).run(data, validation)
         finally:
-            self._step = state.step
+            self._state = training.State(self._generator, state.step)
 
     def to(self, device) -> "Network":
         """Moves the network to another device.
@@ -526,7 +526,7 @@ class Network:
         return network
 
     def _description(self) -> persist.Description:
-        return persist.Description(self._topology, self._generator.bit_generator.state, self._optimizer, self._step)
+        return persist.Description(self._topology, self._generator.bit_generator.state, self._optimizer, self._state.step)
 
     def _vectors(self) -> dict[str, np.ndarray]:
         """The parameters, and what they remember if there has been an update."""
@@ -539,7 +539,7 @@ class Network:
         self._forget(description.optimizer)
         if description.step:
             self._engine.write_moments([vectors[name] for name in description.vectors if name.startswith("moment")])
-        self._step = description.step
+        self._state.step = description.step
         self._generator.bit_generator.state = description.generator
 
     def _resumed(self, checkpoint: Checkpoint, state, settings, found: dict):
@@ -575,7 +575,7 @@ class Network:
     def _forget(self, optimizer: Optimizer) -> None:
         nothing = np.zeros(self._topology.parameter_count, self._topology.dtype)
         self._engine.write_moments([nothing] * optimizer.rule().moments)
-        self._optimizer, self._step = optimizer, 0
+        self._optimizer, self._state.step = optimizer, 0
 
     def _learning_rate(self, learning_rate, optimizer: Optimizer) -> float:
         learning_rate = optimizer.learning_rate if learning_rate is None else learning_rate
@@ -587,12 +587,8 @@ class Network:
         eta = self._learning_rate(learning_rate, optimizer)
         data = self._data(x, y, sample_weight, None, 0.0)
         self._use(optimizer)
-        state = training.State(self._generator, self._step)
         settings = training.Settings.of_pass(optimizer.rule(), batch_size or data.x.shape[0], eta)
-        try:
-            return training.Training(self._engine, self._topology, state, settings).run_pass(data)
-        finally:
-            self._step = state.step
+        return training.Training(self._engine, self._topology, self._state, settings).run_pass(data)
 
     def _data(self, x, y, sample_weight, class_weight, smoothing) -> Data:
         x, y = self._checked(x, y)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import each
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbanet.engines.cuda import resident, shares
@@ -66,6 +66,7 @@ def test_the_bytes_of_shares_by_hand():
 sizes_of_networks = st.lists(st.integers(1, 70), min_size=2, max_size=6)
 
 
+@settings(deadline=None)
 @given(sizes=sizes_of_networks, batch=st.integers(1, 40), blocks=st.integers(1, 12), data=st.data())
 def test_nothing_overlaps_in_the_memory_of_shares(sizes, batch, blocks, data):
     """Nor leaves gaps, in shared memory and in that of all blocks; quads begin where they may be loaded."""
@@ -103,6 +104,7 @@ def test_nothing_overlaps_in_the_memory_of_shares(sizes, batch, blocks, data):
     assert shares.TABLES * 4 % 16 == 0  # shared memory goes on behind the tables
 
 
+@settings(deadline=None)
 @given(n_in=st.integers(1, 900), n_out=st.integers(1, 900), blocks=st.integers(1, 140), data=st.data())
 def test_tiles_cover_a_layer(n_in, n_out, blocks, data):
     rows, columns, down, across = shares.cut(n_in, n_out, data.draw(st.integers(1, min(blocks, n_in + 1))), blocks)
@@ -110,6 +112,7 @@ def test_tiles_cover_a_layer(n_in, n_out, blocks, data):
     assert (down - 1) * rows < n_in + 1 <= down * rows and (across - 1) * columns < n_out <= across * columns
 
 
+@settings(deadline=None)
 @given(sizes=sizes_of_networks, batch=st.integers(1, 300), capability=st.sampled_from(list(KNOWN_LIMITS)))
 def test_shares_fit_the_gpu(sizes, batch, capability):
     limits, top = KNOWN_LIMITS[capability], network(sizes)

@@ -400,6 +400,22 @@ def test_a_history_is_read_as_arrays_and_as_a_table(samples):
     assert float(lines[2].split()[1]) == pytest.approx(history["loss"][1], rel=1e-5)
 
 
+@each("device, kernels", ENGINES)
+def test_parameters_that_a_callback_sets_begin_afresh(device, kernels, samples):
+    """After an epoch from somewhere else, the second is the first of a training from there."""
+
+    class Replaced(numbanet.Callback):
+        def on_epoch_begin(self, epoch, logs):
+            if epoch == 2:
+                self.network.set_parameters(network(seed=8).parameters())
+
+    replaced, fresh = network(device, kernels), network(device, kernels, seed=8)
+    settings = SETTINGS | {"optimizer": "adam", "shuffle": False}
+    replaced.fit(*samples, epochs=2, callbacks=Replaced(), **settings)
+    fresh.fit(*samples, epochs=1, **settings)
+    assert (flat(replaced) == flat(fresh)).all()
+
+
 # Batches that come one by one
 
 
