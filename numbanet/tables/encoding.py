@@ -300,7 +300,9 @@ class Encoding:
             raise ValueError(f"loss {topology.loss!r} does not fit the target {self.target.name!r} of {self.target.kind}")
         ends = self.width, self.target.width(topology.loss)
         if (topology.sizes[0], topology.sizes[-1]) != ends:
-            raise ValueError(f"its table makes {ends[0]} inputs and {ends[1]} outputs, but its sizes are {list(topology.sizes)}")
+            raise ValueError(
+                f"its table makes {ends[0]} inputs and {ends[1]} outputs, but its sizes are {list(topology.sizes)}"
+            )
 
     def to_dict(self) -> dict:
         """As JSON has it."""
