@@ -59,9 +59,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
     """How to read a table, other than by its look."""
-    parser.add_argument(
-        "--separator", type=_separator, metavar="S", help="of the columns of a .csv or .tsv; tab for a tabulator"
-    )
+    parser.add_argument("--separator", type=_separator, metavar="S", help="of the columns of a .csv or .tsv, or tab")
     parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns not to look at")
 
 

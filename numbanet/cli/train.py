@@ -111,7 +111,7 @@ def _class_weight(text: str) -> str | dict[str, float]:
 
 def _train(options) -> int:
     _settle(options)
-    for path in filter(None, (options.output, options.checkpoint)):
+    for path in [options.output] if options.checkpoint is None else [options.output, options.checkpoint]:
         refuse_unwritable(path)
         if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
             raise ValueError(f"{path} is the table itself: give another file to write to")
@@ -165,9 +165,7 @@ def _settle(options) -> None:
         defaults = DATA_SETS[options.data].defaults
     else:
         if not tables.is_table(options.data):
-            options.misused(
-                f"unknown data {options.data!r}: {', '.join(DATA_SETS)}, or a file of .csv, .tsv, .parquet, .npz or IDX"
-            )
+            options.misused(f"{options.data!r} is none of {', '.join(DATA_SETS)}, nor a .csv, .tsv, .parquet, .npz or IDX file")
         if options.target is None and Path(options.data).suffix.lower() != ".npz":
             options.misused(f"--target is needed: what is there to predict in {options.data}?")
         defaults = TABLE_DEFAULTS

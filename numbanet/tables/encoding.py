@@ -297,12 +297,12 @@ class Encoding:
     def check(self, topology) -> None:
         """ValueError where a network of this topology does not fit."""
         if topology.loss not in self.target.losses:
-            raise ValueError(f"loss {topology.loss!r} does not fit the target {self.target.name!r} of {self.target.kind}")
+            raise ValueError(
+                f"loss {topology.loss!r} is not for {self.target.kind}, as {self.target.name!r} is; take {' or '.join(self.target.losses)}"
+            )
         ends = self.width, self.target.width(topology.loss)
         if (topology.sizes[0], topology.sizes[-1]) != ends:
-            raise ValueError(
-                f"its table makes {ends[0]} inputs and {ends[1]} outputs, but its sizes are {list(topology.sizes)}"
-            )
+            raise ValueError(f"its table makes {ends[0]} inputs and {ends[1]} outputs, its sizes are {list(topology.sizes)}")
 
     def to_dict(self) -> dict:
         """As JSON has it."""

@@ -114,7 +114,7 @@ def _records(source: str, reader) -> Table:
     names, columns, lines, chunk, start = None, [], array("q"), [], 1
     try:
         for record in reader:
-            if record and (len(record) > 1 or record[0].strip() or names is not None and len(names) == 1):
+            if not _is_blank(record, names):
                 if names is None:
                     names = _names(source, record)
                     columns = [[] for _ in names]
@@ -132,6 +132,11 @@ def _records(source: str, reader) -> Table:
     if names is None:
         raise ValueError(f"{source} is empty")
     return Table(source, dict(zip(names, map(Texts, columns), strict=True)), len(lines), lines)
+
+
+def _is_blank(record: list[str], names: list[str] | None) -> bool:
+    """Whether it is an empty line, not the empty cell of a table of one column."""
+    return not record or (len(record) == 1 != len(names or ()) and not record[0].strip())
 
 
 def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
@@ -192,13 +197,12 @@ def _arrays(path, target: str) -> Table:
     try:
         with Path(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return _of_arrays(source, loaded, target, None)
-            if "x" not in loaded:
+            if not isinstance(loaded, np.ndarray) and "x" not in loaded:
                 raise ValueError(f"it holds {listed(loaded) or 'nothing'}, but no array x")
-            return _of_arrays(source, loaded["x"], target, loaded[target] if target in loaded else None)
+            x, y = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["x"], loaded.get(target))
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"cannot read {source}: {error}") from None
+    return _of_arrays(source, x, target, y)
 
 
 def _of_arrays(source, x: np.ndarray, name: str, y: np.ndarray | None) -> Table:
