@@ -24,7 +24,7 @@ def figures(network: Network, x: np.ndarray, y: np.ndarray, names=()) -> dict[st
     """Loss, accuracy or, for a quantity of a table, r2, rmse and mae, and the metrics of these names."""
     found = network.evaluate(x, y)
     if network.table is not None and isinstance(network.table.target, Quantity):
-        names = dict.fromkeys((*OF_QUANTITIES, *names))
+        names = list(dict.fromkeys((*OF_QUANTITIES, *names)))
     if names:
         targets = np.eye(network.sizes[-1])[y] if network.loss == "cce" and y.ndim == 1 else y.reshape(len(y), -1)
         y_hat = network.predict(x)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,13 +34,23 @@ class Texts:
     texts: list[str | None]
     typed: bool = False
 
+    @cached_property
     def missing(self) -> np.ndarray:
         """Whether each is missing, (n,)."""
-        return np.fromiter((text is None for text in self.texts), bool, len(self.texts))
+        if None not in self.texts:
+            return np.zeros(len(self.texts), bool)
+        return np.array([text is None for text in self.texts])
 
+    @cached_property
     def numbers(self) -> np.ndarray:
         """As float64, (n,): NaN where a text is missing or is no number."""
-        return np.array([math.nan if text is None or (value := number(text)) is None else value for text in self.texts], float)
+        try:
+            if "_" not in "".join(self.texts):
+                return np.fromiter(map(float, self.texts), float, len(self.texts))
+        except (ValueError, TypeError):  # a text that is no number, or none
+            pass
+        values = {text: math.nan if text is None or (value := number(text)) is None else value for text in set(self.texts)}
+        return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
 
 
 @dataclass(frozen=True)
@@ -56,17 +67,19 @@ class Numbers:
     array: np.ndarray
     absent: np.ndarray | None = None
 
-    @property
+    @cached_property
     def texts(self) -> list[str | None]:
         """As they would be written, None where one is missing."""
         written = [str(value).lower() if value is True or value is False else str(value) for value in self.array.tolist()]
-        return [None if gone else text for text, gone in zip(written, self.missing(), strict=True)]
+        return [None if gone else text for text, gone in zip(written, self.missing, strict=True)]
 
+    @cached_property
     def missing(self) -> np.ndarray:
         """Whether each is missing, (n,)."""
         gone = np.isnan(self.array) if self.array.dtype.kind == "f" else np.zeros(self.array.shape, bool)
         return gone if self.absent is None else gone | self.absent
 
+    @property
     def numbers(self) -> np.ndarray:
         """As float64, (n,), NaN where one is missing."""
         values = self.array.astype(np.float64)

@@ -25,8 +25,8 @@ def no_number(text: str) -> str:
 def numbers(table: Table, name: str) -> np.ndarray:
     """A column as float64, (n,), NaN where it is missing; ValueError at the first text that is no number, or inf."""
     column = table.column(name)
-    values = column.numbers()
-    wrong = np.flatnonzero(np.isnan(values) & ~column.missing())
+    values = column.numbers
+    wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
     if wrong.size:
         raise table.error(name, wrong[0], no_number(column.texts[wrong[0]]))
     infinite = np.flatnonzero(np.isinf(values))
@@ -47,15 +47,16 @@ def booleans(table: Table, name: str) -> np.ndarray:
 def indices(table: Table, name: str, known: tuple[str, ...], what: str) -> np.ndarray:
     """Which of the known texts each one of a column is, (n,), -1 where it is missing."""
     index, texts = {text: k for k, text in enumerate(known)} | {None: -1}, table.column(name).texts
-    for row, text in enumerate(texts):
-        if text not in index:
-            raise table.error(name, row, f"unknown {what} {text!r}; known are {listed(known)}")
-    return np.array([index[text] for text in texts], np.intp)
+    try:
+        return np.fromiter(map(index.__getitem__, texts), np.intp, len(texts))
+    except KeyError as error:
+        (text,) = error.args
+        raise table.error(name, texts.index(text), f"unknown {what} {text!r}; known are {listed(known)}") from None
 
 
 def refuse_missing(table: Table, names, hint: str = "") -> None:
     """ValueError at the first missing value, by row, of the columns of these names."""
-    first = {name: int(missing.argmax()) for name in names if (missing := table.column(name).missing()).any()}
+    first = {name: int(missing.argmax()) for name in names if (missing := table.column(name).missing).any()}
     if first:
         name = min(first, key=first.__getitem__)
         raise table.error(name, first[name], f"the value is missing{hint}")
@@ -91,7 +92,7 @@ class Numeric:
         """Into x, (n, 1)."""
         values = self.values(table, self.name)
         if self.fill is not None:
-            values[np.isnan(values)] = self.fill
+            values = np.where(np.isnan(values), self.fill, values)
         x[:, 0] = (values - self.mean) / self.scale
 
     values = staticmethod(numbers)
@@ -298,7 +299,7 @@ class Encoding:
         """ValueError where a network of this topology does not fit."""
         if topology.loss not in self.target.losses:
             raise ValueError(
-                f"loss {topology.loss!r} is not for {self.target.kind}, as {self.target.name!r} is; take {' or '.join(self.target.losses)}"
+                f"{self.target.name!r} is a target of {self.target.kind}: its loss is {' or '.join(self.target.losses)}, not {topology.loss}"
             )
         ends = self.width, self.target.width(topology.loss)
         if (topology.sizes[0], topology.sizes[-1]) != ends:

@@ -91,7 +91,7 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
         return "classification", "true and false" if kind is Boolean else "texts"
     if not _is_whole(column):
         return "regression", "numbers with a fraction"
-    count = len(np.unique(column.numbers()))
+    count = len(np.unique(column.numbers))
     if count <= min(CLASSES_OF_INTEGERS, table.rows / 2):
         return "classification", f"whole numbers, {count} different ones in {table.rows} rows"
     return "regression", f"whole numbers, {count} different ones in {table.rows} rows"
@@ -132,31 +132,34 @@ def _kind(table: Table, name: str, of_target: bool = False) -> type[Numeric | Ca
     column = table.column(name)
     if isinstance(column, Numbers):
         return Boolean if column.array.dtype.kind == "b" else Numeric
-    texts = [text for text in column.texts if text is not None]
-    if not texts:
+    present = table.rows - np.count_nonzero(column.missing)
+    if not present:
         raise ValueError(f"{table.source}: column {name!r} is empty in every row: ignore it")
     if not column.typed:
-        if {text.strip().lower() for text in set(texts)} <= BOOLEANS.keys():
+        values = column.numbers
+        others = np.flatnonzero(np.isnan(values) & ~column.missing)
+        if not others.size:
+            whole = np.flatnonzero(values == np.floor(values))
+            return Categorical if any(CODE.fullmatch(column.texts[row]) for row in whole) else Numeric
+        if {text.strip().lower() for text in set(column.texts) - {None}} <= BOOLEANS.keys():
             return Boolean
-        others = [text for text in texts if number(text) is None]
-        if not others:
-            return Categorical if any(map(CODE.fullmatch, texts)) else Numeric
-        if 2 * len(others) < len(texts) or all(map(DECIMAL_COMMA.fullmatch, others)):
+        if 2 * others.size < present or all(DECIMAL_COMMA.fullmatch(column.texts[row]) for row in others):
             way_out = "" if of_target else "; if it is one of categories, say that the column is categorical"
-            raise table.error(name, column.texts.index(others[0]), no_number(others[0]) + way_out)
+            raise table.error(name, others[0], no_number(column.texts[others[0]]) + way_out)
     if not of_target:
-        _refuse_names(table, name, column, texts)
+        _refuse_names(table, name, column)
     return Categorical
 
 
-def _refuse_names(table: Table, name: str, column: Texts, texts: list[str]) -> None:
+def _refuse_names(table: Table, name: str, column: Texts) -> None:
     """ValueError where texts are dates, or far too many to be categories."""
+    texts = set(column.texts) - {None}
     way_out = "ignore the column, or say that it is categorical"
     if all(map(DATE.fullmatch, texts)):
-        raise table.error(
-            name, column.texts.index(texts[0]), f"{texts[0]!r} is a date or a time; make a number of it first, or {way_out}"
-        )
-    count = len(set(texts))
+        row = int(column.missing.argmin())
+        what = f"{column.texts[row]!r} is a date or a time; make a number of it first, or {way_out}"
+        raise table.error(name, row, what)
+    count = len(texts)
     if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
         raise ValueError(f"{table.source}: column {name!r} has {count} different texts in {table.rows} rows: {way_out}")
 
@@ -164,8 +167,8 @@ def _refuse_names(table: Table, name: str, column: Texts, texts: list[str]) -> N
 def _feature(table: Table, name: str, kind, impute: str | None, rows: np.ndarray) -> Numeric | Categorical:
     if kind is Categorical:
         texts = table.column(name).texts
-        known = Counter(text for row in rows if (text := texts[row]) is not None)
-        fill = min(known, key=lambda text: (-known[text], text)) if impute and known else None
+        known = Counter(text for row in rows if (text := texts[row]) is not None) if impute else {}
+        fill = min(known, key=lambda text: (-known[text], text)) if known else None
         return Categorical(name, _in_order(texts), fill)
     values = kind.values(table, name)[rows]
     known = values[~np.isnan(values)]

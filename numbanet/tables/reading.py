@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numbanet._compile import collection_paused
 from numbanet._extras import imported
 from numbanet.datasets.idx import read_idx
 from numbanet.tables.columns import MISSING, Numbers, Table, Texts, listed, number
@@ -90,7 +91,8 @@ def _text(path, separator: str | None) -> Table:
             if separator is None:
                 separator = _sniffed(file.read(SNIFFED_CHARACTERS))
                 file.seek(0)
-            return _records(source, csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True))
+            with collection_paused():  # it would look through millions of texts again and again
+                return _records(source, csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{source} is not UTF-8: it holds the byte 0x{error.object[error.start]:02x}. Save it as UTF-8"
@@ -142,7 +144,7 @@ def _is_blank(record: list[str], names: list[str] | None) -> bool:
 def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
     """From rows to the columns."""
     for column, cells in zip(columns, zip(*chunk, strict=True), strict=False):
-        column += [None if cell.strip() in MISSING else cell for cell in cells]
+        column += cells if MISSING.isdisjoint(cells) else [None if cell in MISSING else cell for cell in cells]
     chunk.clear()
 
 
