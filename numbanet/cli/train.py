@@ -129,6 +129,8 @@ def _train(options) -> int:
         kernels=options.kernels,
     )
     network.table = material.encoding
+    metrics = metrics_in_units(options.metrics, material.encoding)
+    class_weight = _by_index(options.class_weight, material.labels)
     on_stderr = options.json or material.encoding is not None
     with redirect_stdout(sys.stderr) if on_stderr else nullcontext():
         if not options.quiet:
@@ -142,8 +144,8 @@ def _train(options) -> int:
             optimizer=optimizer,
             schedule=options.schedule,
             validation_data=material.held_out,
-            class_weight=_by_index(options.class_weight, material.labels),
-            metrics=metrics_in_units(options.metrics, material.encoding),
+            class_weight=class_weight,
+            metrics=metrics,
             early_stopping=options.early_stopping,
             checkpoint=options.checkpoint,
             verbose=not options.quiet,

@@ -298,8 +298,9 @@ class Encoding:
     def check(self, topology) -> None:
         """ValueError where a network of this topology does not fit."""
         if topology.loss not in self.target.losses:
+            known = " or ".join(self.target.losses)
             raise ValueError(
-                f"{self.target.name!r} is a target of {self.target.kind}: its loss is {' or '.join(self.target.losses)}, not {topology.loss}"
+                f"loss {topology.loss!r} is not for {self.target.name!r}, a target of {self.target.kind}: take {known}"
             )
         ends = self.width, self.target.width(topology.loss)
         if (topology.sizes[0], topology.sizes[-1]) != ends:

@@ -190,11 +190,11 @@ def _filling(values: np.ndarray, impute: str) -> float:
 
 def _mean_and_scale(values: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation, the latter 1 of what is constant; of the largest numbers, too."""
-    largest = np.abs(values).max()
     if values.min() == values.max():
         return float(values[0]), 1.0
-    mean, scale = (values / largest).mean() * largest, (values / largest).std() * largest
-    return float(mean), float(scale) or 1.0
+    exponent = np.frexp(np.abs(values).max())[1]
+    values = np.ldexp(values, -exponent)  # exact, and neither sums nor squares overflow
+    return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
 
 def _together(table: Table, features: list[Numeric], rows: np.ndarray) -> list[Numeric]:

@@ -164,7 +164,7 @@ def _names(source: str, names: list[str]) -> list[str]:
 
 def _parquet(path) -> Table:
     source = os.fspath(path)
-    parquet, arrow = imported("pyarrow.parquet", "numbanet[tables]"), imported("pyarrow", "numbanet[tables]")
+    arrow, parquet = (imported(module, "numbanet[tables]") for module in ("pyarrow", "pyarrow.parquet"))
     try:
         with Path(path).open("rb") as file:
             table = parquet.read_table(file)
