@@ -41,10 +41,13 @@ def masses(tmp_path_factory):
 
 def test_training_is_what_the_library_does(tmp_path, capsys):
     path = tmp_path / "net.npz"
-    options = ["--hidden", "8,4", "--activation", "tanh", "--dropout", "0.1", "--optimizer", "nesterov", "--momentum", "0.8",
-               "--learning-rate", "0.02", "--weight-decay", "0.001", "--schedule", "cosine", "--batch-size", "16",
-               "--seed", "4", "--validation-split", "0.3", "--early-stopping", "12", "--class-weight", "balanced", "--dtype", "float64",
-               "--metrics", "f1,balanced_accuracy", "--checkpoint", str(tmp_path / "state.npz")]  # fmt: skip
+    options = [
+        "--hidden", "8,4", "--activation", "tanh", "--dropout", "0.1", "--optimizer", "nesterov",
+        "--momentum", "0.8", "--learning-rate", "0.02", "--batch-size", "16", "--weight-decay", "0.001",
+        "--schedule", "cosine", "--seed", "4", "--validation-split", "0.3", "--early-stopping", "12",
+        "--class-weight", "balanced", "--dtype", "float64", "--metrics", "f1,balanced_accuracy",
+        "--checkpoint", str(tmp_path / "state.npz"),
+    ]  # fmt: skip
     assert main([*TRAIN, *options, "-o", str(path), "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)

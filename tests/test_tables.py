@@ -66,6 +66,11 @@ def test_separators_are_found(separator, tmp_path):
     assert list(table.columns) == ["a", "b", "c"] and table.columns["b"].texts == ["x y", "q;, |"]
 
 
+def test_the_separator_makes_the_same_columns_of_every_row(tmp_path):
+    table = text_table(tmp_path, "place (x, y, z);b\nhere;1,5\n(1, 2);2,5\n")
+    assert cells(table) == {"place (x, y, z)": ["here", "(1, 2)"], "b": ["1,5", "2,5"]}
+
+
 def test_a_row_is_found_in_its_line(tmp_path):
     table = text_table(tmp_path, 'a,b\n1,"two\nlines"\n\n2,x\n3, "y, z"\n')
     assert list(table.lines) == [2, 5, 6] and table.columns["b"].texts == ["two\nlines", "x", "y, z"]
@@ -167,6 +172,8 @@ def test_pixels_are_standardised_together(tmp_path):
     expected = (pixels.reshape(5, 6) - pixels.mean()) / pixels.std()
     np.testing.assert_allclose(encoding.x(table), expected, rtol=1e-12)
     assert encoding.y(table).tolist() == [1, 0, 1, 0, 1]
+    some = tables.learn(table, "y", categorical=["x[2]"])
+    np.testing.assert_allclose(some.x(table)[:, 0], (pixels[:, 0, 0] - pixels[:, 0, 0].mean()) / pixels[:, 0, 0].std())
 
 
 # Encoding, beside scikit-learn's
@@ -211,7 +218,7 @@ def test_statistics_of_any_numbers(tmp_path_factory, values, target):
         assert feature.scale == 1 and (x == 0).all()
     else:
         size = max(map(abs, values))
-        np.testing.assert_allclose(feature.mean, np.mean(np.array(values) / size) * size, rtol=1e-12)
+        np.testing.assert_allclose(feature.mean, np.mean(np.array(values) / size) * size, rtol=1e-12, atol=1e-12 * size)
         np.testing.assert_allclose(x * feature.scale + feature.mean, values, rtol=1e-9, atol=1e-12 * size)
 
 
@@ -419,6 +426,13 @@ def changed(net, change):
 def test_a_table_that_does_not_fit_is_refused(net, change, message):
     with pytest.raises((ValueError, TypeError, LookupError), match=message):
         persist.Description.from_dict(changed(net, change))
+
+
+def test_a_table_that_no_file_could_be_read_back_with_is_not_saved(net, tmp_path, monkeypatch):
+    monkeypatch.setattr(persist, "LIMIT", 100)
+    with pytest.raises(ValueError, match=r"description takes \d+ bytes, of which a file may have 100"):
+        net.save(tmp_path / "net.npz")
+    assert not (tmp_path / "net.npz").exists()
 
 
 def test_a_network_takes_only_a_table_that_fits(net):

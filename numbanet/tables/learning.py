@@ -78,7 +78,7 @@ def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), im
         refuse_missing(table, names, "; to fill in for missing values, impute mean, median or most-frequent")
     kinds = {name: Categorical if name in categorical else _kind(table, name) for name in names}
     features = [_feature(table, name, kinds[name], impute, rows) for name in names]
-    if table.alike:
+    if table.alike and set(kinds.values()) == {Numeric}:
         features = _together(table, features, rows)
     return Encoding(tuple(features), _target(table, target, task, rows), tuple(dict.fromkeys(ignore)))
 
