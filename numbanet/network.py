@@ -16,6 +16,7 @@ from numbanet.history import History
 from numbanet.metrics import metrics_of
 from numbanet.optimizers import GradientDescent, Optimizer, optimizer_of
 from numbanet.schedules import schedule_of
+from numbanet.tables import Encoding
 from numbanet.trace import Trace
 from numbanet.training import Data, measured
 
@@ -89,6 +90,7 @@ class Network:
         self._engine = make_engine(self._topology, self._device, self._kernels)
         self._engine.write(_initial_parameters(self._topology, self._generator))
         self._optimizer, self._state = GradientDescent(), training.State(self._generator)
+        self._table = None
 
     sizes = property(lambda self: list(self._topology.sizes), doc="Numbers of neurons, input first.")
     activations = property(lambda self: list(self._topology.activations), doc="One name per layer.")
@@ -100,6 +102,20 @@ class Network:
     epsilon = property(lambda self: self._topology.epsilon, doc="Slope of leaky_relu for z <= 0.")
     device = property(lambda self: self._device, doc='"cpu" or "cuda".')
     kernels = property(lambda self: self._kernels, doc='"fast" or "reference".')
+
+    @property
+    def table(self) -> Encoding | None:
+        """How the rows of a table become x and y, see `numbanet.tables`; kept in the file.
+
+        Set to an encoding that does not fit the network it is refused with ValueError.
+        """
+        return self._table
+
+    @table.setter
+    def table(self, encoding: Encoding | None) -> None:
+        if encoding is not None:
+            encoding.check(self._topology)
+        self._table = encoding
 
     def __repr__(self):
         dropout = f"dropout={self.dropout}, " if self._topology.dropout else ""
@@ -526,7 +542,8 @@ class Network:
         return network
 
     def _description(self) -> persist.Description:
-        return persist.Description(self._topology, self._generator.bit_generator.state, self._optimizer, self._state.step)
+        state = self._generator.bit_generator.state
+        return persist.Description(self._topology, state, self._optimizer, self._state.step, table=self._table)
 
     def _vectors(self) -> dict[str, np.ndarray]:
         """The parameters, and what they remember if there has been an update."""
@@ -539,7 +556,7 @@ class Network:
         self._forget(description.optimizer)
         if description.step:
             self._engine.write_moments([vectors[name] for name in description.vectors if name.startswith("moment")])
-        self._state.step = description.step
+        self._state.step, self._table = description.step, description.table
         self._generator.bit_generator.state = description.generator
 
     def _resumed(self, checkpoint: Checkpoint, state, settings, found: dict):

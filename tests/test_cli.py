@@ -195,7 +195,7 @@ def test_verify_exits_by_its_rows(capsys, monkeypatch):
     assert main(["verify", "--device", "cpu"]) == 0
     assert "none out of bounds" in capsys.readouterr().out
     row = numbanet.verify("cpu", report=None)[0]
-    monkeypatch.setattr("numbanet.cli.verify", lambda device: [row._replace(float32=float("nan"))])
+    monkeypatch.setattr("numbanet.cli.verify.verify", lambda device: [row._replace(float32=float("nan"))])
     assert main(["verify"]) == 1
 
 

@@ -1,5 +1,6 @@
 """Save and load, without pickle: a description in JSON and flat vectors, as NPZ or as safetensors. Export, as ONNX."""
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from numbanet import inputs
 from numbanet.persist import npz, onnx, safetensors
 from numbanet.persist.atomic import replacing as replacing
+from numbanet.persist.description import LIMIT
 from numbanet.persist.description import Description as Description
 
 # What reading a damaged or foreign file, or the JSON in it, can raise; OSError where it points outside itself.
@@ -29,6 +31,8 @@ def container(path):
 def save(path, description: Description, vectors: dict[str, np.ndarray]) -> None:
     """Writes the vectors that the description names, into a new file beside the old one that then takes its place."""
     write = container(path).write
+    if len(text := json.dumps(description.to_dict())) > LIMIT:
+        raise ValueError(f"the network's description takes {len(text)} bytes, of which a file may have {LIMIT}")
     # NPY says the byte order, safetensors does not, and its package writes wrongly what is not contiguous.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
     with replacing(path) as file:

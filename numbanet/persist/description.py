@@ -8,14 +8,15 @@ import numpy as np
 from numbanet import inputs, optimizers
 from numbanet.engines.topology import Topology
 from numbanet.optimizers import GradientDescent, Optimizer
+from numbanet.tables.encoding import Encoding
 
 FORMAT, VERSION = "numbanet", 1
-# A description is a few hundred bytes.
-LIMIT = 1 << 20
+# A description is a few hundred bytes; one of a table has some hundred for each column.
+LIMIT = 1 << 24
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
-_OPTIONAL = {"dropout", "optimizer", "step", "training"}
+_OPTIONAL = {"dropout", "optimizer", "step", "training", "table"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Description:
         How many updates it made.
     training : dict, optional
         Of a checkpoint, see `numbanet.checkpoint`: the conditions of the training, its history and its best epoch.
+    table : Encoding, optional
+        How the rows of a table become x and y.
     """
 
     topology: Topology
@@ -44,6 +47,7 @@ class Description:
     optimizer: Optimizer = field(default_factory=GradientDescent)
     step: int = 0
     training: dict | None = None
+    table: Encoding | None = None
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -61,6 +65,8 @@ class Description:
             optional |= {"optimizer": optimizers.description(self.optimizer), "step": self.step}
         if self.training:
             optional["training"] = self.training
+        if self.table:
+            optional["table"] = self.table.to_dict()
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -90,7 +96,11 @@ class Description:
         training = entries.get("training")
         if training is not None:
             _check_training(training)
-        return cls(topology, entries["generator"], optimizer, inputs.integer("step", entries.get("step", 0), 0), training)
+        table = Encoding.from_dict(entries["table"]) if "table" in entries else None
+        if table:
+            table.check(topology)
+        step = inputs.integer("step", entries.get("step", 0), 0)
+        return cls(topology, entries["generator"], optimizer, step, training, table)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":

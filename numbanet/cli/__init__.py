@@ -1,0 +1,55 @@
+"""The command `numbanet`: a file here for each of train, evaluate, predict, export, golden, verify, info, sheet."""
+
+import argparse
+import os
+import sys
+from contextlib import nullcontext
+
+from numbanet import __version__
+from numbanet._compile import announced
+from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
+from numbanet.cli.common import INTERRUPTED
+
+EXAMPLES = """examples:
+  numbanet train digits                          train on the bundled handwritten digits, save digits.npz
+  numbanet train digits --hidden 64,32 --activation tanh --epochs 100
+  numbanet train fashion-mnist                   train on Fashion-MNIST, where it is installed
+  numbanet predict digits.npz digits --draw 3    what it makes of the held-out images
+  numbanet train sales.csv --target price        train on a table, save model.npz
+  numbanet evaluate model.npz more.csv           how right it is about other rows
+  numbanet predict model.npz new.csv -o out.csv  an answer per row
+  numbanet export model.npz model.onnx           for other programs to predict with
+  numbanet verify                                check every loop on this machine
+  numbanet sheet -o sheet.svg                    draw every formula beside the curve its loop computes
+"""
+COMMANDS = (train, evaluate, predict, export, golden, verify, info, sheet)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0 well, 1 refused or failed, 2 misused, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        with nullcontext() if getattr(options, "quiet", False) else announced():
+            return options.command(options)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
+        print(f"numbanet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="numbanet",
+        description="Neural networks as loops you can read, compiled for the CPU and for NVIDIA GPUs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"numbanet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,9 @@
+"""Tables of a file as what a network takes: read, what there is to know of the columns learnt, encoded, and answers back."""
+
+from numbanet.tables.columns import Table as Table
+from numbanet.tables.encoding import Encoding as Encoding
+from numbanet.tables.learning import learn as learn
+from numbanet.tables.learning import split as split
+from numbanet.tables.reading import is_idx as is_idx
+from numbanet.tables.reading import is_table as is_table
+from numbanet.tables.reading import read as read
