@@ -15,7 +15,7 @@ version = release = numbanet.__version__
 author, copyright = "the authors of numbanet", "MIT licence"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["golden"]
+exclude_patterns = ["golden", "penguins"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 

@@ -5,10 +5,12 @@ import inspect
 import numpy as np
 import pytest
 from conftest import each
+from numba import types
 
 import numbanet
 from numbanet import _cuda, inputs
 from numbanet.engines.cpu import epoch
+from numbanet.engines.cpu.descent import Descent
 
 N = np.nan
 
@@ -269,8 +271,15 @@ def test_no_layout_costs_a_compilation(net, layout, tmp_path):
     x, y = (LAYOUTS[layout](np.eye(width, dtype="f4")[[0, 1, 1, 0]], tmp_path) for width in (3, 2))
     net.fit(x, y, epochs=1, verbose=0)
     net.predict(x)
-    signatures = epoch.run.signatures
-    assert len(signatures) <= 2 * len(inputs.DTYPES)  # with and without the Jacobian of softmax
-    samples = list(inspect.signature(epoch.run.py_func).parameters).index("samples")
+    names = list(inspect.signature(epoch.run.py_func).parameters)
+    samples, options = names.index("samples"), names.index("options")
+    rules = names.index("descent")
+    signatures = [  # of plain gradient descent, without dropout
+        signature
+        for signature in epoch.run.signatures
+        if signature[rules].types[0].instance_class is Descent
+        and all(kind == types.none for kind in (signature[rules].types[1], signature[options].types[1]))
+    ]
+    assert 0 < len(signatures) <= 2 * len(inputs.DTYPES)  # with and without the Jacobian of softmax
     for x_type, y_type, *_ in (signature[samples] for signature in signatures):
         assert not x_type.mutable and not y_type.mutable
