@@ -82,13 +82,17 @@ class FastCpuEngine:
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
+        batch = batch._replace(rates=batch.rates.astype(self.topology.dtype))
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
                 totals = self._train(x, y, batch, totals, totals.samples + 1, updates=False)
             return totals.loss, self.layout.read(self.layout.gradients)
 
     def train_epoch(self, x, y, this: Epoch) -> Iterator[Totals]:
-        self.rule, totals, count = this.rule, NOTHING, this.order.size
+        self.rule, totals, count, dtype = this.rule, NOTHING, this.order.size, self.topology.dtype
+        # Weights are copied to be writable and aligned, whatever is given: another type would be compiled again.
+        weights = None if this.weights is None else this.weights.astype(dtype)
+        this = this._replace(rates=this.rates.astype(dtype), weights=weights)
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, count)
@@ -147,8 +151,8 @@ class FastCpuEngine:
         layout, dtype = self.layout, self.topology.dtype
         net, layers, _ = layout.records(rows, drops=updates)
         rule, decay = descent.constants(self.rule, dtype)
-        y_hat, weights = (self.no_outputs if y_hat is None else y_hat), self.nothing if weights is None else weights
-        rates = self.nothing if rates is None else rates.astype(dtype).ravel()
+        y_hat = self.no_outputs if y_hat is None else y_hat
+        weights, rates = (self.nothing if array is None else array.ravel() for array in (weights, rates))
         arguments = (
             task,
             epoch.Workspace(layout.memory, net, layers, layout.numbers, layout.random),
