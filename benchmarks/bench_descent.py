@@ -1,4 +1,4 @@
-"""Gradient descent."""
+"""Gradient descent and its descendants."""
 
 import numpy as np
 
@@ -17,3 +17,43 @@ class GradientDescent(Equation):
 
     def numpy(self, eta, gradients, parameters):
         parameters -= eta * gradients
+
+
+class Momentum(Equation):
+    """v <- mu v + dL/dw, w <- w - eta v."""
+
+    loop = staticmethod(descent.momentum)
+
+    def arguments(self, draw):
+        return np.float32(0.1), np.float32(0.9), draw(PARAMETERS), draw(PARAMETERS), draw(PARAMETERS)
+
+    def numpy(self, eta, mu, gradients, velocities, parameters):
+        velocities *= mu
+        velocities += gradients
+        parameters -= eta * velocities
+
+
+class Nesterov(Momentum):
+    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
+
+    loop = staticmethod(descent.nesterov)
+
+    def numpy(self, eta, mu, gradients, velocities, parameters):
+        velocities *= mu
+        velocities += gradients
+        parameters -= eta * (gradients + mu * velocities)
+
+
+class Adam(Equation):
+    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+
+    loop = staticmethod(descent.adam)
+
+    def arguments(self, draw):
+        rates = (np.float32(value) for value in (0.001, 0.1, 0.001, 1e-3))
+        return *rates, draw(PARAMETERS), draw(PARAMETERS), draw(PARAMETERS) ** 2, draw(PARAMETERS)
+
+    def numpy(self, eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+        m += share_1 * (gradients - m)
+        v += share_2 * (gradients**2 - v)
+        parameters -= eta_t * m / (np.sqrt(v) + epsilon_t)

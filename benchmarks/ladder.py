@@ -6,10 +6,10 @@
     python benchmarks/ladder.py --predict --startup        # something else than epochs
     python benchmarks/ladder.py --all --json ladder.json   # everything
 
-All networks are trained by plain gradient descent on softmax and CCE. All start from the same parameters and take the samples
-in the same orders, from arrays that lie ready in memory. Before anything is timed, the losses of two epochs have to agree, or
-the predictions. Then everybody takes a turn, round after round; the tables show medians. The ceiling is what the cores do that
-only multiply and add in registers, measured in the same rounds.
+Networks are trained by plain gradient descent, unless a table says otherwise, on softmax and CCE. All start from the same
+parameters and take the samples in the same orders, from arrays that lie ready in memory. Before anything is timed, the losses of
+two epochs have to agree, or the predictions. Then everybody takes a turn, round after round; the tables show medians. The ceiling
+is what the cores do that only multiply and add in registers, measured in the same rounds.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def arguments():
     parser.add_argument("--startup", action="store_true", help="whole processes to the first trained epoch; R2")
     parser.add_argument("--memory", action="store_true", help="peak memory of whole processes; R6")
     parser.add_argument("--fashion", action="store_true", help="ten epochs of Fashion-MNIST")
+    parser.add_argument("--optimizers", action="store_true", help="epochs by momentum, Adam and others; R2, R3, R4")
     parser.add_argument("--all", action="store_true", help="everything")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="how many to use (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each that are timed (%(default)s)")
@@ -60,7 +61,7 @@ def pin(cores):
 def measure(options) -> dict:
     """Prints the tables asked for; returns their figures."""
     # After pinning: NumPy's BLAS and Numba count the cores when they are loaded.
-    from benchmarks import epochs, fashion, prediction, processes
+    from benchmarks import epochs, fashion, optimizers, prediction, processes
     from benchmarks.measuring import Settings, machine
 
     results, rungs = machine(options.cores), named(options)
@@ -72,6 +73,7 @@ def measure(options) -> dict:
         "predict": lambda: prediction.measure(rungs or prediction.PREDICTED, settings),
         "startup": lambda: processes.measure_startup(rungs or processes.STARTED, settings),
         "memory": lambda: processes.measure_memory(rungs or processes.REMEMBERED, settings),
+        "optimizers": lambda: optimizers.measure(rungs or optimizers.COMPARED, settings),
         "fashion": lambda: fashion.measure(settings),
     }
     asked = [part for part in parts if getattr(options, part) or options.all] or ["epochs"]
