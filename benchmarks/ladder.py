@@ -7,9 +7,9 @@
     python benchmarks/ladder.py --all --json ladder.json   # everything
 
 Networks are trained by plain gradient descent, unless a table says otherwise, on softmax and CCE. All start from the same
-parameters and take the samples in the same orders, from arrays that lie ready in memory. Before anything is timed, the losses of
-two epochs have to agree, or the predictions. Then everybody takes a turn, round after round; the tables show medians. The ceiling
-is what the cores do that only multiply and add in registers, measured in the same rounds.
+parameters and take the samples in the same orders, from arrays that lie ready in memory. Before anything is timed, the losses
+of two epochs have to agree, or the predictions. Then everybody takes a turn, round after round; the tables show medians. The
+ceiling is what the cores do that only multiply and add in registers, measured in the same rounds.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numbanet import _cuda, inputs, persist, training
+from numbanet import _cuda, inputs, persist, training, weighting
 from numbanet.callbacks import callbacks_of
 from numbanet.checkpoint import Checkpoint, checkpoint_of, conditions, exists, progress, resumed
 from numbanet.engines import make_engine
@@ -430,7 +430,7 @@ class Network:
         else:
             data = self._data(x, y, sample_weight, class_weight, 0.0)
             data, validation = self._split(data, validation_split, validation_data)
-            data = data._replace(y=inputs.smoothed(data.y, smoothing, self._topology))
+            data = data._replace(y=weighting.smoothed(data.y, smoothing, self._topology))
         self._use(optimizer)
         self._state = state = training.State(self._generator, self._state.step)
         if checkpoint := checkpoint_of(checkpoint):
@@ -609,8 +609,8 @@ class Network:
 
     def _data(self, x, y, sample_weight, class_weight, smoothing) -> Data:
         x, y = self._checked(x, y)
-        weights = inputs.weights(sample_weight, class_weight, y, self._topology)
-        return Data(x, inputs.smoothed(y, smoothing, self._topology), weights)
+        weights = weighting.weights(sample_weight, class_weight, y, self._topology)
+        return Data(x, weighting.smoothed(y, smoothing, self._topology), weights)
 
     def _validation(self, validation_data) -> Data:
         try:

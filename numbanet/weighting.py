@@ -1,0 +1,64 @@
+"""What samples and classes count in training, and how certain their targets are."""
+
+import numpy as np
+
+from numbanet import inputs
+from numbanet.engines.topology import Topology
+
+
+def weights(sample_weight, class_weight, y, topology: Topology) -> np.ndarray | None:
+    """The weights of samples with targets y, (n,), in the network's dtype; None where all are 1.
+
+    Each is what sample_weight says of the sample times what class_weight says of its class.
+    """
+    found = None
+    if sample_weight is not None:
+        found = inputs.real_array("sample_weight", sample_weight)
+        if found.shape != (y.shape[0],):
+            raise ValueError(f"sample_weight must have shape ({y.shape[0]},), one for each sample, not {found.shape}")
+        found = inputs.finite("sample_weight", found, topology.dtype)
+    if class_weight is not None:
+        classes = _classes(inputs.on_host(y), topology)
+        of_class = _class_weights(class_weight, classes, max(topology.sizes[-1], 2))[classes]
+        found = of_class.astype(topology.dtype) if found is None else (found * of_class).astype(topology.dtype)
+    if found is not None and ((found < 0).any() or not found.any()):
+        raise ValueError("sample_weight and class_weight must not be negative, and not all be 0")
+    return found
+
+
+def _classes(y: np.ndarray, topology: Topology) -> np.ndarray:
+    """The class of each sample."""
+    if topology.loss == "cce":
+        return y.argmax(axis=1)
+    if topology.loss == "bce" and y.shape[1] == 1:
+        return (y[:, 0] > 0.5).astype(np.intp)
+    raise ValueError("class_weight needs the loss cce, or bce with a single output")
+
+
+def _class_weights(class_weight, classes: np.ndarray, count: int) -> np.ndarray:
+    """The weight of each class; of "balanced" n / (number of classes times how often this one is there), as in scikit-learn."""
+    if isinstance(class_weight, str):
+        inputs.choice("class_weight", class_weight, ("balanced",))
+        often = np.bincount(classes, minlength=count)
+        return classes.size / (np.count_nonzero(often) * np.maximum(often, 1))
+    try:
+        given = dict(class_weight)
+    except (TypeError, ValueError):
+        raise TypeError(f"class_weight must be 'balanced', or map classes to weights, not {class_weight!r}") from None
+    found = np.ones(count)
+    for label, weight in given.items():
+        if not 0 <= inputs.integer("a class of class_weight", label, 0) < count:
+            raise ValueError(f"class_weight names class {label!r}, but classes are 0 to {count - 1}")
+        found[label] = inputs.not_negative(f"class_weight[{label}]", weight)
+    return found
+
+
+def smoothed(y, amount: float, topology: Topology):
+    """Targets that have moved that share of the way to indifference (Szegedy et al., 2016, arXiv:1512.00567)."""
+    if not inputs.share("label_smoothing", amount):
+        return y
+    if topology.loss not in ("bce", "cce"):
+        raise ValueError(f"label_smoothing needs the loss bce or cce, not {topology.loss}")
+    indifferent = 1 / topology.sizes[-1] if topology.loss == "cce" else 0.5
+    y = inputs.on_host(y)
+    return inputs.finite("y", y + y.dtype.type(amount) * (y.dtype.type(indifferent) - y), topology.dtype)
