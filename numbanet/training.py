@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -181,9 +181,7 @@ class Training:
                 while len(history.epoch) < settings.epochs and not self._is_over():
                     logs = self._epoch(len(history.epoch) + 1, data, validation)
         except KeyboardInterrupt:
-            history.interrupted = True
-            if settings.verbose:
-                print(f"interrupted in epoch {len(history.epoch) + 1}: the network keeps {self._kept()}", flush=True)
+            self._interrupted()
         finally:
             self._restore_best()
             self._call("on_train_end", logs)
@@ -194,9 +192,15 @@ class Training:
         totals, weight = self._train(1, self._uploaded(data), self.settings.learning_rate)
         return metrics(totals, self.topology, weight)
 
+    def _interrupted(self) -> None:
+        history = self.state.history
+        history.interrupted = True
+        if self.settings.verbose:
+            print(f"interrupted in epoch {len(history.epoch) + 1}: the network keeps {self._kept()}", flush=True)
+
     def _epoch(self, epoch: int, data, validation: Data | None) -> dict[str, float]:
         """One epoch, and what is to be done after it."""
-        engine, state, settings = self.engine, self.state, self.settings
+        state, settings = self.state, self.settings
         start = time.perf_counter()
         eta = settings.learning_rate
         if settings.schedule:
@@ -215,7 +219,7 @@ class Training:
         if isinstance(data, Data):
             logs |= self._measured(data)
         if validation:
-            figures = metrics(engine.evaluate(validation.x, validation.y), self.topology) | self._measured(validation)
+            figures = metrics(self._evaluated(validation), self.topology) | self._measured(validation)
             logs |= {f"val_{name}": value for name, value in figures.items()}
         if settings.schedule:
             logs["learning_rate"] = eta
@@ -233,16 +237,15 @@ class Training:
         """The updates of an epoch; the totals and the weight of its samples."""
         title = f"epoch {epoch}/{self.settings.epochs}"
         if isinstance(data, Data):
-            with _bar(title, data.x.shape[0], self.settings.verbose) as bar:
+            with _bar(title, self._count(data), self.settings.verbose) as bar:
                 order = self._order(data.x.shape[0])
-                return self._pass(data, order, self.settings.batch_size, eta, bar), _weight(data)
+                return self._pass(data, order, self.settings.batch_size, eta, bar), self._weight(data)
         totals, weight = Totals(0, 0.0, 0), 0.0
         with _bar(title, None, self.settings.verbose) as bar:
-            for batch in data():
-                n = batch.x.shape[0]
-                found = self._pass(self._uploaded(batch), np.arange(n), n, eta, None)
+            for batch, order, n in self._batches(data):
+                found = self._pass(self._uploaded(batch), order, n, eta, None)
                 totals = Totals(*(a + b for a, b in zip(totals, found, strict=True)))
-                weight += _weight(batch)
+                weight += self._weight(batch)
                 bar.update(n)
                 if not np.isfinite(totals.loss):
                     break
@@ -250,14 +253,27 @@ class Training:
             raise ValueError(f"there was no batch in epoch {epoch}")
         return totals, weight
 
+    def _batches(self, data: Callable[[], Iterable[Data]]) -> Iterator[tuple[Data, np.ndarray, int]]:
+        """The batches of an epoch, the order of their samples, and how many those are."""
+        for batch in data():
+            n = batch.x.shape[0]
+            yield batch, np.arange(n), n
+
+    def _count(self, data: Data) -> int:
+        """How many samples an epoch has."""
+        return data.x.shape[0]
+
+    def _weight(self, data: Data) -> float:
+        """The weight of all samples together."""
+        return float(data.x.shape[0] if data.weights is None else data.weights.sum(dtype=np.float64))
+
     def _order(self, count: int) -> np.ndarray:
         return self.state.generator.permutation(count) if self.settings.shuffle else np.arange(count)
 
     def _pass(self, data: Data, order: np.ndarray, batch_size: int, eta: float, bar: tqdm | None) -> Totals:
         """Updates for the batches of an order, cut short as soon as the loss is not finite."""
         state, batch_size = self.state, min(batch_size, order.size)
-        key = int(state.generator.integers(1 << 63)) if any(self.topology.dropout) else 0
-        options = {"first_step": state.step + 1, "weights": data.weights, "dropout_key": key}
+        options = {"first_step": state.step + 1, "weights": data.weights, "dropout_key": self._dropout_key()}
         this = epoch_of(order, batch_size, eta, self.settings.rule, **options)
         totals = Totals(0, 0.0, 0)
         try:
@@ -270,6 +286,12 @@ class Training:
         finally:
             state.step += -(-totals.samples // batch_size)
         return totals
+
+    def _dropout_key(self) -> int:
+        return int(self.state.generator.integers(1 << 63)) if any(self.topology.dropout) else 0
+
+    def _evaluated(self, data: Data) -> Totals:
+        return self.engine.evaluate(data.x, data.y)
 
     def _measured(self, data: Data) -> dict[str, float]:
         return measured(self.engine, data, self.settings.metrics)
@@ -322,11 +344,6 @@ class Training:
         if any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks):
             return True
         return bool(stopping and history and stopping.is_over(history))
-
-
-def _weight(data: Data) -> float:
-    """The weight of all samples together."""
-    return float(data.x.shape[0] if data.weights is None else data.weights.sum(dtype=np.float64))
 
 
 def _bar(title: str, samples: int | None, verbose: bool) -> tqdm:

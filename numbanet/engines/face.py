@@ -77,7 +77,8 @@ class Engine(Protocol):
         """One update of the parameters for every batch of the epoch.
 
         Yields the totals since the start of the epoch, now and then, and at its end. How often depends on time; no bit of the
-        last totals, or of the parameters, does.
+        last totals, or of the parameters, does. Where the batches are shared by several processes, it yields after each step,
+        and the last totals are those of its own samples.
         """
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:

@@ -155,22 +155,26 @@ class ReferenceEngine:
         return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
 
     def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
-        count, dtype, batch_size = epoch.order.size, self.topology.dtype, epoch.batch_size
+        count, dtype = epoch.order.size, self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
         weights = None if epoch.weights is None else self.loops.upload(epoch.weights.reshape(-1, 1))
         deadline = time.perf_counter() + SLICE_SECONDS
-        for rates, first in zip(epoch.rates, range(0, count, batch_size), strict=True):
-            last = min(first + batch_size, count)
-            x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
-            weight = None if weights is None else self._batch(weights, order[first:last]).reshape(-1)
-            drops = functools.partial(self._drop, epoch.dropout_key, first) if self.topology.dropout else None
-            layers = self._forward(x_batch, drops)
-            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], weight)
-            self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-            self._backward(y_batch, layers, rates[N], weight, drops)
+        for rates, (first, last, position) in zip(epoch.rates, epoch.steps(), strict=True):
+            if first < last:
+                x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
+                weight = None if weights is None else self._batch(weights, order[first:last]).reshape(-1)
+                drops = functools.partial(self._drop, epoch.dropout_key, position) if self.topology.dropout else None
+                layers = self._forward(x_batch, drops)
+                self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], weight)
+                self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
+                self._backward(y_batch, layers, rates[N], weight, drops)
+            else:
+                self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
+            if epoch.shares:
+                epoch.shares.add_up(self.gradients)
             self._descend(epoch.rule, *map(dtype.type, rates[N + 1 :]))
-            if time.perf_counter() > deadline:
+            if epoch.shares or time.perf_counter() > deadline:
                 self.loops.wait()
                 yield Totals(last, 0.0, 0)  # their losses stay where they are until the epoch is over
                 deadline = time.perf_counter() + SLICE_SECONDS

@@ -192,15 +192,10 @@ def descend_panel(memory, net, layer, panel, rule, rates, decay, scale):
         descend_row(memory, place, rule, rates, decay_of(decay, row, layer.n_in), scales * g_0, scales * g_1)
 
 
-@njit_part
-def descend_clipped(memory, net, layers, rule, rates, decay, clip_norm, team, me, size):
-    """g <- g min(1, clip_norm / |g|) and one step of all parameters, from gradients in memory; panels are shared."""
+@njit_merged
+def clip_scale_of(memory, net, layers, clip_norm, first, end, count, team, size):
+    """min(1, clip_norm / |g|) of gradients in memory; panels first to end - 1 are this thread's."""
     width = 2 * lanes(memory)
-    count = 0
-    for l in range(layers.size):
-        count += -(-layers[l].n_out // width)
-    first, end = share(count, size, me)
-    barrier(team, size)
     number = 0
     for l in range(layers.size):
         for panel in range(-(-layers[l].n_out // width)):
@@ -211,7 +206,21 @@ def descend_clipped(memory, net, layers, rule, rates, decay, clip_norm, team, me
     squares = get(memory, net.zeros)
     for p in range(count * width):
         squares += get(memory, net.squares + p)
-    scale = clip_scale(clip_norm, squares)
+    return clip_scale(clip_norm, squares)
+
+
+@njit_part
+def descend_from_memory(memory, net, layers, rule, rates, decay, clip_norm, team, me, size):
+    """g <- g min(1, clip_norm / |g|) and one step of all parameters, from gradients in memory; panels are shared."""
+    width = 2 * lanes(memory)
+    count = 0
+    for l in range(layers.size):
+        count += -(-layers[l].n_out // width)
+    first, end = share(count, size, me)
+    barrier(team, size)
+    scale = get(memory, net.ones)
+    if clip_norm < np.inf:
+        scale = clip_scale_of(memory, net, layers, clip_norm, first, end, count, team, size)
     number = 0
     for l in range(layers.size):
         for panel in range(-(-layers[l].n_out // width)):

@@ -21,7 +21,7 @@ BLOCK_WEIGHTS = 10**10
 FORWARD_ROWS = 258
 # A block with fewer products than this is done before other threads have been told of it.
 SHARED_WEIGHTS = 10**6
-NOTHING = Totals(0, 0.0, 0)
+NOTHING, ONE = Totals(0, 0.0, 0), np.zeros(1, np.int64)
 
 
 class FastCpuEngine:
@@ -93,11 +93,27 @@ class FastCpuEngine:
         # Weights are copied to be writable and aligned, whatever is given: another type would be compiled again.
         weights = None if this.weights is None else this.weights.astype(dtype)
         this = this._replace(rates=this.rates.astype(dtype), weights=weights)
+        if this.shares:
+            yield from self._train_shares(x, y, this)
+            return
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, count)
             totals = self._train(x, y, this, totals, stop, updates=True)
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
+            yield totals
+
+    def _train_shares(self, x, y, this: Epoch) -> Iterator[Totals]:
+        gradients, totals = self.layout.all_gradients(), NOTHING
+        for k, (first, last, position) in enumerate(this.steps()):
+            share = this._replace(order=this.order[first:last], batch_size=last - first, rates=this.rates[k])
+            if first < last:
+                done = self._train(x, y, share, totals._replace(samples=0), last - first, updates=False, before=position)
+                totals = done._replace(samples=last)
+            else:
+                gradients[:] = 0
+            this.shares.add_up(gradients)
+            self._run(epoch.DESCEND, x, y, ONE, 1, rates=share.rates, weights=this.weights, updates=True)
             yield totals
 
     def trace(self, x, y) -> dict[str, list[np.ndarray]]:
@@ -124,8 +140,10 @@ class FastCpuEngine:
             z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
         return {"z": z, "a": a, "delta": delta}
 
-    def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool) -> Totals:
+    def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool, before: int | None = None) -> Totals:
+        """Updates, or gradients alone, without dropout unless it is told how many samples of the epoch are before these."""
         options = {"rates": this.rates, "weights": this.weights, "updates": updates, "key": this.dropout_key}
+        options |= {"before": before or 0, "drops": updates or before is not None}
         return self._run(epoch.TRAIN, x, y, this.order, this.batch_size, totals=totals, stop=stop, **options)
 
     def _run(
@@ -143,13 +161,15 @@ class FastCpuEngine:
         weights=None,
         updates=False,
         key=0,
+        before=0,
+        drops=False,
     ) -> Totals:
         """`epoch.run` from where the totals stand, to `stop` or a little further."""
         batch_size = min(batch_size, order.size)
         blocks = -(-batch_size // self.most_rows)
         rows = -(-batch_size // blocks)
         layout, dtype = self.layout, self.topology.dtype
-        net, layers, _ = layout.records(rows, drops=updates)
+        net, layers, _ = layout.records(rows, drops=drops)
         rule, decay = descent.constants(self.rule, dtype)
         y_hat = self.no_outputs if y_hat is None else y_hat
         weights, rates = (self.nothing if array is None else array.ravel() for array in (weights, rates))
@@ -161,7 +181,7 @@ class FastCpuEngine:
             updates,
             epoch.Descent(rule, decay, dtype.type(self.rule.clip_norm), rates),
             *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits),
-            (self.jacobian, self.no_key if self.no_key is None else np.uint64(key)),
+            (self.jacobian, self.no_key if self.no_key is None else np.uint64(key), before),
         )
         worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
         with self.lock, collection_paused() if self.compiles else nullcontext():

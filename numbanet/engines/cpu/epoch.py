@@ -14,7 +14,7 @@ import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu import dropout, output, product
-from numbanet.engines.cpu.descent import descend_clipped
+from numbanet.engines.cpu.descent import descend_from_memory
 from numbanet.engines.cpu.layout import DEPTH, ROWS
 from numbanet.engines.cpu.team import (
     CLOSED,
@@ -34,7 +34,7 @@ from numbanet.engines.cpu.vector import get, lanes, load, put, store
 from numbanet.engines.rule import EPSILON_T, ETA, ETA_T, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
-PREDICT, EVALUATE, TRAIN = range(3)
+PREDICT, EVALUATE, TRAIN, DESCEND = range(4)
 
 
 class Workspace(NamedTuple):
@@ -135,14 +135,19 @@ def forward(memory, net, layers, numbers, random, n, key, position, team, me, si
 
 
 @njit_merged
+def rates_of(net, table, at):
+    """The rates that begin at a place of the table, and how far behind a parameter lies what it remembers."""
+    return get(table, at + ETA), get(table, at + ETA_T), get(table, at + EPSILON_T), net.moment_1, net.moment_2
+
+
+@njit_merged
 def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size):
     """Deltas of all layers but the last, whose delta is there, and the updates; or their gradients, see `product.update`.
 
     The rates of the step begin at that place.
     """
     rule, decay, clip_norm, table = descent
-    rates = get(table, at + ETA), get(table, at + ETA_T), get(table, at + EPSILON_T), net.moment_1, net.moment_2
-    clips = clip_norm < np.inf
+    rates, clips = rates_of(net, table, at), clip_norm < np.inf
     width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
     for l in range(layers.size - 1, -1, -1):
@@ -162,7 +167,7 @@ def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobia
         first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
         product.update(memory, net, layer, n, opens, closes and not clips, rule, rates, decay, first_tile, end_tile)
     if closes and clips:
-        descend_clipped(memory, net, layers, rule, rates, decay, clip_norm, team, me, size)
+        descend_from_memory(memory, net, layers, rule, rates, decay, clip_norm, team, me, size)
 
 
 @njit_merged
@@ -170,13 +175,13 @@ def block(
     task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options, team, me, size
 ):
     """One block: the n samples from that position of the order on, of the batch whose rates begin at that place."""
-    jacobian, key = options
+    jacobian, key, before = options
     x, y, weights, order, y_hat = samples
     last = layers[layers.size - 1]
     first_group, end_group = share(-(-n // ROWS), size, me)
     begin, end = first_group * ROWS, min(end_group * ROWS, n)
     gather(memory, net, layers[0].x, x, order, position, begin, end)
-    forward(memory, net, layers, numbers, random, n, key, position, team, me, size)
+    forward(memory, net, layers, numbers, random, n, key, before + position, team, me, size)
     if task == PREDICT:
         for s in range(begin, end):
             for j in range(last.n_out):
@@ -185,7 +190,8 @@ def block(
         output.score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end)
         if task == TRAIN:
             output.error(memory, net, last, get(descent.rates, at + N), weights.size > 0, jacobian, begin, end)
-            backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, position, team, me, size)
+            sample = before + position
+            backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, sample, team, me, size)
     barrier(team, size)
 
 
@@ -195,7 +201,8 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
 
     PREDICT writes y_hat; EVALUATE and TRAIN add up losses and hits; TRAIN changes the parameters where it `updates`, else
     leaves gradients. The gradients hold what the present batch has given so far, and must be left alone between two calls.
-    The options are the network's: `jacobian` and the key of `dropout`, None where it has no use for one.
+    DESCEND takes one step from gradients that are there, and passes over its single position. The options are `jacobian` and
+    the key of `dropout`, None where the network has no use for one, and how many samples of the epoch are before this order.
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = 0, 0, 1, first
@@ -218,17 +225,24 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
         else:
             publish(team, ROUND, CLOSED)
             break
-        batch_first = position // batch_size * batch_size
+        batch = position // batch_size
+        batch_first = batch * batch_size
         batch_last = min(batch_first + batch_size, samples.order.size)
         last = min(position + block_rows, batch_last)
         opens, closes = position == batch_first, updates and last == batch_last
-        n, at = last - position, batch_first // batch_size * RATES
-        block(
-            *(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options),
-            *(team, me, size),
-        )
+        n, at = last - position, batch * RATES
+        if task == DESCEND:
+            rates = rates_of(net, descent.rates, at)
+            constants = descent.rule, rates, descent.decay, descent.clip_norm
+            descend_from_memory(memory, net, layers, *constants, team, me, size)
+            barrier(team, size)
+        else:
+            block(
+                *(task, memory, net, layers, numbers, random, samples, position, n, opens, closes, descent, at, options),
+                *(team, me, size),
+            )
         if not helps:
-            if task != PREDICT:
+            if task == EVALUATE or task == TRAIN:
                 for s in range(n):
                     loss += get(memory, net.loss + s)
                     hits += get(numbers, output.HITS * net.rows + s)

@@ -153,6 +153,10 @@ class Layout:
             canonical[...] = in_panel
         return flat
 
+    def all_gradients(self) -> np.ndarray:
+        """A view of the gradients of all panels, what lies beside the columns and rows of w and b included."""
+        return self.memory[self.gradients : 2 * self.gradients]
+
     def rows_of(self, start: int, n: int, n_out: int) -> np.ndarray:
         """A copy (n, n_out) of the activations or deltas of a block of n rows, whose panels begin at `start`."""
         width, rows = panel_width(self.topology.dtype), up_to(ROWS, n)

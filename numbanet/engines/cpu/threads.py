@@ -64,10 +64,8 @@ class Crew:
         call = Call()
         with self.lock:
             self.calls.add(call)
-            call.helpers = max(0, min(self.size - len(self.calls) - self.helping, most - 1))
-            while self.threads < self.helping:
-                threading.Thread(target=self._help, daemon=True, name=f"numbanet {self.threads + 1}").start()
-                self.threads += 1
+            if most > 1:
+                self._recruit(call, most)
         team = new_team(call.helpers)
         try:
             for _ in range(call.helpers):
@@ -77,6 +75,13 @@ class Crew:
             team[ROUND] = CLOSED  # whoever helps sees it and leaves
             with self.lock:
                 self.calls.discard(call)
+
+    def _recruit(self, call: Call, most: int) -> None:
+        helping = self.helping
+        call.helpers = max(0, min(self.size - len(self.calls) - helping, most - 1))
+        while self.threads < helping + call.helpers:
+            threading.Thread(target=self._help, daemon=True, name=f"numbanet {self.threads + 1}").start()
+            self.threads += 1
 
     def _help(self):
         while True:

@@ -161,6 +161,9 @@ class FastCudaEngine:
         return self._totals(loss_of_sample, hits_of_sample).loss, self.gradients.copy_to_host()
 
     def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+        if epoch.shares:
+            yield from self._train_shares(x, y, epoch)
+            return
         epoch = epoch._replace(batch_size=min(epoch.batch_size, epoch.order.size))
         plan, notes = self.plan(epoch.batch_size, epoch), self._notes(epoch.order.size)
         for part, rows, (x_rows, y_rows) in self.chunks.of(epoch.batch_size, (x, y), epoch.order):
@@ -281,16 +284,49 @@ class FastCudaEngine:
         """One step, on the rows of x and y that the batch names, in that room if it is one for so many."""
         n = batch.order.shape[0]
         room = room if n == room.order.shape[0] else self._room(n)
-        self._forward(x, room, batch.order, batch.counter)
-        self._score(y, batch.order, room, batch.rates, batch.weights, batch.loss, batch.hits)
-        for l in self._backward(room, batch.counter):
-            x_l, order = self._input(l, x, batch.order, room, drops=True)
+        for l, x_l, order in self._layers_to_change(room, x, y, batch):
             if descent.plain:
                 self.products.update(batch.rates, x_l, order, room.delta[l], self.wb[l])
             else:
                 self.products.gradient(x_l, order, room.delta[l], self.d_wb[l])
         if not descent.plain:
-            descent.launch(batch.rates, self.gradients, self._moments(descent.rule.moments), self.parameters)
+            self._descend(descent, batch.rates)
+
+    def _layers_to_change(self, room: Room, x, y, batch: Batch) -> Iterator[tuple[int, Any, Any]]:
+        """The layers from the last to the first, each once its delta is there, with its x and the order of its rows."""
+        self._forward(x, room, batch.order, batch.counter)
+        self._score(y, batch.order, room, batch.rates, batch.weights, batch.loss, batch.hits)
+        for l in self._backward(room, batch.counter):
+            yield l, *self._input(l, x, batch.order, room, drops=True)
+
+    def _descend(self, descent: Descent, rates) -> None:
+        """One step of all parameters, from the gradients."""
+        descent.launch(rates, self.gradients, self._moments(descent.rule.moments), self.parameters)
+
+    def _train_shares(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+        """The steps of an epoch whose batches other processes share."""
+        descent, notes = Descent(self.topology, epoch.rule), self._notes(max(1, epoch.order.size))
+        rates = cuda.to_device(epoch.rates.astype(self.topology.dtype))
+        for k, (first, last, position) in enumerate(epoch.steps()):
+            if first < last:
+                self._gradients_of_share(x, y, epoch, slice(first, last), position, rates[k], notes)
+            else:
+                self.gradients.copy_to_device(np.zeros(self.topology.parameter_count, self.topology.dtype))
+            epoch.shares.add_up(self.gradients)
+            self._descend(descent, rates[k])
+            yield Totals(last, 0.0, 0)
+        yield self._totals(*(note[: epoch.order.size] for note in notes)) if epoch.order.size else Totals(0, 0.0, 0)
+
+    def _gradients_of_share(self, x, y, epoch: Epoch, part: slice, position: int, rates, notes) -> None:
+        """The gradients of that part of the order, whose first sample is the one at that position of the whole epoch."""
+        order = np.ascontiguousarray(epoch.order[part], np.int64)
+        room = self._room(order.size)
+        weights = room.ones if epoch.weights is None else cuda.to_device(epoch.weights[order])
+        counter = cuda.to_device(np.array([epoch.dropout_key, position, position], np.int64))
+        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a share is never cut
+            batch = Batch(cuda.to_device(rows), rates, weights, counter, *(note[part] for note in notes))
+            for l, x_l, rows_l in self._layers_to_change(room, x_rows, y_rows, batch):
+                self.products.gradient(x_l, rows_l, room.delta[l], self.d_wb[l])
 
     def _moments(self, count: int) -> list:
         """What parameters remember, which begins at 0."""
