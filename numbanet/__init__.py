@@ -2,6 +2,9 @@
 
 from numbanet.callbacks import Callback as Callback
 from numbanet.checkpoint import Checkpoint as Checkpoint
+from numbanet.communicators import Communicator as Communicator
+from numbanet.communicators import MPICommunicator as MPICommunicator
+from numbanet.communicators import SerialCommunicator as SerialCommunicator
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx

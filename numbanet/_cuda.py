@@ -26,6 +26,7 @@ __all__ = [
     "launching_on",
     "overload_on_gpu",
     "provider",
+    "select",
     "unusable_reason",
     "versions",
 ]
@@ -127,6 +128,16 @@ def unusable_reason() -> str | None:
             "environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts."
         )
     return None
+
+
+def select(number: int) -> None:
+    """Lets this thread compute on the GPU of that number, counted around where there are fewer; nothing where there is none."""
+    if SIMULATED:
+        return
+    try:
+        cuda.select_device(number % len(cuda.gpus))
+    except Exception:  # the driver's errors have no common class; whoever asks for a GPU is told
+        return
 
 
 def devices() -> list[str]:

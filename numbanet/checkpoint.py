@@ -43,8 +43,11 @@ def checkpoint_of(value) -> Checkpoint | None:
     return value if value is None or isinstance(value, Checkpoint) else Checkpoint(value)
 
 
-def conditions(settings: Settings, data: Data | Any, validation: Data | None) -> dict[str, Any]:
-    """What has to be the same for a training to go on to the same bits, by the names that `fit` has for it."""
+def conditions(settings: Settings, data: Data | Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
+    """What has to be the same for a training to go on to the same bits, by the names that `fit` has for it.
+
+    Of sharded data only what is the same in every process, however many there are.
+    """
     found = {
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
@@ -54,7 +57,8 @@ def conditions(settings: Settings, data: Data | Any, validation: Data | None) ->
         "early_stopping": repr(settings.early_stopping),
     }
     for name, given in (("data", data), ("validation_data", validation)):
-        found[name] = [_look(array) for array in given] if isinstance(given, Data) else None
+        look = _look_at_columns if sharded else _look
+        found[name] = [look(array) for array in given] if isinstance(given, Data) else None
     return found
 
 
@@ -64,6 +68,10 @@ def _look(array) -> list | None:
         return None
     rows = max(1, LOOKED_AT // max(1, array[:1].nbytes)) if isinstance(array, np.ndarray) else 0
     return [list(array.shape), zlib.crc32(np.ascontiguousarray(array[:rows])) if rows else 0]
+
+
+def _look_at_columns(array) -> list | None:
+    return None if array is None else list(array.shape[1:])
 
 
 def progress(state: State, found: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import numpy as np
 from numbanet import _cuda, inputs, persist, training, weighting
 from numbanet.callbacks import callbacks_of
 from numbanet.checkpoint import Checkpoint, checkpoint_of, conditions, exists, progress, resumed
+from numbanet.communicators import communicator_of
+from numbanet.distributed import DistributedTraining
 from numbanet.engines import make_engine
 from numbanet.history import History
 from numbanet.metrics import metrics_of
@@ -343,6 +345,8 @@ class Network:
         early_stopping=None,
         callbacks=(),
         checkpoint=None,
+        communicator=None,
+        sharded=False,
         verbose=1,
     ) -> History:
         """Trains on batches.
@@ -395,6 +399,13 @@ class Network:
         checkpoint : path or Checkpoint, optional
             A file that holds all of the training's state, replaced after each epoch. If it is there when `fit` begins, the
             training goes on from it, to the bits it would have had; the arguments and the data have to be the same.
+        communicator : Communicator, optional
+            Of several processes, each of which makes this call, to train one network together: `MPICommunicator()`. Each has
+            a share of every batch; batch_size counts the whole one. But for rounding all get the network that one process
+            would get. Rank 0 calls the callbacks, prints, and has the checkpoint.
+        sharded : bool
+            Whether x, y, sample_weight and validation_data are samples of this process alone, and all those of all processes
+            are to be trained on, instead of the same ones everywhere. Where x gives batches, they always are.
         verbose : {0, 1}
             1 prints a line per epoch and, on a terminal, shows a bar in an epoch that lasts. 0 prints nothing.
 
@@ -411,6 +422,7 @@ class Network:
         """
         optimizer = optimizer_of(optimizer)
         smoothing = inputs.share("label_smoothing", label_smoothing)
+        communicator, sharded = communicator_of(communicator), inputs.flag("sharded", sharded)
         settings = training.Settings(
             epochs=inputs.integer("epochs", epochs),
             batch_size=inputs.integer("batch_size", batch_size),
@@ -428,15 +440,21 @@ class Network:
             data = inputs.batches(x, settings.epochs, lambda *batch: self._data(*batch, class_weight, smoothing))
             validation = None if validation_data is None else self._validation(validation_data)
         else:
-            data = self._data(x, y, sample_weight, class_weight, 0.0)
+            add_up = communicator.sum if sharded else weighting.nothing_to_add
+            data = self._data(x, y, sample_weight, class_weight, 0.0, add_up)
             data, validation = self._split(data, validation_split, validation_data)
             data = data._replace(y=weighting.smoothed(data.y, smoothing, self._topology))
         self._use(optimizer)
         self._state = state = training.State(self._generator, self._state.step)
-        if checkpoint := checkpoint_of(checkpoint):
-            settings = self._resumed(checkpoint, state, settings, conditions(settings, data, validation))
+        found = conditions(settings, data, validation, sharded)
+        if (checkpoint := checkpoint_of(checkpoint)) and communicator.rank == 0:
+            settings = self._resumed(checkpoint, state, settings, found)
+        this = training.Training(self._engine, self._topology, state, settings)
+        if communicator.size > 1:
+            found |= {"network": repr(self), "optimizer": repr(optimizer), "epochs": settings.epochs, "sharded": sharded}
+            this = DistributedTraining(self._engine, self._topology, state, settings, communicator, sharded, found)
         try:
-            return training.Training(self._engine, self._topology, state, settings).run(data, validation)
+            return this.run(data, validation)
         finally:
             self._state = training.State(self._generator, state.step)
 
@@ -607,9 +625,9 @@ class Network:
         settings = training.Settings.of_pass(optimizer.rule(), batch_size or data.x.shape[0], eta)
         return training.Training(self._engine, self._topology, self._state, settings).run_pass(data)
 
-    def _data(self, x, y, sample_weight, class_weight, smoothing) -> Data:
+    def _data(self, x, y, sample_weight, class_weight, smoothing, add_up=weighting.nothing_to_add) -> Data:
         x, y = self._checked(x, y)
-        weights = weighting.weights(sample_weight, class_weight, y, self._topology)
+        weights = weighting.weights(sample_weight, class_weight, y, self._topology, add_up)
         return Data(x, weighting.smoothed(y, smoothing, self._topology), weights)
 
     def _validation(self, validation_data) -> Data:

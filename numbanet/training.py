@@ -141,7 +141,11 @@ def measured(engine: Engine, data: Data, functions: dict[str, Callable]) -> dict
     """What these functions of targets and predictions say of samples."""
     if not functions:
         return {}
-    y, y_hat = inputs.on_host(data.y), engine.predict(data.x)
+    return judged(inputs.on_host(data.y), engine.predict(data.x), functions)
+
+
+def judged(y: np.ndarray, y_hat: np.ndarray, functions: dict[str, Callable]) -> dict[str, float]:
+    """What these functions say of targets and predictions."""
     return {name: float(function(y, y_hat)) for name, function in functions.items()}
 
 

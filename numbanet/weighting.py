@@ -1,15 +1,22 @@
 """What samples and classes count in training, and how certain their targets are."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from numbanet import inputs
 from numbanet.engines.topology import Topology
 
 
-def weights(sample_weight, class_weight, y, topology: Topology) -> np.ndarray | None:
+def nothing_to_add(counts: np.ndarray) -> None:
+    """Where all samples are here."""
+
+
+def weights(sample_weight, class_weight, y, topology: Topology, add_up: Callable = nothing_to_add) -> np.ndarray | None:
     """The weights of samples with targets y, (n,), in the network's dtype; None where all are 1.
 
-    Each is what sample_weight says of the sample times what class_weight says of its class.
+    Each is what sample_weight says of the sample times what class_weight says of its class. add_up replaces how often the
+    classes are there by how often they are in all processes, where each has samples of its own.
     """
     found = None
     if sample_weight is not None:
@@ -19,7 +26,9 @@ def weights(sample_weight, class_weight, y, topology: Topology) -> np.ndarray | 
         found = inputs.finite("sample_weight", found, topology.dtype)
     if class_weight is not None:
         classes = _classes(inputs.on_host(y), topology)
-        of_class = _class_weights(class_weight, classes, max(topology.sizes[-1], 2))[classes]
+        often = np.bincount(classes, minlength=max(topology.sizes[-1], 2))
+        add_up(often)
+        of_class = _class_weights(class_weight, often)[classes]
         found = of_class.astype(topology.dtype) if found is None else (found * of_class).astype(topology.dtype)
     if found is not None and ((found < 0).any() or not found.any()):
         raise ValueError("sample_weight and class_weight must not be negative, and not all be 0")
@@ -35,16 +44,16 @@ def _classes(y: np.ndarray, topology: Topology) -> np.ndarray:
     raise ValueError("class_weight needs the loss cce, or bce with a single output")
 
 
-def _class_weights(class_weight, classes: np.ndarray, count: int) -> np.ndarray:
+def _class_weights(class_weight, often: np.ndarray) -> np.ndarray:
     """The weight of each class; of "balanced" n / (number of classes times how often this one is there), as in scikit-learn."""
     if isinstance(class_weight, str):
         inputs.choice("class_weight", class_weight, ("balanced",))
-        often = np.bincount(classes, minlength=count)
-        return classes.size / (np.count_nonzero(often) * np.maximum(often, 1))
+        return often.sum() / (np.count_nonzero(often) * np.maximum(often, 1))
     try:
         given = dict(class_weight)
     except (TypeError, ValueError):
         raise TypeError(f"class_weight must be 'balanced', or map classes to weights, not {class_weight!r}") from None
+    count = often.size
     found = np.ones(count)
     for label, weight in given.items():
         if not 0 <= inputs.integer("a class of class_weight", label, 0) < count:
