@@ -143,8 +143,7 @@ class DistributedTraining(Training):
 
     def _compile(self) -> None:
         """Takes one step on a sample of zeros, alone, and takes it back."""
-        before, sizes, dtype = self._snapshot(), self.topology.sizes, self.topology.dtype
-        data, one = self._uploaded(self._zeros(1)), np.ones(1, np.int64)
+        before, data, one = self._snapshot(), self._uploaded(self._zeros(1)), np.ones(1, np.int64)
         this = epoch_of(np.zeros(1, np.int64), 1, 1.0, self.settings.rule)
         for _ in self.engine.train_epoch(data.x, data.y, this._replace(shares=Shares(one, one - 1, lambda flat: None))):
             pass
@@ -188,14 +187,14 @@ class DistributedTraining(Training):
         rates = rates_of(self._weights_of_batches(data.weights, part), eta, rule, state.step + 1)
         shares = Shares(part.ends, part.firsts, self.communicator.sum)
         this = Epoch(part.order, batch_size, rule, rates, data.weights, self._dropout_key(), shares)
-        steps, totals = 0, NOTHING
-        for totals in self.engine.train_epoch(data.x, data.y, this):
-            if steps < part.sizes.size:
+        done, totals = 0, NOTHING
+        for totals in self.engine.train_epoch(data.x, data.y, this):  # noqa: B007 - the last ones count
+            if done < part.sizes.size:  # some engines yield once more at the end
                 state.step += 1
                 if bar is not None:
-                    bar.update(int(part.sizes[steps]))
-                    self._call("on_train_batch_end", steps + 1, {})
-                steps += 1
+                    bar.update(int(part.sizes[done]))
+                    self._call("on_train_batch_end", done + 1, {})
+                done += 1
         return self._of_all(totals)
 
     def _part(self, order: np.ndarray, batch_size: int) -> Part:
@@ -261,8 +260,8 @@ class DistributedTraining(Training):
                 self.engine.write(self._vector_of_rank_0(self.engine.read()))
             elif self._checksum() != told["parameters"]:
                 raise RuntimeError(
-                    f"the parameters of rank {self.communicator.rank} are not those of rank 0 any more: its processor or its MPI "
-                    "adds up in another way"
+                    f"the parameters of rank {self.communicator.rank} are not those of rank 0 any more: "
+                    "its processor or its MPI adds up in another way"
                 )
 
     def _is_over(self) -> bool:

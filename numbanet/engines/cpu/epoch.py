@@ -242,7 +242,7 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
                 *(team, me, size),
             )
         if not helps:
-            if task == EVALUATE or task == TRAIN:
+            if task != PREDICT and task != DESCEND:
                 for s in range(n):
                     loss += get(memory, net.loss + s)
                     hits += get(numbers, output.HITS * net.rows + s)
