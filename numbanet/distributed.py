@@ -173,7 +173,9 @@ class DistributedTraining(Training):
         return int(self.counts.sum()) if self.apart else super()._count(data)
 
     def _weight(self, data: Data) -> float:
-        return self._sums(super()._weight(data))[0] if self.apart else super()._weight(data)
+        if not self.apart:
+            return super()._weight(data)
+        return self._sums(super()._weight(data) if self.counts[self.communicator.rank] else 0.0)[0]
 
     def _order(self, count: int) -> np.ndarray:
         """Drawn by all alike: of all samples, or for each process of those that it has."""
@@ -300,5 +302,6 @@ class DistributedTraining(Training):
         return json.loads(text.tobytes())
 
     def _vector_of_rank_0(self, vector: np.ndarray) -> np.ndarray:
+        vector = vector.copy()
         self.communicator.broadcast(vector)
         return vector
