@@ -6,6 +6,7 @@ Nothing else in this package knows of MPI. Whatever has a rank, a size, `sum`, `
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -172,15 +173,26 @@ def _threads(node) -> int:
     return max(1, int(shares + 1e-9))
 
 
+# The processes that an error in this one is to end, too.
+_together: MPICommunicator | None = None
+
+
+def end_all(report: Callable[[], None], status: int = 1) -> None:
+    """Reports an error and ends all processes, which would else wait for this one for ever; a process alone only reports it."""
+    if _together is None:
+        report()
+        return
+    if _together.rank:
+        time.sleep(PATIENCE_SECONDS)  # rank 0 may have the same to say, and then says it for all
+    print(f"rank {_together.rank} of {_together.size} ends the others:", file=sys.stderr)
+    report()
+    _together.abort(status)
+
+
 def _end_together(communicator: MPICommunicator) -> None:
-    """From here on an error that nobody catches ends all processes; without that the others would wait for ever."""
-    before = sys.excepthook
-
-    def end(kind, error, trace):
-        if communicator.rank:
-            time.sleep(PATIENCE_SECONDS)  # rank 0 may have the same to say, and then says it for all
-        print(f"rank {communicator.rank} of {communicator.size} ends all others:", file=sys.stderr)
-        before(kind, error, trace)
-        communicator.abort(1)
-
-    sys.excepthook = end
+    """From here on an error that nobody catches ends all processes."""
+    global _together
+    if _together is None:
+        before = sys.excepthook
+        sys.excepthook = lambda *error: end_all(lambda: before(*error))
+    _together = communicator

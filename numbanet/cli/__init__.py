@@ -9,6 +9,7 @@ from numbanet import __version__
 from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
 from numbanet.cli.common import INTERRUPTED
+from numbanet.communicators import end_all
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
@@ -35,9 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
-        print(f"numbanet: {error}", file=sys.stderr)
+        message = f"numbanet: {error}"
+        end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
+        end_all(lambda: None, INTERRUPTED)
         return INTERRUPTED
 
 

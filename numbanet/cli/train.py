@@ -1,6 +1,7 @@
 """numbanet train"""
 
 import json
+import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -20,6 +21,7 @@ from numbanet.cli.common import (
     sizes,
 )
 from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units
+from numbanet.communicators import Communicator, of_launch
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
 from numbanet.optimizers import OPTIMIZERS, Optimizer
 from numbanet.schedules import SCHEDULES
@@ -33,6 +35,7 @@ EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .p
   numbanet train arrays.npz --optimizer momentum --momentum 0.95 --learning-rate 0.01 --schedule cosine
   numbanet train train-images-idx3-ubyte.gz --target train-labels-idx1-ubyte.gz
   numbanet train digits
+  mpiexec -n 4 numbanet train digits                        train by four processes at once, which needs numbanet[mpi]
 """
 OF_TABLES = ("target", "task", "categorical", "ignore", "impute", "separator", "validation_split")
 TABLE_DEFAULTS = {
@@ -111,11 +114,24 @@ def _class_weight(text: str) -> str | dict[str, float]:
 
 def _train(options) -> int:
     _settle(options)
+    communicator = of_launch()
+    if communicator.rank == 0:
+        _check_paths(options)
+        return _train_together(options, communicator)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # rank 0 speaks
+        return _train_together(options, communicator)
+
+
+def _check_paths(options) -> None:
     for path in [options.output] if options.checkpoint is None else [options.output, options.checkpoint]:
         refuse_unwritable(path)
         if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
             raise ValueError(f"{path} is the table itself: give another file to write to")
     persist.container(options.output)
+
+
+def _train_together(options, communicator: Communicator) -> int:
+    """What each process does."""
     optimizer = _optimizer(options)
     material = _of_data_set(options) if options.data in DATA_SETS else _of_table(options)
     network = Network(
@@ -148,8 +164,11 @@ def _train(options) -> int:
             metrics=metrics,
             early_stopping=options.early_stopping,
             checkpoint=options.checkpoint,
+            communicator=communicator,
             verbose=not options.quiet,
         )
+    if communicator.rank:
+        return 0
     result = figures(network, *(material.held_out or (material.x, material.y)), options.metrics)
     network.save(options.output)
     _report(options, material, history, result)
