@@ -1,0 +1,143 @@
+"""Training by processes that mpiexec starts. What each of them runs is in files/mpi_cases.py."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import communicators
+from numbanet.cli import main
+
+CASES = Path(__file__).parent / "files" / "mpi_cases.py"
+SECONDS = 300  # all processes compile, if need be
+AT_ONCE = 20  # an end, on a busy machine
+
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+needs_mpi = pytest.mark.skipif(
+    MPIEXEC is None or shutil.which("hydra_pmi_proxy", path=str(Path(MPIEXEC or "").parent)) is None,
+    reason="needs the mpiexec of MPICH: pip install 'numbanet[mpi]'",
+)
+
+
+def mpiexec(size: int, *command) -> subprocess.CompletedProcess:
+    """Python in so many processes."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_ENABLE_CUDASIM")}
+    return subprocess.run(
+        [MPIEXEC, "-n", str(size), sys.executable, *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=environment,
+    )
+
+
+def found(size: int, case: str, folder: Path):
+    """What a case found in so many processes."""
+    done = mpiexec(size, CASES, case, folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / f"{case}.json").read_text())
+
+
+@needs_mpi
+def test_any_number_of_processes_ends_with_the_same_losses(tmp_path):
+    one = found(1, "same", tmp_path)
+    for size in (2, 4):
+        several, again = found(size, "same", tmp_path), found(size, "same", tmp_path)
+        assert several == again  # the same bits
+        for name, expected in one.items():
+            tolerance = 1e-10 if "float64" in name else 1e-5
+            np.testing.assert_allclose(several[name]["losses"], expected["losses"], rtol=tolerance, atol=0, err_msg=name)
+
+
+@needs_mpi
+def test_a_killed_process_ends_all_and_the_checkpoint_goes_on(tmp_path):
+    for folder in ("whole", "killed"):
+        (tmp_path / folder).mkdir()
+    whole = found(1, "trained", tmp_path / "whole")
+    done = mpiexec(2, CASES, "killed", tmp_path / "killed")
+    assert done.returncode != 0 and "9" in done.stdout + done.stderr
+    assert not (tmp_path / "killed" / "killed.json").exists()
+    resumed = found(3, "trained", tmp_path / "killed")
+    np.testing.assert_allclose(resumed["loss"], whole["loss"], rtol=1e-10)
+    assert len(resumed["loss"]) == 5
+
+
+@needs_mpi
+def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
+    mpiexec(1, CASES, "node", tmp_path)  # everything is imported once
+    start = time.monotonic()
+    done = mpiexec(3, CASES, "failing", tmp_path)
+    assert time.monotonic() - start < AT_ONCE + 60  # most of which is compiling
+    assert done.returncode != 0
+    assert "rank 1 of 3 ends the others:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
+
+
+@needs_mpi
+def test_processes_share_the_cores(tmp_path):
+    cores = len(os.sched_getaffinity(0))
+    assert found(1, "node", tmp_path) == {"threads": cores, "first": True, "size": 1}
+    assert found(2, "node", tmp_path) == {"threads": max(1, cores // 2), "first": True, "size": 2}
+
+
+@needs_mpi
+def test_train_from_a_shell(tmp_path):
+    model, digits = tmp_path / "digits.npz", ("-m", "numbanet", "train", "digits", "--epochs", "2", "--dtype", "float64")
+    done = mpiexec(2, *digits, "-o", model, "--json")
+    assert done.returncode == 0, done.stderr
+    alone = mpiexec(1, *digits, "-o", tmp_path / "alone.npz", "--json")
+    losses = [json.loads(out)["history"]["val_loss"] for out in (done.stdout, alone.stdout)]
+    np.testing.assert_allclose(*losses, rtol=1e-10)
+    one, other = (numbanet.Network.load(tmp_path / name) for name in ("digits.npz", "alone.npz"))
+    np.testing.assert_allclose(one.parameters()[0][0], other.parameters()[0][0], rtol=1e-8)
+
+    refused = mpiexec(2, *digits, "-o", tmp_path / "nowhere" / "digits.npz")
+    assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1
+    misused = mpiexec(2, "-m", "numbanet", "train", "digits", "--epochs", "many")
+    assert misused.returncode == 2
+
+
+# Without MPI
+
+
+class WithoutMpi:
+    """A finder of modules that does not find mpi4py."""
+
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "mpi4py":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_asking_for_mpi_says_what_to_install(monkeypatch, capsys, tmp_path):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mpi4py"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [WithoutMpi, *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[mpi\]'"):
+        numbanet.MPICommunicator()
+    monkeypatch.setenv("PMI_SIZE", "2")
+    assert main(["train", "digits", "-o", str(tmp_path / "digits.npz")]) == 1
+    assert "pip install 'numbanet[mpi]'" in capsys.readouterr().err
+
+
+def test_mpi4py_is_imported_by_nobody_else():
+    code = "import sys, numbanet, numbanet.cli; sys.exit('mpi4py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=SECONDS).returncode == 0
+
+
+@pytest.mark.parametrize("name", communicators.SIZES)
+def test_a_launch_is_seen(monkeypatch, name):
+    for other in communicators.SIZES:
+        monkeypatch.delenv(other, raising=False)
+    assert communicators.launched() == 1
+    assert isinstance(communicators.of_launch(), numbanet.SerialCommunicator)
+    monkeypatch.setenv(name, "3")
+    assert communicators.launched() == 3
+    monkeypatch.setenv(name, "many")
+    assert communicators.launched() == 1
