@@ -30,6 +30,7 @@ def info() -> dict[str, str]:
         "cpu features": ", ".join(name for name in NOTED_CPU_FEATURES if features.get(name)) or "none of note",
         "threads": f"{get_num_threads()} at most, of Python's own: no threading layer is involved",
         "compile cache": _compile.cache_folder() or "none: no folder can be written",
+        "mpi": _mpi(),
         "cuda": _cuda.provider() if _cuda.SIMULATED else f"{_cuda.provider()}; {_cuda.versions()}",
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
@@ -37,6 +38,14 @@ def info() -> dict[str, str]:
         "cuda fast": "training in one thread block, or in many at once, where shared memory suffices, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",
     }
+
+
+def _mpi() -> str:
+    """Which mpi4py there is; its MPI is not started."""
+    try:
+        return f"mpi4py {importlib.metadata.version('mpi4py')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "none: pip install 'numbanet[mpi]'"
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:

@@ -5,6 +5,7 @@ A page's blocks of Python run in their order, in one namespace and a folder of t
 
 `needs torch, GPU`: left out where a package, or a GPU, is missing.
 `quoted from FILE`: not run; it stands there, but for docstrings.
+`run by mpiexec`: a script of its own, which `test_mpi.py` has two processes run.
 `not run: WHY`
 
 A page with the comment `runs in the simulator` does so, in a process of its own.
@@ -50,7 +51,7 @@ class Block(NamedTuple):
     def can_run(self) -> bool:
         """Whether it is to be run, and what it needs is there."""
         needed = self.note.removeprefix("needs ").split(", ") if self.note.startswith("needs ") else []
-        return not self.note.startswith(("not run", "quoted")) and all(map(is_there, needed))
+        return not self.note.startswith(("not run", "quoted", "run by")) and all(map(is_there, needed))
 
     def quoted(self) -> str | None:
         """The file that it stands in."""

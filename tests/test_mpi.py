@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import CUDA
+from test_docs import PAGES, blocks_of
 
 import numbanet
 from numbanet import communicators
@@ -26,21 +28,20 @@ needs_mpi = pytest.mark.skipif(
 )
 
 
-def mpiexec(size: int, *command) -> subprocess.CompletedProcess:
+def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     """Python in so many processes."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_ENABLE_CUDASIM")}
     return subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, *map(str, command)],
         capture_output=True,
         text=True,
         timeout=SECONDS,
-        env=environment,
+        env={**os.environ, **environment},
     )
 
 
-def found(size: int, case: str, folder: Path):
+def found(size: int, case: str, folder: Path, **environment):
     """What a case found in so many processes."""
-    done = mpiexec(size, CASES, case, folder)
+    done = mpiexec(size, CASES, case, folder, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / f"{case}.json").read_text())
 
@@ -80,6 +81,20 @@ def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
 
 
 @needs_mpi
+def test_gradients_on_gpus_go_by_the_host(tmp_path):
+    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
+    trained = found(2, "gpu", tmp_path, **simulated)
+    np.testing.assert_allclose(trained["cuda"], trained["cpu"], rtol=0, atol=1e-12)
+
+
+@needs_mpi
+def test_one_process_of_a_machine_compiles(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    done = mpiexec(2, "-m", "numbanet", "train", "digits", "--epochs", "1", "-o", tmp_path / "digits.npz", **cache)
+    assert done.returncode == 0 and done.stderr.count("compiling for this machine") == 1
+
+
+@needs_mpi
 def test_processes_share_the_cores(tmp_path):
     cores = len(os.sched_getaffinity(0))
     assert found(1, "node", tmp_path) == {"threads": cores, "first": True, "size": 1}
@@ -101,6 +116,18 @@ def test_train_from_a_shell(tmp_path):
     assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1
     misused = mpiexec(2, "-m", "numbanet", "train", "digits", "--epochs", "many")
     assert misused.returncode == 2
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "<!-- run by mpiexec -->" in page.read_text()], ids=lambda page: page.name
+)
+def test_the_examples_of_a_page(page, tmp_path):
+    for number, block in enumerate(block for block in blocks_of(page) if block.note == "run by mpiexec"):
+        script = tmp_path / f"example_{number}.py"
+        script.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{block.code}")
+        done = mpiexec(2, script)
+        assert done.returncode == 0, done.stderr
 
 
 # Without MPI

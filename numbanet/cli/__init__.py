@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
-        end_all(lambda: None, INTERRUPTED)
+        end_all(lambda: print("numbanet: interrupted", file=sys.stderr), INTERRUPTED)
         return INTERRUPTED
 
 

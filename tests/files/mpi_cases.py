@@ -84,6 +84,17 @@ def failing(communicator):
     network.fit(batches, epochs=3, communicator=communicator, verbose=0)
 
 
+def gpu(communicator):
+    """Parameters that a GPU, simulated or not, and the CPU end with."""
+    random, found = np.random.default_rng(0), {}
+    x, y = random.standard_normal((3, 2)), random.integers(0, 2, 3)
+    for device in ("cpu", "cuda"):
+        network = numbanet.Network([2, 2, 2], "tanh", "cce", dtype="float64", seed=0, device=device)
+        network.fit(x, y, epochs=1, batch_size=2, optimizer="momentum", communicator=communicator, verbose=0)
+        found[device] = flat(network).tolist()
+    return found
+
+
 def node(communicator):
     """What this process has of its machine."""
     return {"threads": numbanet.get_num_threads(), "first": communicator.first_of_node, "size": communicator.size}
