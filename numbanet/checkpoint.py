@@ -1,6 +1,7 @@
 """Training that can be killed at any moment: all of its state in a file after an epoch, and going on from there."""
 
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +52,20 @@ def conditions(settings: Settings, data: Data | Any, validation: Data | None, sh
     found = {
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
-        "schedule": repr(settings.schedule),
+        "schedule": _words(settings.schedule),
         "shuffle": settings.shuffle,
         "metrics": list(settings.metrics),
-        "early_stopping": repr(settings.early_stopping),
+        "early_stopping": _words(settings.early_stopping),
     }
     for name, given in (("data", data), ("validation_data", validation)):
         look = _look_at_columns if sharded else _look
         found[name] = [look(array) for array in given] if isinstance(given, Data) else None
     return found
+
+
+def _words(value) -> str:
+    """What it says of itself, but for places in memory, which are others in every process."""
+    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _look(array) -> list | None:

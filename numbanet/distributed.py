@@ -7,6 +7,7 @@ everybody takes the same step with the sum: but for rounding, what one process w
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from numbanet import inputs
+from numbanet._compile import announced
 from numbanet.communicators import Communicator
+from numbanet.engines.cpu.vector import REGISTER_BYTES
 from numbanet.engines.face import Totals
 from numbanet.engines.rule import Epoch, Shares, epoch_of, rates_of
 from numbanet.history import History
@@ -92,7 +95,8 @@ class DistributedTraining(Training):
         """Trains on data, or on batches of which each process reads a part, from a callable that gives them for each epoch."""
         self._compare()
         self._follow_rank_0()
-        self._compile_in_turn()
+        with announced() if self.settings.verbose else nullcontext():
+            self._compile_in_turn()
         if not isinstance(data, Data):
             self.apart = True
         elif self.sharded:
@@ -105,12 +109,12 @@ class DistributedTraining(Training):
     # Before the first epoch
 
     def _compare(self) -> None:
-        """ValueError where this process was told something else than rank 0."""
-        mine = json.loads(json.dumps(self.conditions))
+        """ValueError where this process was told something else than rank 0, or keeps gradients in another order."""
+        mine = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTER_BYTES}))
         for name, value in self._of_rank_0(mine).items():
             if mine.get(name) != value:
                 advice = "; where each process has samples of its own, say sharded=True" if "data" in name else ""
-                raise ValueError(f"rank {self.communicator.rank} was given another {name} than rank 0{advice}")
+                raise ValueError(f"rank {self.communicator.rank} has another {name} than rank 0{advice}")
 
     def _follow_rank_0(self) -> None:
         """Parameters, what they remember, and the state of the training become those of rank 0."""

@@ -446,11 +446,12 @@ class Network:
             data = data._replace(y=weighting.smoothed(data.y, smoothing, self._topology))
         self._use(optimizer)
         self._state = state = training.State(self._generator, self._state.step)
-        found = conditions(settings, data, validation, sharded)
-        if (checkpoint := checkpoint_of(checkpoint)) and communicator.rank == 0:
+        checkpoint, together = checkpoint_of(checkpoint), communicator.size > 1
+        found = conditions(settings, data, validation, sharded) if checkpoint or together else {}
+        if checkpoint and communicator.rank == 0:
             settings = self._resumed(checkpoint, state, settings, found)
         this = training.Training(self._engine, self._topology, state, settings)
-        if communicator.size > 1:
+        if together:
             found |= {"network": repr(self), "optimizer": repr(optimizer), "epochs": settings.epochs, "sharded": sharded}
             this = DistributedTraining(self._engine, self._topology, state, settings, communicator, sharded, found)
         try:

@@ -279,10 +279,10 @@ def test_a_checkpoint_resumes_on_another_number_of_processes(samples, tmp_path):
 @each(
     "other, message",
     [
-        ({"learning_rate": 0.2}, "rank 1 was given another learning_rate than rank 0"),
-        ({"optimizer": "adam"}, "rank 1 was given another optimizer than rank 0"),
-        ({"epochs": 3}, "rank 1 was given another epochs than rank 0"),
-        ({"make": lambda: network(kernels="reference")}, "rank 1 was given another network than rank 0"),
+        ({"learning_rate": 0.2}, "rank 1 has another learning_rate than rank 0"),
+        ({"optimizer": "adam"}, "rank 1 has another optimizer than rank 0"),
+        ({"epochs": 3}, "rank 1 has another epochs than rank 0"),
+        ({"make": lambda: network(kernels="reference")}, "rank 1 has another network than rank 0"),
         ({"data": True}, "another data than rank 0; where each process has samples of its own, say sharded=True"),
     ],
 )

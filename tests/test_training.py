@@ -557,6 +557,20 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, samples, t
     assert path.read_bytes() == content and (flat(net) == before).all()
 
 
+def test_a_checkpoint_goes_on_with_a_function_as_schedule(samples, tmp_path):
+    """Which lies somewhere else in memory each time."""
+
+    def falling():
+        return lambda epoch: 0.1 / epoch
+
+    first, second = falling(), falling()
+    whole, other = network(), network()
+    whole.fit(*samples, epochs=3, schedule=first, **SETTINGS)
+    network().fit(*samples, epochs=2, schedule=first, checkpoint=tmp_path / "run.npz", **SETTINGS)
+    other.fit(*samples, epochs=3, schedule=second, checkpoint=tmp_path / "run.npz", **SETTINGS)
+    assert (flat(whole) == flat(other)).all()
+
+
 def test_a_checkpoint_of_other_data_or_no_checkpoint_is_refused(samples, tmp_path):
     x, y = samples
     network().fit(x, y, epochs=1, checkpoint=tmp_path / "run.npz", **SETTINGS)
