@@ -133,8 +133,8 @@ def steps(rungs, found, cores, markdown):
                 parts, grown = found[n][kind][rung.title], n if kind == "weak" else 1
                 gain = grown * one / parts["step"]
                 times = [figure(parts[name] * 1e6) for name in ("step", "compute", "wait", "allreduce")]
-                processes = f"{n} on {cores} cores" if n > cores else str(n)
-                table.line(rung.title, processes, str(rung.batch * grown), *times, figure(gain), figure(gain / n))
+                processes, efficiency = (f"{n} on {cores} cores", None) if n > cores else (str(n), gain / n)
+                table.line(rung.title, processes, str(rung.batch * grown), *times, figure(gain), figure(efficiency))
             if kind == "strong":
                 seconds = found[1]["threads"][rung.title]
                 cells = figure(seconds * 1e6), *(figure(None),) * 3, figure(one / seconds), figure(one / seconds / cores)
@@ -188,22 +188,28 @@ def project(rungs, found, lines, markdown) -> dict:
         for rung in rungs
     }
     results = {"strong": {}, "weak": {}, "remedies": {}}
-    for wire in projection.WIRES:
-        print(f"\nAssumed: {wire.name}, {wire.latency * 1e6:g} us from process to process", end="")
     print()
+    for wire in projection.WIRES:
+        print(f"Assumed: {wire.name}, {wire.latency * 1e6:g} us from process to process")
     columns = ("rung", "network", *map(str, projection.NODES), "half from")
-    for kind, what in (("strong", "all share one batch"), ("weak", "each has a batch")):
-        title = f"Projected, {what}: efficiency on n nodes, in %; * where the allreduce takes more than half of a step"
-        table = Table(title, columns, markdown)
+    kinds = {
+        "strong": ("all share one batch: times one node (efficiency) on n nodes", projection.efficiency_strong),
+        "weak": ("each has a batch: efficiency on n nodes", projection.efficiency_weak),
+    }
+    for kind, (what, efficiency) in kinds.items():
+        table = Table(f"Projected, {what}; * where the allreduce takes more than half of a step", columns, markdown)
         for name, work in works.items():
-            efficiency = projection.efficiency_strong if kind == "strong" else projection.efficiency_weak
             for wire in projection.WIRES:
-                over, cells = projection.taken_over(getattr(work, kind), wire), []
+                step, line, cells = getattr(work, kind), {}, []
                 for n in projection.NODES:
-                    step, allreduce = getattr(work, kind)(n, wire)
-                    cells.append(f"{figure(100 * efficiency(work, n, wire))}{' *' * (allreduce > step / 2)}")
-                    results[kind].setdefault(f"{name}, {wire.name}", {})[n] = {"step": step, "allreduce": allreduce}
+                    seconds, allreduce = step(n, wire)
+                    line[n] = {"step": seconds, "allreduce": allreduce, "efficiency": efficiency(work, n, wire)}
+                    cell = percent(line[n]["efficiency"])
+                    cell = f"{figure(n * line[n]['efficiency'])} ({cell})" if kind == "strong" else cell
+                    cells.append(f"{cell}{' *' * (allreduce > seconds / 2)}")
+                over = projection.taken_over(step, wire)
                 table.line(name, wire.name, *cells, figure(None) if over is None else str(over))
+                results[kind][f"{name}, {wire.name}"] = line
     line, table = lines["allreduce"][2], None
     node = projection.Wire("memory", max(line.fixed, 0) / 2, 1 / line.rate)
     for name, work in works.items():
@@ -217,7 +223,8 @@ def project(rungs, found, lines, markdown) -> dict:
 
 
 def percent(share) -> str:
-    return f"{share:.0%}"
+    """A share with two digits: 0.034 %, 3.4 %, 34 %."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 if __name__ == "__main__":
