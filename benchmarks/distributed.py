@@ -71,6 +71,7 @@ def measure(options) -> dict:
 
     results, rungs = machine(len(os.sched_getaffinity(0))), named(options)
     results["versions"] |= versions(("mpi4py", "mpich", "openmpi", "impi-rt"))
+    results["load before"] = round(os.getloadavg()[0], 2)
     print(", ".join(f"{name} {value}" for name, value in results.items() if name != "versions"))
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
     if (most := max(options.ranks)) > results["cores"]:

@@ -5,9 +5,9 @@
     step            = compute(b) + allreduce(n, M)
 
 b is the largest share of the batch: ceil(B/n) where all share the batch of one node, B where each has as much as one. M is the
-size of the gradients, gamma how long adding a byte takes. The allreduce is Rabenseifner's: a reduce-scatter by recursive halving,
-then an allgather by recursive doubling (Thakur, Rabenseifner, Gropp 2005, doi:10.1177/1094342005051521). Not in the model: nodes
-that wait for the slowest, wires that several pairs share, and shares too small to be computed as fast as others.
+size of the gradients, gamma how long adding a byte takes. The allreduce is Rabenseifner's: a reduce-scatter by recursive
+halving, then an allgather by recursive doubling (Thakur, Rabenseifner, Gropp 2005, doi:10.1177/1094342005051521). Not in the
+model: nodes that wait for the slowest, wires that several pairs share, shares too small to be computed as fast as others.
 """
 
 from dataclasses import dataclass
