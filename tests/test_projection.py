@@ -54,9 +54,9 @@ def test_an_allreduce_of_a_megabyte_by_hand(n, adding, seconds):
 def test_an_allreduce_takes_longer_with_more_nodes_and_more_bytes(n, size, latency, bandwidth):
     wire = Wire("any", latency, bandwidth)
     seconds = projection.allreduce(n, size, wire)
-    assert seconds < projection.allreduce(n + 1, size, wire)
+    assert seconds <= projection.allreduce(n + 1, size, wire)
     assert seconds <= projection.allreduce(n, 2 * size, wire)
-    assert seconds < 2 * (math.log2(n) + 1) * latency + 2 * size / bandwidth
+    assert seconds <= (2 * (math.log2(n) + 1) * latency + 2 * size / bandwidth) * (1 + 1e-12)
 
 
 @given(fixed=st.floats(1e-7, 1e-2), rate=st.floats(1e-12, 1e-8))
