@@ -117,7 +117,7 @@ class Work:
             clock += per_weight * weights[l]  # dw
             part = self.size * weights[l] / weights.sum()
             arrived = max(arrived, clock) + allreduce(n, part, wire, self.adding)
-            clock += per_weight * weights[l] * (l > 0)  # delta of the layer before
+            clock += per_weight * weights[l]  # delta of the layer before
         return arrived + self.compute.fixed
 
 
