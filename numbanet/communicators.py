@@ -15,8 +15,8 @@ from numbanet import _cuda
 from numbanet._extras import imported
 from numbanet.engines import get_num_threads, set_num_threads
 
-# By which of them launchers tell a process how many they started: MPICH and Intel MPI, Open MPI, Cray, Slurm with an MPI.
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE")
+# By which of them launchers tell a process how many they started: MPICH and Intel MPI, Open MPI, PALS, PMIx, Slurm.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
 # How long a process waits with its error for rank 0 to say the same.
 PATIENCE_SECONDS = 0.5
 
