@@ -125,6 +125,23 @@ def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype
     check(device, kernels, top, rule._replace(clip_norm=clip_norm, weight_decay=decay))
 
 
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_nothing_but_gradients_counts_for_their_norm(device, kernels, dtype):
+    """Not what batches of another size have left in memory, beside the outputs of the last layer."""
+    top, rule = topology((3, 17, 2), ("sigmoid", "softmax"), "cce", dtype), Rule(clip_norm=1e-2)
+    fresh, flat = engine_with_parameters(top, device, kernels)
+    used, _ = engine_with_parameters(top, device, kernels)
+    x, y = data(top, 60)
+    x_there, y_there = used.upload(x), used.upload(y)
+    list(used.train_epoch(x_there, y_there, epoch_of(np.arange(60), 60, 0.125)))
+    used.write(flat)
+    for engine in (fresh, used):
+        list(engine.train_epoch(x_there, y_there, epoch_of(np.arange(BATCH), BATCH, 0.125, rule)))
+    assert (fresh.read() != flat).any()
+    assert (used.read() == fresh.read()).all()
+
+
 @each("loss, output", [("cce", "softmax"), ("bce", "sigmoid"), ("bce", "softmax"), ("mse", "softmax"), ("sse", "identity")])
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)

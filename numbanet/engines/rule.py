@@ -106,11 +106,11 @@ def epoch_of(
     order, batch_size: int, eta, rule: Rule = PLAIN, *, first_step: int = 1, weights=None, dropout_key: int = 0
 ) -> Epoch:
     """An epoch whose first step is the rule's step t = first_step; eta is a number, or one for each step."""
-    starts = np.arange(0, order.size, batch_size)
     if weights is None:
-        n = np.minimum(batch_size, order.size - starts)
+        n = np.full(-(-order.size // batch_size), batch_size)
+        n[-1] -= n.size * batch_size - order.size  # what the last batch lacks
     else:
-        n = np.add.reduceat(weights[order].astype(np.float64), starts)
+        n = np.add.reduceat(weights[order].astype(np.float64), np.arange(0, order.size, batch_size))
         n[n == 0] = 1  # nothing is divided by it
     return Epoch(order, batch_size, rule, rates_of(n, eta, rule, first_step), weights, dropout_key)
 
@@ -118,8 +118,8 @@ def epoch_of(
 def rates_of(n: np.ndarray, eta, rule: Rule, first_step: int) -> np.ndarray:
     """The rates of steps whose samples, or their weights, add up to n (steps,), the first being the rule's first_step."""
     rates = np.empty((n.size, RATES))
+    rates[:] = 1
     rates[:, N], rates[:, ETA] = n, eta
-    rates[:, ETA_T] = rates[:, EPSILON_T] = 1
     if rule.moments == 2:
         t = np.arange(first_step, first_step + n.size)
         root = np.sqrt(1 - rule.beta_2**t)

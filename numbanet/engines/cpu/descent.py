@@ -5,6 +5,7 @@ A rule is a tuple of its constants, whose type says which one it is: so the upda
 None, and what has to do with it is not compiled.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -51,16 +52,17 @@ class AdamW(NamedTuple):
     share_2: np.floating
 
 
+@lru_cache  # epochs of very small networks take less than a millisecond
 def constants(rule: rules.Rule, dtype: np.dtype):
-    """The rule as the compiled functions take it: the tuple of its constants, and its weight decay."""
+    """The rule as the compiled functions take it: the tuple of its constants, its weight decay, and the norm it clips to."""
     number = dtype.type
-    decay = number(rule.weight_decay) if rule.weight_decay else None
     if rule.kind == rules.GRADIENT_DESCENT:
-        return Descent(), decay
-    if rule.kind in (rules.MOMENTUM, rules.NESTEROV):
-        return (Momentum if rule.kind == rules.MOMENTUM else Nesterov)(number(rule.mu)), decay
-    kind = Adam if rule.kind == rules.ADAM else AdamW
-    return kind(number(1 - rule.beta_1), number(1 - rule.beta_2)), decay
+        own = Descent()
+    elif rule.kind in (rules.MOMENTUM, rules.NESTEROV):
+        own = (Momentum if rule.kind == rules.MOMENTUM else Nesterov)(number(rule.mu))
+    else:
+        own = (Adam if rule.kind == rules.ADAM else AdamW)(number(1 - rule.beta_1), number(1 - rule.beta_2))
+    return own, number(rule.weight_decay) if rule.weight_decay else None, number(rule.clip_norm)
 
 
 @njit_merged

@@ -10,7 +10,7 @@ from numbanet._compile import collection_paused
 from numbanet.engines.cpu import descent, epoch, threads
 from numbanet.engines.cpu.layout import Layout, needs_jacobian
 from numbanet.engines.face import Pace, Totals
-from numbanet.engines.rule import Epoch, Rule, epoch_of
+from numbanet.engines.rule import RATES, Epoch, Rule, epoch_of
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
 
@@ -21,7 +21,7 @@ BLOCK_WEIGHTS = 10**10
 FORWARD_ROWS = 258
 # A block with fewer products than this is done before other threads have been told of it.
 SHARED_WEIGHTS = 10**6
-NOTHING, ONE = Totals(0, 0.0, 0), np.zeros(1, np.int64)
+NOTHING, ONE, NO_RATES = Totals(0, 0.0, 0), np.zeros(1, np.int64), np.empty((0, RATES))
 
 
 class FastCpuEngine:
@@ -37,7 +37,7 @@ class FastCpuEngine:
         self.most_rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
-        self.nothing = np.empty(0, topology.dtype)
+        self.no_weights = np.empty(0, topology.dtype)
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
         self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
         self.no_key = np.uint64(0) if topology.dropout else None  # likewise: see `dropout`
@@ -82,17 +82,16 @@ class FastCpuEngine:
     def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
-        batch = batch._replace(rates=batch.rates.astype(self.topology.dtype))
         with self.lock:
             while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
                 totals = self._train(x, y, batch, totals, totals.samples + 1, updates=False)
             return totals.loss, self.layout.read(self.layout.gradients)
 
     def train_epoch(self, x, y, this: Epoch) -> Iterator[Totals]:
-        self.rule, totals, count, dtype = this.rule, NOTHING, this.order.size, self.topology.dtype
-        # Weights are copied to be writable and aligned, whatever is given: another type would be compiled again.
-        weights = None if this.weights is None else this.weights.astype(dtype)
-        this = this._replace(rates=this.rates.astype(dtype), weights=weights)
+        self.rule, totals, count = this.rule, NOTHING, this.order.size
+        if this.weights is not None:
+            # Copied to be writable and aligned, whatever is given: another type would be compiled again.
+            this = this._replace(weights=this.weights.astype(self.topology.dtype))
         if this.shares:
             yield from self._train_shares(x, y, this)
             return
@@ -106,7 +105,7 @@ class FastCpuEngine:
     def _train_shares(self, x, y, this: Epoch) -> Iterator[Totals]:
         gradients, totals = self.layout.all_gradients(), NOTHING
         for k, (first, last, position) in enumerate(this.steps()):
-            share = this._replace(order=this.order[first:last], batch_size=last - first, rates=this.rates[k])
+            share = this._replace(order=this.order[first:last], batch_size=last - first, rates=this.rates[k : k + 1])
             if first < last:
                 done = self._train(x, y, share, totals._replace(samples=0), last - first, updates=False, before=position)
                 totals = done._replace(samples=last)
@@ -142,9 +141,17 @@ class FastCpuEngine:
 
     def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool, before: int | None = None) -> Totals:
         """Updates, or gradients alone, without dropout unless it is told how many samples of the epoch are before these."""
-        options = {"rates": this.rates, "weights": this.weights, "updates": updates, "key": this.dropout_key}
-        options |= {"before": before or 0, "drops": updates or before is not None}
-        return self._run(epoch.TRAIN, x, y, this.order, this.batch_size, totals=totals, stop=stop, **options)
+        return self._run(
+            *(epoch.TRAIN, x, y, this.order, this.batch_size),
+            totals=totals,
+            stop=stop,
+            rates=this.rates,
+            weights=this.weights,
+            updates=updates,
+            key=this.dropout_key,
+            before=before or 0,
+            drops=updates or before is not None,
+        )
 
     def _run(
         self,
@@ -168,18 +175,18 @@ class FastCpuEngine:
         batch_size = min(batch_size, order.size)
         blocks = -(-batch_size // self.most_rows)
         rows = -(-batch_size // blocks)
-        layout, dtype = self.layout, self.topology.dtype
+        layout = self.layout
         net, layers, _ = layout.records(rows, drops=drops)
-        rule, decay = descent.constants(self.rule, dtype)
         y_hat = self.no_outputs if y_hat is None else y_hat
-        weights, rates = (self.nothing if array is None else array.ravel() for array in (weights, rates))
+        weights = self.no_weights if weights is None else weights
+        rates = NO_RATES if rates is None else rates
         arguments = (
             task,
             epoch.Workspace(layout.memory, net, layers, layout.numbers, layout.random),
             epoch.Samples(x, y, weights, np.ascontiguousarray(order, np.int64), y_hat),
             batch_size,
             updates,
-            epoch.Descent(rule, decay, dtype.type(self.rule.clip_norm), rates),
+            epoch.Descent(*descent.constants(self.rule, self.topology.dtype), rates),
             *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits),
             (self.jacobian, self.no_key if self.no_key is None else np.uint64(key), before),
         )

@@ -76,11 +76,9 @@ class Descent(NamedTuple):
 
     Parameters
     ----------
-    rule, decay
+    rule, decay, clip_norm
         See `numbanet.engines.cpu.descent.constants`.
-    clip_norm : float
-        The largest norm that gradients may have.
-    rates : (4 steps,)
+    rates : (steps, 4) float64
         Of each step, see `numbanet.engines.rule`.
     """
 
@@ -126,7 +124,7 @@ def forward(memory, net, layers, numbers, random, n, key, position, team, me, si
         product.forward(memory, net, layer, IDENTITY if l == last else layer.kind, groups, first_tile, end_tile)
         if layer.kind == SOFTMAX and l < last:
             barrier(team, size)
-            output.softmax_activation(memory, net, layer, numbers, begin, end)
+            output.hidden_softmax_activation(memory, net, layer, numbers, begin, end)
         if key is not None and layer.limit > 0:
             barrier(team, size)
             dropout.forward(memory, random, net, layers, l, key, position, me, begin, end)
@@ -135,9 +133,16 @@ def forward(memory, net, layers, numbers, random, n, key, position, team, me, si
 
 
 @njit_merged
-def rates_of(net, table, at):
+def rate(memory, table, at):
+    """A number of the table of rates, rounded to those in memory."""
+    return memory.dtype.type(get(table, at))
+
+
+@njit_merged
+def rates_of(memory, net, table, at):
     """The rates that begin at a place of the table, and how far behind a parameter lies what it remembers."""
-    return get(table, at + ETA), get(table, at + ETA_T), get(table, at + EPSILON_T), net.moment_1, net.moment_2
+    eta, eta_t, epsilon_t = rate(memory, table, at + ETA), rate(memory, table, at + ETA_T), rate(memory, table, at + EPSILON_T)
+    return eta, eta_t, epsilon_t, net.moment_1, net.moment_2
 
 
 @njit_merged
@@ -147,7 +152,7 @@ def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobia
     The rates of the step begin at that place.
     """
     rule, decay, clip_norm, table = descent
-    rates, clips = rates_of(net, table, at), clip_norm < np.inf
+    rates, clips = rates_of(memory, net, table, at), clip_norm < np.inf
     width, groups = 2 * lanes(memory), -(-n // ROWS)
     first_group, end_group = share(groups, size, me)
     for l in range(layers.size - 1, -1, -1):
@@ -163,7 +168,7 @@ def backward(memory, net, layers, random, n, opens, closes, descent, at, jacobia
             if key is not None and before.limit > 0:
                 dropout.backward(memory, random, net, layers, l - 1, key, position, me, begin, end)
             if before.kind == SOFTMAX:
-                output.through_softmax(memory, net, before, jacobian, begin, end)
+                output.through_hidden_softmax(memory, net, before, jacobian, begin, end)
         first_tile, end_tile = share(tiles_of(layer, layer.w_rows // ROWS, width), size, me)
         product.update(memory, net, layer, n, opens, closes and not clips, rule, rates, decay, first_tile, end_tile)
     if closes and clips:
@@ -189,7 +194,8 @@ def block(
     else:
         output.score(memory, net, last, numbers, y, weights, order, position, jacobian, begin, end)
         if task == TRAIN:
-            output.error(memory, net, last, get(descent.rates, at + N), weights.size > 0, jacobian, begin, end)
+            n_batch = rate(memory, descent.rates, at + N)
+            output.error(memory, net, last, n_batch, weights.size > 0, jacobian, begin, end)
             sample = before + position
             backward(memory, net, layers, random, n, opens, closes, descent, at, jacobian, key, sample, team, me, size)
     barrier(team, size)
@@ -232,7 +238,7 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
         opens, closes = position == batch_first, updates and last == batch_last
         n, at = last - position, batch * RATES
         if task == DESCEND:
-            rates = rates_of(net, descent.rates, at)
+            rates = rates_of(memory, net, descent.rates, at)
             constants = descent.rule, rates, descent.decay, descent.clip_norm
             descend_from_memory(memory, net, layers, *constants, team, me, size)
             barrier(team, size)

@@ -48,19 +48,19 @@ def find_largest(memory, net, table, n_out, top, neurons, largest, begin, end):
         put(memory, top + s, get(memory, table + s))
         put(neurons, largest + s, 0)
     for j in range(1, n_out):
-        column_j = table + j * rows
+        column_j, neuron = table + j * rows, type(get(neurons, largest))(j)
         for s in range(begin, end):
             value, best = get(memory, column_j + s), get(memory, top + s)
-            put(neurons, largest + s, j if value > best else get(neurons, largest + s))
+            # max, as j exceeds all before it: a choice between the two would become a slow store under a mask
+            put(neurons, largest + s, max(get(neurons, largest + s), neuron if value > best else 0))
             put(memory, top + s, value if value > best else best)
 
 
 @njit_part
 def softmax_activation(memory, net, layer, numbers, begin, end):
-    """a_j = e^z_j / sum_k e^z_k: the tables of z and a, and the panels of a, which hold z before."""
-    n_out, panels, k_max = layer.n_out, layer.a, INDEX * net.rows
-    z_max, others = net.z_max, net.others
-    fill(memory, net, net.table_z, n_out, panels, begin, end)
+    """a_j = e^z_j / sum_k e^z_k: the tables of z and a, from the panels of a, which hold z."""
+    n_out, k_max, z_max, others = layer.n_out, INDEX * net.rows, net.z_max, net.others
+    fill(memory, net, net.table_z, n_out, layer.a, begin, end)
     find_largest(memory, net, net.table_z, n_out, z_max, numbers, k_max, begin, end)
     for s in range(begin, end):
         put(memory, others + s, 0)
@@ -74,7 +74,13 @@ def softmax_activation(memory, net, layer, numbers, begin, end):
         a = net.table_a + j * net.rows
         for s in range(begin, end):
             put(memory, a + s, softmax(get(memory, a + s), get(memory, others + s)))
-    pour(memory, net, net.table_a, n_out, panels, begin, end)
+
+
+@njit_merged
+def hidden_softmax_activation(memory, net, layer, numbers, begin, end):
+    """The panels of a of a softmax layer, which hold z before."""
+    softmax_activation(memory, net, layer, numbers, begin, end)
+    pour(memory, net, net.table_a, layer.n_out, layer.a, begin, end)
 
 
 @njit_merged
@@ -164,9 +170,9 @@ def error(memory, net, last, n, has_weights, jacobian, begin, end):
             elementwise.activation_error(last.kind, net.epsilon, memory, a + begin, delta + begin, end - begin)
     if last.kind == SOFTMAX and net.loss_kind == BCE:
         through_logits(memory, net, last.n_out, jacobian, begin, end)
+    elif last.kind == SOFTMAX and net.loss_kind != CCE:
+        through_softmax(memory, net, last.n_out, jacobian, begin, end)
     pour(memory, net, net.table_delta, last.n_out, last.delta, begin, end)
-    if last.kind == SOFTMAX and (net.loss_kind == SSE or net.loss_kind == MSE):
-        through_softmax(memory, net, last, jacobian, begin, end)
 
 
 # Where the full Jacobian of softmax is needed
@@ -193,13 +199,10 @@ def write_row(memory, net, table, s, row):
 
 
 @njit_part
-def through_softmax(memory, net, layer, jacobian, begin, end):
-    """delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer, whose panels of delta hold dL/da."""
+def through_softmax(memory, net, n_out, jacobian, begin, end):
+    """delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer, in the table of delta, which holds dL/da."""
     if jacobian is None:
         return
-    n_out = layer.n_out
-    fill(memory, net, net.table_a, n_out, layer.a, begin, end)
-    fill(memory, net, net.table_delta, n_out, layer.delta, begin, end)
     for s in range(begin, end):
         a = matrix(memory, row(net, 0, s, n_out), 1, n_out)
         dl_da = matrix(memory, row(net, 1, s, n_out), 1, n_out)
@@ -208,7 +211,17 @@ def through_softmax(memory, net, layer, jacobian, begin, end):
         read_row(memory, net, net.table_delta, s, dl_da)
         softmax_error(dl_da, a, delta)
         write_row(memory, net, net.table_delta, s, delta)
-    pour(memory, net, net.table_delta, n_out, layer.delta, begin, end)
+
+
+@njit_part
+def through_hidden_softmax(memory, net, layer, jacobian, begin, end):
+    """delta of a hidden softmax layer, whose panels of delta hold dL/da."""
+    if jacobian is None:
+        return
+    fill(memory, net, net.table_a, layer.n_out, layer.a, begin, end)
+    fill(memory, net, net.table_delta, layer.n_out, layer.delta, begin, end)
+    through_softmax(memory, net, layer.n_out, jacobian, begin, end)
+    pour(memory, net, net.table_delta, layer.n_out, layer.delta, begin, end)
 
 
 @njit_part
