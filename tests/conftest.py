@@ -25,3 +25,10 @@ if _cuda.SIMULATED:
 def each(names, values):
     """A decorator that runs a test for each value of a fixture or argument."""
     return pytest.mark.parametrize(names, values)
+
+
+@pytest.fixture
+def only_on_the_device(request):
+    """In the simulator what does not ask for its device has its own run, on the CPU."""
+    if _cuda.SIMULATED and "device" not in request.fixturenames:
+        pytest.skip("runs on the CPU")

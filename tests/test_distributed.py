@@ -15,12 +15,7 @@ from numbanet.distributed import part_of_shards, part_of_whole
 COUNT, SIZE = (7, 2) if _cuda.SIMULATED else (43, 3)
 SETTINGS = {"epochs": 2, "batch_size": 5, "learning_rate": 0.1, "verbose": 0}
 
-
-@pytest.fixture(autouse=True)
-def only_on_the_device(request):
-    """In the simulator what does not ask for its device has its own run, on the CPU."""
-    if _cuda.SIMULATED and "device" not in request.fixturenames:
-        pytest.skip("runs on the CPU")
+pytestmark = pytest.mark.usefixtures("only_on_the_device")
 
 
 @pytest.fixture
