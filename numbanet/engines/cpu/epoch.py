@@ -30,11 +30,12 @@ from numbanet.engines.cpu.team import (
     share,
     size_of,
 )
-from numbanet.engines.cpu.vector import get, lanes, load, put, store
+from numbanet.engines.cpu.vector import get, lanes, load, prefetch, put, store
 from numbanet.engines.rule import EPSILON_T, ETA, ETA_T, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN, DESCEND = range(4)
+ROWS_AHEAD = 2  # are fetched from memory while a row is copied
 
 
 class Workspace(NamedTuple):
@@ -90,12 +91,17 @@ class Descent(NamedTuple):
 
 @njit_part
 def gather(memory, net, place, x, order, position, begin, end):
-    """The panels of x, which begin at a place, for samples begin to end - 1 of the block at that position of the order."""
+    """The panels of x, which begin at a place, for samples begin to end - 1 of the block at that position of the order.
+
+    The rows of shuffled samples lie where the hardware does not look ahead.
+    """
     half, n_in = lanes(memory), x.shape[1]
     width = 2 * half
     for s in range(begin, end):
         row = get(order, position + s) * n_in
+        row_ahead = get(order, min(position + s + ROWS_AHEAD, order.size - 1)) * n_in
         for i in range(0, n_in, width):
+            prefetch(x, row_ahead + i)
             at = place + (i // width * net.rows + s) * width
             if i + width <= n_in:
                 store(memory, at, load(x, row + i))

@@ -69,6 +69,22 @@ def put(typingctx, array, index, value):
     return types.void(array, types.intp, array.dtype), code
 
 
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Has the cache fetch array[index] of an array in C order, as if it were flat; nothing waits for it, unchecked."""
+
+    def code(context, builder, signature, arguments):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        place = builder.bitcast(_pointer(context, builder, signature.args[0], *arguments), byte)
+        to_read, into_l2, data = number(0), number(2), number(1)
+        builder.call(function, [place, to_read, into_l2, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), code
+
+
 def _load(context, builder, array_type, kind, array, index):
     pointer = builder.bitcast(_pointer(context, builder, array_type, array, index), context.get_value_type(kind).as_pointer())
     return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
