@@ -16,6 +16,7 @@ from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu import dropout, output, product
 from numbanet.engines.cpu.descent import descend_from_memory
 from numbanet.engines.cpu.layout import DEPTH, ROWS
+from numbanet.engines.cpu.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.team import (
     CLOSED,
     POSITION,
@@ -218,6 +219,7 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
     Returns the position reached, and loss and hits plus those of the samples since `first`; not for a thread that `helps`.
     """
     me, round_, size, position = 0, 0, 1, first
+    subnormals = flush_subnormals()
     if helps:
         me = join(team)
     else:
@@ -259,4 +261,5 @@ def run(task, workspace, samples, batch_size, updates, descent, first, stop, los
                     loss += get(memory, net.loss + s)
                     hits += get(numbers, output.HITS * net.rows + s)
             position = last
+    restore_subnormals(subnormals)
     return position, loss, hits
