@@ -1,7 +1,7 @@
 """Numbers too small for a full mantissa, below 1.2e-38 (float64: 2.2e-308): the compiled functions take them for 0.
 
 A neuron that is never active and an input that stays 0 leave moments that shrink from step to step, and end there for good; an
-operation with one of them takes a CPU of x86 up to a hundred times as long. Others are as fast with them, and keep them.
+operation with one of them takes many CPUs of x86 a multiple of the time. Other machines keep them.
 """
 
 import platform
