@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from numbanet.engines import Topology
-from numbanet.oracle import ACTIVATIONS
+from numbanet.proof.oracle import ACTIVATIONS
 
 from .common import engine
 

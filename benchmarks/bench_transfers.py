@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numbanet.engines.reference import CudaLoops
+from numbanet.engines.loops import CudaLoops
 
 from .common import PARAMETERS, need_gpu
 

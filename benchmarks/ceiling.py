@@ -20,7 +20,7 @@ def _fused():
     """
     import numba
 
-    from numbanet.engines.cpu.vector import broadcast, lanes, load, store
+    from numbanet.engines.cpu.kernels.vector import broadcast, lanes, load, store
 
     @numba.njit(nogil=True, fastmath={"contract"})
     def fused(x, turns):

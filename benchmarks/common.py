@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet import _cuda
 from numbanet.engines import make_engine
-from numbanet.engines.reference import CpuLoops, CudaLoops
+from numbanet.engines.loops import CpuLoops, CudaLoops
 
 from .peers import installed
 

@@ -47,7 +47,7 @@ def compare(rung: Rung, make) -> dict:
     contestant = make(rung, start)
     losses = [contestant.train(contestant.prepare(rows)) for rows in _batches(rung)]
     parameters = contestant.topology.views(contestant.engine.read())
-    oracle, descend = ("numbanet.oracle", _descend) if _quick(rung) else ("NumPy, float64", _descend_with_blas)
+    oracle, descend = ("numbanet.proof.oracle", _descend) if _quick(rung) else ("NumPy, float64", _descend_with_blas)
     exact_losses, exact = descend(rung, start)
     worst_loss = np.abs(np.array(losses) / exact_losses - 1).max()
     errors = map(update_error, _arrays(parameters), _arrays(exact), _arrays(start.parameters))
@@ -82,8 +82,8 @@ def _batches(rung):
 
 
 def _descend(rung, start):
-    """The losses of the steps and the parameters after them, by `numbanet.oracle`."""
-    from numbanet import oracle
+    """The losses of the steps and the parameters after them, by `numbanet.proof.oracle`."""
+    from numbanet.proof import oracle
 
     activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
     parameters, y = start.parameters, np.eye(rung.sizes[-1])[start.labels]

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from numbanet._cuda import configured, cuda
-from numbanet.engines.cuda import cooperative
+from numbanet.engines.cuda.cooperative import kernel as cooperative
 
 from .measuring import seconds_of
 

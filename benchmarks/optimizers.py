@@ -31,7 +31,7 @@ class Trainer:
 
     def __init__(self, rung, name):
         from numbanet.engines import Topology, make_engine
-        from numbanet.optimizers import OPTIMIZERS
+        from numbanet.training.optimizers import OPTIMIZERS
 
         start = problem(rung)
         activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
@@ -51,7 +51,7 @@ class Trainer:
 
     def train(self, engine, order):
         """An epoch of these samples, whose first step is the one that is next."""
-        from numbanet.engines.rule import epoch_of
+        from numbanet.engines.epoch import epoch_of
 
         for _ in engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, 1e-4, self.rule, first_step=self.step)):
             pass

@@ -33,7 +33,7 @@ class Numbanet:
 
     def __init__(self, rung: Rung, problem: Problem):
         from numbanet.engines import make_engine
-        from numbanet.engines.rule import epoch_of
+        from numbanet.engines.epoch import epoch_of
 
         self.rung, self.epoch_of, self.topology = rung, epoch_of, topology(rung)
         self.engine = make_engine(self.topology, self.device, self.kernels)

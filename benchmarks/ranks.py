@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 
-from numbanet.communicators import MPICommunicator
-from numbanet.distributed import part_of_whole
+from numbanet.distributed.communicators import MPICommunicator
+from numbanet.distributed.training import part_of_whole
 from numbanet.engines import set_num_threads
-from numbanet.engines.rule import PLAIN, Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.epoch import Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.rule import PLAIN
 
 from .measuring import seconds_of
 from .peers import Numbanet

@@ -1,28 +1,28 @@
 """A neural network whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
 
-from numbanet.callbacks import Callback as Callback
-from numbanet.checkpoint import Checkpoint as Checkpoint
-from numbanet.communicators import Communicator as Communicator
-from numbanet.communicators import MPICommunicator as MPICommunicator
-from numbanet.communicators import SerialCommunicator as SerialCommunicator
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx
+from numbanet.distributed.communicators import Communicator as Communicator
+from numbanet.distributed.communicators import MPICommunicator as MPICommunicator
+from numbanet.distributed.communicators import SerialCommunicator as SerialCommunicator
 from numbanet.engines import get_num_threads as get_num_threads
 from numbanet.engines import set_num_threads as set_num_threads
-from numbanet.history import History as History
 from numbanet.interchange import from_keras as from_keras
 from numbanet.interchange import from_sklearn as from_sklearn
 from numbanet.interchange import from_torch as from_torch
 from numbanet.interchange import to_torch as to_torch
 from numbanet.network import Network as Network
-from numbanet.optimizers import Adam as Adam
-from numbanet.optimizers import AdamW as AdamW
-from numbanet.optimizers import GradientDescent as GradientDescent
-from numbanet.optimizers import Momentum as Momentum
-from numbanet.optimizers import Nesterov as Nesterov
+from numbanet.persist.checkpoint import Checkpoint as Checkpoint
+from numbanet.proof.verification import verify as verify
 from numbanet.trace import Trace as Trace
-from numbanet.training import EarlyStopping as EarlyStopping
-from numbanet.verify import verify as verify
+from numbanet.training.callbacks import Callback as Callback
+from numbanet.training.history import History as History
+from numbanet.training.loop import EarlyStopping as EarlyStopping
+from numbanet.training.optimizers import Adam as Adam
+from numbanet.training.optimizers import AdamW as AdamW
+from numbanet.training.optimizers import GradientDescent as GradientDescent
+from numbanet.training.optimizers import Momentum as Momentum
+from numbanet.training.optimizers import Nesterov as Nesterov
 
 __version__ = "0.1.0"

@@ -10,7 +10,7 @@ import numpy as np
 
 from numbanet import _compile, _cuda
 from numbanet.engines import Topology, get_num_threads
-from numbanet.engines.cpu.vector import REGISTER_BYTES
+from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.cuda import planning
 from numbanet.engines.cuda.memory import limits
 

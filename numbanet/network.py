@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from numbanet import _cuda, inputs, persist, training, weighting
-from numbanet.callbacks import callbacks_of
-from numbanet.checkpoint import Checkpoint, checkpoint_of, conditions, exists, progress, resumed
-from numbanet.communicators import communicator_of
-from numbanet.distributed import DistributedTraining
+from numbanet import _cuda, checks, inputs, persist
+from numbanet.distributed.communicators import communicator_of
+from numbanet.distributed.training import DistributedTraining
 from numbanet.engines import make_engine
-from numbanet.history import History
-from numbanet.metrics import metrics_of
-from numbanet.optimizers import GradientDescent, Optimizer, optimizer_of
-from numbanet.schedules import schedule_of
+from numbanet.persist.checkpoint import Checkpoint, checkpoint_of, conditions, exists, progress, resumed
 from numbanet.tables import Encoding
 from numbanet.trace import Trace
-from numbanet.training import Data, measured
+from numbanet.training import loop as training
+from numbanet.training import weighting
+from numbanet.training.callbacks import callbacks_of
+from numbanet.training.history import History
+from numbanet.training.loop import Data, measured
+from numbanet.training.metrics import metrics_of
+from numbanet.training.optimizers import GradientDescent, Optimizer, optimizer_of
+from numbanet.training.schedules import schedule_of
 
 DEVICES = ("cpu", "cuda", "auto")
 KERNELS = ("fast", "reference")
@@ -86,8 +88,8 @@ class Network:
         kernels="fast",
     ):
         self._topology = inputs.topology(sizes, activations, loss, dtype, epsilon, dropout)
-        self._kernels = inputs.choice("kernels", kernels, KERNELS)
-        self._generator = np.random.Generator(np.random.PCG64(None if seed is None else inputs.integer("seed", seed, 0)))
+        self._kernels = checks.choice("kernels", kernels, KERNELS)
+        self._generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
         self._device = _usable_device(device)
         self._engine = make_engine(self._topology, self._device, self._kernels)
         self._engine.write(_initial_parameters(self._topology, self._generator))
@@ -323,7 +325,7 @@ class Network:
         ValueError, TypeError
             Where an argument is not as above; the network is then as it was.
         """
-        return self._pass(x, y, inputs.integer("batch_size", batch_size), learning_rate, optimizer, sample_weight)
+        return self._pass(x, y, checks.integer("batch_size", batch_size), learning_rate, optimizer, sample_weight)
 
     def fit(
         self,
@@ -421,19 +423,19 @@ class Network:
             The loss or a parameter stopped being finite; the network keeps the parameters of the last finite epoch.
         """
         optimizer = optimizer_of(optimizer)
-        smoothing = inputs.share("label_smoothing", label_smoothing)
-        communicator, sharded = communicator_of(communicator), inputs.flag("sharded", sharded)
+        smoothing = checks.share("label_smoothing", label_smoothing)
+        communicator, sharded = communicator_of(communicator), checks.flag("sharded", sharded)
         settings = training.Settings(
-            epochs=inputs.integer("epochs", epochs),
-            batch_size=inputs.integer("batch_size", batch_size),
+            epochs=checks.integer("epochs", epochs),
+            batch_size=checks.integer("batch_size", batch_size),
             learning_rate=self._learning_rate(learning_rate, optimizer),
             rule=optimizer.rule(),
             schedule=None if schedule is None else schedule_of(schedule),
-            shuffle=inputs.flag("shuffle", shuffle),
+            shuffle=checks.flag("shuffle", shuffle),
             metrics=metrics_of(metrics),
             early_stopping=training.early_stopping_of(early_stopping),
             callbacks=callbacks_of(callbacks, self),
-            verbose=inputs.flag("verbose", verbose),
+            verbose=checks.flag("verbose", verbose),
         )
         if y is None:
             self._refuse_for_batches(validation_split, sample_weight)
@@ -615,7 +617,7 @@ class Network:
 
     def _learning_rate(self, learning_rate, optimizer: Optimizer) -> float:
         learning_rate = optimizer.learning_rate if learning_rate is None else learning_rate
-        return inputs.positive("learning_rate", learning_rate, self._topology.dtype)
+        return checks.positive("learning_rate", learning_rate, self._topology.dtype)
 
     def _pass(self, x, y, batch_size, learning_rate, optimizer, sample_weight) -> dict[str, float]:
         """One pass over samples, in one batch if no size is given."""
@@ -640,7 +642,7 @@ class Network:
 
     def _split(self, data: Data, validation_split, validation_data) -> tuple[Data, Data | None]:
         """What to train on, and what to validate with."""
-        split = inputs.share("validation_split", validation_split)
+        split = checks.share("validation_split", validation_split)
         if validation_data is not None:
             if split:
                 raise ValueError("validation_data and validation_split are two ways to say the same: give one of them")
@@ -675,7 +677,7 @@ _auto_told = False
 def _usable_device(device) -> str:
     """ "cpu" or "cuda", the latter only where it can be used."""
     global _auto_told
-    device = inputs.choice("device", device, DEVICES)
+    device = checks.choice("device", device, DEVICES)
     if device == "cpu":
         return "cpu"
     reason = _cuda.unusable_reason()

@@ -9,7 +9,7 @@ from numbanet import __version__
 from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
 from numbanet.cli.common import INTERRUPTED
-from numbanet.communicators import end_all
+from numbanet.distributed.communicators import end_all
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from numbanet import Network
-from numbanet.metrics import METRICS, metrics_of
 from numbanet.tables.encoding import Encoding, Quantity
+from numbanet.training.metrics import METRICS, metrics_of
 
 OF_QUANTITIES = ("r2", "rmse", "mae")
 

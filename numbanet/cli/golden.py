@@ -1,7 +1,7 @@
 """numbanet golden"""
 
-from numbanet import golden
 from numbanet.cli.common import add_command
+from numbanet.proof import golden
 
 
 def add(commands) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from numbanet import inputs
+from numbanet import checks, inputs
 from numbanet.cli.common import add_command, sizes
 from numbanet.info import info, plans
 
@@ -18,7 +18,7 @@ def add(commands) -> None:
 
 def _plans(options) -> dict[str, str]:
     topology = inputs.topology(options.plan, "relu", "cce", options.dtype, 0.01)
-    return plans(topology, inputs.integer("batch_size", options.batch_size))
+    return plans(topology, checks.integer("batch_size", options.batch_size))
 
 
 def _info(options) -> int:

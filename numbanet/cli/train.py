@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet import Network, inputs, persist, tables
+from numbanet import Network, checks, inputs, persist, tables
 from numbanet.cli.common import (
     DATA_SETS,
     INTERRUPTED,
@@ -21,12 +21,12 @@ from numbanet.cli.common import (
     sizes,
 )
 from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units
-from numbanet.communicators import Communicator, of_launch
+from numbanet.distributed.communicators import Communicator, of_launch
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
-from numbanet.optimizers import OPTIMIZERS, Optimizer
-from numbanet.schedules import SCHEDULES
 from numbanet.tables.encoding import Categorical, Classes
 from numbanet.tables.learning import IMPUTE, TASKS, task_of
+from numbanet.training.optimizers import OPTIMIZERS, Optimizer
+from numbanet.training.schedules import SCHEDULES
 
 EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .parquet, a .npz with arrays x and y, or IDX:
   numbanet train sales.csv --target price                   save model.npz; a fifth of the rows is held out
@@ -204,7 +204,7 @@ def _by_index(class_weight, labels: tuple[str, ...]):
     """Weights by the label as weights by its index."""
     if not isinstance(class_weight, dict):
         return class_weight
-    return {labels.index(inputs.choice("class", label, labels)): weight for label, weight in class_weight.items()}
+    return {labels.index(checks.choice("class", label, labels)): weight for label, weight in class_weight.items()}
 
 
 def _of_data_set(options) -> Material:

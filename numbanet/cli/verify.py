@@ -1,8 +1,8 @@
 """numbanet verify"""
 
-from numbanet import verify
 from numbanet.cli.common import add_command
 from numbanet.network import DEVICES
+from numbanet.proof.verification import verify
 
 
 def add(commands) -> None:

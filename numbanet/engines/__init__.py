@@ -1,10 +1,10 @@
-"""Who drives the loops. Every engine has the same face, see `numbanet.engines.face`."""
+"""Who drives the loops. Every engine has the same face, see `numbanet.engines.interface`."""
 
 from numba import config
 
 from numbanet.engines.cpu.threads import get_num_threads as get_num_threads
 from numbanet.engines.cpu.threads import set_num_threads as set_num_threads
-from numbanet.engines.face import Engine as Engine
+from numbanet.engines.interface import Engine as Engine
 from numbanet.engines.topology import Topology as Topology
 
 

@@ -1,6 +1,6 @@
 """Weights of networks of other libraries, in and out: one file per library. None of them is imported before it is needed."""
 
-from numbanet.interchange.keras import from_keras as from_keras
-from numbanet.interchange.sklearn import from_sklearn as from_sklearn
-from numbanet.interchange.torch import from_torch as from_torch
-from numbanet.interchange.torch import to_torch as to_torch
+from numbanet.interchange.keras_models import from_keras as from_keras
+from numbanet.interchange.sklearn_estimators import from_sklearn as from_sklearn
+from numbanet.interchange.torch_modules import from_torch as from_torch
+from numbanet.interchange.torch_modules import to_torch as to_torch

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from numbanet import inputs
-from numbanet.inputs import NATURAL_OUTPUT
+from numbanet import checks, inputs
+from numbanet.inputs.architecture import NATURAL_OUTPUT
 from numbanet.network import Network
 
 
@@ -50,7 +50,7 @@ def network(layers: list[Layer], loss: str, activations, **options: Any) -> Netw
     if activations is None:
         activations = [layer.activation or "identity" for layer in layers]
         if layers[-1].activation is None:
-            activations[-1] = NATURAL_OUTPUT[inputs.choice("loss", loss, NATURAL_OUTPUT)]
+            activations[-1] = NATURAL_OUTPUT[checks.choice("loss", loss, NATURAL_OUTPUT)]
     slope = _slope(layers)
     if slope is not None and options.setdefault("epsilon", slope) != slope:
         raise ValueError(f"epsilon is {options['epsilon']}, but leaky_relu of the layers has slope {slope}")

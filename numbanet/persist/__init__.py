@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from numbanet import inputs
-from numbanet.persist import npz, onnx, safetensors
+from numbanet.persist import npz_file as npz
+from numbanet.persist import onnx_file as onnx
+from numbanet.persist import safetensors_file as safetensors
 from numbanet.persist.atomic import replacing as replacing
 from numbanet.persist.description import LIMIT
 from numbanet.persist.description import Description as Description

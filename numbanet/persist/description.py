@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numbanet import inputs, optimizers
+from numbanet import checks, inputs
 from numbanet.engines.topology import Topology
-from numbanet.optimizers import GradientDescent, Optimizer
 from numbanet.tables.encoding import Encoding
+from numbanet.training import optimizers
+from numbanet.training.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
 # A description is a few hundred bytes; one of a table has some hundred for each column.
@@ -37,7 +38,7 @@ class Description:
     step : int
         How many updates it made.
     training : dict, optional
-        Of a checkpoint, see `numbanet.checkpoint`: the conditions of the training, its history and its best epoch.
+        Of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best epoch.
     table : Encoding, optional
         How the rows of a table become x and y.
     """
@@ -99,7 +100,7 @@ class Description:
         table = Encoding.from_dict(entries["table"]) if "table" in entries else None
         if table:
             table.check(topology)
-        step = inputs.integer("step", entries.get("step", 0), 0)
+        step = checks.integer("step", entries.get("step", 0), 0)
         return cls(topology, entries["generator"], optimizer, step, training, table)
 
     @classmethod
@@ -109,7 +110,7 @@ class Description:
 
 
 def _check_training(training) -> None:
-    """ValueError, TypeError or LookupError where it is not what `numbanet.checkpoint` keeps of a training."""
+    """ValueError, TypeError or LookupError where it is not what `numbanet.persist.checkpoint` keeps of a training."""
     epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
     dict(training["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):

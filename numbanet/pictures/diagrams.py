@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from numbanet import equations, inputs
+from numbanet import checks, equations, inputs
 from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.functions import activation_of, grid
@@ -47,8 +47,8 @@ def neuron_diagram(x=None, w=None, b=None, activation="sigmoid", *, epsilon=0.01
     ValueError, TypeError
         An unknown activation; only some of x, w and b, or not of the shapes above.
     """
-    activation = inputs.choice("activation", activation, SYMBOLS)
-    epsilon = inputs.positive("epsilon", epsilon, np.dtype(float))
+    activation = checks.choice("activation", activation, SYMBOLS)
+    epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     given = [value is not None for value in (x, w, b)]
     if any(given) and not all(given):
         raise ValueError("neuron_diagram takes x, w and b together, or none of them")
@@ -180,7 +180,7 @@ def network_diagram(network, *, most=12, ax=None):
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    most = inputs.integer("most", most, 3)
+    most = checks.integer("most", most, 3)
     sizes, parameters = network.sizes, network.parameters()
     shown = [_shown(size, most) for size in sizes]
     places = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]

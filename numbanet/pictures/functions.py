@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numbanet import equations, inputs
+from numbanet import checks, equations
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.pictures import style
 
@@ -70,8 +70,8 @@ def activation_function(name, *, epsilon=0.01, ax=None):
     ValueError, TypeError
         An unknown name, or an epsilon that is not positive and finite.
     """
-    name = inputs.choice("name", name, ACTIVATIONS)
-    epsilon = inputs.positive("epsilon", epsilon, np.dtype(float))
+    name = checks.choice("name", name, ACTIVATIONS)
+    epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     ax = style.axes(ax, (4.2, 3.2))
     z = grid(-4, 4)
     index = "_1" if name == "softmax" else ""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from numbanet import inputs
-from numbanet.history import History
+from numbanet import checks, inputs
 from numbanet.pictures import style
+from numbanet.training.history import History
 
 
 def learning_curves(history, metric="loss", *, ax=None):
@@ -35,7 +35,7 @@ def learning_curves(history, metric="loss", *, ax=None):
         raise TypeError(f"history must be a History, which fit returns, not {type(history).__name__}")
     if not history.epoch:
         raise ValueError("history holds no finished epoch")
-    metric = inputs.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
+    metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
     lines = []
     for name, title, colour in ((metric, "training", style.BLUE), (f"val_{metric}", "validation", style.VERMILION)):
@@ -187,7 +187,7 @@ def weight_images(network, shape, *, ax=None):
         A shape of another number of pixels than the network has inputs.
     """
     try:
-        height, width = (inputs.integer("shape", length) for length in shape)
+        height, width = (checks.integer("shape", length) for length in shape)
     except (TypeError, ValueError):
         raise ValueError(f"shape must be height and width of an image, such as (8, 8), not {shape!r}") from None
     if height * width != network.sizes[0]:

@@ -10,11 +10,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from numbanet import inputs, optimizers
+from numbanet import checks, inputs
 from numbanet.engines.topology import ACTIVATIONS
-from numbanet.history import History
 from numbanet.network import Network
 from numbanet.sklearn.progress import Progress, Validation
+from numbanet.training import optimizers
+from numbanet.training.history import History
 
 SOLVERS = ("sgd", "adam", "adamw")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
@@ -55,8 +56,8 @@ class BaseMLP(BaseEstimator):
         FloatingPointError
             The loss stopped being finite; the parameters of the last finite epoch are kept.
         """
-        goes_on = inputs.flag("warm_start", self.warm_start) and hasattr(self, "network_")
-        epochs = inputs.integer("max_iter", self.max_iter)
+        goes_on = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
+        epochs = checks.integer("max_iter", self.max_iter)
         progress = self._fit(X, y, sample_weight, validation_data, goes_on, epochs)
         if self.n_iter_ == epochs and not progress.stop_training:
             warnings.warn(
@@ -149,20 +150,20 @@ class BaseMLP(BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Those that neither the network nor its optimizers check under their own name."""
-        inputs.choice("solver", self.solver, SOLVERS)
-        inputs.choice("learning_rate", self.learning_rate, LEARNING_RATES)
-        inputs.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
-        inputs.positive("learning_rate_init", self.learning_rate_init)
+        checks.choice("solver", self.solver, SOLVERS)
+        checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
+        checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
+        checks.positive("learning_rate_init", self.learning_rate_init)
         if self.batch_size != "auto":
-            inputs.integer("batch_size", self.batch_size)
+            checks.integer("batch_size", self.batch_size)
         for name in ("alpha", "power_t", "tol"):
-            inputs.not_negative(name, getattr(self, name))
+            checks.not_negative(name, getattr(self, name))
         if self.n_iter_no_change != np.inf:
-            inputs.integer("n_iter_no_change", self.n_iter_no_change)
+            checks.integer("n_iter_no_change", self.n_iter_no_change)
         if self.clip_norm is not None:
-            inputs.positive("clip_norm", self.clip_norm)
+            checks.positive("clip_norm", self.clip_norm)
         for name in ("early_stopping", "nesterovs_momentum"):
-            inputs.flag(name, getattr(self, name))
+            checks.flag(name, getattr(self, name))
 
     def _validation(self, validation_data, dtype) -> Validation:
         try:
@@ -176,7 +177,7 @@ class BaseMLP(BaseEstimator):
 
     def _split(self, X, y, targets, weights, random_state):  # noqa: N803
         """What to train on, and the share to validate with."""
-        share, rows = inputs.share("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
+        share, rows = checks.share("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
         train, test = train_test_split(rows, test_size=share, random_state=random_state, stratify=strata)
         if test.size < 2:
@@ -192,7 +193,7 @@ class BaseMLP(BaseEstimator):
         if len(names) != len(hidden):
             raise ValueError(f"activation must be one name, or one for each of {len(hidden)} hidden layers, not {names}")
         known = sorted({*ACTIVATIONS, *ALIASES})
-        names = [inputs.choice("activation", name, known) for name in names] + [self.out_activation_]
+        names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
         activations = [ALIASES.get(name, name) for name in names]
         arguments = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
         arguments |= {"dropout": self.dropout, "kernels": self.kernels}
@@ -258,7 +259,7 @@ class BaseMLP(BaseEstimator):
         }
         if self.solver != "sgd":
             kind = optimizers.Adam if self.solver == "adam" else optimizers.AdamW
-            return kind(self.beta_1, self.beta_2, scale * inputs.positive("epsilon", self.epsilon), **options)
+            return kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
         if self.momentum == 0:
             return optimizers.GradientDescent(**options)
         kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbanet.callbacks import Callback
+from numbanet.training.callbacks import Callback
 
 # Learning rates that have fallen this far fall no further: the training ends.
 LEAST_ADAPTIVE = 1e-6

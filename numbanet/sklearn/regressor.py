@@ -5,7 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 
-from numbanet import inputs
+from numbanet import checks
 from numbanet.sklearn.base import BaseMLP
 
 LOSSES = {"squared_error": "mse", "log_loss": "bce"}
@@ -98,7 +98,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     def _targets(self, y, dtype, known) -> np.ndarray:
         """y as the network takes it."""
-        inputs.choice("loss", self.loss, LOSSES)
+        checks.choice("loss", self.loss, LOSSES)
         y = np.asarray(y, dtype) if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True).astype(dtype)
         if not known:
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from numbanet import inputs
-from numbanet.metrics import classes_of
+from numbanet import checks
 from numbanet.tables.columns import Table, listed
+from numbanet.training.metrics import classes_of
 
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+\s*")
 DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2})([T ,:].*)?")
@@ -83,10 +83,10 @@ class Numeric:
     width: ClassVar[int] = 1
 
     def __post_init__(self):
-        inputs.real("mean", self.mean)
-        inputs.positive("scale", self.scale)
+        checks.real("mean", self.mean)
+        checks.positive("scale", self.scale)
         if self.fill is not None:
-            inputs.real("fill", self.fill)
+            checks.real("fill", self.fill)
 
     def encode(self, table: Table, x: np.ndarray) -> None:
         """Into x, (n, 1)."""
@@ -198,8 +198,8 @@ class Quantity:
     losses: ClassVar[tuple[str, ...]] = ("mse", "sse")
 
     def __post_init__(self):
-        inputs.real("mean", self.mean)
-        inputs.positive("scale", self.scale)
+        checks.real("mean", self.mean)
+        checks.positive("scale", self.scale)
 
     def width(self, loss: str) -> int:
         """How many outputs a network has for it."""

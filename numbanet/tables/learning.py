@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from numbanet import inputs
+from numbanet import checks
 from numbanet.tables.columns import Numbers, Table, Texts, listed, number
 from numbanet.tables.encoding import (
     BOOLEANS,
@@ -67,7 +67,7 @@ def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), im
         Where there is no such column, or a value is missing or not what it has to be; the message names column and row.
     """
     if impute is not None:
-        inputs.choice("impute", impute, IMPUTE)
+        checks.choice("impute", impute, IMPUTE)
     for name in (target, *categorical, *ignore):
         table.column(name)
     rows = np.arange(table.rows) if rows is None else rows
@@ -116,7 +116,7 @@ def split(table: Table, target: str, share: float, *, task=None, seed=0) -> tupl
     rows, held_out : ndarray of int
         Both in the order of the table.
     """
-    inputs.share("share", share)
+    checks.share("share", share)
     found = _target(table, target, task, np.arange(table.rows))
     strata = found.encode(table) if isinstance(found, Classes) else np.zeros(table.rows)
     order = np.lexsort((np.random.Generator(np.random.PCG64(seed)).random(table.rows), strata))
@@ -206,7 +206,7 @@ def _together(table: Table, features: list[Numeric], rows: np.ndarray) -> list[N
 
 def _target(table: Table, name: str, task: str | None, rows: np.ndarray) -> Classes | Quantity:
     refuse_missing(table, [name])
-    task = task_of(table, name)[0] if task is None else inputs.choice("task", task, TASKS)
+    task = task_of(table, name)[0] if task is None else checks.choice("task", task, TASKS)
     if task == "regression":
         return Quantity(name, *_mean_and_scale(numbers(table, name)[rows]))
     labels = _in_order(table.column(name).texts)

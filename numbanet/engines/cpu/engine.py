@@ -7,10 +7,12 @@ from contextlib import nullcontext
 import numpy as np
 
 from numbanet._compile import collection_paused
-from numbanet.engines.cpu import descent, epoch, threads
-from numbanet.engines.cpu.layout import Layout, needs_jacobian
-from numbanet.engines.face import Pace, Totals
-from numbanet.engines.rule import RATES, Epoch, Rule, epoch_of
+from numbanet.engines.cpu import epoch, threads
+from numbanet.engines.cpu.kernels import descent
+from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
+from numbanet.engines.epoch import RATES, Epoch, epoch_of
+from numbanet.engines.interface import Pace, Totals
+from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
-from numbanet.engines.cpu import dropout, output, product
-from numbanet.engines.cpu.descent import descend_from_memory
-from numbanet.engines.cpu.layout import DEPTH, ROWS
-from numbanet.engines.cpu.subnormals import flush_subnormals, restore_subnormals
+from numbanet.engines.cpu.kernels import dropout, output, product
+from numbanet.engines.cpu.kernels.descent import descend_from_memory
+from numbanet.engines.cpu.kernels.layout import DEPTH, ROWS
+from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
+from numbanet.engines.cpu.kernels.vector import get, lanes, load, prefetch, put, store
 from numbanet.engines.cpu.team import (
     CLOSED,
     POSITION,
@@ -31,8 +32,7 @@ from numbanet.engines.cpu.team import (
     share,
     size_of,
 )
-from numbanet.engines.cpu.vector import get, lanes, load, prefetch, put, store
-from numbanet.engines.rule import EPSILON_T, ETA, ETA_T, RATES, N
+from numbanet.engines.epoch import EPSILON_T, ETA, ETA_T, RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 PREDICT, EVALUATE, TRAIN, DESCEND = range(4)
@@ -79,7 +79,7 @@ class Descent(NamedTuple):
     Parameters
     ----------
     rule, decay, clip_norm
-        See `numbanet.engines.cpu.descent.constants`.
+        See `numbanet.engines.cpu.kernels.descent.constants`.
     rates : (steps, 4) float64
         Of each step, see `numbanet.engines.rule`.
     """

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
-from numbanet.engines.cuda import dropout, output, planning, resident
-from numbanet.engines.cuda.descent import Descent, is_plain
-from numbanet.engines.cuda.grid import Grid
+from numbanet.engines.cuda import output, planning
+from numbanet.engines.cuda.cooperative.grid import Grid
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free, limits
-from numbanet.engines.cuda.product import Products
-from numbanet.engines.cuda.steps import Batch, Steps
+from numbanet.engines.cuda.products import dropout
+from numbanet.engines.cuda.products.descent import Descent, is_plain
+from numbanet.engines.cuda.products.product import Products
+from numbanet.engines.cuda.products.steps import Batch, Steps
+from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.cuda.streaming import Chunks, fits
-from numbanet.engines.face import SLICE_SECONDS, Pace, Totals
-from numbanet.engines.reference import CudaLoops
-from numbanet.engines.rule import ETA, Epoch
+from numbanet.engines.epoch import ETA, Epoch
+from numbanet.engines.interface import SLICE_SECONDS, Pace, Totals
+from numbanet.engines.loops import CudaLoops
 from numbanet.engines.topology import Topology
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, SOFTMAX

@@ -13,8 +13,8 @@ import numpy as np
 
 from numbanet._cuda import cuda
 from numbanet.engines.cuda.memory import present_gpu
-from numbanet.engines.face import Totals
-from numbanet.engines.rule import Epoch
+from numbanet.engines.epoch import Epoch
+from numbanet.engines.interface import Totals
 
 
 class Guarded:

@@ -5,7 +5,7 @@ The loops are those of `numbanet.equations`, called with matrices of a single ro
 
 from numbanet._cuda import callable_in_kernels, cuda, device_function
 from numbanet.engines import samples
-from numbanet.engines.rule import N
+from numbanet.engines.epoch import N
 from numbanet.equations import activations, backprop, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE, weighted

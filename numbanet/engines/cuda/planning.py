@@ -5,9 +5,10 @@ The times are estimates, good enough to tell which way is faster by much; `bench
 
 from typing import NamedTuple
 
-from numbanet.engines.cuda import resident, shares
+from numbanet.engines.cuda.cooperative import layout as shares
+from numbanet.engines.cuda.cooperative.layout import Shares
 from numbanet.engines.cuda.memory import Limits
-from numbanet.engines.cuda.shares import Shares
+from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.topology import Topology
 
 RESIDENT, COOPERATIVE, PRODUCTS = "resident", "cooperative", "products"

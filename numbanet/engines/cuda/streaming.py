@@ -14,7 +14,7 @@ import numpy as np
 from numbanet._cuda import cuda, launching_on
 from numbanet.engines.cpu.threads import get_num_threads
 from numbanet.engines.cuda import memory
-from numbanet.engines.reference import CudaLoops
+from numbanet.engines.loops import CudaLoops
 from numbanet.engines.samples import gather
 from numbanet.engines.topology import Topology
 

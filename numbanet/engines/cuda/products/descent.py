@@ -1,0 +1,173 @@
+"""The rules of `numbanet.equations.descent` over the flat vector of parameters, by one thread each.
+
+The rates of the step, and the norm of the gradients, are read on the GPU: so a recorded step holds for any learning rate.
+"""
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numba import from_dtype
+
+from numbanet._cuda import SIMULATED, configured, cuda, device_function
+from numbanet.engines import rule as rules
+from numbanet.engines.cuda.memory import get, put, shared_numbers
+from numbanet.engines.epoch import EPSILON_T, ETA, ETA_T
+from numbanet.engines.rule import Rule
+from numbanet.engines.topology import Topology
+from numbanet.equations.descent import (
+    adam_gradient,
+    clip_scale,
+    decayed,
+    descend,
+    moment,
+    nesterov_gradient,
+    penalised,
+    velocity_after,
+)
+
+# Threads of a block, and blocks that add up squares: their sums are added in order. A simulated thread costs one of Python's.
+THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
+
+
+def is_plain(rule: Rule) -> bool:
+    """Whether w <- w - eta dL/dw is all there is to it."""
+    return rule.kind == rules.GRADIENT_DESCENT and not rule.weight_decay and not rule.clip_norm < np.inf
+
+
+# The constants of a rule, as kernels read them.
+MU, SHARE_1, SHARE_2, MOST = range(4)
+
+
+@functools.cache
+def sums_of_squares(dtype: np.dtype):
+    """The kernel that adds up the squares of gradients, with SUMS blocks."""
+    number = from_dtype(dtype)
+
+    @cuda.jit
+    def kernel(gradients, sums):
+        """sums_q = sum of g_p^2 over the p's of block q, in a fixed order. Reads gradients (p,); writes sums (SUMS,)."""
+        totals = shared_numbers(THREADS, number)
+        thread, step = cuda.threadIdx.x, cuda.gridDim.x * cuda.blockDim.x
+        total = number(0)
+        for p in range(cuda.blockIdx.x * cuda.blockDim.x + thread, gradients.shape[0], step):
+            total += get(gradients, p) * get(gradients, p)
+        totals[thread] = total
+        width = cuda.blockDim.x // 2
+        while width > 0:
+            cuda.syncthreads()
+            if thread < width:
+                totals[thread] += totals[thread + width]
+            width //= 2
+        if thread == 0:
+            sums[cuda.blockIdx.x] = totals[0]
+
+    return kernel
+
+
+@device_function
+def by_descent(rates, constants, gradient, parameter, at, m, v):
+    """Plain gradient descent: w - eta dL/dw."""
+    return descend(get(rates, ETA), gradient, parameter)
+
+
+@device_function
+def by_momentum(rates, constants, gradient, parameter, at, m, v):
+    """v <- mu v + dL/dw; w - eta v."""
+    velocity = velocity_after(get(constants, MU), gradient, get(m, at))
+    put(m, at, velocity)
+    return descend(get(rates, ETA), velocity, parameter)
+
+
+@device_function
+def by_nesterov(rates, constants, gradient, parameter, at, m, v):
+    """v <- mu v + dL/dw; w - eta (dL/dw + mu v)."""
+    mu = get(constants, MU)
+    velocity = velocity_after(mu, gradient, get(m, at))
+    put(m, at, velocity)
+    return descend(get(rates, ETA), nesterov_gradient(mu, gradient, velocity), parameter)
+
+
+@device_function
+def by_adam(rates, constants, gradient, parameter, at, m, v):
+    """m and v move on; w - eta_t m / (sqrt(v) + epsilon_t)."""
+    m_next = moment(get(constants, SHARE_1), gradient, get(m, at))
+    v_next = moment(get(constants, SHARE_2), gradient * gradient, get(v, at))
+    put(m, at, m_next)
+    put(v, at, v_next)
+    return descend(get(rates, ETA_T), adam_gradient(get(rates, EPSILON_T), m_next, v_next), parameter)
+
+
+STEPS = {
+    rules.GRADIENT_DESCENT: by_descent,
+    rules.MOMENTUM: by_momentum,
+    rules.NESTEROV: by_nesterov,
+    rules.ADAM: by_adam,
+    rules.ADAMW: by_adam,
+}
+
+
+def constants(rule: Rule, dtype: np.dtype) -> np.ndarray:
+    """(4,): mu, 1 - beta_1, 1 - beta_2, and the largest norm of the gradients."""
+    return np.array([rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.clip_norm], dtype)
+
+
+@functools.cache
+def update_kernel(kind: int, decays: bool, clips: bool):
+    """The kernel of a rule, with weight decay or without, that clips gradients or does not."""
+    step = STEPS[kind]
+    decoupled = kind == rules.ADAMW
+
+    @cuda.jit
+    def update(rates, constants, decay, sums, gradients, m, v, parameters):
+        """One step of every parameter p, one thread each. decay (p,) is lambda for w, and 0 for b.
+
+        Reads rates, constants (4,), sums (SUMS,), gradients (p,); updates m, v, parameters (p,). Twins: those of the rules.
+        """
+        at = cuda.grid(1)
+        if at < parameters.shape[0]:
+            gradient, parameter = get(gradients, at), get(parameters, at)
+            if clips:
+                squares = get(sums, 0)
+                for q in range(1, sums.shape[0]):
+                    squares += get(sums, q)
+                gradient = gradient * clip_scale(get(constants, MOST), squares)
+            if decays and decoupled:
+                parameter = decayed(get(rates, ETA), get(decay, at), parameter)
+            elif decays:
+                gradient = penalised(get(decay, at), parameter, gradient)
+            put(parameters, at, step(rates, constants, gradient, parameter, at, m, v))
+
+    return update
+
+
+class Descent:
+    """Descends by one rule, from gradients in the flat vector.
+
+    Parameters
+    ----------
+    topology : Topology
+    rule : Rule
+    """
+
+    def __init__(self, topology: Topology, rule: Rule):
+        self.rule, self.plain = rule, is_plain(rule)
+        self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
+        self.constants = cuda.to_device(constants(rule, topology.dtype))
+        self.sums = cuda.device_array(SUMS, topology.dtype)
+        self.decay: Any = self.constants
+        if self.decays:
+            decay = np.zeros(topology.parameter_count, topology.dtype)
+            for w, _ in topology.views(decay):
+                w[...] = rule.weight_decay
+            self.decay = cuda.to_device(decay)
+
+    def launch(self, rates, gradients, moments: list, parameters) -> None:
+        """One step of all parameters; rates are those of the step, (4,)."""
+        count = parameters.shape[0]
+        if self.clips:
+            configured(sums_of_squares(gradients.dtype), SUMS, THREADS)(gradients, self.sums)
+        m, v = [*moments, parameters, parameters][:2]
+        kernel = configured(update_kernel(self.rule.kind, self.decays, self.clips), -(-count // THREADS), THREADS)
+        kernel(rates, self.constants, self.decay, self.sums, gradients, m, v, parameters)

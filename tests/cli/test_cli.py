@@ -1,0 +1,253 @@
+"""The command, run as a shell runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet.cli import main
+from tests.helpers.engines import each
+from tests.helpers.idx_files import write_fashion_mnist
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "numbanet", *arguments], capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "digits.npz"
+    assert main(["train", "digits", "--quiet", "--output", str(path)]) == 0
+    return path
+
+
+def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path, capsys):
+    """The documented defaults, on the CPU; the held-out 359 images."""
+    path = tmp_path / "digits.npz"
+    assert main(["train", "digits", "--output", str(path)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("1438 handwritten digits to train on, 359 held out; Network([64, 128, 10]")
+    assert len([line for line in out if line.startswith("epoch ")]) == 60
+    accuracy = float(out[-2].removeprefix("test accuracy ").split(",")[0])
+    assert accuracy >= 0.96
+    assert out[-1] == f"saved {path}"
+    _, _, x_test, y_test = numbanet.load_digits()
+    assert numbanet.Network.load(path).evaluate(x_test, y_test)["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
+    """On tiny data of the same form, which the environment names."""
+    write_fashion_mnist(tmp_path)
+    monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "fashion-mnist"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(
+        "40 images of clothes to train on, 20 held out; Network([784, 128, 10], activations=['relu', 'softmax']"
+    )
+    assert len([line for line in out if line.startswith("epoch ")]) == 10
+    assert out[-1] == "saved fashion-mnist.npz"
+    x, y, x_test, _ = numbanet.load_fashion_mnist()
+    expected = numbanet.Network([784, 128, 10], "relu", "cce", seed=0)
+    expected.fit(x, y, epochs=10, batch_size=64, learning_rate=0.1, verbose=0)
+    found = numbanet.Network.load("fashion-mnist.npz")
+    assert (found.predict(x_test) == expected.predict(x_test)).all()
+    assert (
+        main(["train", "fashion-mnist", "--epochs", "20", "--batch-size", "4", "--hidden", "8", "--quiet", "-o", "net.npz"])
+        == 0
+    )
+    assert "test accuracy 1.0000" in capsys.readouterr().out
+    assert numbanet.Network.load("net.npz").sizes == [784, 8, 10]
+
+
+def test_predicting_digits_counts_and_draws(model, capsys):
+    assert main(["predict", str(model), "digits", "--draw", "2"]) == 0
+    out, err = capsys.readouterr()
+    _, _, x_test, y_test = numbanet.load_digits()
+    expected = numbanet.Network.load(model).predict(x_test).argmax(axis=1)
+    assert [int(line) for line in out.split()] == expected.tolist()
+    assert f"{(expected == y_test).sum()} of 359 right" in err
+    assert f"image 1: a 9, seen as {expected[1]}" in err
+    assert len([line for line in err.splitlines() if "@@" in line]) > 4
+
+
+@each("suffix", [".csv", ".npy", ".npz"])
+def test_predicting_from_files(model, suffix, tmp_path, capsys):
+    _, _, x, _ = numbanet.load_digits()
+    path = tmp_path / f"data{suffix}"
+    {".csv": lambda: np.savetxt(path, x[:3], delimiter=","), ".npy": lambda: np.save(path, x[:3]),
+     ".npz": lambda: np.savez(path, x=x[:3])}[suffix]()  # fmt: skip
+    assert main(["predict", str(model), str(path), "--outputs"]) == 0
+    rows = [[float(value) for value in line.split(",")] for line in capsys.readouterr().out.split()]
+    np.testing.assert_allclose(rows, numbanet.Network.load(model).predict(x[:3]), rtol=1e-5)
+
+
+@each(
+    "arguments, message",
+    [
+        (["predict", "missing.npz", "digits"], "missing.npz"),
+        (["predict", "MODEL", "missing.csv"], "missing.csv"),
+        (["predict", "MODEL", "data.txt"], "DATA must be digits, or a .csv, .npy or .npz file"),
+        (["predict", "MODEL", "words.csv"], "words.csv"),
+        (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
+        (["predict", "words.csv", "digits"], "not a whole numbanet model"),
+        (["export", "MODEL", "net.pt"], "cannot export 'net.pt': OUT must end in .npz, .onnx, .safetensors"),
+        (["export", "words.csv", "net.onnx"], "not a whole numbanet model"),
+        (["export", "MODEL", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["golden", "words.csv"], "words.csv"),
+        (["train", "digits", "--epochs", "0"], "epochs must be at least 1"),
+        (["train", "digits", "--output", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["train", "digits", "--output", ""], "cannot write"),
+        (
+            ["train", "fashion-mnist"],
+            "install Debian's or Ubuntu's package dataset-fashion-mnist, or set NUMBANET_FASHION_MNIST",
+        ),
+        (["train", "digits", "--learning-rate", "nan"], "learning_rate must be positive"),
+        (["train", "digits", "--learning-rate", "1e30", "--epochs", "2"], "stopped being finite in epoch 1"),
+    ],
+)
+def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
+    (tmp_path / "words.csv").write_text("a,b\nc,d\n")
+    assert main([str(model) if word == "MODEL" else word for word in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("numbanet: ") and message in error and error.count("\n") == 1
+    assert os.listdir(tmp_path) == ["words.csv"]
+
+
+@each("suffix", [".npz", ".onnx", ".safetensors", ".SafeTensors"])
+def test_exporting(model, suffix, tmp_path, capsys):
+    pytest.importorskip({".npz": "numpy", ".onnx": "onnx"}.get(suffix, "safetensors"))
+    path = tmp_path / f"digits{suffix}"
+    assert main(["export", str(model), str(path)]) == 0
+    assert capsys.readouterr().out == f"wrote {path}\n"
+    if suffix == ".onnx":
+        assert path.read_bytes() and b"layer1.w" in path.read_bytes()
+        return
+    found, expected = (numbanet.Network.load(saved).parameters() for saved in (path, model))
+    assert all((w == v).all() and (b == c).all() for (w, b), (v, c) in zip(found, expected, strict=True))
+
+
+def test_training_needs_to_know_first_how_to_save(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits", "--output", "net.onnx"]) == 1
+    assert "cannot save 'net.onnx'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert main(["train", "digits", "--output", "net.safetensors"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "pip install 'numbanet[safetensors]'" in err and os.listdir(tmp_path) == []
+
+
+def test_help_of_export_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert "numbanet export digits.npz digits.onnx" in capsys.readouterr().out
+
+
+@each("arguments", [[], ["fly"], ["train"], ["train", "letters"], ["train", "digits", "--hidden", "a"], ["info", "--device"]])
+def test_misuse_exits_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage: numbanet" in capsys.readouterr().err
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert "numbanet train digits" in out and "numbanet train fashion-mnist" in out
+
+
+def test_help_shows_the_defaults_of_each_data_set(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "{digits,fashion-mnist}" in out
+    assert "training images (60, 10)" in out and "images per update (16, 64)" in out
+
+
+def test_info_names_versions_and_rungs():
+    text, record = run("info"), run("info", "--json")
+    assert text.returncode == record.returncode == 0
+    facts = json.loads(record.stdout)
+    assert facts["numbanet"] == numbanet.__version__ and "one thread block" in facts["cuda fast"]
+    assert all(name in text.stdout for name in facts)
+
+
+def test_info_explains_how_a_network_trains_on_a_gpu(capsys):
+    assert main(["info", "--plan", "64,32,10"]) == 0
+    assert "resident: parameters and a batch of 32 take" in capsys.readouterr().out
+    assert main(["info", "--plan", "784,1024,10", "--batch-size", "64"]) == 0
+    assert "products: parameters and a batch of 64 take" in capsys.readouterr().out
+    assert main(["info", "--plan", "64"]) == main(["info", "--plan", "64,10", "--batch-size", "0"]) == 1
+
+
+def test_verify_exits_by_its_rows(capsys, monkeypatch):
+    assert main(["verify", "--device", "cpu"]) == 0
+    assert "none out of bounds" in capsys.readouterr().out
+    row = numbanet.verify("cpu", report=None)[0]
+    monkeypatch.setattr("numbanet.cli.verify.verify", lambda device: [row._replace(float32=float("nan"))])
+    assert main(["verify"]) == 1
+
+
+LONG = """
+import sys
+import numpy as np
+import numbanet
+net = numbanet.Network([256, 512, 512, 10], "relu", "cce", seed=0, kernels=sys.argv[1])
+x, y = np.random.default_rng(0).standard_normal((20000, 256)), np.arange(20000) % 10
+net.train_step(x[:64], y[:64], 0.1)  # compiles
+print("ready", flush=True)
+history = net.fit(x, y, epochs=1000, batch_size=64, learning_rate=0.01, verbose=0)
+assert history.interrupted
+w = net.parameters()[0][0]
+assert np.isfinite(w).all()
+loss = net.evaluate(x[:100], y[:100])["loss"]
+print("kept", np.isfinite(loss), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@each("kernels", ["fast", "reference"])
+def test_ctrl_c_ends_training_and_keeps_the_network(kernels):
+    process = subprocess.Popen([sys.executable, "-c", LONG, kernels], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and out == "kept True\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_in_the_command_saves_and_says_so(tmp_path):
+    command = [sys.executable, "-m", "numbanet", "train", "digits", "--epochs", "1000000", "--output", "net.npz"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[-1].startswith("epoch ")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted in epoch" in out and out.endswith("saved net.npz\n")
+    assert numbanet.Network.load(tmp_path / "net.npz").sizes == [64, 128, 10]
+
+
+def test_output_that_nobody_reads_on_is_no_error(model):
+    command = f"{sys.executable} -m numbanet predict {model} digits | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stdout.strip().isdigit() and "Traceback" not in result.stderr and "Broken" not in result.stderr
+
+
+def test_importing_needs_no_gpu_and_prints_nothing():
+    others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "pytest"}
+    code = f"import numbanet, sys; assert not {others} & set(sys.modules)"
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -1,0 +1,165 @@
+"""README and docs/: the examples run and print what is shown, quotations are those of the source, links lead somewhere.
+
+A page's blocks of Python run in their order, in one namespace and a folder of their own, as do its commands `numbanet ...`. A
+`text` block behind one shows lines that it prints. A comment in the line before a block says what is special about it:
+
+`needs torch, GPU`: left out where a package, or a GPU, is missing.
+`quoted from FILE`: not run; it stands there, but for docstrings.
+`run by mpiexec`: a script of its own, which `test_mpi.py` has two processes run.
+`not run: WHY`
+
+A page with the comment `runs in the simulator` does so, in a process of its own.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from numbanet import _cuda
+from numbanet.cli import main
+from tests.helpers.engines import each
+
+ROOT = Path(__file__).resolve().parents[2]  # `tests` may be a link
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?:^ *<!-- ([^\n]+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
+SECONDS = re.compile(r"\d+\.\d+ s$")
+IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
+LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
+
+pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
+
+
+class Block(NamedTuple):
+    """Code of a page, its language, and the comment before it."""
+
+    note: str
+    language: str
+    code: str
+
+    def can_run(self) -> bool:
+        """Whether it is to be run, and what it needs is there."""
+        needed = self.note.removeprefix("needs ").split(", ") if self.note.startswith("needs ") else []
+        return not self.note.startswith(("not run", "quoted", "run by")) and all(map(is_there, needed))
+
+    def quoted(self) -> str | None:
+        """The file that it stands in."""
+        return self.note.removeprefix("quoted from ") if self.note.startswith("quoted from ") else None
+
+
+def is_there(name: str) -> bool:
+    return _cuda.unusable_reason() is None if name == "GPU" else importlib.util.find_spec(name) is not None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    found = BLOCK.findall(page.read_text())
+    return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in found]
+
+
+def commands_of(code: str) -> list[list[str]]:
+    """The arguments of every command `numbanet` in lines of a shell."""
+    parts = [shlex.split(part, comments=True) for line in code.splitlines() for part in line.split("&&")]
+    return [part[1:] for part in parts if part and Path(part[0]).name == "numbanet"]
+
+
+def run(page: Path) -> None:
+    """Runs all that can run, in the present folder."""
+    names, printed = {"__name__": "__main__"}, None
+    for block in blocks_of(page):
+        if block.language == "text" and printed is not None:
+            shows(page.name, block.code, printed)
+        elif block.language in ("python", "sh"):
+            printed = printed_by(block, page.name, names) if block.can_run() else None
+
+
+def printed_by(block: Block, page: str, names: dict) -> str | None:
+    """What a block prints as it runs; None where it has no command of ours."""
+    commands = commands_of(block.code) if block.language == "sh" else []
+    stdout = io.StringIO()
+    with contextlib.redirect_stdout(stdout):
+        if block.language == "python":
+            exec(compile(block.code, page, "exec"), names)
+        for command in commands:
+            assert main(command) == 0, f"{page}: numbanet {shlex.join(command)}"
+    return stdout.getvalue() if commands or block.language == "python" else None
+
+
+def shows(name: str, shown: str, printed: str) -> None:
+    """Fails unless the lines shown are among those printed, in this order."""
+    lines = iter(printed.splitlines())
+    for line in shown.splitlines():
+        assert any(alike(line, candidate) for candidate in lines), f"{name} shows {line!r}, not in order in:\n{printed}"
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two lines differ in times at most, and a little in numbers: another processor's exp may round otherwise."""
+    one, other = SECONDS.sub("", one).rstrip(), SECONDS.sub("", other).rstrip()
+    numbers = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
+    return NUMBER.sub("#", one).split() == NUMBER.sub("#", other).split() and numbers[0] == pytest.approx(numbers[1], abs=0.02)
+
+
+@each("page", [pytest.param(page, id=page.name) for page in PAGES if "```" in page.read_text()])
+def test_a_page_does_what_it_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("docs").symlink_to(ROOT / "docs")
+    Path("tests").symlink_to(ROOT / "tests")
+    if "<!-- runs in the simulator -->" not in page.read_text():
+        run(page)
+        return same_sizes(page)
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
+    code = f"from pathlib import Path; from tests.docs.test_docs import run; run(Path({str(page)!r}))"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def same_sizes(page: Path) -> None:
+    """Pictures that a page shows are as large as those that its code has just made."""
+    pixels = slice(16, 24)  # of a PNG: width and height
+    for image in IMAGE.findall(page.read_text()):
+        made = Path(Path(image).name)
+        if made.exists():
+            assert made.read_bytes()[pixels] == (page.parent / image).read_bytes()[pixels], image
+
+
+@each("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_what_a_page_quotes_stands_there(page):
+    for block in blocks_of(page):
+        if file := block.quoted():
+            source = textwrap.dedent((ROOT / file).read_text())
+            for part in re.split(r'^ *""".*"""\n', block.code, flags=re.MULTILINE):
+                assert flush(part) in flush(source), f"{file} has no\n{part}"
+
+
+def flush(code: str) -> str:
+    """Every line without its indentation."""
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
+def test_the_tutorials_functions_are_the_librarys():
+    def functions(code):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.FunctionDef) and node.decorator_list:
+                node.body = node.body[1:]  # without the docstring
+                yield node.name, ast.unparse(node)
+
+    sources = "\n".join(path.read_text() for path in (ROOT / "numbanet" / "equations").glob("*.py"))
+    library, blocks = dict(functions(sources)), blocks_of(ROOT / "docs" / "tutorial.md")
+    tutorial = dict(functions("\n".join(block.code for block in blocks if block.language == "python")))
+    assert len(tutorial) == 9
+    assert {name: library[name] for name in tutorial} == tutorial
+
+
+@each("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_every_link_leads_somewhere(page):
+    for target in LINK.findall(BLOCK.sub("", page.read_text())):
+        assert (page.parent / target).exists(), target

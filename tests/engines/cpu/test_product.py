@@ -1,0 +1,159 @@
+"""The tile loop of the fast rung against whole-array products, over every edge of tiles, panels, slabs and shares."""
+
+import numba
+import numpy as np
+import pytest
+
+from numbanet import _cuda
+from numbanet.engines import Topology
+from numbanet.engines.cpu.kernels import elementwise, product
+from numbanet.engines.cpu.kernels.descent import Descent
+from numbanet.engines.cpu.kernels.layout import ROWS, Layout, panel_width, up_to
+from numbanet.equations import activations, backprop
+from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
+from tests.helpers.engines import DTYPES, each
+
+pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
+
+# (n, n_in, n_out): single numbers, one less and one more than a tile, a panel, its depth, a slab, a block; several of each.
+SHAPES = [
+    (1, 1, 1),
+    (5, 2, 15),
+    (6, 3, 16),
+    (7, 17, 17),
+    (13, 127, 33),
+    (12, 128, 129),
+    (3, 257, 9),
+    (64, 95, 10),
+    (257, 97, 5),
+    (258, 7, 31),
+    (259, 300, 8),
+    (300, 530, 40),
+    (2, 600, 600),
+]
+
+
+@numba.njit
+def forward(memory, nets, layers, groups, first, last):
+    product.forward(memory, nets[0], layers[1], IDENTITY, groups, first, last)
+
+
+@numba.njit
+def backward(memory, nets, layers, groups, first, last):
+    product.backward(memory, nets[0], layers[1], layers[0], groups, first, last, nets[0].packed)
+
+
+@numba.njit
+def update(memory, nets, layers, n, opens, closes, eta, first, last):
+    rates = eta, eta, eta, 0, 0
+    product.update(memory, nets[0], layers[1], n, opens, closes, Descent(), rates, None, first, last)
+
+
+@numba.njit
+def activation(kind, epsilon, memory, a, delta, count):
+    elementwise.activation(kind, epsilon, memory, a, count)
+    elementwise.activation_error(kind, epsilon, memory, a, delta, count)
+
+
+class Layers:
+    """Two layers in memory, of which the products are those of the second; NaN wherever nothing should be read."""
+
+    def __init__(self, shape, dtype):
+        n, n_in, n_out = shape
+        random = np.random.default_rng(0)
+        self.x, self.w, self.b, self.delta = (
+            random.standard_normal(size).astype(dtype) for size in ((n, n_in), (n_in, n_out), n_out, (n, n_out))
+        )
+        topology = Topology((1, n_in, n_out), ("identity", "identity"), "sse", dtype)
+        self.layout = layout = Layout(topology, n)
+        self.memory, (self.nets, self.layers, _) = layout.memory, layout.records(n)
+        net = self.nets[0]
+        constants = [
+            slice(net["zeros"], net["zeros"] + self.width),
+            slice(net["ones"], net["ones"] + layout.most_rows * self.width),
+        ]
+        kept = [self.memory[place].copy() for place in constants]
+        self.memory[:] = np.nan
+        for place, numbers in zip(constants, kept, strict=True):
+            self.memory[place] = numbers
+        layout.write(np.concatenate([np.zeros(2 * n_in, dtype), self.w.ravel(), self.b]))
+        for name, rows in (("x", self.x), ("delta", self.delta)):
+            for j, column in enumerate(rows.T):
+                self.panels(self.layers[1][name], rows.shape[1])[j // self.width, :n, j % self.width] = column
+
+    width = property(lambda self: panel_width(self.layout.topology.dtype))
+
+    def panels(self, start, n_out):
+        return self.memory[start : start + self.layout.most_rows * up_to(self.width, n_out)].reshape(
+            -1, self.layout.most_rows, self.width
+        )
+
+    def run(self, loop, *arguments, tiles, writes):
+        """Runs a loop in three shares; all memory but those panels, (place, columns, rows), has to stay as it was."""
+        before = self.memory.copy()
+        for share in range(3):
+            loop(self.memory, self.nets, self.layers, *arguments, tiles * share // 3, tiles * (share + 1) // 3)
+        start, columns, rows = writes
+        before[start : start + up_to(self.width, columns) * rows] = self.memory[
+            start : start + up_to(self.width, columns) * rows
+        ]
+        packed = slice(self.nets[0]["packed"], self.layers[0]["x"])
+        before[packed] = self.memory[packed]
+        assert before.tobytes() == self.memory.tobytes()
+
+
+def assert_product(found, expected, magnitude):
+    """Within the rounding of a sum: an ulp of its terms' magnitudes for each of some of its terms."""
+    assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
+
+
+@each("shape", SHAPES)
+@each("dtype", DTYPES)
+def test_products_are_right_at_every_edge(dtype, shape):
+    n, n_in, n_out = shape
+    layers = Layers(shape, dtype)
+    layout, (before, layer) = layers.layout, layers.layers
+    x, w, b, delta = (array.astype(np.longdouble) for array in (layers.x, layers.w, layers.b, layers.delta))
+    groups = -(-n // ROWS)
+
+    def panels(columns):
+        return -(-columns // layers.width)
+
+    layers.run(forward, groups, tiles=groups * panels(n_out), writes=(layer["a"], n_out, layout.most_rows))
+    assert_product(layout.rows_of(layer["a"], n, n_out), x @ w + b, abs(x) @ abs(w) + abs(b))
+
+    layers.run(backward, groups, tiles=groups * panels(n_in), writes=(before["delta"], n_in, layout.most_rows))
+    assert_product(layout.rows_of(before["delta"], n, n_in), delta @ w.T, abs(delta) @ abs(w).T)
+
+    dw, db, tiles = x.T @ delta, delta.sum(axis=0), layer["w_rows"] // ROWS * panels(n_out)
+    dw_size, db_size = abs(x).T @ abs(delta), abs(delta).sum(axis=0)
+    gradients, eta = layout.gradients, dtype.type(0.125)
+    behind = (layer["w"] + gradients, n_out, layer["w_rows"])
+    layers.run(update, n, True, False, eta, tiles=tiles, writes=behind)
+    layers.run(update, n, False, False, eta, tiles=tiles, writes=behind)  # a second block of the batch
+    found = layout.topology.views(layout.read(gradients))[1]
+    assert_product(found[0], 2 * dw, 2 * dw_size)
+    assert_product(found[1], 2 * db, 2 * db_size)
+
+    here = (layer["w"], n_out, layer["w_rows"])
+    layers.run(update, n, False, True, eta, tiles=tiles, writes=here)  # and a third, which closes it
+    found = layout.topology.views(layout.read())[1]
+    assert_product(found[0], w - 3 * dw / 8, abs(w) + dw_size)
+    assert_product(found[1], b - 3 * db / 8, abs(b) + db_size)
+    layers.run(update, n, True, True, eta, tiles=tiles, writes=here)  # a batch of one block
+    found = layout.topology.views(layout.read())[1]
+    assert_product(found[0], w - dw / 2, abs(w) + dw_size)
+    assert_product(found[1], b - db / 2, abs(b) + db_size)
+
+
+@each("dtype", DTYPES)
+@each("kind", [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU])
+def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
+    z = np.concatenate([np.random.default_rng(0).standard_normal(95) * 5, [0, -0.0, np.nan, 1e4, -1e4]]).astype(dtype)
+    epsilon, dl_da = dtype.type(0.01), z[::-1].copy()
+    memory = np.concatenate([z, dl_da])
+    activation(kind, epsilon, memory, 0, z.size, z.size)
+    a, delta = np.empty((1, z.size), dtype), np.empty((1, z.size), dtype)
+    activations.activation(kind, epsilon, z[None], a)
+    backprop.activation_error(kind, epsilon, dl_da[None], z[None], a, delta)
+    np.testing.assert_array_equal(memory, np.concatenate([a[0], delta[0]]))

@@ -1,0 +1,483 @@
+"""The compile gate: every kernel becomes machine code without stack, without spills and, in float32, without float64.
+
+No GPU is needed. What a kernel computes is tested elsewhere, by the simulator or on a GPU.
+"""
+
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+
+import numba
+import numpy as np
+import pytest
+from numba import types
+
+from numbanet import _compile, _elementary, equations
+from numbanet._cuda import cuda
+from numbanet.engines import rule, samples
+from numbanet.engines.cuda import engine, output
+from numbanet.engines.cuda.cooperative import kernel as cooperative
+from numbanet.engines.cuda.cooperative import layout as shares
+from numbanet.engines.cuda.products import descent, dropout, product, steps, tiles
+from numbanet.engines.cuda.resident import kernel as resident
+from numbanet.engines.epoch import epoch_of
+from numbanet.engines.loops import CpuLoops, CudaLoops
+from numbanet.engines.reference import ReferenceEngine
+from numbanet.engines.rule import ADAM, MOMENTUM, NESTEROV, Rule
+from numbanet.engines.topology import Topology
+from numbanet.inputs import gpu as arrays
+from tests.helpers import compile_gate
+
+if reason := compile_gate.missing():
+    pytest.skip(reason, allow_module_level=True)
+
+from numba.cuda.dispatcher import CUDADispatcher
+
+SECTIONS = [section.name for section in pkgutil.iter_modules(equations.__path__, "numbanet.equations.")]
+MODULES = [*map(importlib.import_module, SECTIONS), samples]
+
+DTYPES = {"float32": types.float32, "float64": types.float64}
+
+# Kernels whose inner loop is a multiply-add and nothing else, which must be one fused instruction.
+MULTIPLY_ADD = ["forward_sum_cuda", "weight_gradient_cuda", "delta_recurrence_cuda"]
+
+REGISTERS_PER_BLOCK = 65536  # and per multiprocessor
+SHARED_PER_BLOCK = 48 * 1024
+THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
+
+
+def kernels_of(module) -> dict:
+    """The kernels defined in a module, by name."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, CUDADispatcher) and value.py_func.__module__ == module.__name__
+    }
+
+
+KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(module).items()}
+
+
+def types_of_parameters(number) -> dict:
+    """The type behind each name that a kernel's parameter may have, in a network of that dtype."""
+    names_by_type = {
+        number: "epsilon eta n mu eta_t share_1 share_2 epsilon_t decay most scale",
+        types.int64: "kind loss_kind layer first",
+        types.uint64: "key limit",
+        types.int64[::1]: "order",
+        types.int32[::1]: "hits_of_sample",
+        number[::1]: "b db z_max others loss_of_sample gradients parameters velocities m v squares weights",
+        number[:, ::1]: "x w z a y y_hat u delta dw dl_da da_dz dl_du z_prev a_prev delta_prev rows batch",
+    }
+    return {name: type_ for type_, names in names_by_type.items() for name in names.split()}
+
+
+def signature(kernel, number) -> list:
+    """The types of a kernel's arguments, by the names of its parameters."""
+    known = types_of_parameters(number)
+    if kernel.__name__ == "softmax_jacobian_cuda":
+        known["da_dz"] = number[:, :, ::1]
+    parameters = inspect.signature(kernel.py_func).parameters
+    if unknown := [name for name in parameters if name not in known]:
+        pytest.fail(f"{kernel.__name__}: types_of_parameters does not know {', '.join(unknown)}")
+    return [known[name] for name in parameters]
+
+
+@functools.cache
+def machine_code(name: str, architecture: str, dtype: str) -> compile_gate.MachineCode:
+    """What a kernel becomes; built once for all of the tests that look at it."""
+    return compile_gate.build(KERNELS[name], signature(KERNELS[name], DTYPES[dtype]), architecture)
+
+
+each_kernel = pytest.mark.parametrize("name", KERNELS)
+each_architecture = pytest.mark.parametrize("architecture", compile_gate.ARCHITECTURES)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@each_dtype
+@each_architecture
+@each_kernel
+def test_everything_stays_in_registers(name, architecture, dtype):
+    code = machine_code(name, architecture, dtype)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+
+
+@each_dtype
+@each_architecture
+@each_kernel
+def test_a_block_fits_a_multiprocessor(name, architecture, dtype):
+    registers = machine_code(name, architecture, dtype).registers
+    assert registers <= 255
+    assert registers * THREADS_PER_BLOCK <= REGISTERS_PER_BLOCK
+
+
+@each_architecture
+@each_kernel
+def test_float32_is_never_widened(name, architecture):
+    assert machine_code(name, architecture, "float32").float64 == []
+
+
+@each_architecture
+@pytest.mark.parametrize("name", MULTIPLY_ADD)
+def test_multiply_adds_are_fused(name, architecture):
+    assert machine_code(name, architecture, "float32").with_opcode("FFMA")
+    assert machine_code(name, architecture, "float64").with_opcode("DFMA")
+
+
+# The fast rung's products: every form and tile
+
+FORMS = {"forward": product.FORWARD, "backward": product.BACKWARD, "update": product.UPDATE, "gradient": product.GRADIENT}
+FORMS |= {f"{name} part": FORMS[name]._replace(finish=product.store) for name in ("forward", "backward")}
+PRODUCTS = [
+    pytest.param(form, dtype, tile, id=f"product-{form}-{dtype}-{tile.rows}x{tile.columns}".replace(" ", "-"))
+    for form in FORMS
+    for dtype in DTYPES
+    for tile in tiles.TILES[np.dtype(dtype)]
+    if tile.splits or not form.endswith("part")
+]
+FINISHES = ["forward", "backward", "update", "gradient"]
+
+
+@functools.cache
+def machine_code_of_product(form: str, dtype: str, tile, architecture: str) -> compile_gate.MachineCode:
+    number, numbers, order = DTYPES[dtype], DTYPES[dtype][::1], types.int64[::1]
+    unread = numbers if FORMS[form].left is product.DEEP else order
+    arguments = [types.int64, number, numbers, unread, numbers, numbers, numbers, *[types.int64] * 4]
+    return compile_gate.build(product.product(FORMS[form], tile, np.dtype(dtype)), arguments, architecture)
+
+
+each_product = pytest.mark.parametrize(("form", "dtype", "tile"), PRODUCTS)
+
+
+@each_product
+@each_architecture
+def test_a_product_keeps_its_budget(form, dtype, tile, architecture):
+    code = machine_code_of_product(form, dtype, tile, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+    assert code.registers <= tile.registers
+    assert code.shared == tile.shared_bytes(np.dtype(dtype)) <= SHARED_PER_BLOCK
+    # Registers are handed out to a warp by 256, that is by 8 to a thread.
+    registers = -(-code.registers // 8) * 8 * tile.threads
+    assert REGISTERS_PER_BLOCK // registers >= tile.residents
+    if dtype == "float32":
+        assert code.float64 == []
+
+
+@each_product
+@each_architecture
+def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architecture):
+    loop = machine_code_of_product(form, dtype, tile, architecture).main_loop
+    fused = compile_gate.count(loop, "FFMA" if dtype == "float32" else "DFMA")
+    assert fused == tile.side**2 * tile.depth
+    assert fused / len(loop) >= tile.rate
+    # 16 bytes at a time, of all that a thread reads of two panels
+    assert compile_gate.count(loop, r"LDS\.128") == 2 * tile.side * tile.depth * np.dtype(dtype).itemsize // 16
+    assert compile_gate.count(loop, r"LDS\b") == compile_gate.count(loop, r"LDS\.128")
+    assert compile_gate.count(loop, r"BAR\b") == 1
+
+
+@each_dtype
+@each_architecture
+@pytest.mark.parametrize("form", FINISHES)
+def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
+    number, numbers = DTYPES[dtype], DTYPES[dtype][::1]
+    arguments = [types.int64, number, numbers, numbers, numbers, types.int64, types.int64]
+    code = compile_gate.build(product.sum_of_parts(FORMS[form].finish), arguments, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.registers * product.SUM_THREADS <= REGISTERS_PER_BLOCK
+    if dtype == "float32":
+        assert code.float64 == []
+
+
+# That nothing escapes the tests above
+
+
+def test_every_kernel_is_found():
+    """As many as there are decorators, and each is named as the twin of a loop is."""
+    assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
+    assert [name for name in KERNELS if not name.endswith("_cuda")] == []
+
+
+def test_an_unknown_parameter_fails():
+    @cuda.jit
+    def newcomer(x, surprise):
+        pass
+
+    with pytest.raises(pytest.fail.Exception, match=r"newcomer: .* surprise"):
+        signature(newcomer, types.float32)
+
+
+class Recorder(CpuLoops):
+    """Notes the types that each loop is called with, and computes nothing."""
+
+    empty = staticmethod(np.zeros)
+
+    def __init__(self):
+        self.signatures = {}
+
+    def run(self, loop, *arguments):
+        self.signatures[f"{loop.py_func.__name__}_cuda"] = [numba.typeof(argument) for argument in arguments]
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("activations", "loss"),
+    [
+        (("tanh", "softmax"), "cce"),
+        (("softmax", "sigmoid"), "bce"),
+        (("relu", "softmax"), "bce"),
+        (("relu", "softmax"), "sse"),
+        (("softmax", "leaky_relu"), "mse"),
+    ],
+)
+def test_signatures_are_those_of_the_engine(activations, loss, dtype):
+    engine = ReferenceEngine(Topology((3, 4, 2), activations, loss, np.dtype(dtype), dropout=(0.5,)), "cpu")
+    engine.loops = Recorder()
+    for kind in (MOMENTUM, NESTEROV, ADAM):
+        epoch = epoch_of(np.arange(4), 2, 0.1, Rule(kind, weight_decay=0.1, clip_norm=1.0), weights=np.ones(4, dtype))
+        list(engine.train_epoch(np.zeros((4, 3), dtype), np.zeros((4, 2), dtype), epoch))
+    passed = engine.loops.signatures
+    assert len(passed) >= 15
+    assert passed == {name: signature(KERNELS[name], DTYPES[dtype]) for name in passed}
+
+
+# That the gate can fail
+
+
+def test_a_bare_literal_is_caught():
+    @cuda.jit
+    def widened(x):
+        x[0] = 1.0 / (1.0 + x[0])
+
+    code = compile_gate.build(widened, [types.float32[::1]], "sm_90a")
+    assert {"F2F.F64.F32", "DADD", "MUFU.RCP64H", "F2F.F32.F64"} <= set(map(compile_gate.opcode, code.float64))
+
+
+def test_a_stack_is_caught():
+    @cuda.jit
+    def stacked(x, order):
+        table = cuda.local.array(64, types.float32)
+        for i in range(64):
+            table[i] = x[i]
+        for i in range(64):
+            x[i] = table[order[i]]
+
+    code = compile_gate.build(stacked, [types.float32[::1], types.int64[::1]], "sm_90a")
+    assert code.stack == 256
+    assert {"LDL", "STL"} <= {compile_gate.opcode(line)[:3] for line in code.local_memory}
+
+
+def test_a_spill_is_caught():
+    @cuda.jit(max_registers=32)
+    def crowded(x):
+        table = cuda.local.array(64, types.float32)
+        for i in range(64):
+            table[i] = x[i]
+        cuda.syncthreads()
+        for i in range(64):
+            x[i] = table[63 - i]
+
+    code = compile_gate.build(crowded, [types.float32[::1]], "sm_90a")
+    assert code.spill_stores > 0
+    assert code.spill_loads > 0
+    assert code.registers <= 32
+
+
+# The fast rung's other kernels
+
+
+def fast_signatures(number) -> dict:
+    """The kernels beside the products, with the types of their arguments."""
+    count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
+    rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
+    resident_ = [types.int32[:, ::1], whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
+    cooperative_ = [whole, number, number, numbers, matrix, order, count, count, numbers, numbers, whole, types.boolean]
+    return {
+        "train_resident": [*resident_, numbers, whole],
+        "train_cooperative": [*cooperative_, numbers, numbers, whole],
+        "output_rows": [count, count, number, numbers, numbers, *rows],
+        "begin_step": [order, count, order, matrix, numbers, order, order, numbers, numbers],
+        "end_step": [order, numbers, whole, numbers, whole],
+        "find_not_finite": [numbers, order],
+        "find_improbable": [numbers, order],
+        "find_wrong_sum": [matrix, number, order],
+        "find_unknown_label": [whole, count, order],
+        "write_one_hot": [order, matrix],
+        "drop_rows": [order, count, number, types.uint64, matrix, matrix],
+        "sums_of_squares": [numbers, numbers],
+        **{f"update by {name}": [numbers] * 8 for name in UPDATES},
+    }
+
+
+# Each rule, and with it what a step may do besides.
+UPDATES = {
+    "descent": (rule.GRADIENT_DESCENT, True, True),
+    "momentum": (rule.MOMENTUM, False, False),
+    "nesterov": (rule.NESTEROV, True, False),
+    "adam": (rule.ADAM, True, True),
+    "adamw": (rule.ADAMW, True, False),
+}
+
+
+def fast_kernel(name: str, dtype: str):
+    kernels = {f"update by {rule}": descent.update_kernel(*options) for rule, options in UPDATES.items()}
+    kernels |= {"drop_rows": dropout.drop_rows, "sums_of_squares": descent.sums_of_squares(np.dtype(dtype))}
+    kernels |= {"output_rows": output.output_rows, "begin_step": steps.begin_step, "end_step": steps.end_step}
+    kernels |= kernels_of(arrays)
+    kernels["train_resident"] = resident.training_kernel(np.dtype(dtype))
+    kernels["train_cooperative"] = cooperative.training_kernel(np.dtype(dtype))
+    return kernels[name]
+
+
+@functools.cache
+def fast_machine_code(name: str, dtype: str, architecture: str) -> compile_gate.MachineCode:
+    return compile_gate.build(fast_kernel(name, dtype), fast_signatures(DTYPES[dtype])[name], architecture)
+
+
+@each_dtype
+@each_architecture
+@pytest.mark.parametrize("name", fast_signatures(types.float32))
+def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
+    code = fast_machine_code(name, dtype, architecture)
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == []
+    own = {"train_resident": resident.THREADS, "train_cooperative": shares.THREADS, "output_rows": engine.ROW_THREADS}
+    threads = own.get(name, max(steps.THREADS, arrays.THREADS))
+    assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
+    if dtype == "float32":
+        assert code.float64 == []
+
+
+@each_dtype
+@each_architecture
+def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
+    """From shared memory, whose address space the compiler has to see through: generic loads would be slower."""
+    code = fast_machine_code("train_resident", dtype, architecture)
+    fused = "FFMA" if dtype == "float32" else "DFMA"
+    of_tiles = [
+        body
+        for body in (code.instructions[begin:end] for begin, end in code.loops)
+        if compile_gate.count(body, r"LDS\b") == compile_gate.count(body, fused) == resident.UNROLLED * 4
+    ]
+    assert len(of_tiles) == 2  # what steps through w^T and what does not
+    assert all(compile_gate.count(body, fused) / len(body) >= resident.LEAST_RATE for body in of_tiles)
+    assert all(compile_gate.count(body, r"LDG?\b") == 0 for body in of_tiles)
+
+
+@each_dtype
+@each_architecture
+def test_cooperative_training_keeps_its_budget(architecture, dtype):
+    code = fast_machine_code("train_cooperative", dtype, architecture)
+    registers, least_rate = cooperative.BUDGETS[np.dtype(dtype)]
+    assert code.registers <= registers
+    assert code.shared == shares.TABLES * 4
+    # Sums in squares: 16 for each of 4 terms, from shared memory by 16 bytes.
+    fused, width = "FFMA" if dtype == "float32" else "DFMA", np.dtype(dtype).itemsize // 4
+    bodies = [code.instructions[begin:end] for begin, end in code.loops]
+    of_squares = [body for body in bodies if compile_gate.count(body, r"LDS\.128") == 8 * width and len(body) < 128]
+    assert len(of_squares) == 5  # forward and back of tiles and of the head, and the update
+    assert {compile_gate.count(body, fused) for body in of_squares} == {64}
+    assert {compile_gate.count(body, r"LDS?\b|LDG\b") for body in of_squares} == {8 * width}
+    assert all(64 / len(body) >= least_rate for body in of_squares)
+
+
+@each_dtype
+@each_architecture
+def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
+    """A count that all writes come before; loads of it that empty the L1 cache; and no load by way of the read-only cache."""
+    code = fast_machine_code("train_cooperative", dtype, architecture)
+    assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
+    assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0
+    assert code.with_opcode(r"LDG.*CONSTANT") == code.with_opcode(r"LD\.|ST\.|CALL\.ABS") == []
+    assert code.with_opcode(r"LDGSTS\.E")  # the next batch, from global to shared memory by way of no register
+
+
+@pytest.mark.parametrize(("name", "cooperative"), [("train_cooperative", True), ("train_resident", False)])
+def test_blocks_that_meet_are_started_together(name, cooperative):
+    signature = fast_signatures(types.float32)[name]
+    assert compile_gate.is_cooperative(fast_kernel(name, "float32"), signature, "sm_90a") == cooperative
+
+
+def test_the_main_loop_is_found():
+    text = """
+        /*0000*/ MOV R1, c[0x0] ;
+.L_x_0:
+        /*0010*/ FADD R2, R2, R3 ;
+.L_x_1:
+        /*0020*/ FFMA R2, R2, R3, R4 ;
+        /*0030*/ @P1 BRA `(.L_x_2) ;
+        /*0040*/ @P0 BRA `(.L_x_1) ;
+.L_x_2:
+        /*0050*/ @!P0 BRA `(.L_x_0) ;
+        /*0060*/ EXIT ;
+"""
+    loops = compile_gate.loops(text)
+    assert loops == ((2, 5), (1, 6))
+    code = compile_gate.MachineCode(0, 0, 0, 0, tuple(compile_gate.INSTRUCTION.findall(text)), 0, loops)
+    assert code.main_loop == ("FFMA R2, R2, R3, R4", "@P1 BRA `(.L_x_2)", "@P0 BRA `(.L_x_1)")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "wide"),
+    [
+        ("DADD R2, R2, 1", True),
+        ("@!P0 DFMA R2, R2, R4, R6", True),
+        ("@P1 DSETP.GT.AND P0, PT, R2, R4, PT", True),
+        ("MUFU.RCP64H R3, R5", True),
+        ("F2F.F64.F32 R2, R4", True),
+        ("F2F.F32.F64 R2, R4", True),
+        ("I2F.F64.S64 R2, R4", True),
+        ("F2I.F64.TRUNC R2, R4", True),
+        ("RED.E.ADD.F64.RN.STRONG.GPU desc[UR4][R2.64], R4", True),
+        ("FFMA R2, R2, R4, R6", False),
+        ("F2F.F16.F32 R2, R4", False),
+        ("LDG.E.64 R2, desc[UR4][R2.64]", False),
+        ("IMAD.WIDE.U32 R2, R5, 0x64, R2", False),
+        ("DEPBAR.LE SB0, 0x0", False),
+    ],
+)
+def test_float64_opcodes(instruction, wide):
+    code = compile_gate.MachineCode(0, 0, 0, 0, (instruction,))
+    assert code.float64 == ([instruction] if wide else [])
+
+
+# Precision
+
+
+def test_formulas_are_as_precise_as_without_flags():
+    """The CPU's flags do not reach the GPU, where any fastmath flag at all means approximate exp, log and division."""
+
+    def formula(z):
+        return math.exp(z) / (z + math.log(z))
+
+    def compiled_with(njit):
+        formula_ = njit(formula)
+
+        @cuda.jit
+        def kernel(x):
+            x[0] = formula_(x[0])
+
+        code = compile_gate.build(kernel, [types.float32[::1]], "sm_90a")
+        return [compile_gate.opcode(instruction) for instruction in code.instructions]
+
+    assert compiled_with(_compile.njit) == compiled_with(numba.njit)
+
+
+@each_dtype
+@pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
+def test_elementary_functions_are_those_of_cuda(name, dtype):
+    """What the CPU computes by additions and multiplications, the GPU takes from libdevice."""
+
+    def compiled_with(function):
+        @cuda.jit
+        def kernel(x):
+            x[0] = function(x[0])
+
+        code = compile_gate.build(kernel, [DTYPES[dtype][::1]], "sm_90a")
+        return [compile_gate.opcode(instruction) for instruction in code.instructions]
+
+    assert compiled_with(getattr(_elementary, name)) == compiled_with(getattr(math, name))

@@ -1,0 +1,217 @@
+"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or, where that is lost, on the host."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from numbanet import Network, _cuda
+from numbanet.engines import reference
+from numbanet.engines.cuda import engine as cuda_engine
+from numbanet.engines.cuda import guarding, planning
+from numbanet.engines.cuda.products import product, steps
+from numbanet.engines.epoch import epoch_of
+from numbanet.engines.rule import PLAIN
+from tests.helpers.engines import CUDA, each
+from tests.inputs.test_bad_input import build, flat
+
+if not CUDA:
+    pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
+
+N, BATCH = 8, 2
+RANDOM = np.random.default_rng(0)
+X, Y = RANDOM.standard_normal((N, 3), "f4"), RANDOM.integers(0, 2, N)
+EPOCH_OF_4_STEPS = {"epochs": 1, "batch_size": BATCH, "learning_rate": 0.5, "verbose": 0}
+WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
+
+
+@pytest.fixture(autouse=True)
+def launched_step_by_step(monkeypatch):
+    """Slices of one batch, however long they take, and nothing is recorded."""
+    monkeypatch.setattr(cuda_engine.Pace, "took", lambda *_: None)
+    monkeypatch.setattr(steps, "recorded", lambda launch: launch)
+
+
+class KernelError(Exception):
+    """What a driver may raise."""
+
+
+def network(monkeypatch, way):
+    """A network that trains this way, and has trained before."""
+    if way != "reference":
+        monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(way, 0, ""))
+    net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
+    net.train_step(X, Y, 0.5)
+    return net
+
+
+def fail(monkeypatch, at, lost=False, error=KernelError):
+    """The launch with this number, from 1, raises; the GPU is lost from then on, or not. Returns what counts them."""
+    numbers = itertools.count(1)
+
+    def configured(kernel, *arguments):
+        if next(numbers) == at:
+            if lost:
+                lose_the_gpu(monkeypatch)
+            raise error("CUDA_ERROR_ILLEGAL_ADDRESS")
+        return _cuda.configured(kernel, *arguments)
+
+    for module in (cuda_engine, steps, product, reference):
+        monkeypatch.setattr(module, "configured", configured)
+    return numbers
+
+
+def lose_the_gpu(monkeypatch):
+    def refuse(*_, **__):
+        raise KernelError("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    monkeypatch.setattr(_cuda.cuda, "synchronize", refuse)
+    for call in ("copy_to_host", "copy_to_device"):
+        monkeypatch.setattr(type(_cuda.cuda.device_array(1)), call, refuse)
+
+
+def launches_of(call, monkeypatch):
+    """How many kernels a call launches."""
+    with monkeypatch.context() as patch:
+        numbers = fail(patch, at=0)
+        call()
+    return next(numbers) - 1
+
+
+def calls(net):
+    return {"train_step": lambda: net.train_step(X, Y, 0.5), "fit": lambda: net.fit(X, Y, **EPOCH_OF_4_STEPS)}
+
+
+@each("way", WAYS)
+@each("call", ["train_step", "fit"])
+@each("where", ["first", "middle", "last"])
+def test_a_failed_kernel_leaves_the_network_as_it_was(monkeypatch, way, call, where):
+    net, twin = (network(monkeypatch, way) for _ in range(2))
+    before = flat(net)
+    count = launches_of(calls(twin)[call], monkeypatch)
+    assert (flat(twin) != before).any()
+    with monkeypatch.context() as patch:
+        fail(patch, {"first": 1, "middle": count // 2 + 1, "last": count}[where])
+        with pytest.raises(KernelError) as failure:
+            calls(net)[call]()
+    assert failure.value.__notes__ == ["The network has the parameters from before this call."]
+    assert (flat(net) == before).all()
+    assert net.train_step(X, Y, 0.5) == network(monkeypatch, way).train_step(X, Y, 0.5)  # on the GPU, with those parameters
+
+
+@each("way", WAYS)
+@each("call", ["train_step", "fit"])
+def test_a_lost_gpu_leaves_the_parameters_on_the_host(monkeypatch, tmp_path, way, call):
+    net, twin = (network(monkeypatch, way) for _ in range(2))
+    before, moved = flat(net), calls(net)
+    count = launches_of(calls(twin)[call], monkeypatch)
+    with monkeypatch.context() as patch:
+        fail(patch, count // 2 + 1, lost=True)
+        message = (
+            r"^the GPU failed, and this process cannot use it any more: CUDA_ERROR_ILLEGAL_ADDRESS. The network has the para"
+        )
+        with pytest.raises(RuntimeError, match=message):
+            moved[call]()
+        for other in (
+            lambda: net.predict(X),
+            lambda: net.evaluate(X, Y),
+            lambda: net.set_parameters(net.parameters()),
+            moved["fit"],
+        ):
+            with pytest.raises(RuntimeError, match=message):
+                other()
+        assert (flat(net) == before).all()
+        net.save(tmp_path / "net.npz")
+        assert net.to("cpu").device == "cpu"
+    assert (flat(net) == before).all()
+    assert (flat(Network.load(tmp_path / "net.npz")) == before).all()
+    assert net.predict(X).shape == (N, 2)
+
+
+@each("way", WAYS)
+def test_an_epoch_that_fails_leaves_the_one_before(monkeypatch, way):
+    net, twin = (network(monkeypatch, way) for _ in range(2))
+    twin.fit(X, Y, **EPOCH_OF_4_STEPS)
+    after_one = flat(twin)
+    count = launches_of(lambda: twin.fit(X, Y, **EPOCH_OF_4_STEPS), monkeypatch)
+    fail(monkeypatch, count + count // 2)
+    with pytest.raises(KernelError):
+        net.fit(X, Y, **{**EPOCH_OF_4_STEPS, "epochs": 3})
+    assert (flat(net) == after_one).all()
+
+
+def test_ctrl_c_keeps_the_last_finished_step(monkeypatch):
+    net, twin = (network(monkeypatch, planning.RESIDENT) for _ in range(2))
+    fail(monkeypatch, 3, error=KeyboardInterrupt)
+    assert net.fit(X, Y, shuffle=False, **EPOCH_OF_4_STEPS).interrupted
+    for batch in (slice(0, 2), slice(2, 4)):
+        twin.train_step(X[batch], Y[batch], 0.5)
+    assert (flat(net) == flat(twin)).all()
+
+
+@each("way", WAYS)
+def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
+    net, reads = network(monkeypatch, way), []
+    inner = guarding.Guarded._keep
+
+    def counted(self):
+        reads.append(1)
+        inner(self)
+
+    monkeypatch.setattr(guarding.Guarded, "_keep", counted)
+    net.fit(X, Y, **{**EPOCH_OF_4_STEPS, "epochs": 3})
+    net.parameters()
+    assert len(reads) == 3
+
+
+def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
+    net = network(monkeypatch, planning.RESIDENT)
+    before = flat(net)
+    with monkeypatch.context() as patch:
+        fail(patch, 3, error=KeyboardInterrupt)
+        net.fit(X, Y, **EPOCH_OF_4_STEPS)
+        lose_the_gpu(patch)
+        with pytest.warns(RuntimeWarning, match=r"^the steps of the training that was interrupted are lost: the GPU failed"):
+            assert (flat(net) == before).all()
+        assert (flat(net) == before).all()
+
+
+def test_a_gpu_that_takes_no_network_says_why(monkeypatch):
+    net = build(seed=0)
+    before = flat(net)
+
+    def refuse(*_):
+        raise KernelError("CUDA_ERROR_OUT_OF_MEMORY")
+
+    monkeypatch.setattr(cuda_engine, "limits", refuse)
+    with pytest.raises(RuntimeError, match=r"^the GPU takes no network: CUDA_ERROR_OUT_OF_MEMORY"):
+        net.to("cuda")
+    assert net.device == "cpu" and (flat(net) == before).all()
+
+
+def test_a_network_is_used_from_its_own_gpu(monkeypatch):
+    net = network(monkeypatch, planning.RESIDENT)
+    before = flat(net)
+    monkeypatch.setattr(guarding, "present_gpu", lambda: 1)
+    with pytest.raises(RuntimeError, match=r"^the network lies on GPU 0, but this thread uses GPU 1"):
+        net.predict(X)
+    assert (flat(net) == before).all()
+
+
+def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
+    """Only kernels that have run are compiled and loaded, which cannot be done while they are recorded."""
+    x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
+    tried = []
+
+    def train(*_):
+        tried.append(1)
+        if len(tried) == 1:
+            raise KernelError
+
+    monkeypatch.setattr(steps, "recorded", lambda _: pytest.fail("recorded too soon"))
+    these = steps.Steps(x, y, BATCH, PLAIN, False, train)
+    these.begin(epoch_of(np.arange(N), BATCH, 0.5), 0)
+    with pytest.raises(KernelError):
+        these.take()
+    these.take()
+    assert len(tried) == 2

@@ -1,0 +1,255 @@
+"""The GPU's products against whole-array products in float64: every form, ragged tiles, gathered rows, split and unsplit."""
+
+import math
+
+import numpy as np
+import pytest
+
+from numbanet import _cuda
+from numbanet._cuda import cuda
+from numbanet.engines.cuda.products import product, tiles
+from numbanet.engines.cuda.products.product import Products
+from numbanet.engines.cuda.products.tiles import TILES, Plan, Tile
+from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
+from tests.helpers.engines import DTYPES, each
+
+needs_cuda = pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
+
+KINDS = [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU]
+EPSILON = 0.25
+ETA = 0.5
+
+# A simulated thread costs a thread: the tests have the smallest tile there can be, whose block is 16 of them.
+TINY = Tile(16, 16, 8, 1, 128, 1, 1.0)
+DEEP = Tile(16, 16, 16, 1, 128, 1, 1.0)  # two times eight steps
+WIDE = Tile(32, 64, 8, 1, 128, 1, 1.0)  # 128 threads: 2 x 2 warps
+QUADS = Tile(64, 64, 8, 2, 128, 1, 1.0)  # 64 threads of 8 x 8 sums
+
+# (n, n_in, n_out): single numbers; one less and one more than a tile, and than a panel is deep; several tiles and panels.
+SHAPES = [(1, 1, 1), (17, 8, 1), (1, 9, 17), (7, 15, 16), (16, 16, 7), (20, 33, 18), (3, 40, 5)]
+
+
+class Layer:
+    """A layer and a batch, on the GPU; rows of the batch are scattered in x, and NaN is wherever nothing should be read."""
+
+    def __init__(self, shape, dtype):
+        n, n_in, n_out = shape
+        random = np.random.default_rng(0)
+        self.dtype = dtype
+        self.order = random.permutation(2 * n + 1)[:n]
+        self.x = np.full((2 * n + 1, n_in), np.nan)
+        self.x[self.order] = self._numbers(random, n, n_in)
+        self.wb = self._numbers(random, n_in + 1, n_out)
+        self.delta = self._numbers(random, n, n_out)
+        self.a_prev = self._numbers(random, n, n_in)
+        self.batch = self.x[self.order]
+
+    def _numbers(self, random, *shape):
+        return random.uniform(-1, 1, shape).astype(self.dtype).astype(np.float64)
+
+    def upload(self, *names):
+        return [cuda.to_device(np.ascontiguousarray(getattr(self, name), self._dtype_of(name))) for name in names]
+
+    def _dtype_of(self, name):
+        return np.int64 if name == "order" else self.dtype
+
+    def empty(self, *shape):
+        return cuda.to_device(np.full(shape, np.nan, self.dtype))
+
+
+def phi(kind, z):
+    return {
+        IDENTITY: lambda: z,
+        SIGMOID: lambda: 1 / (1 + np.exp(-z)),
+        TANH: lambda: np.tanh(z),
+        RELU: lambda: np.maximum(z, 0),
+        LEAKY_RELU: lambda: np.where(z > 0, z, EPSILON * z),
+    }[kind]()
+
+
+def d_phi(kind, a):
+    return {
+        IDENTITY: lambda: np.ones_like(a),
+        SIGMOID: lambda: a * (1 - a),
+        TANH: lambda: 1 - a**2,
+        RELU: lambda: np.where(a > 0, 1, 0),
+        LEAKY_RELU: lambda: np.where(a > 0, 1, EPSILON),
+    }[kind]()
+
+
+def check(found, expected, dtype, terms):
+    bound = 4 * (terms + 4) * np.finfo(dtype).eps
+    np.testing.assert_allclose(found.copy_to_host(), expected, rtol=0, atol=bound)
+
+
+def check_forward(products, layer, kind=TANH):
+    x, order, wb = layer.upload("x", "order", "wb")
+    a = layer.empty(*layer.delta.shape)
+    products.forward(kind, EPSILON, x, order, wb, a)
+    check(a, phi(kind, layer.batch @ layer.wb[:-1] + layer.wb[-1]), layer.dtype, layer.batch.shape[1])
+
+
+def check_backward(products, layer, kind=TANH):
+    wb, delta, a_prev = layer.upload("wb", "delta", "a_prev")
+    delta_prev = layer.empty(*layer.a_prev.shape)
+    products.backward(kind, EPSILON, wb, delta, a_prev, delta_prev)
+    expected = layer.delta @ layer.wb[:-1].T * d_phi(kind, layer.a_prev)
+    check(delta_prev, expected, layer.dtype, layer.delta.shape[1])
+
+
+def gradients_of(layer):
+    return np.vstack([layer.batch.T @ layer.delta, layer.delta.sum(0)])
+
+
+def check_update(products, layer):
+    x, order, delta, wb = layer.upload("x", "order", "delta", "wb")
+    products.update(cuda.to_device(np.array([1, ETA, 0, 0], layer.dtype)), x, order, delta, wb)
+    check(wb, layer.wb - ETA * gradients_of(layer), layer.dtype, len(layer.batch))
+
+
+def check_gradient(products, layer):
+    x, order, delta = layer.upload("x", "order", "delta")
+    gradients = layer.empty(*layer.wb.shape)
+    products.gradient(x, order, delta, gradients)
+    check(gradients, gradients_of(layer), layer.dtype, len(layer.batch))
+
+
+CHECKS = [check_forward, check_backward, check_update, check_gradient]
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Lets a test say into how many parts k is split, at most."""
+
+    def split(parts):
+        def plan(rows, columns, depth, multiprocessors, tiles):
+            chunk = -(-depth // (parts * tiles[0].depth)) * tiles[0].depth
+            return Plan(tiles[0], -(-depth // chunk), chunk)
+
+        monkeypatch.setattr(product, "plan", plan)
+        monkeypatch.setattr(product, "SUM_THREADS", 8)
+
+    return split
+
+
+@needs_cuda
+@each("dtype", DTYPES)
+@each("shape", SHAPES)
+@each("check", CHECKS)
+def test_against_whole_arrays(check, shape, dtype, parts):
+    parts(1)
+    check(Products(dtype, 1, (TINY,)), Layer(shape, dtype))
+
+
+@needs_cuda
+@each("dtype", DTYPES)
+@each("shape", [(18, 17, 17)])
+@each("check", CHECKS)
+def test_split_against_whole_arrays(check, shape, dtype, parts):
+    parts(3)
+    check(Products(dtype, 1, (TINY,)), Layer(shape, dtype))
+
+
+@needs_cuda
+@each("kind", KINDS)
+@each("count", [1, 2])
+@each("check", [check_forward, check_backward])
+def test_every_activation(check, count, kind, parts):
+    parts(count)
+    check(Products(np.float32, 1, (TINY,)), Layer((6, 16, 12), np.float32), kind)
+
+
+@needs_cuda
+@each("tile", [DEEP, WIDE, QUADS])
+@each("check", CHECKS)
+def test_other_tiles(check, tile, parts):
+    parts(1)
+    check(Products(np.float32, 1, (tile,)), Layer((35, 34, 66), np.float32))
+
+
+@needs_cuda
+@each("check", CHECKS)
+def test_the_tiles_of_a_gpu(check):
+    check(Products(np.float32, 132, TILES[np.dtype(np.float32)]), Layer((30, 33, 31), np.float32))
+
+
+@needs_cuda
+def test_rows_may_be_taken_more_than_once(parts):
+    parts(1)
+    layer = Layer((9, 5, 6), np.float32)
+    layer.order[3:] = layer.order[0]
+    layer.batch = layer.x[layer.order]
+    for check in CHECKS:
+        check(Products(np.float32, 1, (TINY,)), layer)
+
+
+@needs_cuda
+def test_the_same_bits_on_every_run(parts):
+    parts(3)
+    layer, products = Layer((7, 40, 10), np.float32), Products(np.float32, 1, (TINY,))
+    x, order, wb = layer.upload("x", "order", "wb")
+    found = []
+    for _ in range(2):
+        a = layer.empty(7, 10)
+        products.forward(SIGMOID, EPSILON, x, order, wb, a)
+        found.append(a.copy_to_host())
+    np.testing.assert_array_equal(*found)
+    assert len(products.partials) == 1
+
+
+# Tiles and plans, which need no GPU
+
+H100 = 132
+EVERY_TILE = [TINY, DEEP, WIDE, QUADS, *TILES[np.dtype(np.float32)], *TILES[np.dtype(np.float64)]]
+
+
+def planned(*shape, multiprocessors=H100):
+    return tiles.plan(*shape, multiprocessors, TILES[np.dtype(np.float32)])
+
+
+@each("tile", EVERY_TILE)
+def test_threads_share_a_tile_evenly(tile):
+    """Each loads as many numbers as any other, all of one row or column, or of one k."""
+    assert tile.depth in (tiles.STEPS, 2 * tiles.STEPS)
+    assert tile.rows * tile.columns == tile.threads * tile.side**2
+    for width in (tile.rows, tile.columns, tile.depth):
+        assert tile.threads % width == 0
+    assert max(tile.rows, tile.columns) <= product.MOST_LINES
+
+
+@each("shape", [(1, 1, 1), (64, 128, 784), (785, 128, 64), (1024, 1024, 1024), (10, 33, 2049), (100_000, 10, 64)])
+def test_parts_cover_the_depth(shape):
+    tile, parts, chunk = planned(*shape)
+    assert chunk % tile.depth == 0
+    assert (parts - 1) * chunk < shape[2] <= parts * chunk
+
+
+def test_large_products_take_large_tiles():
+    assert planned(4096, 4096, 4096)[:2] == (TILES[np.dtype(np.float32)][0], 1)
+    assert planned(8192, 8192, 512)[:2] == (TILES[np.dtype(np.float32)][0], 1)
+
+
+def test_smaller_products_take_smaller_tiles():
+    assert planned(1024, 1024, 256)[:2] == (TILES[np.dtype(np.float32)][1], 1)
+
+
+def test_small_and_deep_products_are_split():
+    plan = planned(64, 128, 784)
+    assert plan.parts > 1
+    assert H100 / 4 <= math.prod(plan.grid(64, 128)) <= 2 * H100
+
+
+def test_large_tiles_are_not_split():
+    """The compile gate has not seen them."""
+    for size in range(64, 2048, 64):
+        plan = planned(size, size, 4096)
+        assert plan.parts == 1 or plan.tile.splits
+
+
+def test_small_and_shallow_products_are_not_split():
+    assert planned(64, 128, 64).parts == 1
+    assert planned(1, 1, 1).parts == 1
+
+
+def test_no_split_where_all_multiprocessors_are_busy():
+    assert planned(64, 128, 784, multiprocessors=1).parts == 1

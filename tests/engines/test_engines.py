@@ -1,0 +1,212 @@
+"""Every engine against the oracle: prediction, loss, gradients, updates, every symbol of a step."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numbanet import _cuda
+from numbanet.engines.epoch import epoch_of
+from numbanet.engines.topology import ACTIVATIONS
+from numbanet.proof import oracle
+from tests.helpers.engines import DTYPES, ENGINES, each
+from tests.helpers.networks import EPSILON, PAIRS, data, engine_with_parameters, flatten, topology
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+# Modules that look at the clock while they train.
+SLICED = ["numbanet.engines.reference", "numbanet.engines.interface", "numbanet.engines.cuda.engine"]
+EXAMPLES = 5 if _cuda.SIMULATED else 40
+
+
+def check_step(device, kernels, top, n):
+    """Loss, gradients, prediction and trace of one batch, relative to the largest number of each array."""
+    engine, flat = engine_with_parameters(top, device, kernels)
+    x, y = data(top, n)
+    exact = oracle.step(top.views(flat), top.activations, top.loss, x, y, EPSILON)
+    x, y = engine.upload(x), engine.upload(y)
+    total, gradients = engine.loss_and_gradients(x, y)
+    traced = engine.trace(x, y)
+    assert_close(oracle.mean_or_sum(top.loss, total, n), exact["loss"], top)
+    assert_close(oracle.mean_or_sum(top.loss, engine.evaluate(x, y).loss, n), exact["loss"], top)
+    assert_close(gradients, flatten(exact["dw"], exact["db"]), top)
+    assert_close(engine.predict(x), exact["y_hat"], top)
+    for symbol, arrays in traced.items():
+        for found, expected in zip(arrays, exact[symbol], strict=True):
+            assert_close(found, expected, top)
+    assert (engine.read() == flat).all()
+
+
+def assert_close(found, expected, top):
+    expected = np.asarray(expected, np.float64)
+    scale = max(1, np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[top.dtype.name] * scale)
+
+
+@each("output, loss", PAIRS)
+@each("hidden", list(ACTIVATIONS))
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_a_step_for_every_activation_and_loss(device, kernels, dtype, hidden, output, loss):
+    check_step(device, kernels, topology((3, 4, 5), (hidden, output), loss, dtype), n=3)
+
+
+@each("output, loss", PAIRS)
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_a_step_through_a_single_layer(device, kernels, dtype, output, loss):
+    check_step(device, kernels, topology((3, 2), (output,), loss, dtype), n=2)
+
+
+WIDTH_1 = [(output, loss) for output, loss in PAIRS if (output, loss) != ("softmax", "bce")]
+
+
+@each("output, loss", WIDTH_1)
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_a_step_with_layers_of_width_1_and_a_batch_of_1(device, kernels, dtype, output, loss):
+    check_step(device, kernels, topology((1, 1, 1), ("tanh", output), loss, dtype), n=1)
+
+
+@st.composite
+def steps(draw):
+    """Any topology of 1 to 5 layers, and any small batch."""
+    layers = draw(st.integers(1, 5))
+    sizes = draw(st.lists(st.integers(1, 9), min_size=layers + 1, max_size=layers + 1))
+    output, loss = draw(st.sampled_from(PAIRS))
+    hidden = draw(st.lists(st.sampled_from(list(ACTIVATIONS)), min_size=layers - 1, max_size=layers - 1))
+    if (output, loss) == ("softmax", "bce"):
+        sizes[-1] = max(2, sizes[-1])
+    return sizes, (*hidden, output), loss, draw(st.integers(1, 9))
+
+
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@given(step=steps())
+def test_a_step_of_any_shape(device, kernels, dtype, step):
+    sizes, activations, loss, n = step
+    check_step(device, kernels, topology(sizes, activations, loss, dtype), n)
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="hundreds of samples take the simulator minutes")
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_a_batch_larger_than_a_block_of_rows(device, kernels, dtype):
+    check_step(device, kernels, topology((5, 7, 3), ("tanh", "softmax"), "cce", dtype), n=1100)
+
+
+@each("output, loss", PAIRS)
+@each("device, kernels", ENGINES)
+def test_gradients_are_the_central_differences_of_the_loss(device, kernels, output, loss):
+    for hidden in ACTIVATIONS:
+        top = topology((2, 3, 2), (hidden, output), loss, np.dtype("float64"))
+        engine, flat = engine_with_parameters(top, device, kernels, seed=5)
+        x, y = (engine.upload(array) for array in data(top, 2, seed=7))
+        _, gradients = engine.loss_and_gradients(x, y)
+        h = 1e-5
+        checked = range(0, flat.size, 8) if _cuda.SIMULATED else range(flat.size)
+        for p in checked:
+            losses = []
+            for step in (h, -h, 2 * h, -2 * h):
+                moved = flat.copy()
+                moved[p] += step
+                engine.write(moved)
+                losses.append(oracle.mean_or_sum(loss, engine.evaluate(x, y).loss, 2))
+            # The five-point rule: its error is of order h^4, far below the rounding of the losses.
+            slope = (8 * (losses[0] - losses[1]) - (losses[2] - losses[3])) / (12 * h)
+            assert abs(slope - gradients[p]) <= 1e-7 * max(1e-2, abs(slope)), (hidden, p)
+
+
+@each("loss, output", [("cce", "softmax"), ("bce", "sigmoid"), ("mse", "identity"), ("sse", "tanh")])
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype, loss, output):
+    top = topology((3, 4, 2), ("tanh", output), loss, dtype)
+    engine, flat = engine_with_parameters(top, device, kernels)
+    count, batch_size, eta = 8, 3, 0.125
+    x, y = data(top, count)
+    order = np.random.default_rng(3).permutation(count).astype(np.int32)[::-1]  # any integers, in any memory layout
+    parameters = top.views(flat.astype(np.float64))
+    expected_loss = expected_hits = 0
+    for first in range(0, count, batch_size):
+        rows = order[first : first + batch_size]
+        exact = oracle.step(parameters, top.activations, loss, x[rows], y[rows], EPSILON)
+        expected_loss += exact["loss"] * (1 if loss == "sse" else rows.size)
+        if loss == "cce":
+            expected_hits += (exact["y_hat"].argmax(axis=1) == y[rows].argmax(axis=1)).sum()
+        else:
+            expected_hits += ((exact["y_hat"] > 0.5) == (y[rows] > 0.5)).sum()
+        parameters = [(w - eta * dw, b - eta * db) for (w, b), dw, db in zip(parameters, exact["dw"], exact["db"], strict=True)]
+    *_, totals = engine.train_epoch(engine.upload(x), engine.upload(y), epoch_of(order, batch_size, eta))
+    assert totals.samples == count and totals.hits == expected_hits
+    assert_close(totals.loss, expected_loss, top)
+    assert_close(engine.read(), flatten(*zip(*parameters, strict=True)), top)
+
+
+@each("device, kernels", ENGINES)
+def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
+    """So that a bar can move and Ctrl-C be heard: with no time to a slice, every block or step is one."""
+    for module in SLICED:
+        monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
+    top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))
+    engine, _ = engine_with_parameters(top, device, kernels)
+    count = 12 if _cuda.SIMULATED else 2000
+    x, y = data(top, count)
+    slices = list(engine.train_epoch(engine.upload(x), engine.upload(y), epoch_of(np.arange(count), 4, 0.1)))
+    assert len(slices) >= 3
+    assert slices[-1].samples == count and slices == sorted(slices, key=lambda totals: totals.samples)
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator computes with float64 scalars in between")
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
+    top = topology((6, 5, 3), ("tanh", "softmax"), "cce", dtype)
+    x, y = data(top, 700)
+    trained = []
+    for seconds in (0.0, 10.0):
+        for module in SLICED:
+            monkeypatch.setattr(f"{module}.SLICE_SECONDS", seconds)
+        engine, _ = engine_with_parameters(top, device, kernels)
+        x_there, y_there = engine.upload(x), engine.upload(y)
+        *_, totals = engine.train_epoch(x_there, y_there, epoch_of(np.arange(700), 300, 0.1))
+        trained.append((totals, engine.evaluate(x_there, y_there), engine.predict(x_there).tolist(), engine.read().tolist()))
+    assert trained[0] == trained[1]
+
+
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+@each("output, loss", [("sigmoid", "bce"), ("softmax", "bce"), ("softmax", "cce"), ("softmax", "mse"), ("sigmoid", "sse")])
+def test_saturated_outputs_stay_finite_and_right(device, kernels, dtype, output, loss):
+    """z from a single identity-weighted layer: what x says, up to +-1e4."""
+    top = topology((3, 3), (output,), loss, dtype)
+    engine, _ = engine_with_parameters(top, device, kernels)
+    engine.write(np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(dtype))
+    z = np.array([[20, 0, 0], [0, 1e4, -1e4], [700, 699, -700], [50, -50, 0], [1e-30, -1e-30, 1]], dtype)
+    y = np.eye(3, dtype=dtype)[[1, 0, 2, 1, 2]]
+    z.flags.writeable = y.flags.writeable = False
+    total, gradients = engine.loss_and_gradients(engine.upload(z), engine.upload(y))
+    w_identity = [(np.eye(3), np.zeros(3))]
+    with np.errstate(all="ignore"):
+        exact = oracle.step(w_identity, (output,), loss, z, y)
+    assert np.isfinite(total) and np.isfinite(gradients).all()
+    np.testing.assert_allclose(oracle.mean_or_sum(loss, total, 5), exact["loss"], rtol=1e-5)
+    if (output, loss) == ("softmax", "bce"):
+        return  # the oracle divides 0 by 0: see the next test
+    # The oracle's chain rule divides 0 by 0 where a cross-entropy meets a saturated output; its sum in closed form does not.
+    db = (exact["y_hat"] - y).sum(axis=0) / 5 if loss in ("bce", "cce") else exact["db"][0]
+    np.testing.assert_allclose(gradients[-3:], db.astype(np.float64), rtol=1e-5, atol=1e-5)
+
+
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dtype):
+    """z = (20, 0), y = (0, 1): L = 40 and dL/dz = (2, -2), both to 9 digits, though float32 rounds a to (1, 2e-9)."""
+    top = topology((2, 2), ("softmax",), "bce", dtype)
+    engine, _ = engine_with_parameters(top, device, kernels)
+    engine.write(np.array([1, 0, 0, 1, 0, 0], dtype))
+    x, y = np.array([[20, 0]], dtype), np.array([[0, 1]], dtype)
+    x.flags.writeable = y.flags.writeable = False
+    total, gradients = engine.loss_and_gradients(engine.upload(x), engine.upload(y))
+    np.testing.assert_allclose(total, 40, rtol=1e-6)
+    np.testing.assert_allclose(gradients[-2:], [2, -2], rtol=1e-6)

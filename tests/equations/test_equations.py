@@ -1,0 +1,168 @@
+"""The scalar formulas against 50 digits, and the rows of `numbanet.verify` for every loop on every device."""
+
+import importlib
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import numbanet
+from numbanet import _cuda
+from numbanet.equations import activations, backprop, descent, losses, neuron
+from tests.helpers.engines import DEVICES, DTYPES, each
+
+mpmath.mp.dps = 50
+mp = mpmath.mpf
+ULP = 4
+# At 100 and at 740 e^-z is a subnormal float32 and float64.
+EXTREMES = [sign * z for z in (0.0, 1e-30, 1.0, 50.0, 100.0, 700.0, 740.0, 1e4) for sign in (1, -1)]
+
+
+def log1p_exp(z):
+    return mpmath.log1p(mpmath.exp(z))
+
+
+def exp_difference_sum(z, z_max):
+    return mpmath.exp(z - z_max)
+
+
+# name: (formula, exact value at 50 digits, the domain of each argument)
+ANY, PART, POSITIVE = "any z", "a in (0, 1)", "at least 0"
+FORMULAS = {
+    "identity": (activations.identity, lambda z: z, [ANY]),
+    "d_identity": (activations.d_identity, lambda z: mp(1), [ANY]),
+    "sigmoid": (activations.sigmoid, lambda z: 1 / (1 + mpmath.exp(-z)), [ANY]),
+    "d_sigmoid": (activations.d_sigmoid, lambda a: a * (1 - a), [PART]),
+    "tanh": (activations.tanh, mpmath.tanh, [ANY]),
+    "d_tanh": (activations.d_tanh, lambda a: 1 - a**2, [PART]),
+    "relu": (activations.relu, lambda z: max(mp(0), z), [ANY]),
+    "d_relu": (activations.d_relu, lambda z: mp(int(z > 0)), [ANY]),
+    "leaky_relu": (activations.leaky_relu, lambda z, epsilon: z if z > 0 else epsilon * z, [ANY, PART]),
+    "d_leaky_relu": (activations.d_leaky_relu, lambda z, epsilon: mp(1) if z > 0 else epsilon, [ANY, PART]),
+    "softmax": (lambda z, others: activations.softmax(activations.exp_difference(min(z, type(z)(0)), type(z)(0)), others),
+                lambda z, others: mpmath.exp(min(z, mp(0))) / (1 + others), [ANY, POSITIVE]),
+    "sse": (losses.sse, lambda y, y_hat: (y - y_hat) ** 2, [PART, PART]),
+    "d_sse": (losses.d_sse, lambda y, y_hat: -2 * (y - y_hat), [PART, PART]),
+    "mse": (lambda y, y_hat: losses.mse(3, y, y_hat), lambda y, y_hat: (y - y_hat) ** 2 / 3, [PART, PART]),
+    "d_mse": (lambda y, y_hat: losses.d_mse(3, y, y_hat), lambda y, y_hat: -2 * (y - y_hat) / 3, [PART, PART]),
+    "bce": (lambda y, y_hat: losses.bce(3, y, y_hat),
+            lambda y, y_hat: -(y * mpmath.log(y_hat) + (1 - y) * mpmath.log1p(-y_hat)) / 3, [PART, PART]),
+    "d_bce": (lambda y, y_hat: losses.d_bce(3, y, y_hat),
+              lambda y, y_hat: -(y / y_hat - (1 - y) / (1 - y_hat)) / 3, [PART, PART]),
+    "softplus": (losses.softplus, log1p_exp, [ANY]),
+    "bce_from_z": (lambda y, z: losses.bce_from_z(3, y, z),
+                   lambda y, z: (y * log1p_exp(-z) + (1 - y) * log1p_exp(z)) / 3, [PART, ANY]),
+    "log_softmax_sum": (losses.log_softmax_sum, mpmath.log1p, [POSITIVE]),
+    "cce": (lambda y, z, others: losses.cce(3, y, -abs(z), type(z)(0), losses.log_softmax_sum(others)),
+            lambda y, z, others: y * (abs(z) + mpmath.log1p(others)) / 3, [PART, ANY, POSITIVE]),
+    "d_cce": (lambda y, a: losses.d_cce(3, y, a), lambda y, a: (a - y) / 3, [PART, PART]),
+    "error_term": (backprop.error_term, lambda dl_da, da_dz: dl_da * da_dz, [PART, PART]),
+    "weighted_input": (neuron.weighted_input, lambda w, x: w * x, [PART, PART]),
+    "weighted_error": (backprop.weighted_error, lambda w, delta: w * delta, [PART, PART]),
+    "d_weight": (backprop.d_weight, lambda delta, x: delta * x, [PART, PART]),
+    "d_bias": (backprop.d_bias, lambda delta: delta, [ANY]),
+}  # fmt: skip
+
+
+def check(name, arguments, dtype):
+    """The formula, given numbers of a dtype, against its value for exactly these numbers."""
+    formula, exact, _ = FORMULAS[name]
+    rounded = [dtype.type(value) for value in arguments]
+    found = formula(*rounded)
+    expected = exact(*(mp(float(value)) for value in rounded))
+    if abs(expected) > np.finfo(dtype).max:
+        return  # not a number of this dtype
+    ulp = mp(float(np.spacing(dtype.type(abs(float(expected))))))
+    assert abs(mp(float(found)) - expected) <= ULP * ulp, f"{name}{tuple(rounded)} = {found}, exactly {expected}"
+
+
+def domains(dtype, names):
+    """A strategy for the arguments of a formula."""
+    width = 32 if dtype == np.float32 else 64
+    any_z = st.floats(-1e4, 1e4, width=width, allow_subnormal=True) | st.floats(
+        float(np.finfo(dtype).min) / 4, float(np.finfo(dtype).max) / 4, width=width
+    )
+    smallest = float(np.finfo(dtype).tiny)
+    part = st.floats(2.0**-30, 1 - 2.0**-20, width=width) | st.floats(smallest, 0.5, width=width)
+    ranges = {ANY: any_z, PART: part, POSITIVE: st.floats(0, 1000, width=width)}
+    return st.tuples(*(ranges[name] for name in names))
+
+
+@each("dtype", DTYPES)
+@each("name", list(FORMULAS))
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_formulas_are_within_4_ulp(name, dtype, draw):
+    check(name, draw.draw(domains(dtype, FORMULAS[name][2])), dtype)
+
+
+@each("z", EXTREMES)
+@each("dtype", DTYPES)
+@each("name", [name for name in FORMULAS if ANY in FORMULAS[name][2]])
+def test_formulas_are_within_4_ulp_at_the_extremes(name, dtype, z):
+    for other in (0.25, 1.0):
+        check(name, [z if domain == ANY else other for domain in FORMULAS[name][2]], dtype)
+
+
+@each("dtype", DTYPES)
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_powers_of_differences_are_within_4_ulp(dtype, draw):
+    z, z_max = sorted(dtype.type(value) for value in draw.draw(domains(dtype, [ANY, ANY])))
+    found = activations.exp_difference(z, z_max)
+    expected = mpmath.exp(mp(float(z)) - mp(float(z_max)))
+    assert abs(mp(float(found)) - expected) <= ULP * mp(float(np.spacing(dtype.type(float(expected)))))
+
+
+@each("dtype", DTYPES)
+def test_a_step_of_descent(dtype):
+    w, dw, eta = (dtype.type(value) for value in (0.7, 0.3, 0.1))
+    exact = float(w) - float(eta) * float(dw)
+    assert abs(descent.descend(eta, dw, w) - exact) <= 2 * np.spacing(dtype.type(exact))
+
+
+@each("dtype", DTYPES)
+@each("name", [name for name in FORMULAS if name not in ("d_identity", "softmax", "cce")])
+def test_nan_in_gives_nan_out(name, dtype):
+    formula, _, names = FORMULAS[name]
+    for place in range(len(names)):
+        arguments = [dtype.type(0.5)] * len(names)
+        arguments[place] = dtype.type("nan")
+        if name.endswith("leaky_relu") and place == 1:
+            continue  # the slope does not enter where z > 0
+        assert math.isnan(formula(*arguments))
+
+
+@each("dtype", DTYPES)
+def test_nan_in_a_layer_gives_nan_in_softmax(dtype):
+    for place in range(3):
+        z, z_max, others = np.array([[1, 3, 2]], dtype), np.zeros(1, dtype), np.zeros(1, dtype)
+        z[0, place] = np.nan
+        activations.softmax_sum(z, z_max, others)
+        a = np.zeros_like(z)
+        activations.softmax_activation(z, z_max, others, a)
+        assert np.isnan(a).all()
+
+
+@each("device", DEVICES)
+def test_every_loop_passes_verification(device, capsys, monkeypatch):
+    if _cuda.SIMULATED:  # whole steps are those of test_engines, and take the simulator minutes
+        monkeypatch.setattr(importlib.import_module("numbanet.proof.verification"), "_steps", lambda device, kernels: [])
+    rows = numbanet.verify(device)
+    assert rows and not [row for row in rows if not row.passed]
+    assert capsys.readouterr().out.endswith(f"{len(rows)} rows, none out of bounds\n")
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="replaces a loop of the CPU")
+def test_verification_notices_a_wrong_loop(monkeypatch):
+    def without_bias(x, w, b, z):
+        neuron_sum(x, w, np.zeros_like(b), z)
+
+    neuron_sum = neuron.forward_sum
+    monkeypatch.setattr(neuron, "forward_sum", without_bias)
+    wrong = {row.equation for row in numbanet.verify("cpu", report=None) if not row.passed}
+    assert "z_j = sum_i w_ij x_i + b_j" in wrong
+    assert len(wrong) > 1  # the reference engine's whole steps, too

@@ -1,0 +1,134 @@
+"""What holds the house together: loops and kernels that say the same, docstrings that fit, imports that point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from numba import from_dtype
+
+import numbanet
+from numbanet.equations import activations, losses
+from tests.helpers.engines import DTYPES, each
+
+PACKAGE = Path(numbanet.__file__).parent
+SECTIONS = ["neuron", "activations", "losses", "backprop", "descent", "dropout"]
+FILES = [PACKAGE / "equations" / f"{name}.py" for name in SECTIONS] + [PACKAGE / "engines" / "samples.py"]
+THREAD_INDICES = {"s", "i", "j", "p"}
+
+
+def functions(path):
+    return {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+TWINS = [(path, name) for path in FILES for name in functions(path) if name.endswith("_cuda")]
+
+
+def without_docstring(function):
+    return function.body[1:]
+
+
+def without_headers(body, indices):
+    """The statements of a loop, with the headers of the loops over these indices taken off."""
+    if len(body) == 1 and isinstance(body[0], ast.For) and body[0].target.id in indices:
+        return without_headers(body[0].body, indices)
+    flat = []
+    for statement in body:
+        is_header = isinstance(statement, ast.For) and statement.target.id in indices
+        flat += without_headers(statement.body, indices) if is_header else [statement]
+    return flat
+
+
+@each("path, name", [pytest.param(*twin, id=twin[1]) for twin in TWINS])
+def test_the_inner_block_of_a_kernel_is_that_of_its_loop(path, name):
+    kernel, loop = functions(path)[name], functions(path)[name.removesuffix("_cuda")]
+    grid, guard = without_docstring(kernel)
+    target = grid.targets[0]
+    indices = [node.id for node in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    assert set(indices) <= THREAD_INDICES
+    found, expected = (
+        [ast.unparse(line) for line in block] for block in (guard.body, without_headers(without_docstring(loop), indices))
+    )
+    assert found == expected
+    assert [argument.arg for argument in kernel.args.args] == [argument.arg for argument in loop.args.args]
+
+
+def is_loop_over_numbers(node):
+    """Not one that repeats the same a number of times, as a formula may."""
+    return isinstance(node, ast.For) and node.target.id != "_"
+
+
+@each("path", [pytest.param(path, id=path.stem) for path in FILES])
+def test_every_loop_has_a_twin(path):
+    loops = {name for name, node in functions(path).items() if any(map(is_loop_over_numbers, ast.walk(node)))}
+    loops = {name for name in loops if not name.endswith("_cuda")}
+    assert loops
+    assert {f"{name}_cuda" for name in loops} <= set(functions(path))
+
+
+@each("path", [pytest.param(path, id=path.stem) for path in FILES])
+def test_docstrings_are_short_and_name_the_twin(path):
+    for name, node in functions(path).items():
+        text = ast.get_docstring(node)
+        assert text, name
+        assert len(text.splitlines()) <= 6, name
+        if name.endswith("_cuda"):
+            assert f"Twin: {name.removesuffix('_cuda')}." in text, name
+            assert f"Twin: {name}." in ast.get_docstring(functions(path)[name.removesuffix("_cuda")]), name
+
+
+@each("path", [pytest.param(path, id=path.stem) for path in FILES])
+def test_no_bare_literal_meets_a_float(path):
+    """A bare 1.0 in a formula would turn float32 into float64; indices and constants of kinds are whole numbers."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.FloorDiv | ast.Mod):
+            operands = (node.left, node.right)
+            assert not any(isinstance(operand, ast.Constant) for operand in operands), ast.unparse(node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            assert node.value == 0.5, node.value  # inside type(y)(0.5)
+
+
+ALLOWED = {
+    "_elementary": {"_compile", "_cuda"},
+    "equations": {"_compile", "_cuda", "_elementary", "equations"},
+    "engines": {"_compile", "_cuda", "equations", "engines"},
+}
+SURFACES = {"cli", "__main__"}
+
+
+@each("path", [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))])
+def test_imports_point_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            modules = [node.module] if node.module != "numbanet" else [f"numbanet.{alias.name}" for alias in node.names]
+        for module in modules:
+            if module.startswith("numba.cuda"):
+                assert path.name == "_cuda.py"
+            if module.split(".")[0] == "numbanet":
+                target = module.split(".")[1]
+                assert target in ALLOWED.get(room, {target}), f"{room} imports {module}"
+                assert target not in SURFACES or room in SURFACES, f"{room} imports {module}"
+
+
+def test_only_one_place_imports_cuda_and_chooses_flags():
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        assert path.name == "_cuda.py" or "from numba import cuda" not in text
+        assert path.name == "_compile.py" or "fastmath" not in text
+
+
+@each("dtype", DTYPES)
+def test_formulas_give_back_the_dtype_they_were_given(dtype):
+    t = from_dtype(dtype)
+    for formula, count in (
+        (activations.sigmoid, 1),
+        (activations.tanh, 1),
+        (activations.d_relu, 1),
+        (activations.leaky_relu, 2),
+        (activations.softmax, 2),
+        (losses.softplus, 1),
+    ):
+        formula.compile((t,) * count)
+        assert formula.overloads[(t,) * count].signature.return_type == t

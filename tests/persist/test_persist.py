@@ -1,0 +1,380 @@
+"""Files: what is saved comes back to the bit, and what is damaged or foreign is refused without being executed."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import stat
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import persist
+from tests.helpers.engines import DTYPES, each
+
+FORMATS = [".npz", ".safetensors"]
+
+
+@pytest.fixture
+def net():
+    return numbanet.Network([3, 4, 2], ["leaky_relu", "softmax"], "cce", seed=5, epsilon=0.03)
+
+
+@pytest.fixture
+def npz(net, tmp_path):
+    net.save(tmp_path / "net.npz")
+    return tmp_path / "net.npz"
+
+
+@pytest.fixture
+def safetensors(net, tmp_path):
+    pytest.importorskip("safetensors")
+    net.save(tmp_path / "net.safetensors")
+    return tmp_path / "net.safetensors"
+
+
+@pytest.fixture(params=["npz", "safetensors"])
+def path(request):
+    return request.getfixturevalue(request.param)
+
+
+def numbers(net):
+    """All parameters in one list, an array per w and b."""
+    return [array for pair in net.parameters() for array in pair]
+
+
+@each("suffix", FORMATS)
+@each("dtype", DTYPES)
+def test_a_loaded_network_predicts_and_trains_on_to_the_bit(dtype, suffix, tmp_path):
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 3)), random.integers(0, 2, 40)
+    net = numbanet.Network([3, 4, 2], "leaky_relu", "cce", dtype=dtype, seed=5, epsilon=0.03)
+    net.fit(x, y, epochs=2, verbose=0)
+    net.save(tmp_path / f"net{suffix}")
+    loaded = numbanet.Network.load(tmp_path / f"net{suffix}")
+    assert repr(loaded) == repr(net) and loaded.epsilon == net.epsilon
+    assert (loaded.predict(x) == net.predict(x)).all()
+    for one in (net, loaded):
+        one.fit(x, y, epochs=2, batch_size=8, verbose=0)  # shuffled by the state that was saved
+    assert (loaded.predict(x) == net.predict(x)).all()
+
+
+def test_a_file_is_written_exactly_where_it_was_asked_for(net, tmp_path):
+    net.save(tmp_path / "model")
+    net.save(str(tmp_path / "other.npz"))
+    assert sorted(os.listdir(tmp_path)) == ["model", "other.npz"]
+    assert numbanet.Network.load(tmp_path / "model").sizes == net.sizes
+
+
+def test_a_new_file_has_the_usual_permissions_and_an_old_one_keeps_its_own(net, path):
+    (path.parent / "plain").touch()
+    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
+    path.chmod(0o600)
+    net.save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_failure_while_saving_leaves_the_old_file_whole(net, path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        net.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_saving_where_nothing_can_be_saved_says_so(net, tmp_path):
+    with pytest.raises(OSError):
+        net.save(tmp_path / "missing" / "net.npz")
+    with pytest.raises(OSError):
+        numbanet.Network.load(tmp_path / "missing.npz")
+
+
+def refused(path, match=""):
+    with pytest.raises(ValueError, match=rf"{path.name} is not a whole numbanet model.*{match}"):
+        numbanet.Network.load(path)
+
+
+def test_every_truncated_file_is_refused(path):
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        refused(path)
+
+
+def test_every_damaged_file_is_refused_or_harmless(path, net):
+    """A bit is flipped in each byte: an archive's own bookkeeping has bytes nobody reads, all others are noticed."""
+    whole = path.read_bytes()
+    expected = numbers(net)
+    noticed = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            loaded = numbanet.Network.load(path)
+        except ValueError as error:
+            assert "not a whole numbanet model" in str(error)
+            noticed += 1
+        else:
+            assert all((one == other).all() for one, other in zip(numbers(loaded), expected, strict=True))
+    assert noticed > 0.7 * len(whole)
+
+
+class Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was executed",)
+
+
+def test_a_pickle_is_refused_and_not_executed(path):
+    path.write_bytes(pickle.dumps(Bomb()))
+    refused(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, description=np.array([Bomb()], object), parameters=np.zeros(26, "f4"))
+    path.write_bytes(buffer.getvalue())
+    refused(path)
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    path.with_suffix(".npy").rename(path)
+    refused(path)
+
+
+def parts(path):
+    """Description and arrays of a file, read by NumPy or, for safetensors, by the specification of the format."""
+    if path.suffix == ".npz":
+        with np.load(path) as archive:
+            return json.loads(archive["description"].tobytes()), {"parameters": archive["parameters"]}
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    own = json.loads(header.pop("__metadata__")["numbanet"])
+    tensors = {}
+    for name, tensor in header.items():
+        begin, end = (start + offset for offset in tensor["data_offsets"])
+        tensors[name] = np.frombuffer(content[begin:end], {"F32": "<f4", "F64": "<f8"}[tensor["dtype"]]).reshape(
+            tensor["shape"]
+        )
+    return own["description"], tensors
+
+
+def write(path, description, arrays, **own):
+    """A file of this description and these arrays, and of a checksum that is right unless `own` has another."""
+    if path.suffix == ".npz":
+        np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
+        return
+    names = {"<f4": "F32", "<f8": "F64", "<f2": "F16", "<i4": "I32"}
+    layers = sorted(arrays, key=lambda name: (name[:-1], name[-1] != "w"))
+    body = b"".join(arrays[name].tobytes() for name in layers)
+    checksum = hashlib.sha256(json.dumps(description).encode() + body).hexdigest()
+    own = {"description": description, "sha256": checksum} | own
+    header, offset = {"__metadata__": {"numbanet": json.dumps(own)}}, 0
+    for name in layers:
+        end = offset + arrays[name].nbytes
+        header[name] = {"dtype": names[arrays[name].dtype.str], "shape": arrays[name].shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+
+def rewritten(path, own=(), description=(), **arrays):
+    old_description, old_arrays = parts(path)
+    write(path, old_description | dict(description), old_arrays | arrays, **dict(own))
+
+
+def test_a_file_written_by_the_specification_alone_is_read(path, net):
+    rewritten(path)
+    assert all((one == other).all() for one, other in zip(numbers(numbanet.Network.load(path)), numbers(net), strict=True))
+
+
+def test_other_programs_find_the_tensors_by_layer(safetensors, net):
+    _, tensors = parts(safetensors)
+    assert sorted(tensors) == ["layer1.b", "layer1.w", "layer2.b", "layer2.w"]
+    for l, (w, b) in enumerate(net.parameters(), start=1):
+        assert (tensors[f"layer{l}.w"] == w).all() and (tensors[f"layer{l}.b"] == b).all()
+
+
+@each(
+    "changes, message",
+    [
+        ({"format": "other"}, "another format"),
+        ({"version": 2}, "its version is 2; this numbanet reads version 1"),
+        ({"version": None}, "its version is None"),
+        ({"surprise": 1}, r"\['surprise'\], of which this numbanet does not know: a newer one wrote it"),
+        ({"sizes": [3, 5, 2]}, r"its (parameters have shape \(26,\), not \(32,\)|layer1.w is F32 \(3, 4\), not F32 \(3, 5\))"),
+        ({"sizes": [3, 4, 4, 2], "activations": ["tanh", "tanh", "softmax"]}, r"\(46,\)|not .*layer3.w"),
+        ({"sizes": [10**9, 10**9, 2]}, "parameters, which it does not hold|its layer1.w is"),
+        ({"sizes": [3.5, 2]}, "must be an integer"),
+        ({"sizes": "3,4,2"}, "must be an integer"),
+        ({"activations": ["swish", "softmax"]}, "unknown activation of layer 1 'swish'"),
+        ({"loss": "mae"}, "unknown loss"),
+        ({"dtype": "float64"}, "parameters|not F64"),
+        ({"dtype": "object"}, "unknown dtype"),
+        ({"epsilon": None}, "epsilon must be a real number"),
+        ({"generator": {}}, ""),
+        ({"generator": "PCG64"}, ""),
+    ],
+)
+def test_a_description_that_contradicts_the_file_is_refused(path, changes, message):
+    rewritten(path, description=changes)
+    refused(path, message)
+
+
+def test_a_description_that_lacks_something_is_refused(path):
+    description, arrays = parts(path)
+    del description["loss"]
+    write(path, description, arrays)
+    refused(path, r"lacks \['loss'\]")
+
+
+@each(
+    "parameters, message",
+    [
+        (np.full(26, np.nan, "f4"), r"parameters\[0\] is nan"),
+        (np.zeros((2, 13), "f4"), "not float32 in one dimension"),
+        (np.zeros(26, ">f4"), "not float32"),
+        (np.zeros(52, "f2"), "not float32"),
+    ],
+)
+def test_other_parameters_in_an_archive_are_refused(npz, parameters, message):
+    rewritten(npz, parameters=parameters)
+    refused(npz, message)
+
+
+@each(
+    "tensors, message",
+    [
+        ({"layer1.w": np.full((3, 4), np.inf, "f4")}, r"parameters\[0\] is inf"),
+        ({"layer1.w": np.zeros((4, 3), "f4")}, r"its layer1.w is F32 \(4, 3\), not F32 \(3, 4\)"),
+        ({"layer2.b": np.zeros(2, "f8")}, r"its layer2.b is F64 \(2,\), not F32 \(2,\)"),
+        ({"layer2.b": np.zeros(2, "i4")}, "its layer2.b is I32"),
+        ({"layer3.b": np.zeros(2, "f4")}, r"it holds \[.*layer3.b.*\], not"),
+    ],
+)
+def test_other_tensors_are_refused(safetensors, tensors, message):
+    rewritten(safetensors, **tensors)
+    refused(safetensors, message)
+
+
+def test_changed_tensors_are_noticed(safetensors):
+    rewritten(safetensors, own={"sha256": "0" * 64})
+    refused(safetensors, "its checksum is that of other numbers")
+
+
+@each("own", ["", "[]", "{}", "null", '{"description": 1, "sha256": 2}', "[" * 100_000, " " * (1 << 21)])
+def test_a_header_that_describes_no_network_is_refused(safetensors, own):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(1, "f4")}, safetensors, {"numbanet": own})
+    refused(safetensors)
+
+
+def test_tensors_of_another_program_are_refused_with_a_hint(safetensors):
+    from safetensors.numpy import save_file
+
+    save_file({"0.weight": np.zeros((4, 3), "f4")}, safetensors)
+    refused(safetensors, "numbanet.from_torch")
+
+
+@each("members", [{}, {"x": 1}, {"description": 1}])
+def test_an_archive_of_other_arrays_is_refused(npz, members):
+    np.savez(npz, **members)
+    refused(npz)
+
+
+def test_an_archive_of_more_arrays_is_refused(npz):
+    rewritten(npz, more=np.zeros(3))
+    refused(npz, "it holds .*more.npy")
+
+
+@each("suffix", FORMATS)
+@each("dtype", DTYPES)
+def test_vectors_in_any_layout_come_back_to_the_bit(net, suffix, dtype, tmp_path, monkeypatch):
+    """Further vectors, too; the package safetensors, 0.8, writes arrays that are not contiguous wrongly."""
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    monkeypatch.setattr(persist.Description, "vectors", ("parameters", "velocity"))
+    topology = numbanet.inputs.topology([3, 4, 2], "tanh", "cce", dtype, 0.01)
+    description = persist.Description(topology, np.random.PCG64(1).state)
+    random = np.random.default_rng(0)
+    vectors = {
+        "parameters": random.standard_normal(78).astype(dtype)[::3],
+        "velocity": random.standard_normal(26).astype(dtype.newbyteorder())[::-1],
+    }
+    path = tmp_path / f"net{suffix}"
+    persist.save(path, description, vectors)
+    found, arrays = persist.load(path)
+    assert found == description and list(arrays) == list(vectors)
+    for name, vector in vectors.items():
+        assert (arrays[name] == vector).all() and arrays[name].dtype == dtype
+    if suffix == ".safetensors":
+        _, tensors = parts(path)
+        assert (tensors["velocity.layer2.w"] == vectors["velocity"][16:24].reshape(4, 2)).all()
+
+
+def test_the_same_network_makes_the_same_file(net, path):
+    before = path.read_bytes()
+    net.save(path)
+    assert path.read_bytes() == before
+
+
+def test_a_format_is_known_by_the_content(net, path):
+    path.rename(path.with_name("model"))
+    assert numbanet.Network.load(path.with_name("model")).sizes == net.sizes
+
+
+def test_onnx_is_exported_not_saved(net, tmp_path):
+    with pytest.raises(ValueError, match=r"cannot save .*net.onnx'.*export writes ONNX"):
+        net.save(tmp_path / "net.onnx")
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_safetensors_the_error_says_what_to_install(net, safetensors, monkeypatch):
+    """None in sys.modules is Python's way of saying that a module is not there."""
+    before = safetensors.read_bytes()
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for attempt in (net.save, numbanet.Network.load):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[safetensors\]'"):
+            attempt(safetensors)
+    assert safetensors.read_bytes() == before and os.listdir(safetensors.parent) == [safetensors.name]
+
+
+def test_what_a_header_of_safetensors_claims_is_not_allocated(safetensors):
+    content = safetensors.read_bytes()
+    safetensors.write_bytes((1 << 50).to_bytes(8, "little") + content[8:])
+    refused(safetensors)
+
+
+def test_what_a_header_claims_is_not_allocated(npz):
+    """A few bytes that say they are a terabyte."""
+    path = npz
+    with np.load(path) as archive:
+        text = archive["description"]
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 38,)})
+    member = io.BytesIO()
+    np.save(member, text)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("description.npy", member.getvalue())
+        archive.writestr("parameters.npy", header.getvalue() + bytes(26 * 4))
+    refused(path, "bytes, not float32")
+
+
+def test_a_link_is_replaced_like_a_file(net, path, tmp_path):
+    link = tmp_path / "link.npz"
+    link.symlink_to(path)
+    net.save(link)
+    assert numbanet.Network.load(link).sizes == net.sizes and numbanet.Network.load(path).sizes == net.sizes
+
+
+def test_replacing_takes_place_only_when_all_went_well(tmp_path):
+    target = tmp_path / "file"
+    with persist.replacing(target) as file:
+        file.write(b"whole")
+        assert not target.exists()
+    with pytest.raises(KeyboardInterrupt), persist.replacing(target) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert target.read_bytes() == b"whole" and os.listdir(tmp_path) == ["file"]

@@ -1,0 +1,315 @@
+"""Pictures: what is drawn is what there is, on the axes given, with no text over another."""
+
+import math
+import subprocess
+import sys
+from itertools import combinations
+
+import mpmath
+import numpy as np
+import pytest
+
+from numbanet import History, Network
+from tests.helpers.engines import each
+
+matplotlib = pytest.importorskip("matplotlib")
+
+from matplotlib import pyplot  # noqa: E402
+from matplotlib.collections import LineCollection  # noqa: E402
+from matplotlib.colors import to_hex, to_rgb  # noqa: E402
+from matplotlib.patches import Circle  # noqa: E402
+
+from numbanet import pictures  # noqa: E402
+from numbanet.pictures import style  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+def history_of(**columns):
+    history = History()
+    for epoch in range(1, len(columns["loss"]) + 1):
+        history.add(epoch, {name: values[epoch - 1] for name, values in columns.items()})
+    return history
+
+
+LOSS, VAL_LOSS = [1.0, 0.5, 0.3, 0.2, 0.15], [1.1, 0.6, 0.4, 0.45, 0.5]
+HISTORY = history_of(loss=LOSS, val_loss=VAL_LOSS, accuracy=LOSS[::-1], val_accuracy=VAL_LOSS[::-1], seconds=LOSS)
+RANDOM = np.random.default_rng(0)
+PLANE = RANDOM.normal(size=(40, 2))
+DIGITS = Network([64, 32, 10], "relu", "cce", seed=0)
+WIDE = Network([2, 8, 3], "tanh", "cce", seed=0)
+YES_NO = Network([2, 4, 1], "tanh", "bce", seed=0)
+SURFACE = Network([2, 4, 1], "tanh", "mse", seed=0)
+LABELS = np.arange(40) % 3
+
+
+def drawn_with(network, parameters):
+    network.set_parameters(parameters)
+    return network
+
+
+# Each draws on the axes it is given, or on new ones.
+DRAWINGS = {
+    "learning_curves": lambda ax: pictures.learning_curves(HISTORY, ax=ax),
+    "ends that meet": lambda ax: pictures.learning_curves(history_of(loss=LOSS, val_loss=LOSS), ax=ax),
+    "one epoch": lambda ax: pictures.learning_curves(history_of(loss=[1.0]), ax=ax),
+    "accuracy": lambda ax: pictures.learning_curves(HISTORY, "accuracy", ax=ax),
+    "classes": lambda ax: pictures.decision_boundary(WIDE, PLANE, LABELS, ax=ax),
+    "yes or no": lambda ax: pictures.decision_boundary(YES_NO, PLANE, LABELS > 0, ax=ax),
+    "surface": lambda ax: pictures.decision_boundary(SURFACE, PLANE, PLANE[:, 0], ax=ax),
+    "samples alone": lambda ax: pictures.decision_boundary(WIDE, PLANE, ax=ax),
+    "one sample": lambda ax: pictures.decision_boundary(SURFACE, PLANE[:1], ax=ax),
+    "confusion_matrix": lambda ax: pictures.confusion_matrix(np.arange(200) % 10, np.arange(200) % 7, ax=ax),
+    "names": lambda ax: pictures.confusion_matrix([0, 1, 1], [0, 1, 0], names=["negative", "positive"], ax=ax),
+    "weight_images": lambda ax: pictures.weight_images(DIGITS, (8, 8), ax=ax),
+    "network_diagram": lambda ax: pictures.network_diagram(DIGITS, ax=ax),
+    "small network": lambda ax: pictures.network_diagram(Network([2, 1], "tanh", "bce"), ax=ax),
+    "deep network": lambda ax: pictures.network_diagram(Network([3, 5, 7, 6, 4, 2], "leaky_relu", "cce"), ax=ax),
+    "neuron_diagram": lambda ax: pictures.neuron_diagram(ax=ax),
+    "one input": lambda ax: pictures.neuron_diagram([1], [-0.123456], 1, ax=ax),
+    "eight inputs": lambda ax: pictures.neuron_diagram(PLANE[:8, 0], PLANE[:8, 1], -1 / 3, "leaky_relu", ax=ax),
+    **{
+        name: lambda ax, name=name: pictures.activation_function(name, ax=ax)
+        for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "softmax")
+    },
+}
+
+
+@each("name", DRAWINGS)
+def test_a_picture_is_drawn_on_the_axes_given_or_on_new_ones(name):
+    _, (left, right) = pyplot.subplots(1, 2, figsize=(14, 7))
+    assert DRAWINGS[name](left) is left
+    assert left.has_data() and not right.has_data()
+    new = DRAWINGS[name](None)
+    assert new.figure is not left.figure and new.has_data()
+
+
+@each("name", DRAWINGS)
+def test_no_text_lies_over_another_or_beyond_the_figure(name):
+    figure = DRAWINGS[name](None).figure
+    figure.canvas.draw()
+    check_texts(figure)
+
+
+def drawn_texts(figure):
+    """All there is to read; tick labels beyond the limits are not drawn."""
+    beyond = set()
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        hidden = not axis.axes.axison
+        places = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+        beyond |= {label for place, label in places if hidden or not low <= place <= high}
+        beyond |= {tick.label2 for tick in axis.get_major_ticks()} | set(axis.get_minorticklabels())
+    texts = figure.findobj(matplotlib.text.Text)
+    return [text for text in texts if text not in beyond and text.get_visible() and text.get_text().strip()]
+
+
+def check_texts(figure):
+    """No two texts of a drawn figure overlap, and none leaves it."""
+    boxes = [(text.get_text(), text.get_tightbbox()) for text in drawn_texts(figure)]
+    page = figure.bbox.padded(1)
+    for text, box in boxes:
+        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1, (
+            f"{text!r} leaves the figure"
+        )
+    for (text, box), (other, other_box) in combinations(boxes, 2):
+        over = min(box.x1, other_box.x1) - max(box.x0, other_box.x0), min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
+        assert min(over) < 1.0, f"{text!r} lies over {other!r}"
+
+
+def lines_by_colour(ax):
+    return {line.get_color(): line for line in ax.get_lines()}
+
+
+def texts_of(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+@each("metric, train, validation", [("loss", LOSS, VAL_LOSS), ("accuracy", LOSS[::-1], VAL_LOSS[::-1])])
+def test_learning_curves_hold_the_history_and_mark_the_epoch_of_the_lowest_validation_loss(metric, train, validation):
+    ax = pictures.learning_curves(HISTORY, metric)
+    trained, validated, ring = ax.get_lines()
+    np.testing.assert_array_equal(trained.get_xydata(), np.column_stack([range(1, 6), train]))
+    np.testing.assert_array_equal(validated.get_xydata(), np.column_stack([range(1, 6), validation]))
+    np.testing.assert_array_equal(ring.get_xydata(), [[3, validation[2]]])
+    assert ax.get_ylabel() == metric and ax.get_xlabel() == "epoch"
+    assert {"training", "validation", "best, epoch 3: 0.4"} == set(texts_of(ax))
+
+
+def test_learning_curves_without_validation_mark_nothing():
+    ax = pictures.learning_curves(history_of(loss=LOSS))
+    assert len(ax.get_lines()) == 1 and texts_of(ax) == ["training"]
+
+
+def test_areas_have_the_colour_of_the_class_that_the_network_answers():
+    ax = pictures.decision_boundary(WIDE, PLANE, LABELS)
+    (image,) = ax.get_images()
+    left, right, bottom, top = image.get_extent()
+    picture = np.asarray(image.get_array())
+    height, width, _ = picture.shape
+    x_1, x_2 = np.linspace(left, right, width), np.linspace(bottom, top, height)
+    hue = np.argmin([np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.COLOURS[:3]], axis=0)
+    rows, columns = np.arange(5, height, 29), np.arange(5, width, 31)
+    points = np.stack(np.meshgrid(x_1[columns], x_2[rows]), axis=-1).reshape(-1, 2)
+    expected = WIDE.predict(points).argmax(axis=1)
+    assert len(set(expected)) > 1
+    np.testing.assert_array_equal(hue[np.ix_(rows, columns)].ravel(), expected)
+    for c, line in enumerate(ax.get_lines()):
+        np.testing.assert_array_equal(line.get_xydata(), PLANE[c == LABELS])
+        assert to_hex(line.get_markerfacecolor()) == style.COLOURS[c].lower() and line.get_label() == f"class {c}"
+
+
+def test_targets_may_be_rows_of_probabilities():
+    ax = pictures.decision_boundary(WIDE, PLANE, np.eye(3)[LABELS])
+    np.testing.assert_array_equal(ax.get_lines()[1].get_xydata(), PLANE[LABELS == 1])
+
+
+def test_a_surface_holds_the_answers_and_the_targets_of_a_regression():
+    y = PLANE[:, :1] * 3
+    ax = pictures.decision_boundary(SURFACE, PLANE, y)
+    samples = next(c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection))
+    np.testing.assert_array_equal(samples.get_offsets(), PLANE)
+    np.testing.assert_array_equal(samples.get_array(), y[:, 0])
+    assert samples.norm.vmin <= y.min() and samples.norm.vmax >= y.max()
+
+
+def test_a_confusion_matrix_counts_and_shares():
+    ax = pictures.confusion_matrix([0, 0, 0, 1, 2, 2], np.eye(3)[[0, 0, 1, 1, 2, 0]], names=["a", "b", "c"])
+    shares = np.array([[2 / 3, 1 / 3, 0], [0, 1, 0], [0.5, 0, 0.5]])
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), shares)
+    texts = {(text.get_position()[0], round(text.get_position()[1])): [] for text in ax.texts}
+    for text in ax.texts:
+        texts[text.get_position()[0], round(text.get_position()[1])].append(text.get_text())
+    assert texts == {
+        (0, 0): ["2", "66.7 %"],
+        (1, 0): ["1", "33.3 %"],
+        (1, 1): ["1", "100 %"],
+        (0, 2): ["1", "50 %"],
+        (2, 2): ["1", "50 %"],
+    }
+    assert ax.get_title("left") == "4 of 6 right, 66.7 %"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_one_output_says_yes_above_a_half():
+    ax = pictures.confusion_matrix([0, 1, 1], np.array([[0.4], [0.6], [0.5]]))
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
+
+
+def test_each_image_holds_the_weights_of_a_neuron():
+    w, _ = DIGITS.parameters()[0]
+    wall = np.asarray(pictures.weight_images(DIGITS, (8, 8)).get_images()[0].get_array())
+    images = [wall[i : i + 8, j : j + 8] for i in range(0, wall.shape[0], 9) for j in range(0, wall.shape[1], 9)]
+    np.testing.assert_array_equal(np.array(images[:32]).reshape(32, 64).T, w)
+
+
+def test_a_network_diagram_has_a_line_for_each_weight_and_a_circle_for_each_neuron():
+    w, b = np.array([[1.0, -2.0], [0.5, 0.25], [-0.125, 0.0]]), np.array([0.5, -1.0])
+    ax = pictures.network_diagram(drawn_with(Network([3, 2], "sigmoid", "mse"), [(w, b)]))
+    (lines,) = (c for c in ax.collections if isinstance(c, LineCollection))
+    order = np.argsort(np.abs(w).ravel())
+    assert len(lines.get_segments()) == 6
+    widths = np.array(lines.get_linewidths())
+    assert (np.diff(widths) >= 0).all() and widths[-1] / widths[0] > 5
+    colours = [to_hex(colour) for colour in lines.get_colors()]
+    assert colours == [(style.VERMILION if w.ravel()[k] >= 0 else style.BLUE).lower() for k in order]
+    circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
+    assert len(circles) == 5
+    red, blue = (circle.get_facecolor() for circle in circles[3:])
+    assert red[0] > red[2] and to_hex(blue) == style.BLUE.lower()
+    assert {"input", "layer 1", "$x$\n3", "identity\n2"} <= set(texts_of(ax))
+
+
+def test_a_large_network_is_thinned_out():
+    ax = pictures.network_diagram(DIGITS)
+    assert {"53 more", "21 more", "$x$\n64", "relu\n32", "softmax\n10"} <= set(texts_of(ax))
+    assert sum(isinstance(patch, Circle) for patch in ax.patches) == 11 + 11 + 10
+    assert [len(c.get_segments()) for c in ax.collections] == [11 * 11, 11 * 10]
+    assert "61 more" in texts_of(pictures.network_diagram(Network([64, 2], "tanh", "cce"), most=4))
+
+
+def test_a_neuron_diagram_computes():
+    texts = texts_of(pictures.neuron_diagram([1, 0.5, -2], [0.3, -1.25, 0.7], 0.1, "sigmoid"))
+    z = 0.3 - 0.625 - 1.4 + 0.1
+    assert {f"$z = {z:.4g}$", f"$a = {1 / (1 + math.exp(-z)):.4g}$", "$b = 0.1$", "$w_2 = -1.25$", "$x_3$", "$-2$"} <= set(
+        texts
+    )
+
+
+FORMULAS = {  # a and da/dz, by mpmath
+    "identity": lambda z: z,
+    "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "tanh": mpmath.tanh,
+    "relu": lambda z: max(z, 0),
+    "leaky_relu": lambda z: z if z > 0 else z / 4,
+    "softmax": lambda z: mpmath.exp(z) / (mpmath.exp(z) + mpmath.e + 1),
+}
+
+
+@each("name", FORMULAS)
+def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
+    ax = pictures.activation_function(name, epsilon=0.25)
+    lines = lines_by_colour(ax)
+    a, da_dz = (lines[colour].get_xydata() for colour in (style.BLUE, style.VERMILION))
+    for z, value in a:
+        assert value == pytest.approx(float(FORMULAS[name](mpmath.mpf(z))), rel=1e-14)
+    for z, value in da_dz:
+        if z <= 0 or z > 1e-3 or name not in ("relu", "leaky_relu"):
+            side = -1 if z == 0 and "relu" in name else 0
+            expected = mpmath.diff(FORMULAS[name], mpmath.mpf(z), direction=side, h=mpmath.mpf("1e-8"))
+            assert value == pytest.approx(float(expected), rel=1e-6, abs=1e-7)
+    assert ax.get_title("left") == name and len(ax.texts) == 2
+
+
+@each(
+    "draw, error, message",
+    [
+        (lambda: pictures.learning_curves({"loss": [1]}), TypeError, "history must be a History"),
+        (lambda: pictures.learning_curves(History()), ValueError, "no finished epoch"),
+        (lambda: pictures.learning_curves(HISTORY, "acuracy"), ValueError, "did you mean 'accuracy'"),
+        (lambda: pictures.decision_boundary(DIGITS, np.zeros((3, 64))), ValueError, "2 inputs, and this one has 64"),
+        (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "mse"), PLANE), ValueError, "2 independent outputs"),
+        (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "bce"), PLANE), ValueError, "2 independent outputs"),
+        (lambda: pictures.decision_boundary(WIDE, PLANE[:, :1]), ValueError, "x must have shape"),
+        (lambda: pictures.decision_boundary(WIDE, PLANE, LABELS + 1), ValueError, "labels must lie in 0 to 2"),
+        (lambda: pictures.confusion_matrix([0, 1], [0]), ValueError, "y has 2 samples, but y_hat has 1"),
+        (lambda: pictures.confusion_matrix([0, 1], [0.0, 1.0]), TypeError, "y_hat holds float64"),
+        (lambda: pictures.confusion_matrix([0, -1], [0, 1]), ValueError, "y holds -1"),
+        (lambda: pictures.confusion_matrix([], []), ValueError, "y must have shape"),
+        (lambda: pictures.confusion_matrix([0, 2], [0, 1], names=["a", "b"]), ValueError, "names has 2 classes"),
+        (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
+        (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network 64 inputs"),
+        (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be height and width"),
+        (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
+        (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
+        (lambda: pictures.neuron_diagram(x=[1]), ValueError, "x, w and b together"),
+        (lambda: pictures.neuron_diagram([1, 2], [1], 0), ValueError, "x and w must have shape"),
+        (lambda: pictures.neuron_diagram([1], [1], [0, 1]), ValueError, "b must be one number"),
+        (lambda: pictures.neuron_diagram([math.nan], [1], 0), ValueError, "x must be finite"),
+        (lambda: pictures.neuron_diagram(activation="softmax"), ValueError, "unknown activation 'softmax'"),
+        (lambda: pictures.activation_function("reul"), ValueError, "did you mean 'relu'"),
+        (lambda: pictures.activation_function("relu", epsilon=-1), ValueError, "epsilon must be positive"),
+    ],
+)
+def test_what_is_refused_is_named_and_nothing_is_drawn(draw, error, message):
+    with pytest.raises(error, match=message):
+        draw()
+    assert not pyplot.get_fignums()
+
+
+def test_numbanet_imports_no_matplotlib_and_says_what_pictures_need():
+    code = """
+import sys, numbanet, numbanet.cli
+assert not [name for name in sys.modules if name.startswith("matplotlib")]
+sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
+import importlib.util
+importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
+print(numbanet.cli.main(["sheet"]))
+"""
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert result.stdout == "1\n"
+    assert result.stderr == "numbanet: pictures need matplotlib: pip install 'numbanet[plot]'\n"

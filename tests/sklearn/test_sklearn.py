@@ -1,0 +1,523 @@
+"""The estimators: scikit-learn's own checks, its own MLP as the oracle, and what its own MLP does not have."""
+
+import copy
+import pickle
+import sys
+import unittest
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import _cuda
+from tests.helpers.engines import ENGINES, each
+
+pytest.importorskip("sklearn", minversion="1.7")
+pytest.importorskip("pandas")  # of which some of the checks make use
+
+import pandas as pd
+import scipy.sparse
+from sklearn import neural_network
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data, parametrize_with_checks
+
+from numbanet.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.skipif(_cuda.SIMULATED, reason="hundreds of trainings"),
+]
+ENDLESS = {"tol": 0.0, "n_iter_no_change": np.inf}
+
+
+@parametrize_with_checks([MLPClassifier(), MLPRegressor()])
+def test_check(estimator, check):
+    try:
+        check(estimator)
+    except unittest.SkipTest as skipped:
+        pytest.fail(f"a check was skipped: {skipped}")
+
+
+# Beside scikit-learn's own
+
+
+@pytest.fixture(scope="module")
+def samples():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(60, 5))
+    three = np.array(["a", "b", "c"])[np.digitize(X[:, 0] + X[:, 1] ** 2, [0.3, 1.2])]
+    many = np.stack([X[:, 0] - X[:, 1], np.sin(X[:, 2]) + X[:, 3]], axis=1)
+    return {
+        "binary": (X, (X[:, 0] > X[:, 1]) * 2 - 1),
+        "multiclass": (X, three),
+        "multilabel": (X, (many > 0.2).astype(int)),
+        "number": (X, many[:, 0] * 3),
+        "numbers": (X, many),
+    }
+
+
+def kinds(task):
+    """This estimator and scikit-learn's for a task."""
+    name = "MLPRegressor" if task.startswith("number") else "MLPClassifier"
+    return getattr(numbanet.sklearn, name), getattr(neural_network, name)
+
+
+def alike(task, X, y, **options):  # noqa: N803
+    """This estimator and scikit-learn's, to be trained from the same weights, set by hand."""
+    options = {"hidden_layer_sizes": (7, 4), "activation": "tanh", "random_state": 1, "shuffle": False} | ENDLESS | options
+    ours, theirs = (kind(**options | {"max_iter": 1, "warm_start": True}).fit(X, y) for kind in kinds(task))
+    theirs.coefs_, theirs.intercepts_ = ([array.copy() for array in each] for each in (ours.coefs_, ours.intercepts_))
+    ours.coefs_, ours.intercepts_ = theirs.coefs_, theirs.intercepts_
+    for mlp in (ours, theirs):  # what else the epoch has left that a first one does not find
+        mlp.t_, mlp.best_loss_, mlp._no_improvement_count = 0, np.inf, 0
+    return ours, theirs
+
+
+SOLVERS = {
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.0},
+    "momentum": {"solver": "sgd", "learning_rate_init": 0.05, "nesterovs_momentum": False},
+    "nesterov": {"solver": "sgd", "learning_rate_init": 0.05},
+    "adam": {"solver": "adam", "learning_rate_init": 0.01, "epsilon": 1e-15},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5, "momentum": 0.0, "power_t": 0.2},
+}
+
+
+@each("solver", SOLVERS)
+@each("task", ["binary", "multiclass", "multilabel", "number", "numbers"])
+def test_training_takes_scikit_learns_course(task, solver, samples):
+    X, y = samples[task]
+    ours, theirs = alike(task, X, y, alpha=0.5, **SOLVERS[solver])
+    for mlp in (ours, theirs):
+        mlp.set_params(max_iter=20).fit(X, y)
+    np.testing.assert_allclose(ours.loss_curve_[1:], theirs.loss_curve_[1:], rtol=1e-10)
+    for name in ("coefs_", "intercepts_"):
+        for w, w_theirs in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(w, w_theirs, rtol=0, atol=1e-10)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y))
+    if task.startswith("number"):
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-9)
+    else:
+        assert np.array_equal(ours.classes_, theirs.classes_)
+        assert np.array_equal(ours.predict(X), theirs.predict(X))
+        np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+        np.testing.assert_allclose(ours.predict_log_proba(X), theirs.predict_log_proba(X), rtol=0, atol=1e-9)
+
+
+@each("task", ["multiclass", "number"])
+def test_small_batches_and_weights_take_scikit_learns_course(task, samples):
+    X, y = samples[task]
+    weights = np.tile([0.5, 1.5, 1.0], 20)  # each batch of 15 has the same mean weight, as alpha supposes
+    ours, theirs = alike(task, X, y, alpha=0.5, batch_size=15, **SOLVERS["nesterov"])
+    for mlp in (ours, theirs):
+        mlp.set_params(max_iter=5).fit(X, y, sample_weight=weights)
+    for w, w_theirs in zip(ours.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(w, w_theirs, rtol=0, atol=1e-10)
+
+
+@each("learning_rate", ["constant", "adaptive"])
+def test_training_ends_when_scikit_learns_does(learning_rate, samples):
+    X, y = samples["multiclass"]
+    options = {"tol": 0.01, "n_iter_no_change": 3, "learning_rate": learning_rate, **SOLVERS["sgd"]}
+    ours, theirs = alike("multiclass", X, y, **options)
+    for mlp in (ours, theirs):
+        mlp.set_params(max_iter=300).fit(X, y)
+    assert 3 < ours.n_iter_ == theirs.n_iter_ < 300
+    assert ours.best_loss_ == pytest.approx(theirs.best_loss_)
+    np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=0, atol=1e-10)
+
+
+def test_the_signatures_are_scikit_learns_and_then_some():
+    for ours, theirs in zip(
+        (MLPClassifier, MLPRegressor), (neural_network.MLPClassifier, neural_network.MLPRegressor), strict=True
+    ):
+        own, known = ours().get_params(), theirs().get_params()
+        known.pop("max_fun")
+        assert list(own)[: len(known)] != [] and known.items() <= own.items()
+
+
+# Weights of samples and classes
+
+
+@each("kind", [MLPClassifier, MLPRegressor])
+def test_a_weight_of_zero_is_a_sample_less(kind, samples):
+    X, y = samples["multiclass" if kind is MLPClassifier else "number"]
+    weights = np.arange(60) % 3
+    options = {"batch_size": 8, "max_iter": 3, "random_state": 0}
+    weighted = kind(**options).fit(X, y, sample_weight=weights)
+    removed = kind(**options).fit(X[weights > 0], y[weights > 0], sample_weight=weights[weights > 0])
+    assert np.array_equal(weighted.coefs_[0], removed.coefs_[0])
+
+
+def test_class_weights_are_sample_weights(samples):
+    X, y = samples["multiclass"]
+    options = {"max_iter": 5, "random_state": 0}
+    given = MLPClassifier(class_weight={"a": 3.0, "c": 0.5}, **options).fit(X, y)
+    weights = np.select([y == "a", y == "c"], [3.0, 0.5], 1.0)
+    assert np.array_equal(given.coefs_[0], MLPClassifier(**options).fit(X, y, sample_weight=weights).coefs_[0])
+    balanced = MLPClassifier(class_weight="balanced", **options).fit(X, y)
+    weights = np.select([y == c for c in "abc"], [20 / np.sum(y == c) for c in "abc"])
+    np.testing.assert_allclose(
+        balanced.coefs_[0], MLPClassifier(**options).fit(X, y, sample_weight=weights).coefs_[0], rtol=0, atol=1e-12
+    )
+
+
+def test_balanced_classes_with_weights_are_those_of_repeated_samples():
+    check_sample_weight_equivalence_on_dense_data("MLPClassifier", MLPClassifier(class_weight="balanced"))
+
+
+# Going on
+
+
+@each("solver", ["sgd", "adam"])
+def test_a_warm_start_goes_on_to_the_same_bits(solver, samples):
+    X, y = samples["multiclass"]
+    options = {"batch_size": 7, "solver": solver, "random_state": 0, **ENDLESS}
+    once = MLPClassifier(max_iter=4, **options).fit(X, y)
+    often = MLPClassifier(max_iter=1, warm_start=True, **options)
+    for _ in range(4):
+        often = pickle.loads(pickle.dumps(often.fit(X, y)))
+    assert all(np.array_equal(a, b) for a, b in zip(once.coefs_, often.coefs_, strict=True))
+    assert once.loss_curve_ == often.loss_curve_ and once.t_ == often.t_
+    assert once.history_.epoch == often.history_.epoch == [1, 2, 3, 4]
+    assert (once.n_iter_, often.n_iter_) == (4, 1)
+
+
+def test_a_warm_start_refuses_another_network(samples):
+    X, y = samples["multiclass"]
+    mlp = MLPClassifier(max_iter=1, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="goes on with a network of"):
+        mlp.set_params(hidden_layer_sizes=(3,)).fit(X, y)
+    mlp.set_params(hidden_layer_sizes=(100,))
+    with pytest.raises(ValueError, match=r"y has classes \['z'\]"):
+        mlp.fit(X, np.where(y == "a", "z", y))
+
+
+def test_partial_fit_learns_from_a_stream(samples):
+    X, y = samples["multiclass"]
+    mlp = MLPClassifier(random_state=0, learning_rate_init=0.01)
+    with pytest.raises(ValueError, match="classes must be given"):
+        mlp.partial_fit(X, y)
+    with pytest.raises(ValueError, match="sample_weight"):
+        mlp.partial_fit(X, y, classes=["a", "b", "c"], sample_weight=np.full(60, -1))
+    with pytest.raises(ValueError, match="classes must be given"):
+        mlp.partial_fit(X, y)  # the first call has not been, yet
+    for epoch in range(40):
+        for part in (slice(0, 20), slice(20, 23), slice(23, 60)):
+            mlp.partial_fit(X[part], y[part], classes=["c", "b", "a"] if epoch == 0 else None)
+    assert mlp.score(X, y) > 0.9 and mlp.t_ == 40 * 60 and len(mlp.loss_curve_) == 120
+    with pytest.raises(ValueError, match="classes"):
+        mlp.partial_fit(X, y, classes=["a", "b"])
+    with pytest.raises(ValueError, match="balanced"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match="early_stopping"):
+        MLPRegressor(early_stopping=True).partial_fit(X, X[:, 0])
+    X, y = samples["multilabel"]
+    assert MLPClassifier().partial_fit(X, y).predict(X).shape == y.shape
+
+
+def test_copies_predict_the_same(samples):
+    X, y = samples["number"]
+    mlp = MLPRegressor(max_iter=3, random_state=0).fit(X, y)
+    for other in (copy.deepcopy(mlp), pickle.loads(pickle.dumps(mlp))):
+        assert np.array_equal(other.predict(X), mlp.predict(X))
+    with pytest.raises(NotFittedError):
+        clone(mlp).predict(X)
+
+
+def test_coefs_are_set_as_a_whole(samples):
+    X, y = samples["number"]
+    mlp = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match="read-only"):
+        mlp.coefs_[0][0, 0] = 1
+    mlp.coefs_, mlp.intercepts_ = [np.ones((5, 3)), np.ones((3, 1))], [np.ones(3), np.ones(1)]
+    np.testing.assert_allclose(mlp.predict(X), 3 * np.maximum(X.sum(axis=1) + 1, 0) + 1)
+
+
+# Validation
+
+
+def test_validation_data_are_watched_and_never_trained_on(samples):
+    X, y = samples["number"]
+    options = {"max_iter": 6, "random_state": 0}
+    mlp = MLPRegressor(**options).fit(X[:40], y[:40], validation_data=(X[40:], y[40:]))
+    alone = MLPRegressor(**options).fit(X[:40], y[:40])
+    assert np.array_equal(mlp.coefs_[0], alone.coefs_[0])
+    assert mlp.history_["val_loss"][-1] == pytest.approx(np.mean((mlp.predict(X[40:]) - y[40:]) ** 2) / 2)
+    assert mlp.validation_scores_[-1] == pytest.approx(r2_score(y[40:], mlp.predict(X[40:])))
+    assert mlp.best_validation_score_ == max(mlp.validation_scores_) and alone.validation_scores_ is None
+    penalty = mlp.loss_curve_ - mlp.history_["loss"]
+    assert (penalty > 0).all() and penalty[0] < 1e-3
+
+
+@each("given", [False, True])
+def test_early_stopping_keeps_the_best(given, samples):
+    X, y = samples["multiclass"]
+    options = {"early_stopping": True, "validation_fraction": 0.4, "n_iter_no_change": 4, "random_state": 0}
+    mlp = MLPClassifier(learning_rate_init=0.1, max_iter=100, **options)
+    mlp.fit(X, y, validation_data=(X[:24], y[:24]) if given else None)
+    scores = mlp.validation_scores_
+    assert len(scores) == mlp.n_iter_ < 100 and mlp.best_loss_ is None
+    assert mlp.best_validation_score_ == max(scores)
+    if given:
+        assert mlp.score(X[:24], y[:24]) == max(scores)
+        assert mlp.t_ == 60 * mlp.n_iter_
+    else:
+        assert mlp.t_ == 36 * mlp.n_iter_
+
+
+def test_a_warm_start_that_only_does_harm_keeps_the_best_of_before(samples):
+    X, y = samples["multiclass"]
+    validation = X[:24], y[:24]
+    mlp = MLPClassifier(early_stopping=True, warm_start=True, max_iter=20, learning_rate_init=0.05, random_state=0)
+    mlp.fit(X, y, validation_data=validation)
+    best, before = mlp.best_validation_score_, mlp.coefs_[0]
+    mlp.set_params(learning_rate_init=10.0, max_iter=3).fit(X, y, validation_data=validation)
+    assert max(mlp.validation_scores_[-3:]) < best == mlp.best_validation_score_ == mlp.score(*validation)
+    assert np.array_equal(mlp.coefs_[0], before)
+
+
+def test_sparse_labels_are_learnt(samples):
+    X, y = samples["multilabel"]
+    dense, sparse = (
+        MLPClassifier(early_stopping=True, max_iter=3, random_state=0).fit(X, labels)
+        for labels in (y, scipy.sparse.csr_array(y))
+    )
+    assert np.array_equal(dense.predict(X), sparse.predict(X)) and dense.validation_scores_ == sparse.validation_scores_
+
+
+def test_a_run_that_has_not_converged_says_so(samples):
+    X, y = samples["number"]
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\)"):
+        MLPRegressor(max_iter=2).fit(X, y)
+
+
+def test_ctrl_c_keeps_what_there_is(samples):
+    class Interrupt(numbanet.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    X, y = samples["number"]
+    mlp = MLPRegressor(callbacks=Interrupt())
+    with pytest.warns(UserWarning, match="interrupted"):
+        mlp.fit(X, y)
+    assert mlp.n_iter_ == 2 and np.isfinite(mlp.predict(X)).all()
+
+
+# What else there is
+
+
+def test_each_layer_has_its_activation(samples):
+    X, y = samples["number"]
+    mlp = MLPRegressor(hidden_layer_sizes=(4, 3), activation=("logistic", "tanh"), max_iter=1).fit(X, y)
+    (w1, w2, w3), (b1, b2, b3) = mlp.coefs_, mlp.intercepts_
+    by_hand = np.tanh(1 / (1 + np.exp(-(X @ w1 + b1))) @ w2 + b2) @ w3 + b3
+    np.testing.assert_allclose(mlp.predict(X), by_hand[:, 0])
+    assert mlp.network_.activations == ["sigmoid", "tanh", "identity"]
+
+
+def test_the_decision_function_is_z(samples):
+    for task in ("binary", "multiclass", "multilabel"):
+        X, y = samples[task]
+        mlp = MLPClassifier(max_iter=3).fit(X, y)
+        z, p = mlp.decision_function(X), mlp.predict_proba(X)
+        e = np.exp(z)
+        by_hand = {"binary": lambda e=e: e / (1 + e), "multiclass": lambda e=e: e / e.sum(axis=1, keepdims=True)}
+        found = p[:, 1] if task == "binary" else p
+        np.testing.assert_allclose(found, by_hand.get(task, by_hand["binary"])())
+
+
+def test_fractions_are_learnt_by_their_cross_entropy(samples):
+    X, y = samples["number"]
+    y = 1 / (1 + np.exp(-y))
+    mlp = MLPRegressor(loss="log_loss", max_iter=300, learning_rate_init=0.01, random_state=0).fit(X, y)
+    assert mlp.score(X, y) > 0.95 and (np.abs(mlp.predict(X) - 0.5) < 0.5).all()
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        mlp.fit(X, y * 2)
+
+
+@each("scale", [1.0, 1e-3])
+@each("task", ["binary", "number"])
+def test_gradients_are_clipped_at_their_norm(task, scale, samples):
+    X, y = samples[task]
+    ours, _ = kinds(task)
+    options = {"solver": "sgd", "momentum": 0, "learning_rate_init": 0.5, "warm_start": True, "max_iter": 1, "random_state": 0}
+    mlp = ours(hidden_layer_sizes=(4,), clip_norm=scale * 0.01, alpha=1e-12, **options).fit(X, y)
+    before = np.concatenate([array.ravel() for array in mlp.coefs_ + mlp.intercepts_])
+    mlp.fit(X, y)
+    after = np.concatenate([array.ravel() for array in mlp.coefs_ + mlp.intercepts_])
+    assert np.linalg.norm(after - before) == pytest.approx(0.5 * 0.01 * scale)
+
+
+@each("task", ["binary", "number"])
+def test_a_large_epsilon_makes_of_adam_gradient_descent(task, samples):
+    X, y = samples[task]
+    ours, _ = kinds(task)
+    options = {"alpha": 1e-12, "max_iter": 1, "random_state": 0, "momentum": 0, "epsilon": 1e8}
+    steps = {"sgd": 0.1, "adam": 0.1 * 1e8}
+    w, w_adam = (ours(solver=solver, learning_rate_init=eta, **options).fit(X, y).coefs_[0] for solver, eta in steps.items())
+    np.testing.assert_allclose(w, w_adam, rtol=0, atol=1e-7)
+
+
+def test_smoothed_labels_make_probabilities_milder(samples):
+    X, y = samples["binary"]
+    options = {"max_iter": 300, "learning_rate_init": 0.02, "random_state": 0, **ENDLESS}
+    sharp, mild = (MLPClassifier(label_smoothing=amount, **options).fit(X, y) for amount in (0.0, 0.4))
+    assert sharp.predict_proba(X).max() > 0.99
+    assert mild.predict_proba(X).max() < 0.9
+
+
+def test_dropout_goes_to_the_network(samples):
+    X, y = samples["number"]
+    plain, dropped = (
+        MLPRegressor(hidden_layer_sizes=(20,), dropout=rate, max_iter=3, random_state=0).fit(X, y) for rate in (0.0, 0.5)
+    )
+    assert not np.array_equal(plain.coefs_[0], dropped.coefs_[0])
+
+
+def test_adamw_decays_by_alpha(samples):
+    X, y = samples["number"]
+    options = {"solver": "adamw", "activation": "tanh", "learning_rate_init": 0.1, "max_iter": 1, "random_state": 0}
+    options["kernels"] = "reference"
+    little, much = (MLPRegressor(alpha=alpha, **options).fit(X, y).coefs_[0] for alpha in (1e-9, 0.5))
+    initial = (little - much) / (0.1 * 0.5)  # w - eta lambda w
+    np.testing.assert_allclose(np.abs(little - initial), 0.1, rtol=1e-4)  # Adam's first step is eta long
+
+
+def test_callbacks_see_scikit_learns_loss_and_may_stop(samples):
+    class Look(numbanet.Callback):
+        def __init__(self):
+            self.losses, self.rates = [], []
+
+        def on_epoch_begin(self, epoch, logs):
+            self.rates.append(logs["learning_rate"])
+
+        def on_epoch_end(self, epoch, logs):
+            self.losses.append(logs["loss"])
+            self.stop_training = epoch == 3
+
+    X, y = samples["numbers"]
+    look = Look()
+    mlp = MLPRegressor(alpha=1e-9, solver="sgd", learning_rate="invscaling", callbacks=look, learning_rate_init=0.01).fit(X, y)
+    assert mlp.n_iter_ == 3 and look.losses == pytest.approx(mlp.loss_curve_)
+    assert look.rates == pytest.approx([0.01 / (1 + 60 * k) ** 0.5 for k in range(3)])
+    assert list(mlp.history_["learning_rate"]) == pytest.approx(look.rates)
+
+
+@each("dtype, given, found", [("auto", "float32", "float32"), ("auto", "int64", "float64"), ("float32", "float64", "float32")])
+def test_dtypes(dtype, given, found, samples):
+    X, y = samples["number"]
+    mlp = MLPRegressor(max_iter=1, dtype=dtype).fit((8 * X).astype(given), y)
+    assert mlp.coefs_[0].dtype == mlp.predict(X).dtype == found
+
+
+@each("task", ["multiclass", "number"])
+def test_sparse_samples_are_learnt_as_dense_ones_are(task, samples):
+    X, y = samples[task]
+    X = np.where(X > 0, X, 0)
+    ours, _ = kinds(task)
+    options = {"max_iter": 3, "shuffle": False, "batch_size": 16, "random_state": 0}
+    dense = ours(**options).fit(X, y, sample_weight=np.arange(60), validation_data=(X, y))
+    sparse = scipy.sparse.csc_array(X)
+    mlp = ours(**options).fit(sparse, y, sample_weight=np.arange(60), validation_data=(sparse, y))
+    assert np.array_equal(dense.coefs_[0], mlp.coefs_[0])
+    assert dense.loss_curve_ == pytest.approx(mlp.loss_curve_) and dense.validation_scores_ == mlp.validation_scores_
+    assert np.array_equal(dense.predict(X), mlp.predict(sparse))
+
+
+@each("device, kernels", ENGINES)
+def test_every_engine(device, kernels, samples):
+    X, y = samples["multiclass"]
+    mlp = MLPClassifier((4,), max_iter=3, random_state=0, device=device, kernels=kernels).fit(X, y)
+    reference = MLPClassifier((4,), max_iter=3, random_state=0, kernels="reference").fit(X, y)
+    np.testing.assert_allclose(mlp.predict_proba(X), reference.predict_proba(X), rtol=1e-9)
+
+
+# Among scikit-learn's other estimators
+
+
+def test_a_search_over_two_processes_in_a_pipeline(samples):
+    X, y = samples["multiclass"]
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=30, random_state=0, learning_rate_init=0.02))
+    search = GridSearchCV(pipeline, {"mlpclassifier__hidden_layer_sizes": [(2,), (20,)]}, cv=2, n_jobs=2, error_score="raise")
+    search.fit(pd.DataFrame(X, columns=list("abcde")), y)
+    assert search.best_score_ > 0.6
+    assert list(search.best_estimator_[0].feature_names_in_) == list("abcde")
+
+
+@each("method", ["sigmoid", "isotonic"])
+@each("dtype", ["float32", "float64"])
+def test_probabilities_can_be_calibrated(dtype, method, samples):
+    for task in ("binary", "multiclass"):
+        X, y = samples[task]
+        mlp = MLPClassifier(max_iter=50, learning_rate_init=0.02, random_state=0)
+        calibrated = CalibratedClassifierCV(mlp, method=method, cv=2).fit(X.astype(dtype), y)
+        p = calibrated.predict_proba(X.astype(dtype))
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+        assert calibrated.score(X.astype(dtype), y) > 0.6
+
+
+# Bad input
+
+
+@each(
+    "name, value",
+    [
+        ("solver", "lbfgs"),
+        ("activation", "gelu"),
+        ("activation", ("relu", "relu")),
+        ("alpha", -1),
+        ("batch_size", 0),
+        ("learning_rate", "sometimes"),
+        ("learning_rate_init", 0),
+        ("power_t", -1),
+        ("max_iter", 0),
+        ("tol", -1e-3),
+        ("momentum", 1),
+        ("nesterovs_momentum", "yes"),
+        ("early_stopping", 3),
+        ("beta_1", 1),
+        ("beta_2", -0.1),
+        ("epsilon", 0),
+        ("n_iter_no_change", 0),
+        ("dropout", 1),
+        ("clip_norm", 0),
+        ("dtype", "float16"),
+        ("device", "abacus"),
+        ("kernels", "slow"),
+        ("loss", "poisson"),
+        ("class_weight", "fair"),
+        ("label_smoothing", 1),
+        ("warm_start", "maybe"),
+        ("hidden_layer_sizes", (0,)),
+    ],
+)
+def test_bad_parameters_are_named(name, value, samples):
+    kind = MLPRegressor if name == "loss" else MLPClassifier
+    X, y = samples["number" if name == "loss" else "binary"]
+    options = {"solver": "sgd"} if name in ("momentum",) else {}
+    with pytest.raises((ValueError, TypeError), match={"hidden_layer_sizes": "sizes"}.get(name, name)):
+        kind(**options | {name: value}).fit(X, y)
+
+
+@each("data", [3, (np.ones((2, 4)), np.ones(2)), (np.ones((2, 5)), np.array([7, 8]))])
+def test_bad_validation_data(data, samples):
+    X, y = samples["binary"]
+    with pytest.raises(ValueError, match=r"validation_data|features|classes"):
+        MLPClassifier().fit(X, y, validation_data=data)
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("numbanet.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[sklearn\]'"):
+        import numbanet.sklearn  # noqa: F401
