@@ -6,13 +6,17 @@ import gc
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+
+config: Any = numba.config  # fills itself from the environment; no attribute is declared
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
 # every loop that divides, and no such loop vectorises.
@@ -37,7 +41,7 @@ def _folder_by_sources() -> str:
     for source in sorted(package.rglob("*.py")):
         stamp.update(source.relative_to(package).as_posix().encode())
         stamp.update(source.read_bytes())
-    base = numba.config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return str(Path(base) / "numbanet" / stamp.hexdigest()[:16])
 
 
@@ -54,24 +58,24 @@ def cache_folder() -> str | None:
 
 def _exact_on_gpu(dispatcher):
     """numba.cuda takes any fastmath flag of a formula for all of them, and would approximate exp, log and division."""
-    if not numba.config.DISABLE_JIT:  # then it is the Python function itself
+    if not config.DISABLE_JIT:  # then it is the Python function itself
         dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 
 
-def njit(function, flags=FLAGS):
+def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
     """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
     folder = cache_folder()
     if folder is None:
         return _exact_on_gpu(numba.njit(**flags)(function))
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
     try:
         return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
-def njit_formula(function):
+def njit_formula(function: Callable) -> Any:
     """`njit` for a formula of many instructions: LLVM writes it into every loop that calls it, however long it is."""
     return njit(function, INLINED)
 
@@ -111,24 +115,24 @@ PART = ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 MERGED = PART | INLINED
 
 
-def njit_entry(function):
+def njit_entry(function: Callable) -> Any:
     """`njit` for what Python calls of an engine."""
     return njit(function, ENTRY)
 
 
-def njit_part(function):
+def njit_part(function: Callable) -> Any:
     """`njit` for what only other compiled functions call; it takes a third less to compile that way."""
     return numba.njit(**PART)(function)
 
 
-def njit_merged(function):
+def njit_merged(function: Callable) -> Any:
     """`njit_part` that LLVM writes into every caller, so that vectors pass in registers and arguments cost nothing."""
     return numba.njit(**MERGED)(function)
 
 
-def parts_of(*formulas):
+def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Formulas as `njit_merged` parts: a call of an engine need not compile what Python would call them by."""
-    if numba.config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         return formulas
     return tuple(njit_merged(formula.py_func) for formula in formulas)
 

@@ -8,8 +8,9 @@ import contextlib
 import contextvars
 import functools
 import warnings
+from typing import Any
 
-from numba import config, cuda
+import numba.cuda
 from numba.extending import intrinsic, overload
 
 from numbanet import _cuda_versions
@@ -30,6 +31,10 @@ __all__ = [
     "unusable_reason",
     "versions",
 ]
+
+# Neither module declares what it holds: the provider of `numba.cuda` is chosen at run time, and `numba.config` fills itself.
+cuda: Any = numba.cuda
+config: Any = numba.config
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 # Whether kernels run by numba-cuda: it can record them, and ask for shared memory, as Numba's built-in target cannot.

@@ -1,0 +1,1 @@
+"""Data-parallel training by several processes: communicators, and how a batch is divided among the processes."""

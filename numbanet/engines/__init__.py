@@ -1,7 +1,6 @@
 """Who drives the loops. Every engine has the same face, see `numbanet.engines.interface`."""
 
-from numba import config
-
+from numbanet._compile import config
 from numbanet.engines.cpu.threads import get_num_threads as get_num_threads
 from numbanet.engines.cpu.threads import set_num_threads as set_num_threads
 from numbanet.engines.interface import Engine as Engine

@@ -9,8 +9,7 @@ import queue
 import threading
 import weakref
 
-import numba
-
+from numbanet._compile import config
 from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 
 
@@ -93,7 +92,7 @@ class Crew:
 def _cores() -> int:
     """How many cores this process may use; fewer where NUMBA_NUM_THREADS says so."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, numba.config.NUMBA_NUM_THREADS)
+    return min(available, config.NUMBA_NUM_THREADS)
 
 
 _crew = Crew(_cores())

@@ -1,0 +1,1 @@
+"""Training by one resident block: a whole network in the shared memory of one multiprocessor, many steps per launch."""
