@@ -1,4 +1,18 @@
-"""How every CPU loop is compiled: the only import of `numba.njit`, the flags by name, and the cache, in one place."""
+"""Compilation for the CPU: the only import of `numba.njit`, the flags with their reasons, and the cache.
+
+=============== ============================ ====== ========================================================================
+decorator       called by                    cached use it for
+=============== ============================ ====== ========================================================================
+`njit`          Python and compiled code     yes    loops of the sheet, and formulas of a few instructions
+`njit_formula`  Python and compiled code     yes    longer formulas, so that LLVM inlines and vectorises the loop around them
+`njit_entry`    Python, once per slice       yes    the function by which an engine enters compiled code
+`njit_part`     compiled code only           no     phases of an epoch: machine code is made once, in the caller
+`njit_merged`   compiled code only           no     microkernels and small helpers: like `njit_part`, inlined at every call
+=============== ============================ ====== ========================================================================
+
+`parts_of` turns formulas of the sheet into `njit_merged` functions. Where Numba takes options in place of a decorator
+(`overload`, `register_jitable`), MERGED holds those of `njit_merged`. Parts need no cache: the entry that holds them has one.
+"""
 
 import contextlib
 import functools
@@ -6,35 +20,36 @@ import gc
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import llvmlite
 import numba
+import numba.core.config
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-config: Any = numba.config  # fills itself from the environment; no attribute is declared
+config: Any = numba.core.config  # fills itself from the environment; no attribute is declared
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
-# every loop that divides, and no such loop vectorises.
+# every loop that divides, and such a loop does not vectorise.
 # fastmath "contract": a * b + c may become one fused operation. Never reassoc, nnan or ninf: they change sums with the
 # vector width and delete the tests for NaN.
-# nogil: other threads of Python go on while a loop runs.
-# no_cfunc_wrapper: nothing but Python and other loops calls a loop.
-FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "no_cfunc_wrapper": True}
+# nogil: other Python threads run during a loop.
+# no_cfunc_wrapper: C code never calls a loop, so Numba need not compile a wrapper for it.
+FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "no_cfunc_wrapper": True}
 
-# LLVM leaves a call to a function of more than some fifty instructions as it is, and the loop around it scalar.
-INLINED = FLAGS | {"forceinline": True}
+# Without it LLVM does not inline a function of more than about fifty instructions, and the loop around the call stays scalar.
+_INLINED = FLAGS | {"forceinline": True}
 
 
 def _folder_by_sources() -> str:
-    """A folder named by all of our sources and the compiler's versions.
+    """Returns the path of a cache folder, named by a hash of all sources of the package and of the compiler's versions.
 
-    Numba's own cache looks at the file of the compiled function only: a loop that calls a formula from another file would
-    keep the machine code of a formula edited since (numba issues 1833 and 8396).
+    Numba's own cache checks only the file of the compiled function: a loop that calls a formula from another file would
+    keep the machine code of the formula before an edit (numba issues 1833 and 8396).
     """
     package = Path(__file__).parent
     stamp = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -47,7 +62,7 @@ def _folder_by_sources() -> str:
 
 @functools.cache
 def cache_folder() -> str | None:
-    """The cache folder, or None where it cannot be written."""
+    """Returns the path of the cache folder, or None if it cannot be written."""
     try:
         folder = _folder_by_sources()
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -56,19 +71,19 @@ def cache_folder() -> str | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _exact_on_gpu(dispatcher):
-    """numba.cuda takes any fastmath flag of a formula for all of them, and would approximate exp, log and division."""
-    if not config.DISABLE_JIT:  # then it is the Python function itself
+def _exact_on_gpu(dispatcher: Any) -> Any:
+    """Hides fastmath from numba.cuda, which reads any of its flags as all, and would approximate exp, log and division."""
+    if not config.DISABLE_JIT:  # if it is set, the dispatcher is the plain Python function
         dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 
 
 def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """`numba.njit` with this package's flags and cache; without the cache where no folder for it can be written."""
+    """Compiles like `numba.njit`, with the package's flags and its cache; without the cache if its folder cannot be written."""
     folder = cache_folder()
     if folder is None:
         return _exact_on_gpu(numba.njit(**flags)(function))
-    before, config.CACHE_DIR = config.CACHE_DIR, folder  # read by Numba while it decorates, and only then
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads it while it decorates, and only then
     try:
         return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
     finally:
@@ -76,14 +91,14 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
 
 
 def njit_formula(function: Callable) -> Any:
-    """`njit` for a formula of many instructions: LLVM writes it into every loop that calls it, however long it is."""
-    return njit(function, INLINED)
+    """Compiles a formula of many instructions such that LLVM inlines it into every loop that calls it."""
+    return njit(function, _INLINED)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The code of a part, which waits for a caller's to be optimised with it.
+    """The code of a part, left unoptimised until it is linked into its caller.
 
-    Numba would optimise it and make machine code of it, to do both again in every caller, and again in theirs.
+    Numba would optimise a part and generate its machine code, and then do both again in every caller and its callers.
     """
 
     def _optimize_final_module(self):
@@ -92,15 +107,15 @@ class _PartLibrary(JITCodeLibrary):
     def _finalize_final_module(self):
         self._finalized = True
 
-    def get_pointer_to_function(self, name):
+    def get_pointer_to_function(self, name: str) -> int:
         return 0
 
     @property
-    def codegen(self):
+    def codegen(self) -> Any:
         return self
 
-    def set_env(self, name, env):
-        """What Numba keeps in memory for a function that Python calls."""
+    def set_env(self, name: str, env: Any) -> None:
+        """Does nothing: a part needs no environment in memory, because Python never calls it."""
 
 
 class _PartCompiler(Compiler):
@@ -109,37 +124,37 @@ class _PartCompiler(Compiler):
         return super().define_pipelines()
 
 
-# _nrt: nobody counts who has an array, and no function returns one. Each count would be a locked instruction.
-ENTRY = FLAGS | {"_nrt": False}
-PART = ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
-MERGED = PART | INLINED
+# _nrt False: arrays are not reference-counted. No compiled function returns an array, and each count is a locked instruction.
+_ENTRY: dict[str, Any] = FLAGS | {"_nrt": False}
+_PART: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+MERGED: Any = _PART | _INLINED
 
 
 def njit_entry(function: Callable) -> Any:
-    """`njit` for what Python calls of an engine."""
-    return njit(function, ENTRY)
+    """Compiles the function by which Python enters an engine's compiled code."""
+    return njit(function, _ENTRY)
 
 
 def njit_part(function: Callable) -> Any:
-    """`njit` for what only other compiled functions call; it takes a third less to compile that way."""
-    return numba.njit(**PART)(function)
+    """Compiles a function that only compiled code calls, in a third less time than `njit`."""
+    return numba.njit(**_PART)(function)
 
 
 def njit_merged(function: Callable) -> Any:
-    """`njit_part` that LLVM writes into every caller, so that vectors pass in registers and arguments cost nothing."""
+    """Compiles a part that LLVM inlines into every caller: vectors pass in registers, and arguments cost nothing."""
     return numba.njit(**MERGED)(function)
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Formulas as `njit_merged` parts: a call of an engine need not compile what Python would call them by."""
+    """Compiles formulas of the sheet once more as `njit_merged` parts, which saves an engine their wrappers for Python."""
     if config.DISABLE_JIT:
         return formulas
     return tuple(njit_merged(formula.py_func) for formula in formulas)
 
 
 @contextlib.contextmanager
-def collection_paused():
-    """A context without garbage collection: it would take a tenth of the time that a long compilation takes."""
+def collection_paused() -> Iterator[None]:
+    """Returns a context without garbage collection, which takes a tenth of the time of a long compilation."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -150,19 +165,19 @@ def collection_paused():
 
 
 class _FirstCompilation(event.Listener):
-    """Says once that something is being compiled; Numba's event does not fire for what the cache holds."""
+    """A listener that reports the first compilation once; Numba fires no event for functions loaded from the cache."""
 
-    said = False
+    reported = False
 
-    def on_start(self, event):
-        if not _FirstCompilation.said:
-            _FirstCompilation.said = True
+    def on_start(self, event: Any) -> None:
+        if not _FirstCompilation.reported:
+            _FirstCompilation.reported = True
             print("numbanet: compiling for this machine, once; this takes some seconds ...", file=sys.stderr, flush=True)
 
-    def on_end(self, event):
+    def on_end(self, event: Any) -> None:
         pass
 
 
-def announced():
-    """A context in which the first compilation says so on stderr."""
+def announced() -> contextlib.AbstractContextManager:
+    """Returns a context in which the first compilation is reported on stderr."""
     return event.install_listener("numba:compile", _FirstCompilation())

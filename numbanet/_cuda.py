@@ -1,15 +1,17 @@
-"""The only import of `numba.cuda`: kernels, the simulator, and one clear error where there is no usable GPU.
+"""The only import of `numba.cuda`: kernels, the simulator, and one clear error if no GPU can be used.
 
-`numba.cuda` is NVIDIA's `numba-cuda` where that is installed (extras `cuda12` and `cuda13`), Numba's built-in target
-otherwise, and its simulator where the environment variable NUMBA_ENABLE_CUDASIM is 1.
+`numba.cuda` is NVIDIA's `numba-cuda` if that is installed (extras `cuda12` and `cuda13`), else Numba's built-in target. If the
+environment variable NUMBA_ENABLE_CUDASIM is 1, it is Numba's simulator.
 """
 
 import contextlib
 import contextvars
 import functools
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba.core.config
 import numba.cuda
 from numba.extending import intrinsic, overload
 
@@ -32,29 +34,29 @@ __all__ = [
     "versions",
 ]
 
-# Neither module declares what it holds: the provider of `numba.cuda` is chosen at run time, and `numba.config` fills itself.
+# Neither declares its names: the provider of `numba.cuda` is chosen at run time, and `numba.config` reads the environment.
 cuda: Any = numba.cuda
-config: Any = numba.config
+config: Any = numba.core.config
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-# Whether kernels run by numba-cuda: it can record them, and ask for shared memory, as Numba's built-in target cannot.
+# True if numba-cuda runs the kernels: unlike Numba's built-in target it can record graphs and request more shared memory.
 NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
 
 
 def provider() -> str:
-    """Which implementation of `numba.cuda` this is, in words."""
+    """Returns the name of the implementation behind `numba.cuda`."""
     implementation = getattr(cuda, "implementation", "Built-in")
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
 
 
-# What numba-cuda launches kernels on: a stream, 0 for the default one, or what records them.
-_stream = contextvars.ContextVar("_stream", default=0)
+# The stream on which kernels are launched (0: the default stream), or the graph builder that records them.
+_stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default=0)
 
 
 @contextlib.contextmanager
-def launching_on(stream):
-    """A context in which `configured` kernels are launched on a stream, or recorded by a graph's builder."""
+def launching_on(stream: Any) -> Iterator[None]:
+    """Returns a context in which `configured` kernels are launched on a stream, or recorded by a graph builder."""
     token = _stream.set(stream)
     try:
         yield
@@ -62,33 +64,33 @@ def launching_on(stream):
         _stream.reset(token)
 
 
-def configured(kernel, grid, block, shared_bytes=0):
-    """kernel[grid, block, stream, shared_bytes], without numba.cuda's warning of small grids: small networks have no larger."""
+def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any:
+    """Returns kernel[grid, block, stream, shared_bytes], without numba.cuda's warning about small grids (small networks)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kernel[grid, block, _stream.get(), shared_bytes]
 
 
-def overload_on_gpu(function):
-    """`numba.extending.overload` for kernels alone; the simulator's call the Python function."""
+def overload_on_gpu(function: Callable) -> Any:
+    """Works like `numba.extending.overload`, for kernels only; simulated kernels call the Python function."""
     if SIMULATED:
         return lambda implementation: implementation
-    # numba-cuda looks up functions in tables of its own, older ones and the built-in target in Numba's
+    # numba-cuda looks up functions in its own tables; its older versions and the built-in target use those of Numba
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")
 
 
-def callable_in_kernels(loop):
-    """A CPU's loop, as kernels can call it with arrays; the simulator's arrays are none of Numba's."""
+def callable_in_kernels(loop: Any) -> Any:
+    """Returns a CPU loop in the form that kernels can call; in the simulator that is the Python function."""
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 
-def device_function(function):
-    """`cuda.jit(device=True)`, for what kernels of the same file call; the simulator's own way to call it is slow."""
+def device_function(function: Callable) -> Any:
+    """Compiles a function that kernels of the same file call; the simulator calls it directly, which is its fastest way."""
     return function if SIMULATED else cuda.jit(device=True)(function)
 
 
-def intrinsic_on_gpu(function):
-    """`numba.extending.intrinsic` for kernels; the simulator has none."""
+def intrinsic_on_gpu(function: Callable) -> Any:
+    """Works like `numba.extending.intrinsic`, for kernels; not available in the simulator."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 
@@ -103,50 +105,50 @@ def _first_lines(error: Exception) -> str:
 
 
 def versions() -> _cuda_versions.Versions:
-    """Driver, toolkit, numba-cuda and GPU of this machine."""
+    """Returns the versions of driver, toolkit and numba-cuda on this machine, and the compute capability of its GPU."""
     return _cuda_versions.find(
-        _if_known(lambda: cuda.runtime.get_version()), _if_known(lambda: cuda.get_current_device().compute_capability)
+        _or_none(lambda: cuda.runtime.get_version()), _or_none(lambda: cuda.get_current_device().compute_capability)
     )
 
 
-def _if_known(ask):
+def _or_none(query: Callable[[], Any]) -> Any:
     try:
-        return ask()
+        return query()
     except Exception:  # the driver, the toolkit and the simulator each raise their own kind
         return None
 
 
 @functools.cache
 def unusable_reason() -> str | None:
-    """None where a kernel runs (on a GPU, or in the simulator); else what was found, what is wrong and what to install."""
+    """Returns None if a kernel runs (on a GPU, or in the simulator), else the diagnosis, the versions found and the remedy."""
     if SIMULATED:
         return None
     try:
-        cuda.current_context()  # the driver's own words when there is no driver or no GPU
+        cuda.current_context()  # without a driver or a GPU it raises the driver's own message
         configured(_probe, 1, 1)(cuda.device_array(1))
         cuda.synchronize()
     except Exception as error:  # the driver, the toolkit and the linker each raise their own kind
-        found, words = versions(), _first_lines(error)
+        found, message = versions(), _first_lines(error)
         return (
             f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {_cuda_versions.what_to_do(found, str(error))} "
-            f"Found: {found}. The error was: {words.rstrip('.')}. To run the kernels slowly on the CPU instead, set the "
+            f"Found: {found}. The error was: {message.rstrip('.')}. To run the kernels slowly on the CPU instead, set the "
             "environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts."
         )
     return None
 
 
 def select(number: int) -> None:
-    """Lets this thread compute on the GPU of that number, counted around where there are fewer; nothing where there is none."""
+    """Makes this thread use GPU `number`, modulo the number of GPUs; does nothing without a GPU."""
     if SIMULATED:
         return
     try:
         cuda.select_device(number % len(cuda.gpus))
-    except Exception:  # the driver's errors have no common class; whoever asks for a GPU is told
+    except Exception:  # the driver's errors have no common class, and unusable_reason reports them later
         return
 
 
 def devices() -> list[str]:
-    """One line per usable GPU: its name, compute capability, multiprocessors and memory."""
+    """Returns one line per usable GPU: its name, compute capability, multiprocessors and memory."""
     if unusable_reason() is not None:
         return []
     if SIMULATED:

@@ -1,6 +1,6 @@
-"""Driver, toolkit and numba-cuda: which versions there are here, whether they go together, and what to install if not.
+"""Versions of driver, toolkit and numba-cuda on this machine, whether they are compatible, and what to install if not.
 
-Which driver is new enough for which CUDA, and which GPUs a toolkit still compiles for: NVIDIA's "CUDA Toolkit, Driver, and
+Source of the drivers that each CUDA needs and of the GPUs that each toolkit supports: NVIDIA's "CUDA Toolkit, Driver, and
 Architecture Matrix" and the release notes of CUDA 12 and 13.
 """
 
@@ -12,29 +12,29 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# By major version of CUDA, what an extra of ours brings: the first driver that runs it, and the least compute capability.
+# For each major version of CUDA that an extra of numbanet installs: the oldest driver, and the lowest compute capability.
 DRIVERS, CAPABILITIES = {12: 525, 13: 580}, {12: (5, 0), 13: (7, 5)}
 # Values of CUDA_VISIBLE_DEVICES that hide every GPU.
 NONE_VISIBLE = ("", "-1", "NoDevFiles")
 
 
 class Versions(NamedTuple):
-    """What was found; None where it was not.
+    """Versions found on this machine; None for each that was not found.
 
     Parameters
     ----------
     driver : str
         Release of NVIDIA's driver, such as "550.54.15".
     driver_cuda : tuple of int
-        The newest CUDA that the driver runs; None without a driver library.
+        The newest CUDA that the driver supports; None if the driver library cannot be loaded.
     toolkit : tuple of int
-        CUDA of the compiler in this environment.
+        CUDA version of the compiler in this environment.
     numba_cuda : str
-        Version of numba-cuda; without it there is Numba's built-in target.
+        Version of numba-cuda; without it kernels are compiled by Numba's built-in target.
     capability : tuple of int
-        Compute capability of the present GPU.
+        Compute capability of the current GPU.
     visible : str
-        The environment variable CUDA_VISIBLE_DEVICES.
+        Value of the environment variable CUDA_VISIBLE_DEVICES.
     """
 
     driver: str | None = None
@@ -44,7 +44,7 @@ class Versions(NamedTuple):
     capability: tuple[int, int] | None = None
     visible: str | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         driver = f"driver {self.driver or 'of unknown release'} for CUDA {_dotted(self.driver_cuda)}"
         parts = [
             driver if self.driver_cuda else "no driver library",
@@ -58,33 +58,38 @@ class Versions(NamedTuple):
         return ", ".join(parts)
 
 
-def find(toolkit, capability) -> Versions:
-    """Those of this machine; toolkit and compute capability are known to `numba.cuda`."""
+def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) -> Versions:
+    """Returns the versions on this machine; the caller asks `numba.cuda` for the toolkit and the compute capability."""
     return Versions(
-        *(driver_release(), driver_cuda(), toolkit, numba_cuda(), capability, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        driver=driver_release(),
+        driver_cuda=driver_cuda(),
+        toolkit=toolkit,
+        numba_cuda=numba_cuda(),
+        capability=capability,
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
 
 
 def what_to_do(found: Versions, error: str) -> str:
-    """What is wrong, in words, from what was found and what the driver or the compiler said."""
+    """Returns a diagnosis and a remedy, from the versions found and the error that the driver or the compiler raised."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = (
         f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
     )
     if found.driver_cuda is None:
-        return f"There is no NVIDIA driver here, or Python cannot load its library. Install a driver, {drivers}."
+        return f"There is no NVIDIA driver here, or Python cannot load its library. Install a driver: {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:
         return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset it, or name a GPU such as 0."
     if found.driver_cuda[0] < min(DRIVERS):
-        return f"The driver is too old: numbanet needs one for CUDA {min(DRIVERS)} at least. Install a driver, {drivers}."
+        return f"The driver is too old: numbanet needs one for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
     if found.numba_cuda is None:
-        return f"numba-cuda, which compiles the kernels, is not installed. `pip install 'numbanet[{extra}]'`."
+        return f"numba-cuda, which compiles the kernels, is not installed. Run `pip install 'numbanet[{extra}]'`."
     if found.toolkit is None or re.search(r"nvvm.*(find|found)|(find|found).*nvvm", error, re.IGNORECASE | re.DOTALL):
-        return f"The CUDA toolkit, which compiles the kernels, is missing, or not whole. `pip install 'numbanet[{extra}]'`."
+        return f"The CUDA toolkit, which compiles the kernels, is missing or incomplete. Run `pip install 'numbanet[{extra}]'`."
     if found.toolkit[0] > found.driver_cuda[0]:
         return (
-            f"The driver is too old for this CUDA toolkit. `pip install 'numbanet[{extra}]'` in a fresh environment, or "
-            f"install a driver, {DRIVERS.get(found.toolkit[0], DRIVERS[newest])} or newer."
+            f"The driver is too old for this CUDA toolkit. Run `pip install 'numbanet[{extra}]'` in a fresh environment, or "
+            f"install driver {DRIVERS.get(found.toolkit[0], DRIVERS[newest])} or newer."
         )
     least = CAPABILITIES.get(found.toolkit[0], CAPABILITIES[newest])
     if found.capability and found.capability < CAPABILITIES[12]:
@@ -92,30 +97,30 @@ def what_to_do(found: Versions, error: str) -> str:
     if found.capability and found.capability < least:
         return (
             f"This CUDA toolkit compiles for compute capability {_dotted(least)} and newer. "
-            "`pip install 'numbanet[cuda12]'` in a fresh environment."
+            "Run `pip install 'numbanet[cuda12]'` in a fresh environment."
         )
     if found.toolkit > found.driver_cuda and "PTX" in error:
         return (
-            "The CUDA toolkit is newer than the driver, and writes what that cannot read. Install a newer driver, or "
+            "The CUDA toolkit is newer than the driver, which cannot load its kernels. Install a newer driver, or run "
             f"`pip install 'cuda-toolkit=={_dotted(found.driver_cuda)}.*'`."
         )
     if "NO_DEVICE" in error:
         return "The driver finds no NVIDIA GPU."
-    return "The driver, the toolkit and the GPU seem to go together, but no kernel could be run."
+    return "The driver, the toolkit and the GPU seem to be compatible, but a kernel could not be run."
 
 
 def _extra(found: Versions) -> str:
-    """The extra of ours that goes with a driver and a GPU."""
+    """Returns the extra of numbanet that supports the driver and the GPU."""
     old_gpu = found.capability is not None and found.capability < CAPABILITIES[13]
     return "cuda13" if found.driver_cuda and found.driver_cuda[0] >= 13 and not old_gpu else "cuda12"
 
 
-def _dotted(version) -> str:
+def _dotted(version: tuple[int, ...] | None) -> str:
     return ".".join(map(str, version or ()))
 
 
 def numba_cuda() -> str | None:
-    """The installed version of numba-cuda."""
+    """Returns the installed version of numba-cuda, or None."""
     try:
         return importlib.metadata.version("numba-cuda")
     except importlib.metadata.PackageNotFoundError:
@@ -123,7 +128,7 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """The newest CUDA that the driver runs, as its library says even where there is no GPU."""
+    """Returns the newest CUDA that the driver supports, which its library reports even without a GPU."""
     version = ctypes.c_int()
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -134,14 +139,14 @@ def driver_cuda() -> tuple[int, int] | None:
 
 
 def parsed_cuda(version: int) -> tuple[int, int]:
-    """(13, 1) of 13010, as the driver writes it."""
+    """Returns (13, 1) for 13010, the driver's way to write a version."""
     return version // 1000, version % 1000 // 10
 
 
 def driver_release(path: str = "/proc/driver/nvidia/version") -> str | None:
-    """The release that the driver's kernel module writes about itself, on Linux."""
+    """Returns the release that the driver's kernel module reports on Linux, or None."""
     try:
-        found = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", Path(path).read_text())
+        match = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", Path(path).read_text())
     except OSError:
         return None
-    return found and found[1]
+    return match and match[1]

@@ -1,33 +1,37 @@
 """exp, expm1 and log1p, each under one name for every target.
 
-On the CPU they are arithmetic without a branch, so that LLVM makes SIMD code of a loop over a formula; math.exp would be a
-call into libm, one number at a time. On the GPU, in the simulator and without compilation they are math's.
+On the CPU they are arithmetic without a branch, so that LLVM compiles a loop over a formula to SIMD code; math.exp would be a
+call into libm for each number. On the GPU, in the simulator and without compilation they are those of the module math.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import overload, register_jitable
 
 from numbanet._compile import MERGED
 from numbanet._cuda import overload_on_gpu
 
+intrinsic: Any = numba.extending.intrinsic  # its functions are called without the typing context that they declare
 
-def exp(x):
+
+def exp(x: float) -> float:
     """e^x."""
     return math.exp(x)
 
 
-def expm1(x):
-    """e^x - 1, which does not cancel near 0."""
+def expm1(x: float) -> float:
+    """e^x - 1, without cancellation near 0."""
     return math.expm1(x)
 
 
-def log1p(x):
-    """log(1 + x), which does not cancel near 0."""
+def log1p(x: float) -> float:
+    """log(1 + x), without cancellation near 0."""
     return math.log1p(x)
 
 
@@ -61,12 +65,12 @@ def _log1p_on_cpu(x):
     return FUNCTIONS[x].log1p
 
 
-# The bits of a number are its sign, its exponent plus a bias, and the stored part of its mantissa.
+# A floating-point number consists of a sign bit, its exponent plus a bias, and the stored bits of its mantissa.
 
 
 @intrinsic
 def _power_of_2(typingctx, raised):
-    """2^n of a whole number n, -bias < n <= bias, raised by 1.5 2^mantissa + bias: n + bias is then in the lowest bits."""
+    """2^n, from raised = n + 1.5 2^mantissa + bias with n whole, -bias < n <= bias: n + bias stands in its lowest bits."""
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
     def code(context, builder, signature, arguments):
@@ -77,7 +81,7 @@ def _power_of_2(typingctx, raised):
 
 @intrinsic
 def _binade(typingctx, u):
-    """k and 4 / 2^k, where u = 2^k m > 0 and 0.75 <= m < 1.5: from 1.5 on, half a mantissa more carries into the exponent."""
+    """k and 4 / 2^k for u = 2^k m > 0, 0.75 <= m < 1.5: adding half a mantissa carries into the exponent from m = 1.5 on."""
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
     def code(context, builder, signature, arguments):
@@ -93,8 +97,8 @@ def _binade(typingctx, u):
     return types.UniTuple(u, 2)(u), code
 
 
-def polynomial(coefficients):
-    """A function of x: the sum of c_k x^k, by Horner's rule, without a loop that would be in the way of the loop around it."""
+def polynomial(coefficients: Sequence[float]) -> Any:
+    """Returns a function of x, the sum of c_k x^k by Horner's rule, unrolled so that a loop around it still vectorises."""
 
     @intrinsic
     def value(typingctx, x):
@@ -110,48 +114,52 @@ def polynomial(coefficients):
 
 
 class Functions(NamedTuple):
-    """The three functions for one type of number."""
+    """The three functions for one dtype."""
 
-    exp: object
-    expm1: object
-    log1p: object
+    exp: Callable
+    expm1: Callable
+    log1p: Callable
 
 
-def functions(number, log_2, exp_series, log_series) -> Functions:
-    """The three functions for float32 or float64 arguments.
+def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[float], log_series: Sequence[float]) -> Functions:
+    """Returns the three functions for float32 or float64 arguments.
 
     Parameters
     ----------
     number : type
         np.float32 or np.float64.
     log_2 : pair of float
-        Its sum is log(2). The first has so few bits that multiplied by any exponent it is exact (W. J. Cody and W. Waite,
-        Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The first has so few bits that its product with any exponent is exact (W. J. Cody
+        and W. Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
-        Coefficients, from the constant term up, of (e^r - 1 - r) / r^2 where |r| <= log(2) / 2.
+        Coefficients, from the constant term up, of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
     log_series : sequence of float
-        Coefficients of (2 atanh(s) - 2 s) / s^3 in s^2 where |s| <= 0.2.
+        Coefficients of (2 atanh(s) - 2 s) / s^3 in s^2 for |s| <= 0.2.
     """
+    exp, expm1 = _exponentials(number, log_2, polynomial(exp_series))
+    return Functions(exp, expm1, _logarithm(number, log_2, polynomial(log_series)))
+
+
+def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) -> tuple[Callable, Callable]:
+    """Returns exp and expm1 for one dtype."""
     info = np.finfo(number)
-    zero, quarter, half, one, two = map(number, (0, 0.25, 0.5, 1, 2))
-    infinity, nan = number(np.inf), number(np.nan)
+    zero, half, one = map(number, (0, 0.5, 1))
     per_log_2 = number(1 / math.log(2))
     log_2_high, log_2_low = map(number, log_2)
-    exp_polynomial, log_polynomial = polynomial(exp_series), polynomial(log_series)
-    # A shift, added and subtracted again, leaves the nearest whole number n. In between _power_of_2 makes of it 2^(n-1) or
-    # 2^(n+64), to be multiplied by the rest at the very end: 2^n itself may be beyond the largest number, or subnormal.
+    # Adding and subtracting a shift leaves the nearest whole number n. From n + shift, _power_of_2 makes 2^(n-1) or 2^(n+64),
+    # and the last multiplication brings in the rest: 2^n itself may be above the largest number, or subnormal.
     shift_above, shift_below = (number(1.5 * 2.0**info.nmant + info.maxexp - 1 + more) for more in (-1, 64))
     rest_above, rest_below = number(2), number(2.0**-64)
-    # Bounds of -x, beyond which e^x is infinite, e^x is 0, e^x - 1 is -1. Of -x, for in a formula x is mostly -|z|: LLVM then
-    # sees that it meets but one of them, and makes one instruction of that.
+    # Bounds of -x, beyond which e^x is infinite, e^x is 0, e^x - 1 is -1. They bound -x because formulas mostly pass
+    # x = -|z|: LLVM then sees that only one bound can apply, and needs one instruction for it.
     infinite = number(-math.log(info.max) - 0.25)
     vanished = number(1 - math.log(info.smallest_subnormal))
     minus_one = number(2 - math.log(info.eps))
-    small = number(info.eps / 4)  # below, e^x - 1 and log(1 + x) are x, a subnormal number and -0 included
+    small = number(info.eps / 4)  # below it e^x - 1 rounds to x, also for subnormal numbers and -0
 
     @register_jitable(**MERGED)
     def reduced(x, shift):
-        """n + shift and r, where x = n log(2) + r and |r| <= log(2) / 2; and what r, being rounded, has lost."""
+        """n + shift and r, for x = n log(2) + r with |r| <= log(2) / 2, and the rounding error of r."""
         raised = x * per_log_2 + shift
         n = raised - shift
         high, low = x - n * log_2_high, n * log_2_low
@@ -173,12 +181,22 @@ def functions(number, log_2, exp_series, log_series) -> Functions:
         raised, r, lost = reduced(-minus_x, shift_above)
         power = _power_of_2(raised)
         # 2^n e^r - 1 = 2 ((power - 1/2) + power (r + ...)), whose first terms are added without an error, as high + low:
-        # tanh takes an error of this sum twice
+        # in tanh an error of this sum counts twice
         a, b = power - half, power * r
         high = a + b
         low = (a - high) + b  # |a| >= |b|, or a = 0
         y = rest_above * (high + (low + power * (lost + r * r * exp_polynomial(r))))
         return x if abs(x) < small else y
+
+    return exp, expm1
+
+
+def _logarithm(number: Any, log_2: tuple[float, float], log_polynomial: Any) -> Callable:
+    """Returns log1p for one dtype."""
+    quarter, half, one, two = map(number, (0.25, 0.5, 1, 2))
+    infinity, nan = number(np.inf), number(np.nan)
+    log_2_high, log_2_low = map(number, log_2)
+    small = number(np.finfo(number).eps / 4)  # below it log(1 + x) rounds to x, also for subnormal numbers and -0
 
     def log1p(x):
         k, power = _binade(one + x)
@@ -192,11 +210,11 @@ def functions(number, log_2, exp_series, log_series) -> Functions:
         edge = -infinity if x == -one else nan
         return edge if x <= -one else y
 
-    return Functions(exp, expm1, log1p)
+    return log1p
 
 
-# The coefficients are minimax, by the algorithm of Remez in 45 digits. Relative to e^r - 1 the first series are within 2^-26
-# and 2^-55; relative to atanh(s) the second within 2^-32 and 2^-59.
+# Minimax coefficients, computed by the Remez algorithm in 45 digits. The error of the first series, relative to e^r - 1, is
+# within 2^-26 (float32) and 2^-55 (float64); that of the second, relative to atanh(s), within 2^-32 and 2^-59.
 FUNCTIONS = {
     types.float32: functions(
         np.float32,

@@ -1,4 +1,4 @@
-"""exp, expm1 and log1p as the CPU computes them: against 50 digits, at the edges of float32 and float64, and in SIMD code."""
+"""Checks exp, expm1 and log1p of the CPU against 50 digits, at the edges of float32 and float64, and in SIMD code."""
 
 import math
 import re
@@ -21,7 +21,7 @@ INF, NAN = math.inf, math.nan
 
 
 def compiled(function):
-    """The function as a formula calls it; from Python it is math's."""
+    """Returns the function as compiled code calls it; Python would call that of the module math."""
 
     @numba.njit(**_compile.FLAGS)
     def call(x):
@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 def check(name, dtype, value):
-    """The function of a number against its value at 50 digits; beyond the largest number it is infinite."""
+    """Compares the function of a number with its value in 50 digits; above the largest number it is infinite."""
     function, exact = FUNCTIONS[name]
     x = dtype.type(value)
     found, expected = function(x), exact(mp(float(x)))
@@ -52,7 +52,7 @@ def check(name, dtype, value):
 
 
 def arguments(dtype, name):
-    """A strategy: numbers around 0, past log(2) / 2, where expm1 cancels most, where the functions end, and of any size."""
+    """Returns a strategy: numbers near 0, above log(2) / 2 (worst cancellation of expm1), near overflow, and of any size."""
     width, largest = 8 * dtype.itemsize, float(np.finfo(dtype).max)
     lowest = float(np.nextafter(dtype.type(-1), dtype.type(0))) if name == "log1p" else -largest
     bounds = ((-2, 2), (0.34375, 0.4375), (-120, 120), (-800, 800), (lowest, largest))
@@ -69,7 +69,7 @@ def test_functions_are_within_their_ulp(name, dtype, draw):
 
 @each("dtype", DTYPES)
 @each("name", list(FUNCTIONS))
-def test_functions_are_within_their_ulp_where_a_case_ends(name, dtype):
+def test_functions_are_within_their_ulp_at_the_ends_of_their_cases(name, dtype):
     info = np.finfo(dtype)
     log_2, last = math.log(2), math.log(info.max)
     ends = [0.5, 1.5, -0.25, -0.5, info.eps / 4, info.eps, info.tiny, info.smallest_subnormal, info.max]
@@ -83,7 +83,7 @@ def test_functions_are_within_their_ulp_where_a_case_ends(name, dtype):
 
 
 def test_tanh_is_within_3_ulp_in_float32():
-    """Near a = 1 an error of expm1 counts twice in it."""
+    """Near a = 1 an error of expm1 counts twice in a."""
     z = np.linspace(-12, 12, 100_001, dtype=np.float32).reshape(1, -1)
     a = np.empty_like(z)
     activations.activation(activations.TANH, np.float32(0), z, a)
@@ -115,7 +115,7 @@ def test_subnormal_arguments_are_their_own_result(name, dtype):
 
 
 @each("name", list(FUNCTIONS))
-def test_python_gets_those_of_math(name):
+def test_python_calls_the_module_math(name):
     assert getattr(_elementary, name)(0.3) == getattr(math, name)(0.3)
 
 
@@ -123,11 +123,11 @@ def difference_from_8(z):
     return activations.exp_difference(z, type(z)(8))
 
 
-@pytest.mark.skipif(not numba.config.LOOP_VECTORIZE or str(numba.config.OPT) == "0", reason="LLVM is told not to")
+@pytest.mark.skipif(not numba.config.LOOP_VECTORIZE or str(numba.config.OPT) == "0", reason="LLVM is set not to vectorise")
 @each("dtype", DTYPES)
 @each("formula", [activations.sigmoid, activations.tanh, losses.softplus, difference_from_8])
 def test_a_loop_over_a_formula_becomes_simd_code(formula, dtype):
-    formula = numba.njit(**_compile.INLINED)(getattr(formula, "py_func", formula))
+    formula = numba.njit(**_compile.FLAGS, forceinline=True)(getattr(formula, "py_func", formula))
 
     @numba.njit(**_compile.FLAGS)
     def loop(z, a):

@@ -1,4 +1,4 @@
-"""What does not go together on a machine is said with the versions found, and with what to install."""
+"""Errors about an unusable GPU name the versions found on the machine and the packages to install."""
 
 import pytest
 
@@ -27,23 +27,23 @@ OLD_DRIVER = H100._replace(driver="550.54.15", driver_cuda=(12, 4))
         (H100._replace(numba_cuda=None, toolkit=None), "", ["not installed", "'numbanet[cuda13]'"]),
         (H100._replace(toolkit=None), "", ["toolkit", "missing", "'numbanet[cuda13]'"]),
         (OLD_DRIVER._replace(toolkit=None), "", ["toolkit", "missing", "'numbanet[cuda12]'"]),
-        (H100, "Failure finding\n libnvvm.so", ["toolkit", "not whole", "'numbanet[cuda13]'"]),
+        (H100, "Failure finding\n libnvvm.so", ["toolkit", "incomplete", "'numbanet[cuda13]'"]),
         (OLD_DRIVER, "", ["driver is too old for this CUDA toolkit", "'numbanet[cuda12]'", "580 or newer"]),
         (OLD_DRIVER._replace(toolkit=(12, 9)), "UNSUPPORTED_PTX_VERSION", ["toolkit is newer", "'cuda-toolkit==12.4.*'"]),
         (H100._replace(capability=(7, 0)), "", ["compute capability 7.5 and newer", "'numbanet[cuda12]'"]),
         (H100._replace(capability=(7, 0), toolkit=None), "", ["missing", "'numbanet[cuda12]'"]),
         (H100._replace(capability=(3, 7)), "", ["GPU is too old", "5.0 at least"]),
         (H100._replace(capability=None), "CUDA_ERROR_NO_DEVICE (100)", ["finds no NVIDIA GPU"]),
-        (H100._replace(visible="0"), "CUDA_ERROR_SYSTEM_NOT_READY", ["seem to go together"]),
-        (OLD_DRIVER._replace(toolkit=(12, 9)), "CUDA_ERROR_SYSTEM_NOT_READY", ["seem to go together"]),
+        (H100._replace(visible="0"), "CUDA_ERROR_SYSTEM_NOT_READY", ["seem to be compatible"]),
+        (OLD_DRIVER._replace(toolkit=(12, 9)), "CUDA_ERROR_SYSTEM_NOT_READY", ["seem to be compatible"]),
     ],
 )
-def test_what_is_wrong_is_said_and_what_to_install(found, error, words):
-    said = what_to_do(found, error)
-    assert all(word in said for word in words), said
+def test_the_advice_names_the_fault_and_the_remedy(found, error, words):
+    advice = what_to_do(found, error)
+    assert all(word in advice for word in words), advice
 
 
-def test_what_was_found_is_listed():
+def test_the_versions_are_listed_in_words():
     expected = "driver 580.95.05 for CUDA 13.0, CUDA toolkit 13.0, numba-cuda 0.30.4, a GPU of compute capability 9.0"
     assert str(H100) == expected
     assert str(H100._replace(driver=None, visible="1")) == (
@@ -76,7 +76,7 @@ def test_the_release_of_the_driver_is_read(tmp_path, text, release):
 
 
 @pytest.mark.skipif(_cuda.unusable_reason() is None, reason="there is a GPU, or the simulator")
-def test_the_reason_has_all_of_it():
+def test_the_reason_holds_the_versions_and_the_error():
     reason = _cuda.unusable_reason()
     assert f"Found: {_cuda.versions()}. The error was: " in reason
     assert "NUMBA_ENABLE_CUDASIM=1" in reason
