@@ -1,6 +1,6 @@
 """The cheat sheet, one file per section: each formula as a scalar function, a reference loop and its CUDA twin.
 
-`docs/sheet.md` lists every row of the sheet beside the names found here.
+`docs/sheet.md` lists every row of the sheet beside these names.
 """
 
 from numbanet.equations.neuron import (

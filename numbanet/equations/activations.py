@@ -1,8 +1,8 @@
 """Activation functions a = phi(z), each next to its derivative da/dz.
 
-The sheet's formulas, arranged so that nothing overflows and nothing cancels: each scalar formula is within 4 ulp of the
-exact value for every finite argument. A derivative takes the output a where that suffices, else z: the parameter's name
-says which. Constants are written type(z)(1): a bare 1.0, or a comparison with a bare 0, would turn float32 into float64.
+The formulas of the sheet, arranged to avoid overflow and cancellation: each scalar formula is within 4 ulp of the exact value
+for every finite argument. A derivative takes the output a if that determines it, else z; its parameter is named accordingly.
+Constants are written type(z)(1): a bare 1.0, or a comparison with a bare 0, would turn float32 into float64.
 """
 
 import math
@@ -34,7 +34,7 @@ def d_identity(z):
 
 @njit_formula
 def sigmoid(z):
-    """a = 1 / (1 + e^-z); for z < 0 the same as e^z / (1 + e^z), whose power cannot overflow."""
+    """a = 1 / (1 + e^-z); for z < 0 as e^z / (1 + e^z), so that the power cannot overflow."""
     zero, one = type(z)(0), type(z)(1)
     power = exp(-abs(z))
     return (power if z < zero else one) / (one + power)
@@ -51,7 +51,7 @@ def d_sigmoid(a):
 
 @njit_formula
 def tanh(z):
-    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), where e^-2|z| - 1 is expm1: near 0 nothing cancels."""
+    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), with expm1 for e^-2|z| - 1 to avoid cancellation near 0."""
     two = type(z)(2)
     power_less_one = expm1(-abs(two * z))
     return math.copysign(power_less_one / (two + power_less_one), z)
@@ -59,7 +59,7 @@ def tanh(z):
 
 @njit
 def d_tanh(a):
-    """da/dz = 1 - a^2 = (1 - a)(1 + a), which does not cancel near a = 1."""
+    """da/dz = 1 - a^2 = (1 - a)(1 + a), without cancellation near a = 1."""
     one = type(a)(1)
     return (one - a) * (one + a)
 
@@ -101,12 +101,12 @@ def d_leaky_relu(z, epsilon):
     return epsilon if z <= zero else z
 
 
-# a_j = phi(z_j), for the activations above, which look at one neuron each
+# a_j = phi(z_j), for the activations above, which depend on one neuron each
 
 
 @njit_formula
 def phi(kind, epsilon, z):
-    """a = phi(z), kind being IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """a = phi(z); kind is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return sigmoid(z)
     if kind == TANH:
@@ -120,7 +120,7 @@ def phi(kind, epsilon, z):
 
 @njit
 def d_phi(kind, epsilon, z, a):
-    """da/dz where a = phi(z), kind being IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """da/dz for a = phi(z); kind is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return d_sigmoid(a)
     if kind == TANH:
@@ -153,7 +153,7 @@ def activation_cuda(kind, epsilon, z, a):
 
 @njit
 def d_activation(kind, epsilon, z, a, da_dz):
-    """da_j/dz_j where a_j = phi(z_j), for every sample s and neuron j.
+    """da_j/dz_j for a_j = phi(z_j), for every sample s and neuron j.
 
     Reads z, a (n, n_out); writes da_dz (n, n_out). Twin: d_activation_cuda.
     """
@@ -170,25 +170,26 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
         da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
 
 
-# Softmax: a_j = e^z_j / sum_k e^z_k, which looks at a whole layer
+# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on a whole layer
 #
-# With z_max the largest z_k, sum_k e^(z_k - z_max) = 1 + others cannot overflow: the 1 is z_max itself, others are the rest.
-# They are kept apart because log(1 + others), the cross-entropy of a sure prediction, is far smaller than 1.
+# With z_max the largest z_k, sum_k e^(z_k - z_max) = 1 + others cannot overflow: the 1 is the term of z_max itself, others the
+# sum of all other terms. They are kept apart because log(1 + others), the cross-entropy of a confident prediction, is far
+# smaller than 1.
 
 
 @njit_formula
 def exp_difference(z, z_max):
     """e^(z - z_max), z <= z_max, to full precision.
 
-    The difference is rounded, by up to half an ulp of a number that may be large. TwoSum (Knuth, The Art of Computer
-    Programming, volume 2, 4.2.2) says what was lost, and e^(d + lost) = e^d (1 + lost) puts it back.
+    The difference d is rounded, by up to half an ulp of a number that may be large. TwoSum (Knuth, The Art of Computer
+    Programming, volume 2, 4.2.2) gives the rounding error, and e^(d + lost) = e^d (1 + lost) corrects for it.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
     part = difference - z
     lost = (z - (difference - part)) - (z_max + part)
     power = exp(difference) * (one + lost)
-    return zero if difference < lowest else power  # e^-1000 is 0 even in float64, and where z - z_max is -inf, lost is NaN
+    return zero if difference < lowest else power  # e^-1000 is 0 even in float64; for z - z_max = -inf, lost is NaN
 
 
 @njit

@@ -17,7 +17,7 @@ def error_term(dl_da, da_dz):
 
 @njit
 def activation_error(kind, epsilon, dl_da, z, a, delta):
-    """delta_j = dL/da_j da_j/dz_j, where a_j = phi(z_j), for every sample s and neuron j.
+    """delta_j = dL/da_j da_j/dz_j for a_j = phi(z_j), for every sample s and neuron j.
 
     Reads dl_da, z, a (n, n_out); writes delta (n, n_out). Twin: activation_error_cuda.
     """
@@ -59,12 +59,12 @@ def softmax_error_cuda(dl_da, a, delta):
         delta[s, j] = delta_j
 
 
-# Short forms of the output error, where dL/dy_hat and da/dz cancel to a - y
+# Short forms of the output error: dL/dy_hat and da/dz cancel to a - y
 
 
 @njit
 def short_error(n, y, a, delta):
-    """delta_j = 1/n (a_j - y_j), of softmax with CCE and of sigmoid with BCE, for every sample s and neuron j.
+    """delta_j = 1/n (a_j - y_j) for softmax with CCE and for sigmoid with BCE, for every sample s and neuron j.
 
     Reads y, a (n, n_out); writes delta (n, n_out). Twin: short_error_cuda.
     """
@@ -83,7 +83,7 @@ def short_error_cuda(n, y, a, delta):
 
 @njit_formula
 def d_softmax_logit(z_j, z_i, u_i, i, j):
-    """du_i/dz_j where u_i = z_i - log(sum_{k != i} e^z_k): 1 for i = j; -e^z_j / sum_{k != i} e^z_k for i != j."""
+    """du_i/dz_j for u_i = z_i - log(sum_{k != i} e^z_k): 1 for i = j; -e^z_j / sum_{k != i} e^z_k for i != j."""
     if i == j:
         return type(z_j)(1)
     return -exp(z_j - (z_i - u_i))
@@ -93,7 +93,7 @@ def d_softmax_logit(z_j, z_i, u_i, i, j):
 def softmax_logit_error(dl_du, z, u, delta):
     """delta_j = sum_i dL/du_i du_i/dz_j, of softmax with BCE, for every sample s and neuron j.
 
-    BCE sees softmax(z)_i as sigmoid(u_i), see softmax_logit, so dL/du_i is the short form 1/n (a_i - y_i).
+    For BCE, softmax(z)_i = sigmoid(u_i), see softmax_logit, so that dL/du_i is the short form 1/n (a_i - y_i).
     Reads dl_du, z, u (n, n_out); writes delta (n, n_out). Twin: softmax_logit_error_cuda.
     """
     for s in range(delta.shape[0]):
@@ -115,12 +115,12 @@ def softmax_logit_error_cuda(dl_du, z, u, delta):
         delta[s, j] = delta_j
 
 
-# Gradients of one layer, whose forward line was z_j = sum_i w_ij x_i + b_j
+# Gradients of one layer, from its forward line z_j = sum_i w_ij x_i + b_j
 
 
 @njit
 def d_weight(delta_j, x_i):
-    """dL/dw_ij = delta_j x_i, of one sample."""
+    """dL/dw_ij = delta_j x_i for one sample."""
     return delta_j * x_i
 
 
@@ -151,7 +151,7 @@ def weight_gradient_cuda(x, delta, dw):
 
 @njit
 def d_bias(delta_j):
-    """dL/db_j = delta_j, of one sample."""
+    """dL/db_j = delta_j for one sample."""
     return delta_j
 
 
@@ -184,7 +184,7 @@ def bias_gradient_cuda(delta, db):
 
 @njit
 def weighted_error(w_ij, delta_j):
-    """w_ij delta_j: what neuron j hands back to neuron i, for z_j took w_ij a_i from it."""
+    """w_ij delta_j: the part of dL/da_i that comes back from neuron j, because z_j contains w_ij a_i."""
     return w_ij * delta_j
 
 
@@ -193,7 +193,7 @@ def delta_recurrence(kind, epsilon, w, delta, z_prev, a_prev, delta_prev):
     """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before, for every sample s and neuron i.
 
     Reads w (n_in, n_out), delta (n, n_out), z_prev, a_prev (n, n_in); writes delta_prev (n, n_in).
-    Inverts z_j = sum_i w_ij a_i + b_j and a_i = phi(z_i), phi of the layer before. Twin: delta_recurrence_cuda.
+    Chain rule through z_j = sum_i w_ij a_i + b_j and a_i = phi(z_i) of the layer before. Twin: delta_recurrence_cuda.
     """
     for s in range(delta_prev.shape[0]):
         for i in range(delta_prev.shape[1]):

@@ -1,7 +1,7 @@
-"""Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and its descendants.
+"""Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from it.
 
-Each works on a flat vector of parameters: all of w and b, or a part of them. What a parameter remembers from step to step, its
-velocity or its moments, begins at 0.
+Each loop updates a flat vector of parameters: all of w and b, or a part of them. The state that an optimizer keeps for each
+parameter, a velocity or two moments, starts at 0.
 """
 
 import math
@@ -45,7 +45,7 @@ def velocity_after(mu, gradient, velocity):
 
 @njit
 def nesterov_gradient(mu, gradient, velocity):
-    """dL/dw + mu v, v being the velocity after this step: where the next one will look."""
+    """dL/dw + mu v, with v the velocity after this step: the look-ahead along the velocity."""
     return gradient + mu * velocity
 
 
@@ -90,15 +90,15 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 
 # Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
-# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) undo that
-# both began at 0. The loops take the paper's faster arrangement of it (end of its section 2), in which that is done once a
-# step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t, m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) correct for
+# the start of both at 0. The loops use the paper's faster arrangement (end of its section 2), which applies both corrections
+# once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
 
 
 @njit
-def moment(share, value, average):
-    """beta m + (1 - beta) value, a moving average; share is 1 - beta, which keeps its digits where beta is close to 1."""
-    return average + share * (value - average)
+def moment(one_minus_beta, value, average):
+    """beta m + (1 - beta) value, a moving average; 1 - beta as an argument keeps its digits for beta close to 1."""
+    return average + one_minus_beta * (value - average)
 
 
 @njit
@@ -108,24 +108,24 @@ def adam_gradient(epsilon_t, m, v):
 
 
 @njit
-def adam(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    For every parameter p; share is 1 - beta. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
+    For every parameter p. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
-        m[p] = moment(share_1, gradients[p], m[p])
-        v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
+        m[p] = moment(one_minus_beta_1, gradients[p], m[p])
+        v[p] = moment(one_minus_beta_2, gradients[p] * gradients[p], v[p])
         parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
 
 
 @cuda.jit
-def adam_cuda(eta_t, share_1, share_2, epsilon_t, gradients, m, v, parameters):
+def adam_cuda(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """w <- w - eta_t m / (sqrt(v) + epsilon_t), one thread per parameter p. Twin: adam."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
-        m[p] = moment(share_1, gradients[p], m[p])
-        v[p] = moment(share_2, gradients[p] * gradients[p], v[p])
+        m[p] = moment(one_minus_beta_1, gradients[p], m[p])
+        v[p] = moment(one_minus_beta_2, gradients[p] * gradients[p], v[p])
         parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
 
 
@@ -212,7 +212,7 @@ def sum_of_squares_cuda(gradients, squares):
 def clip(most, squares, gradients):
     """g <- g min(1, most / |g|), for every parameter p.
 
-    Reads squares (1,), which is |g|^2; updates gradients (p,). Twin: clip_cuda.
+    Reads squares (1,), the number |g|^2; updates gradients (p,). Twin: clip_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

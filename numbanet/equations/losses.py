@@ -1,7 +1,7 @@
 """Loss functions L(y, y_hat), each next to its gradient.
 
-n is the number of samples in the batch. Both cross-entropies are evaluated from z, the sums behind y_hat: log(y_hat) is
-then exact for every finite z, where y_hat itself has long been rounded to 0 or 1.
+n is the number of samples in the batch. Both cross-entropies are evaluated from z, the pre-activations of y_hat: log(y_hat) is
+then accurate for every finite z, even if y_hat itself rounds to 0 or 1.
 """
 
 import math
@@ -55,13 +55,13 @@ def bce(n, y, y_hat):
 
 @njit
 def d_bce(n, y, y_hat):
-    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), brought to one fraction, which does not cancel."""
+    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), as one fraction, to avoid cancellation."""
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 
 
 @njit_formula
 def softplus(z):
-    """log(1 + e^z), which is -log(1 - sigmoid(z)) and, taken at -z, -log(sigmoid(z)). It neither overflows nor cancels."""
+    """log(1 + e^z) = -log(1 - sigmoid(z)), and softplus(-z) = -log(sigmoid(z)), without overflow or cancellation."""
     zero = type(z)(0)
     above = zero if z < zero else z
     return above + log1p(exp(-abs(z)))
@@ -69,7 +69,7 @@ def softplus(z):
 
 @njit_formula
 def bce_from_z(n, y, z):
-    """One term of L where y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
+    """One term of L for y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
     return (y * softplus(-z) + (type(y)(1) - y) * softplus(z)) / type(y)(n)
 
 
@@ -78,19 +78,19 @@ def bce_from_z(n, y, z):
 
 @njit_formula
 def log_softmax_sum(others):
-    """log sum_k e^(z_k - z_max) = log(1 + others), with which log a_i = (z_i - z_max) - log(1 + others), see softmax."""
+    """log sum_k e^(z_k - z_max) = log(1 + others), so that log a_i = (z_i - z_max) - log(1 + others), see softmax."""
     return log1p(others)
 
 
 @njit
 def cce(n, y, z, z_max, log_sum):
-    """One term of L where log a_i = (z_i - z_max) - log_sum, see log_softmax_sum: -1/n y_i log a_i."""
+    """One term of L, -1/n y_i log a_i, with log a_i = (z_i - z_max) - log_sum, see log_softmax_sum."""
     return y * ((z_max - z) + log_sum) / type(y)(n)
 
 
 @njit
 def d_cce(n, y, a):
-    """dL/dz_j = 1/n (a_j - y_j): of CCE with softmax, where sum_i y_i = 1, and just so of BCE with sigmoid."""
+    """dL/dz_j = 1/n (a_j - y_j) for CCE with softmax, if sum_i y_i = 1; the same holds for BCE with sigmoid."""
     return (a - y) / type(y)(n)
 
 
@@ -99,7 +99,7 @@ def d_cce(n, y, a):
 
 @njit
 def loss_term(kind, n, y, y_hat):
-    """One term of L from y_hat, kind being SSE, MSE or BCE."""
+    """One term of L from y_hat; kind is SSE, MSE or BCE."""
     if kind == SSE:
         return sse(y, y_hat)
     if kind == MSE:
@@ -109,7 +109,7 @@ def loss_term(kind, n, y, y_hat):
 
 @njit
 def d_loss_term(kind, n, y, y_hat):
-    """dL/dy_hat_i, kind being SSE, MSE or BCE."""
+    """dL/dy_hat_i; kind is SSE, MSE or BCE."""
     if kind == SSE:
         return d_sse(y, y_hat)
     if kind == MSE:
@@ -119,7 +119,7 @@ def d_loss_term(kind, n, y, y_hat):
 
 @njit
 def loss(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i of loss_term, its inner sum for every sample s.
+    """L = sum_s sum_i loss_term; writes the inner sum for every sample s.
 
     Reads y, y_hat (n, n_out); writes loss_of_sample (n,). Twin: loss_cuda.
     """
@@ -132,7 +132,7 @@ def loss(kind, n, y, y_hat, loss_of_sample):
 
 @cuda.jit
 def loss_cuda(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i of loss_term, its inner sum by one thread per sample s. Twin: loss."""
+    """L = sum_s sum_i loss_term; one thread per sample s writes its inner sum. Twin: loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -143,7 +143,7 @@ def loss_cuda(kind, n, y, y_hat, loss_of_sample):
 
 @njit
 def d_loss(kind, n, y, y_hat, dl_da):
-    """dL/da_i at the output, where a = y_hat, for every sample s and neuron i.
+    """dL/da_i at the output (a = y_hat), for every sample s and neuron i.
 
     Reads y, y_hat (n, n_out); writes dl_da (n, n_out). Twin: d_loss_cuda.
     """
@@ -162,9 +162,9 @@ def d_loss_cuda(kind, n, y, y_hat, dl_da):
 
 @njit
 def bce_from_z_loss(n, y, z, loss_of_sample):
-    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], its inner sum for every sample s.
+    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]; writes the inner sum for every sample s.
 
-    Reads y (n, n_out) and z (n, n_out), y_hat = sigmoid(z); writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
+    Reads y, z (n, n_out), with y_hat = sigmoid(z); writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -175,7 +175,7 @@ def bce_from_z_loss(n, y, z, loss_of_sample):
 
 @cuda.jit
 def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
-    """BCE from z, its inner sum by one thread per sample s. Twin: bce_from_z_loss."""
+    """BCE from z; one thread per sample s writes its inner sum. Twin: bce_from_z_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -186,7 +186,7 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 
 @njit
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
-    """L = -1/n sum_s sum_i y_i log a_i, its inner sum for every sample s.
+    """L = -1/n sum_s sum_i y_i log a_i; writes the inner sum for every sample s.
 
     Reads y, z (n, n_out) and z_max, others (n,) of softmax_sum; writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
@@ -199,7 +199,7 @@ def cce_loss(n, y, z, z_max, others, loss_of_sample):
 
 @cuda.jit
 def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
-    """CCE, its inner sum by one thread per sample s. Twin: cce_loss."""
+    """CCE; one thread per sample s writes its inner sum. Twin: cce_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -208,18 +208,18 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
         loss_of_sample[s] = loss_s
 
 
-# Samples that count more than others: L = sum_s weight_s L_s / sum_s weight_s, where L_s is the loss of sample s
+# Weighted samples: L = sum_s weight_s L_s / sum_s weight_s, with L_s the loss of sample s
 
 
 @njit
 def weighted(weight, value):
-    """weight_s L_s, or weight_s delta_j of sample s."""
+    """weight_s L_s, or weight_s delta_j, for one sample s."""
     return weight * value
 
 
 @njit
 def weigh(weights, rows):
-    """weight_s times every number of sample s: its loss, or its delta.
+    """weight_s times every number in row s: the loss, or the delta, of sample s.
 
     Reads weights (n,); updates rows (n, width). Twin: weigh_cuda.
     """
@@ -230,7 +230,7 @@ def weigh(weights, rows):
 
 @cuda.jit
 def weigh_cuda(weights, rows):
-    """weight_s times every number of sample s, one thread per sample s and number j. Twin: weigh."""
+    """weight_s times every number in row s, one thread per sample s and column j. Twin: weigh."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         rows[s, j] = weighted(weights[s], rows[s, j])

@@ -6,7 +6,7 @@ from numbanet._cuda import cuda
 
 @njit
 def weighted_input(w_ij, x_i):
-    """w_ij x_i: what input i adds to the sum of neuron j."""
+    """w_ij x_i: the term of input i in the sum of neuron j."""
     return w_ij * x_i
 
 

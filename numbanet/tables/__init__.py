@@ -1,4 +1,4 @@
-"""Tables of a file as what a network takes: read, what there is to know of the columns learnt, encoded, and answers back."""
+"""Tables: reads a file, learns how to encode its columns, encodes rows for a network, and decodes the network's answers."""
 
 from numbanet.tables.columns import Table as Table
 from numbanet.tables.encoding import Encoding as Encoding

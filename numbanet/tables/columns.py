@@ -1,18 +1,20 @@
-"""A table as its file has it: columns by name, of texts or of numbers, and where in the file a row is."""
+"""A table in memory: named columns of texts or of numbers, and the line of the file in which each row begins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-# What stands for a missing value in files of pandas, R, SQL and spreadsheets.
+# Texts for a missing value in files of pandas, R, SQL and spreadsheets.
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
 
 
 def number(text: str) -> float | None:
-    """The number that a text is, if it is one; 1_000 and nan are none."""
+    """Returns the number that a text spells, or None if it spells none; 1_000 and nan do not count as numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -22,32 +24,33 @@ def number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Texts:
-    """A column of texts, None where one is missing.
+    """A column of texts, None for a missing one.
 
     Parameters
     ----------
     texts : list of str or None
     typed : bool
-        Whether the file says that they are texts, so that they are no numbers even where they look like some.
+        True if the file declares the column as text, so that number-like values stay text.
     """
 
     texts: list[str | None]
     typed: bool = False
 
     @cached_property
-    def missing(self) -> np.ndarray:
-        """Whether each is missing, (n,)."""
+    def missing(self) -> NDArray[np.bool_]:
+        """True for each missing value, (n,)."""
         if None not in self.texts:
             return np.zeros(len(self.texts), bool)
         return np.array([text is None for text in self.texts])
 
     @cached_property
-    def numbers(self) -> np.ndarray:
-        """As float64, (n,): NaN where a text is missing or is no number."""
+    def numbers(self) -> NDArray[np.float64]:
+        """The column as float64, (n,); NaN for a text that is missing or not a number."""
+        texts = cast("list[str]", self.texts)  # a None among them raises TypeError
         try:
-            if "_" not in "".join(self.texts):
-                return np.fromiter(map(float, self.texts), float, len(self.texts))
-        except (ValueError, TypeError):  # a text that is no number, or none
+            if "_" not in "".join(texts):
+                return np.fromiter(map(float, texts), float, len(texts))
+        except (ValueError, TypeError):  # some text is missing or not a number
             pass
         values = {text: math.nan if text is None or (value := number(text)) is None else value for text in set(self.texts)}
         return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
@@ -61,27 +64,27 @@ class Numbers:
     ----------
     array : ndarray, (n,)
     absent : ndarray of bool, (n,), optional
-        Which are missing; NaN is missing in any case.
+        True for each missing value; NaN counts as missing in any case.
     """
 
-    array: np.ndarray
-    absent: np.ndarray | None = None
+    array: NDArray[Any]
+    absent: NDArray[np.bool_] | None = None
 
     @cached_property
     def texts(self) -> list[str | None]:
-        """As they would be written, None where one is missing."""
+        """The values as text, None for a missing one."""
         written = [str(value).lower() if value is True or value is False else str(value) for value in self.array.tolist()]
-        return [None if gone else text for text, gone in zip(written, self.missing, strict=True)]
+        return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
 
     @cached_property
-    def missing(self) -> np.ndarray:
-        """Whether each is missing, (n,)."""
-        gone = np.isnan(self.array) if self.array.dtype.kind == "f" else np.zeros(self.array.shape, bool)
-        return gone if self.absent is None else gone | self.absent
+    def missing(self) -> NDArray[np.bool_]:
+        """True for each missing value, (n,)."""
+        missing = np.isnan(self.array) if self.array.dtype.kind == "f" else np.zeros(self.array.shape, bool)
+        return missing if self.absent is None else missing | self.absent
 
     @property
-    def numbers(self) -> np.ndarray:
-        """As float64, (n,), NaN where one is missing."""
+    def numbers(self) -> NDArray[np.float64]:
+        """The column as float64, (n,); NaN for a missing value."""
         values = self.array.astype(np.float64)
         if self.absent is not None:
             values[self.absent] = math.nan
@@ -90,22 +93,28 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of the same length, by name.
+    """Named columns of the same length.
 
     Parameters
     ----------
     source : str
-        What errors call it.
+        Name of the table in error messages.
     columns : dict of str to Texts or Numbers
     rows : int
+        Number of rows.
     lines : sequence of int, optional
-        In which line of the file each row begins.
+        For each row, the line of the file in which it begins.
     alike : bool
-        Whether all numbers are of one kind, as the pixels of images are, so that they are standardised together.
+        True if all numbers are of one kind, like the pixels of an image, so that they are standardised together.
+
+    Raises
+    ------
+    ValueError
+        The table has no rows.
     """
 
     source: str
-    columns: dict[str, Texts | Numbers]
+    columns: Mapping[str, Texts | Numbers]
     rows: int
     lines: Sequence[int] | None = None
     alike: bool = False
@@ -115,18 +124,18 @@ class Table:
             raise ValueError(f"{self.source} has no rows")
 
     def column(self, name: str) -> Texts | Numbers:
-        """The column of that name; ValueError where there is none."""
+        """Returns a column by its name; raises ValueError if the table has no such column."""
         if name not in self.columns:
-            raise ValueError(f"{self.source} has no column {name!r}; it has {listed(self.columns)}")
+            raise ValueError(f"{self.source} has no column {name!r}; its columns are {listed(self.columns)}")
         return self.columns[name]
 
-    def error(self, name: str, row: int, what: str) -> ValueError:
-        """An error about one cell; rows count from 0 here, from 1 in the message."""
+    def error(self, name: str, row: int, message: str) -> ValueError:
+        """Returns an error about the cell in a column and a row; row counts from 0, in the message from 1."""
         line = "" if self.lines is None else f" (line {self.lines[row]})"
-        return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {what}")
+        return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 
 
-def listed(names, most: int = 20) -> str:
-    """Names for a message, the first ones where there are many."""
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Returns names as a list for a message: the first `most` of them, and the number of the rest."""
     names = list(names)
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,13 +1,16 @@
-"""What a network has to know of a table: how its columns become x and y, and what stands for an answer."""
+"""The encoding of a table: maps its columns to x and y of a network, and y_hat back to answers."""
 
 import math
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
+from numbanet.engines.topology import Topology
 from numbanet.tables.columns import Table, listed
 from numbanet.training.metrics import classes_of
 
@@ -16,27 +19,27 @@ DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\
 BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
-def no_number(text: str) -> str:
-    """What to say of a text where a number is expected."""
-    hint = f"; with a decimal point it would be {text.strip().replace(',', '.')}" if DECIMAL_COMMA.fullmatch(text) else ""
-    return f"{text!r} is no number{hint}"
+def not_a_number(text: str) -> str:
+    """Returns the error message for a text in a column of numbers."""
+    hint = f"; write {text.strip().replace(',', '.')}, with a decimal point" if DECIMAL_COMMA.fullmatch(text) else ""
+    return f"{text!r} is not a number{hint}"
 
 
-def numbers(table: Table, name: str) -> np.ndarray:
-    """A column as float64, (n,), NaN where it is missing; ValueError at the first text that is no number, or inf."""
+def numbers(table: Table, name: str) -> NDArray[np.float64]:
+    """Returns a column as float64, (n,), NaN for missing values; raises ValueError at the first text or infinite value."""
     column = table.column(name)
     values = column.numbers
     wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
     if wrong.size:
-        raise table.error(name, wrong[0], no_number(column.texts[wrong[0]]))
+        raise table.error(name, wrong[0], not_a_number(str(column.texts[wrong[0]])))
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise table.error(name, infinite[0], f"{values[infinite[0]]} is not finite")
     return values
 
 
-def booleans(table: Table, name: str) -> np.ndarray:
-    """A column of true and false, in any case, as 1 and 0, (n,), NaN where it is missing."""
+def booleans(table: Table, name: str) -> NDArray[np.float64]:
+    """Returns a column of true and false, in upper or lower case, as 1 and 0, (n,), NaN for missing values."""
     texts = table.column(name).texts
     for row, text in enumerate(texts):
         if text is not None and text.strip().lower() not in BOOLEANS:
@@ -44,18 +47,19 @@ def booleans(table: Table, name: str) -> np.ndarray:
     return np.array([math.nan if text is None else BOOLEANS[text.strip().lower()] for text in texts], float)
 
 
-def indices(table: Table, name: str, known: tuple[str, ...], what: str) -> np.ndarray:
-    """Which of the known texts each one of a column is, (n,), -1 where it is missing."""
-    index, texts = {text: k for k, text in enumerate(known)} | {None: -1}, table.column(name).texts
+def indices(table: Table, name: str, known: tuple[str, ...], noun: str) -> NDArray[np.intp]:
+    """Returns the index of each text of a column in `known`, (n,), -1 for a missing text."""
+    texts = table.column(name).texts
+    index: dict[str | None, int] = {None: -1} | {text: k for k, text in enumerate(known)}
     try:
         return np.fromiter(map(index.__getitem__, texts), np.intp, len(texts))
     except KeyError as error:
         (text,) = error.args
-        raise table.error(name, texts.index(text), f"unknown {what} {text!r}; known are {listed(known)}") from None
+        raise table.error(name, texts.index(text), f"unknown {noun} {text!r}; known are {listed(known)}") from None
 
 
-def refuse_missing(table: Table, names, hint: str = "") -> None:
-    """ValueError at the first missing value, by row, of the columns of these names."""
+def refuse_missing(table: Table, names: Iterable[str], hint: str = "") -> None:
+    """Raises ValueError at the first missing value, by row, of the named columns."""
     first = {name: int(missing.argmax()) for name in names if (missing := table.column(name).missing).any()}
     if first:
         name = min(first, key=first.__getitem__)
@@ -69,10 +73,11 @@ class Numeric:
     Parameters
     ----------
     name : str
+        Name of the column.
     mean, scale : float
-        Mean and standard deviation (of n, not n - 1) where it was learnt; scale is 1 where the column was constant.
+        Mean and standard deviation (divided by n, not n - 1) of the rows learnt from; scale is 1 for a constant column.
     fill : float, optional
-        What a missing value becomes; without it none may be missing.
+        The number that replaces a missing value; if None, missing values are refused.
     """
 
     name: str
@@ -88,34 +93,35 @@ class Numeric:
         if self.fill is not None:
             checks.real("fill", self.fill)
 
-    def encode(self, table: Table, x: np.ndarray) -> None:
-        """Into x, (n, 1)."""
+    def encode(self, table: Table, x: NDArray[np.floating]) -> None:
+        """Writes the column, standardised, to x (n, 1)."""
         values = self.values(table, self.name)
         if self.fill is not None:
             values = np.where(np.isnan(values), self.fill, values)
         x[:, 0] = (values - self.mean) / self.scale
 
-    values = staticmethod(numbers)
+    values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(numbers)
 
 
 @dataclass(frozen=True)
 class Boolean(Numeric):
-    """A column of true and false: as `Numeric`, of 1 and 0."""
+    """A column of true and false, encoded like `Numeric` from 1 and 0."""
 
-    kind = "boolean"
-    values = staticmethod(booleans)
+    kind: ClassVar[str] = "boolean"
+    values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of texts, one-hot: an input per category, 1 for the one there is and 0 else.
+    """A column of texts, one-hot: one input per category, 1 for the category of the row and 0 for all others.
 
     Parameters
     ----------
     name : str
+        Name of the column.
     categories : list of str
     fill : str, optional
-        The category that a missing value becomes; without it none may be missing.
+        The category that replaces a missing value; if None, missing values are refused.
     """
 
     name: str
@@ -126,31 +132,32 @@ class Categorical:
     def __post_init__(self):
         object.__setattr__(self, "categories", _texts("categories", self.categories, 1))
         if self.fill is not None and self.fill not in self.categories:
-            raise ValueError(f"fill {self.fill!r} is none of the categories of {self.name!r}")
+            raise ValueError(f"fill {self.fill!r} is not among the categories of {self.name!r}")
 
     @property
     def width(self) -> int:
-        """Its number of inputs."""
+        """Number of inputs of the column."""
         return len(self.categories)
 
-    def encode(self, table: Table, x: np.ndarray) -> None:
-        """Into x, (n, width)."""
-        found = indices(table, self.name, self.categories, "category")
+    def encode(self, table: Table, x: NDArray[np.floating]) -> None:
+        """Writes the column, one-hot, to x (n, width)."""
+        index = indices(table, self.name, self.categories, "category")
         if self.fill is not None:
-            found[found < 0] = self.categories.index(self.fill)
+            index[index < 0] = self.categories.index(self.fill)
         x[...] = 0
-        x[np.arange(found.size), found] = 1
+        x[np.arange(index.size), index] = 1
 
 
 @dataclass(frozen=True)
 class Classes:
-    """A target of classes.
+    """A target column of classes.
 
     Parameters
     ----------
     name : str
+        Name of the column.
     labels : list of str
-        As the table has them; y is a label's place in this list.
+        The texts of the classes; y is the index of a label in this list.
     """
 
     name: str
@@ -162,33 +169,34 @@ class Classes:
         object.__setattr__(self, "labels", _texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
-        """How many outputs a network with this loss has: for bce one, the probability of the second class."""
+        """Returns the number of outputs of a network with this loss; for bce it is 1, the probability of the second class."""
         if loss == "bce" and len(self.labels) != 2:
-            raise ValueError(f"loss 'bce' is for two classes, but {self.name!r} has {len(self.labels)}: take cce")
+            raise ValueError(f"loss 'bce' is for two classes, but {self.name!r} has {len(self.labels)}: use cce")
         return 1 if loss == "bce" else len(self.labels)
 
-    def encode(self, table: Table) -> np.ndarray:
-        """y, (n,), integers."""
+    def encode(self, table: Table) -> NDArray[np.intp]:
+        """Returns y, the index of each row's label, (n,)."""
         return indices(table, self.name, self.labels, "class")
 
-    def answers(self, y_hat: np.ndarray) -> list[str]:
-        """The label of the most probable class for each row."""
+    def answers(self, y_hat: NDArray[np.floating]) -> list[str]:
+        """Returns the label of the most probable class for each row."""
         return [self.labels[k] for k in classes_of(y_hat)]
 
-    def probabilities(self, y_hat: np.ndarray) -> np.ndarray:
-        """Of each class, (n, classes)."""
+    def probabilities(self, y_hat: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the probability of each class, (n, classes)."""
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A target of numbers v: y = (v - mean) / scale.
+    """A target column of numbers v: y = (v - mean) / scale.
 
     Parameters
     ----------
     name : str
+        Name of the column.
     mean, scale : float
-        As of `Numeric`.
+        As for `Numeric`.
     """
 
     name: str
@@ -202,37 +210,43 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def width(self, loss: str) -> int:
-        """How many outputs a network has for it."""
+        """Returns the number of outputs of a network with this loss, which is 1."""
         return 1
 
-    def encode(self, table: Table) -> np.ndarray:
-        """y, (n,), float64."""
+    def encode(self, table: Table) -> NDArray[np.float64]:
+        """Returns y, standardised, (n,)."""
         return (numbers(table, self.name) - self.mean) / self.scale
 
-    def answers(self, y_hat: np.ndarray) -> list[float]:
-        """In the units of the table."""
+    def answers(self, y_hat: NDArray[np.floating]) -> list[float]:
+        """Returns the prediction for each row, in the units of the table."""
         return self.in_units(y_hat)[:, 0].tolist()
 
-    def in_units(self, y: np.ndarray) -> np.ndarray:
-        """Standardised targets or predictions in the units of the table, float64."""
+    def in_units(self, y: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Returns standardised targets or predictions in the units of the table."""
         return y.astype(np.float64) * self.scale + self.mean
 
 
-FEATURES = {kind.kind: kind for kind in (Numeric, Boolean, Categorical)}
-TARGETS = {kind.kind: kind for kind in (Classes, Quantity)}
+FEATURES: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Numeric, Boolean, Categorical)}
+TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, Quantity)}
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the rows of a table become x and y, and y_hat an answer.
+    """The mapping from the rows of a table to x and y of a network, and from y_hat to answers.
 
     Parameters
     ----------
     features : list of Numeric, Boolean or Categorical
-        In the order in which they are inputs of the network.
+        The columns that become inputs of the network, in this order.
     target : Classes or Quantity
+        The column to predict.
     ignored : list of str
-        Columns that may be there and are not looked at.
+        Further columns that a table may have; they are not read.
+
+    Raises
+    ------
+    ValueError
+        Two columns have the same name.
     """
 
     features: tuple[Numeric | Categorical, ...]
@@ -247,20 +261,20 @@ class Encoding:
 
     @property
     def width(self) -> int:
-        """The number of inputs."""
+        """Number of inputs of the network."""
         return sum(feature.width for feature in self.features)
 
-    def x(self, table: Table, dtype="float64", *, ignore=()) -> np.ndarray:
-        """The rows as a network takes them.
+    def x(self, table: Table, dtype: DTypeLike = "float64", *, ignore: Iterable[str] = ()) -> NDArray[np.floating]:
+        """Encodes the rows of a table as inputs of the network.
 
         Parameters
         ----------
         table : Table
-            With all columns of the features, in any order; that of the target may be there.
+            It has all columns of the features, in any order, and may have the target column.
         dtype : {"float64", "float32"}
-            What the result is rounded to; all is computed in float64.
+            Type of the result; the computation is in float64.
         ignore : list of str
-            Further columns not to look at.
+            Further columns to ignore.
 
         Returns
         -------
@@ -269,10 +283,10 @@ class Encoding:
         Raises
         ------
         ValueError
-            A column is missing or unknown, or a value is: the message names column and row.
+            A column or a value is missing or unknown; the message names column and row.
         """
-        known = {feature.name for feature in self.features}
-        if unknown := [name for name in table.columns if name not in known | {self.target.name, *self.ignored, *ignore}]:
+        known = {self.target.name, *self.ignored, *ignore, *(feature.name for feature in self.features)}
+        if unknown := [name for name in table.columns if name not in known]:
             raise ValueError(f"{table.source} has columns that the model does not know: {listed(unknown)}; ignore them")
         if lacking := [feature.name for feature in self.features if feature.name not in table.columns]:
             raise ValueError(f"{table.source} lacks columns that the model needs: {listed(lacking)}")
@@ -284,49 +298,61 @@ class Encoding:
                 start += feature.width
         return x
 
-    def y(self, table: Table) -> np.ndarray:
-        """The targets as a network takes them, (n,): integers for classes, standardised float64 for a quantity.
+    def y(self, table: Table) -> NDArray[Any]:
+        """Encodes the target column.
+
+        Parameters
+        ----------
+        table : Table
+
+        Returns
+        -------
+        ndarray, (n,)
+            Class indices as integers, or a standardised quantity as float64.
 
         Raises
         ------
         ValueError
-            Where one is missing or unknown; the message names column and row.
+            A target is missing or unknown; the message names column and row.
         """
         refuse_missing(table, [self.target.name])
         return self.target.encode(table)
 
-    def check(self, topology) -> None:
-        """ValueError where a network of this topology does not fit."""
+    def check(self, topology: Topology) -> None:
+        """Raises ValueError if a network of this topology does not fit the encoding."""
         if topology.loss not in self.target.losses:
             known = " or ".join(self.target.losses)
             raise ValueError(
-                f"loss {topology.loss!r} is not for {self.target.name!r}, a target of {self.target.kind}: take {known}"
+                f"loss {topology.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"
             )
         ends = self.width, self.target.width(topology.loss)
         if (topology.sizes[0], topology.sizes[-1]) != ends:
-            raise ValueError(f"its table makes {ends[0]} inputs and {ends[1]} outputs, its sizes are {list(topology.sizes)}")
+            raise ValueError(
+                f"the table's encoding needs {ends[0]} inputs and {ends[1]} outputs, but the network's sizes are "
+                f"{list(topology.sizes)}"
+            )
 
-    def to_dict(self) -> dict:
-        """As JSON has it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the encoding as a dict that JSON can hold."""
         entries = [{"kind": each.kind} | asdict(each) for each in (*self.features, self.target)]
         return {"features": entries[:-1], "target": entries[-1], "ignored": list(self.ignored)}
 
     @classmethod
-    def from_dict(cls, entries: dict) -> "Encoding":
-        """Checked in full; ValueError, TypeError or LookupError where it is none."""
+    def from_dict(cls, entries: Mapping[str, Any]) -> "Encoding":
+        """Returns the encoding that a dict of `to_dict` holds; raises ValueError, TypeError or LookupError if it is invalid."""
         if entries.keys() != {"features", "target", "ignored"}:
-            raise ValueError(f"its table has {sorted(entries)}, not features, ignored, target")
+            raise ValueError(f"the entries of its table are {sorted(entries)}, not features, ignored, target")
         features = tuple(_described(entry, FEATURES) for entry in entries["features"])
         return cls(features, _described(entries["target"], TARGETS), tuple(entries["ignored"]))
 
 
-def _described(entry: dict, kinds: dict):
+def _described(entry: Mapping[str, Any], kinds: Mapping[str, Callable[..., Any]]) -> Any:
     content = dict(entry)
     return kinds[content.pop("kind")](**content)
 
 
-def _texts(name: str, values, least: int) -> tuple[str, ...]:
-    """The values as a tuple of different texts."""
+def _texts(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
+    """Returns the values as a tuple; raises ValueError unless they are different texts and at least `least`."""
     values = tuple(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
         raise ValueError(f"{name} must be at least {least} different texts, not {listed(values)}")

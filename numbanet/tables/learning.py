@@ -1,9 +1,11 @@
-"""What a table itself tells: classification or regression, the kind of each column, its statistics."""
+"""Learning from a table: the task, the kind of each column, and the statistics of its encoding."""
 
 import re
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet.tables.columns import Numbers, Table, Texts, listed, number
@@ -17,7 +19,7 @@ from numbanet.tables.encoding import (
     Encoding,
     Numeric,
     Quantity,
-    no_number,
+    not_a_number,
     numbers,
     refuse_missing,
 )
@@ -25,18 +27,27 @@ from numbanet.tables.encoding import (
 TASKS = ("classification", "regression")
 IMPUTE = ("mean", "median", "most-frequent")
 INTEGER, CODE = re.compile(r"\s*[+-]?\d+\s*"), re.compile(r"\s*[+-]?0\d+\s*")
-# Integers with at most so many different values, each in two rows on average, are classes.
+# Integers with at most 20 different values, each in two rows on average, are classes.
 CLASSES_OF_INTEGERS = 20
-# A column of more categories than this and than half the rows is one of names; and none has more than the second.
+# A column with more categories than 20 and than half the rows, or than 1000, holds names rather than categories.
 CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 
 
-def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), impute=None, rows=None) -> Encoding:
-    """What there is to know of a table to train on it.
+def learn(
+    table: Table,
+    target: str,
+    *,
+    task: str | None = None,
+    categorical: Collection[str] = (),
+    ignore: Collection[str] = (),
+    impute: str | None = None,
+    rows: NDArray[np.integer] | None = None,
+) -> Encoding:
+    """Learns from a table how to encode its columns for training.
 
-    A column is numeric if all its texts are numbers and none is a code such as 007; boolean if they are true and false; else
-    categorical. One that is numbers for the most part, has decimal commas, dates, or different texts in nearly every row is
-    refused. Numbers are standardised, categories one-hot.
+    A column is numeric if all its texts are numbers and none is a code such as 007, boolean if all its texts are true or false,
+    and categorical otherwise. A column that mixes numbers with a few texts, or that has decimal commas, dates, or a different
+    text in nearly every row, is refused. Numbers are standardised, categories are one-hot.
 
     Parameters
     ----------
@@ -44,18 +55,18 @@ def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), im
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        Else found: classes are texts, booleans, and whole numbers of at most 20 different values, each in two rows on average.
-        Other numbers are a quantity, and standardised, too.
+        By default it is inferred from the target: texts, booleans, and whole numbers with at most 20 different values, each in
+        two rows on average, are classes. Other numbers are a quantity, which is standardised like a numeric column.
     categorical : list of str
-        Columns that are categories though they look like something else.
+        Columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
         Columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
-        What fills in for missing numbers; for categories and booleans it is the most frequent in any case, the first in order
-        among equals. Without it missing values are refused.
+        The statistic that replaces missing numbers. Missing categories and booleans are replaced by the most frequent value in
+        any case, the first in order among equals. By default missing values are refused.
     rows : ndarray of int, optional
-        From which rows means, standard deviations and fillings are taken, such as those to train on; else from all of them.
-        Categories and classes are those of all rows.
+        The rows from which means, standard deviations and replacements are computed, such as the training rows; by default
+        all. Categories and classes are those of all rows.
 
     Returns
     -------
@@ -64,7 +75,7 @@ def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), im
     Raises
     ------
     ValueError
-        Where there is no such column, or a value is missing or not what it has to be; the message names column and row.
+        A column does not exist, or a value is missing or invalid; the message names column and row.
     """
     if impute is not None:
         checks.choice("impute", impute, IMPUTE)
@@ -73,18 +84,19 @@ def learn(table: Table, target: str, *, task=None, categorical=(), ignore=(), im
     rows = np.arange(table.rows) if rows is None else rows
     names = [name for name in table.columns if name != target and name not in ignore]
     if not names:
-        raise ValueError(f"{table.source} has no column beside {target!r} to predict it from")
+        raise ValueError(f"{table.source} has no column beside the target {target!r} to predict it from")
     if impute is None:
-        refuse_missing(table, names, "; to fill in for missing values, impute mean, median or most-frequent")
+        refuse_missing(table, names, "; to replace missing values, impute mean, median or most-frequent")
     kinds = {name: Categorical if name in categorical else _kind(table, name) for name in names}
     features = [_feature(table, name, kinds[name], impute, rows) for name in names]
-    if table.alike and set(kinds.values()) == {Numeric}:
-        features = _together(table, features, rows)
+    numeric = [feature for feature in features if type(feature) is Numeric]
+    if table.alike and len(numeric) == len(features):
+        features = _together(table, numeric, rows)
     return Encoding(tuple(features), _target(table, target, task, rows), tuple(dict.fromkeys(ignore)))
 
 
 def task_of(table: Table, target: str) -> tuple[str, str]:
-    """Classification or regression, and the reason."""
+    """Returns "classification" or "regression", inferred from the target column, and the reason in words."""
     refuse_missing(table, [target])
     kind, column = _kind(table, target, of_target=True), table.column(target)
     if kind is not Numeric:
@@ -93,79 +105,96 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
         return "regression", "numbers with a fraction"
     count = len(np.unique(column.numbers))
     if count <= min(CLASSES_OF_INTEGERS, table.rows / 2):
-        return "classification", f"whole numbers, {count} different ones in {table.rows} rows"
-    return "regression", f"whole numbers, {count} different ones in {table.rows} rows"
+        return "classification", f"whole numbers, {count} different in {table.rows} rows"
+    return "regression", f"whole numbers, {count} different in {table.rows} rows"
 
 
-def split(table: Table, target: str, share: float, *, task=None, seed=0) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows to train on and which to hold out, at random.
+def split(
+    table: Table, target: str, fraction: float, *, task: str | None = None, seed: int = 0
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Splits the rows of a table at random into rows to train on and rows to hold out.
 
     Parameters
     ----------
     table : Table
     target : str
-        For classification each of its classes gives its share, to within one row.
-    share : float
-        To hold out, in [0, 1).
+        The column to predict. For classification the split is stratified: the fraction applies to each class, to within one
+        row.
+    fraction : float
+        Fraction of the rows to hold out, in [0, 1).
     task : str, optional
         As for `learn`.
     seed : int
+        Seed of the random split.
 
     Returns
     -------
     rows, held_out : ndarray of int
-        Both in the order of the table.
+        Row numbers, each in the order of the table.
+
+    Raises
+    ------
+    ValueError
+        The fraction leaves no row on one side, or the target is as `learn` refuses it.
     """
-    checks.share("share", share)
-    found = _target(table, target, task, np.arange(table.rows))
-    strata = found.encode(table) if isinstance(found, Classes) else np.zeros(table.rows)
+    checks.share("fraction", fraction)
+    encoded = _target(table, target, task, np.arange(table.rows))
+    strata = encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
     order = np.lexsort((np.random.Generator(np.random.PCG64(seed)).random(table.rows), strata))
     held_out = np.zeros(table.rows, bool)
-    held_out[order] = np.diff(np.floor(np.arange(table.rows + 1) * share + 0.5)) > 0
-    if share and (held_out.all() or not held_out.any()):
-        raise ValueError(f"holding out {share} of {table.rows} rows leaves none to train on, or none to validate with")
+    held_out[order] = np.diff(np.floor(np.arange(table.rows + 1) * fraction + 0.5)) > 0
+    if fraction and (held_out.all() or not held_out.any()):
+        raise ValueError(f"holding out {fraction} of {table.rows} rows leaves no row to train on, or no row to validate with")
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _kind(table: Table, name: str, of_target: bool = False) -> type[Numeric | Categorical]:
-    """What a column is, by its own look."""
+    """Returns the kind of a column, inferred from its values."""
     column = table.column(name)
     if isinstance(column, Numbers):
         return Boolean if column.array.dtype.kind == "b" else Numeric
-    present = table.rows - np.count_nonzero(column.missing)
-    if not present:
+    if column.missing.all():
         raise ValueError(f"{table.source}: column {name!r} is empty in every row: ignore it")
-    if not column.typed:
-        values = column.numbers
-        others = np.flatnonzero(np.isnan(values) & ~column.missing)
-        if not others.size:
-            whole = np.flatnonzero(values == np.floor(values))
-            return Categorical if any(CODE.fullmatch(column.texts[row]) for row in whole) else Numeric
-        if {text.strip().lower() for text in set(column.texts) - {None}} <= BOOLEANS.keys():
-            return Boolean
-        if 2 * others.size < present or all(DECIMAL_COMMA.fullmatch(column.texts[row]) for row in others):
-            way_out = "" if of_target else "; if it is one of categories, say that the column is categorical"
-            raise table.error(name, others[0], no_number(column.texts[others[0]]) + way_out)
+    kind = None if column.typed else _kind_of_numbers(table, name, column, of_target)
+    if kind is not None:
+        return kind
     if not of_target:
         _refuse_names(table, name, column)
     return Categorical
 
 
+def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric | Categorical] | None:
+    """Returns the kind of a column if all its texts are numbers or booleans, else None; refuses numbers mixed with texts."""
+    values = column.numbers
+    wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
+    if not wrong.size:
+        whole = np.flatnonzero(values == np.floor(values))
+        return Categorical if any(CODE.fullmatch(column.texts[row] or "") for row in whole) else Numeric
+    if {text.strip().lower() for text in set(column.texts) if text is not None} <= BOOLEANS.keys():
+        return Boolean
+    present = table.rows - np.count_nonzero(column.missing)
+    if 2 * wrong.size < present or all(DECIMAL_COMMA.fullmatch(column.texts[row] or "") for row in wrong):
+        remedy = "" if of_target else "; if the column holds categories, declare it as categorical"
+        raise table.error(name, wrong[0], not_a_number(str(column.texts[wrong[0]])) + remedy)
+    return None
+
+
 def _refuse_names(table: Table, name: str, column: Texts) -> None:
-    """ValueError where texts are dates, or far too many to be categories."""
-    texts = set(column.texts) - {None}
-    way_out = "ignore the column, or say that it is categorical"
-    if all(map(DATE.fullmatch, texts)):
+    """Raises ValueError if the texts are dates, or too many to be categories."""
+    texts = {text for text in set(column.texts) if text is not None}
+    remedy = "ignore the column, or declare it as categorical"
+    if all(DATE.fullmatch(text) for text in texts):
         row = int(column.missing.argmin())
-        what = f"{column.texts[row]!r} is a date or a time; make a number of it first, or {way_out}"
-        raise table.error(name, row, what)
+        raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
     count = len(texts)
     if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
-        raise ValueError(f"{table.source}: column {name!r} has {count} different texts in {table.rows} rows: {way_out}")
+        raise ValueError(f"{table.source}: column {name!r} has {count} different texts in {table.rows} rows: {remedy}")
 
 
-def _feature(table: Table, name: str, kind, impute: str | None, rows: np.ndarray) -> Numeric | Categorical:
-    if kind is Categorical:
+def _feature(
+    table: Table, name: str, kind: type[Numeric] | type[Categorical], impute: str | None, rows: NDArray[np.integer]
+) -> Numeric | Categorical:
+    if issubclass(kind, Categorical):
         texts = table.column(name).texts
         known = Counter(text for row in rows if (text := texts[row]) is not None) if impute else {}
         fill = min(known, key=lambda text: (-known[text], text)) if known else None
@@ -173,23 +202,24 @@ def _feature(table: Table, name: str, kind, impute: str | None, rows: np.ndarray
     values = kind.values(table, name)[rows]
     known = values[~np.isnan(values)]
     if not known.size:
-        raise ValueError(f"{table.source}: column {name!r} is empty in all rows to train on: ignore it")
+        raise ValueError(f"{table.source}: column {name!r} is empty in all training rows: ignore it")
     fill = None
     if impute:
-        fill = _filling(known, "most-frequent" if kind is Boolean else impute)
+        fill = _replacement(known, "most-frequent" if kind is Boolean else impute)
         values[np.isnan(values)] = fill
     return kind(name, *_mean_and_scale(values), fill)
 
 
-def _filling(values: np.ndarray, impute: str) -> float:
+def _replacement(values: NDArray[np.float64], impute: str) -> float:
+    """Returns the number that replaces missing values."""
     if impute == "most-frequent":
         different, counts = np.unique(values, return_counts=True)
         return float(different[counts.argmax()])
     return _mean_and_scale(values)[0] if impute == "mean" else float(np.median(values))
 
 
-def _mean_and_scale(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, the latter 1 of what is constant; of the largest numbers, too."""
+def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the mean and the standard deviation, or 1 for constant values, without overflow for the largest numbers."""
     if values.min() == values.max():
         return float(values[0]), 1.0
     exponent = np.frexp(np.abs(values).max())[1]
@@ -197,32 +227,32 @@ def _mean_and_scale(values: np.ndarray) -> tuple[float, float]:
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
 
-def _together(table: Table, features: list[Numeric], rows: np.ndarray) -> list[Numeric]:
-    """All of one mean and one standard deviation: the variance within columns, and that of their means."""
+def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) -> list[Numeric | Categorical]:
+    """Gives all features one mean and one standard deviation, from the variance within columns and that of their means."""
     moments = np.array([(values.mean(), values.var()) for f in features for values in [f.values(table, f.name)[rows]]])
     mean, scale = moments[:, 0].mean(), np.sqrt(moments[:, 1].mean() + moments[:, 0].var()) or 1.0
     return [Numeric(feature.name, float(mean), float(scale), feature.fill) for feature in features]
 
 
-def _target(table: Table, name: str, task: str | None, rows: np.ndarray) -> Classes | Quantity:
+def _target(table: Table, name: str, task: str | None, rows: NDArray[np.integer]) -> Classes | Quantity:
     refuse_missing(table, [name])
     task = task_of(table, name)[0] if task is None else checks.choice("task", task, TASKS)
     if task == "regression":
         return Quantity(name, *_mean_and_scale(numbers(table, name)[rows]))
     labels = _in_order(table.column(name).texts)
     if len(labels) < 2:
-        raise ValueError(f"{table.source}: column {name!r} has the one class {listed(labels)}, with nothing to tell it from")
+        raise ValueError(f"{table.source}: column {name!r} has only one class, {listed(labels)}: a classifier needs two")
     return Classes(name, labels)
 
 
 def _is_whole(column: Texts | Numbers) -> bool:
     if isinstance(column, Numbers):
         return column.array.dtype.kind in "iu"
-    return all(map(INTEGER.fullmatch, column.texts))
+    return all(INTEGER.fullmatch(text or "") for text in column.texts)
 
 
 def _in_order(texts: list[str | None]) -> tuple[str, ...]:
-    """The different texts in order, by value where all are numbers."""
-    found = sorted({text for text in texts if text is not None})
-    values = [number(text) for text in found]
-    return tuple(found if None in values else sorted(found, key=number))
+    """Returns the different texts in alphabetical order, or by value if all are numbers."""
+    different = sorted({text for text in texts if text is not None})
+    values = {text: value for text in different if (value := number(text)) is not None}
+    return tuple(different if len(values) < len(different) else sorted(different, key=values.__getitem__))

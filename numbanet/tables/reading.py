@@ -1,7 +1,7 @@
-"""Tables from files: CSV by Python's own reader, Parquet by pyarrow, NPZ and IDX as arrays x and y.
+"""Reads tables from files: CSV with the module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
 
-CSV needs nothing installed, keeps every text as it stands (007 is not 7) and knows the line of each row. pyarrow is there for
-Parquet alone.
+The module csv is part of Python, keeps every text unchanged (007 is not 7) and knows the line of each row; pyarrow is needed
+for Parquet only.
 """
 
 import csv
@@ -12,8 +12,10 @@ import zipfile
 from array import array
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._compile import collection_paused
 from numbanet._extras import imported
@@ -27,29 +29,29 @@ CHUNK_ROWS = 1 << 14
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
-def is_idx(path) -> bool:
-    """Whether the name is one of an IDX file, such as train-images-idx3-ubyte.gz."""
+def is_idx(path: str | os.PathLike[str]) -> bool:
+    """Returns True if the name is that of an IDX file, such as train-images-idx3-ubyte.gz."""
     return "idx" in Path(path).name.lower()
 
 
-def is_table(path) -> bool:
-    """Whether the name is one of a file that `read` reads."""
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Returns True if `read` can read a file of this name."""
     return Path(path).suffix.lower() in TEXT + PARQUET + ARRAYS or is_idx(path)
 
 
 def read(path: str | os.PathLike[str], *, separator: str | None = None, target: str | None = None) -> Table:
-    """Reads a table.
+    """Reads a table from a file.
 
     Parameters
     ----------
-    path : path
-        The suffix says what it is. .csv and .tsv: text in UTF-8, with or without a byte order mark, whose first line names the
-        columns. .parquet and .pq: Parquet. .npz: arrays x (n, ...) and, to train or to evaluate, y (n,), or of another name;
-        .npy: x alone. A name with idx in it: x, in the format of MNIST. Columns of x are called x[0], x[1], ...
+    path : str or path-like
+        The suffix determines the format. .csv, .tsv: text in UTF-8, with or without a byte order mark, whose first line names
+        the columns. .parquet, .pq: Parquet. .npz: an array x (n, ...) and, to train or evaluate, an array of targets (n,);
+        .npy: x only. A name that contains "idx": x in the format of MNIST. The columns of x are named x[0], x[1], ...
     separator : str, optional
-        Of the columns of a text; else the one of comma, semicolon, tab and | that makes columns of it.
+        Character between the columns of a .csv or .tsv file. By default it is detected among comma, semicolon, tab and |.
     target : str, optional
-        Of .npz: the array of targets, y unless told. Of IDX: the file of the labels, which become the column y.
+        For .npz the name of the array of targets, by default y. For IDX the path of the labels, which become the column y.
 
     Returns
     -------
@@ -58,31 +60,31 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, target: 
     Raises
     ------
     ValueError
-        Where the file is damaged or is no table; the message says where.
+        The file is damaged or not a table; the message names the place.
     OSError
-        Where it cannot be read at all.
+        The file cannot be opened.
     ModuleNotFoundError
-        For Parquet, where pyarrow is not installed; the message says what to install.
+        The file is Parquet and pyarrow is not installed; the message says what to install.
     """
     suffix = Path(path).suffix.lower()
     if suffix in TEXT:
         return _text(path, separator)
     if separator is not None:
-        raise ValueError(f"a separator is of .csv and .tsv, not of {os.fspath(path)}")
+        raise ValueError(f"separator applies to .csv and .tsv files only, not to {os.fspath(path)}")
     if suffix in PARQUET:
         return _parquet(path)
     if suffix in ARRAYS:
         return _arrays(path, target or "y")
     if is_idx(path):
-        return _of_arrays(path, read_idx(path), "y", None if target is None else read_idx(target))
+        return _of_arrays(os.fspath(path), read_idx(path), "y", None if target is None else read_idx(target))
     known = ", ".join((*TEXT, *PARQUET, *ARRAYS))
-    raise ValueError(f"cannot read {os.fspath(path)!r}: a table is a file of {known}, or IDX with idx in its name")
+    raise ValueError(f"cannot read {os.fspath(path)!r}: its name must end in one of {known}, or contain idx")
 
 
 # Text
 
 
-def _text(path, separator: str | None) -> Table:
+def _text(path: str | os.PathLike[str], separator: str | None) -> Table:
     source = os.fspath(path)
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise ValueError(f"separator must be a single character, not {separator!r}")
@@ -91,28 +93,28 @@ def _text(path, separator: str | None) -> Table:
             if separator is None:
                 separator = _sniffed(file.read(SNIFFED_CHARACTERS))
                 file.seek(0)
-            with collection_paused():  # it would look through millions of texts again and again
+            with collection_paused():  # it would traverse millions of texts again and again
                 return _records(source, csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{source} is not UTF-8: it holds the byte 0x{error.object[error.start]:02x}. Save it as UTF-8"
+            f"{source} is not UTF-8: it contains the byte 0x{error.object[error.start]:02x}. Save it as UTF-8"
         ) from None
 
 
 def _sniffed(text: str) -> str:
-    """The separator that makes most columns, the same number in each of the first rows if there is such a one."""
+    """Returns the separator that gives the first rows the most columns, preferring one that gives all of them equally many."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
         widths = [len(record) for record in islice((record for record in reader if record), SNIFFED_ROWS)]
         if len(text) == SNIFFED_CHARACTERS and 1 < len(widths) < SNIFFED_ROWS:
-            widths.pop()  # cut short
+            widths.pop()  # the last row is cut off
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
     return max(SEPARATORS, key=columns)
 
 
-def _records(source: str, reader) -> Table:
+def _records(source: str, reader: Any) -> Table:
     names, columns, lines, chunk, start = None, [], array("q"), [], 1
     try:
         for record in reader:
@@ -137,12 +139,12 @@ def _records(source: str, reader) -> Table:
 
 
 def _is_blank(record: list[str], names: list[str] | None) -> bool:
-    """Whether it is an empty line, not the empty cell of a table of one column."""
+    """Returns True for an empty line, but not for the empty cell of a table with one column."""
     return not record or (len(record) == 1 != len(names or ()) and not record[0].strip())
 
 
 def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
-    """From rows to the columns."""
+    """Moves a chunk of rows to the columns."""
     for column, cells in zip(columns, zip(*chunk, strict=True), strict=False):
         column += cells if MISSING.isdisjoint(cells) else [None if cell in MISSING else cell for cell in cells]
     chunk.clear()
@@ -150,36 +152,36 @@ def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
 
 def _names(source: str, names: list[str]) -> list[str]:
     if all(number(name) is not None for name in names):
-        raise ValueError(f"{source}: its first line must name the columns, but holds numbers: {listed(names, 5)}")
+        raise ValueError(f"{source}: the first line must name the columns, but contains numbers: {listed(names, 5)}")
     for place, name in enumerate(names, start=1):
         if not name.strip():
-            raise ValueError(f"{source}: column {place} has no name (pandas writes none for its index: to_csv(index=False))")
+            raise ValueError(f"{source}: column {place} has no name (if it is the index of pandas, use to_csv(index=False))")
         if name in names[: place - 1]:
-            raise ValueError(f"{source} has two columns {name!r}")
+            raise ValueError(f"{source} has two columns named {name!r}: rename one")
     return names
 
 
 # Parquet
 
 
-def _parquet(path) -> Table:
+def _parquet(path: str | os.PathLike[str]) -> Table:
     source = os.fspath(path)
     arrow, parquet = (imported(module, "numbanet[tables]") for module in ("pyarrow", "pyarrow.parquet"))
     try:
         with Path(path).open("rb") as file:
             table = parquet.read_table(file)
     except (arrow.ArrowException, ValueError) as error:
-        raise ValueError(f"{source} is not a whole Parquet file: {error}") from None
+        raise ValueError(f"{source} is damaged or not a Parquet file: {error}") from None
     names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
-    columns = {name: _column(source, name, table.column(name), arrow) for name in _names(source, names)}
+    columns = {name: _column(table.column(name), arrow) for name in _names(source, names)}
     return Table(source, columns, table.num_rows)
 
 
-def _column(source: str, name: str, column, arrow) -> Texts | Numbers:
-    """Of a ChunkedArray: numbers as they are, texts as texts."""
+def _column(column: Any, arrow: Any) -> Texts | Numbers:
+    """Converts a ChunkedArray: numbers stay numbers, everything else becomes text."""
     types = arrow.types
     if types.is_dictionary(column.type):
-        values = column.type.value_type  # categories, whatever their type
+        values = column.type.value_type  # categories, of any type
         return Texts(column.cast(values).cast(arrow.string()).to_pylist(), typed=True)
     if types.is_string(column.type) or types.is_large_string(column.type) or types.is_null(column.type):
         return Texts(column.to_pylist(), typed=not types.is_null(column.type))
@@ -194,23 +196,23 @@ def _column(source: str, name: str, column, arrow) -> Texts | Numbers:
 # Arrays
 
 
-def _arrays(path, target: str) -> Table:
+def _arrays(path: str | os.PathLike[str], target: str) -> Table:
     source = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.ndarray) and "x" not in loaded:
-                raise ValueError(f"it holds {listed(loaded) or 'nothing'}, but no array x")
+                raise ValueError(f"it contains {listed(loaded) or 'nothing'}, but no array x")
             x, y = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["x"], loaded.get(target))
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"cannot read {source}: {error}") from None
     return _of_arrays(source, x, target, y)
 
 
-def _of_arrays(source, x: np.ndarray, name: str, y: np.ndarray | None) -> Table:
-    """Columns x[0], x[1], ... of x (n, ...), and y (n,)."""
+def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) -> Table:
+    """Returns a table with columns x[0], x[1], ... from x (n, ...), and a column of targets from y (n,)."""
     if x.ndim < 2 or not x.size:
-        raise ValueError(f"{source}: x must have shape (n, ...), of at least two dimensions and not empty, not {x.shape}")
+        raise ValueError(f"{source}: x must have shape (n, ...), with two dimensions or more and not empty, not {x.shape}")
     alike, rows = x.dtype == np.uint8, x.shape[0]
     x = x.reshape(rows, -1)
     columns = {f"x[{i}]": _of_array(f"x[{i}]", x[:, i]) for i in range(x.shape[1])}
@@ -220,12 +222,12 @@ def _of_arrays(source, x: np.ndarray, name: str, y: np.ndarray | None) -> Table:
         if y.shape != (rows,):
             raise ValueError(f"{source}: x has {rows} samples, but {name} has shape {y.shape}")
         columns[name] = _of_array(name, y)
-    return Table(os.fspath(source), columns, rows, alike=alike)
+    return Table(source, columns, rows, alike=alike)
 
 
-def _of_array(name: str, values: np.ndarray) -> Texts | Numbers:
+def _of_array(name: str, values: NDArray[Any]) -> Texts | Numbers:
     if values.dtype.kind == "U":
         return Texts(values.tolist(), typed=True)
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold real numbers or texts, not {values.dtype}")
+        raise ValueError(f"{name} must contain real numbers or texts, not {values.dtype}")
     return Numbers(values)

@@ -1,4 +1,4 @@
-"""Tables: what a file holds is what is read, and what a network gets is what pandas and scikit-learn make of it."""
+"""Tables: every format gives the content of its file, and encodings equal those of pandas and scikit-learn."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def cells(table):
 
 # Reading
 
-# What the csv module of Python writes and reads back; NUL and lone surrogates are in no text file.
+# Texts that the module csv writes and reads back: text files have no NUL and no lone surrogates.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
@@ -82,26 +82,26 @@ def test_a_row_is_found_in_its_line(tmp_path):
         ("", "is empty"),
         ("a,b\n", "has no rows"),
         ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but 2 columns"),
-        ("a,a\n1,2\n", "two columns 'a'"),
+        ("a,a\n1,2\n", "two columns named 'a'"),
         (",a\n0,1\n", r"column 1 has no name .*index=False"),
-        ("1,2\n3,4\n", "must name the columns, but holds numbers: '1', '2'"),
+        ("1,2\n3,4\n", "must name the columns, but contains numbers: '1', '2'"),
         ('a,b\n1,"x\n', "line 2: unexpected end of data"),
         ('a,b\n1,"x"y\n', "line 2: "),
-        (b"a,b\n1,\xe4\n", "is not UTF-8: it holds the byte 0xe4"),
-        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it holds the byte 0xff"),
+        (b"a,b\n1,\xe4\n", "is not UTF-8: it contains the byte 0xe4"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it contains the byte 0xff"),
     ],
 )
-def test_what_is_no_table_is_refused(text, message, tmp_path):
+def test_a_file_that_is_not_a_table_is_refused(text, message, tmp_path):
     with pytest.raises(ValueError, match=rf"table.csv.*{message}"):
         text_table(tmp_path, text)
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot read 'table.xlsx': a table is a file of .csv"):
+    with pytest.raises(ValueError, match=r"cannot read 'table.xlsx': its name must end in one of .csv"):
         tables.read("table.xlsx")
     with pytest.raises(ValueError, match="separator must be a single character, not ';;'"):
         text_table(tmp_path, "a,b\n1,2\n", separator=";;")
-    with pytest.raises(ValueError, match=r"a separator is of .csv and .tsv"):
+    with pytest.raises(ValueError, match=r"separator applies to .csv and .tsv files only, not to table.npz"):
         tables.read("table.npz", separator=";")
 
 
@@ -137,7 +137,7 @@ def test_dates_in_parquet_and_damaged_parquet_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"column 'born', row 1: '2020-01-02.*is a date"):
         tables.learn(tables.read(tmp_path / "t.parquet"), "y")
     (tmp_path / "t.parquet").write_bytes((tmp_path / "t.parquet").read_bytes()[:-10])
-    with pytest.raises(ValueError, match=r"t.parquet is not a whole Parquet file"):
+    with pytest.raises(ValueError, match=r"t.parquet is damaged or not a Parquet file"):
         tables.read(tmp_path / "t.parquet")
 
 
@@ -159,7 +159,7 @@ def test_arrays_are_tables_of_numbered_columns(tmp_path):
         np.savez(tmp_path / "t.npz", x=x, label=y[:3])
         tables.read(tmp_path / "t.npz", target="label")
     np.savez(tmp_path / "t.npz", z=x)
-    with pytest.raises(ValueError, match="it holds 'z', but no array x"):
+    with pytest.raises(ValueError, match="it contains 'z', but no array x"):
         tables.read(tmp_path / "t.npz")
 
 
@@ -259,8 +259,8 @@ def test_kinds_of_columns(column, kind, tmp_path):
     assert type(feature) is kind
     if kind is Categorical:
         assert set(feature.categories) == set(column.split())
-    told = tables.learn(table, "y", categorical=["a"])
-    assert set(told.features[0].categories) == set(column.split())
+    declared = tables.learn(table, "y", categorical=["a"])
+    assert set(declared.features[0].categories) == set(column.split())
 
 
 @each(
@@ -275,7 +275,7 @@ def test_kinds_of_columns(column, kind, tmp_path):
         (" ".join(map(str, list(range(21)) * 3)), None),
     ],
 )
-def test_the_target_says_what_the_task_is(target, expected, tmp_path):
+def test_the_task_is_inferred_from_the_target(target, expected, tmp_path):
     table = text_table(tmp_path, "a,y\n" + "".join(f"{s},{text}\n" for s, text in enumerate(target.split())))
     found = tables.learn(table, "y").target
     if expected is None:
@@ -290,31 +290,31 @@ def test_the_target_says_what_the_task_is(target, expected, tmp_path):
 @each(
     "text, options, message",
     [
-        ("a,b,y\n1,2,u\n,x,v\n1,,u\n", {}, r"column 'a', row 2 \(line 3\): the value is missing; to fill in"),
+        ("a,b,y\n1,2,u\n,x,v\n1,,u\n", {}, r"column 'a', row 2 \(line 3\): the value is missing; to replace missing values"),
         ("a,b,y\n1,2,u\n2,NA,v\n,2,u\n", {}, r"column 'b', row 2 \(line 3\): the value is missing"),
         ("a,y\n1,u\n2,\n", {"impute": "mean"}, r"column 'y', row 2 \(line 3\): the value is missing$"),
         ("a,y\n1,u\n2,v\n", {"impute": "zero"}, "unknown impute 'zero'"),
         ("a,y\n1,u\n2,v\n", {"task": "sorting"}, "unknown task 'sorting'"),
-        ("a,y\n1,u\n2,v\n", {"ignore": ["c"]}, "has no column 'c'; it has 'a', 'y'"),
-        ("a,y\n1,u\n2,v\n", {"ignore": ["a"]}, "no column beside 'y'"),
-        ("a,y\n1,u\n2,v\n", {"task": "regression"}, r"column 'y', row 1 \(line 2\): 'u' is no number"),
-        ("a,y\n1,u\n2,u\n", {}, "column 'y' has the one class 'u'"),
-        ("a,y\n1,u\n2,v\n3 kg,v\n", {}, r"column 'a', row 3 \(line 4\): '3 kg' is no number; if it is one of categories"),
-        ("a;y\n1,5;u\n2,5;v\n", {}, r"column 'a', row 1.*'1,5' is no number; with a decimal point it would be 1.5"),
+        ("a,y\n1,u\n2,v\n", {"ignore": ["c"]}, "has no column 'c'; its columns are 'a', 'y'"),
+        ("a,y\n1,u\n2,v\n", {"ignore": ["a"]}, "no column beside the target 'y'"),
+        ("a,y\n1,u\n2,v\n", {"task": "regression"}, r"column 'y', row 1 \(line 2\): 'u' is not a number$"),
+        ("a,y\n1,u\n2,u\n", {}, "column 'y' has only one class, 'u'"),
+        ("a,y\n1,u\n2,v\n3 kg,v\n", {}, r"column 'a', row 3 \(line 4\): '3 kg' is not a number; if the column holds"),
+        ("a;y\n1,5;u\n2,5;v\n", {}, r"column 'a', row 1.*'1,5' is not a number; write 1.5, with a decimal point"),
         ("a;y\n1;u\n2;v\n", {}, None),
         ("a;y\n1;1,5\n2;2,5\n", {}, r"column 'y', row 1.*decimal point"),
         ("a,y\n2020-01-31,u\n2021-01-31,v\n", {}, r"column 'a', row 1 \(line 2\): '2020-01-31' is a date or a time"),
         ("a,y\n,u\n31.1.2021,v\n", {"impute": "mean"}, r"column 'a', row 2 .*date"),
         ("a,y\n12:30,u\n9:05:01,v\n", {}, "date or a time"),
         ("a,y\n2020-01-31,u\n2021-01-31,v\n", {"categorical": ["a"]}, None),
-        ("a,y\n2020-01-31,u\n2021-01-31,v\n", {"ignore": ["a"]}, "no column beside"),
+        ("a,y\n2020-01-31,u\n2021-01-31,v\n", {"ignore": ["a"]}, "no column beside the target"),
         ("a,y\n,u\n,v\n", {"impute": "mean"}, "column 'a' is empty in every row: ignore it"),
         ("a,y\n1,u\ninf,v\n", {}, r"column 'a', row 2 \(line 3\): inf is not finite"),
         ("a,y\n1,u\n1e999,v\n", {}, "inf is not finite"),
         ("a,y\n" + "".join(f"n{s},{s % 2}\n" for s in range(30)), {}, "30 different texts in 30 rows: ignore the column"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_refused(text, options, message, tmp_path):
+def test_a_table_that_cannot_be_learnt_from_is_refused(text, options, message, tmp_path):
     if message is None:
         tables.learn(text_table(tmp_path, text), "y", **options)
         return
@@ -331,8 +331,8 @@ def test_what_cannot_be_learnt_from_is_refused(text, options, message, tmp_path)
         ("a\n1\n", "lacks columns that the model needs: 'b'"),
         ("a,b,c\n1,red,0\n", "has columns that the model does not know: 'c'"),
         ("a,b\n1,red\n2,pink\n", r"column 'b', row 2 \(line 3\): unknown category 'pink'; known are 'blue', 'red'"),
-        ("a,b\n1,red\nx,red\n", r"column 'a', row 2 \(line 3\): 'x' is no number$"),
-        ("a;b\n1;red\n1,5;red\n", "'1,5' is no number; with a decimal point"),
+        ("a,b\n1,red\nx,red\n", r"column 'a', row 2 \(line 3\): 'x' is not a number$"),
+        ("a;b\n1;red\n1,5;red\n", "'1,5' is not a number; write 1.5, with a decimal point"),
         ("a,b\n1,red\n2,\n,red\n", r"column 'b', row 2 \(line 3\): the value is missing$"),
     ],
 )
@@ -348,7 +348,7 @@ def test_other_tables_have_to_have_the_same_columns(text, message, tmp_path):
         np.testing.assert_allclose(encoding.x(table, ignore=["c"]), [[-1, 0, 1]])
 
 
-def test_what_was_imputed_is_filled_in_later(tmp_path):
+def test_imputed_values_replace_missing_ones_in_later_tables(tmp_path):
     encoding = tables.learn(text_table(tmp_path, "a,b,y\n1,red,u\n3,blue,v\n8,blue,v\n"), "y", impute="median")
     table = text_table(tmp_path, "b,a\n,\n")
     x = encoding.x(table)[0]
@@ -356,16 +356,16 @@ def test_what_was_imputed_is_filled_in_later(tmp_path):
 
 
 @given(st.lists(st.integers(0, 4), min_size=10, max_size=200), st.floats(0.1, 0.9), st.integers(0, 5))
-def test_every_class_gives_its_share(labels, share, seed):
+def test_the_fraction_applies_to_every_class(labels, fraction, seed):
     columns = {"y": tables.columns.Texts([f"c{label}" for label in [*labels, 0, 1]], typed=True)}
     table = tables.Table("t", columns, len(labels) + 2)
-    rows, held_out = tables.split(table, "y", share, seed=seed)
+    rows, held_out = tables.split(table, "y", fraction, seed=seed)
     assert sorted([*rows, *held_out]) == list(range(table.rows))
-    assert abs(held_out.size - share * table.rows) <= 1
+    assert abs(held_out.size - fraction * table.rows) <= 1
     found = np.array(columns["y"].texts)
     for label in set(found):
-        assert abs((found[held_out] == label).sum() - share * (found == label).sum()) <= 1
-    again, _ = tables.split(table, "y", share, seed=seed)
+        assert abs((found[held_out] == label).sum() - fraction * (found == label).sum()) <= 1
+    again, _ = tables.split(table, "y", fraction, seed=seed)
     assert (again == rows).all()
 
 
@@ -414,11 +414,11 @@ def changed(net, change):
         (lambda table: table["features"][0].update(fill=float("inf")), "fill must be finite"),
         (lambda table: table["features"][0].update(kind="date"), "date"),
         (lambda table: table["features"][0].update(more=1), "more"),
-        (lambda table: table["features"][1].update(fill="pink"), "none of the categories"),
+        (lambda table: table["features"][1].update(fill="pink"), "not among the categories"),
         (lambda table: table["features"][1].update(categories=["red", 1]), "different texts"),
         (
             lambda table: table.update(target={"kind": "quantity", "name": "y", "mean": 0, "scale": 1}),
-            "loss 'cce' is not for 'y'",
+            "loss 'cce' does not fit 'y'",
         ),
         (lambda table: table.update(more=1), "not features, ignored, target"),
     ],
@@ -436,5 +436,5 @@ def test_a_table_that_no_file_could_be_read_back_with_is_not_saved(net, tmp_path
 
 
 def test_a_network_takes_only_a_table_that_fits(net):
-    with pytest.raises(ValueError, match="4 inputs and 3 outputs, its sizes are"):
+    with pytest.raises(ValueError, match="the table's encoding needs 4 inputs and 3 outputs, but the network's sizes are"):
         Network([5, 3], "identity", "cce").table = net.table
