@@ -14,8 +14,8 @@ import pytest
 import numbanet
 from numbanet.cli import main
 from numbanet.distributed import communicators
-from tests.docs.test_docs import PAGES, blocks_of
 from tests.helpers.engines import CUDA
+from tests.helpers.pages import PAGES, blocks_of
 
 CASES = Path(__file__).parents[1] / "files" / "mpi_cases.py"
 SECONDS = 300  # all processes compile, if need be
@@ -124,10 +124,10 @@ def test_train_from_a_shell(tmp_path):
 
 @needs_mpi
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if "<!-- run by mpiexec -->" in page.read_text()], ids=lambda page: page.name
+    "page", [page for page in PAGES if any(block.is_script() for block in blocks_of(page))], ids=lambda page: page.name
 )
 def test_the_examples_of_a_page(page, tmp_path):
-    for number, block in enumerate(block for block in blocks_of(page) if block.note == "run by mpiexec"):
+    for number, block in enumerate(block for block in blocks_of(page) if block.is_script()):
         script = tmp_path / f"example_{number}.py"
         script.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{block.code}")
         done = mpiexec(2, script)
