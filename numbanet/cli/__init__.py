@@ -1,4 +1,4 @@
-"""The command `numbanet`: a file here for each of train, evaluate, predict, export, golden, verify, info, sheet."""
+"""The command `numbanet`: one module per subcommand (train, evaluate, predict, export, golden, verify, info, sheet)."""
 
 import argparse
 import os
@@ -14,25 +14,38 @@ from numbanet.distributed.communicators import end_all
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
   numbanet train digits --hidden 64,32 --activation tanh --epochs 100
-  numbanet train fashion-mnist                   train on Fashion-MNIST, where it is installed
-  numbanet predict digits.npz digits --draw 3    what it makes of the held-out images
+  numbanet train fashion-mnist                   train on Fashion-MNIST, if it is installed
+  numbanet predict digits.npz digits --draw 3    classify the held-out images, draw three of them
   numbanet train sales.csv --target price        train on a table, save model.npz
-  numbanet evaluate model.npz more.csv           how right it is about other rows
-  numbanet predict model.npz new.csv -o out.csv  an answer per row
-  numbanet export model.npz model.onnx           for other programs to predict with
+  numbanet evaluate model.npz more.csv           measure the accuracy or error on other rows
+  numbanet predict model.npz new.csv -o out.csv  predict one value per row
+  numbanet export model.npz model.onnx           export for ONNX Runtime and other programs
   numbanet verify                                check every loop on this machine
-  numbanet sheet -o sheet.svg                    draw every formula beside the curve its loop computes
+  numbanet sheet -o sheet.svg                    draw every formula beside the curve that its loop computes
+
+numbanet COMMAND --help describes the options of a command.
 """
 COMMANDS = (train, evaluate, predict, export, golden, verify, info, sheet)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0 well, 1 refused or failed, 2 misused, 130 interrupted."""
+    """Runs one subcommand.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The words after `numbanet`; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C. Misuse raises SystemExit(2).
+    """
     options = _parser().parse_args(arguments)
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced():
             return options.command(options)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of the output closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
@@ -52,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"numbanet {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
     return parser

@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Parts that several subcommands use: bundled data sets, common options, readers of option values and of arrays."""
 
 import argparse
 import csv
@@ -6,22 +6,24 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import load_digits, load_fashion_mnist
 from numbanet.network import DEVICES, KERNELS
 
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
+MODEL_HELP = "a file written by numbanet train or Network.save"
 
 
 class DataSet(NamedTuple):
-    """What `train` can train on by name, and what it then does unless told otherwise."""
+    """A data set that `train` knows by name, and the defaults of its options."""
 
-    load: Callable
+    load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
-    defaults: dict
+    defaults: dict[str, Any]
 
 
 DATA_SETS = {
@@ -38,8 +40,14 @@ DATA_SETS = {
 }
 
 
-def add_command(commands, name: str, function, summary: str, examples: str | None = None) -> argparse.ArgumentParser:
-    """The parser of a command that runs this function."""
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    summary: str,
+    examples: str | None = None,
+) -> argparse.ArgumentParser:
+    """Adds a subcommand that runs `function`, and returns its parser."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -51,16 +59,28 @@ def add_command(commands, name: str, function, summary: str, examples: str | Non
     return parser
 
 
-def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """Where to compute."""
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="(%(default)s)")
-    parser.add_argument("--kernels", choices=KERNELS, default="fast", help="(%(default)s)")
+def add_device_options(parser: argparse._ActionsContainer) -> None:
+    """Adds the options --device and --kernels."""
+    parser.add_argument(
+        "--device", choices=DEVICES, default="cpu", help="device to compute on; auto: the GPU if usable (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--kernels",
+        choices=KERNELS,
+        default="fast",
+        help="fast kernels, or the loops of the sheet (default: %(default)s)",
+    )
 
 
-def add_table_options(parser: argparse.ArgumentParser) -> None:
-    """How to read a table, other than by its look."""
-    parser.add_argument("--separator", type=_separator, metavar="S", help="of the columns of a .csv or .tsv, or tab")
-    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns not to look at")
+def add_table_options(parser: argparse._ActionsContainer) -> None:
+    """Adds the options that control how a table is read."""
+    parser.add_argument(
+        "--separator",
+        type=_separator,
+        metavar="S",
+        help="character between the columns of a .csv or .tsv file, or 'tab' (default: detected)",
+    )
+    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
 
 
 def _separator(text: str) -> str:
@@ -68,24 +88,26 @@ def _separator(text: str) -> str:
 
 
 def sizes(text: str) -> list[int]:
-    """Numbers of neurons, from 64,32."""
+    """Returns the numbers of neurons in a text such as 64,32."""
     return [int(size) for size in text.split(",")]
 
 
 def names(text: str) -> list[str]:
-    """Names, from age,sex; one with a comma stands in quotes."""
+    """Returns the names in a text such as age,sex; a name that contains a comma stands in double quotes."""
     return next(csv.reader([text], strict=True))
 
 
 def refuse_unwritable(path: str) -> None:
-    """An error before hours of work rather than after."""
+    """Raises OSError if a file cannot be written, before hours of work rather than after."""
     folder = Path(path).absolute().parent
-    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OSError(f"cannot write {path}: {folder} is no folder that can be written to, or {path} is itself a folder")
+    if Path(path).is_dir():
+        raise OSError(f"cannot write {path}: it is a folder")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"cannot write {path}: the folder {folder} does not exist, or is not writable")
 
 
-def read_array(path: str, name: str = "x") -> np.ndarray:
-    """The samples in a file, (n, n_in), or its array of another name."""
+def read_array(path: str, name: str = "x") -> NDArray[Any]:
+    """Returns an array from a .csv, .npy or .npz file: the samples x (n, n_in), or from .npz an array of another name."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
         known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
@@ -98,7 +120,7 @@ def read_array(path: str, name: str = "x") -> np.ndarray:
             if suffix == ".npy":
                 return loaded
             if name not in loaded:
-                raise ValueError(f"it holds {', '.join(loaded) or 'nothing'}, but no array {name}")
+                raise ValueError(f"it contains {', '.join(loaded) or 'nothing'}, but no array {name}")
             return loaded[name]
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"cannot read {path}: {error}") from None

@@ -1,58 +1,60 @@
-"""numbanet evaluate"""
+"""The subcommand `numbanet evaluate`."""
 
+import argparse
 import json
+from typing import Any
+
+from numpy.typing import NDArray
 
 from numbanet import Network, tables
-from numbanet.cli.common import (
-    DATA_SETS,
-    add_command,
-    add_device_options,
-    add_table_options,
-    names,
-    read_array,
-)
+from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_options, add_table_options, read_array
 from numbanet.cli.figures import add_metrics_option, figures, line
 
 EXAMPLES = """examples:
-  numbanet evaluate model.npz more.csv                      rows with the columns and the target it was trained on
+  numbanet evaluate model.npz more.csv                      rows with the columns and the target of the training table
   numbanet evaluate model.npz more.csv --metrics f1 --json
   numbanet evaluate model.npz t10k-images-idx3-ubyte.gz --target t10k-labels-idx1-ubyte.gz
   numbanet evaluate digits.npz digits                       the held-out images
 """
 
 
-def add(commands) -> None:
-    """The command's options."""
-    evaluate = add_command(commands, "evaluate", _evaluate, "say how right a saved network is about other data", EXAMPLES)
-    evaluate.add_argument("model", metavar="MODEL", help="a file that train, or Network.save, wrote")
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
+    evaluate = add_command(commands, "evaluate", _evaluate, "evaluate a saved network on other data", EXAMPLES)
+    evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     evaluate.add_argument(
-        "data", metavar="DATA", help=f"a table; or, of a network of arrays, {', '.join(DATA_SETS)} or a .npz with x and y"
+        "data",
+        metavar="DATA",
+        help=f"a table; for a network trained on arrays: {', '.join(DATA_SETS)} (the held-out images), or a .npz with x and y",
     )
-    evaluate.add_argument("--target", metavar="FILE", help="of IDX: the file of labels")
-    add_metrics_option(evaluate, names)
+    evaluate.add_argument("--target", metavar="FILE", help="for IDX: the file of labels")
+    add_metrics_option(evaluate)
     add_table_options(evaluate)
-    evaluate.add_argument("--json", action="store_true", help="as one JSON object")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     add_device_options(evaluate)
 
 
-def _evaluate(options) -> int:
+def _evaluate(options: argparse.Namespace) -> int:
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
-    x, y = _of_arrays(options.data) if network.table is None else _of_table(network.table, options)
-    found = figures(network, x, y, options.metrics)
+    encoding = network.table
+    x, y = _arrays(options.data) if encoding is None else _encoded(encoding, options)
+    values = figures(network, x, y, options.metrics)
     if options.json:
-        print(json.dumps({"rows": len(x), "figures": found}, indent=2))
+        print(json.dumps({"rows": len(x), "figures": values}, indent=2))
     else:
-        print(f"{line(found)}, on {len(x)} {'samples' if network.table is None else 'rows'}")
+        print(f"{line(values)}, on {len(x)} {'samples' if encoding is None else 'rows'}")
     return 0
 
 
-def _of_table(encoding: tables.Encoding, options):
+def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Returns x and y of a table."""
     target = options.target if tables.is_idx(options.data) else encoding.target.name
     table = tables.read(options.data, separator=options.separator, target=target)
     return encoding.x(table, ignore=options.ignore or ()), encoding.y(table)
 
 
-def _of_arrays(data: str):
+def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Returns x and y of a bundled data set or of a file of arrays."""
     if data in DATA_SETS:
         return DATA_SETS[data].load()[2:]
     return read_array(data, "x"), read_array(data, "y")

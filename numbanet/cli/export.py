@@ -1,26 +1,27 @@
-"""numbanet export"""
+"""The subcommand `numbanet export`."""
 
+import argparse
 from pathlib import Path
 
 from numbanet import Network
-from numbanet.cli.common import add_command, refuse_unwritable
+from numbanet.cli.common import MODEL_HELP, add_command, refuse_unwritable
 
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXAMPLES = """examples:
-  numbanet export digits.npz digits.onnx         to predict with ONNX Runtime and other programs
-  numbanet export digits.npz digits.safetensors  tensors layer1.w, layer1.b, ...; numbanet reads it, too
+  numbanet export digits.npz digits.onnx         for ONNX Runtime and other programs
+  numbanet export digits.npz digits.safetensors  tensors layer1.w, layer1.b, ...; numbanet can load it again
   numbanet export digits.safetensors digits.npz
 """
 
 
-def add(commands) -> None:
-    """The command's options."""
-    export = add_command(commands, "export", _export, "write a saved network for other programs", EXAMPLES)
-    export.add_argument("model", metavar="MODEL", help="a file that train, or Network.save, wrote")
-    export.add_argument("output", metavar="OUT", help=f"where to; its suffix says what: {', '.join(EXPORTED)}")
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
+    export = add_command(commands, "export", _export, "convert a saved network to another file format", EXAMPLES)
+    export.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    export.add_argument("output", metavar="OUT", help=f"file to write; its suffix sets the format: {', '.join(EXPORTED)}")
 
 
-def _export(options) -> int:
+def _export(options: argparse.Namespace) -> int:
     suffix = Path(options.output).suffix.lower()
     if suffix not in EXPORTED:
         raise ValueError(f"cannot export {options.output!r}: OUT must end in {', '.join(EXPORTED)}")

@@ -1,44 +1,50 @@
-"""How right a network is: the figures that train and evaluate print."""
+"""The figures that train and evaluate print: loss, accuracy, and further metrics."""
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import Network
+from numbanet.cli.common import names
 from numbanet.tables.encoding import Encoding, Quantity
 from numbanet.training.metrics import METRICS, metrics_of
 
 OF_QUANTITIES = ("r2", "rmse", "mae")
 
 
-def metrics_in_units(names, encoding: Encoding | None) -> dict[str, Callable]:
-    """The metrics of these names; for a quantity they measure in the units of its table."""
-    metrics = metrics_of(names)
+def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
+    """Returns the functions of named metrics; those of a quantity measure in the units of its table."""
+    functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
-        return metrics
+        return functions
     units = encoding.target.in_units
-    return {name: lambda y, y_hat, metric=metric: metric(units(y), units(y_hat)) for name, metric in metrics.items()}
+    return {name: lambda y, y_hat, metric=metric: metric(units(y), units(y_hat)) for name, metric in functions.items()}
 
 
-def figures(network: Network, x: np.ndarray, y: np.ndarray, names=()) -> dict[str, float]:
-    """Loss, accuracy or, for a quantity of a table, r2, rmse and mae, and the metrics of these names."""
-    found = network.evaluate(x, y)
+def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
+    """Returns the loss, the accuracy (for a quantity of a table: r2, rmse and mae), and the named metrics."""
+    values = network.evaluate(x, y)
     if network.table is not None and isinstance(network.table.target, Quantity):
-        names = list(dict.fromkeys((*OF_QUANTITIES, *names)))
-    if names:
+        metrics = dict.fromkeys((*OF_QUANTITIES, *metrics))
+    if metrics:
         targets = np.eye(network.sizes[-1])[y] if network.loss == "cce" and y.ndim == 1 else y.reshape(len(y), -1)
         y_hat = network.predict(x)
-        found |= {name: float(metric(targets, y_hat)) for name, metric in metrics_in_units(names, network.table).items()}
-    return found
+        values |= {name: float(metric(targets, y_hat)) for name, metric in metrics_in_units(metrics, network.table).items()}
+    return values
 
 
-def line(found: dict[str, float]) -> str:
-    """The figures as text, the loss last."""
-    of_units = ("rmse", "mae")
-    names = [*(name for name in found if name != "loss"), "loss"]
-    return ", ".join(f"{name} {found[name]:{'.6g' if name in of_units else '.4f'}}" for name in names)
+def line(values: dict[str, float]) -> str:
+    """Returns the figures as one line of text, the loss last."""
+    in_units = ("rmse", "mae")
+    ordered = [*(name for name in values if name != "loss"), "loss"]
+    return ", ".join(f"{name} {values[name]:{'.6g' if name in in_units else '.4f'}}" for name in ordered)
 
 
-def add_metrics_option(parser, names) -> None:
-    """--metrics"""
-    parser.add_argument("--metrics", type=names, default=(), metavar="NAME[,...]", help=f"also: {', '.join(METRICS)}")
+def add_metrics_option(parser: argparse._ActionsContainer) -> None:
+    """Adds the option --metrics."""
+    parser.add_argument(
+        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to report: {', '.join(METRICS)}"
+    )

@@ -1,16 +1,19 @@
-"""numbanet golden"""
+"""The subcommand `numbanet golden`."""
+
+import argparse
 
 from numbanet.cli.common import add_command
 from numbanet.proof import golden
 
 
-def add(commands) -> None:
-    """The command's options."""
-    vectors = add_command(commands, "golden", _golden, "write every number of one step of five networks, to check a port by")
-    vectors.add_argument("folder", metavar="FOLDER", help="where to write them, as JSON and as NPZ")
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
+    summary = "write golden vectors, every number of one training step of five networks, to check a port against"
+    vectors = add_command(commands, "golden", _golden, summary)
+    vectors.add_argument("folder", metavar="FOLDER", help="folder for the files, as JSON and as NPZ; created if missing")
 
 
-def _golden(options) -> int:
+def _golden(options: argparse.Namespace) -> int:
     for path in golden.write(options.folder):
         print(f"wrote {path}")
     return 0

@@ -1,28 +1,51 @@
-"""numbanet info"""
+"""The subcommand `numbanet info`: the environment of an installation, for bug reports, and the kernels for a network."""
 
+import argparse
+import importlib.metadata
 import json
+import os
+import platform
 
-from numbanet import checks, inputs
+import llvmlite.binding
+import numba
+import numpy as np
+
+from numbanet import _compile, _cuda, checks, inputs
 from numbanet.cli.common import add_command, sizes
-from numbanet.info import info, plans
+from numbanet.engines import Topology, get_num_threads
+from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.cuda import planning
+from numbanet.engines.cuda.memory import limits
+
+LISTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
+EXAMPLES = """examples:
+  numbanet info                                  versions, CPU, GPU and kernels, for a bug report
+  numbanet info --plan 784,128,10 --batch-size 64
+"""
 
 
-def add(commands) -> None:
-    """The command's options."""
-    about = add_command(commands, "info", _info, "show versions, CPU features, threads, GPU and rungs")
-    about.add_argument("--json", action="store_true", help="as one JSON object")
-    about.add_argument("--plan", type=sizes, metavar="N,N[,N...]", help="say how a network of these sizes trains on a GPU")
-    about.add_argument("--batch-size", type=int, default=32, metavar="N", help="with --plan (%(default)s)")
-    about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="with --plan (%(default)s)")
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
+    about = add_command(commands, "info", _info, "show versions, CPU features, threads, GPU and kernels", EXAMPLES)
+    about.add_argument("--json", action="store_true", help="print one JSON object")
+    about.add_argument(
+        "--plan",
+        type=sizes,
+        metavar="N,N[,N...]",
+        help="show instead how a network of these sizes trains on a GPU, and why",
+    )
+    about.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
+    )
+    about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
 
 
-def _plans(options) -> dict[str, str]:
-    topology = inputs.topology(options.plan, "relu", "cce", options.dtype, 0.01)
-    return plans(topology, checks.integer("batch_size", options.batch_size))
-
-
-def _info(options) -> int:
-    facts = info() if options.plan is None else _plans(options)
+def _info(options: argparse.Namespace) -> int:
+    if options.plan is None:
+        facts = environment()
+    else:
+        topology = inputs.topology(options.plan, "relu", "cce", options.dtype, 0.01)
+        facts = plans(topology, checks.integer("batch_size", options.batch_size))
     if options.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -30,3 +53,43 @@ def _info(options) -> int:
         for name, fact in facts.items():
             print(f"{name:{width}}  {fact}")
     return 0
+
+
+def environment() -> dict[str, str]:
+    """Returns the versions, CPU, threads, GPU and kernels of this installation, as text by name."""
+    features = llvmlite.binding.get_host_cpu_features()
+    reason = _cuda.unusable_reason()
+    return {
+        "numbanet": importlib.metadata.version("numbanet"),
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
+        "numpy": np.__version__,
+        "cpu": f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} cores",
+        "cpu features": ", ".join(name for name in LISTED_CPU_FEATURES if features.get(name)) or "none of those listed",
+        "threads": f"at most {get_num_threads()}, Python threads (no threading layer of Numba)",
+        "compile cache": _compile.cache_folder() or "none: no folder is writable",
+        "mpi": _mpi(),
+        "cuda": _cuda.provider() if _cuda.SIMULATED else f"{_cuda.provider()}; {_cuda.versions()}",
+        "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
+        "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
+        "cpu reference": "the loops of numbanet.equations",
+        "cuda fast": "training in one thread block, or in many at once, if shared memory suffices, else products in tiles",
+        "cuda reference": "the kernels of numbanet.equations",
+    }
+
+
+def _mpi() -> str:
+    """Returns the version of mpi4py, without starting MPI."""
+    try:
+        return f"mpi4py {importlib.metadata.version('mpi4py')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "none: pip install 'numbanet[mpi]'"
+
+
+def plans(topology: Topology, batch_size: int) -> dict[str, str]:
+    """Returns how a network trains on this machine's GPU and why; without a GPU, on one GPU of each compute capability."""
+    known = {"this gpu": limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
+    return {
+        name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"
+        for name, having in known.items()
+    }

@@ -1,20 +1,26 @@
-"""numbanet sheet"""
+"""The subcommand `numbanet sheet`."""
+
+import argparse
 
 from numbanet.cli.common import add_command, refuse_unwritable
 
 
-def add(commands) -> None:
-    """The command's options."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
     drawing = add_command(
-        commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve its loop computes"
+        commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve that its loop computes"
     )
     drawing.add_argument(
-        "-o", "--output", default="sheet.pdf", metavar="FILE", help="a .pdf, .png, .svg or .html, to print on A3 (%(default)s)"
+        "-o",
+        "--output",
+        default="sheet.pdf",
+        metavar="FILE",
+        help="file to write, for print on A3: .pdf, .png, .svg or .html (default: %(default)s)",
     )
 
 
-def _sheet(options) -> int:
-    from numbanet.pictures import save_sheet  # needs matplotlib, which nothing else here does
+def _sheet(options: argparse.Namespace) -> int:
+    from numbanet.pictures import save_sheet  # imported here because only this subcommand needs matplotlib
 
     refuse_unwritable(options.output)
     save_sheet(options.output)

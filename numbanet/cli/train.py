@@ -1,15 +1,16 @@
-"""numbanet train"""
+"""The subcommand `numbanet train`."""
 
+import argparse
 import json
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+from numpy.typing import NDArray
 
-from numbanet import Network, checks, inputs, persist, tables
+from numbanet import History, Network, checks, inputs, persist, tables
 from numbanet.cli.common import (
     DATA_SETS,
     INTERRUPTED,
@@ -29,13 +30,13 @@ from numbanet.training.optimizers import OPTIMIZERS, Optimizer
 from numbanet.training.schedules import SCHEDULES
 
 EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .parquet, a .npz with arrays x and y, or IDX:
-  numbanet train sales.csv --target price                   save model.npz; a fifth of the rows is held out
+  numbanet train sales.csv --target price                   hold out a fifth of the rows, save model.npz
   numbanet train sales.csv --target price --impute median --ignore id,name -o sales.npz
   numbanet train data.parquet --target kind --categorical region --hidden 128,64 --dropout 0.2 --early-stopping 20
   numbanet train arrays.npz --optimizer momentum --momentum 0.95 --learning-rate 0.01 --schedule cosine
   numbanet train train-images-idx3-ubyte.gz --target train-labels-idx1-ubyte.gz
   numbanet train digits
-  mpiexec -n 4 numbanet train digits                        train by four processes at once, which needs numbanet[mpi]
+  mpiexec -n 4 numbanet train digits                        train in four processes at once (needs numbanet[mpi])
 """
 OF_TABLES = ("target", "task", "categorical", "ignore", "impute", "separator", "validation_split")
 TABLE_DEFAULTS = {
@@ -44,65 +45,117 @@ TABLE_DEFAULTS = {
 DATA_SETS_LEARNING_RATE = 0.1
 
 
-class Material(NamedTuple):
-    """What to train on, and with what kind of network."""
+class Problem(NamedTuple):
+    """The data to train on, and the ends of a network for it."""
 
-    x: np.ndarray
-    y: np.ndarray
-    held_out: tuple[np.ndarray, np.ndarray] | None
+    x: NDArray[Any]
+    y: NDArray[Any]
+    held_out: tuple[NDArray[Any], NDArray[Any]] | None
     loss: str
     n_out: int
     labels: tuple[str, ...]
     encoding: tables.Encoding | None
-    said: str
+    summary: str  # one or two lines about the data, printed before training
 
 
-def add(commands) -> None:
-    """The command's options."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
     train = add_command(commands, "train", _train, "train a network and save it", EXAMPLES)
     train.add_argument(
         "data",
         metavar=f"{{{','.join(DATA_SETS)}}}|FILE",
-        help="the bundled 8x8 handwritten digits, or Fashion-MNIST where installed, or a table",
+        help="the bundled 8x8 handwritten digits, Fashion-MNIST (if installed), or a table",
     )
-    train.add_argument("-o", "--output", metavar="FILE", help=f"where to save the network {_defaults('output')}")
-    train.add_argument("--hidden", type=sizes, metavar="N[,N...]", help="neurons of the hidden layers (128; of a table 64)")
-    train.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="of the hidden layers (%(default)s)")
-    train.add_argument("--loss", choices=LOSSES, help="(cce for classes, mse for quantities)")
-    train.add_argument("--dropout", type=float, default=0.0, metavar="P", help="share of the hidden neurons (%(default)s)")
-    train.add_argument("--epochs", type=int, metavar="N", help=f"passes over the training images {_defaults('epochs')}")
-    train.add_argument("--batch-size", type=int, metavar="N", help=f"images per update {_defaults('batch_size')}")
-    train.add_argument("--optimizer", choices=OPTIMIZERS, help="(gradient_descent; of a table adam)")
-    train.add_argument(
-        "--learning-rate", type=float, metavar="ETA", help=f"({DATA_SETS_LEARNING_RATE}; else 0.01, for adam and adamw 0.001)"
+    train.add_argument("-o", "--output", metavar="FILE", help=f"file to save the network to {_defaults('output')}")
+    train.add_argument("--json", action="store_true", help="print the result as JSON, and everything else on stderr")
+    train.add_argument("-q", "--quiet", action="store_true", help="print only the result")
+    _add_network_options(train.add_argument_group("network"))
+    _add_training_options(train.add_argument_group("training"))
+    _add_options_of_tables(train.add_argument_group("tables"))
+
+
+def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
+    table.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column to predict; for .npz the name of an array (default: y), for IDX the file of labels",
     )
-    train.add_argument("--schedule", choices=SCHEDULES, help="how the learning rate changes")
-    train.add_argument("--momentum", type=float, metavar="MU", help="of the optimizers momentum and nesterov (0.9)")
-    train.add_argument("--weight-decay", type=float, metavar="LAMBDA", help="(0; for adamw 0.01)")
-    train.add_argument("--early-stopping", type=int, metavar="N", help="end after N epochs without a better held-out loss")
-    train.add_argument(
-        "--class-weight", type=_class_weight, metavar="balanced|LABEL=WEIGHT,...", help="what the samples of a class count"
+    table.add_argument("--task", choices=TASKS, help="kind of prediction (default: inferred from the target)")
+    table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns to treat as categories in any case")
+    table.add_argument(
+        "--impute",
+        choices=IMPUTE,
+        help="statistic that replaces missing numbers; missing categories become the most frequent one (default: refuse both)",
     )
-    add_metrics_option(train, names)
-    train.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="(%(default)s)")
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same bits (%(default)s)")
-    train.add_argument("--checkpoint", metavar="FILE", help="keep the training's state there, and go on from it")
-    train.add_argument("--json", action="store_true", help="print the result as JSON, all else on stderr")
-    train.add_argument("-q", "--quiet", action="store_true", help="print the result only")
-    add_device_options(train)
-    table = train.add_argument_group("tables")
-    table.add_argument("--target", metavar="COLUMN", help="what to predict; of .npz an array (y), of IDX the file of labels")
-    table.add_argument("--task", choices=TASKS, help="else found from the target, and said")
-    table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns of categories that look like numbers")
-    table.add_argument("--impute", choices=IMPUTE, help="fill in for missing numbers; for categories the most frequent")
-    table.add_argument("--validation-split", type=float, metavar="P", help="share of the rows to hold out (0.2)")
+    table.add_argument(
+        "--validation-split",
+        type=float,
+        metavar="P",
+        help=f"fraction of the rows to hold out (default: {TABLE_DEFAULTS['validation_split']})",
+    )
     add_table_options(table)
 
 
+def _add_network_options(network: argparse._ActionsContainer) -> None:
+    network.add_argument("--hidden", type=sizes, metavar="N[,N...]", help=f"neurons of each hidden layer {_defaults('hidden')}")
+    network.add_argument(
+        "--activation", choices=ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
+    )
+    network.add_argument("--loss", choices=LOSSES, help="loss to minimise (default: cce for classes, mse for quantities)")
+    network.add_argument(
+        "--dropout",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="fraction of the hidden neurons to drop in each training step (default: %(default)s)",
+    )
+    network.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
+    network.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed; the same seed gives the same bits (default: %(default)s)"
+    )
+    add_device_options(network)
+
+
+def _add_training_options(training: argparse._ActionsContainer) -> None:
+    training.add_argument("--epochs", type=int, metavar="N", help=f"passes over the training data {_defaults('epochs')}")
+    training.add_argument("--batch-size", type=int, metavar="N", help=f"samples per update {_defaults('batch_size')}")
+    training.add_argument("--optimizer", choices=OPTIMIZERS, help=f"update rule {_defaults('optimizer')}")
+    training.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="ETA",
+        help="learning rate (default: 0.001 for adam and adamw, 0.01 for all others; for digits and fashion-mnist with their "
+        f"default optimizer {DATA_SETS_LEARNING_RATE})",
+    )
+    training.add_argument("--schedule", choices=SCHEDULES, help="schedule of the learning rate (default: constant)")
+    training.add_argument(
+        "--momentum", type=float, metavar="MU", help="momentum of the optimizers momentum and nesterov (default: 0.9)"
+    )
+    training.add_argument("--weight-decay", type=float, metavar="LAMBDA", help="weight decay (default: 0; for adamw 0.01)")
+    training.add_argument(
+        "--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower loss on the held-out data"
+    )
+    training.add_argument(
+        "--class-weight",
+        type=_class_weight,
+        metavar="balanced|LABEL=WEIGHT,...",
+        help="weight of each class in the loss; balanced: inversely proportional to its frequency (default: 1 for all)",
+    )
+    add_metrics_option(training)
+    training.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="save the state of training after each epoch, and resume from FILE if it exists",
+    )
+
+
 def _defaults(option: str) -> str:
-    """The option's default for each data set, in the order of DATA_SETS, and for tables."""
-    of_sets = ", ".join(str(data_set.defaults[option]) for data_set in DATA_SETS.values())
-    return f"({of_sets}); of a table {TABLE_DEFAULTS[option]}"
+    """Returns the help text for the defaults of an option: for each data set, and for tables."""
+    users: dict[str, list[str]] = {}  # of each default value
+    for name, defaults in {**{name: known.defaults for name, known in DATA_SETS.items()}, "a table": TABLE_DEFAULTS}.items():
+        value = defaults[option]
+        users.setdefault(",".join(map(str, value)) if isinstance(value, list) else str(value), []).append(name)
+    return f"(default: {', '.join(f'{value} for ' + ' and '.join(user) for value, user in users.items())})"
 
 
 def _class_weight(text: str) -> str | dict[str, float]:
@@ -112,54 +165,55 @@ def _class_weight(text: str) -> str | dict[str, float]:
     return {label: float(weight) for label, _, weight in pairs}
 
 
-def _train(options) -> int:
-    _settle(options)
+def _train(options: argparse.Namespace) -> int:
+    _set_defaults(options)
     communicator = of_launch()
     if communicator.rank == 0:
         _check_paths(options)
         return _train_together(options, communicator)
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # rank 0 speaks
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # only rank 0 prints
         return _train_together(options, communicator)
 
 
-def _check_paths(options) -> None:
+def _check_paths(options: argparse.Namespace) -> None:
+    """Raises an error if an output file cannot be written, or is the input table."""
     for path in [options.output] if options.checkpoint is None else [options.output, options.checkpoint]:
         refuse_unwritable(path)
         if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
-            raise ValueError(f"{path} is the table itself: give another file to write to")
+            raise ValueError(f"{path} is the input table: choose another file to write to")
     persist.container(options.output)
 
 
-def _train_together(options, communicator: Communicator) -> int:
-    """What each process does."""
+def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
+    """Trains in every process; rank 0 saves the network and reports."""
     optimizer = _optimizer(options)
-    material = _of_data_set(options) if options.data in DATA_SETS else _of_table(options)
+    problem = _of_data_set(options) if options.data in DATA_SETS else _of_table(options)
     network = Network(
-        [material.x.shape[1], *options.hidden, material.n_out],
+        [problem.x.shape[1], *options.hidden, problem.n_out],
         options.activation,
-        material.loss,
+        problem.loss,
         dtype=options.dtype,
         seed=options.seed,
         dropout=options.dropout,
         device=options.device,
         kernels=options.kernels,
     )
-    network.table = material.encoding
-    metrics = metrics_in_units(options.metrics, material.encoding)
-    class_weight = _by_index(options.class_weight, material.labels)
-    on_stderr = options.json or material.encoding is not None
+    network.table = problem.encoding
+    metrics = metrics_in_units(options.metrics, problem.encoding)
+    class_weight = _by_index(options.class_weight, problem.labels)
+    on_stderr = options.json or problem.encoding is not None
     with redirect_stdout(sys.stderr) if on_stderr else nullcontext():
         if not options.quiet:
-            print(f"{material.said}; {network}")
+            print(f"{problem.summary}; {network}")
         history = network.fit(
-            material.x,
-            material.y,
+            problem.x,
+            problem.y,
             epochs=options.epochs,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             optimizer=optimizer,
             schedule=options.schedule,
-            validation_data=material.held_out,
+            validation_data=problem.held_out,
             class_weight=class_weight,
             metrics=metrics,
             early_stopping=options.early_stopping,
@@ -169,57 +223,59 @@ def _train_together(options, communicator: Communicator) -> int:
         )
     if communicator.rank:
         return 0
-    result = figures(network, *(material.held_out or (material.x, material.y)), options.metrics)
+    result = figures(network, *(problem.held_out or (problem.x, problem.y)), options.metrics)
     network.save(options.output)
-    _report(options, material, history, result)
+    _report(options, problem, history, result)
     return INTERRUPTED if history.interrupted else 0
 
 
-def _settle(options) -> None:
-    """Fills in the defaults of the data; what does not go together is misuse."""
+def _set_defaults(options: argparse.Namespace) -> None:
+    """Fills in the defaults of the data; exits with status 2 if options contradict the data."""
     if options.data in DATA_SETS:
         for name in OF_TABLES:
             if getattr(options, name) is not None:
-                options.misused(f"--{name.replace('_', '-')} is for tables, not for {options.data}")
+                options.misused(f"--{name.replace('_', '-')} applies to tables, not to {options.data}")
         if options.optimizer is options.learning_rate is None:
             options.learning_rate = DATA_SETS_LEARNING_RATE
         defaults = DATA_SETS[options.data].defaults
     else:
         if not tables.is_table(options.data):
-            options.misused(f"{options.data!r} is none of {', '.join(DATA_SETS)}, nor a .csv, .tsv, .parquet, .npz or IDX file")
+            options.misused(
+                f"unknown data {options.data!r}: expected {', '.join(DATA_SETS)}, or a .csv, .tsv, .parquet, .npz or IDX file"
+            )
         if options.target is None and Path(options.data).suffix.lower() != ".npz":
-            options.misused(f"--target is needed: what is there to predict in {options.data}?")
+            options.misused(f"--target is required for {options.data}: name the column to predict")
         defaults = TABLE_DEFAULTS
     vars(options).update({name: value for name, value in defaults.items() if getattr(options, name) is None})
 
 
-def _optimizer(options) -> Optimizer:
+def _optimizer(options: argparse.Namespace) -> Optimizer:
     constants = {name: getattr(options, name) for name in ("momentum", "weight_decay") if getattr(options, name) is not None}
     if "momentum" in constants and options.optimizer not in ("momentum", "nesterov"):
-        options.misused("--momentum is of --optimizer momentum and nesterov")
+        options.misused("--momentum requires --optimizer momentum or nesterov")
     return OPTIMIZERS[options.optimizer](**constants)
 
 
-def _by_index(class_weight, labels: tuple[str, ...]):
-    """Weights by the label as weights by its index."""
+def _by_index(class_weight: str | dict[str, float] | None, labels: tuple[str, ...]) -> str | dict[int, float] | None:
+    """Returns class weights by the index of the class instead of its label."""
     if not isinstance(class_weight, dict):
         return class_weight
     return {labels.index(checks.choice("class", label, labels)): weight for label, weight in class_weight.items()}
 
 
-def _of_data_set(options) -> Material:
+def _of_data_set(options: argparse.Namespace) -> Problem:
     if options.loss not in (None, "cce"):
-        raise ValueError(f"{options.data} are ten classes: their loss is cce, not {options.loss}")
+        raise ValueError(f"{options.data} has ten classes, which need loss cce, not {options.loss}")
     data_set = DATA_SETS[options.data]
     x, y, x_test, y_test = data_set.load()
-    said = f"{len(y)} {data_set.images} to train on, {len(y_test)} held out"
-    return Material(x, y, (x_test, y_test), "cce", 10, tuple(map(str, range(10))), None, said)
+    summary = f"{len(y)} {data_set.images} to train on, {len(y_test)} held out"
+    return Problem(x, y, (x_test, y_test), "cce", 10, tuple(map(str, range(10))), None, summary)
 
 
-def _of_table(options) -> Material:
+def _of_table(options: argparse.Namespace) -> Problem:
     table = tables.read(options.data, separator=options.separator, target=options.target)
     target = "y" if tables.is_idx(options.data) else options.target or "y"
-    task, reason = (options.task, "as told") if options.task else task_of(table, target)
+    task, reason = (options.task, "--task") if options.task else task_of(table, target)
     rows, held_out = tables.split(table, target, options.validation_split, task=task, seed=options.seed)
     encoding = tables.learn(
         table,
@@ -232,7 +288,7 @@ def _of_table(options) -> Material:
     )
     loss = options.loss or encoding.target.losses[0]
     x, y = encoding.x(table, options.dtype), encoding.y(table)
-    return Material(
+    return Problem(
         x[rows],
         y[rows],
         (x[held_out], y[held_out]) if held_out.size else None,
@@ -240,11 +296,12 @@ def _of_table(options) -> Material:
         encoding.target.width(loss),
         encoding.target.labels if isinstance(encoding.target, Classes) else (),
         encoding,
-        f"{_said(encoding, task, reason)}\n{rows.size} rows to train on, {held_out.size} held out",
+        f"{_summary(encoding, task, reason)}\n{rows.size} rows to train on, {held_out.size} held out",
     )
 
 
-def _said(encoding: tables.Encoding, task: str, reason: str) -> str:
+def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
+    """Returns a line about the target and the columns of a table."""
     target, classes = encoding.target, ""
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"
@@ -255,17 +312,18 @@ def _said(encoding: tables.Encoding, task: str, reason: str) -> str:
     )
 
 
-def _report(options, material: Material, history, result: dict[str, float]) -> None:
-    count, of_what = len(material.y), "rows trained on"
-    if material.held_out:
-        count, of_what = len(material.held_out[1]), "held-out rows" if material.encoding else "held-out images"
+def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
+    """Prints the result, as JSON or as two lines."""
+    count, noun = len(problem.y), "training rows"
+    if problem.held_out:
+        count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
     if options.json:
-        found = {"model": options.output, "rows": len(material.y), "held_out": count if material.held_out else 0}
-        if material.encoding:
-            found |= {"target": material.encoding.target.name, "classes": list(material.labels) or None}
-        found |= {"figures": result, "epochs": len(history.epoch), "best_epoch": history.best_epoch}
-        found |= {"interrupted": history.interrupted, "history": history.history}
-        print(json.dumps(found, indent=2))
+        record: dict[str, Any] = {"model": options.output, "rows": len(problem.y), "held_out": count if problem.held_out else 0}
+        if problem.encoding:
+            record |= {"target": problem.encoding.target.name, "classes": list(problem.labels) or None}
+        record |= {"figures": result, "epochs": len(history.epoch), "best_epoch": history.best_epoch}
+        record |= {"interrupted": history.interrupted, "history": history.history}
+        print(json.dumps(record, indent=2))
         return
-    print(f"{'' if material.encoding else 'test '}{line(result)}, on {count} {of_what}")
+    print(f"{'' if problem.encoding else 'test '}{line(result)}, on {count} {noun}")
     print(f"saved {options.output}")

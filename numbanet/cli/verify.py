@@ -1,15 +1,22 @@
-"""numbanet verify"""
+"""The subcommand `numbanet verify`."""
+
+import argparse
 
 from numbanet.cli.common import add_command
 from numbanet.network import DEVICES
 from numbanet.proof.verification import verify
 
 
-def add(commands) -> None:
-    """The command's options."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the subcommand and its options."""
     check = add_command(commands, "verify", _verify, "check every loop of this installation against an independent oracle")
-    check.add_argument("--device", choices=DEVICES, default="auto", help="auto: the CPU and, if there is one, the GPU")
+    check.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="auto: the CPU and, if usable, the GPU (default: %(default)s)",
+    )
 
 
-def _verify(options) -> int:
+def _verify(options: argparse.Namespace) -> int:
     return 0 if all(row.passed for row in verify(options.device)) else 1

@@ -1,4 +1,4 @@
-"""The command, run as a shell runs it."""
+"""The command, called like from a shell."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def model(tmp_path_factory):
 
 
 def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path, capsys):
-    """The documented defaults, on the CPU; the held-out 359 images."""
+    """With the documented defaults on the CPU, for the 359 held-out images."""
     path = tmp_path / "digits.npz"
     assert main(["train", "digits", "--output", str(path)]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -42,7 +42,7 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
 
 
 def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
-    """On tiny data of the same form, which the environment names."""
+    """On tiny data of the same form, in a folder named by the environment variable."""
     write_fashion_mnist(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -72,8 +72,8 @@ def test_predicting_digits_counts_and_draws(model, capsys):
     _, _, x_test, y_test = numbanet.load_digits()
     expected = numbanet.Network.load(model).predict(x_test).argmax(axis=1)
     assert [int(line) for line in out.split()] == expected.tolist()
-    assert f"{(expected == y_test).sum()} of 359 right" in err
-    assert f"image 1: a 9, seen as {expected[1]}" in err
+    assert f"{(expected == y_test).sum()} of 359 correct" in err
+    assert f"image 1: a 9, predicted {expected[1]} with probability" in err
     assert len([line for line in err.splitlines() if "@@" in line]) > 4
 
 
@@ -112,7 +112,7 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
         (["train", "digits", "--learning-rate", "1e30", "--epochs", "2"], "stopped being finite in epoch 1"),
     ],
 )
-def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
+def test_errors_exit_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     (tmp_path / "words.csv").write_text("a,b\nc,d\n")
@@ -135,7 +135,7 @@ def test_exporting(model, suffix, tmp_path, capsys):
     assert all((w == v).all() and (b == c).all() for (w, b), (v, c) in zip(found, expected, strict=True))
 
 
-def test_training_needs_to_know_first_how_to_save(tmp_path, monkeypatch, capsys):
+def test_training_checks_first_that_it_can_save(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--output", "net.onnx"]) == 1
     assert "cannot save 'net.onnx'" in capsys.readouterr().err
@@ -172,10 +172,11 @@ def test_help_shows_the_defaults_of_each_data_set(capsys):
         main(["train", "--help"])
     out = " ".join(capsys.readouterr().out.split())
     assert "{digits,fashion-mnist}" in out
-    assert "training images (60, 10)" in out and "images per update (16, 64)" in out
+    assert "passes over the training data (default: 60 for digits, 10 for fashion-mnist, 100 for a table)" in out
+    assert "samples per update (default: 16 for digits, 64 for fashion-mnist, 32 for a table)" in out
 
 
-def test_info_names_versions_and_rungs():
+def test_info_lists_versions_and_kernels():
     text, record = run("info"), run("info", "--json")
     assert text.returncode == record.returncode == 0
     facts = json.loads(record.stdout)
@@ -240,7 +241,7 @@ def test_ctrl_c_in_the_command_saves_and_says_so(tmp_path):
     assert numbanet.Network.load(tmp_path / "net.npz").sizes == [64, 128, 10]
 
 
-def test_output_that_nobody_reads_on_is_no_error(model):
+def test_output_closed_by_its_reader_is_not_an_error(model):
     command = f"{sys.executable} -m numbanet predict {model} digits | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert result.stdout.strip().isdigit() and "Traceback" not in result.stderr and "Broken" not in result.stderr

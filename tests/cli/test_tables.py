@@ -1,4 +1,4 @@
-"""The command on tables, run as a shell runs it: what it prints is what the library computes."""
+"""The command on tables, called like from a shell: it prints the numbers that the library computes."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def masses(tmp_path_factory):
-    """A regression: penguins whose mass is known, and a network that tells it."""
+    """A regression: the table of penguins with known mass, and a network that predicts it."""
     folder = tmp_path_factory.mktemp("masses")
     lines = [line for line in Path(PENGUINS).read_text().splitlines() if "NA,NA,NA" not in line]
     (folder / "masses.csv").write_text("\n".join(lines) + "\n")
@@ -39,7 +39,7 @@ def masses(tmp_path_factory):
     return data, path
 
 
-def test_training_is_what_the_library_does(tmp_path, capsys):
+def test_training_equals_that_of_the_library(tmp_path, capsys):
     path = tmp_path / "net.npz"
     options = [
         "--hidden", "8,4", "--activation", "tanh", "--dropout", "0.1", "--optimizer", "nesterov",
@@ -112,7 +112,7 @@ def test_evaluating_and_predicting_raw_rows(model, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"target": "species", "answers": answers}
 
 
-def test_a_quantity_is_told_in_its_units(masses, capsys):
+def test_a_quantity_is_predicted_in_its_units(masses, capsys):
     data, path = masses
     truth = np.array([float(text) for text in tables.read(data).columns["body_mass_g"].texts])
     assert main(["predict", path, data]) == 0
@@ -182,10 +182,10 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
     [
         (
             ["train", PENGUINS, "--target", "species"],
-            "column 'bill_length_mm', row 4 (line 5): the value is missing; to fill in",
+            "column 'bill_length_mm', row 4 (line 5): the value is missing; to replace missing values",
         ),
-        (["train", PENGUINS, "--target", "specie"], "has no column 'specie'; it has 'species', 'island'"),
-        (["train", PENGUINS, "--target", "species", "--loss", "mse", "--impute", "mean"], "loss 'mse' is not for 'species'"),
+        (["train", PENGUINS, "--target", "specie"], "has no column 'specie'; its columns are 'species', 'island'"),
+        (["train", PENGUINS, "--target", "species", "--loss", "mse", "--impute", "mean"], "loss 'mse' does not fit 'species'"),
         (["train", PENGUINS, "--target", "species", "--loss", "bce", "--impute", "mean"], "loss 'bce' is for two classes"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "1"], "[0, 1)"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "auc"], "unknown metric 'auc'"),
@@ -193,17 +193,17 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
             "cannot write missing/net.npz",
         ),
-        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the table itself"),
+        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the input table"),
         (["train", "arrays.npz"], "has no column 'y'"),
         (["train", "missing.csv", "--target", "y"], "missing.csv"),
         (["evaluate", "MODEL", "arrays.npz"], "has columns that the model does not know: 'x[0]', 'x[1]'"),
         (["evaluate", "MODEL", MORE, "--separator", ";"], "the model does not know: 'species,island"),
-        (["predict", "MODEL", MORE, "--outputs"], "--outputs and --draw are for networks of arrays"),
+        (["predict", "MODEL", MORE, "--outputs"], "--outputs and --draw apply to networks trained on arrays"),
         (["predict", "MODEL", MORE, "-o", "missing/out.csv"], "cannot write missing/out.csv"),
         (["predict", "MODEL", "digits"], "cannot read 'digits'"),
     ],
 )
-def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
+def test_errors_exit_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("arrays.npz", x=np.eye(2))
     assert main([model if word == "MODEL" else word for word in arguments]) == 1
@@ -215,11 +215,17 @@ def test_what_is_refused_exits_1_with_one_line(model, arguments, message, tmp_pa
 @each(
     "arguments, message",
     [
-        (["train", PENGUINS], "--target is needed"),
-        (["train", "penguins.xlsx", "--target", "species"], "'penguins.xlsx' is none of digits, fashion-mnist, nor a .csv"),
-        (["train", "digits", "--impute", "mean"], "--impute is for tables, not for digits"),
-        (["train", "digits", "--validation-split", "0.1"], "--validation-split is for tables"),
-        (["train", PENGUINS, "--target", "species", "--momentum", "0.5"], "--momentum is of --optimizer momentum and nesterov"),
+        (["train", PENGUINS], "--target is required for"),
+        (
+            ["train", "penguins.xlsx", "--target", "species"],
+            "unknown data 'penguins.xlsx': expected digits, fashion-mnist, or",
+        ),
+        (["train", "digits", "--impute", "mean"], "--impute applies to tables, not to digits"),
+        (["train", "digits", "--validation-split", "0.1"], "--validation-split applies to tables"),
+        (
+            ["train", PENGUINS, "--target", "species", "--momentum", "0.5"],
+            "--momentum requires --optimizer momentum or nesterov",
+        ),
         (["train", PENGUINS, "--target", "species", "--class-weight", "Gentoo"], "--class-weight"),
         (["evaluate"], "MODEL"),
     ],
@@ -230,7 +236,7 @@ def test_misuse_exits_2(arguments, message, capsys):
     assert exit_.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_ignored_columns_may_be_there_and_others_can_be_ignored_later(tmp_path, capsys):
+def test_ignored_columns_are_optional_and_more_can_be_ignored_later(tmp_path, capsys):
     data = tmp_path / "t.csv"
     data.write_text("id,a,y\n" + "".join(f"row {s},{s % 2}.5,{'uv'[s % 2]}\n" for s in range(30)))
     command = ["train", str(data), "--target", "y", "-q", "-o", str(tmp_path / "net.npz")]
@@ -244,7 +250,7 @@ def test_ignored_columns_may_be_there_and_others_can_be_ignored_later(tmp_path, 
 
 def test_without_a_split_all_rows_are_trained_on(tmp_path, capsys):
     assert main([*TRAIN, "--validation-split", "0", "-q", "-o", str(tmp_path / "net.npz")]) == 0
-    assert "on 276 rows trained on" in capsys.readouterr().out
+    assert "on 276 training rows" in capsys.readouterr().out
 
 
 @each("command", ["train", "evaluate", "predict"])
