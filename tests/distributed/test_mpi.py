@@ -1,5 +1,10 @@
-"""Training by processes that mpiexec starts. What each of them runs is in files/mpi_cases.py."""
+"""Training by processes that mpiexec starts, and what a launch is without MPI.
 
+The cases stand in files/mpi_cases.py. Starting processes takes longer than most cases: a launch runs all that fit together.
+"""
+
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -14,8 +19,8 @@ import pytest
 import numbanet
 from numbanet.cli import main
 from numbanet.distributed import communicators
-from tests.docs.test_docs import PAGES, blocks_of
 from tests.helpers.engines import CUDA
+from tests.helpers.pages import PAGES, blocks_of
 
 CASES = Path(__file__).parents[1] / "files" / "mpi_cases.py"
 SECONDS = 300  # all processes compile, if need be
@@ -29,7 +34,7 @@ needs_mpi = pytest.mark.skipif(
 
 
 def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
-    """Python in so many processes."""
+    """Runs Python in `size` processes."""
     return subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, *map(str, command)],
         capture_output=True,
@@ -39,46 +44,66 @@ def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     )
 
 
-def found(size: int, case: str, folder: Path, **environment):
-    """What a case found in so many processes."""
-    done = mpiexec(size, CASES, case, folder, **environment)
+def results(size: int, folder: Path, *cases: str, **environment) -> dict:
+    """The result of each case, run one after another in `size` processes."""
+    done = mpiexec(size, CASES, folder, *cases, **environment)
     assert done.returncode == 0, done.stderr
-    return json.loads((folder / f"{case}.json").read_text())
+    return {case: json.loads((folder / f"{case}.json").read_text()) for case in cases}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The results of one process, which compiles for the launches after it."""
+    return results(1, tmp_path_factory.mktemp("alone"), "same", "bits", "trained", "node")
+
+
+@pytest.fixture(scope="module")
+def by_two(alone, tmp_path_factory):
+    return results(2, tmp_path_factory.mktemp("by_two"), "same", "node", "misuse")
+
+
+@pytest.fixture(scope="module")
+def killed(alone, tmp_path_factory):
+    """A launch of two, one of which is killed, and the folder with the checkpoint that it leaves."""
+    folder = tmp_path_factory.mktemp("killed")
+    return mpiexec(2, CASES, folder, "killed"), folder
+
+
+@pytest.fixture(scope="module")
+def by_three(killed):
+    """The results of three, which find the checkpoint of the two."""
+    return results(3, killed[1], "same", "bits", "trained")
 
 
 @needs_mpi
-def test_any_number_of_processes_ends_with_the_same_losses(tmp_path):
-    one = found(1, "same", tmp_path)
-    for size in (2, 4):
-        several = found(size, "same", tmp_path)
-        for name, expected in one.items():
+def test_any_number_of_processes_ends_with_the_same_losses(alone, by_two, by_three):
+    for several in (by_two, by_three):
+        assert several["same"].keys() == alone["same"].keys()
+        for name, expected in alone["same"].items():
             tolerance = 1e-10 if "float64" in name else 1e-5
-            np.testing.assert_allclose(several[name], expected, rtol=tolerance, atol=0, err_msg=name)
+            np.testing.assert_allclose(several["same"][name], expected, rtol=tolerance, atol=0, err_msg=name)
 
 
 @needs_mpi
-def test_as_many_processes_end_with_the_same_bits(tmp_path):
-    assert found(3, "bits", tmp_path) == found(3, "bits", tmp_path)
+def test_the_same_number_of_processes_ends_with_the_same_bits(alone, by_three, tmp_path):
+    again = results(3, tmp_path, "bits")
+    assert again["bits"] == by_three["bits"] != alone["bits"]
+    np.testing.assert_allclose(again["bits"][0], alone["bits"][0], rtol=1e-10)
 
 
 @needs_mpi
-def test_a_killed_process_ends_all_and_the_checkpoint_goes_on(tmp_path):
-    for folder in ("whole", "killed"):
-        (tmp_path / folder).mkdir()
-    whole = found(1, "trained", tmp_path / "whole")
-    done = mpiexec(2, CASES, "killed", tmp_path / "killed")
+def test_a_killed_process_ends_all_and_training_resumes_from_the_checkpoint(alone, killed, by_three):
+    done, folder = killed
     assert done.returncode != 0 and "9" in done.stdout + done.stderr
-    assert not (tmp_path / "killed" / "killed.json").exists()
-    resumed = found(3, "trained", tmp_path / "killed")
-    np.testing.assert_allclose(resumed["loss"], whole["loss"], rtol=1e-10)
-    assert len(resumed["loss"]) == 5
+    assert not (folder / "killed.json").exists()
+    np.testing.assert_allclose(by_three["trained"]["loss"], alone["trained"]["loss"], rtol=1e-10)
+    assert len(by_three["trained"]["loss"]) == 5
 
 
 @needs_mpi
 def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
-    mpiexec(1, CASES, "node", tmp_path)  # everything is imported once
     start = time.monotonic()
-    done = mpiexec(3, CASES, "failing", tmp_path)
+    done = mpiexec(3, CASES, tmp_path, "failing")
     assert time.monotonic() - start < AT_ONCE + 60  # most of which is compiling
     assert done.returncode != 0
     assert "rank 1 of 3 ends the others:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
@@ -87,58 +112,53 @@ def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
 @needs_mpi
 def test_gradients_on_gpus_go_by_the_host(tmp_path):
     simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
-    trained = found(2, "gpu", tmp_path, **simulated)
+    trained = results(2, tmp_path, "gpu", **simulated)["gpu"]
     np.testing.assert_allclose(trained["cuda"], trained["cpu"], rtol=0, atol=1e-12)
 
 
 @needs_mpi
-def test_one_process_of_a_machine_compiles(tmp_path):
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    done = mpiexec(2, "-m", "numbanet", "train", "digits", "--epochs", "1", "-o", tmp_path / "digits.npz", **cache)
-    assert done.returncode == 0 and done.stderr.count("compiling for this machine") == 1
-
-
-@needs_mpi
-def test_processes_share_the_cores(tmp_path):
+def test_processes_share_the_cores(alone, by_two):
     cores = len(os.sched_getaffinity(0))
-    assert found(1, "node", tmp_path) == {"threads": cores, "first": True, "size": 1}
-    assert found(2, "node", tmp_path) == {"threads": max(1, cores // 2), "first": True, "size": 2}
+    assert alone["node"] == {"threads": cores, "first": True, "size": 1}
+    assert by_two["node"] == {"threads": max(1, cores // 2), "first": True, "size": 2}
 
 
 @needs_mpi
 def test_train_from_a_shell(tmp_path):
-    model, digits = tmp_path / "digits.npz", ("-m", "numbanet", "train", "digits", "--epochs", "2", "--dtype", "float64")
-    done = mpiexec(2, *digits, "-o", model, "--json")
-    assert done.returncode == 0, done.stderr
-    alone = mpiexec(1, *digits, "-o", tmp_path / "alone.npz", "--json")
-    losses = [json.loads(out)["history"]["val_loss"] for out in (done.stdout, alone.stdout)]
+    """With an empty cache: one process of the machine compiles, and the others load the result."""
+    digits = ["train", "digits", "--epochs", "2", "--dtype", "float64", "--json"]
+    together, alone = tmp_path / "together.npz", tmp_path / "alone.npz"
+    done = mpiexec(2, "-m", "numbanet", *digits, "-o", together, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0 and done.stderr.count("compiling for this machine") == 1, done.stderr
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main([*digits, "-o", str(alone)]) == 0
+    losses = [json.loads(out)["history"]["val_loss"] for out in (done.stdout, printed.getvalue())]
     np.testing.assert_allclose(*losses, rtol=1e-10)
-    one, other = (numbanet.Network.load(tmp_path / name) for name in ("digits.npz", "alone.npz"))
-    np.testing.assert_allclose(one.parameters()[0][0], other.parameters()[0][0], rtol=1e-8)
-
-    refused = mpiexec(2, *digits, "-o", tmp_path / "nowhere" / "digits.npz")
-    assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1
-    misused = mpiexec(2, "-m", "numbanet", "train", "digits", "--epochs", "many")
-    assert misused.returncode == 2
+    several, one = (numbanet.Network.load(path).parameters()[0][0] for path in (together, alone))
+    np.testing.assert_allclose(several, one, rtol=1e-8)
 
 
 @needs_mpi
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if "<!-- run by mpiexec -->" in page.read_text()], ids=lambda page: page.name
-)
-def test_the_examples_of_a_page(page, tmp_path):
-    for number, block in enumerate(block for block in blocks_of(page) if block.note == "run by mpiexec"):
-        script = tmp_path / f"example_{number}.py"
-        script.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{block.code}")
-        done = mpiexec(2, script)
-        assert done.returncode == 0, done.stderr
+def test_a_command_that_fails_exits_once_for_all(by_two, tmp_path):
+    refused = mpiexec(2, "-m", "numbanet", "train", "digits", "-o", tmp_path / "nowhere" / "digits.npz")
+    assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1
+    assert by_two["misuse"] == 2
+
+
+@needs_mpi
+def test_the_examples_of_the_pages(tmp_path):
+    scripts = [(page.stem, block.code) for page in PAGES for block in blocks_of(page) if block.is_script()]
+    for number, (page, code) in enumerate(scripts):
+        (tmp_path / f"example_{number}_{page}.py").write_text(code)
+    assert len(scripts) >= 5
+    assert len(results(2, tmp_path, "examples")["examples"]) == len(scripts)
 
 
 # Without MPI
 
 
 class WithoutMpi:
-    """A finder of modules that does not find mpi4py."""
+    """A finder of modules that raises for mpi4py."""
 
     @staticmethod
     def find_spec(name, *_):

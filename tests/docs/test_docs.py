@@ -13,7 +13,6 @@ A page with the comment `runs in the simulator` does so, in a process of its own
 
 import ast
 import contextlib
-import importlib.util
 import io
 import os
 import re
@@ -22,49 +21,20 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from numbanet import _cuda
 from numbanet.cli import main
 from tests.helpers.engines import each
+from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
 
-ROOT = Path(__file__).resolve().parents[2]  # `tests` may be a link
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"(?:^ *<!-- ([^\n]+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
 
 pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
-
-
-class Block(NamedTuple):
-    """Code of a page, its language, and the comment before it."""
-
-    note: str
-    language: str
-    code: str
-
-    def can_run(self) -> bool:
-        """Whether it is to be run, and what it needs is there."""
-        needed = self.note.removeprefix("needs ").split(", ") if self.note.startswith("needs ") else []
-        return not self.note.startswith(("not run", "quoted", "run by")) and all(map(is_there, needed))
-
-    def quoted(self) -> str | None:
-        """The file that it stands in."""
-        return self.note.removeprefix("quoted from ") if self.note.startswith("quoted from ") else None
-
-
-def is_there(name: str) -> bool:
-    return _cuda.unusable_reason() is None if name == "GPU" else importlib.util.find_spec(name) is not None
-
-
-def blocks_of(page: Path) -> list[Block]:
-    found = BLOCK.findall(page.read_text())
-    return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in found]
 
 
 def commands_of(code: str) -> list[list[str]]:

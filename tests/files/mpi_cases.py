@@ -1,8 +1,9 @@
-"""What every process of test_mpi.py runs: python mpi_cases.py CASE FOLDER. Rank 0 writes what it found as JSON."""
+"""The cases that test_mpi.py runs in several processes: python mpi_cases.py FOLDER CASE ...; rank 0 writes CASE.json."""
 
 import hashlib
 import json
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ import numpy as np
 
 import numbanet
 
-CASE, FOLDER = sys.argv[1], Path(sys.argv[2])
-OPTIMIZERS = {"gradient_descent": 0.05, "momentum": 0.02, "adam": 0.002}
+FOLDER, CASES = Path(sys.argv[1]), sys.argv[2:]
+ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 
 
 class Counting(numbanet.MPICommunicator):
-    """Calls a function when gradients have been added up so many times."""
+    """Calls the function `then` as soon as gradients have been added up `at` times."""
 
     sums, at, then = 0, None, None
 
@@ -31,39 +32,51 @@ def flat(network):
     return np.concatenate([array.ravel() for pair in network.parameters() for array in pair])
 
 
-def problems():
-    """Digits, and the network of R3 on noise: sizes, x, y, batch sizes that no number of processes divides."""
+def digits():
+    """701 images; batches of 35, which neither 2 nor 3 processes can divide."""
     x, y, _, _ = numbanet.load_digits()
-    yield "digits", [64, 32, 10], x[:701], y[:701], 33
+    return x[:701], y[:701]
+
+
+def noise():
+    """Samples for the network of R3, in batches of 49."""
     random = np.random.default_rng(0)
-    yield "R3", [784, 128, 10], random.standard_normal((333, 784)), random.integers(0, 10, 333), 50
+    return random.standard_normal((333, 784)), random.integers(0, 10, 333)
+
+
+DIGITS, R3 = ([64, 32, 10], digits, 35), ([784, 128, 10], noise, 49)
+# Every rule with moments of its own, both dtypes, both networks.
+PROBLEMS = {
+    "digits float64 gradient_descent": (*DIGITS, "float64", {"optimizer": "gradient_descent", "learning_rate": 0.05}),
+    "digits float64 momentum": (*DIGITS, "float64", {"optimizer": "momentum", "learning_rate": 0.02}),
+    "digits float32 adam": (*DIGITS, "float32", ADAM),
+    "R3 float64 gradient_descent": (*R3, "float64", {"optimizer": "gradient_descent", "learning_rate": 0.05}),
+    "R3 float32 adam": (*R3, "float32", ADAM),
+}
 
 
 def same(communicator):
-    """Losses of every problem, optimizer and dtype."""
+    """Losses of every problem."""
     found = {}
-    for name, sizes, x, y, batch_size in problems():
-        for dtype in ("float64", "float32"):
-            for optimizer, eta in OPTIMIZERS.items():
-                network = numbanet.Network(sizes, "relu", "cce", dtype=dtype, seed=0)
-                options = {"batch_size": batch_size, "optimizer": optimizer, "learning_rate": eta, "validation_split": 0.1}
-                history = network.fit(x, y, epochs=2, communicator=communicator, verbose=0, **options)
-                found[f"{name} {dtype} {optimizer}"] = [history.history[key] for key in ("loss", "val_loss")]
+    for name, (sizes, data, batch_size, dtype, options) in PROBLEMS.items():
+        network = numbanet.Network(sizes, "relu", "cce", dtype=dtype, seed=0)
+        options = options | {"batch_size": batch_size, "validation_split": 0.1}
+        history = network.fit(*data(), epochs=2, communicator=communicator, verbose=0, **options)
+        found[name] = [history.history[key] for key in ("loss", "val_loss")]
     return found
 
 
 def bits(communicator):
-    """Losses, and the bits of the parameters, of the first problem by Adam."""
-    _, sizes, x, y, batch_size = next(problems())
-    network = numbanet.Network(sizes, "relu", "cce", seed=0, dropout=0.2)
-    options = {"batch_size": batch_size, "optimizer": "adam", "metrics": ["f1"]}
-    history = network.fit(x, y, epochs=3, communicator=communicator, verbose=0, **options)
+    """Losses, and the bits of the parameters, after Adam with dropout."""
+    network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0, dropout=0.2)
+    options = {"batch_size": 35, "optimizer": "adam", "metrics": ["f1"]}
+    history = network.fit(*digits(), epochs=3, communicator=communicator, verbose=0, **options)
     return history.history["loss"], history.history["f1"], hashlib.sha256(flat(network)).hexdigest()
 
 
 def trained(communicator):
-    """Digits by Adam with a checkpoint, which rank 0 leaves after each epoch: 5 of 22 steps."""
-    x, y, _, _ = numbanet.load_digits()
+    """Digits by Adam: 5 epochs of 22 steps, after each of which rank 0 writes a checkpoint."""
+    x, y = digits()
     network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0, dropout=0.1)
     options = {"batch_size": 33, "optimizer": "adam", "checkpoint": FOLDER / "state.npz"}
     history = network.fit(x[:700], y[:700], epochs=5, communicator=communicator, verbose=0, **options)
@@ -71,14 +84,14 @@ def trained(communicator):
 
 
 def killed(communicator):
-    """The same, but rank 1 is killed in the middle of epoch 4."""
+    """`trained`, whose rank 1 is killed in the middle of epoch 4."""
     if communicator.rank == 1:
         communicator.at, communicator.then = 3 * 22 + 11, lambda: os.kill(os.getpid(), signal.SIGKILL)
     return trained(communicator)
 
 
 def failing(communicator):
-    """Rank 1 finds in epoch 2 that its data are gone."""
+    """A training whose data raise an error in rank 1, in epoch 2."""
     network, epochs = numbanet.Network([2, 2, 2], "relu", "cce", seed=0), [0]
 
     def batches():
@@ -92,7 +105,7 @@ def failing(communicator):
 
 
 def gpu(communicator):
-    """Parameters that a GPU, simulated or not, and the CPU end with."""
+    """Parameters after training on a GPU, simulated or not, and on the CPU."""
     random, found = np.random.default_rng(0), {}
     x, y = random.standard_normal((3, 2)), random.integers(0, 2, 3)
     for device in ("cpu", "cuda"):
@@ -103,13 +116,35 @@ def gpu(communicator):
 
 
 def node(communicator):
-    """What this process has of its machine."""
+    """This process's share of its machine."""
     return {"threads": numbanet.get_num_threads(), "first": communicator.first_of_node, "size": communicator.size}
+
+
+def misuse(communicator):
+    """The exit status of a command whose arguments are wrong."""
+    from numbanet.cli import main
+
+    try:
+        return main(["train", "digits", "--epochs", "many"])
+    except SystemExit as exit_:
+        return exit_.code
+
+
+def examples(communicator):
+    """Runs every script in the folder, in it, as a main program."""
+    os.chdir(FOLDER)
+    scripts = sorted(FOLDER.glob("example_*.py"))
+    for script in scripts:
+        print(script.name, file=sys.stderr, flush=True)
+        runpy.run_path(str(script), run_name="__main__")
+        communicator.barrier()
+    return [script.name for script in scripts]
 
 
 if __name__ == "__main__":
     communicator = Counting()
-    found = globals()[CASE](communicator)
-    communicator.barrier()
-    if communicator.rank == 0:
-        (FOLDER / f"{CASE}.json").write_text(json.dumps(found))
+    for case in CASES:
+        found = globals()[case](communicator)
+        communicator.barrier()
+        if communicator.rank == 0:
+            (FOLDER / f"{case}.json").write_text(json.dumps(found))

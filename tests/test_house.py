@@ -1,0 +1,311 @@
+"""The rules of the house, read from the package's source: rooms, sizes, prose, annotations."""
+
+import ast
+import functools
+import io
+import re
+import tokenize
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import numbanet
+from tests.helpers.engines import each
+
+PACKAGE = Path(numbanet.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Which rooms a room may import from, besides itself. A room is a folder or a module at the package's root; `numbanet` is the
+# front door, __init__.py. The same table stands in docs/architecture.md.
+SEAMS = {"_compile", "_cuda", "_elementary"}
+CORE = {"checks", "engines", "inputs"}
+MAY_IMPORT: dict[str, set[str]] = {
+    # the seams to Numba, to CUDA and to optional packages, and checks of single values
+    "_cuda_versions": set(),
+    "_cuda": {"_cuda_versions"},
+    "_compile": set(),
+    "_elementary": {"_compile", "_cuda"},
+    "_extras": set(),
+    "checks": set(),
+    # the sheet and what computes by it
+    "equations": SEAMS,
+    "engines": SEAMS | {"equations"},
+    "inputs": {"_cuda", "checks", "engines"},
+    "training": CORE | {"_compile"},
+    "distributed": CORE | {"_compile", "_cuda", "_extras", "training"},
+    # data and files
+    "datasets": {"checks"},
+    "tables": {"_compile", "_extras", "checks", "datasets", "training"},
+    "persist": CORE | {"_extras", "tables", "training"},
+    "trace": {"persist"},
+    "fitting": CORE | {"_cuda", "distributed", "persist", "tables", "training"},
+    "network": CORE | {"_cuda", "distributed", "fitting", "persist", "tables", "trace", "training"},
+    # surfaces: what users meet
+    "info": CORE | {"_compile", "_cuda"},
+    "interchange": CORE | {"_extras", "network"},
+    "pictures": CORE | {"_extras", "equations", "network", "persist", "training"},
+    "proof": CORE | {"_cuda", "equations", "network", "persist"},
+    "sklearn": CORE | {"_extras", "network", "training"},
+    "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
+    "cli": CORE
+    | {"_compile", "distributed", "info", "network", "numbanet", "persist", "pictures", "proof", "tables", "training"},
+    "__main__": {"cli"},
+}
+
+MOST_ROOT_MODULES = 10  # besides __init__ and __main__
+MOST_LINES = 400  # of a module
+MOST_CODE_LINES = 60  # of a function, without docstring, comments and blank lines
+MOST_PARAMETERS = 8
+
+# Functions with more parameters, and why.
+FRONT_DOOR = "users call it, and name all arguments but the first few"
+MICROKERNEL = "called once per tile: its contract is documented parameter by parameter"
+ENTRY = "a CUDA kernel takes arrays and numbers one by one"
+MANY_PARAMETERS = {
+    "network.Network.__init__": FRONT_DOOR,
+    "network.Network.fit": FRONT_DOOR,
+    "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
+    "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,
+}
+
+OPENERS = re.compile(r"(What|Who|How|Where|By which)\b")
+COMPILED = re.compile(r"njit|cuda\.jit|device_function|intrinsic|overload|register_")
+
+
+def id_of(path: Path) -> str:
+    """The name of a file in test ids."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
+
+
+each_file = each("path", [pytest.param(path, id=id_of(path)) for path in FILES])
+
+# Rooms
+
+
+def room_of(path: Path) -> str:
+    """The room that a file belongs to."""
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "numbanet" if name == "__init__" else name
+
+
+def imported(path: Path) -> list[str]:
+    """The modules that a file imports anywhere, in functions too, as dotted names."""
+    names = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{id_of(path)}: relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms that a file imports from; `from numbanet import Network` is an import from the front door."""
+    parts = [name.split(".") for name in imported(path)]
+    rooms = {name[1] if name[1:] and name[1] in MAY_IMPORT else "numbanet" for name in parts if name[0] == "numbanet"}
+    return rooms - {room_of(path)}
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Rooms that cannot be put into an order in which each imports only those before it."""
+    left = {room: set(targets) for room, targets in arrows.items()}
+    while free := [room for room, targets in left.items() if not targets & left.keys()]:
+        for room in free:
+            del left[room]
+    return sorted(left)
+
+
+@each_file
+def test_a_room_imports_only_from_the_rooms_it_may(path):
+    assert rooms_imported(path) <= MAY_IMPORT[room_of(path)]
+
+
+def test_the_table_names_every_room_and_no_other():
+    assert MAY_IMPORT.keys() == {room_of(path) for path in FILES}
+    assert set().union(*MAY_IMPORT.values()) <= MAY_IMPORT.keys()
+
+
+def test_the_rooms_have_no_circle():
+    assert not circle(MAY_IMPORT)
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["a", "b", "c"]
+
+
+def test_the_table_keeps_the_design():
+    assert MAY_IMPORT["equations"] == SEAMS
+    assert MAY_IMPORT["engines"] <= SEAMS | {"equations"}
+    assert all("network" not in MAY_IMPORT[room] for room in ("training", "persist", "distributed", "tables", "fitting"))
+    surfaces = {"cli", "sklearn", "pictures", "interchange"}
+    assert all("network" in MAY_IMPORT[room] for room in surfaces)
+    below = MAY_IMPORT.keys() - surfaces - {"numbanet", "__main__"}
+    assert all(not MAY_IMPORT[room] & surfaces for room in below)
+
+
+def test_the_architecture_page_shows_the_same_table():
+    """A row per room: its name, and the rooms it may import, each in backquotes; a dash for none."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = re.search(r"^\| *room *\|[^\n]*may import[^\n]*\n\|[-:| ]+\n((?:\|[^\n]*\n)+)", page, re.MULTILINE | re.IGNORECASE)
+    assert table, "docs/architecture.md has no table `| room | may import |`"
+    shown = {}
+    for row in table[1].splitlines():
+        room, targets = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|")[:2])
+        assert len(room) == 1 and room[0] not in shown, row
+        shown[room[0]] = set(targets)
+    assert shown == MAY_IMPORT
+
+
+@each_file
+def test_numba_cuda_is_imported_in_one_place(path):
+    assert path.name == "_cuda.py" or not any(f"{name}.".startswith("numba.cuda.") for name in imported(path))
+
+
+@each_file
+def test_flags_of_the_compiler_are_chosen_in_one_place(path):
+    assert path.name == "_compile.py" or "fastmath" not in path.read_text()
+
+
+# Sizes
+
+
+class Function(NamedTuple):
+    """A function or method, by its dotted name in the package; depth counts the functions around it."""
+
+    name: str
+    node: ast.FunctionDef
+    depth: int
+    path: Path
+
+    @property
+    def parameters(self) -> list[ast.arg]:
+        """All of them but self and cls, *args and **kwargs included."""
+        a = self.node.args
+        extra = [argument for argument in (a.vararg, a.kwarg) if argument]
+        named = [*a.posonlyargs, *a.args]
+        if named and named[0].arg in ("self", "cls"):
+            named = named[1:]
+        return [*named, *a.kwonlyargs, *extra]
+
+    @property
+    def is_compiled(self) -> bool:
+        """True if Numba compiles it, or takes it as the description of a compiled function."""
+        return any(COMPILED.search(ast.unparse(decorator)) for decorator in self.node.decorator_list)
+
+    @property
+    def is_public(self) -> bool:
+        """True if no part of the name after the module begins with an underscore, but for __dunders__."""
+        parts = self.name.removeprefix(module_name(self.path) + ".").split(".")
+        return self.depth == 0 and all(not part.startswith("_") or part.endswith("__") for part in parts)
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file in the package: "cli", "engines.rule"."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "numbanet"
+
+
+def functions_in(node: ast.AST, name: str, path: Path, depth: int = 0) -> list[Function]:
+    """The functions under a node, in the order of the source."""
+    found = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            found.append(Function(f"{name}.{child.name}", child, depth, path))
+            found += functions_in(child, f"{name}.{child.name}", path, depth + 1)
+        elif isinstance(child, ast.ClassDef):
+            found += functions_in(child, f"{name}.{child.name}", path, depth)
+        else:
+            found += functions_in(child, name, path, depth)
+    return found
+
+
+@functools.cache
+def functions_of(path: Path) -> list[Function]:
+    """The functions and methods of a file."""
+    return functions_in(tree_of(path), module_name(path), path)
+
+
+@functools.cache
+def lines_with_code(path: Path) -> set[int]:
+    """The lines of a file that hold more than a comment."""
+    nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    return {line for token in tokens if token.type not in nothing for line in range(token.start[0], token.end[0] + 1)}
+
+
+def code_lines(function: Function) -> int:
+    """Lines from `def` to the end, without docstring, comments and blank lines."""
+    node = function.node
+    lines = lines_with_code(function.path) & set(range(node.lineno, node.end_lineno + 1))
+    if ast.get_docstring(node) is not None:
+        lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
+def test_few_modules_lie_at_the_root():
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert len(modules) <= MOST_ROOT_MODULES, sorted(modules)
+
+
+@each_file
+def test_modules_are_short(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= MOST_LINES
+
+
+@each_file
+def test_functions_are_short(path):
+    long = {function.name: code_lines(function) for function in functions_of(path)}
+    assert not {name: lines for name, lines in long.items() if lines > MOST_CODE_LINES}
+
+
+@each_file
+def test_functions_have_few_parameters(path):
+    many = {function.name for function in functions_of(path) if len(function.parameters) > MOST_PARAMETERS}
+    assert many <= MANY_PARAMETERS.keys()
+
+
+@each("name", MANY_PARAMETERS)
+def test_exceptions_are_what_they_say(name):
+    (function,) = [function for path in FILES for function in functions_of(path) if function.name == name]
+    assert len(function.parameters) > MOST_PARAMETERS, "no exception is needed any more"
+    if MANY_PARAMETERS[name] == FRONT_DOOR:
+        assert len(function.node.args.args) - 1 <= 4 and function.node.args.kwonlyargs
+    elif MANY_PARAMETERS[name] == ENTRY:
+        assert any("cuda.jit" in ast.unparse(decorator) for decorator in function.node.decorator_list)
+    else:
+        contract = ast.get_docstring(function.node) or ""
+        assert not [p.arg for p in function.parameters if not re.search(rf"\b{p.arg}\b", contract)]
+
+
+# Prose and types
+
+
+def docstrings() -> list[tuple[str, str]]:
+    """Where each docstring of the package stands, and its text."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [(path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
+    return [(f"{id_of(path)} {getattr(node, 'name', '')}", text) for path, node in nodes if (text := ast.get_docstring(node))]
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun():
+    texts = docstrings()
+    pseudo_clefts = [where for where, text in texts if OPENERS.match(text)]
+    assert len(pseudo_clefts) <= len(texts) / 100, pseudo_clefts
+
+
+@each_file
+def test_public_functions_are_annotated(path):
+    missing = []
+    for function in functions_of(path):
+        if function.is_public and not function.is_compiled:
+            missing += [f"{function.name}({p.arg})" for p in function.parameters if p.annotation is None]
+            if function.node.returns is None and function.node.name != "__init__":
+                missing.append(f"{function.name} -> ?")
+    assert not missing
