@@ -125,8 +125,9 @@ def test_the_tutorials_functions_are_the_librarys():
     sources = "\n".join(path.read_text() for path in (ROOT / "numbanet" / "equations").glob("*.py"))
     library, blocks = dict(functions(sources)), blocks_of(ROOT / "docs" / "tutorial.md")
     tutorial = dict(functions("\n".join(block.code for block in blocks if block.language == "python")))
-    assert len(tutorial) == 9
-    assert {name: library[name] for name in tutorial} == tutorial
+    same = library.keys() & tutorial.keys()  # the others are the steps from the loop to the fast tile
+    assert len(same) == 9
+    assert {name: library[name] for name in same} == {name: tutorial[name] for name in same}
 
 
 @each("page", [pytest.param(page, id=page.name) for page in PAGES])

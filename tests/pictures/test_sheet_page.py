@@ -106,7 +106,7 @@ def test_a_new_row_of_the_page_is_drawn_and_what_does_not_fit_makes_the_page_lar
     page = rows.page()
     new = r"| Momentum $v \leftarrow \mu v + \frac1n g$ | `descent.descend` | `descent.gradient_descent` | `descent.x` |" + "\n"
     words = "| words alone | — | `descent.gradient_descent` | `descent.x` |\n"
-    monkeypatch.setattr(rows, "page", lambda: page.replace("\n## How exact", 9 * new + words + "\n## How exact"))
+    monkeypatch.setattr(rows, "page", lambda: page.replace("\n## Accuracy", 9 * new + words + "\n## Accuracy"))
     larger = draw_sheet()
     drawn = [text.get_text() for text in drawn_texts(larger)]
     assert drawn.count("Momentum") == 9 + ("momentum" in page) and drawn.count(r"$v \leftarrow \mu v + \dfrac{1}{n} g$") == 9
