@@ -12,7 +12,7 @@ from numbanet import _compile, _cuda
 from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.cuda import planning
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda.memory.limits import present_limits
 
 NOTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 
@@ -50,7 +50,7 @@ def _mpi() -> str:
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
     """How a network is trained on the GPU of this machine; without one, how on GPUs of each compute capability."""
-    known = {"this gpu": limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
+    known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"
         for name, having in known.items()
