@@ -128,15 +128,15 @@ class Planned(peers.Cuda):
 
     def __init__(self, plan, rung, problem):
         super().__init__(rung, problem)
-        self.engine.plan = lambda batch_size, epoch: plan
+        self.engine.engine.plan = lambda batch_size, epoch: plan  # of the engine that is guarded
 
 
 def plans(rung) -> dict:
     """Every way in which numbanet can train a rung on this GPU, by name: "numbanet" is the one it takes."""
     from numbanet.engines.cuda import planning
-    from numbanet.engines.cuda.memory import limits
+    from numbanet.engines.cuda.memory.limits import present_limits
 
-    case = peers.topology(rung), rung.batch, limits()
+    case = peers.topology(rung), rung.batch, present_limits()
     taken = planning.plan(*case)
     return {"numbanet" if plan == taken else plan.way: plan for plan in planning.possible_plans(*case)}
 

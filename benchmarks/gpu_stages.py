@@ -211,7 +211,7 @@ def case(task, record):
     rung = gpu_cases.tiny(rung) if task["dry"] else rung
     makers = gpu_peers.contestants(rung, task["dry"])
     record(**gpu_cases.measure(rung, makers, task["absent"], task["rounds"], task["dry"]))
-    record(plans={name: {"way": plan.way, "estimate": plan.time} for name, plan in gpu_peers.plans(rung).items()})
+    record(plans={name: {"way": plan.way, "estimate": plan.estimate} for name, plan in gpu_peers.plans(rung).items()})
 
 
 STAGES = {stage.__name__: stage for stage in (device, limits, compilation, conformance, oracle, case)}

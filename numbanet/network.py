@@ -151,7 +151,7 @@ class Network:
         list of (w, b)
             One pair per layer, w (n_in, n_out) with w[i, j] from neuron i to neuron j, b (n_out,).
         """
-        return self._topology.views(self._engine.read())
+        return self._topology.views(self._engine.read().copy())  # an engine may return an array that it keeps
 
     def set_parameters(self, parameters) -> None:
         """Replaces all parameters; what an optimizer remembers of the old ones is forgotten.

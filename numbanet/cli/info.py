@@ -15,7 +15,7 @@ from numbanet.cli.common import add_command, sizes
 from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.cuda import planning
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda.memory.limits import present_limits
 
 LISTED_CPU_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 EXAMPLES = """examples:
@@ -88,7 +88,7 @@ def _mpi() -> str:
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
     """Returns how a network trains on this machine's GPU and why; without a GPU, on one GPU of each compute capability."""
-    known = {"this gpu": limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
+    known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"
         for name, having in known.items()

@@ -21,11 +21,11 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
         from numbanet.engines.cuda.engine import FastCudaEngine
         from numbanet.engines.cuda.guarding import guarded
 
-        return guarded(FastCudaEngine)(topology)
+        return guarded(FastCudaEngine, topology)
     from numbanet.engines.reference import ReferenceEngine
 
     if device == "cpu":
         return ReferenceEngine(topology, device)
     from numbanet.engines.cuda.guarding import guarded
 
-    return guarded(ReferenceEngine)(topology, device)
+    return guarded(ReferenceEngine, topology, device)

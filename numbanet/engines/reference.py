@@ -54,12 +54,12 @@ class ReferenceEngine:
     def upload(self, array) -> Any:
         return self.loops.upload(array)
 
-    def predict(self, x, out=None) -> Any:
+    def predict(self, x, out=None, *, logits: bool = False) -> Any:
         y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for first in range(0, x.shape[0], CHUNK):
             last = min(first + CHUNK, x.shape[0])
             batch = self._batch(x, np.arange(first, last))
-            self.loops.copy(self._forward(batch)["a"][-1], y_hat[first:last])
+            self.loops.copy(self._forward(batch)["z" if logits else "a"][-1], y_hat[first:last])
         self.loops.wait()
         return y_hat
 

@@ -1,10 +1,13 @@
-"""What looks at whole rows of a layer: softmax, and at the output loss, hits and delta. One thread does a row.
+"""Softmax, and at the output loss, hits and delta: all that needs whole rows of a layer. One thread computes a row.
 
 The loops are those of `numbanet.equations`, called with matrices of a single row.
 """
 
-from numbanet._cuda import callable_in_kernels, cuda, device_function
+from typing import Any, NamedTuple
+
+from numbanet._cuda import SIMULATED, callable_in_kernels, cuda, device_function
 from numbanet.engines import samples
+from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.epoch import N
 from numbanet.equations import activations, backprop, losses
 from numbanet.equations.activations import SIGMOID, SOFTMAX
@@ -24,32 +27,54 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
-@device_function
-def output_row(loss_kind, kind, epsilon, n, y, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
-    """a, delta, loss and hits of one sample, in a batch of n samples, from y and z.
+# Threads of a block: few, so that a batch is spread over many multiprocessors. A simulated thread is a Python thread.
+THREADS = 2 if SIMULATED else 32
 
-    Reads y, z (1, n_out); writes a, delta (1, n_out), loss_of_sample, hits_of_sample (1,); works in u, dl (1, n_out) and z_max,
-    others (1,).
+
+class OutputLayer(NamedTuple):
+    """The loss of a network, the activation of its last layer, and the slope of leaky ReLU."""
+
+    loss_kind: Any
+    kind: Any
+    epsilon: Any
+
+
+class OutputWork(NamedTuple):
+    """The work space of `output_row`: u and dL/da (1, n_out), and the two parts of the softmax sum (1,)."""
+
+    u: Any
+    dl: Any
+    z_max: Any
+    others: Any
+
+
+@device_function
+def output_row(layer, n, y, z, a, delta, work, notes):
+    """Computes a, delta, loss and hits of one sample, in a batch of n samples, from y and z.
+
+    Reads y, z (1, n_out); writes a, delta (1, n_out), notes (1,); works in `work`. layer is an `OutputLayer`.
     """
+    loss_kind, kind, epsilon = layer
+    u, dl, z_max, others = work
     if kind == SOFTMAX:
         softmax_sum(z, z_max, others)
         softmax_activation(z, z_max, others, a)
     else:
         activation(kind, epsilon, z, a)
-    hits(loss_kind, y, a, hits_of_sample)
+    hits(loss_kind, y, a, notes.hits)
     if loss_kind == CCE:
-        cce_loss(1, y, z, z_max, others, loss_of_sample)
+        cce_loss(1, y, z, z_max, others, notes.loss)
         short_error(n, y, a, delta)
     elif loss_kind == BCE and kind == SIGMOID:
-        bce_from_z_loss(1, y, z, loss_of_sample)
+        bce_from_z_loss(1, y, z, notes.loss)
         short_error(n, y, a, delta)
     elif loss_kind == BCE:
         softmax_logit(z, u)
-        bce_from_z_loss(1, y, u, loss_of_sample)
+        bce_from_z_loss(1, y, u, notes.loss)
         short_error(n, y, a, dl)
         softmax_logit_error(dl, z, u, delta)
     else:
-        loss(loss_kind, 1, y, a, loss_of_sample)
+        loss(loss_kind, 1, y, a, notes.loss)
         d_loss(loss_kind, n, y, a, dl)
         if kind == SOFTMAX:
             softmax_error(dl, a, delta)
@@ -61,17 +86,34 @@ def output_row(loss_kind, kind, epsilon, n, y, z, a, delta, u, dl, z_max, others
 def output_rows(
     loss_kind, kind, epsilon, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample
 ):
-    """`output_row` for every sample s, whose y is row order_s; loss and delta times its weight.
+    """Computes `output_row` for every sample s, one thread each; loss and delta are multiplied by the sample's weight.
 
-    Reads rates (4,) of the step, weights (m,), y (N, n_out), order (m,), z (m, n_out); writes a, delta (m, n_out),
-    loss_of_sample, hits_of_sample (m,).
+    Its parameters are flat because numba-cuda takes much longer to find the types of arrays inside tuples at a launch.
+
+    Parameters
+    ----------
+    loss_kind, kind, epsilon : int, int, float
+        Those of `OutputLayer`.
+    rates : array (4,)
+        Rates of the step.
+    weights : array (m,)
+        Weights of the samples.
+    y : array (N, n_out)
+        Targets of all samples.
+    order : array (m,)
+        Rows of y.
+    z, a, delta : array (m, n_out)
+        z is read, a and delta are written.
+    u, dl, z_max, others : array (m, n_out), (m, n_out), (m,), (m,)
+        Work space, see `OutputWork`.
+    loss_of_sample, hits_of_sample : array (m,)
+        Written.
     """
     s = cuda.grid(1)
     if s < order.shape[0]:
         row = order[s]
-        output_row(
-            *(loss_kind, kind, epsilon, rates[N], y[row : row + 1], z[s : s + 1], a[s : s + 1], delta[s : s + 1], u[s : s + 1]),
-            *(dl[s : s + 1], z_max[s : s + 1], others[s : s + 1], loss_of_sample[s : s + 1], hits_of_sample[s : s + 1]),
-        )
+        layer, notes = OutputLayer(loss_kind, kind, epsilon), Notes(loss_of_sample[s : s + 1], hits_of_sample[s : s + 1])
+        work = OutputWork(u[s : s + 1], dl[s : s + 1], z_max[s : s + 1], others[s : s + 1])
+        output_row(layer, rates[N], y[row : row + 1], z[s : s + 1], a[s : s + 1], delta[s : s + 1], work, notes)
         loss_of_sample[s] = weighted(weights[s], loss_of_sample[s])
         weigh(weights[s : s + 1], delta[s : s + 1])

@@ -17,10 +17,10 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import rule, samples
-from numbanet.engines.cuda import engine, output
+from numbanet.engines.cuda import output
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative import layout as shares
-from numbanet.engines.cuda.products import descent, dropout, product, steps, tiles
+from numbanet.engines.cuda.products import descent, dropout, parts, product, steps, tiles
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.epoch import epoch_of
 from numbanet.engines.loops import CpuLoops, CudaLoops
@@ -129,8 +129,8 @@ def test_multiply_adds_are_fused(name, architecture):
 
 # The fast rung's products: every form and tile
 
-FORMS = {"forward": product.FORWARD, "backward": product.BACKWARD, "update": product.UPDATE, "gradient": product.GRADIENT}
-FORMS |= {f"{name} part": FORMS[name]._replace(finish=product.store) for name in ("forward", "backward")}
+FORMS = {each.name.lower(): each.value for each in product.Product}
+FORMS |= {f"{name} part": FORMS[name].part for name in ("forward", "backward")}
 PRODUCTS = [
     pytest.param(form, dtype, tile, id=f"product-{form}-{dtype}-{tile.rows}x{tile.columns}".replace(" ", "-"))
     for form in FORMS
@@ -144,9 +144,16 @@ FINISHES = ["forward", "backward", "update", "gradient"]
 @functools.cache
 def machine_code_of_product(form: str, dtype: str, tile, architecture: str) -> compile_gate.MachineCode:
     number, numbers, order = DTYPES[dtype], DTYPES[dtype][::1], types.int64[::1]
-    unread = numbers if FORMS[form].left is product.DEEP else order
-    arguments = [types.int64, number, numbers, unread, numbers, numbers, numbers, *[types.int64] * 4]
-    return compile_gate.build(product.product(FORMS[form], tile, np.dtype(dtype)), arguments, architecture)
+    arguments = {
+        "forward": [types.int64, number, numbers, order, numbers, numbers],
+        "backward": [types.int64, number, numbers, numbers, numbers, numbers],
+        "update": [numbers, numbers, order, numbers, numbers],
+        "gradient": [numbers, order, numbers, numbers],
+        "forward part": [numbers, order, numbers, numbers],
+        "backward part": [numbers, numbers, numbers],
+    }[form]
+    kernel = product.product(FORMS[form], tile, np.dtype(dtype))
+    return compile_gate.build(kernel, [*arguments, *[types.int64] * 4], architecture)
 
 
 each_product = pytest.mark.parametrize(("form", "dtype", "tile"), PRODUCTS)
@@ -185,10 +192,12 @@ def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architectu
 @pytest.mark.parametrize("form", FINISHES)
 def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
     number, numbers = DTYPES[dtype], DTYPES[dtype][::1]
-    arguments = [types.int64, number, numbers, numbers, numbers, types.int64, types.int64]
-    code = compile_gate.build(product.sum_of_parts(FORMS[form].finish), arguments, architecture)
+    activation = [types.int64, number]
+    epilogue = {"forward": activation, "backward": [*activation, numbers], "update": [numbers], "gradient": []}[form]
+    arguments = [*epilogue, numbers, numbers, types.int64, types.int64]
+    code = compile_gate.build(parts.sum_of_parts(FORMS[form]), arguments, architecture)
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
-    assert code.registers * product.SUM_THREADS <= REGISTERS_PER_BLOCK
+    assert code.registers * parts.THREADS <= REGISTERS_PER_BLOCK
     if dtype == "float32":
         assert code.float64 == []
 
@@ -300,7 +309,7 @@ def fast_signatures(number) -> dict:
         "train_resident": [*resident_, numbers, whole],
         "train_cooperative": [*cooperative_, numbers, numbers, whole],
         "output_rows": [count, count, number, numbers, numbers, *rows],
-        "begin_step": [order, count, order, matrix, numbers, order, order, numbers, numbers],
+        "begin_step": [count, order, matrix, numbers, order, order, numbers, numbers],
         "end_step": [order, numbers, whole, numbers, whole],
         "find_not_finite": [numbers, order],
         "find_improbable": [numbers, order],
@@ -345,7 +354,7 @@ def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
     code = fast_machine_code(name, dtype, architecture)
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
     assert code.local_memory == []
-    own = {"train_resident": resident.THREADS, "train_cooperative": shares.THREADS, "output_rows": engine.ROW_THREADS}
+    own = {"train_resident": resident.THREADS, "train_cooperative": shares.THREADS, "output_rows": output.THREADS}
     threads = own.get(name, max(steps.THREADS, arrays.THREADS))
     assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
     if dtype == "float32":

@@ -10,11 +10,13 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import memory, output, planning
+from numbanet.engines.cuda import output, planning, workspace
 from numbanet.engines.cuda.cooperative import grid
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative import layout as shares
-from numbanet.engines.cuda.products import steps
+from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda.products import batch as batches
+from numbanet.engines.cuda.products import propagation, steps
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
@@ -43,20 +45,20 @@ def launches(monkeypatch):
         started.append(kernel)
         return _cuda.configured(kernel, grid, block, shared_bytes)
 
-    for module in (cuda_engine, grid):
+    for module in (cuda_engine, grid, propagation):
         monkeypatch.setattr(module, "configured", configured)
     return started
 
 
 def ways(top):
     """Plans by name: blocks that train together may be many, and spread any number of layers."""
-    plans = {way: planning.Plan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
+    plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans
     for blocks, spread in itertools.product((1, 4), range(1, len(top.kinds) + 1)):
         layers = tuple(shares.cut(n_in, n_out, 1 if blocks == 1 else 2, blocks) for n_in, n_out in top.layers)
         together = shares.Shares(layers, spread, blocks)
-        plans[f"{blocks} blocks, {spread} layers"] = planning.Plan(planning.COOPERATIVE, 0, 0.0, together)
+        plans[f"{blocks} blocks, {spread} layers"] = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, together)
     return plans
 
 
@@ -97,7 +99,8 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     layers = tuple(shares.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
     assert [(share.down, share.across, share.rows) for share in layers] == [(2, 2, 8), (3, 2, 4), (1, 2, 8)]
     plans = {
-        f"{blocks}": planning.Plan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, blocks)) for blocks in (6, 11)
+        f"{blocks}": planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, blocks))
+        for blocks in (6, 11)
     }
     check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
 
@@ -108,11 +111,11 @@ def test_between_two_meetings_no_block_waits_for_another(monkeypatch, spread):
     """The simulator takes blocks in their order, which would hide that one reads what another writes in the same phase."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(shares.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
-    plan = planning.Plan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, 7))
+    plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, 7))
     totals, parameters = train(monkeypatch, top, plan, epochs=2)
     backwards = types.SimpleNamespace(**vars(np))
     backwards.ndindex = lambda *shape: reversed(list(np.ndindex(*shape)))
-    monkeypatch.setattr(memory.simulator, "np", backwards)
+    monkeypatch.setattr(_cuda.cuda.simulator.kernel, "np", backwards)
     found, others = train(monkeypatch, top, plan, epochs=2)
     assert found == totals and (others == parameters).all()
 
@@ -130,7 +133,7 @@ def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, 
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
     engine, _ = engine_with_parameters(top, "cuda", "fast")
-    engine.pace.samples = 10**6  # as fast as a GPU
+    engine.engine.pace.samples = 10**6  # as fast as a GPU
     x, y = (engine.upload(array) for array in data(top, COUNT))
     slices = list(engine.train_epoch(x, y, EPOCH))
     assert len(slices) == 1 and slices[0].samples == COUNT
@@ -145,8 +148,8 @@ def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
     trained = []
     for samples in (1, 8, 100):
         engine, _ = engine_with_parameters(top, "cuda", "fast")
-        monkeypatch.setattr(engine.pace, "took", lambda *_: None)
-        engine.pace.samples = samples
+        monkeypatch.setattr(engine.engine.pace, "took", lambda *_: None)
+        engine.engine.pace.samples = samples
         *slices, totals = engine.train_epoch(engine.upload(x), engine.upload(y), EPOCH)
         assert [done.samples for done in slices] == {1: [4, 8], 8: [8], 100: []}[samples]
         trained.append((totals, engine.read().tolist()))
@@ -167,7 +170,7 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
         return repeat
 
     monkeypatch.setattr(steps, "recorded", recorded)
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
@@ -180,22 +183,22 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     assert len(launches) == launches.count(output.output_rows) == 1  # the rest of the small step is not launched from here
 
 
-def test_room_is_kept_for_a_few_sizes_only():
+def test_workspaces_are_kept_for_a_few_sizes_only():
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, _ = data(top, COUNT)
     for n in range(1, COUNT):
         engine.predict(engine.upload(x[:n]))
-        assert len(engine.rooms) <= cuda_engine.MOST_ROOMS
+        assert len(engine.engine.workspaces.kept) <= workspace.MOST_WORKSPACES
 
 
 def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
     top = topology((3, 4, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     engine, flat = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, 12)
-    monkeypatch.setattr(memory, "free_bytes", lambda: 100)
-    room = cuda_engine.Room(top, 12)
-    arrays = [*room.a, *room.delta, *room.z.values(), *room.dl.values(), room.u, room.z_max, room.others, room.order, room.ones]
+    monkeypatch.setattr(limits, "free_bytes", lambda: 100)
+    work = workspace.Workspace(top, 12)
+    arrays = [*work.a, *work.delta, *work.z.values(), *work.dl.values(), work.u, work.z_max, work.others, work.order, work.ones]
     taken = sum(array.size * array.dtype.itemsize for array in arrays)
     with pytest.raises(MemoryError, match=rf"computing with 12 samples takes {taken:,} bytes"):
         engine.loss_and_gradients(_cuda.cuda.to_device(x), _cuda.cuda.to_device(y))
@@ -203,7 +206,7 @@ def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
 
 
 def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = (engine.upload(array) for array in data(top, COUNT))
@@ -216,7 +219,7 @@ def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
     """x of another training, with the same y, count, batch size and learning rate."""
-    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(planning.PRODUCTS, 0, 0.0))
+    monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float64"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))
     (x, y), (x_other, _) = data(top, COUNT), data(top, COUNT, seed=9)
@@ -229,16 +232,16 @@ def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
 
 
 def test_a_step_begins_and_ends_where_the_position_is():
-    order, position, counter = (_cuda.cuda.to_device(np.array(numbers)) for numbers in ([5, 3, 9, 7, 1], [2], [77, 0, 40]))
+    order, counter = (_cuda.cuda.to_device(np.array(numbers)) for numbers in ([5, 3, 9, 7, 1], [77, 0, 40, 2]))
     batch, notes = _cuda.cuda.to_device(np.zeros(2, np.int64)), _cuda.cuda.to_device(np.zeros((2, 5)))
     all_rates, rates, weights = (_cuda.cuda.to_device(array) for array in (np.arange(12.0).reshape(3, 4), *np.zeros((2, 4))))
     for all_weights in (np.ones(1), np.arange(10.0) / 10):
-        position.copy_to_device(np.array([2]))
-        arguments = position, 2, order, all_rates, _cuda.cuda.to_device(all_weights), counter, batch, rates, weights[:2]
+        counter.copy_to_device(np.array([77, 0, 40, 2]))
+        arguments = 2, order, all_rates, _cuda.cuda.to_device(all_weights), counter, batch, rates, weights[:2]
         _cuda.configured(steps.begin_step, 1, 2)(*arguments)
-        assert batch.copy_to_host().tolist() == [9, 7] and position.copy_to_host().tolist() == [4]
-        assert rates.copy_to_host().tolist() == [4, 5, 6, 7] and counter.copy_to_host().tolist() == [77, 42, 40]
+        assert batch.copy_to_host().tolist() == [9, 7] and counter.copy_to_host()[batches.POSITION] == 4
+        assert rates.copy_to_host().tolist() == [4, 5, 6, 7] and counter.copy_to_host().tolist() == [77, 42, 40, 4]
         assert weights[:2].copy_to_host().tolist() == ([1, 1] if all_weights.size == 1 else [0.9, 0.7])
     of_batch = _cuda.cuda.to_device(np.array([1.5, 2.5]))
-    _cuda.configured(steps.end_step, 2, 2)(position, of_batch, of_batch, notes[0], notes[1])
+    _cuda.configured(steps.end_step, 2, 2)(counter, of_batch, of_batch, notes[0], notes[1])
     assert notes.copy_to_host().tolist() == [[0, 0, 1.5, 2.5, 0]] * 2

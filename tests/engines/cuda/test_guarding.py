@@ -1,18 +1,21 @@
 """A kernel that fails leaves a network as it was before the call: usable on the GPU, or, where that is lost, on the host."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numbanet import Network, _cuda
-from numbanet.engines import reference
+from numbanet.engines import loops
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import guarding, planning
-from numbanet.engines.cuda.products import product, steps
+from numbanet.engines.cuda.products import launch, propagation, steps
+from numbanet.engines.cuda.workspace import Workspaces
 from numbanet.engines.epoch import epoch_of
 from numbanet.engines.rule import PLAIN
 from tests.helpers.engines import CUDA, each
+from tests.helpers.networks import topology
 from tests.inputs.test_bad_input import build, flat
 
 if not CUDA:
@@ -39,7 +42,7 @@ class KernelError(Exception):
 def network(monkeypatch, way):
     """A network that trains this way, and has trained before."""
     if way != "reference":
-        monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.Plan(way, 0, ""))
+        monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(way, 0, 0.0))
     net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
     net.train_step(X, Y, 0.5)
     return net
@@ -56,7 +59,7 @@ def fail(monkeypatch, at, lost=False, error=KernelError):
             raise error("CUDA_ERROR_ILLEGAL_ADDRESS")
         return _cuda.configured(kernel, *arguments)
 
-    for module in (cuda_engine, steps, product, reference):
+    for module in (cuda_engine, steps, launch, propagation, loops):
         monkeypatch.setattr(module, "configured", configured)
     return numbers
 
@@ -152,13 +155,13 @@ def test_ctrl_c_keeps_the_last_finished_step(monkeypatch):
 @each("way", WAYS)
 def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
     net, reads = network(monkeypatch, way), []
-    inner = guarding.Guarded._keep
+    inner = guarding.GuardedEngine._keep
 
     def counted(self):
         reads.append(1)
         inner(self)
 
-    monkeypatch.setattr(guarding.Guarded, "_keep", counted)
+    monkeypatch.setattr(guarding.GuardedEngine, "_keep", counted)
     net.fit(X, Y, **{**EPOCH_OF_4_STEPS, "epochs": 3})
     net.parameters()
     assert len(reads) == 3
@@ -183,8 +186,8 @@ def test_a_gpu_that_takes_no_network_says_why(monkeypatch):
     def refuse(*_):
         raise KernelError("CUDA_ERROR_OUT_OF_MEMORY")
 
-    monkeypatch.setattr(cuda_engine, "limits", refuse)
-    with pytest.raises(RuntimeError, match=r"^the GPU takes no network: CUDA_ERROR_OUT_OF_MEMORY"):
+    monkeypatch.setattr(cuda_engine, "present_limits", refuse)
+    with pytest.raises(RuntimeError, match=r"^cannot set up the network on the GPU: CUDA_ERROR_OUT_OF_MEMORY"):
         net.to("cuda")
     assert net.device == "cpu" and (flat(net) == before).all()
 
@@ -209,7 +212,9 @@ def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch)
             raise KernelError
 
     monkeypatch.setattr(steps, "recorded", lambda _: pytest.fail("recorded too soon"))
-    these = steps.Steps(x, y, BATCH, PLAIN, False, train)
+    top = topology([3, 2], ["softmax"], "cce", np.dtype("f4"))
+    update, parts = SimpleNamespace(rule=PLAIN), (SimpleNamespace(step=train), Workspaces(top))
+    these = steps.Steps(x, y, BATCH, False, update, *parts)
     these.begin(epoch_of(np.arange(N), BATCH, 0.5), 0)
     with pytest.raises(KernelError):
         these.take()

@@ -7,9 +7,9 @@ import pytest
 
 from numbanet import _cuda
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.products import product, tiles
-from numbanet.engines.cuda.products.product import Products
-from numbanet.engines.cuda.products.tiles import TILES, Plan, Tile
+from numbanet.engines.cuda.products import launch, operands, parts, tiles
+from numbanet.engines.cuda.products.launch import Products
+from numbanet.engines.cuda.products.tiles import TILES, Tile, TilePlan
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
 
@@ -118,16 +118,16 @@ CHECKS = [check_forward, check_backward, check_update, check_gradient]
 
 
 @pytest.fixture
-def parts(monkeypatch):
+def split(monkeypatch):
     """Lets a test say into how many parts k is split, at most."""
 
-    def split(parts):
+    def split(count):
         def plan(rows, columns, depth, multiprocessors, tiles):
-            chunk = -(-depth // (parts * tiles[0].depth)) * tiles[0].depth
-            return Plan(tiles[0], -(-depth // chunk), chunk)
+            chunk = -(-depth // (count * tiles[0].depth)) * tiles[0].depth
+            return TilePlan(tiles[0], -(-depth // chunk), chunk)
 
-        monkeypatch.setattr(product, "plan", plan)
-        monkeypatch.setattr(product, "SUM_THREADS", 8)
+        monkeypatch.setattr(launch, "plan_tiles", plan)
+        monkeypatch.setattr(parts, "THREADS", 8)
 
     return split
 
@@ -136,8 +136,8 @@ def parts(monkeypatch):
 @each("dtype", DTYPES)
 @each("shape", SHAPES)
 @each("check", CHECKS)
-def test_against_whole_arrays(check, shape, dtype, parts):
-    parts(1)
+def test_against_whole_arrays(check, shape, dtype, split):
+    split(1)
     check(Products(dtype, 1, (TINY,)), Layer(shape, dtype))
 
 
@@ -145,8 +145,8 @@ def test_against_whole_arrays(check, shape, dtype, parts):
 @each("dtype", DTYPES)
 @each("shape", [(18, 17, 17)])
 @each("check", CHECKS)
-def test_split_against_whole_arrays(check, shape, dtype, parts):
-    parts(3)
+def test_split_against_whole_arrays(check, shape, dtype, split):
+    split(3)
     check(Products(dtype, 1, (TINY,)), Layer(shape, dtype))
 
 
@@ -154,16 +154,16 @@ def test_split_against_whole_arrays(check, shape, dtype, parts):
 @each("kind", KINDS)
 @each("count", [1, 2])
 @each("check", [check_forward, check_backward])
-def test_every_activation(check, count, kind, parts):
-    parts(count)
+def test_every_activation(check, count, kind, split):
+    split(count)
     check(Products(np.float32, 1, (TINY,)), Layer((6, 16, 12), np.float32), kind)
 
 
 @needs_cuda
 @each("tile", [DEEP, WIDE, QUADS])
 @each("check", CHECKS)
-def test_other_tiles(check, tile, parts):
-    parts(1)
+def test_other_tiles(check, tile, split):
+    split(1)
     check(Products(np.float32, 1, (tile,)), Layer((35, 34, 66), np.float32))
 
 
@@ -174,8 +174,8 @@ def test_the_tiles_of_a_gpu(check):
 
 
 @needs_cuda
-def test_rows_may_be_taken_more_than_once(parts):
-    parts(1)
+def test_rows_may_be_taken_more_than_once(split):
+    split(1)
     layer = Layer((9, 5, 6), np.float32)
     layer.order[3:] = layer.order[0]
     layer.batch = layer.x[layer.order]
@@ -184,8 +184,8 @@ def test_rows_may_be_taken_more_than_once(parts):
 
 
 @needs_cuda
-def test_the_same_bits_on_every_run(parts):
-    parts(3)
+def test_the_same_bits_on_every_run(split):
+    split(3)
     layer, products = Layer((7, 40, 10), np.float32), Products(np.float32, 1, (TINY,))
     x, order, wb = layer.upload("x", "order", "wb")
     found = []
@@ -204,17 +204,17 @@ EVERY_TILE = [TINY, DEEP, WIDE, QUADS, *TILES[np.dtype(np.float32)], *TILES[np.d
 
 
 def planned(*shape, multiprocessors=H100):
-    return tiles.plan(*shape, multiprocessors, TILES[np.dtype(np.float32)])
+    return tiles.plan_tiles(*shape, multiprocessors, TILES[np.dtype(np.float32)])
 
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
     """Each loads as many numbers as any other, all of one row or column, or of one k."""
-    assert tile.depth in (tiles.STEPS, 2 * tiles.STEPS)
+    assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
         assert tile.threads % width == 0
-    assert max(tile.rows, tile.columns) <= product.MOST_LINES
+    assert max(tile.rows, tile.columns) <= operands.MOST_LINES
 
 
 @each("shape", [(1, 1, 1), (64, 128, 784), (785, 128, 64), (1024, 1024, 1024), (10, 33, 2049), (100_000, 10, 64)])

@@ -5,7 +5,9 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import memory, planning, streaming
+from numbanet.engines.cuda import planning, streaming
+from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda.workspace import workspace_bytes
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters, topology
@@ -41,7 +43,7 @@ def copies(monkeypatch):
 
 
 def plan_for(way):
-    return lambda *_: planning.Plan(way, 0, "")
+    return lambda *_: planning.TrainingPlan(way, 0, 0.0)
 
 
 def train(top, x, y, epochs=2, shuffled=True):
@@ -97,10 +99,10 @@ def test_training_and_evaluation_share_their_places(small_chunks):
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
     list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)))
-    places = engine.chunks.places
+    places = engine.engine.chunks.places
     engine.evaluate(x, y)
     list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)))
-    assert engine.chunks.places is places and len(places) == 2
+    assert engine.engine.chunks.places is places and len(places) == 2
 
 
 def test_steps_are_recorded_once_for_each_place(monkeypatch, small_chunks):
@@ -153,7 +155,7 @@ def test_samples_of_a_file_stay_there(tmp_path, small_chunks):
 
 @each("free", [3 << 28, 1 << 20, 100])
 def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
-    monkeypatch.setattr(memory, "free_bytes", lambda: free)
+    monkeypatch.setattr(limits, "free_bytes", lambda: free)
     most = max(free - 2 * streaming.CHUNK_BYTES, free // 2)
     assert streaming.fits(most) and not streaming.fits(most + 1)
 
@@ -163,17 +165,17 @@ def test_what_does_not_fit_is_not_uploaded(monkeypatch):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
-    beside = cuda_engine.Room.bytes_for(top, COUNT) + COUNT * cuda_engine.NOTES_BYTES
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * (x.nbytes + beside))
+    beside = workspace_bytes(top, COUNT) + COUNT * cuda_engine.NOTES_BYTES
+    monkeypatch.setattr(limits, "free_bytes", lambda: 2 * (x.nbytes + beside))
     assert engine.upload(x) is not x and engine.upload(y) is not y
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * (x.nbytes + beside) - 2)
+    monkeypatch.setattr(limits, "free_bytes", lambda: 2 * (x.nbytes + beside) - 2)
     assert engine.upload(x) is x and engine.upload(y) is not y
 
 
 def test_places_take_no_more_than_half_of_what_is_free(monkeypatch):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     chunks = streaming.Chunks(top)
-    monkeypatch.setattr(memory, "free_bytes", lambda: 10_000)
+    monkeypatch.setattr(limits, "free_bytes", lambda: 10_000)
     next(chunks.of(BATCH, data(top, COUNT)))
     taken = sum(array.nbytes for place in chunks.places for array in place.on_gpu)
     assert 4_000 < taken <= 5_000
@@ -183,7 +185,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_figures(monkeypatch):
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, before = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
-    monkeypatch.setattr(memory, "free_bytes", lambda: 200)
+    monkeypatch.setattr(limits, "free_bytes", lambda: 200)
     message = r"streaming batches of 7 samples takes 280 bytes of the GPU's memory, of which 200 are free: 5 samples at once"
     with pytest.raises(MemoryError, match=message):
         list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), 7, 0.125)))
@@ -197,7 +199,7 @@ def test_gradients_take_the_whole_batch(monkeypatch):
     expected = engine.loss_and_gradients(cuda.to_device(x), cuda.to_device(y))
     found = engine.loss_and_gradients(x, y)
     assert found[0] == expected[0] and (found[1] == expected[1]).all()
-    monkeypatch.setattr(memory, "free_bytes", lambda: x.nbytes - 12)
+    monkeypatch.setattr(limits, "free_bytes", lambda: x.nbytes - 12)
     for call in (engine.loss_and_gradients, engine.trace):
         with pytest.raises(
             MemoryError, match=r"holding 10 samples takes 120 bytes .* 108 are free: 9 samples at once would fit"

@@ -37,7 +37,8 @@ from numbanet.engines.cuda.memory import (
     quotient,
     shared_numbers,
 )
-from numbanet.engines.cuda.output import output_row
+from numbanet.engines.cuda.notes import Notes
+from numbanet.engines.cuda.output import OutputLayer, OutputWork, output_row
 from numbanet.equations.activations import IDENTITY, d_phi, phi
 from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
@@ -351,21 +352,9 @@ def last_rows(near, far, table, l, epsilon, y, order, position, n, first, m, los
         z, a = matrix(near, other(table, at.Z) + begin, 1, n_out), matrix(near, other(table, at.A) + begin, 1, n_out)
         u, dl = matrix(near, other(table, at.U) + begin, 1, n_out), matrix(near, other(table, at.DL) + begin, 1, n_out)
         z_max, others = matrix(near, other(table, at.Z_MAX) + s, 1, 1)[0], matrix(near, other(table, at.OTHERS) + s, 1, 1)[0]
-        output_row(
-            *(
-                other(table, at.LOSS),
-                kind,
-                epsilon,
-                n,
-                y[row : row + 1],
-                z,
-                a,
-                matrix(near, delta + s * delta_row, 1, n_out),
-                u,
-                dl,
-            ),
-            *(z_max, others, losses[here : here + 1], hits[here : here + 1]),
-        )
+        layer = OutputLayer(other(table, at.LOSS), kind, epsilon)
+        work, notes = OutputWork(u, dl, z_max, others), Notes(losses[here : here + 1], hits[here : here + 1])
+        output_row(layer, n, y[row : row + 1], z, a, matrix(near, delta + s * delta_row, 1, n_out), work, notes)
     cuda.syncthreads()
     row, column, down, across = threads_over(n_out)
     for s in range(row, m, down):

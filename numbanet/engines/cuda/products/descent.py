@@ -1,6 +1,7 @@
-"""The rules of `numbanet.equations.descent` over the flat vector of parameters, by one thread each.
+"""The update rules of `numbanet.equations.descent` over the flat vector of parameters, one thread for each parameter.
 
-The rates of the step, and the norm of the gradients, are read on the GPU: so a recorded step holds for any learning rate.
+To add a rule, write its device function and enter it in `UPDATES`. Kernels read the rates of the step and the norm of the
+gradients on the GPU: so a recorded step is valid for every learning rate.
 """
 
 import functools
@@ -27,22 +28,26 @@ from numbanet.equations.descent import (
     velocity_after,
 )
 
-# Threads of a block, and blocks that add up squares: their sums are added in order. A simulated thread costs one of Python's.
+# Threads of a block, and blocks that add up squares: their sums are added in order. A simulated thread is a Python thread.
 THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
+
+# Columns of the constants of a rule: mu, 1 - beta_1, 1 - beta_2, the largest norm of the gradients.
+MU, SHARE_1, SHARE_2, MOST = range(4)
+
+
+def constants(rule: Rule, dtype: np.dtype) -> np.ndarray:
+    """Returns the constants of a rule, (4,), as kernels read them."""
+    return np.array([rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.clip_norm], dtype)
 
 
 def is_plain(rule: Rule) -> bool:
-    """Whether w <- w - eta dL/dw is all there is to it."""
-    return rule.kind == rules.GRADIENT_DESCENT and not rule.weight_decay and not rule.clip_norm < np.inf
-
-
-# The constants of a rule, as kernels read them.
-MU, SHARE_1, SHARE_2, MOST = range(4)
+    """Returns True if the rule is w <- w - eta dL/dw and nothing else."""
+    return rule.kind == rules.GRADIENT_DESCENT and not rule.weight_decay and not rule.clip_norm < math.inf
 
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype):
-    """The kernel that adds up the squares of gradients, with SUMS blocks."""
+    """Returns the kernel that adds up the squares of gradients, with SUMS blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
@@ -91,7 +96,7 @@ def by_nesterov(rates, constants, gradient, parameter, at, m, v):
 
 @device_function
 def by_adam(rates, constants, gradient, parameter, at, m, v):
-    """m and v move on; w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """m <- beta_1 m + (1 - beta_1) dL/dw, v likewise of the square; w - eta_t m / (sqrt(v) + epsilon_t)."""
     m_next = moment(get(constants, SHARE_1), gradient, get(m, at))
     v_next = moment(get(constants, SHARE_2), gradient * gradient, get(v, at))
     put(m, at, m_next)
@@ -99,7 +104,8 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
     return descend(get(rates, ETA_T), adam_gradient(get(rates, EPSILON_T), m_next, v_next), parameter)
 
 
-STEPS = {
+# The device function of each rule: returns the new parameter, and updates the moments m and v at `at`.
+UPDATES = {
     rules.GRADIENT_DESCENT: by_descent,
     rules.MOMENTUM: by_momentum,
     rules.NESTEROV: by_nesterov,
@@ -108,22 +114,18 @@ STEPS = {
 }
 
 
-def constants(rule: Rule, dtype: np.dtype) -> np.ndarray:
-    """(4,): mu, 1 - beta_1, 1 - beta_2, and the largest norm of the gradients."""
-    return np.array([rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.clip_norm], dtype)
-
-
 @functools.cache
 def update_kernel(kind: int, decays: bool, clips: bool):
-    """The kernel of a rule, with weight decay or without, that clips gradients or does not."""
-    step = STEPS[kind]
+    """Returns the kernel of a rule, with or without weight decay and clipping."""
+    updated = UPDATES[kind]
     decoupled = kind == rules.ADAMW
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """One step of every parameter p, one thread each. decay (p,) is lambda for w, and 0 for b.
+        """Updates every parameter p, one thread each. Twins: those of the rules.
 
-        Reads rates, constants (4,), sums (SUMS,), gradients (p,); updates m, v, parameters (p,). Twins: those of the rules.
+        Reads rates, constants (4,), decay (p,), which is lambda for w and 0 for b, sums (SUMS,), gradients (p,); updates m, v,
+        parameters (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -137,23 +139,29 @@ def update_kernel(kind: int, decays: bool, clips: bool):
                 parameter = decayed(get(rates, ETA), get(decay, at), parameter)
             elif decays:
                 gradient = penalised(get(decay, at), parameter, gradient)
-            put(parameters, at, step(rates, constants, gradient, parameter, at, m, v))
+            put(parameters, at, updated(rates, constants, gradient, parameter, at, m, v))
 
     return update
 
 
-class Descent:
-    """Descends by one rule, from gradients in the flat vector.
+class ParameterUpdate:
+    """The update of all parameters by one rule, from the gradients.
 
     Parameters
     ----------
     topology : Topology
     rule : Rule
+    gradients, parameters : device array (p,)
+        The flat vectors of dL/dw and dL/db, and of w and b.
+    moments : list of device array (p,)
+        The moments of the rule, at least `rule.moments` of them.
     """
 
-    def __init__(self, topology: Topology, rule: Rule):
+    def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):
         self.rule, self.plain = rule, is_plain(rule)
         self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
+        self.gradients, self.parameters = gradients, parameters
+        self.m, self.v = [*moments, parameters, parameters][:2]  # a rule without moments does not read them
         self.constants = cuda.to_device(constants(rule, topology.dtype))
         self.sums = cuda.device_array(SUMS, topology.dtype)
         self.decay: Any = self.constants
@@ -163,11 +171,11 @@ class Descent:
                 w[...] = rule.weight_decay
             self.decay = cuda.to_device(decay)
 
-    def launch(self, rates, gradients, moments: list, parameters) -> None:
-        """One step of all parameters; rates are those of the step, (4,)."""
-        count = parameters.shape[0]
+    def launch(self, rates: Any) -> None:
+        """Launches one update of all parameters, by the rates (4,) of the step."""
         if self.clips:
-            configured(sums_of_squares(gradients.dtype), SUMS, THREADS)(gradients, self.sums)
-        m, v = [*moments, parameters, parameters][:2]
-        kernel = configured(update_kernel(self.rule.kind, self.decays, self.clips), -(-count // THREADS), THREADS)
-        kernel(rates, self.constants, self.decay, self.sums, gradients, m, v, parameters)
+            configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)
+        kernel, blocks = update_kernel(self.rule.kind, self.decays, self.clips), -(-self.parameters.shape[0] // THREADS)
+        configured(kernel, blocks, THREADS)(
+            rates, self.constants, self.decay, self.sums, self.gradients, self.m, self.v, self.parameters
+        )

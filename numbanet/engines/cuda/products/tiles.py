@@ -1,4 +1,4 @@
-"""How a product is cut up: the tiles that a block of threads makes of it, each with its budget, and which one to take."""
+"""The division of a product into tiles, one for each block of threads, and the choice among tiles of different sizes."""
 
 import functools
 import math
@@ -9,33 +9,33 @@ import numpy as np
 from numbanet._cuda import SIMULATED
 from numbanet.engines.cuda.memory import QUAD
 
-STEPS = 8  # k's of a panel that are written out one after another; a panel is a multiple of them deep
+UNROLL = 8  # k's of a panel whose code is written out one after another; the depth of a panel is a multiple of it
 
-# By which `plan` compares plans, in multiply-adds of a multiprocessor: estimates, at 128 in a cycle.
-LEAST_CHUNK = 32  # k's that are worth a part
-MOST_PARTS = 4  # for each multiprocessor
-BUSY_THREADS = 256  # of a multiprocessor that reaches the rate of its tiles
-SECOND_KERNEL = 300_000  # 1.4 microseconds
+# Estimates by which `plan_tiles` compares plans, in multiply-adds of a multiprocessor, which does 128 in a cycle.
+LEAST_CHUNK = 32  # the fewest k's that are worth a part
+MOST_PARTS = 4  # parts for each multiprocessor
+BUSY_THREADS = 256  # threads with which a multiprocessor reaches the rate of its tiles
+SECOND_KERNEL = 300_000  # its launch, 1.4 microseconds
 PART_TRAFFIC = 40  # to write and read one sum of a part
 
 
 class Tile(NamedTuple):
-    """What a block of threads makes of a product at once.
+    """The part of a product that one block of threads computes.
 
     Parameters
     ----------
     rows, columns : int
-        Of the tile.
+        Size of the tile.
     depth : int
-        Terms of each sum between two barriers: STEPS or twice as many.
+        Terms of each sum between two barriers: UNROLL or twice as many.
     quads : int
-        Each thread adds up 4 quads x 4 quads sums.
+        Each thread adds up (4 quads) x (4 quads) sums.
     registers : int
-        The most that a thread may take.
+        The most registers that a thread may use.
     residents : int
-        Blocks that a multiprocessor has registers for, at least.
+        The least number of blocks that a multiprocessor has registers for.
     rate : float
-        The share of multiply-adds in the machine code of the loop, at least; tiles are compared by it.
+        The least fraction of multiply-adds in the machine code of the main loop; tiles are compared by it.
     """
 
     rows: int
@@ -48,29 +48,29 @@ class Tile(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Rows, and columns, of a thread's sums."""
+        """Number of rows, and of columns, of a thread's sums."""
         return QUAD * self.quads
 
     @property
     def splits(self) -> bool:
-        """Whether k may be split: where there are too few large tiles, small ones do as well."""
+        """Whether k may be split into parts: only with the smaller tiles, of which a product has more."""
         return self.quads == 1
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.rows // self.side * (self.columns // self.side)
 
-    # Rows of a panel begin where 16 bytes do, and in another bank each: a deep operand is written down the columns.
+    # Rows of a panel are aligned to 16 bytes, and begin in different banks, because a deep operand is stored column by column.
 
     @property
     def left_pitch(self) -> int:
-        """From one k of a panel of left to the next."""
+        """Numbers from one k of a panel of left to the next."""
         return self.rows + QUAD
 
     @property
     def right_pitch(self) -> int:
-        """From one k of a panel of right to the next."""
+        """Numbers from one k of a panel of right to the next."""
         return self.columns + QUAD
 
     @property
@@ -79,7 +79,7 @@ class Tile(NamedTuple):
         return self.depth * (self.left_pitch + self.right_pitch)
 
     def shared_bytes(self, dtype: np.dtype) -> int:
-        """Of shared memory that a block takes: one pair of panels is read while the next is written."""
+        """Returns the shared memory of a block: two pairs of panels, one being read while the other is written."""
         return 2 * self.buffer * dtype.itemsize
 
 
@@ -96,25 +96,26 @@ TILES = {
     ),
 }
 
-# A simulated thread costs one of Python's: this is the smallest tile there can be.
+# The smallest tile there can be, because a simulated thread is a Python thread.
 SIMULATED_TILE = Tile(16, 16, 8, 1, 128, 2, 1.0)
 
 
 def tiles_for(dtype: np.dtype) -> tuple[Tile, ...]:
-    """The tiles that products of a dtype choose from."""
+    """Returns the tiles that products of a dtype choose from."""
     return (SIMULATED_TILE,) if SIMULATED else TILES[dtype]
 
 
-class Plan(NamedTuple):
-    """How a product is shared out.
+class TilePlan(NamedTuple):
+    """The division of a product among blocks.
 
     Parameters
     ----------
     tile : Tile
+        The tile of a block.
     parts : int
-        Into how many parts k is split.
+        Number of parts that k is split into.
     chunk : int
-        k's of each part but the last, which has what is left.
+        k's of each part; the last part may have fewer.
     """
 
     tile: Tile
@@ -122,27 +123,27 @@ class Plan(NamedTuple):
     chunk: int
 
     def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
-        """Blocks along r, c and k."""
+        """Returns the numbers of blocks along r, c and k."""
         return -(-rows // self.tile.rows), -(-columns // self.tile.columns), self.parts
 
 
 @functools.cache
-def plan(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple[Tile, ...]) -> Plan:
-    """The plan that should take the least time for a product of that shape."""
+def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple[Tile, ...]) -> TilePlan:
+    """Returns the plan with the lowest estimate for a product of that shape."""
     plans = []
     for tile in tiles:
         most_parts = max(1, min(depth // LEAST_CHUNK, MOST_PARTS * multiprocessors)) if tile.splits else 1
         for parts in range(1, most_parts + 1):
             chunk = -(-depth // (parts * tile.depth)) * tile.depth
-            plans.append(Plan(tile, -(-depth // chunk), chunk))
-    return min(plans, key=lambda plan: time(plan, rows, columns, multiprocessors))
+            plans.append(TilePlan(tile, -(-depth // chunk), chunk))
+    return min(plans, key=lambda plan: estimate(plan, rows, columns, multiprocessors))
 
 
-def time(plan: Plan, rows: int, columns: int, multiprocessors: int) -> float:
-    """How long a product should take, in multiply-adds that a multiprocessor could do meanwhile."""
+def estimate(plan: TilePlan, rows: int, columns: int, multiprocessors: int) -> float:
+    """Returns the estimated time of a product, in multiply-adds that a multiprocessor could do meanwhile."""
     tile, parts, chunk = plan
     blocks = math.prod(plan.grid(rows, columns))
-    # A multiprocessor is as fast with one small block as with several at once, so long as its threads do not keep it busy.
+    # While the threads of one small block do not keep a multiprocessor busy, several blocks take as long as one.
     turns = max(-(-blocks // multiprocessors), -(-BUSY_THREADS // tile.threads))
     product = turns * tile.rows * tile.columns * chunk / tile.rate
     return product if parts == 1 else product + SECOND_KERNEL + PART_TRAFFIC * parts * rows * columns / multiprocessors

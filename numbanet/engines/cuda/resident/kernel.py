@@ -11,7 +11,8 @@ from numba import from_dtype
 
 from numbanet._cuda import SIMULATED, cuda, device_function
 from numbanet.engines.cuda.memory import get, matrix, put
-from numbanet.engines.cuda.output import output_row, softmax_activation, softmax_error, softmax_sum
+from numbanet.engines.cuda.notes import Notes
+from numbanet.engines.cuda.output import OutputLayer, OutputWork, output_row, softmax_activation, softmax_error, softmax_sum
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import IDENTITY, SOFTMAX, d_phi, phi
 from numbanet.equations.backprop import error_term
@@ -208,10 +209,11 @@ def last_rows(memory, layers, l, rows, loss_kind, epsilon, y, order, position, n
         z = matrix(memory, rows[Z] + s * n_out, 1, n_out)
         u, dl = matrix(memory, rows[U] + s * n_out, 1, n_out), matrix(memory, rows[DL] + s * n_out, 1, n_out)
         z_max, others = matrix(memory, rows[Z_MAX] + s, 1, 1)[0], matrix(memory, rows[OTHERS] + s, 1, 1)[0]
-        output_row(
-            *(loss_kind, layers[l, KIND], epsilon, n, y[row : row + 1], z, a, delta, u, dl, z_max, others),
-            *(loss_of_sample[at : at + 1], hits_of_sample[at : at + 1]),
+        layer, notes = (
+            OutputLayer(loss_kind, layers[l, KIND], epsilon),
+            Notes(loss_of_sample[at : at + 1], hits_of_sample[at : at + 1]),
         )
+        output_row(layer, n, y[row : row + 1], z, a, delta, OutputWork(u, dl, z_max, others), notes)
 
 
 @device_function

@@ -1,0 +1,190 @@
+"""What kernels do with memory on a GPU, written in LLVM's intermediate language because `numba.cuda` has no names for it.
+
+See `simulated` for the same functions in the simulator.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from numbanet._cuda import cuda, intrinsic_on_gpu
+from numbanet.engines.cuda.memory.limits import QUAD
+
+GLOBAL, SHARED = 1, 3  # address spaces: the memory of the GPU, and a block's shared memory
+
+
+def _pointer(context, builder, array_type, array, index):
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def _assembly(builder, result, instruction: str, constraints: str, operands):
+    """Emits an instruction that LLVM has no name for. The compiler moves no load or store across it."""
+    kind = ir.FunctionType(result, [operand.type for operand in operands])
+    clobbers = "~{memory}"
+    return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)
+
+
+def limited(registers):
+    """Returns `cuda.jit` for kernels whose threads use at most that many registers."""
+    return cuda.jit(max_registers=registers)
+
+
+@intrinsic_on_gpu
+def shared_numbers(typingctx, count, number):
+    """Returns an array of count numbers in shared memory, aligned to 16 bytes. The simulator allows one per kernel."""
+    if not hasattr(count, "literal_value"):
+        return None
+    dtype = number.instance_type
+
+    def code(context, builder, signature, arguments):
+        numbers = ir.ArrayType(context.get_data_type(dtype), count.literal_value)
+        memory = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("shared_numbers"), SHARED)
+        memory.align, memory.initializer = 16, ir.Constant(numbers, ir.Undefined)
+        array = context.make_array(signature.return_type)(context, builder)
+        array.data = builder.addrspacecast(memory.gep([ir.Constant(ir.IntType(32), 0)] * 2), array.data.type)
+        return array._getvalue()
+
+    return types.Array(dtype, 1, "C")(count, number), code
+
+
+@intrinsic_on_gpu
+def get(typingctx, array, index):
+    """Returns array[index]."""
+
+    def code(context, builder, signature, arguments):
+        return builder.load(_pointer(context, builder, signature.args[0], *arguments))
+
+    return array.dtype(array, types.intp), code
+
+
+@intrinsic_on_gpu
+def put(typingctx, array, index, value):
+    """Sets array[index] = value."""
+
+    def code(context, builder, signature, arguments):
+        array, index, value = arguments
+        builder.store(value, _pointer(context, builder, signature.args[0], array, index))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), code
+
+
+@intrinsic_on_gpu
+def get_quad(typingctx, array, index):
+    """Returns array[index : index + 4] as a tuple; it has to be aligned to 16 bytes."""
+
+    def code(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature.args[0], *arguments)
+        quad = ir.VectorType(context.get_value_type(array.dtype), QUAD).as_pointer(pointer.type.addrspace)
+        vector = builder.load(builder.bitcast(pointer, quad), align=16)
+        numbers = [builder.extract_element(vector, ir.Constant(ir.IntType(32), i)) for i in range(QUAD)]
+        return context.make_tuple(builder, signature.return_type, numbers)
+
+    return types.UniTuple(array.dtype, QUAD)(array, types.intp), code
+
+
+@intrinsic_on_gpu
+def quotient(typingctx, a, b):
+    """Returns a // b of numbers from 0 to 2^31 - 1, in a fraction of the instructions that 64 bits and signs take."""
+
+    def code(context, builder, signature, arguments):
+        a, b = (builder.trunc(argument, ir.IntType(32)) for argument in arguments)
+        return builder.zext(builder.udiv(a, b), ir.IntType(64))
+
+    return types.intp(types.intp, types.intp), code
+
+
+@intrinsic_on_gpu
+def own_memory(typingctx, stand_in, count):
+    """Returns the shared memory that the block was launched with, aligned to 16 bytes.
+
+    stand_in and count are for the simulator: its blocks keep count numbers each in stand_in, which outlives a launch.
+    """
+
+    def code(context, builder, signature, arguments):
+        numbers = ir.ArrayType(context.get_data_type(stand_in.dtype), 0)
+        memory = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("own_memory"), SHARED)
+        memory.align, memory.linkage = 16, "external"
+        array = context.make_array(signature.return_type)(context, builder)
+        array.data = builder.addrspacecast(memory.gep([ir.Constant(ir.IntType(32), 0)] * 2), array.data.type)
+        return array._getvalue()
+
+    return types.Array(stand_in.dtype, 1, "C")(stand_in, count), code
+
+
+@intrinsic_on_gpu
+def copy_later(typingctx, target, at, source, index):
+    """Starts to copy source[index] in global memory to target[at] in shared memory. The copy ends by `await_copies`."""
+
+    def code(context, builder, signature, arguments):
+        addresses = []
+        for i, space, width in ((0, SHARED, 32), (2, GLOBAL, 64)):
+            pointer = _pointer(context, builder, signature.args[i], *arguments[i : i + 2])
+            pointer = builder.addrspacecast(pointer, ir.PointerType(pointer.type.pointee, space))
+            addresses.append(builder.ptrtoint(pointer, ir.IntType(width)))
+        size = source.dtype.bitwidth // 8
+        _assembly(builder, ir.VoidType(), f"cp.async.ca.shared.global [$0], [$1], {size};", "r,l", addresses)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp), code
+
+
+@intrinsic_on_gpu
+def await_copies(typingctx):
+    """Waits for all copies that this thread has started."""
+
+    def code(context, builder, signature, arguments):
+        _assembly(builder, ir.VoidType(), "cp.async.wait_all;", "", [])
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@intrinsic_on_gpu
+def arrive(typingctx, counter):
+    """Adds 1 to counter[0], after all that the block wrote before its last barrier.
+
+    Marks the kernel as cooperative: all of its blocks run at once.
+    """
+
+    def code(context, builder, signature, arguments):
+        context.active_code_library.use_cooperative = True
+        address = builder.ptrtoint(context.make_array(counter)(context, builder, arguments[0]).data, ir.IntType(64))
+        _assembly(builder, ir.VoidType(), "red.release.gpu.global.add.u32 [$0], 1;", "l", [address])
+        return context.get_dummy_value()
+
+    return types.void(counter), code
+
+
+@intrinsic_on_gpu
+def arrived(typingctx, counter):
+    """Returns counter[0]. What was written before it was counted can be read after the block's next barrier."""
+
+    def code(context, builder, signature, arguments):
+        address = builder.ptrtoint(context.make_array(counter)(context, builder, arguments[0]).data, ir.IntType(64))
+        return _assembly(builder, ir.IntType(32), "ld.acquire.gpu.global.u32 $0, [$1];", "=r,l", [address])
+
+    return types.int32(counter), code
+
+
+@intrinsic_on_gpu
+def matrix(typingctx, flat, start, rows, columns):
+    """Returns flat[start : start + rows * columns] as an array (rows, columns)."""
+    result = types.Array(flat.dtype, 2, "C")
+
+    def code(context, builder, signature, arguments):
+        flat_array, start, rows, columns = arguments
+        size = context.get_constant(types.intp, flat.dtype.bitwidth // 8)
+        view = context.make_array(result)(context, builder)
+        view.data = builder.addrspacecast(
+            _pointer(context, builder, signature.args[0], flat_array, start), view.data.type, "generic"
+        )
+        view.nitems = builder.mul(rows, columns)
+        view.itemsize = size
+        view.shape = cgutils.pack_array(builder, [rows, columns])
+        view.strides = cgutils.pack_array(builder, [builder.mul(columns, size), size])
+        view.meminfo = ir.Constant(view.meminfo.type, None)
+        view.parent = ir.Constant(view.parent.type, None)
+        return view._getvalue()
+
+    return result(flat, types.intp, types.intp, types.intp), code

@@ -1,0 +1,42 @@
+"""The losses and the hits of samples, noted on the GPU and added up on the host once an epoch."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numbanet._cuda import cuda
+from numbanet.engines.interface import Totals
+
+
+class Notes(NamedTuple):
+    """The losses and the hits of samples, in the order of the epoch or of the batch.
+
+    Parameters
+    ----------
+    loss : device array (n,)
+        Losses, each with n = 1, times the sample's weight.
+    hits : device array (n,) int32
+        Numbers of right answers.
+    """
+
+    loss: Any
+    hits: Any
+
+    @classmethod
+    def empty(cls, n: int, dtype: np.dtype) -> "Notes":
+        """Returns notes of n samples, to be written."""
+        return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
+
+    def of(self, samples: slice) -> "Notes":
+        """Returns the notes of some of the samples, as views."""
+        return Notes(self.loss[samples], self.hits[samples])
+
+    def copy_to(self, other: "Notes") -> None:
+        """Copies the notes to those of as many samples."""
+        other.loss.copy_to_device(self.loss)
+        other.hits.copy_to_device(self.hits)
+
+    def totals(self) -> Totals:
+        """Returns the sums over the samples, added up on the host."""
+        loss, hits = self.loss.copy_to_host(), self.hits.copy_to_host()
+        return Totals(loss.size, float(loss.sum(dtype=np.float64)), int(hits.sum()))

@@ -1,0 +1,148 @@
+"""One step of training by products: the layers from the first to the last, and back.
+
+The steps that change parameters go through the layers in the order of the sheet. Each layer takes one product, whose epilogue
+is the activation or its derivative. If that needs whole rows of z or of dL/da, or if neurons drop out, a kernel of its own
+follows; see `separate_layers`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from numbanet._cuda import configured
+from numbanet.engines.cuda import output
+from numbanet.engines.cuda.products import dropout
+from numbanet.engines.cuda.products.batch import Batch
+from numbanet.engines.cuda.products.descent import ParameterUpdate
+from numbanet.engines.cuda.products.launch import Products
+from numbanet.engines.cuda.workspace import Workspace
+from numbanet.engines.loops import CudaLoops
+from numbanet.engines.topology import Topology
+from numbanet.equations import activations, backprop
+from numbanet.equations.activations import IDENTITY, SOFTMAX
+
+
+class Propagation:
+    """The passes of a batch through the layers of a network, forward and back.
+
+    Parameters
+    ----------
+    topology : Topology
+    multiprocessors : int
+        Multiprocessors of the GPU.
+    parameters, gradients : device array (p,)
+        The flat vectors of w and b, and of dL/dw and dL/db.
+    """
+
+    def __init__(self, topology: Topology, multiprocessors: int, parameters: Any, gradients: Any):
+        self.topology = topology
+        self.last = len(topology.kinds) - 1
+        self.epsilon = topology.dtype.type(topology.epsilon)
+        self.products = Products(topology.dtype, multiprocessors)
+        self.loops = CudaLoops()
+        self.wb, self.d_wb = _matrices(topology, parameters), _matrices(topology, gradients)
+
+    def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
+        """Launches the kernels of a training step. The products of plain gradient descent update w and b themselves."""
+        if update.plain:
+            for l, x_l, order in self._layers_to_change(x, y, batch, work):
+                self.products.update(batch.rates, x_l, order, work.delta[l], self.wb[l])
+        else:
+            self.gradients(x, y, batch, work)
+            update.launch(batch.rates)
+
+    def gradients(self, x: Any, y: Any, batch: Batch, work: Workspace) -> None:
+        """Computes the gradients of a batch, and notes its losses and hits."""
+        for l, x_l, order in self._layers_to_change(x, y, batch, work):
+            self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
+
+    def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
+        """Yields each layer, from the last to the first, as soon as its w and b may change, with its x and the order of x."""
+        self.forward(x, batch, work)
+        self.score(y, batch, work)
+        for l in self._backward(batch, work):
+            yield l, *self._input(l, x, batch, work)
+
+    def forward(self, x: Any, batch: Batch, work: Workspace) -> None:
+        """Computes a of every layer but the last, and z of the last."""
+        for l, kind in enumerate(self.topology.kinds):
+            separate = l in work.z
+            z = work.z[l] if separate else work.a[l]
+            x_l, order = self._input(l, x, batch, work)
+            self.products.forward(IDENTITY if separate else kind, self.epsilon, x_l, order, self.wb[l], z)
+            if separate and l < self.last:
+                self.activate(l, work)
+            if batch.counter is not None and l in work.x:
+                dropout.drop(self.topology.dropout_rates[l], l + 1, batch.counter, work.a[l], work.x[l])
+
+    def logits(self, x: Any, work: Workspace) -> list[Any]:
+        """Returns z of every layer, as new arrays, after `forward`."""
+        return [self._logits(l, x, work) for l in range(self.last + 1)]
+
+    def _logits(self, l: int, x: Any, work: Workspace) -> Any:
+        x_l, order = self._input(l, x, work.batch(), work)
+        z = self.loops.empty(work.a[l].shape, self.topology.dtype)
+        self.products.forward(IDENTITY, self.epsilon, x_l, order, self.wb[l], z)
+        return z
+
+    def activate(self, l: int, work: Workspace) -> None:
+        """Computes a of a separate layer from z."""
+        if self.topology.kinds[l] == SOFTMAX:
+            self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
+            self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])
+        else:
+            self.loops.run(activations.activation, self.topology.kinds[l], self.epsilon, work.z[l], work.a[l])
+
+    def score(self, y: Any, batch: Batch, work: Workspace) -> None:
+        """Computes a and delta of the last layer from z; notes the losses (with n = 1) and the hits of the samples."""
+        blocks = -(-batch.order.size // output.THREADS)
+        configured(output.output_rows, blocks, output.THREADS)(
+            self.topology.loss_kind,
+            self.topology.kinds[-1],
+            self.epsilon,
+            batch.rates,
+            batch.weights,
+            y,
+            batch.order,
+            work.z[self.last],
+            work.a[-1],
+            work.delta[-1],
+            work.u,
+            work.dl[self.last],
+            work.z_max,
+            work.others,
+            batch.notes.loss,
+            batch.notes.hits,
+        )
+
+    def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
+        """Yields each layer, from the last to the first, once the layer before it has its delta."""
+        for l in range(self.last, 0, -1):
+            kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
+            separate = l - 1 in work.dl
+            to = work.dl[l - 1] if separate else delta
+            self.products.backward(IDENTITY if separate else kind, self.epsilon, self.wb[l], work.delta[l], a, to)
+            if batch.counter is not None and l - 1 in work.x:
+                dropout.drop(self.topology.dropout_rates[l - 1], l, batch.counter, to, to)
+            if kind == SOFTMAX:
+                self.loops.run(backprop.softmax_error, to, a, delta)
+            elif separate:  # the derivatives of the rectifiers are taken at a, which is positive where z is
+                self.loops.run(backprop.activation_error, kind, self.epsilon, to, a, a, delta)
+            yield l
+        yield 0
+
+    def _input(self, l: int, x: Any, batch: Batch, work: Workspace) -> tuple[Any, Any]:
+        """Returns x of layer l, and the order of its rows."""
+        if l == 0:
+            return x, batch.order
+        drops = batch.counter is not None and l - 1 in work.x
+        return work.x[l - 1] if drops else work.a[l - 1], work.order
+
+
+def _matrices(topology: Topology, flat: Any) -> list[Any]:
+    """Returns w of each layer with b as its last row, (n_in + 1, n_out), as views into a flat vector."""
+    matrices, start = [], 0
+    for n_in, n_out in topology.layers:
+        end = start + (n_in + 1) * n_out
+        matrices.append(flat[start:end].reshape(n_in + 1, n_out))
+        start = end
+    return matrices

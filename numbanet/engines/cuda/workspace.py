@@ -1,0 +1,98 @@
+"""The arrays on the GPU that samples pass through a network in: activations, errors, and what is needed to compute them."""
+
+import numpy as np
+
+from numbanet._cuda import cuda
+from numbanet.engines.cuda.memory import ensure_free
+from numbanet.engines.cuda.notes import Notes
+from numbanet.engines.cuda.products.batch import Batch
+from numbanet.engines.topology import Topology
+from numbanet.equations.activations import SOFTMAX
+
+# Numbers of samples that workspaces are kept for: an epoch has two sizes of batches, and a validation two more of chunks.
+MOST_WORKSPACES = 4
+
+
+class Workspace:
+    """The arrays that n samples pass through a network in.
+
+    Parameters
+    ----------
+    topology : Topology
+    n : int
+        Number of samples.
+
+    Attributes
+    ----------
+    a, delta : list of device array (n, n_out), one per layer
+    z, dl : dict of device array (n, n_out)
+        z and dL/da of the layers that have a kernel of their own for the activation: see `separate_layers`.
+    u : device array (n, n_out)
+        Work space of the output layer.
+    z_max, others : device array (n,)
+        The two parts of a softmax sum.
+    x : dict of device array (n, n_out)
+        The activations of the layers with dropout, after dropout.
+    order : device array (n,) int64
+        0 to n - 1.
+    ones, rates : device array (n,), (4,)
+        Weights and rates of a batch of n samples of weight 1.
+    """
+
+    def __init__(self, topology: Topology, n: int):
+        def empty(*shape):
+            return cuda.device_array(shape, topology.dtype)
+
+        separate = separate_layers(topology)
+        self.a, self.delta = ([empty(n, width) for width in topology.sizes[1:]] for _ in range(2))
+        self.z, self.dl = ({l: empty(n, width) for l, width in separate.items()} for _ in range(2))
+        self.u, self.z_max, self.others = empty(n, topology.sizes[-1]), empty(n), empty(n)
+        self.x = {l: empty(n, topology.sizes[l + 1]) for l, rate in enumerate(topology.dropout_rates) if rate}
+        self.order, self.ones = cuda.to_device(np.arange(n)), cuda.to_device(np.ones(n, topology.dtype))
+        self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
+
+    def batch(self, notes: Notes | None = None) -> Batch:
+        """Returns the batch of n samples in the order in which they lie, all of weight 1, without dropout."""
+        return Batch(self.order, self.rates, self.ones, None, notes)
+
+
+def separate_layers(topology: Topology) -> dict[int, int]:
+    """Returns the widths of the layers whose activation or error takes a kernel of its own, after the product.
+
+    These are the last layer and the softmax layers, which need whole rows, and the layers with dropout.
+    """
+    last = len(topology.kinds) - 1
+    return {
+        l: topology.sizes[l + 1]
+        for l, (kind, rate) in enumerate(zip(topology.kinds, topology.dropout_rates, strict=True))
+        if l == last or kind == SOFTMAX or rate > 0
+    }
+
+
+def workspace_bytes(topology: Topology, n: int) -> int:
+    """Returns the bytes of the GPU's memory that a workspace for n samples takes."""
+    dropped = sum(width for width, rate in zip(topology.sizes[1:], topology.dropout_rates, strict=True) if rate)
+    numbers = 2 * sum(topology.sizes[1:]) + 2 * sum(separate_layers(topology).values()) + dropped + topology.sizes[-1] + 3
+    return n * (numbers * topology.dtype.itemsize + 8)
+
+
+class Workspaces:
+    """The workspaces of a network, by number of samples.
+
+    Parameters
+    ----------
+    topology : Topology
+    """
+
+    def __init__(self, topology: Topology):
+        self.topology = topology
+        self.kept: dict[int, Workspace] = {}
+
+    def of(self, n: int) -> Workspace:
+        """Returns a workspace for n samples, which is kept; raises MemoryError if it does not fit."""
+        if n not in self.kept:
+            if len(self.kept) >= MOST_WORKSPACES:
+                self.kept.clear()
+            ensure_free(workspace_bytes(self.topology, n), n, "computing with")
+            self.kept[n] = Workspace(self.topology, n)
+        return self.kept[n]
