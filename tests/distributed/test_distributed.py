@@ -10,7 +10,7 @@ from numbanet import Adam, AdamW, GradientDescent, Momentum, _cuda
 from numbanet.distributed.training import part_of_shards, part_of_whole
 from tests.helpers.engines import ENGINES as ALL_ENGINES
 from tests.helpers.engines import each
-from tests.helpers.interrupts import together
+from tests.helpers.thread_communicators import together
 
 COUNT, SIZE = (7, 2) if _cuda.SIMULATED else (43, 3)
 SETTINGS = {"epochs": 2, "batch_size": 5, "learning_rate": 0.1, "verbose": 0}

@@ -10,11 +10,11 @@ pytestmark = pytest.mark.skipif(not FLUSHES, reason="this CPU is as fast with th
 
 
 def momentum_of_silent_inputs(dtype, steps):
-    """What momentum leaves of a layer's velocities, when the second input has been 0 for so many steps."""
+    """The velocities of a layer after the second input has been 0 for `steps` steps."""
     net = Network([2, 3, 1], "tanh", "mse", dtype=dtype, seed=0)
     x = np.ones((4 * (steps + 1), 2))
     x[4:, 1] = 0
-    net.fit(x, np.zeros(len(x)), epochs=1, batch_size=4, shuffle=False, optimizer="momentum", learning_rate=0.01, verbose=0)
+    net.fit(x, np.zeros(len(x)), epochs=1, batch_size=4, shuffle=False, optimizer="nesterov", learning_rate=0.01, verbose=0)
     (velocities,) = net._engine.read_moments(1)
     return velocities[3:6]
 

@@ -1,6 +1,6 @@
-"""Communicators of threads of one process, for whatever need not be a process of its own.
+"""Communicators between threads of one process, for tests that need no processes.
 
-One of them runs at a time, until it waits for the others: the simulator of CUDA runs one kernel at a time.
+One thread runs at a time, until it waits for the others: the CUDA simulator runs one kernel at a time.
 """
 
 import functools
@@ -9,24 +9,24 @@ import threading
 import numpy as np
 
 
-class Threads:
-    """One of several threads that train together."""
+class ThreadCommunicator:
+    """The communicator of one of several threads that train together."""
 
     def __init__(self, rank: int, size: int, shared: dict):
         self.rank, self.size, self.shared = rank, size, shared
 
     def sum(self, flat) -> None:
-        """As MPI would: on the host, in the order of the ranks."""
+        """Adds up the arrays of all threads as MPI would: on the host, in the order of the ranks."""
         with np.errstate(all="ignore"):
             total = functools.reduce(np.add, self._of_all(flat))
         self._set(flat, total)
 
     def broadcast(self, flat) -> None:
-        """Of rank 0."""
+        """Copies the array of rank 0 to all threads."""
         self._set(flat, self._of_all(flat)[0])
 
     def barrier(self) -> None:
-        """All wait for all."""
+        """Waits until all threads have arrived."""
         self.shared["turn"].release()
         try:
             self.shared["barrier"].wait(60)
@@ -49,14 +49,14 @@ class Threads:
 
 
 def together(size: int, work) -> list:
-    """What work(communicator) returns in each of so many threads; the error of the first one that failed, which ends all."""
+    """The result of work(communicator) in each of `size` threads; raises the first error, which ends all threads."""
     shared = {"barrier": threading.Barrier(size), "arrays": [None] * size, "turn": threading.Lock()}
     results, errors = [None] * size, []
 
     def run(rank):
         shared["turn"].acquire()
         try:
-            results[rank] = work(Threads(rank, size, shared))
+            results[rank] = work(ThreadCommunicator(rank, size, shared))
         except threading.BrokenBarrierError:
             pass
         except BaseException as error:
