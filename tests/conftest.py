@@ -19,9 +19,9 @@ def pytest_cmdline_main(config):
     """Spreads the whole suite over two processes, by files; a selection of tests stays in this process."""
     option = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (option.keyword or option.markexpr)
-    if whole and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None:
-        if not (option.usepdb or option.collectonly or hasattr(config, "workerinput")):
-            option.numprocesses, option.dist, option.loadscopereorder = 2, "loadfile", False
+    alone = option.usepdb or option.collectonly or hasattr(config, "workerinput")
+    if whole and not alone and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None:
+        option.numprocesses, option.dist, option.loadscopereorder = 2, "loadfile", False
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
         (idx("uint8", (0, *(2**32 - 1,) * 2), []), "it claims an absurd shape"),
         (idx("float64", (2**31, 2**29), []), "it claims an absurd shape"),
         (idx("float64", (2**31, 2**28), [1]), "but there are 8"),
-        (gzip.compress(gzip.compress(SMALL)), "it begins with 1f 8b"),
+        (gzip.compress(gzip.compress(SMALL, mtime=0), mtime=0), "it begins with 1f 8b"),
         (b"\x1f\x8b", "Compressed file ended"),
         (b"\x1f\x8b\x07" + bytes(20), "Unknown compression method"),
     ],

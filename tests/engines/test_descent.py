@@ -1,5 +1,7 @@
 """Every engine's training, update by update, against whole-array NumPy in float64: rules, weights, clipping, dropout."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -21,22 +23,21 @@ RULES = {
     "adamw": Rule(ADAMW, **ADAMS),
 }
 COUNT, BATCH, EPOCHS = 11, 4, 2
+KEY = 0x1234_5678_9ABC_DEF0
 
 
-def cases(names=RULES, dtypes=("float32", "float64")):
+def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
     """Pairs of a rule and a dtype. The fast rung compiles each rule with and without decay, for each dtype, in seconds.
 
     So every rule comes with both dtypes, with decay and without, each dtype with and without decay, but not in all
     combinations. What is compiled here is compiled for other tests as well.
     """
-    for name in names:
-        for dtype in dtypes:
-            decay = 0.25 if (dtype == "float64") != (name == "adamw") else 0.0
-            rule = RULES[name]._replace(weight_decay=decay)
-            yield pytest.param(rule, np.dtype(dtype), id=f"{name}-{dtype}{'-decay' if decay else ''}")
-
-
-KEY = 0x1234_5678_9ABC_DEF0
+    pairs = []
+    for name, dtype in itertools.product(names, dtypes):
+        decay = 0.25 if (dtype == "float64") != (name == "adamw") else 0.0
+        rule = RULES[name]._replace(weight_decay=decay)
+        pairs.append(pytest.param(rule, np.dtype(dtype), id=f"{name}-{dtype}{'-decay' if decay else ''}"))
+    return pairs
 
 
 class Trained:
@@ -125,14 +126,14 @@ def check(device, kernels, top, rule, weights=None):
         np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance)
 
 
-@each("rule, dtype", cases())
+@each("rule, dtype", rules_and_dtypes())
 @each("device, kernels", ENGINES)
 def test_a_rule_is_that_of_its_paper(device, kernels, dtype, rule):
     check(device, kernels, topology((3, 4, 2), ("tanh", "softmax"), "cce", dtype), rule)
 
 
 @each("clip_norm", [1e-2, 1e2])
-@each("rule, dtype", cases(["descent", "adam"]))
+@each("rule, dtype", rules_and_dtypes(["descent", "adam"]))
 @each("device, kernels", ENGINES)
 def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype, rule, clip_norm):
     top = topology((3, 17, 2), ("tanh", "softmax"), "cce", dtype)
@@ -212,7 +213,7 @@ def test_nothing_drops_out_of_predictions_and_gradients(device, kernels, dtype):
     assert found[0] == found[1]
 
 
-@each("rule, dtype", cases(dtypes=["float32"]))
+@each("rule, dtype", rules_and_dtypes(dtypes=["float32"]))
 @each("device, kernels", ENGINES)
 def test_moments_that_are_read_and_written_continue_to_the_bit(device, kernels, dtype, rule):
     top = topology((3, 4, 2), ("tanh", "softmax"), "cce", dtype)
