@@ -16,16 +16,19 @@ if _cuda.SIMULATED:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads its options
 def pytest_cmdline_main(config):
-    """Spreads the whole suite over two processes, by files; a selection of tests stays in this process."""
+    """Spreads the whole suite over two processes; a selection of tests stays in this process."""
     option = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (option.keyword or option.markexpr)
     alone = option.usepdb or option.collectonly or hasattr(config, "workerinput")
     if whole and not alone and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None:
-        option.numprocesses, option.dist, option.loadscopereorder = 2, "loadfile", False
+        option.numprocesses, option.loadscopereorder = 2, False
+        # By files, whose fixtures would be made twice otherwise. The simulator's tests have few, and the longest files.
+        option.dist = "worksteal" if _cuda.SIMULATED else "loadfile"
 
 
-@pytest.fixture
-def only_on_the_device(request):
-    """Skips a test without a parameter `device` in the simulator: the run on the CPU has it already."""
-    if _cuda.SIMULATED and "device" not in request.fixturenames:
-        pytest.skip("runs on the CPU")
+def pytest_collection_modifyitems(config, items):
+    """In the simulator, which is slow, leaves only the tests that run on a device or are marked `simulator`."""
+    if _cuda.SIMULATED:
+        kept = [item for item in items if "device" in item.fixturenames or item.get_closest_marker("simulator")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept

@@ -15,8 +15,6 @@ from tests.helpers.thread_communicators import together
 COUNT, SIZE = (7, 2) if _cuda.SIMULATED else (43, 3)
 SETTINGS = {"epochs": 2, "batch_size": 5, "learning_rate": 0.1, "verbose": 0}
 
-pytestmark = pytest.mark.usefixtures("only_on_the_device")
-
 
 @pytest.fixture
 def samples():

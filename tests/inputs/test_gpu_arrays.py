@@ -10,6 +10,8 @@ from numbanet.inputs import gpu as arrays
 from tests.helpers.engines import CUDA, DTYPES, ENGINES, each
 from tests.inputs.test_bad_input import BAD_X, BAD_Y, CALLS, X, Y, build, flat
 
+pytestmark = pytest.mark.simulator
+
 cuda = _cuda.cuda
 on_cuda = pytest.mark.skipif(not CUDA, reason=_cuda.unusable_reason() or "")
 on_a_gpu = pytest.mark.skipif(not CUDA or _cuda.SIMULATED, reason="the simulator's arrays lie on no GPU")

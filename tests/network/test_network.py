@@ -206,6 +206,7 @@ def test_divergence_ends_fit_and_keeps_the_last_finite_epoch(device, kernels):
         assert (found[0] == expected[0]).all() and (found[1] == expected[1]).all()
 
 
+@pytest.mark.simulator
 @pytest.mark.skipif(not CUDA, reason="needs a GPU or the simulator")
 def test_a_network_moves_between_devices(digits):
     x, y, _, _ = digits

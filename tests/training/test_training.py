@@ -25,8 +25,6 @@ ENGINES = ALL_ENGINES[:1] if _cuda.SIMULATED else ALL_ENGINES
 COUNT = 12 if _cuda.SIMULATED else 60
 SETTINGS = {"batch_size": 5, "learning_rate": 0.1, "verbose": 0}
 
-pytestmark = pytest.mark.usefixtures("only_on_the_device")
-
 
 def network(device="cpu", kernels="fast", **options):
     return numbanet.Network([3, 4, 2], "tanh", "cce", **{"seed": 3, "device": device, "kernels": kernels} | options)

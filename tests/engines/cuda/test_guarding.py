@@ -18,6 +18,8 @@ from tests.helpers.engines import CUDA, each
 from tests.helpers.networks import topology
 from tests.inputs.test_bad_input import build, flat
 
+pytestmark = pytest.mark.simulator
+
 if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
 

@@ -15,6 +15,8 @@ from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.topology import Topology
 from tests.helpers.engines import each
 
+pytestmark = pytest.mark.simulator
+
 H100 = KNOWN_LIMITS["sm_90"]
 
 

@@ -13,6 +13,8 @@ from numbanet.engines.cuda.products.tiles import TILES, Tile, TilePlan
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
 
+pytestmark = pytest.mark.simulator
+
 needs_cuda = pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
 
 KINDS = [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU]

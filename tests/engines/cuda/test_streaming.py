@@ -12,6 +12,8 @@ from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters, topology
 
+pytestmark = pytest.mark.simulator
+
 if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
 

@@ -6,6 +6,8 @@ from numbanet import _cuda, _cuda_versions
 from numbanet._cuda_versions import Versions, what_to_do
 from tests.helpers.engines import each
 
+pytestmark = pytest.mark.simulator
+
 H100 = Versions("580.95.05", (13, 0), (13, 0), "0.30.4", (9, 0), None)
 OLD_DRIVER = H100._replace(driver="550.54.15", driver_cuda=(12, 4))
 

@@ -1,0 +1,25 @@
+# pyright: reportUnnecessaryTypeIgnoreComment=error
+"""Calls that a type checker has to refuse; nothing runs them. It reports each marked line that it would accept."""
+
+import numpy as np
+
+import numbanet
+from numbanet import Network
+
+x, y = np.zeros((4, 2)), np.zeros(4, int)
+net = Network([2, 2], "identity", "cce")
+
+net.fit(x, y, epochs="3")  # pyright: ignore[reportArgumentType]
+net.fit(x, y, epoch=3)  # pyright: ignore[reportCallIssue]
+net.fit(x, y, epochs=3, batch_size=None)  # pyright: ignore[reportArgumentType]
+net.fit(x, y, epochs=3, optimizer=numbanet.Adam)  # pyright: ignore[reportArgumentType]
+net.fit(x, y, epochs=3, checkpoint=3)  # pyright: ignore[reportArgumentType]
+Network(3, "identity", "cce")  # pyright: ignore[reportArgumentType]
+Network([2, 2], "identity", 3)  # pyright: ignore[reportArgumentType]
+Network([2, 2], "identity", "cce", "float64")  # pyright: ignore[reportCallIssue]
+numbanet.Adam(beta_1="0.9")  # pyright: ignore[reportArgumentType]
+net.predict()  # pyright: ignore[reportCallIssue]
+net.predict(x).losses  # pyright: ignore[reportAttributeAccessIssue]
+net.evaluate(x, y)["loss"].upper()  # pyright: ignore[reportAttributeAccessIssue]
+net.save(3)  # pyright: ignore[reportArgumentType]
+net.to(0)  # pyright: ignore[reportArgumentType]
