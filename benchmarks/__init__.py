@@ -1,8 +1,7 @@
-"""What numbanet's speed is measured by; docs/performance.md says how to run it and what the numbers mean.
+"""Benchmarks: numbanet and the installed peers on the same work, each checked before it is timed.
 
-`ladder.py` is a command that measures numbanet and everybody installed in turns, by `epochs`, `prediction`, `processes` (which
-start `process`) and `fashion`. `bench_*.py` are for asv (https://asv.readthedocs.io), which measures one commit after another:
-a file per section of the sheet with a class per equation, see `common.Equation`, then layers, epochs, predictions, processes,
-transfers. Both take their networks from `rungs` and who computes with them from `peers`. Everything checks its results before
-it is timed.
+`ladder` (python -m benchmarks.ladder) compares epochs, predictions and whole processes on the CPU; `gpu` (python -m
+benchmarks.gpu) does so on an NVIDIA GPU; `scaling` (python -m benchmarks.scaling) times training by several processes;
+`suites` is for asv (https://asv.readthedocs.io), which compares commits. All four share `rungs`, the networks and their data,
+`peers`, the contestants, `measuring` and `command_line`. docs/performance.md says what the figures mean.
 """

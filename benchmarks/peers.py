@@ -1,33 +1,70 @@
-"""Everybody who trains the ladder's networks and predicts with them, each in the fastest way its users have.
+"""The contestants: numbanet and its peers, each driven in the fastest way that its users have.
 
-Each is made of a `Rung` and a `Problem`, and has
-
-    prepare(order)    the order of the samples, in arrays of its own
-    train(prepared)   an epoch of gradient descent in that order; its mean loss, read once at the end
-    ready(x)          samples to predict from, in an array of its own
-    predict(ready)    the probabilities of the classes, computed when it returns
-
-and a peer raises ImportError where it is not installed, or cannot do that rung.
+A contestant is made from a `Rung` and a `Problem`; see `Contestant`. The constructor of a peer raises ImportError if its
+library is not installed or cannot do the rung. Libraries are imported by the constructors, so that a measured process
+imports only what its contestant needs.
 """
 
 import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .rungs import Problem, Rung
+from benchmarks.rungs import Problem, Rung, one_hot
 
-
-def topology(rung: Rung):
-    """The network of a rung, as engines take it."""
+if TYPE_CHECKING:
+    from numbanet import Network
     from numbanet.engines import Topology
 
-    activations = (rung.activation,) * (len(rung.sizes) - 2) + ("softmax",)
-    return Topology(rung.sizes, activations, "cce", np.dtype(rung.dtype))
+Order = NDArray[np.integer]
+# What makes a contestant: its class, or a function like it.
+Maker = Callable[[Rung, Problem], Any]
+
+
+class Contestant(Protocol):
+    """The interface that benchmarks drive; each contestant has array types of its own."""
+
+    def prepare(self, order: Order) -> Any:
+        """Returns the order of the samples, in the contestant's own arrays."""
+
+    def train(self, prepared: Any) -> float:
+        """Trains one epoch by gradient descent in a prepared order; returns its mean loss, read once at the end."""
+        ...
+
+    def ready(self, x: NDArray[np.floating]) -> Any:
+        """Returns samples to predict from, in the contestant's own array."""
+
+    def predict(self, ready: Any) -> Any:
+        """Returns the class probabilities, already computed, for samples from `ready`."""
+
+
+def topology(rung: Rung) -> "Topology":
+    """Returns the network of a rung as engines take it."""
+    from numbanet.engines import Topology
+
+    return Topology(rung.sizes, rung.activations, "cce", np.dtype(rung.dtype))
+
+
+def flat(parameters: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]) -> NDArray[np.floating]:
+    """Returns the parameters [(w, b), ...] as engines take them: flat, layer by layer, w then b."""
+    return np.concatenate([array.ravel() for pair in parameters for array in pair])
+
+
+def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Returns x (n, n_in) and y (n, n_out) as the front door passes them to engines, which is read-only."""
+    x, y = problem.x.view(), one_hot(problem.labels, rung.sizes[-1], rung.dtype)
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 class Numbanet:
-    """The engine, which `fit` drives, for `fit` would draw orders of its own; predictions by the front door."""
+    """numbanet on the CPU: the engine that `fit` drives for training, `Network.predict` for predictions.
+
+    Training bypasses `fit` because `fit` would draw the orders of the samples itself.
+    """
 
     device, kernels = "cpu", "fast"
 
@@ -36,22 +73,23 @@ class Numbanet:
         from numbanet.engines.epoch import epoch_of
 
         self.rung, self.epoch_of, self.topology = rung, epoch_of, topology(rung)
-        self.engine = make_engine(self.topology, self.device, self.kernels)
-        self.engine.write(np.concatenate([array.ravel() for pair in problem.parameters for array in pair]))
-        data = problem.x.view(), np.eye(rung.sizes[-1], dtype=rung.dtype)[problem.labels]
-        for array in data:
-            array.flags.writeable = False  # as everything is that comes through the front door
-        self.data = [self.engine.upload(array) for array in data]
+        self.engine: Any = make_engine(self.topology, self.device, self.kernels)
+        self.engine.write(flat(problem.parameters))
+        x, y = read_only_data(rung, problem)
+        self.data = self.engine.upload(x), self.engine.upload(y)
 
-    def prepare(self, order):
+    def prepare(self, order: Order) -> Order:
+        """Returns the order as it is."""
         return order
 
-    def train(self, order):
+    def train(self, order: Order) -> float:
+        """Trains one epoch in one call of the engine; returns its mean loss."""
         *_, totals = self.engine.train_epoch(*self.data, self.epoch_of(order, self.rung.batch, self.rung.eta))
         return totals.loss / totals.samples
 
     @cached_property
-    def network(self):
+    def network(self) -> "Network":
+        """A network with the engine's parameters, made at the first prediction."""
         from numbanet import Network
 
         rung = self.rung
@@ -61,15 +99,17 @@ class Numbanet:
         network.set_parameters(self.topology.views(self.engine.read()))
         return network
 
-    def ready(self, x):
+    def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the samples as they are."""
         return x
 
-    def predict(self, x):
+    def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the class probabilities (n, n_out)."""
         return self.network.predict(x)
 
 
 class Reference(Numbanet):
-    """The loops of `numbanet.equations` as they stand."""
+    """The loops of `numbanet.equations` on the CPU."""
 
     kernels = "reference"
 
@@ -81,11 +121,11 @@ class Cuda(Numbanet):
 
 
 class Numpy:
-    """Whole-array NumPy: the oracle, in float64."""
+    """Whole-array NumPy; in float64 it is the oracle of the other contestants."""
 
     def __init__(self, rung: Rung, problem: Problem):
         self.rung, self.x = rung, problem.x.astype(rung.dtype)
-        self.y = np.eye(rung.sizes[-1], dtype=rung.dtype)[problem.labels]
+        self.y = one_hot(problem.labels, rung.sizes[-1], rung.dtype)
         self.parameters = [(w.astype(rung.dtype), b.astype(rung.dtype)) for w, b in problem.parameters]
         self.phi, self.d_phi = {
             "relu": (lambda z: np.maximum(z, 0), lambda a: a > 0),
@@ -93,32 +133,36 @@ class Numpy:
             "tanh": (np.tanh, lambda a: 1 - a * a),
         }[rung.activation]
 
-    def prepare(self, order):
+    def prepare(self, order: Order) -> Order:
+        """Returns the batches (steps, batch)."""
         return order.reshape(-1, self.rung.batch)
 
-    def train(self, batches):
+    def train(self, batches: Order) -> float:
+        """Trains one epoch of batches (steps, batch); returns its mean loss."""
         return float(np.mean([self._step(self.x[rows], self.y[rows]) for rows in batches]))
 
-    def ready(self, x):
+    def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the samples as they are."""
         return x
 
-    def predict(self, x):
+    def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the class probabilities (n, n_out)."""
         return np.exp(self._forward(x)[1])
 
     def _forward(self, x):
-        """The activations of all hidden layers, x being the first, and the logarithms of softmax."""
-        activations = [x]
+        """Returns the input of each layer, [x, a of each hidden layer], and log(softmax(z)) of the last."""
+        inputs = [x]
         for w, b in self.parameters[:-1]:
-            activations.append(self.phi(activations[-1] @ w + b))
+            inputs.append(self.phi(inputs[-1] @ w + b))
         w, b = self.parameters[-1]
-        z = activations[-1] @ w + b
+        z = inputs[-1] @ w + b
         z -= z.max(axis=1, keepdims=True)
-        return activations, z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return inputs, z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
     def _step(self, x, y):
-        activations, logarithms = self._forward(x)
+        inputs, logarithms = self._forward(x)
         delta = (np.exp(logarithms) - y) / len(x)
-        for (w, b), a in zip(self.parameters[::-1], activations[::-1], strict=True):
+        for (w, b), a in zip(self.parameters[::-1], inputs[::-1], strict=True):
             dw, db = a.T @ delta, delta.sum(axis=0)
             if a is not x:
                 delta = (delta @ w.T) * self.d_phi(a)
@@ -128,7 +172,7 @@ class Numpy:
 
 
 class Jax:
-    """`jit` over a `lax.scan` of the whole epoch, which updates donated parameters."""
+    """JAX: `jit` over a `lax.scan` of the whole epoch, which updates donated parameters."""
 
     def __init__(self, rung: Rung, problem: Problem):
         import jax
@@ -161,22 +205,26 @@ class Jax:
         self.probabilities = jax.jit(lambda parameters, x: jax.nn.softmax(logits(parameters, x)))
         self.parameters = [(jnp.array(w), jnp.array(b)) for w, b in problem.parameters]
 
-    def prepare(self, order):
+    def prepare(self, order: Order) -> Any:
+        """Returns the order as int32, on JAX's device."""
         return self.asarray(order, self.int32)
 
-    def train(self, order):
+    def train(self, order: Any) -> float:
+        """Trains one epoch in one call; returns its mean loss."""
         self.parameters, value = self.epoch(self.parameters, order)
         return float(value)
 
-    def ready(self, x):
+    def ready(self, x: NDArray[np.floating]) -> Any:
+        """Returns the samples on JAX's device."""
         return self.asarray(x)
 
-    def predict(self, x):
+    def predict(self, x: Any) -> Any:
+        """Returns the class probabilities (n, n_out), after waiting for them."""
         return self.probabilities(self.parameters, x).block_until_ready()
 
 
 class Torch:
-    """The plain loop of eager PyTorch."""
+    """PyTorch: the plain training loop in eager mode."""
 
     device = "cpu"
 
@@ -194,10 +242,12 @@ class Torch:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=rung.eta)
         self.x, self.labels = self.ready(problem.x), self.ready(problem.labels)
 
-    def prepare(self, order):
+    def prepare(self, order: Order) -> Any:
+        """Returns the batches, one tensor each."""
         return self.ready(order).split(self.rung.batch)
 
-    def train(self, batches):
+    def train(self, batches: Any) -> float:
+        """Trains one epoch of batches; returns its mean loss."""
         return self.torch.stack([self._step(rows) for rows in batches]).mean().item()
 
     def _step(self, rows):
@@ -210,65 +260,71 @@ class Torch:
     def _loss(self, x, labels):
         return self.loss(self.model(x), labels)
 
-    def ready(self, x):
+    def ready(self, x: NDArray[Any]) -> Any:
+        """Returns the samples as a tensor on the device."""
         return self.torch.from_numpy(x).to(self.device)
 
-    def predict(self, x):
+    def predict(self, x: Any) -> Any:
+        """Returns the class probabilities (n, n_out)."""
         with self.torch.no_grad():
             return self.model(x).softmax(dim=1)
 
 
 class ScikitLearn:
-    """`MLPClassifier.partial_fit` without momentum and penalty."""
+    """scikit-learn: `MLPClassifier.partial_fit` without momentum or penalty."""
 
     def __init__(self, rung: Rung, problem: Problem):
         from sklearn.neural_network import MLPClassifier
 
         if rung.sizes[-1] == 2:
-            raise ImportError("scikit-learn has one sigmoid output for two classes: another network")
+            raise ImportError("scikit-learn uses one sigmoid output for two classes, which is a different network")
         self.x, self.labels = problem.x, problem.labels
-        self.model = MLPClassifier(
+        self.model: Any = MLPClassifier(
             rung.sizes[1:-1],
             activation={"sigmoid": "logistic"}.get(rung.activation, rung.activation),
             solver="sgd",
             momentum=0,
             alpha=0,
-            batch_size=rung.batch,
+            batch_size=rung.batch,  # pyright: ignore[reportArgumentType]  (inferred from the default, "auto")
             learning_rate_init=rung.eta,
             shuffle=False,
         )
-        first = slice(rung.batch)  # makes the arrays, which then take the parameters
+        first = slice(rung.batch)  # one step makes the arrays of parameters, which are then overwritten
         self.model.partial_fit(problem.x[first], problem.labels[first], classes=np.arange(rung.sizes[-1]))
         for w, b, (w_start, b_start) in zip(self.model.coefs_, self.model.intercepts_, problem.parameters, strict=True):
             w[:], b[:] = w_start, b_start
 
-    def prepare(self, order):
+    def prepare(self, order: Order) -> Order:
+        """Returns the order as it is."""
         return order
 
-    def train(self, order):
+    def train(self, order: Order) -> float:
+        """Trains one epoch; returns its mean loss."""
         return self.model.partial_fit(self.x[order], self.labels[order]).loss_
 
-    def ready(self, x):
+    def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the samples as they are."""
         return x
 
-    def predict(self, x):
+    def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Returns the class probabilities (n, n_out)."""
         return self.model.predict_proba(x)
 
 
-PEERS = {"JAX": Jax, "PyTorch": Torch, "scikit-learn": ScikitLearn}
-CONTESTANTS = {"numbanet": Numbanet, **PEERS, "reference": Reference, "NumPy": Numpy, "CUDA": Cuda}
+PEERS: dict[str, Maker] = {"JAX": Jax, "PyTorch": Torch, "scikit-learn": ScikitLearn}
+CONTESTANTS: dict[str, Maker] = {"numbanet": Numbanet, **PEERS, "reference": Reference, "NumPy": Numpy, "CUDA": Cuda}
 
 
-def installed(names, rung: Rung, problem: Problem) -> dict:
-    """Those of the contestants that can do this rung here, by name."""
-    found = {}
+def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, Any]:
+    """Returns the named contestants, by name, without the peers that are not installed or cannot do the rung."""
+    contestants = {}
     for name in names:
         with contextlib.suppress(ImportError) if name in PEERS else contextlib.nullcontext():
-            found[name] = CONTESTANTS[name](rung, problem)
-    return found
+            contestants[name] = CONTESTANTS[name](rung, problem)
+    return contestants
 
 
-def lead(medians: dict[str, float], names=tuple(PEERS)) -> float | None:
-    """The smallest figure of a peer, one of the names, over numbanet's; None where either is missing."""
+def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
+    """Returns the smallest figure of the peers in `names` over numbanet's, or None if either is missing."""
     figures = [value for name, value in medians.items() if name in names]
     return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None

@@ -1,4 +1,4 @@
-"""The benchmark of GPUs goes on when a stage of it does not, writes what it has, and notices who computes something else."""
+"""The GPU benchmark survives the failure of a stage, keeps the records, and excludes contestants with other results."""
 
 import dataclasses
 import json
@@ -8,9 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import config
 
+from benchmarks import peers
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import contest, contestants, oracle, stages
+from benchmarks.gpu.cases import CASES
+from benchmarks.gpu.oracle import UPDATE_TOLERANCE, update_error
+from benchmarks.gpu.report import Report
+from benchmarks.gpu.stages import Stage
+from benchmarks.ladder import epochs
+from benchmarks.rungs import Rung, problem
 from numbanet import _cuda
+from numbanet._compile import config
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -28,22 +37,13 @@ FOUND = '"oracle": "o", "loss error": 0, "update error": 0, "agrees": true'
 FINE = {"outcome": "ok", "seconds": 1.0}
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-
-
 @pytest.fixture
 def tiny():
-    from benchmarks.rungs import Rung
-
     return Rung("tiny", (7, 5, 6, 3), 4, 24)
 
 
 def script(code, seconds=20.0):
-    """A stage that runs this code, in which `record` appends a line to its records."""
-    from benchmarks.gpu_stages import Stage
-
+    """Returns a stage that runs this code, in which `record` appends a line to the records."""
     start = "import os, sys, time\ndef record(line): print(line, file=open(sys.argv[1], 'a'))\n"
     return Stage([sys.executable, "-c", start + code], seconds)
 
@@ -58,22 +58,18 @@ def script(code, seconds=20.0):
         ("""record('{"a": 1}'); time.sleep(60)""", 0.4, "killed after 0.4 s", {"a": 1}),
     ],
 )
-def test_a_stage_ends_somehow_and_leaves_what_it_had(code, seconds, outcome, records):
-    end, found = script(code, seconds).finish()
-    assert (end["outcome"], found) == (outcome, records)
+def test_a_stage_ends_in_any_way_and_keeps_its_records(code, seconds, outcome, records):
+    end, kept = script(code, seconds).finish()
+    assert (end["outcome"], kept) == (outcome, records)
     assert end["seconds"] < 20
 
 
-def test_a_stage_that_fails_says_why():
-    from benchmarks import gpu_stages
-
-    end, records = gpu_stages.begin("no such stage", 20, False).finish()
+def test_a_failed_stage_reports_its_error():
+    end, records = stages.begin("no such stage", 20, False).finish()
     assert end["outcome"] == "failed: KeyError: 'no such stage'" and records == {}
 
 
 def test_both_files_are_written_after_every_stage(tmp_path):
-    from benchmarks.gpu_report import Report
-
     report = Report(tmp_path / "new", FACTS, FINE)
     assert report.json.name == "2026-01-02-a-gpu-x.json"
     report.add("limits", FINE, {"copy, GB/s": 123.4, "graph": "ImportError: no graphs"})
@@ -91,14 +87,11 @@ def test_both_files_are_written_after_every_stage(tmp_path):
     assert not report.well
 
 
-def test_other_stages_go_on(tmp_path, monkeypatch, capsys):
-    from benchmarks import gpu, gpu_cases, gpu_stages
-    from benchmarks.gpu_report import Report
-
-    case = gpu_cases.summary(gpu_cases.CASES[0], {"numbanet": 0.1, "JAX": 0.2}, {"ceiling": 1e12}) | {"absent": {}}
+def test_the_other_stages_run_after_a_failure(tmp_path, monkeypatch, capsys):
+    case = contest.summary(CASES[0], {"numbanet": 0.1, "JAX": 0.2}, {"ceiling": 1e12}) | {"absent": {}}
     codes = {
         "limits": "os.abort()",
-        "compilation": f"""record('{{"{gpu_cases.CASES[1].title}": 3.0}}'); time.sleep(60)""",
+        "compilation": f"""record('{{"{CASES[1].title}": 3.0}}'); time.sleep(60)""",
         "conformance": "record('{\"passed\": 3}')",
         "oracle": """record('{"%s": {"case": "G1", "batch": 1, "kernels": "fast", %s}}'); %s""",
         "case": f"record('{json.dumps(case)}')",
@@ -108,15 +101,15 @@ def test_other_stages_go_on(tmp_path, monkeypatch, capsys):
     def begin(name, seconds, dry, **task):
         tasks.append((name, task))
         code = codes[name]
-        if name == "oracle":  # its first network is the end of a process
+        if name == "oracle":  # its first network ends the process
             code %= ("b", FOUND, "") if task["done"] == ["a"] else ("a", '"error": "did not end"', "os.abort()")
         return script(code, 0.4 if name == "compilation" else seconds)
 
-    monkeypatch.setattr(gpu_stages, "begin", begin)
+    monkeypatch.setattr(stages, "begin", begin)
     report = Report(tmp_path, FACTS, FINE)
-    gpu.Run(report, gpu.PARTS, False, float("inf")).all()
+    command.Run(report, command.PARTS, False, float("inf")).all()
     results = json.loads(report.json.read_text())
-    assert len(results["stages"]) == 5 + len(gpu_cases.CASES) and len(results["cases"]) == len(gpu_cases.CASES)
+    assert len(results["stages"]) == 5 + len(CASES) and len(results["cases"]) == len(CASES)
     assert results["stages"]["limits"]["outcome"] == "ended by signal 6"
     assert results["conformance"] == {"passed": 3}
     assert results["stages"]["oracle"]["outcome"] == "failed: a" and results["oracle"].keys() == {"a", "b"}
@@ -124,12 +117,10 @@ def test_other_stages_go_on(tmp_path, monkeypatch, capsys):
     assert absent[1] == {} and absent[0]["torch.compile"].startswith("not compiled ahead")
     text = report.markdown.read_text()
     assert "| G1 | 1 | fast | — | did not end | — | NO |\n| G1 | 1 | fast | o | 0.0e+00 | 0.0e+00 | yes |" in text
-    assert text.count("| G1 64-32-10 | 32 | 1,786 | — | — | — | — | 3,571 | 2.00 |") == len(gpu_cases.CASES)
+    assert text.count("| G1 64-32-10 | 32 | 1,786 | — | — | — | — | 3,571 | 2.00 |") == len(CASES)
 
 
-def test_who_computes_something_else_is_not_timed(tiny):
-    from benchmarks import gpu_cases, peers
-
+def test_a_contestant_with_other_results_is_not_timed(tiny):
     class Late(peers.Numpy):
         def train(self, batches):
             self.epochs = getattr(self, "epochs", 0) + 1
@@ -147,9 +138,9 @@ def test_who_computes_something_else_is_not_timed(tiny):
         "late": Late,
         "none": absent,
     }
-    result = gpu_cases.measure(tiny, makers, {"torch.compile": "too slow"}, rounds=1, dry=True)
+    result = contest.measure(tiny, makers, {"torch.compile": "too slow"}, rounds=1, dry=True)
     assert result["microseconds per step"].keys() == {"numbanet", "JAX"}
-    assert result["absent"].pop("other").startswith("computes something else: losses [")
+    assert result["absent"].pop("other").startswith("computes something else: its losses are [")
     assert result["absent"] == {
         "torch.compile": "too slow",
         "late": "MemoryError: after three epochs",
@@ -160,41 +151,35 @@ def test_who_computes_something_else_is_not_timed(tiny):
     json.dumps(result)
 
 
-def test_most_are_right():
-    from benchmarks.gpu_cases import disagreeing
-
+def test_the_majority_is_right():
     right, wrong, nan = [2.0, 1.0], [2.0, 1.001], [2.0, float("nan")]
-    assert disagreeing({"numbanet": wrong, "JAX": right, "PyTorch": right, "reference": nan}).keys() == {
+    assert contest.disagreeing({"numbanet": wrong, "JAX": right, "PyTorch": right, "reference": nan}).keys() == {
         "numbanet",
         "reference",
     }
-    assert disagreeing({"numbanet": right, "JAX": wrong}).keys() == {"numbanet", "JAX"}
-    assert disagreeing({"numbanet": right}) == disagreeing({}) == {}
+    assert contest.disagreeing({"numbanet": right, "JAX": wrong}).keys() == {"numbanet", "JAX"}
+    assert contest.disagreeing({"numbanet": right}) == contest.disagreeing({}) == {}
 
 
 @pytest.mark.parametrize("operations", [1e9, 0])
 def test_updates_are_compared_with_the_oracle(tiny, operations, monkeypatch):
-    from benchmarks import gpu_cases, peers
-
     class Forgetful(peers.Numbanet):
         """Leaves a sample out of a step."""
 
         def train(self, order):
             return super().train(np.append(order[:-1], order[0]))
 
-    monkeypatch.setattr(gpu_cases, "ORACLE_OPERATIONS", operations)
-    found = gpu_cases.compare(tiny, peers.Numbanet)
-    assert found["agrees"] and found["oracle"] == ("numbanet.proof.oracle" if operations else "NumPy, float64")
-    assert not gpu_cases.compare(tiny, Forgetful)["agrees"]
+    monkeypatch.setattr(oracle, "ORACLE_OPERATIONS", operations)
+    comparison = oracle.compare(tiny, peers.Numbanet)
+    assert comparison["agrees"] and comparison["oracle"] == ("numbanet.proof.oracle" if operations else "NumPy, float64")
+    assert not oracle.compare(tiny, Forgetful)["agrees"]
     errors = iter([0, np.nan, 0, 0, 0, 0])
-    monkeypatch.setattr(gpu_cases, "update_error", lambda *_: next(errors))
-    assert not gpu_cases.compare(tiny, peers.Numbanet)["agrees"]
-    json.dumps(found)
+    monkeypatch.setattr(oracle, "update_error", lambda *_: next(errors))
+    assert not oracle.compare(tiny, peers.Numbanet)["agrees"]
+    json.dumps(comparison)
 
 
 def test_an_update_that_is_not_finite_is_wrong():
-    from benchmarks.gpu_cases import UPDATE_TOLERANCE, update_error
-
     start, exact = np.zeros(3), np.array([0.1, -0.1, 0.2])
     assert update_error(exact.astype(np.float32), exact, start) == 0
     assert update_error(exact * 1.01, exact, start) == pytest.approx(0.01, rel=1e-3)
@@ -205,33 +190,31 @@ def test_an_update_that_is_not_finite_is_wrong():
 
 def test_the_step_that_pytorch_captures_is_its_step(tiny, monkeypatch):
     pytest.importorskip("torch")
-    from benchmarks import epochs, gpu_peers, peers
-    from benchmarks.rungs import problem
 
     def uncaptured(self):
         self._numbered_step()
         return self._numbered_step
 
-    monkeypatch.setattr(gpu_peers.Torch, "device", "cpu")
-    monkeypatch.setattr(gpu_peers.TorchGraph, "_captured", uncaptured)
+    monkeypatch.setattr(contestants.Torch, "device", "cpu")
+    monkeypatch.setattr(contestants.TorchGraph, "_captured", uncaptured)
     start = problem(tiny)
-    made = {"numbanet": peers.Numbanet(tiny, start), "CUDA graph": gpu_peers.TorchGraph(tiny, start)}
+    made = {"numbanet": peers.Numbanet(tiny, start), "CUDA graph": contestants.TorchGraph(tiny, start)}
     epochs.check(made, [np.random.default_rng(seed).permutation(24) for seed in range(2)])
 
 
-def gpu_py(*arguments):
+def run_benchmark(*arguments):
     command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.skipif(_cuda.unusable_reason() is None, reason="there is a GPU")
-def test_without_a_gpu_it_says_what_is_missing():
-    run = gpu_py("limits")
+def test_without_a_gpu_the_command_names_what_is_missing():
+    run = run_benchmark("limits")
     assert run.returncode == 1 and "device='cuda' needs an NVIDIA GPU" in run.stderr
 
 
 def test_a_dry_run_needs_no_gpu(tmp_path):
-    run = gpu_py("limits", "--dry", "--out", str(tmp_path))
+    run = run_benchmark("limits", "--dry", "--out", str(tmp_path))
     assert run.returncode == 0, run.stderr
     [path] = tmp_path.glob("*.json")
     results = json.loads(path.read_text())

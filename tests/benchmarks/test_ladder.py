@@ -1,14 +1,17 @@
-"""The ladder measures the same work of everybody, and says so when it is not the same."""
+"""The ladder measures the same work by all contestants, and fails if a contestant computes something else."""
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import config
 
+from benchmarks import peers
+from benchmarks.ladder import epochs, prediction, processes
+from benchmarks.measuring import Settings
+from benchmarks.rungs import Rung, problem
 from numbanet import _cuda
+from numbanet._compile import config
 
 pytestmark = [
     pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="measures compiled loops on the CPU"),
@@ -16,23 +19,14 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
-
-
 def tiny(**variant):
-    from benchmarks.rungs import Rung, problem
-
     rung = Rung("tiny", (7, 5, 6, 3), 4, 24, **variant)
     return rung, problem(rung)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-def test_everybody_computes_the_same(activation, dtype):
-    from benchmarks import epochs, peers, prediction
-
+def test_all_contestants_compute_the_same(activation, dtype):
     contestants = peers.installed(("NumPy", *epochs.CONTESTANTS), *tiny(activation=activation, dtype=dtype))
     assert {"numbanet", "reference", "NumPy"} <= contestants.keys()
     epochs.check(contestants, [np.random.default_rng(seed).permutation(24) for seed in range(2)])
@@ -41,8 +35,6 @@ def test_everybody_computes_the_same(activation, dtype):
 
 
 def test_another_learning_rate_is_noticed():
-    from benchmarks import epochs, peers
-
     rung, start = tiny()
     contestants = {
         "numbanet": peers.Numbanet(rung, start),
@@ -53,9 +45,6 @@ def test_another_learning_rate_is_noticed():
 
 
 def test_a_rung_is_measured(capsys, monkeypatch):
-    from benchmarks import epochs, peers
-    from benchmarks.measuring import Settings
-
     monkeypatch.setattr(epochs, "CONTESTANTS", ("numbanet", "reference"))
     monkeypatch.setattr(peers, "PEERS", {})
     rung, _ = tiny(activation="tanh")
@@ -69,7 +58,5 @@ def test_a_rung_is_measured(capsys, monkeypatch):
 
 
 def test_a_whole_process_reports_its_memory():
-    from benchmarks import processes
-
     rung, _ = tiny()
     assert 20 < processes.run_process("numbanet", rung, epochs=1) < 2_000

@@ -1,0 +1,254 @@
+"""The limits of a GPU: the time of launches, graphs and barriers, and the rates of copies and multiply-adds.
+
+Each measurement is a function of one flag, `dry`. If it is set, the measurement makes a few calls in the simulator, and its
+figure means nothing.
+"""
+
+import statistics
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import seconds_of
+from numbanet._cuda import configured, cuda
+from numbanet.engines.cuda.cooperative import kernel as cooperative
+
+ROUNDS = 5
+LAUNCHES = 1_000
+GRAPH_NODES = 100
+BARRIERS = 10_000
+COPIED_BYTES = 2**28  # more than any L2 cache holds
+COPIES = 20
+SECONDS = 0.02  # of a measurement of the ceiling
+THREADS, BLOCKS_PER_MULTIPROCESSOR = 256, 8
+REPEATS, CHAINS = 32, 8  # in the kernel of the ceiling: multiply-adds per turn and sum, and independent sums
+
+
+def in_words(error: BaseException) -> str:
+    """Returns the class of an error, or "not installed" if a module is missing, and the first two lines of its message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = "not installed" if isinstance(error, ModuleNotFoundError) else type(error).__name__
+    return f"{kind}: {' '.join(lines[:2])}" if lines else kind
+
+
+@cuda.jit
+def nothing():
+    """Does nothing."""
+
+
+@cuda.jit
+def nothing_of_4(a, b, c, d):
+    """Does nothing with 4 arrays."""
+
+
+@cuda.jit
+def nothing_of_8(a, b, c, d, e, f, g, h):
+    """Does nothing with 8 arrays."""
+
+
+@cuda.jit
+def barriers(turns):
+    """Synchronises the whole grid `turns` times."""
+    grid = cuda.cg.this_grid()
+    for _ in range(turns):
+        grid.sync()
+
+
+@cuda.jit
+def meetings(turns, counter):
+    """Lets all blocks meet `turns` times, as in cooperative training."""
+    for turn in range(turns):
+        cooperative.meet(counter, turn + 1)
+
+
+@cuda.jit(fastmath=True)
+def multiply_add(x, turns, sums):
+    """Does REPEATS * CHAINS multiply-adds per turn in registers, starting from x (2 + CHAINS,); writes sums (threads,).
+
+    The sums are independent of each other, because a unit needs several cycles for one. They start from different numbers,
+    or the compiler would merge them.
+    """
+    factor, term = x[0], x[1]
+    c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]
+    for _ in range(turns):
+        for _ in range(REPEATS):
+            c_0 = c_0 * factor + term
+            c_1 = c_1 * factor + term
+            c_2 = c_2 * factor + term
+            c_3 = c_3 * factor + term
+            c_4 = c_4 * factor + term
+            c_5 = c_5 * factor + term
+            c_6 = c_6 * factor + term
+            c_7 = c_7 * factor + term
+    sums[cuda.grid(1)] = c_0 + c_1 + c_2 + c_3 + c_4 + c_5 + c_6 + c_7
+
+
+def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[], None]:
+    """Returns a function that launches the kernel, after compiling it and running it once."""
+    launch = partial(configured(kernel, grid, block), *arguments)
+    launch()
+    cuda.synchronize()
+    return launch
+
+
+def seconds_each(call: Callable[[], Any], times: int) -> float:
+    """Returns the seconds of a call that is enqueued `times` times before one wait, the median of ROUNDS rounds."""
+
+    def turn() -> None:
+        for _ in range(times):
+            call()
+        cuda.synchronize()
+
+    turn()
+    return statistics.median(seconds_of(turn) for _ in range(ROUNDS)) / times
+
+
+def _multiprocessors(dry: bool) -> int:
+    return 1 if dry else cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+class Ceiling:
+    """The operations per second in float32 of all multiprocessors, when they only multiply and add."""
+
+    def __init__(self, dry: bool = False):
+        self.blocks, self.threads = (1, 2) if dry else (_multiprocessors(dry) * BLOCKS_PER_MULTIPROCESSOR, THREADS)
+        self.turns = 2 if dry else 1_000
+        x = np.linspace(0, 1, 2 + CHAINS, dtype=np.float32)
+        x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 approaches 1/2 from any start: neither overflow nor subnormal numbers
+        self.x = cuda.to_device(x)
+        self.sums = cuda.device_array(self.blocks * self.threads, np.float32)
+        self._run()  # compiles
+        if not dry:
+            self.turns = max(1, int(self.turns * SECONDS / seconds_of(self._run)))
+
+    def _run(self) -> None:
+        configured(multiply_add, self.blocks, self.threads)(self.x, self.turns, self.sums)
+        cuda.synchronize()
+
+    def measure(self) -> float:
+        """Runs once and returns the operations per second."""
+        operations = 2 * REPEATS * CHAINS * self.turns * self.blocks * self.threads
+        return operations / seconds_of(self._run)
+
+
+class Product:
+    """The operations per second of a product of two square matrices in float32, by cuBLAS through PyTorch.
+
+    Parameters
+    ----------
+    size : int
+        Rows and columns of the matrices.
+    """
+
+    def __init__(self, size: int):
+        import torch
+
+        torch.set_float32_matmul_precision("highest")
+        self.torch, self.size = torch, size
+        self.a, self.b = torch.randn(2, size, size, device="cuda")
+        self.c = torch.empty_like(self.a)
+        self._run()
+
+    def _run(self) -> None:
+        self.torch.mm(self.a, self.b, out=self.c)
+        self.torch.cuda.synchronize()
+
+    def measure(self) -> float:
+        """Runs once and returns the operations per second."""
+        return 2 * self.size**3 / seconds_of(self._run)
+
+
+# The measurements
+
+
+def _launch_and_wait(dry: bool) -> float:
+    launch = launcher(nothing, 1, 1 if dry else 32)
+
+    def call() -> None:
+        launch()
+        cuda.synchronize()
+
+    return seconds_each(call, 2 if dry else LAUNCHES) * 1e6
+
+
+def _launches(kernel: Any, arrays: int, dry: bool) -> float:
+    arguments = [cuda.device_array(32, np.float32) for _ in range(arrays)]
+    return seconds_each(launcher(kernel, 1, 1 if dry else 32, *arguments), 2 if dry else LAUNCHES) * 1e6
+
+
+def _graph_replay(dry: bool) -> float:
+    try:
+        from cuda.core import Device
+    except ImportError:  # before cuda.core 1.0
+        from cuda.core.experimental import Device
+
+    launcher(nothing, 1, 32)  # compiles and loads the kernel before the capture
+    device = Device()
+    device.set_current()
+    stream, builder = device.create_stream(), device.create_graph_builder()
+    builder.begin_building()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Numba warns of the small grid
+        node = nothing[1, 32, builder]
+    for _ in range(GRAPH_NODES):
+        node()
+    graph = builder.end_building().complete()
+    return seconds_each(lambda: graph.launch(stream), LAUNCHES // GRAPH_NODES) * 1e6
+
+
+def _barrier(blocks: int | None, dry: bool) -> float:
+    turns = 2 if dry else BARRIERS
+    grid, block = (1, 2) if dry else (blocks or _multiprocessors(dry), THREADS)
+    return seconds_each(launcher(barriers, grid, block, turns), 1) / turns * 1e6
+
+
+def _meeting(dry: bool) -> float:
+    kernel = configured(meetings, _multiprocessors(dry), THREADS)
+
+    def run() -> None:
+        kernel(BARRIERS, cuda.to_device(np.zeros(1, np.int32)))
+
+    return seconds_each(run, 1) / BARRIERS * 1e6
+
+
+def _copy(dry: bool) -> float:
+    size = 64 if dry else COPIED_BYTES
+    source, target = cuda.to_device(np.zeros(size, np.uint8)), cuda.device_array(size, np.uint8)
+    seconds = seconds_each(lambda: target.copy_to_device(source), 2 if dry else COPIES)
+    return 2 * size / seconds / 1e9
+
+
+def _ceiling(dry: bool) -> float:
+    ceiling = Ceiling(dry)
+    return statistics.median(ceiling.measure() for _ in range(ROUNDS)) / 1e9
+
+
+MEASUREMENTS: dict[str, Callable[..., float]] = {
+    "launch of an empty kernel and the wait for it, us": _launch_and_wait,
+    "launch of a kernel without arguments, us": partial(_launches, nothing, 0),
+    "launch of a kernel of 4 arrays, us": partial(_launches, nothing_of_4, 4),
+    "launch of a kernel of 8 arrays, us": partial(_launches, nothing_of_8, 8),
+    "copy on the device, read and written, GB/s": _copy,
+    "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
+    # Last, because some versions of numba.cuda lack these, and because a barrier may hang.
+    f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
+    "barrier of a grid of 32 blocks, us": partial(_barrier, 32),
+    "barrier of a grid of one block per multiprocessor, us": partial(_barrier, None),
+    "meeting of one block per multiprocessor, as in cooperative training, us": _meeting,
+}
+# The simulator cannot run these.
+UNSIMULATED = {_graph_replay, _meeting}
+
+
+def measure(name: str, dry: bool) -> float | str:
+    """Returns the figure of a measurement, or the reason in words why there is none."""
+    try:
+        if dry and MEASUREMENTS[name] in UNSIMULATED:
+            return "needs a GPU"
+        value = MEASUREMENTS[name](dry=dry)
+    except Exception as error:  # of this measurement: the next one is still made
+        return in_words(error)
+    return "needs a GPU" if dry else value

@@ -1,0 +1,199 @@
+"""The code of the stages: `python -m benchmarks.gpu.tasks TASK RECORDS` runs one of them.
+
+TASK is {"stage": name, "dry": ..., ...} in JSON. Each function takes the task and `record`, which appends its keyword
+arguments to the file RECORDS, as an object of JSON in a line.
+"""
+
+import collections
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.stages import ROOT
+
+Task = dict[str, Any]
+Record = Callable[..., None]
+
+GPU_PACKAGES = ("numba-cuda", "cuda-core", "cuda-bindings", "nvidia-nvjitlink", "nvidia-cuda-nvrtc", "triton", "jaxlib")
+# The tests of what the device computes, as patterns below tests/.
+TESTS = (
+    "engines/test_engines.py",
+    "engines/cuda/test_*.py",
+    "equations/test_by_hand.py",
+    "equations/test_equations.py",
+    "inputs/test_gpu_arrays.py",
+    "network/test_network.py",
+)
+NEEDS_NO_DEVICE = "test_compile_gate.py"  # compiles for minutes, and runs nothing
+# A dry run shows that tests run and are counted; the simulator's own CI runs all of them, in minutes.
+DRY_TESTS = ("equations/test_by_hand.py", "engines/test_engines.py")
+DRY_SELECTION = "float32 and cuda and (by_hand or single_layer and cce)"
+# pytest-benchmark warns beside xdist, and here a warning is an error.
+PYTEST_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:benchmark", "--tb=short")
+PYTEST_PROCESSES = 8
+# The simulator runs each CUDA thread in a thread of Python, while its main thread polls them and holds the GIL. At Python's
+# default interval of 5 ms, each barrier takes milliseconds.
+DRY_SWITCH_SECONDS = 2e-5
+
+
+def device(task: Task, record: Record) -> None:
+    """Records the device, its driver and all versions, or `unusable`: why there is no device."""
+    from benchmarks.measuring import machine, versions
+    from numbanet import __version__, _cuda
+
+    reason = _cuda.unusable_reason()
+    facts = machine(len(os.sched_getaffinity(0)))
+    facts["versions"] = {"numbanet": __version__} | facts["versions"] | versions(GPU_PACKAGES)
+    if reason is None:
+        facts |= {"device": _cuda.devices()[0], "numba.cuda": _cuda.provider()}
+    if reason is None and not _cuda.SIMULATED:
+        facts |= {"driver": _in_words(_driver), "CUDA runtime": _in_words(_runtime)}
+    record(unusable=reason, **facts)
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _runtime() -> str:
+    from numbanet._cuda import cuda
+
+    return ".".join(map(str, cuda.runtime.get_version()))
+
+
+def _in_words(call: Callable[[], str]) -> str:
+    from benchmarks.gpu.limits import in_words
+
+    try:
+        return call()
+    except Exception as error:  # of nvidia-smi or numba.cuda: the run is worth having without this fact
+        return f"unknown: {in_words(error)}"
+
+
+def limits(task: Task, record: Record) -> None:
+    """Records every measurement of `benchmarks.gpu.limits`."""
+    from benchmarks.gpu import limits
+
+    for name in limits.MEASUREMENTS:
+        value = limits.measure(name, task["dry"])
+        print(f"    {name}: {value}", flush=True)
+        record(**{name: value})
+
+
+def compilation(task: Task, record: Record) -> None:
+    """Lets `torch.compile` fill its caches for each case; records the seconds, or the error in words, by title."""
+    from benchmarks.gpu import cases, contest
+    from benchmarks.gpu.limits import in_words
+
+    for rung in cases.CASES:
+        try:
+            record(**{rung.title: contest.compile_ahead(rung)})
+        except Exception as error:  # of this case
+            record(**{rung.title: in_words(error)})
+
+
+class Recorder:
+    """A plugin of pytest that records the numbers of outcomes, and the failures, after each test."""
+
+    def __init__(self, record: Record):
+        self.record, self.counts, self.failures = record, collections.Counter(), []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Counts the outcome of a test; pytest calls it after setup, call and teardown of each."""
+        if report.when != "call" and report.passed:
+            return
+        self.counts[report.outcome] += 1
+        if report.failed:
+            self.failures.append({"test": report.nodeid, "end": report.longreprtext[-1000:]})
+        self.record(**self.counts, failures=self.failures)
+
+
+def conformance(task: Task, record: Record) -> None:
+    """Runs the tests of what the device computes, in a dry run a few of them; records the outcomes."""
+    import pytest
+
+    files = [path for pattern in TESTS for path in matching_tests(pattern)]
+    if task["dry"]:
+        files = [path for pattern in DRY_TESTS for path in matching_tests(pattern)]
+    # The tests of the CPU run elsewhere.
+    arguments = [*map(str, files), "-k", DRY_SELECTION if task["dry"] else "not cpu", *PYTEST_OPTIONS]
+    if not task["dry"] and importlib.util.find_spec("xdist"):
+        arguments += ["-n", str(min(PYTEST_PROCESSES, len(os.sched_getaffinity(0))))]
+    if code := pytest.main(arguments, plugins=[Recorder(record)]):
+        raise RuntimeError(f"pytest ended with {code!r}")
+
+
+def matching_tests(pattern: str) -> list[Path]:
+    """Returns the files below tests/ that match a pattern; raises FileNotFoundError if there is none."""
+    files = [path for path in sorted(ROOT.glob(f"tests/{pattern}")) if path.name != NEEDS_NO_DEVICE]
+    if not files:
+        raise FileNotFoundError(f"no test file matches tests/{pattern}")
+    return files
+
+
+def oracle(task: Task, record: Record) -> None:
+    """Compares the reference kernels, and each way of the fast ones, with the oracle, in every case that is not yet done.
+
+    Records {case and kernels: the comparison, or an error in words}. The first error ends the process, because it may have left
+    the device unusable to it; the next process gets the names in `task["done"]`.
+    """
+    from benchmarks.gpu import cases, contestants, oracle
+    from benchmarks.gpu.limits import in_words
+
+    for rung in map(cases.tiny, cases.CASES) if task["dry"] else cases.CASES:
+        makers, own = contestants.makers(rung, task["dry"]), ("reference", *contestants.plans(rung))
+        for kernels in [name for name in makers if name in own]:
+            name, network = f"{rung.name} {kernels}", {"case": rung.title, "batch": rung.batch, "kernels": kernels}
+            if name in task["done"]:
+                continue
+            record(**{name: network | {"error": "started, but did not end"}})
+            try:
+                comparison = oracle.compare(rung, makers[kernels])
+            except Exception as error:
+                record(**{name: network | {"error": in_words(error)}})
+                raise
+            print(f"    {name}: loss {comparison['loss error']:.1e}, updates {comparison['update error']:.1e}", flush=True)
+            record(**{name: network | comparison})
+
+
+def case(task: Task, record: Record) -> None:
+    """Records the times of all contestants in one case, and numbanet's estimate for each of its ways to train."""
+    from benchmarks.gpu import cases, contest, contestants
+
+    rung = next(rung for rung in cases.CASES if rung.name == task["case"])
+    rung = cases.tiny(rung) if task["dry"] else rung
+    makers = contestants.makers(rung, task["dry"])
+    record(**contest.measure(rung, makers, task["absent"], task["rounds"], task["dry"]))
+    record(plans={name: {"way": plan.way, "estimate": plan.estimate} for name, plan in contestants.plans(rung).items()})
+
+
+STAGES = {stage.__name__: stage for stage in (device, limits, compilation, conformance, oracle, case)}
+
+
+def main() -> None:
+    """Runs the stage of the command line; an error is recorded as `error`, and the exit status is 1."""
+    task, records = json.loads(sys.argv[1]), sys.argv[2]
+    if task["dry"]:
+        sys.setswitchinterval(DRY_SWITCH_SECONDS)
+    with open(records, "a") as file:
+
+        def record(**values: Any) -> None:
+            print(json.dumps(values), file=file, flush=True)
+
+        try:
+            STAGES[task["stage"]](task, record)
+        except Exception as error:
+            traceback.print_exc()
+            record(error=f"{type(error).__name__}: {error}")
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

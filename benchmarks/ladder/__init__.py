@@ -1,0 +1,1 @@
+"""The ladder: numbanet and its peers on the CPU, in turns, in one run."""

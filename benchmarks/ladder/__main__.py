@@ -1,0 +1,82 @@
+"""The ladder: numbanet and every installed peer on the same work, in one run.
+
+    python -m benchmarks.ladder                            # epochs of R1 to R6, of sigmoid, tanh and float64, on all cores
+    python -m benchmarks.ladder R2 R3 --cores 1            # two rungs, pinned to one core
+    python -m benchmarks.ladder R4 --activation tanh       # one rung with other hidden layers
+    python -m benchmarks.ladder --predict --startup        # predictions and start-up instead of epochs
+    python -m benchmarks.ladder --all --json ladder.json   # every table
+
+Run it in the repository: it measures the numbanet there. The networks end in softmax and CCE and are trained by plain gradient
+descent unless the table says otherwise. All contestants start from the same parameters and take the samples in the same
+orders, from arrays that are already in memory. Before anything is timed, their losses over two epochs, or their predictions,
+must agree. Then they take turns, round after round; the tables show medians. The ceiling is the rate of multiply-adds that
+never leave the registers, measured in the same rounds.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.command_line import make_parser, print_facts, selected_rungs, write_json
+
+
+def main() -> None:
+    """Runs the command line."""
+    options = parse_arguments()
+    pin(options.cores)
+    write_json(options.json, measure(options))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Returns the options of the command line."""
+    parser = make_parser("benchmarks.ladder", __doc__)
+    parser.add_argument(
+        "--activation", choices=("relu", "sigmoid", "tanh"), help="activation of the hidden layers of each RUNG"
+    )
+    parser.add_argument("--epochs", action="store_true", help="whole epochs; the default table")
+    parser.add_argument("--predict", action="store_true", help="predictions of 1 and of 10,000 samples; R2, R3")
+    parser.add_argument("--startup", action="store_true", help="whole processes until the first epoch is trained; R2")
+    parser.add_argument("--memory", action="store_true", help="peak memory of whole processes; R6")
+    parser.add_argument("--fashion", action="store_true", help="ten epochs of Fashion-MNIST, against PyTorch")
+    parser.add_argument("--optimizers", action="store_true", help="epochs by momentum, Nesterov, Adam and AdamW; R2, R3, R4")
+    parser.add_argument("--all", action="store_true", help="every table")
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores to use (default: %(default)s)")
+    options = parser.parse_args()
+    if (options.activation or options.dtype) and not options.rungs:
+        parser.error("--activation and --dtype apply to the RUNGs on the command line: name at least one")
+    return options
+
+
+def pin(cores: int) -> None:
+    """Limits this process, and every thread pool that is made later, to that many cores."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(cores)
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if cores > 1 else 'false'}"
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Prints the selected tables and returns their figures, with the facts about the machine."""
+    # Imported after `pin`: NumPy's BLAS and Numba count the cores when they are imported.
+    from benchmarks.ladder import epochs, fashion, optimizers, prediction, processes
+    from benchmarks.measuring import Settings, machine
+
+    facts = machine(options.cores)
+    rungs = selected_rungs(options.rungs, activation=options.activation, dtype=options.dtype)
+    settings = Settings(options.rounds, options.cores, options.markdown)
+    print_facts(facts)
+    tables: dict[str, Callable[[], Any]] = {
+        "epochs": lambda: epochs.measure(rungs or epochs.RUNGS_BY_DEFAULT, settings),
+        "predict": lambda: prediction.measure(rungs or prediction.RUNGS_BY_DEFAULT, settings),
+        "startup": lambda: processes.measure_startup(rungs or processes.STARTUP_RUNGS, settings),
+        "memory": lambda: processes.measure_memory(rungs or processes.MEMORY_RUNGS, settings),
+        "optimizers": lambda: optimizers.measure(rungs or optimizers.RUNGS_BY_DEFAULT, settings),
+        "fashion": lambda: fashion.measure(settings),
+    }
+    selected = [name for name in tables if getattr(options, name) or options.all] or ["epochs"]
+    return facts | {name: tables[name]() for name in selected}
+
+
+if __name__ == "__main__":
+    main()

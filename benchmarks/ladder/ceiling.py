@@ -1,0 +1,79 @@
+"""The ceiling of the CPU: the rate of fused multiply-adds on vectors that never leave their registers."""
+
+import functools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import seconds_of
+
+SECONDS = 0.02  # of a measurement
+
+
+@functools.cache
+def _multiply_add() -> Any:
+    """Returns a compiled function of (x, turns) that returns the number of operations it has done.
+
+    Its twelve sums are independent of each other, because a unit needs several cycles for one. They start from different
+    numbers, or the compiler would merge them.
+    """
+    import numba
+
+    from numbanet.engines.cpu.kernels.vector import broadcast, lanes, load, store
+
+    @numba.njit(nogil=True, fastmath={"contract"})
+    def multiply_add(x, turns):
+        width = lanes(x)  # pyright: ignore[reportCallIssue]  (an intrinsic: Numba passes the first argument)
+        factor, term = broadcast(x[0]), broadcast(x[1])
+        c_0, c_1, c_2, c_3 = load(x, 0 * width), load(x, 1 * width), load(x, 2 * width), load(x, 3 * width)
+        c_4, c_5, c_6, c_7 = load(x, 4 * width), load(x, 5 * width), load(x, 6 * width), load(x, 7 * width)
+        c_8, c_9, c_10, c_11 = load(x, 8 * width), load(x, 9 * width), load(x, 10 * width), load(x, 11 * width)
+        for _ in range(turns):
+            c_0 = c_0 * factor + term
+            c_1 = c_1 * factor + term
+            c_2 = c_2 * factor + term
+            c_3 = c_3 * factor + term
+            c_4 = c_4 * factor + term
+            c_5 = c_5 * factor + term
+            c_6 = c_6 * factor + term
+            c_7 = c_7 * factor + term
+            c_8 = c_8 * factor + term
+            c_9 = c_9 * factor + term
+            c_10 = c_10 * factor + term
+            c_11 = c_11 * factor + term
+        store(x, 12 * width, c_0 + c_1 + c_2 + c_3 + c_4 + c_5 + c_6 + c_7 + c_8 + c_9 + c_10 + c_11)
+        return 2 * 12 * width * turns
+
+    return multiply_add
+
+
+class Ceiling:
+    """The operations per second of several cores that only multiply and add.
+
+    Parameters
+    ----------
+    dtype : str
+        float32 or float64.
+    cores : int
+    """
+
+    def __init__(self, dtype: str, cores: int):
+        self.multiply_add = _multiply_add()
+        self.arrays = [np.linspace(0, 1, 1024, dtype=np.dtype(dtype)) for _ in range(cores)]
+        for x in self.arrays:
+            x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 approaches 1/2 from any start: neither overflow nor subnormal numbers
+        self.threads = ThreadPoolExecutor(cores)
+        self.turns = 1_000_000
+        self.measure()  # compiles
+        self.turns = int(self.turns * SECONDS / seconds_of(self._run))
+
+    def _run(self) -> int:
+        return sum(self.threads.map(self.multiply_add, self.arrays, [self.turns] * len(self.arrays)))
+
+    def measure(self) -> float:
+        """Runs once and returns the operations per second."""
+        start = time.perf_counter()
+        operations = self._run()
+        return operations / (time.perf_counter() - start)

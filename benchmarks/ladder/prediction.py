@@ -1,0 +1,68 @@
+"""The table of predictions: the time of a call for one sample and for many, through the public interface of each contestant."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.measuring import Settings, Table, figure, medians, seconds_of, take_turns
+from benchmarks.rungs import RUNGS, Rung, problem
+
+CONTESTANTS = ("numbanet", *peers.PEERS)
+COLUMNS = ("rung", "samples", *CONTESTANTS, "best peer / numbanet")
+RUNGS_BY_DEFAULT = (RUNGS["R2"], RUNGS["R3"])
+COUNTS = (1, 10_000)
+# Samples in a turn, at least: a call for a single sample is too short for the clock.
+TURN_SAMPLES = 500
+
+
+def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table of predictions, and returns the figures of each line."""
+    table = Table("Predictions: microseconds per call", COLUMNS, settings.markdown)
+    results = []
+    for rung in rungs:
+        for count in COUNTS:
+            results.append(measure_calls(rung, count, settings.rounds))
+            times = results[-1]["microseconds"]
+            cells = [figure(times.get(name)) for name in CONTESTANTS]
+            table.line(rung.title, f"{count:,}", *cells, figure(results[-1]["best peer / numbanet"]))
+    return results
+
+
+def measure_calls(rung: Rung, count: int, rounds: int) -> dict[str, Any]:
+    """Returns the figures of one line: calls for `count` samples."""
+    start = problem(replace(rung, samples=max(count, rung.batch)))
+    contestants = peers.installed(CONTESTANTS, rung, start)
+    samples = {name: peer.ready(start.x[:count]) for name, peer in contestants.items()}
+    check(contestants, samples)
+    times = max(1, TURN_SAMPLES // count)
+    runs = {
+        name: lambda turn, peer=peer, x=samples[name]: seconds_of(lambda: peer.predict(x), times)
+        for name, peer in contestants.items()
+    }
+    turns = take_turns(runs, rounds)
+    seconds = medians(turns)
+    return {
+        "rung": rung.title,
+        "samples": count,
+        "microseconds": {name: time * 1e6 for name, time in seconds.items()},
+        "best peer / numbanet": peers.lead(seconds),
+        "seconds": turns,
+    }
+
+
+def check(contestants: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
+    """Raises AssertionError unless all predictions agree with numbanet's. The first call of each contestant compiles.
+
+    Parameters
+    ----------
+    contestants : dict
+        Contestants by name.
+    samples : dict
+        By name, the samples from the contestant's `ready`.
+    """
+    answers = {name: np.asarray(peer.predict(samples[name])) for name, peer in contestants.items()}
+    for name, y_hat in answers.items():
+        np.testing.assert_allclose(y_hat, answers["numbanet"], rtol=1e-3, atol=1e-6, err_msg=f"{name} predicts something else")

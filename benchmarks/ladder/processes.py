@@ -1,0 +1,105 @@
+"""The tables of whole processes, from the start of Python to trained epochs: their time and their peak memory."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.measuring import Settings, Table, figure, medians, take_turns
+from benchmarks.rungs import RUNGS, Rung, problem
+
+ROOT = Path(__file__).parents[2]
+STARTUP_RUNGS, MEMORY_RUNGS = (RUNGS["R2"],), (RUNGS["R6"],)
+# Runs the child with the path of this process, so that it imports the numbanet that this process would import. `benchmarks`
+# is imported by way of the repository, which then leaves the path.
+CHILD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import benchmarks
+sys.path[:] = {path!r}
+from benchmarks.ladder import child
+child.train(*sys.argv[2:])
+"""
+# A measurement of a process: a function of the contestant's name and the rung.
+Run = Callable[[str, Rung], float]
+
+
+def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table of seconds until the first epoch is trained, and returns its figures.
+
+    The column "numbanet, first run" starts with an empty cache of compiled code.
+    """
+    runs: dict[str, Run] = {"numbanet": _seconds, "numbanet, first run": _seconds_of_first_run}
+    return _measure(
+        "Start-up: seconds of a whole process that trains one epoch",
+        rungs,
+        settings,
+        runs | dict.fromkeys(peers.PEERS, _seconds),
+    )
+
+
+def measure_memory(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table of the peak memory of a process that trains two epochs, and returns its figures."""
+    runs: dict[str, Run] = dict.fromkeys(("numbanet", *peers.PEERS), _mebibytes)
+    return _measure("Peak memory: MiB of a whole process that trains two epochs", rungs, settings, runs)
+
+
+def _measure(title: str, rungs: Iterable[Rung], settings: Settings, runs: dict[str, Run]) -> list[dict[str, Any]]:
+    table = Table(title, ("rung", *runs, "best peer / numbanet"), settings.markdown)
+    results = []
+    for rung in rungs:
+        missing = peers.PEERS.keys() - peers.installed(peers.PEERS, rung, problem(rung))
+        turns = {name: partial(_turn, run, name, rung) for name, run in runs.items() if name not in missing}
+        turns["numbanet"](0)  # fills numbanet's cache of compiled code
+        figures = take_turns(turns, settings.rounds)
+        median = medians(figures)
+        ratio = peers.lead(median)
+        table.line(rung.title, *(figure(median.get(name)) for name in runs), figure(ratio))
+        results.append({"rung": rung.title, "medians": median, "best peer / numbanet": ratio, "figures": figures})
+    return results
+
+
+def _turn(run: Run, name: str, rung: Rung, turn: int) -> float:
+    return run(name, rung)
+
+
+def _seconds(name: str, rung: Rung) -> float:
+    start = time.perf_counter()
+    run_process(name, rung, epochs=1)
+    return time.perf_counter() - start
+
+
+def _seconds_of_first_run(_: str, rung: Rung) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run_process("numbanet", rung, epochs=1, NUMBA_CACHE_DIR=folder)
+        return time.perf_counter() - start
+
+
+def _mebibytes(name: str, rung: Rung) -> float:
+    return run_process(name, rung, epochs=2)
+
+
+def run_process(name: str, rung: Rung, epochs: int, **environment: str) -> float:
+    """Trains in a new Python process and returns its peak memory in MiB.
+
+    Parameters
+    ----------
+    name : str
+        Name of the contestant.
+    rung : Rung
+    epochs : int
+    **environment : str
+        Environment variables, on top of those of this process.
+    """
+    code = CHILD.format(path=sys.path)
+    command = [sys.executable, "-P", "-c", code, str(ROOT), name, json.dumps(vars(rung)), str(epochs)]
+    done = subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)

@@ -1,0 +1,1 @@
+"""Scaling: training by several processes, measured on this machine."""

@@ -1,0 +1,208 @@
+"""The code of each process that `benchmarks.scaling` starts: steps and allreduces, checked and timed in one turn."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measuring import seconds_of
+from benchmarks.peers import Numbanet, Order
+from benchmarks.rungs import Rung, problem
+from numbanet.distributed.communicators import MPICommunicator
+from numbanet.distributed.training import part_of_whole
+from numbanet.engines import set_num_threads
+from numbanet.engines.epoch import Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.rule import PLAIN
+
+# Relative tolerance of the mean losses of a step, for any number of processes.
+AGREEMENT = {"float32": 1e-5, "float64": 1e-10}
+CHECKED_STEPS = 5
+# Limits of the number of steps in a turn.
+FEWEST_STEPS, MOST_STEPS = 4, 1_000
+# Limits of the number of allreduces of a message in a turn, and the bytes of all of them.
+FEWEST_SUMS, MOST_SUMS, BYTES_OF_SUMS = 3, 100, 2**26
+
+
+class TimedCommunicator:
+    """The sum of a communicator, with the times that this process waits for the others and adds up.
+
+    Attributes
+    ----------
+    wait, allreduce : float
+        Total seconds.
+    """
+
+    def __init__(self, communicator: Any):
+        self.communicator = communicator
+        self.wait = self.allreduce = 0.0
+
+    def sum(self, flat: NDArray[np.floating]) -> None:
+        """Replaces the vector by its sum over all processes."""
+        start = time.perf_counter()
+        self.communicator.barrier()
+        ready = time.perf_counter()
+        self.communicator.sum(flat)
+        self.wait += ready - start
+        self.allreduce += time.perf_counter() - ready
+
+
+class Rank:
+    """A rung in this process.
+
+    Parameters
+    ----------
+    rung : Rung
+    communicator : numbanet.distributed.communicators.Communicator
+    operations : float
+        Operations in a turn, about.
+    """
+
+    def __init__(self, rung: Rung, communicator: Any, operations: float):
+        self.rung, self.communicator, self.operations = rung, communicator, operations
+        self.contestant = Numbanet(rung, problem(rung))
+        self.engine = self.contestant.engine
+
+    def steps(self, batch: int, processes: int) -> int:
+        """Returns the number of steps in a turn, if this process has one of `processes` parts of each batch."""
+        steps = round(self.operations * processes / (self.rung.operations / self.rung.samples * batch))
+        return min(max(FEWEST_STEPS, steps), MOST_STEPS)
+
+    def order(self, steps: int, batch: int) -> Order:
+        """Returns the order of the samples of these steps, which repeats the samples of the rung."""
+        return np.resize(np.random.default_rng(0).permutation(self.rung.samples), steps * batch)
+
+    def train(self, order: Order, batch: int, add_up: Callable[[Any], None], rank: int, size: int) -> list[float]:
+        """Trains the part of a rank in these batches; returns its summed losses up to each step.
+
+        Parameters
+        ----------
+        order : (steps * batch,) int
+        batch : int
+            Samples of a batch.
+        add_up : callable
+            Replaces a vector by its sum over all processes.
+        rank, size : int
+            This process and the number of processes.
+        """
+        part = part_of_whole(order, batch, rank, size)
+        shares = Shares(part.ends, part.firsts, add_up)
+        epoch = Epoch(part.order, batch, PLAIN, rates_of(part.sizes, self.rung.eta, PLAIN, 1), None, 0, shares)
+        return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
+
+    def check(self, batch: int) -> None:
+        """Raises AssertionError unless losses are those of a single process, and all processes have the same parameters.
+
+        Leaves the parameters as they were.
+        """
+        order, start, communicator = self.order(CHECKED_STEPS, batch), self.engine.read(), self.communicator
+        losses = np.diff(self.train(order, batch, communicator.sum, communicator.rank, communicator.size), prepend=0)
+        communicator.sum(losses)
+        parameters = self.engine.read()
+        parameters_of_rank_0 = parameters.copy()
+        communicator.broadcast(parameters_of_rank_0)
+        assert np.array_equal(parameters, parameters_of_rank_0), "ranks have different parameters"
+        self.engine.write(start)
+        if communicator.rank == 0:
+            alone = [self.loss_alone(order[first : first + batch]) for first in range(0, order.size, batch)]
+            rtol, message = AGREEMENT[self.rung.dtype], f"{self.rung.title}: the losses are not those of one process"
+            np.testing.assert_allclose(losses / batch, alone, rtol=rtol, err_msg=message)
+        self.engine.write(start)
+
+    def loss_alone(self, rows: Order) -> float:
+        """Trains one step by this process alone; returns its mean loss."""
+        *_, totals = self.engine.train_epoch(*self.contestant.data, epoch_of(rows, rows.size, self.rung.eta))
+        return totals.loss / rows.size
+
+    def step(self, batch: int) -> dict[str, float]:
+        """Returns the seconds of a step on a batch that all processes share, and of its parts, which add up to it.
+
+        They are means over a turn and over all processes. A single process shares nothing, and trains as `fit` does.
+        """
+        if self.communicator.size == 1:
+            seconds = self.step_by_threads(1)
+            return {"compute": seconds, "wait": 0.0, "allreduce": 0.0, "step": seconds}
+        communicator, timed = self.communicator, TimedCommunicator(self.communicator)
+        steps = self.steps(batch, 1)
+        order, rank, size = self.order(steps, batch), communicator.rank, communicator.size
+        communicator.barrier()
+        step = seconds_of(lambda: self.train(order, batch, timed.sum, rank, size)) / steps
+        wait, allreduce = timed.wait / steps, timed.allreduce / steps
+        figures = np.array([step - wait - allreduce, wait, allreduce, step]) / size
+        communicator.sum(figures)
+        return dict(zip(("compute", "wait", "allreduce", "step"), figures.tolist(), strict=True))
+
+    def step_of_part(self, processes: int) -> float:
+        """Returns the seconds of a step of this process alone, with the part of the batch it would have among `processes`."""
+        batch = self.rung.batch
+        steps = self.steps(batch, processes)
+        order = self.order(steps, batch)
+        return seconds_of(lambda: self.train(order, batch, lambda flat: None, 0, processes)) / steps
+
+    def step_by_threads(self, count: int) -> float:
+        """Returns the seconds of a step of this process alone, on `count` threads."""
+        batch = self.rung.batch
+        steps = self.steps(batch, 1)
+        epoch = epoch_of(self.order(steps, batch), batch, self.rung.eta)
+        set_num_threads(count)
+
+        def train() -> None:
+            for _ in self.engine.train_epoch(*self.contestant.data, epoch):
+                pass
+
+        train()
+        seconds = seconds_of(train) / steps
+        set_num_threads(1)
+        return seconds
+
+    def message(self) -> int:
+        """Returns the bytes that are added up in a step."""
+        sizes = []
+        self.train(self.order(1, self.rung.batch), self.rung.batch, lambda flat: sizes.append(flat.nbytes), 0, 1)
+        return sizes[0]
+
+
+def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
+    """Measures one turn of a job of `benchmarks.scaling`; returns seconds.
+
+    Returns
+    -------
+    dict
+        "allreduce", by bytes; "strong" and "weak", by rung, as `Rank.step` returns them. A single process also returns
+        "threads", the step on all cores, by rung; "parts", by rung and samples; "bytes", the size of a message, by rung.
+    """
+    set_num_threads(1)
+    results = {"strong": {}, "weak": {}, "allreduce": {str(size): allreduce(communicator, size) for size in job["messages"]}}
+    if communicator.size == 1:
+        results |= {"threads": {}, "parts": {}, "bytes": {}}
+    for fields in job["rungs"]:
+        rung = Rung(**fields | {"sizes": tuple(fields["sizes"])})
+        rank = Rank(rung, communicator, job["operations"])
+        for kind, batch in {"strong": rung.batch, "weak": rung.batch * communicator.size}.items():
+            rank.check(batch)
+            results[kind][rung.title] = rank.step(batch)
+        if communicator.size == 1:
+            results["threads"][rung.title] = rank.step_by_threads(job["cores"])
+            parts = [n for n in job["parts"] if n <= rung.batch]
+            results["parts"][rung.title] = {str(rung.batch // n): rank.step_of_part(n) for n in parts}
+            results["bytes"][rung.title] = rank.message()
+    return results
+
+
+def allreduce(communicator: Any, size: int) -> float:
+    """Returns the seconds in which all processes add up a vector of `size` bytes."""
+    vector = np.zeros(size // 4, np.float32)
+    times = min(max(FEWEST_SUMS, BYTES_OF_SUMS // size), MOST_SUMS)
+    communicator.sum(vector)
+    communicator.barrier()
+    return seconds_of(lambda: communicator.sum(vector), times)
+
+
+if __name__ == "__main__":
+    world = MPICommunicator()
+    figures = measure(json.loads(sys.argv[1]), world)
+    if world.rank == 0:
+        print(json.dumps(figures))

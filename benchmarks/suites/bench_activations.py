@@ -1,0 +1,193 @@
+"""Activation functions and their derivatives."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from numbanet.equations import activations
+from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
+
+from .equation import HIDDEN, OUTPUT, Array, Draw, Equation, seconds_per_call, softmax_sum, unset
+
+EPSILON = np.float32(0.01)
+# z and a in float32, 8 KB each, stay in the L1 cache of any CPU.
+IN_L1 = (8, 256)
+
+
+class Activation(Equation):
+    """a = phi(z). Subclasses set the `kind` of phi, and define `phi` in whole-array NumPy."""
+
+    loop = staticmethod(activations.activation)
+    kind: int
+
+    def arguments(self, draw: Draw, size: tuple[int, int] = HIDDEN) -> tuple[Any, ...]:
+        return self.kind, EPSILON, draw(size), unset(*size)
+
+    def numpy(self, kind: int, epsilon: float, z: Array, a: Array) -> None:
+        a[:] = self.phi(z)
+
+    @abstractmethod
+    def phi(self, z: Array) -> Array:
+        """Returns a."""
+
+
+class Derivative(Equation):
+    """da/dz. Subclasses set the `kind` of phi, and define `d_phi` in whole-array NumPy."""
+
+    loop = staticmethod(activations.d_activation)
+    kind: int
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        z, a = draw(HIDDEN), unset(*HIDDEN)
+        activations.activation(self.kind, EPSILON, z, a)
+        return self.kind, EPSILON, z, a, unset(*HIDDEN)
+
+    def numpy(self, kind: int, epsilon: float, z: Array, a: Array, da_dz: Array) -> None:
+        da_dz[:] = self.d_phi(z, a)
+
+    @abstractmethod
+    def d_phi(self, z: Array, a: Array) -> Array:
+        """Returns da/dz."""
+
+
+class Sigmoid(Activation):
+    """a = 1 / (1 + e^-z)."""
+
+    kind = SIGMOID
+
+    def phi(self, z: Array) -> Array:
+        return 1 / (1 + np.exp(-z))
+
+
+class DSigmoid(Derivative):
+    """da/dz = a (1 - a)."""
+
+    kind = SIGMOID
+
+    def d_phi(self, z: Array, a: Array) -> Array:
+        return a * (1 - a)
+
+
+class Tanh(Activation):
+    """a = 2 / (1 + e^-2z) - 1."""
+
+    kind = TANH
+
+    def phi(self, z: Array) -> Array:
+        return np.tanh(z)
+
+
+class DTanh(Derivative):
+    """da/dz = 1 - a^2."""
+
+    kind = TANH
+
+    def d_phi(self, z: Array, a: Array) -> Array:
+        return 1 - a**2
+
+
+class ReLU(Activation):
+    """a = max(0, z)."""
+
+    kind = RELU
+
+    def phi(self, z: Array) -> Array:
+        return np.maximum(z, 0)
+
+
+class DReLU(Derivative):
+    """da/dz = 0 for z <= 0; 1 for z > 0."""
+
+    kind = RELU
+
+    def d_phi(self, z: Array, a: Array) -> Array:
+        return z > 0
+
+
+class LeakyReLU(Activation):
+    """a = epsilon z for z <= 0; z for z > 0."""
+
+    kind = LEAKY_RELU
+
+    def phi(self, z: Array) -> Array:
+        return np.where(z > 0, z, EPSILON * z)
+
+
+class DLeakyReLU(Derivative):
+    """da/dz = epsilon for z <= 0; 1 for z > 0."""
+
+    kind = LEAKY_RELU
+
+    def d_phi(self, z: Array, a: Array) -> Array:
+        return np.where(z > 0, z.dtype.type(1), EPSILON)
+
+
+class SoftmaxSum(Equation):
+    """sum_k e^z_k, as z_max and others: sum_k e^(z_k - z_max) = 1 + others."""
+
+    loop = staticmethod(activations.softmax_sum)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        n, _ = OUTPUT
+        return draw(OUTPUT), unset(n), unset(n)
+
+    def numpy(self, z: Array, z_max: Array, others: Array) -> None:
+        z_max[:], others[:] = softmax_sum(z)
+
+
+class Softmax(Equation):
+    """a_j = e^z_j / sum_k e^z_k, from the sum."""
+
+    loop = staticmethod(activations.softmax_activation)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        z = draw(OUTPUT)
+        return z, *softmax_sum(z), unset(*OUTPUT)
+
+    def numpy(self, z: Array, z_max: Array, others: Array, a: Array) -> None:
+        a[:] = np.exp(z - z_max[:, None]) / (1 + others[:, None])
+
+
+class DSoftmax(Equation):
+    """da_i/dz_j = a_i (1 - a_i) for i = j; -a_i a_j for i != j."""
+
+    loop = staticmethod(activations.softmax_jacobian)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        n, n_out = OUTPUT
+        return draw(OUTPUT), unset(n, n_out, n_out)
+
+    def numpy(self, a: Array, da_dz: Array) -> None:
+        da_dz[:] = a[:, :, None] * (np.eye(a.shape[1], dtype=a.dtype) - a[:, None, :])
+
+
+class SoftmaxLogit(Equation):
+    """u_i = z_i - log(sum_{k != i} e^z_k)."""
+
+    loop = staticmethod(activations.softmax_logit)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        return draw(OUTPUT), unset(*OUTPUT)
+
+    def numpy(self, z: Array, u: Array) -> None:
+        z = z - z.max(axis=1, keepdims=True)
+        u[:] = z - np.log(np.exp(z) @ (1 - np.eye(z.shape[1], dtype=z.dtype)))
+
+
+class InL1:
+    """The loops of the activations over 2,048 numbers, which stay in the L1 cache; in nanoseconds per number."""
+
+    families = (Sigmoid, Tanh, ReLU, LeakyReLU)
+    params = (("reference", "numpy"), tuple(family.__name__ for family in families))
+    param_names = ("impl", "activation")
+    unit = "ns per number"
+
+    def setup(self, impl: str, name: str) -> None:
+        """Checks the implementation and warms up."""
+        family = next(family for family in self.families if family.__name__ == name)
+        self.call, _ = family().checked(impl, IN_L1)
+
+    def track_activation(self, impl: str, name: str) -> float:
+        """Returns the nanoseconds per number."""
+        return seconds_per_call(self.call) / np.prod(IN_L1) * 1e9

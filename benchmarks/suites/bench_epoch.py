@@ -1,0 +1,73 @@
+"""Epochs of the ladder by all contestants, and what numbanet learns in thirty epochs of the bundled digits."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import CONTESTANTS, Numpy
+from benchmarks.rungs import RUNGS, orders, problem
+from numbanet import Network, load_digits
+
+from .equation import contestant, need_gpu
+
+# Fewer samples than the ladder's, which make epochs of seconds.
+SAMPLES = {"R3": 1_280, "R4": 512, "R5": 512}
+REFERENCE_RUNGS = ("R1", "R2", "R3")
+
+
+class Epoch:
+    """An epoch of the rungs R1 to R5, by each contestant of the ladder.
+
+    The ladder also has R6, which takes the same way through the code as R5. NumPy is the oracle here, not a contestant.
+    """
+
+    params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R1", "R2", "R3", "R4", "R5"))
+    param_names = ("contestant", "rung")
+    contestant: Any = None
+    order: Any
+
+    def setup(self, name: str, rung_name: str) -> None:
+        """Makes the contestant and checks two epochs, once: asv repeats the setup before each call.
+
+        The loss of the second epoch shows whether the first one learned the same.
+        """
+        if self.contestant is not None:
+            return
+        if name == "reference" and rung_name not in REFERENCE_RUNGS:
+            raise NotImplementedError("takes seconds")
+        rung = RUNGS[rung_name]
+        rung = replace(rung, samples=SAMPLES.get(rung_name, rung.samples))
+        start = problem(rung)
+        trainer, oracle = contestant(name, rung, start), Numpy(replace(rung, dtype="float64"), start)
+        [order] = orders(rung, 1)
+        self.order = trainer.prepare(order)
+        for _ in range(2):
+            np.testing.assert_allclose(trainer.train(self.order), oracle.train(oracle.prepare(order)), rtol=1e-5)
+        self.contestant = trainer
+
+    def time_epoch(self, name: str, rung_name: str) -> None:
+        """Times an epoch, the read of its loss included."""
+        self.contestant.train(self.order)
+
+
+class Accuracy:
+    """The test accuracy after thirty epochs of the digits: a speed-up that breaks training shows here."""
+
+    params = ("fast", "reference", "cuda")
+    param_names = ("impl",)
+    unit = "fraction"
+
+    def setup(self, impl: str) -> None:
+        """Loads the digits."""
+        self.data = load_digits()
+        if impl == "cuda":
+            need_gpu()
+        self.settings: dict[str, Any] = {"device": "cuda"} if impl == "cuda" else {"kernels": impl}
+
+    def track_test_accuracy(self, impl: str) -> float:
+        """Trains and returns the fraction of the held-out digits that are classified correctly."""
+        x, labels, x_test, labels_test = self.data
+        network = Network([64, 32, 10], "relu", "cce", seed=0, **self.settings)
+        network.fit(x, labels, epochs=30, batch_size=32, learning_rate=0.1, verbose=0)
+        return network.evaluate(x_test, labels_test)["accuracy"]

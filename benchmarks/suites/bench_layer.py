@@ -1,0 +1,101 @@
+"""A layer through the interface of an engine: the products of the ladder's shapes, and the activations."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numbanet.engines import Topology
+from numbanet.proof.oracle import ACTIVATIONS
+
+from .equation import Array, engine
+
+DTYPE = np.dtype("float32")
+# (n, n_in, n_out). The last one's w is larger than the L2 cache of a core.
+SHAPES = ((32, 64, 32), (64, 784, 128), (128, 784, 512), (256, 1024, 1024))
+
+
+class ArrayLayer:
+    """A layer with the identity activation and the SSE loss in whole-array NumPy, with the interface of an engine."""
+
+    def __init__(self, w: Array, b: Array):
+        self.w, self.b = w, b
+
+    def upload(self, array: Array) -> Array:
+        """Returns the array as it is."""
+        return array
+
+    def predict(self, x: Array) -> Array:
+        """Returns y_hat (n, n_out)."""
+        return x @ self.w + self.b
+
+    def loss_and_gradients(self, x: Array, y: Array) -> tuple[float, Array]:
+        """Returns the loss, and the gradients with respect to w and b, flat."""
+        error = self.predict(x) - y
+        delta = 2 * error
+        return (error * error).sum(), np.concatenate([(x.T @ delta).ravel(), delta.sum(axis=0)])
+
+
+class Products:
+    """A layer with the identity activation and the SSE loss: its forward product, then also that of its weight gradient."""
+
+    params = (("fast", "reference", "cuda", "numpy"), SHAPES)
+    param_names = ("impl", "n, n_in, n_out")
+    layer: Any = None
+    x: Any
+    y: Any
+
+    def setup(self, impl: str, shape: tuple[int, int, int]) -> None:
+        """Makes the layer and checks its results, once: asv repeats the setup before each call."""
+        if self.layer is not None:
+            return
+        n, n_in, n_out = shape
+        if impl == "reference" and n * n_in * n_out > 1e8:
+            raise NotImplementedError("takes seconds")
+        draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)
+        x, y, w, b = draw((n, n_in)), draw((n, n_out)), draw((n_in, n_out)), draw(n_out)
+        self.layer = ArrayLayer(w, b)
+        if impl != "numpy":
+            self.layer = engine(impl, Topology((n_in, n_out), ("identity",), "sse", DTYPE))
+            self.layer.write(np.concatenate([w.ravel(), b]))
+        self.x, self.y = self.layer.upload(x), self.layer.upload(y)
+        self._check(ArrayLayer(w.astype(np.float64), b.astype(np.float64)), x, y)
+
+    def _check(self, oracle: ArrayLayer, x: Array, y: Array) -> None:
+        results = self.layer.predict(self.x), self.layer.loss_and_gradients(self.x, self.y)[1]
+        for values, expected in zip(results, (oracle.predict(x), oracle.loss_and_gradients(x, y)[1]), strict=True):
+            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+    def time_forward(self, impl: str, shape: tuple[int, int, int]) -> None:
+        """Times a prediction."""
+        self.layer.predict(self.x)
+
+    def time_gradients(self, impl: str, shape: tuple[int, int, int]) -> None:
+        """Times the loss and its gradients."""
+        self.layer.loss_and_gradients(self.x, self.y)
+
+
+class Activations:
+    """Half a million neurons with one input each, whose time is that of their activation."""
+
+    params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
+    param_names = ("impl", "activation")
+    engine: Any = None
+    x: Any
+
+    def setup(self, impl: str, name: str) -> None:
+        """Makes the layer and checks its output, once: asv repeats the setup before each call."""
+        if self.engine is not None:
+            return
+        draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)
+        x, w, b = draw((1024, 1)), draw((1, 512)), draw(512)
+        layer = engine(impl, Topology((1, 512), (name,), "sse", DTYPE, epsilon=0.01))
+        layer.write(np.concatenate([w.ravel(), b]))
+        self.x = layer.upload(x)
+        expected = ACTIVATIONS[name](x.astype(np.float64) * w + b, 0.01)
+        np.testing.assert_allclose(layer.predict(self.x), expected, rtol=1e-5, atol=1e-6)
+        self.engine = layer
+
+    def time_predict(self, impl: str, name: str) -> None:
+        """Times a prediction."""
+        self.engine.predict(self.x)

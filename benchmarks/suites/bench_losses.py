@@ -1,0 +1,127 @@
+"""Loss functions and their gradients."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from numbanet.equations import losses
+
+from .equation import OUTPUT, Array, Draw, Equation, softmax_sum, ten_classes, unset
+
+N = OUTPUT[0]
+Y = ten_classes(N)
+
+
+class Loss(Equation):
+    """L(y, y_hat) of each sample. Subclasses set the `kind` of loss, and define its `terms` in whole-array NumPy."""
+
+    loop = staticmethod(losses.loss)
+    kind: int
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        return self.kind, N, Y, 1 / (1 + np.exp(-draw(OUTPUT))), unset(OUTPUT[0])
+
+    def numpy(self, kind: int, n: int, y: Array, y_hat: Array, loss_of_sample: Array) -> None:
+        self.terms(n, y, y_hat).sum(axis=1, out=loss_of_sample)
+
+    @abstractmethod
+    def terms(self, n: int, y: Array, y_hat: Array) -> Array:
+        """Returns the terms that L sums over i."""
+
+
+class Gradient(Equation):
+    """dL/dy_hat. Subclasses set the `kind` of loss, and define `gradient` in whole-array NumPy."""
+
+    loop = staticmethod(losses.d_loss)
+    kind: int
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        return self.kind, N, Y, 1 / (1 + np.exp(-draw(OUTPUT))), unset(*OUTPUT)
+
+    def numpy(self, kind: int, n: int, y: Array, y_hat: Array, dl_da: Array) -> None:
+        dl_da[:] = self.gradient(n, y, y_hat)
+
+    @abstractmethod
+    def gradient(self, n: int, y: Array, y_hat: Array) -> Array:
+        """Returns dL/dy_hat."""
+
+
+class SSE(Loss):
+    """L = sum_i (y_i - y_hat_i)^2."""
+
+    kind = losses.SSE
+
+    def terms(self, n: int, y: Array, y_hat: Array) -> Array:
+        return (y - y_hat) ** 2
+
+
+class DSSE(Gradient):
+    """dL/dy_hat_i = -2 (y_i - y_hat_i)."""
+
+    kind = losses.SSE
+
+    def gradient(self, n: int, y: Array, y_hat: Array) -> Array:
+        return -2 * (y - y_hat)
+
+
+class MSE(Loss):
+    """L = 1/n sum_i (y_i - y_hat_i)^2."""
+
+    kind = losses.MSE
+
+    def terms(self, n: int, y: Array, y_hat: Array) -> Array:
+        return (y - y_hat) ** 2 / n
+
+
+class DMSE(Gradient):
+    """dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
+
+    kind = losses.MSE
+
+    def gradient(self, n: int, y: Array, y_hat: Array) -> Array:
+        return -2 / n * (y - y_hat)
+
+
+class BCE(Loss):
+    """L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
+
+    kind = losses.BCE
+
+    def terms(self, n: int, y: Array, y_hat: Array) -> Array:
+        return -(y * np.log(y_hat) + (1 - y) * np.log(1 - y_hat)) / n
+
+
+class DBCE(Gradient):
+    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i))."""
+
+    kind = losses.BCE
+
+    def gradient(self, n: int, y: Array, y_hat: Array) -> Array:
+        return -(y / y_hat - (1 - y) / (1 - y_hat)) / n
+
+
+class BCEFromZ(Equation):
+    """L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], y_hat = sigmoid(z)."""
+
+    loop = staticmethod(losses.bce_from_z_loss)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        return N, Y, draw(OUTPUT), unset(OUTPUT[0])
+
+    def numpy(self, n: int, y: Array, z: Array, loss_of_sample: Array) -> None:
+        np.sum(np.logaddexp(0, z) - y * z, axis=1, out=loss_of_sample)
+        loss_of_sample /= n
+
+
+class CCE(Equation):
+    """L = -1/n sum_i y_i log a_i, a = softmax(z), from the sum of softmax."""
+
+    loop = staticmethod(losses.cce_loss)
+
+    def arguments(self, draw: Draw) -> tuple[Any, ...]:
+        z = draw(OUTPUT)
+        return N, Y, z, *softmax_sum(z), unset(OUTPUT[0])
+
+    def numpy(self, n: int, y: Array, z: Array, z_max: Array, others: Array, loss_of_sample: Array) -> None:
+        loss_of_sample[:] = (y * ((z_max + np.log1p(others))[:, None] - z)).sum(axis=1) / n

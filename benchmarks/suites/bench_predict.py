@@ -1,0 +1,51 @@
+"""Predictions through the public interface of each contestant: of one sample, and of ten thousand."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import CONTESTANTS, Numpy
+from benchmarks.rungs import RUNGS, problem
+
+from .equation import contestant, seconds_per_call
+
+COUNT = 10_000
+
+
+class Predict:
+    """The class probabilities, by the networks of two rungs.
+
+    NumPy is the oracle here, not a contestant. The reference loops predict with the smaller network only.
+    """
+
+    params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R2", "R3"))
+    param_names = ("contestant", "rung")
+    unit = "seconds"
+    contestant: Any = None
+    one: Any
+    many: Any
+
+    def setup(self, name: str, rung_name: str) -> None:
+        """Makes the contestant and checks its predictions, once: asv repeats the setup before each call."""
+        if self.contestant is not None:
+            return
+        if name == "reference" and rung_name != "R2":
+            raise NotImplementedError("takes seconds")
+        rung = replace(RUNGS[rung_name], samples=COUNT)
+        start = problem(rung)
+        predictor = contestant(name, rung, start)
+        self.one, self.many = predictor.ready(start.x[:1]), predictor.ready(start.x)
+        expected = Numpy(replace(rung, dtype="float64"), start).predict(start.x)
+        for x in (self.one, self.many):
+            y_hat = np.asarray(predictor.predict(x))
+            np.testing.assert_allclose(y_hat, expected[: len(y_hat)], rtol=1e-4, atol=1e-6)
+        self.contestant = predictor
+
+    def track_one_sample(self, name: str, rung_name: str) -> float:
+        """Returns the seconds of a call for one sample."""
+        return seconds_per_call(lambda: self.contestant.predict(self.one))
+
+    def time_10000_samples(self, name: str, rung_name: str) -> None:
+        """Times a call for 10,000 samples."""
+        self.contestant.predict(self.many)
