@@ -9,7 +9,7 @@ import numpy as np
 from numbanet.distributed.communicators import MPICommunicator
 from numbanet.distributed.training import part_of_whole
 from numbanet.engines import set_num_threads
-from numbanet.engines.epoch import Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.rule import PLAIN
 
 from .measuring import seconds_of
@@ -69,8 +69,8 @@ class Rank:
     def train(self, order, batch, add_up, rank, size) -> list[float]:
         """The part of a rank in these batches; the sum of its losses after each step."""
         part = part_of_whole(order, batch, rank, size)
-        shares = Shares(part.ends, part.firsts, add_up)
-        this = Epoch(part.order, batch, PLAIN, rates_of(part.sizes, self.rung.eta, PLAIN, 1), None, 0, shares)
+        share = BatchShare(part.ends, part.firsts, add_up)
+        this = Epoch(part.order, batch, PLAIN, rates_of(part.sizes, self.rung.eta, PLAIN, 1), None, 0, share)
         return [totals.loss for totals in self.engine.train_epoch(*self.peer.data, this)]
 
     def check(self, batch) -> None:

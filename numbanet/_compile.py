@@ -12,11 +12,13 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba import extending
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 config: Any = numba.config  # fills itself from the environment; no attribute is declared
+intrinsic: Any = extending.intrinsic  # its declared type is that of the function it decorates, typing context included
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
 # every loop that divides, and no such loop vectorises.
@@ -112,7 +114,7 @@ class _PartCompiler(Compiler):
 # _nrt: nobody counts who has an array, and no function returns one. Each count would be a locked instruction.
 ENTRY = FLAGS | {"_nrt": False}
 PART = ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
-MERGED = PART | INLINED
+MERGED: Any = PART | INLINED  # Numba declares a closed set of options, without pipeline_class
 
 
 def njit_entry(function: Callable) -> Any:

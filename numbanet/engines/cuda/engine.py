@@ -163,7 +163,7 @@ class FastCudaEngine:
         return self._totals(loss_of_sample, hits_of_sample).loss, self.gradients.copy_to_host()
 
     def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
-        if epoch.shares:
+        if epoch.share:
             yield from self._train_shares(x, y, epoch)
             return
         epoch = epoch._replace(batch_size=min(epoch.batch_size, epoch.order.size))
@@ -314,7 +314,7 @@ class FastCudaEngine:
                 self._gradients_of_share(x, y, epoch, slice(first, last), position, rates[k], notes)
             else:
                 self.gradients.copy_to_device(np.zeros(self.topology.parameter_count, self.topology.dtype))
-            epoch.shares.add_up(self.gradients)
+            epoch.share.add_up(self.gradients)
             self._descend(descent, rates[k])
             yield Totals(last, 0.0, 0)
         yield self._totals(*(note[: epoch.order.size] for note in notes)) if epoch.order.size else Totals(0, 0.0, 0)

@@ -1,8 +1,7 @@
 """Dropout on the GPU, see `numbanet.equations.dropout`; samples are counted there, so that recorded steps hold."""
 
 from numbanet._cuda import SIMULATED, configured, cuda
-from numbanet.engines.topology import limit_and_scale
-from numbanet.equations.dropout import dropped, random_number
+from numbanet.equations.dropout import dropped, limit_and_scale, random_number
 
 # Of a block: neurons, samples. A simulated thread costs one of Python's.
 THREADS = (2, 2) if SIMULATED else (32, 8)
