@@ -17,8 +17,8 @@ from numbanet.persist.checkpoint import Checkpoint as Checkpoint
 from numbanet.proof.verification import verify as verify
 from numbanet.trace import Trace as Trace
 from numbanet.training.callbacks import Callback as Callback
+from numbanet.training.early_stopping import EarlyStopping as EarlyStopping
 from numbanet.training.history import History as History
-from numbanet.training.loop import EarlyStopping as EarlyStopping
 from numbanet.training.optimizers import Adam as Adam
 from numbanet.training.optimizers import AdamW as AdamW
 from numbanet.training.optimizers import GradientDescent as GradientDescent

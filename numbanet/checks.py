@@ -4,14 +4,31 @@ import difflib
 import math
 import numbers
 import operator
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 DOUBLE = np.dtype(np.float64)
 
 
-def choice(name: str, value, known) -> str:
-    """The value, which has to be one of the known names."""
+def choice(name: str, value: Any, known: Iterable[str]) -> str:
+    """Returns the value, which must be one of the known names.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message; likewise in the other checks.
+    value
+    known : iterable of str
+
+    Raises
+    ------
+    TypeError
+        The value is not a string.
+    ValueError
+        The value is unknown; the message lists the known names and suggests the nearest.
+    """
     known = tuple(known)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(known)}, not {value!r}")
@@ -22,8 +39,14 @@ def choice(name: str, value, known) -> str:
     return value
 
 
-def integer(name: str, value, least: int = 1) -> int:
-    """The value as an int, which has to be a whole number and at least `least`."""
+def integer(name: str, value: Any, least: int = 1) -> int:
+    """Returns the value as an int, which must be a whole number and at least `least`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The value is not an integer, or is too small.
+    """
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer, not {value!r}")
     try:
@@ -35,15 +58,27 @@ def integer(name: str, value, least: int = 1) -> int:
     return value
 
 
-def flag(name: str, value) -> bool:
-    """The value as a bool, which has to be one, or 0 or 1."""
+def flag(name: str, value: Any) -> bool:
+    """Returns the value as a bool; True, False, 1 and 0 are accepted.
+
+    Raises
+    ------
+    ValueError
+        The value is something else.
+    """
     if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
         raise ValueError(f"{name} must be True or False (1 or 0), not {value!r}")
     return bool(value)
 
 
-def real(name: str, value) -> float:
-    """The value as a float, which has to be a finite real number."""
+def real(name: str, value: Any) -> float:
+    """Returns the value as a float, which must be a finite real number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The value is not a real number, or is not finite.
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {value!r}")
     if not math.isfinite(value):
@@ -51,8 +86,14 @@ def real(name: str, value) -> float:
     return float(value)
 
 
-def positive(name: str, value, dtype: np.dtype = DOUBLE) -> float:
-    """The value as a float, which has to be positive and finite, in this dtype too."""
+def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
+    """Returns the value as a float, which must be positive and finite, also after rounding to `dtype`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The value is not a real number, or is not positive and finite.
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {value!r}")
     with np.errstate(over="ignore", under="ignore"):
@@ -62,15 +103,27 @@ def positive(name: str, value, dtype: np.dtype = DOUBLE) -> float:
     return float(value)
 
 
-def not_negative(name: str, value) -> float:
-    """The value as a float, which has to be finite and at least 0."""
+def not_negative(name: str, value: Any) -> float:
+    """Returns the value as a float, which must be finite and at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The value is not a finite real number, or is negative.
+    """
     if real(name, value) < 0:
         raise ValueError(f"{name} must be at least 0, not {value!r}")
     return float(value)
 
 
-def share(name: str, value) -> float:
-    """The value as a float, which has to lie in [0, 1)."""
+def fraction(name: str, value: Any) -> float:
+    """Returns the value as a float, which must lie in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        The value is not a real number, or lies outside [0, 1).
+    """
     if not 0 <= real(name, value) < 1:
         raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
     return float(value)

@@ -13,7 +13,7 @@ from benchmarks.measuring import seconds_of
 from benchmarks.peers import Numbanet, Order
 from benchmarks.rungs import Rung, problem
 from numbanet.distributed.communicators import MPICommunicator
-from numbanet.distributed.training import part_of_whole
+from numbanet.distributed.partition import part_of_whole
 from numbanet.engines import set_num_threads
 from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.rule import PLAIN

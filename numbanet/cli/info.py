@@ -44,7 +44,7 @@ def _info(options: argparse.Namespace) -> int:
     if options.plan is None:
         facts = environment()
     else:
-        topology = inputs.topology(options.plan, "relu", "cce", options.dtype, 0.01)
+        topology = inputs.make_topology(options.plan, "relu", "cce", options.dtype, 0.01)
         facts = plans(topology, checks.integer("batch_size", options.batch_size))
     if options.json:
         print(json.dumps(facts, indent=2))

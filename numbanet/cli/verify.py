@@ -3,7 +3,7 @@
 import argparse
 
 from numbanet.cli.common import add_command
-from numbanet.network import DEVICES
+from numbanet.engines.devices import DEVICES
 from numbanet.proof.verification import verify
 
 

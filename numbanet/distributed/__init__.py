@@ -1,1 +1,1 @@
-"""Data-parallel training by several processes: communicators, and how a batch is divided among the processes."""
+"""Data-parallel training by several processes: communicators, division of the samples, agreement of the processes."""

@@ -1,6 +1,6 @@
-"""How processes that train one network together talk: five methods, and what has them.
+"""Communication between processes that train one network: an interface of five members, and its implementations.
 
-Nothing else in this package knows of MPI. Whatever has a rank, a size, `sum`, `broadcast` and `barrier` trains as well.
+Only this module uses MPI. Any object with `rank`, `size`, `sum`, `broadcast` and `barrier` can replace it.
 """
 
 import os
@@ -15,88 +15,99 @@ from numbanet import _cuda
 from numbanet._extras import imported
 from numbanet.engines import get_num_threads, set_num_threads
 
-# By which of them launchers tell a process how many they started: MPICH and Intel MPI, Open MPI, PALS, PMIx, Slurm.
+# Environment variables in which launchers pass the number of processes: MPICH and Intel MPI, Open MPI, PALS, PMIx, Slurm.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
-# How long a process waits with its error for rank 0 to say the same.
+# How long a process delays its error message, so that rank 0 can report the same error first.
 PATIENCE_SECONDS = 0.5
 
 
 class Communicator(Protocol):
-    """What `Network.fit` needs of processes that train together. Every process calls every method, in the same order."""
+    """The communication that `Network.fit` needs. Every process calls every method, in the same order."""
 
     @property
     def rank(self) -> int:
-        """Which process this is, from 0."""
+        """The number of this process, from 0."""
+        ...
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """The number of processes."""
+        ...
 
-    def sum(self, flat) -> None:
-        """Replaces a flat vector, NumPy's or on the GPU, by the sum of those of all processes.
+    def sum(self, flat: Any) -> None:
+        """Replaces a flat vector, a NumPy array or on the GPU, by the sum of the vectors of all processes.
 
-        The result has the same bits in every process and, with as many processes, in every run.
+        The result has the same bits in every process and, for the same number of processes, in every run.
         """
+        ...
 
-    def broadcast(self, flat) -> None:
+    def broadcast(self, flat: Any) -> None:
         """Replaces a flat vector by that of rank 0."""
+        ...
 
     def barrier(self) -> None:
-        """Returns when all processes have come here."""
+        """Returns when all processes have called it."""
+        ...
 
 
 class SerialCommunicator:
-    """One process alone."""
-
-    rank, size = 0, 1
-
-    def sum(self, flat) -> None:
-        """Nothing to add."""
-
-    def broadcast(self, flat) -> None:
-        """Nobody to tell."""
-
-    def barrier(self) -> None:
-        """Nobody to wait for."""
-
-
-class MPICommunicator:
-    """The processes that `mpiexec` started, by MPI.
-
-    An error that nobody catches in one of them ends them all, with its message. Each computes with its part of the cores of
-    its machine, and on the GPU whose number it has among the processes there: make this before any network.
-
-    Parameters
-    ----------
-    communicator : mpi4py.MPI.Comm, optional
-        All processes, unless told.
-    cuda_aware : bool
-        Whether this MPI reads and writes the memory of GPUs. If not, gradients go by pinned memory of the host.
+    """The communicator of a single process; its methods do nothing.
 
     Attributes
     ----------
     rank, size : int
-        Which process this is, from 0, and how many there are.
+        0 and 1.
+    """
+
+    rank, size = 0, 1
+
+    def sum(self, flat: Any) -> None:
+        """Does nothing: the vector is the sum."""
+
+    def broadcast(self, flat: Any) -> None:
+        """Does nothing: the vector is that of rank 0."""
+
+    def barrier(self) -> None:
+        """Does nothing."""
+
+
+class MPICommunicator:
+    """The processes that `mpiexec` started, connected by MPI.
+
+    An uncaught error in one process ends all of them, with its message. Each process computes with its part of the cores of its
+    machine, and on the GPU that has its number among the processes there: create the communicator before any network.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm, optional
+        By default all processes.
+    cuda_aware : bool
+        Whether this MPI reads and writes GPU memory. If not, gradients pass through pinned host memory.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this process, from 0, and the number of processes.
     first_of_node : bool
-        Whether it is the first one on its machine: that one compiles, the others then find it in the cache.
+        Whether this process is the first on its machine: it compiles, and the others find its machine code in the cache.
 
     Raises
     ------
     ModuleNotFoundError
         The package mpi4py is not installed; the message says what to install.
     RuntimeError
-        mpi4py finds no MPI, or another one than that whose mpiexec started this process.
+        mpi4py finds no MPI, or not the MPI whose mpiexec started this process.
     """
 
-    def __init__(self, communicator=None, *, cuda_aware: bool = False):
+    def __init__(self, communicator: Any = None, *, cuda_aware: bool = False):
         self._mpi = _mpi()
         self._all = self._mpi.COMM_WORLD if communicator is None else communicator
         self.rank, self.size, self._cuda_aware = self._all.Get_rank(), self._all.Get_size(), cuda_aware
         self._pinned: Any = None
         if communicator is None and self.size == 1 < launched():
             raise RuntimeError(
-                f"mpiexec started {launched()} processes, but each finds itself alone: mpi4py uses another MPI than the one "
-                "this mpiexec belongs to. Take the mpiexec of the environment that mpi4py is installed in"
+                f"mpiexec started {launched()} processes, but mpi4py finds only one: it uses another MPI than this mpiexec. "
+                "Use the mpiexec of the environment in which mpi4py is installed"
             )
         node = self._all.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.first_of_node = node.Get_rank() == 0
@@ -106,25 +117,26 @@ class MPICommunicator:
         if self.size > 1:
             _end_together(self)
 
-    def sum(self, flat) -> None:
-        """Replaces a flat vector, NumPy's or on the GPU, by the sum of those of all processes."""
+    def sum(self, flat: Any) -> None:
+        """Replaces a flat vector, a NumPy array or on the GPU, by the sum of the vectors of all processes."""
         self._exchange(flat, lambda array: self._all.Allreduce(self._mpi.IN_PLACE, array))
 
-    def broadcast(self, flat) -> None:
+    def broadcast(self, flat: Any) -> None:
         """Replaces a flat vector by that of rank 0."""
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Returns when all processes have come here."""
+        """Returns when all processes have called it."""
         self._all.Barrier()
 
     def abort(self, status: int) -> None:
-        """Ends all processes at once."""
+        """Ends all processes at once, with this exit status."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._all.Abort(status)
 
-    def _exchange(self, flat, call) -> None:
+    def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
+        """Calls MPI with a vector or, for GPU memory that this MPI cannot access, with a copy in pinned host memory."""
         if isinstance(flat, np.ndarray):
             call(flat)
             return
@@ -139,8 +151,14 @@ class MPICommunicator:
         flat.copy_to_device(self._pinned)
 
 
-def communicator_of(value) -> Communicator:
-    """The communicator that fit's argument means."""
+def communicator_of(value: Communicator | None) -> Communicator:
+    """Returns the communicator that `Network.fit` takes; None means a single process.
+
+    Raises
+    ------
+    TypeError
+        The value lacks a member of `Communicator`; the message names it.
+    """
     if value is None:
         return SerialCommunicator()
     if missing := [name for name in ("rank", "size", "sum", "broadcast", "barrier") if not hasattr(value, name)]:
@@ -149,48 +167,48 @@ def communicator_of(value) -> Communicator:
 
 
 def launched() -> int:
-    """How many processes an mpiexec started, of which this is one; 1 where none did."""
+    """Returns the number of processes that the mpiexec of this process started; 1 without mpiexec."""
     return next((int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdecimal()), 1)
 
 
 def of_launch() -> Communicator:
-    """That of the mpiexec that started this process; a process alone where none did."""
+    """Returns the communicator of the mpiexec that started this process; a `SerialCommunicator` without mpiexec."""
     return MPICommunicator() if launched() > 1 else SerialCommunicator()
 
 
-def _mpi():
+def _mpi() -> Any:
     try:
         return imported("mpi4py.MPI", "numbanet[mpi]")
     except RuntimeError as error:
         raise RuntimeError(f"mpi4py finds no MPI: pip install mpich, or load your cluster's. The error was: {error}") from error
 
 
-def _threads(node) -> int:
-    """How many threads this process has, so that the processes of a machine together have as many as cores."""
-    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    of_all = node.allgather(sorted(mine))
-    shares = sum(1 / sum(core in cores for cores in of_all) for core in mine)
-    return max(1, int(shares + 1e-9))
+def _threads(node: Any) -> int:
+    """Returns the number of threads of this process, such that the processes of a machine have one thread per core in all."""
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    of_all = node.allgather(sorted(own))
+    cores = sum(1 / sum(core in others for others in of_all) for core in own)
+    return max(1, int(cores + 1e-9))
 
 
-# The processes that an error in this one is to end, too.
+# The communicator of the processes that an error in this process ends.
 _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Reports an error and ends all processes, which would else wait for this one for ever; a process alone only reports it."""
+    """Reports an error and ends all processes, which would otherwise wait forever; a single process only reports it."""
     if _together is None:
         report()
         return
     if _together.rank:
-        time.sleep(PATIENCE_SECONDS)  # rank 0 may have the same to say, and then says it for all
+        time.sleep(PATIENCE_SECONDS)  # if rank 0 has the same error, it reports for all
     print(f"rank {_together.rank} of {_together.size} ends the others:", file=sys.stderr)
     report()
     _together.abort(status)
 
 
 def _end_together(communicator: MPICommunicator) -> None:
-    """From here on an error that nobody catches ends all processes."""
+    """From now on an uncaught error ends all processes."""
     global _together
     if _together is None:
         before = sys.excepthook

@@ -1,7 +1,7 @@
-"""Arguments from outside, checked in full and brought into the form that engines take, before anything is computed."""
+"""Checks of the arguments that describe a network and its data, before anything is computed."""
 
 from numbanet.inputs.architecture import DTYPES as DTYPES
-from numbanet.inputs.architecture import topology as topology
+from numbanet.inputs.architecture import make_topology as make_topology
 from numbanet.inputs.arrays import batches as batches
 from numbanet.inputs.arrays import finite as finite
 from numbanet.inputs.arrays import on_host as on_host
@@ -10,3 +10,4 @@ from numbanet.inputs.arrays import parameters as parameters
 from numbanet.inputs.arrays import real_array as real_array
 from numbanet.inputs.arrays import samples as samples
 from numbanet.inputs.arrays import targets as targets
+from numbanet.inputs.data import Data as Data

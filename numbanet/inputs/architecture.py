@@ -1,8 +1,11 @@
 """Checks of the arguments that describe a network: sizes, activations, loss, dtype, dropout."""
 
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from numbanet import checks
 from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
@@ -12,33 +15,55 @@ ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
 
 
-def topology(sizes, activations, loss, dtype, epsilon, dropout=0.0) -> Topology:
-    """A checked Topology from the arguments of Network."""
-    loss = checks.choice("loss", loss, LOSSES)
-    dtype = _dtype(dtype)
-    sizes = _sizes(sizes)
-    activations = _activations(activations, len(sizes) - 1, loss)
+def make_topology(
+    sizes: Iterable[Any],
+    activations: str | Iterable[str],
+    loss: str,
+    dtype: DTypeLike,
+    epsilon: float,
+    dropout: float | Iterable[float] = 0.0,
+) -> Topology:
+    """Returns a checked `Topology`.
+
+    Parameters
+    ----------
+    sizes, activations, loss, dtype, epsilon, dropout
+        As for `Network`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not as `Network` describes it; the message names the argument and the layer.
+    """
+    loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
+    names = _activations(activations, len(layer_sizes) - 1, loss_name)
+    _check_output(names, loss_name, layer_sizes[-1])
+    rates = _dropout(dropout, len(layer_sizes) - 2)
+    number = _dtype(dtype)
+    return Topology(layer_sizes, names, loss_name, number, checks.positive("epsilon", epsilon, number), rates)
+
+
+def _check_output(activations: tuple[str, ...], loss: str, n_out: int) -> None:
+    """Raises ValueError if the loss cannot be computed from the output layer's activation."""
     output = activations[-1]
     allowed = ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS))
     if output not in allowed:
         raise ValueError(f"loss {loss!r} needs a {' or '.join(allowed)} output, but layer {len(activations)} is {output!r}")
-    if loss == "bce" and output == "softmax" and sizes[-1] == 1:
-        raise ValueError("loss 'bce' needs at least 2 softmax outputs: a single one is always 1; take sigmoid")
-    hidden = _dropout(dropout, len(sizes) - 2)
-    return Topology(sizes, activations, loss, dtype, checks.positive("epsilon", epsilon, dtype), hidden)
+    if loss == "bce" and output == "softmax" and n_out == 1:
+        raise ValueError("loss 'bce' needs at least 2 softmax outputs: a single softmax output is always 1; use sigmoid")
 
 
-def _dtype(dtype) -> np.dtype:
+def _dtype(dtype: Any) -> np.dtype:
     try:
-        found = np.dtype(dtype)
+        number = np.dtype(dtype)
     except TypeError:
-        found = None
-    if found is None or dtype is None or found.name not in DTYPES or not found.isnative:
+        number = None
+    if number is None or dtype is None or number.name not in DTYPES or not number.isnative:
         raise ValueError(f"unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
-    return found
+    return number
 
 
-def _sizes(sizes) -> tuple[int, ...]:
+def _sizes(sizes: Any) -> tuple[int, ...]:
     try:
         sizes = list(sizes)
     except TypeError:
@@ -48,7 +73,7 @@ def _sizes(sizes) -> tuple[int, ...]:
     return tuple(checks.integer(f"sizes[{l}]", size) for l, size in enumerate(sizes))
 
 
-def _activations(activations, layers: int, loss: str) -> tuple[str, ...]:
+def _activations(activations: Any, layers: int, loss: str) -> tuple[str, ...]:
     if isinstance(activations, str):
         return (checks.choice("activation", activations, ACTIVATIONS),) * (layers - 1) + (NATURAL_OUTPUT[loss],)
     try:
@@ -60,8 +85,8 @@ def _activations(activations, layers: int, loss: str) -> tuple[str, ...]:
     return tuple(checks.choice(f"activation of layer {l}", name, ACTIVATIONS) for l, name in enumerate(activations, start=1))
 
 
-def _dropout(dropout, hidden: int) -> tuple[float, ...]:
-    """A rate for each hidden layer; () where all are 0."""
+def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:
+    """Returns a rate for each hidden layer; () if all are 0."""
     if isinstance(dropout, numbers.Real | str):
         dropout = [dropout] * hidden
     try:
@@ -70,5 +95,5 @@ def _dropout(dropout, hidden: int) -> tuple[float, ...]:
         raise TypeError(f"dropout must be a number in [0, 1), or one for each hidden layer, not {dropout!r}") from None
     if len(dropout) != hidden:
         raise ValueError(f"{hidden} hidden layers need {hidden} dropout rates, not {len(dropout)}: {dropout!r}")
-    rates = tuple(checks.share(f"dropout of layer {l}", rate) for l, rate in enumerate(dropout, start=1))
+    rates = tuple(checks.fraction(f"dropout of layer {l}", rate) for l, rate in enumerate(dropout, start=1))
     return rates if any(rates) else ()

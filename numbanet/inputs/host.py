@@ -1,4 +1,6 @@
-"""Where an array of NumPy's is not what it should be. `numbanet.inputs.gpu` says the same of arrays on the GPU."""
+"""Looks through NumPy arrays and makes targets of them. `numbanet.inputs.gpu` has the same functions for arrays on the GPU."""
+
+from typing import Any
 
 import numpy as np
 
@@ -6,7 +8,7 @@ _CHUNK_ROWS = 4096
 
 
 def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
-    """The index of the first number that is inf or nan."""
+    """Returns the index of the first number that is inf or nan, or None."""
     for first in range(0, array.shape[0], _CHUNK_ROWS):
         part = array[first : first + _CHUNK_ROWS]
         with np.errstate(all="ignore"):
@@ -19,32 +21,45 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
     return None
 
 
-def first_improbable(y: np.ndarray) -> tuple[int, int] | None:
-    """The index of the first number of y (n, n_out) outside [0, 1]."""
+def first_improbable(y: np.ndarray) -> tuple[int, ...] | None:
+    """Returns the index of the first number of y (n, n_out) outside [0, 1], or None."""
     places = np.argwhere((y < 0) | (y > 1))
     return tuple(places[0]) if places.size else None
 
 
 def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
-    """The first row of y (n, n_out) that does not add up to 1."""
+    """Returns the first row of y (n, n_out) that does not add up to 1, or None."""
     rows = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > tolerance)
-    return rows[0] if rows.size else None
+    return int(rows[0]) if rows.size else None
 
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
-    """The first sample whose label is not in 0 to classes - 1."""
+    """Returns the first sample whose label is not in 0 to classes - 1, or None."""
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
-    return samples[0] if samples.size else None
+    return int(samples[0]) if samples.size else None
 
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
-    """Read-only rows (n, classes) with 1 at the label of each sample."""
+    """Returns read-only rows (n, classes) with 1 at the label of each sample."""
     y = np.zeros((labels.shape[0], classes), dtype)
     y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
     y.flags.writeable = False
     return y
 
 
-def at(array: np.ndarray, index):
-    """array[index]."""
+def classes(y: np.ndarray, binary: bool) -> np.ndarray:
+    """Returns the class of each row of y (n, n_out), (n,): its first largest number or, if binary, whether y_s1 > 1/2."""
+    return (y[:, 0] > 0.5).astype(np.intp) if binary else y.argmax(axis=1)
+
+
+def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
+    """Returns y + amount (indifferent - y), read-only, (n, n_out)."""
+    number = y.dtype.type
+    moved = y + number(amount) * (number(indifferent) - y)
+    moved.flags.writeable = False
+    return moved
+
+
+def at(array: np.ndarray, index: Any) -> Any:
+    """Returns array[index]."""
     return array[index]

@@ -1,4 +1,4 @@
-"""Training that can be killed at any moment: all of its state in a file after an epoch, and going on from there."""
+"""Checkpoints: files that hold a training after an epoch, so that it can be killed at any moment and resumed."""
 
 import os
 import re
@@ -10,28 +10,34 @@ from typing import Any
 import numpy as np
 
 from numbanet import checks, persist
-from numbanet.training.history import History
-from numbanet.training.loop import Data, Settings, State
+from numbanet.inputs import Data
+from numbanet.persist import models
+from numbanet.training.loop import Settings, Training
 
-# Of an array so much is looked at, to tell other data from these.
-LOOKED_AT = 1 << 24
+# The checksum of an array covers this number of its bytes.
+CHECKSUM_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where `Network.fit` keeps its state, and how often it writes it.
+    """The file to which `Network.fit` writes its state, and how often.
 
-    The file is a model, too: `Network.load` reads the network as it was after that epoch.
+    The file is also a model: `Network.load` reads the network as it was after that epoch.
 
     Parameters
     ----------
     path : path
-        The file is replaced in one move each time: a crash leaves the old one whole.
+        Each write replaces the file in one move: a crash leaves the old file whole.
     every : int
-        Epochs. It is written after the last one in any case.
+        Number of epochs between writes. The last epoch is always written.
+
+    Raises
+    ------
+    TypeError, ValueError
+        path is not a path, or every is not a positive integer.
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     every: int = 1
 
     def __post_init__(self):
@@ -39,75 +45,105 @@ class Checkpoint:
         checks.integer("every", self.every)
 
 
-def checkpoint_of(value) -> Checkpoint | None:
-    """The checkpoint that a path or an object means."""
+def checkpoint_of(value: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
+    """Returns the checkpoint that `Network.fit` takes as a path or an object."""
     return value if value is None or isinstance(value, Checkpoint) else Checkpoint(value)
 
 
-def conditions(settings: Settings, data: Data | Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
-    """What has to be the same for a training to go on to the same bits, by the names that `fit` has for it.
+class CheckpointFile:
+    """Writes a training to its file after an epoch, and resumes it from there.
 
-    Of sharded data only what is the same in every process, however many there are.
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    conditions : dict
+        The conditions of the training, see `conditions`.
     """
-    found = {
+
+    def __init__(self, checkpoint: Checkpoint, conditions: dict[str, Any]):
+        self.path, self.every, self.conditions = os.fspath(checkpoint.path), checkpoint.every, conditions
+
+    def after_epoch(self, training: Training, is_last: bool) -> None:
+        """Writes the training, every `every` epochs and after the last one."""
+        history = training.history
+        if not is_last and history.epoch[-1] % self.every:
+            return
+        progress = {
+            "conditions": self.conditions,
+            "epoch": history.epoch,
+            "history": history.history,
+            "best_epoch": history.best_epoch,
+        }
+        vectors = models.vectors_of(training.present())
+        if training.best is not None:
+            vectors["best"] = training.best
+        persist.save(self.path, models.description_of(training.model, progress), vectors)
+
+    def resume(self, training: Training) -> None:
+        """Gives the training the state that the file holds, if there is a file.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, is not a checkpoint, or belongs to a training with another condition, optimizer or network.
+        """
+        if not Path(self.path).exists():
+            return
+        description, vectors = persist.load(self.path)
+        self._check(training, description)
+        progress = description.training or {}
+        history = training.history
+        history.epoch, history.history, history.best_epoch = (progress[name] for name in ("epoch", "history", "best_epoch"))
+        training.best = vectors.get("best")
+        models.restore(training.model, description, vectors)
+
+    def _check(self, training: Training, description: persist.Description) -> None:
+        """Raises ValueError if the file does not belong to this training."""
+        if description.topology != training.model.topology or description.optimizer != training.settings.optimizer:
+            other = "network" if description.topology != training.model.topology else "optimizer"
+            raise ValueError(f"{self.path} is the checkpoint of another {other}: use another path")
+        if description.training is None:
+            raise ValueError(f"{self.path} is a model but not a checkpoint: use another path, or load it and continue training")
+        for name, value in self.conditions.items():
+            if description.training["conditions"].get(name) != value:
+                raise ValueError(f"{self.path} was written by a run with another {name}: use another path")
+
+
+def conditions(settings: Settings, data: Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
+    """Returns, in JSON values by the names of arguments of `fit`, the conditions of resuming a training bit by bit.
+
+    Parameters
+    ----------
+    settings : Settings
+    data : Data or callable
+    validation : Data, optional
+    sharded : bool
+        Whether each process has its own samples. The conditions are then those that hold in all processes.
+    """
+    look = _columns if sharded else _shape_and_checksum
+    samples = {"data": data, "validation_data": validation}
+    return {
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
-        "schedule": _words(settings.schedule),
+        "schedule": _without_addresses(settings.schedule),
         "shuffle": settings.shuffle,
         "metrics": list(settings.metrics),
-        "early_stopping": _words(settings.early_stopping),
-    }
-    for name, given in (("data", data), ("validation_data", validation)):
-        look = _look_at_columns if sharded else _look
-        found[name] = [look(array) for array in given] if isinstance(given, Data) else None
-    return found
+        "early_stopping": _without_addresses(settings.early_stopping),
+    } | {name: [look(array) for array in given] if isinstance(given, Data) else None for name, given in samples.items()}
 
 
-def _words(value) -> str:
-    """What it says of itself, but for places in memory, which are others in every process."""
+def _without_addresses(value: Any) -> str:
+    """Returns repr(value) without memory addresses, which differ between processes."""
     return re.sub(" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _look(array) -> list | None:
-    """Shape of an array and, of one on the host, a checksum of its beginning."""
+def _shape_and_checksum(array: Any) -> list | None:
+    """Returns the shape of an array and, for a host array, a checksum of its first rows."""
     if array is None:
         return None
-    rows = max(1, LOOKED_AT // max(1, array[:1].nbytes)) if isinstance(array, np.ndarray) else 0
-    return [list(array.shape), zlib.crc32(np.ascontiguousarray(array[:rows])) if rows else 0]
+    rows = max(1, CHECKSUM_BYTES // max(1, array[:1].nbytes)) if isinstance(array, np.ndarray) else 0
+    return [list(array.shape), zlib.crc32(np.ascontiguousarray(array[:rows]).data) if rows else 0]
 
 
-def _look_at_columns(array) -> list | None:
+def _columns(array: Any) -> list | None:
     return None if array is None else list(array.shape[1:])
-
-
-def progress(state: State, found: dict[str, Any]) -> dict[str, Any]:
-    """What a file says of a training, in JSON."""
-    history = state.history
-    return {
-        "conditions": found,
-        "epoch": history.epoch,
-        "history": history.history,
-        "best_epoch": history.best_epoch,
-    }
-
-
-def resumed(
-    state: State, path, description: persist.Description, vectors: dict[str, np.ndarray], found: dict[str, Any]
-) -> None:
-    """Takes up the state that a file has; ValueError where it is one of another training."""
-    if description.training is None:
-        raise ValueError(f"{os.fspath(path)} is a model but no checkpoint: give another path, or load it and train on")
-    before = description.training["conditions"]
-    for name, value in found.items():
-        if before.get(name) != value:
-            raise ValueError(f"{os.fspath(path)} is the checkpoint of a training with another {name}: give another path")
-    state.generator.bit_generator.state = description.generator
-    state.step, state.best = description.step, vectors.get("best")
-    state.history = History()
-    state.history.epoch, state.history.history = description.training["epoch"], description.training["history"]
-    state.history.best_epoch = description.training["best_epoch"]
-
-
-def exists(checkpoint: Checkpoint) -> bool:
-    """Whether there is a file to go on from."""
-    return Path(checkpoint.path).exists()

@@ -91,7 +91,7 @@ class Description:
             raise ValueError(f"its description has {unknown}, of which this numbanet does not know: a newer one wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
             raise ValueError(f"its description lacks {missing}")
-        topology = inputs.topology(*(entries[name] for name in _TOPOLOGY), entries.get("dropout", 0.0))
+        topology = inputs.make_topology(*(entries[name] for name in _TOPOLOGY), entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises where it is not a state
         optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
         training = entries.get("training")

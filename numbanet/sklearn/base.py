@@ -177,7 +177,7 @@ class BaseMLP(BaseEstimator):
 
     def _split(self, X, y, targets, weights, random_state):  # noqa: N803
         """What to train on, and the share to validate with."""
-        share, rows = checks.share("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
+        share, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
         train, test = train_test_split(rows, test_size=share, random_state=random_state, stratify=strata)
         if test.size < 2:

@@ -137,7 +137,7 @@ def split(
     ValueError
         The fraction leaves no row on one side, or the target is as `learn` refuses it.
     """
-    checks.share("fraction", fraction)
+    checks.fraction("fraction", fraction)
     encoded = _target(table, target, task, np.arange(table.rows))
     strata = encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
     order = np.lexsort((np.random.Generator(np.random.PCG64(seed)).random(table.rows), strata))

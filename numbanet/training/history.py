@@ -1,23 +1,23 @@
-"""What `Network.fit` saw, epoch by epoch."""
+"""The history of a training: its figures, epoch by epoch."""
 
 import numpy as np
 
 
 class History:
-    """What `Network.fit` saw, epoch by epoch.
+    """The figures of a training, epoch by epoch; what `Network.fit` returns.
 
     Attributes
     ----------
     epoch : list of int
         Numbers of the finished epochs, from 1.
     history : dict of str to list of float
-        "loss" and "accuracy" of the batches as they were trained on, "val_loss" and "val_accuracy" after the epoch, "seconds"
-        it took; the metrics that were asked for, "learning_rate" where there is a schedule, and what callbacks added.
-        Accuracies for the losses cce and bce; val_ where there is validation data.
+        "loss" and "accuracy" of the batches as they were trained on, "val_loss" and "val_accuracy" after the epoch, and
+        "seconds", its duration; further the metrics asked for, "learning_rate" if there is a schedule, and the figures that
+        callbacks added. Accuracies exist for the losses cce and bce, figures with val_ if there is validation data.
     interrupted : bool
         Whether Ctrl-C ended the training.
     best_epoch : int or None
-        The epoch whose parameters the network has, where early stopping watched.
+        With early stopping, the epoch whose parameters the network has.
     """
 
     def __init__(self):
@@ -33,7 +33,13 @@ class History:
             self.history.setdefault(name, []).append(float(value))
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The figures of that name, one per epoch, as an array."""
+        """Returns the figures of that name, one per epoch.
+
+        Raises
+        ------
+        KeyError
+            There is no figure of that name; the message lists the names.
+        """
         if name == "epoch":
             return np.array(self.epoch)
         if name not in self.history:
@@ -41,13 +47,13 @@ class History:
         return np.array(self.history[name])
 
     def table(self) -> str:
-        """All figures, a line per epoch, in columns."""
+        """Returns all figures as text in columns, one line per epoch."""
         names = list(self.history)
         lines = [["epoch", *names]]
         lines += [[str(epoch), *(f"{self.history[name][e]:.6g}" for name in names)] for e, epoch in enumerate(self.epoch)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
         return f"<History of {len(self.epoch)} epochs{': ' if last else ''}{last}>"

@@ -1,58 +1,92 @@
-"""Figures of how good predictions are, by name, for `Network.fit` and `Network.evaluate`."""
+"""Loss, accuracy and further metrics of predictions, for `Network.fit` and `Network.evaluate`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import SupportsFloat
 
 import numpy as np
 
 from numbanet import checks
+from numbanet.engines.interface import Totals
+from numbanet.engines.topology import Topology
+
+Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
 
-def mean_absolute_error(y, y_hat) -> float:
-    """Mean of |y - y_hat|."""
+def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None = None) -> dict[str, float]:
+    """Returns the loss by the network's definition and, for cce and bce, the accuracy.
+
+    Parameters
+    ----------
+    totals : Totals
+        Sums over the samples.
+    topology : Topology
+    weight : float, optional
+        The total weight of the samples, by default their number.
+    """
+    weight = totals.samples if weight is None else weight
+    result = {"loss": totals.loss if topology.loss == "sse" else totals.loss / weight}
+    if topology.loss == "cce":
+        result["accuracy"] = totals.hits / totals.samples
+    elif topology.loss == "bce":
+        result["accuracy"] = totals.hits / (totals.samples * topology.sizes[-1])
+    return result
+
+
+def measure(metrics: Mapping[str, Metric], y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
+    """Returns the value of each metric for targets and predictions, (n, n_out) each."""
+    return {name: float(metric(y, y_hat)) for name, metric in metrics.items()}
+
+
+def mean_absolute_error(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns the mean of |y - y_hat|, over samples and outputs."""
     return float(np.abs(y - y_hat).mean())
 
 
-def mean_squared_error(y, y_hat) -> float:
-    """Mean of (y - y_hat)^2, over samples and outputs."""
+def mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns the mean of (y - y_hat)^2, over samples and outputs."""
     return float(np.square(y - y_hat).mean())
 
 
-def root_mean_squared_error(y, y_hat) -> float:
-    """Root of `mean_squared_error`."""
+def root_mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns the square root of `mean_squared_error`."""
     return mean_squared_error(y, y_hat) ** 0.5
 
 
-def r2(y, y_hat) -> float:
-    """1 less the share of the variance of y that is left; the mean over outputs. 0 where an output does not vary."""
-    left, all_of_it = np.square(y - y_hat).sum(axis=0), np.square(y - y.mean(axis=0)).sum(axis=0)
-    return float(np.where(all_of_it > 0, 1 - left / np.where(all_of_it > 0, all_of_it, 1), 0).mean())
+def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns R^2, the explained fraction of the variance of y: the mean over outputs, 0 for an output that does not vary."""
+    residual, total = np.square(y - y_hat).sum(axis=0), np.square(y - y.mean(axis=0)).sum(axis=0)
+    return float(np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), 0).mean())
 
 
-def classes_of(y) -> np.ndarray:
-    """The class that a row of targets or predictions stands for: the largest, or of a single one its side of 1/2."""
+def classes_of(y: np.ndarray) -> np.ndarray:
+    """Returns the class of each row, (n,): the index of its largest number or, for a single output, whether it exceeds 1/2."""
     return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)
 
 
-def balanced_accuracy(y, y_hat) -> float:
-    """The mean, over the classes that occur, of the share of their samples that are seen right."""
+def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns the mean recall over the classes present in y."""
     classes, right = classes_of(y), classes_of(y) == classes_of(y_hat)
     return float(np.mean([right[classes == each].mean() for each in np.unique(classes)]))
 
 
-def f1(y, y_hat) -> float:
-    """2 TP / (2 TP + FP + FN): of class 1 of a single output, else the mean over the classes that occur or are seen."""
-    classes, seen = classes_of(y), classes_of(y_hat)
+def f1(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Returns 2 TP / (2 TP + FP + FN).
+
+    For a single output, of class 1; else the mean over the classes present in y or in the predictions.
+    """
+    classes, predicted = classes_of(y), classes_of(y_hat)
     if y.shape[1] == 1:
-        return _f1_of(1, classes, seen)
-    return float(np.mean([_f1_of(each, classes, seen) for each in np.union1d(classes, seen)]))
+        return _f1_of_class(1, classes, predicted)
+    return float(np.mean([_f1_of_class(each, classes, predicted) for each in np.union1d(classes, predicted)]))
 
 
-def _f1_of(each: int, classes, seen) -> float:
-    found, all_of_them = np.sum((classes == each) & (seen == each)), np.sum(classes == each) + np.sum(seen == each)
-    return float(2 * found / all_of_them) if all_of_them else 0.0
+def _f1_of_class(each: int, classes: np.ndarray, predicted: np.ndarray) -> float:
+    true_positives = np.sum((classes == each) & (predicted == each))
+    of_class = np.sum(classes == each) + np.sum(predicted == each)
+    return float(2 * true_positives / of_class) if of_class else 0.0
 
 
-METRICS: dict[str, Callable] = {
+METRICS: dict[str, Metric] = {
     "mae": mean_absolute_error,
     "mse": mean_squared_error,
     "rmse": root_mean_squared_error,
@@ -62,16 +96,24 @@ METRICS: dict[str, Callable] = {
 }
 
 
-def metrics_of(value) -> dict[str, Callable]:
-    """The metrics that a name, a function, or a list or mapping of them means, by name."""
-    if isinstance(value, dict):
-        found = dict(value)
+def metrics_of(value: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]) -> dict[str, Metric]:
+    """Returns, by name, the metrics that `Network.fit` takes as a name, a function, or a list or mapping of them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A name is unknown, or an entry is neither a name nor callable.
+    """
+    if isinstance(value, Mapping):
+        entries = dict(value)
     else:
-        entries = [value] if isinstance(value, str) or callable(value) else list(value)
-        found = {getattr(entry, "__name__", str(entry)): entry for entry in entries}
-    for name, metric in found.items():
+        listed = [value] if isinstance(value, str) or callable(value) else list(value)
+        entries = {getattr(entry, "__name__", str(entry)): entry for entry in listed}
+    metrics = {}
+    for name, metric in entries.items():
         if isinstance(metric, str):
-            found[name] = METRICS[checks.choice("metric", metric, METRICS)]
+            metric = METRICS[checks.choice("metric", metric, METRICS)]
         elif not callable(metric):
             raise TypeError(f"a metric must be one of {', '.join(METRICS)}, or a function of y and y_hat, not {metric!r}")
-    return found
+        metrics[name] = metric
+    return metrics

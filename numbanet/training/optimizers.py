@@ -1,8 +1,8 @@
-"""The ways to descend that `Network.fit` takes: what each is called, its constants, and what it is to an engine."""
+"""Optimizers: their names, their constants, and the rules that engines follow."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from numbanet import checks
 from numbanet.engines import rule
@@ -11,27 +11,27 @@ from numbanet.engines.rule import Rule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers have.
+    """The constants that all optimizers have.
 
     Parameters
     ----------
     weight_decay : float
-        lambda of an L2 penalty, lambda/2 times the sum of all w^2: its gradient lambda w is added to dL/dw. Biases are never
-        penalised, and the reported loss does not contain it.
+        lambda of an L2 penalty, lambda/2 times the sum of all w^2: its gradient lambda w is added to dL/dw. Biases are not
+        penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
-        The largest norm of all gradients together; longer ones are scaled down to it (Pascanu et al., 2013, PMLR
-        28(3):1310-1318), before weight decay.
+        The largest norm of all gradients together. Gradients with a larger norm are scaled down to it (Pascanu et al., 2013,
+        PMLR 28(3):1310-1318), before weight decay.
 
     Raises
     ------
     ValueError, TypeError
-        Where a constant is not as above.
+        A constant is not as described above; the message names it.
     """
 
     weight_decay: float = field(default=0.0, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
-    learning_rate: ClassVar[float] = 0.01  # where `fit` is not told otherwise
+    learning_rate: ClassVar[float] = 0.01  # the default of `fit`
 
     def __post_init__(self):
         for each in fields(self):
@@ -39,8 +39,13 @@ class Optimizer:
             if value is not None or each.name != "clip_norm":
                 object.__setattr__(self, each.name, _CHECKS[each.name](each.name, value))
 
+    @property
+    def moments(self) -> int:
+        """The number of moments of each parameter."""
+        return rule.MOMENTS[self.kind]
+
     def rule(self) -> Rule:
-        """What an engine is told."""
+        """Returns the rule that engines follow."""
         constants = asdict(self)
         constants["mu"] = constants.pop("momentum", 0.0)
         return Rule(self.kind, **constants | {"clip_norm": math.inf if self.clip_norm is None else self.clip_norm})
@@ -88,13 +93,12 @@ class Nesterov(Momentum):
 class Adam(Optimizer):
     """w <- w - eta m_hat / (sqrt(v_hat) + epsilon) (Kingma and Ba, 2015, arXiv:1412.6980).
 
-    m and v are moving averages of dL/dw and of its square, m_hat and v_hat what is left of their having begun at 0 once that is
-    corrected.
+    m and v are moving averages of dL/dw and of its square; m_hat and v_hat are m and v, corrected for their start at 0.
 
     Parameters
     ----------
     beta_1, beta_2 : float
-        What m and v keep from step to step, in [0, 1).
+        The fractions of m and v kept from step to step, in [0, 1).
     epsilon : float
         Positive.
     weight_decay, clip_norm
@@ -110,7 +114,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam, after w <- w - eta lambda w: weight decay apart from the gradient (Loshchilov and Hutter, 2019, arXiv:1711.05101).
+    """Adam after w <- w - eta lambda w: weight decay outside the gradient (Loshchilov and Hutter, 2019, arXiv:1711.05101).
 
     Parameters
     ----------
@@ -136,15 +140,15 @@ OPTIMIZERS = {
 _CHECKS = {
     "weight_decay": checks.not_negative,
     "clip_norm": checks.positive,
-    "momentum": checks.share,
-    "beta_1": checks.share,
-    "beta_2": checks.share,
+    "momentum": checks.fraction,
+    "beta_1": checks.fraction,
+    "beta_2": checks.fraction,
     "epsilon": checks.positive,
 }
 
 
-def optimizer_of(value) -> Optimizer:
-    """The optimizer that a name or an object means."""
+def optimizer_of(value: str | Optimizer) -> Optimizer:
+    """Returns the optimizer that `Network.fit` takes as a name or an object."""
     if isinstance(value, Optimizer):
         return value
     if not isinstance(value, str):
@@ -154,13 +158,13 @@ def optimizer_of(value) -> Optimizer:
     return OPTIMIZERS[checks.choice("optimizer", value, OPTIMIZERS)]()
 
 
-def description(optimizer: Optimizer) -> dict:
-    """Its name and constants, as a file holds them."""
+def description(optimizer: Optimizer) -> dict[str, Any]:
+    """Returns the optimizer's name and constants, as a file holds them."""
     (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
     return {"name": name} | asdict(optimizer)
 
 
-def described(content: dict) -> Optimizer:
-    """The optimizer that a `description` describes."""
+def described(content: dict[str, Any]) -> Optimizer:
+    """Returns the optimizer of a `description`."""
     constants = dict(content)
     return OPTIMIZERS[constants.pop("name")](**constants)

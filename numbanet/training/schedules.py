@@ -1,4 +1,4 @@
-"""How the learning rate changes from epoch to epoch."""
+"""Learning rate schedules: how the learning rate changes from epoch to epoch."""
 
 import math
 from collections.abc import Callable
@@ -8,17 +8,27 @@ from numbanet import checks
 
 
 class Schedule:
-    """What all schedules have: eta of an epoch is `factor` times the learning rate that `fit` was given.
+    """A base of all schedules: eta of an epoch is `factor` times the learning rate passed to `fit`.
 
-    A schedule remembers nothing: what it goes by, it is told.
+    Schedules have no state: they compute eta from the epoch and the history.
     """
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """eta of an epoch (from 1 to epochs), after the epochs of that history; base is the learning rate of `fit`."""
+        """Returns eta of an epoch.
+
+        Parameters
+        ----------
+        base : float
+            The learning rate passed to `fit`.
+        epoch, epochs : int
+            The epoch, from 1, and the number of epochs.
+        history : dict of str to list of float
+            The figures of the epochs so far.
+        """
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """What base is multiplied by."""
+        """Returns the factor of an epoch; the parameters are those of `learning_rate`."""
         raise NotImplementedError
 
 
@@ -26,18 +36,18 @@ class Schedule:
 class Constant(Schedule):
     """The same learning rate in every epoch."""
 
-    def factor(self, epoch, epochs, history):
+    def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         return 1.0
 
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Times a factor after every so many epochs.
+    """Multiplies the learning rate by `by` after every `every` epochs.
 
     Parameters
     ----------
     every : int
-        Epochs.
+        Number of epochs.
     by : float
         The factor, positive.
     """
@@ -49,13 +59,13 @@ class Step(Schedule):
         checks.integer("every", self.every)
         checks.positive("by", self.by)
 
-    def factor(self, epoch, epochs, history):
+    def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         return self.by ** ((epoch - 1) // self.every)
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """Times a factor after every epoch.
+    """Multiplies the learning rate by `by` after every epoch.
 
     Parameters
     ----------
@@ -68,18 +78,18 @@ class Exponential(Schedule):
     def __post_init__(self):
         checks.positive("by", self.by)
 
-    def factor(self, epoch, epochs, history):
+    def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         return self.by ** (epoch - 1)
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a wave of the cosine, down from 1 (Loshchilov and Hutter, 2017, arXiv:1608.03983), after a linear warm-up.
+    """Half a cosine wave from 1 down to `least` (Loshchilov and Hutter, 2017, arXiv:1608.03983), after a linear warm-up.
 
     Parameters
     ----------
     warm_up : int
-        Epochs in which the learning rate rises to its full value.
+        Number of epochs in which the learning rate rises to its full value.
     least : float
         The factor of the last epoch, in [0, 1).
     """
@@ -89,9 +99,9 @@ class Cosine(Schedule):
 
     def __post_init__(self):
         checks.integer("warm_up", self.warm_up, 0)
-        checks.share("least", self.least)
+        checks.fraction("least", self.least)
 
-    def factor(self, epoch, epochs, history):
+    def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         if epoch <= self.warm_up:
             return epoch / (self.warm_up + 1)
         part = (epoch - self.warm_up - 1) / max(1, epochs - self.warm_up - 1)
@@ -100,18 +110,18 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Times a factor whenever so many epochs have brought no lower loss.
+    """Multiplies the learning rate by `by` after `patience` epochs without a lower loss.
 
     Parameters
     ----------
     patience : int
-        Epochs.
+        Number of epochs.
     by : float
         The factor, positive.
     monitor : str, optional
-        Which figure of the history has to fall: "val_loss" where there is validation data, else "loss".
+        The figure of the history that should fall; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        By how much at least, for an epoch to count as better.
+        The least decrease that counts.
     """
 
     patience: int = 5
@@ -124,7 +134,7 @@ class Plateau(Schedule):
         checks.positive("by", self.by)
         checks.not_negative("min_delta", self.min_delta)
 
-    def factor(self, epoch, epochs, history):
+    def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         best, waited, cuts = math.inf, 0, 0
         for value in history.get(monitored(self.monitor, history), []):
             better = value < best - self.min_delta
@@ -136,30 +146,37 @@ class Plateau(Schedule):
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """Any function of the epoch, counted from 1, to the learning rate itself.
+    """A function that returns the learning rate itself.
 
     Parameters
     ----------
     function : callable
+        Of the epoch, counted from 1.
     """
 
     function: Callable[[int], float]
 
-    def learning_rate(self, base, epoch, epochs, history):
-        return checks.positive(f"what schedule returns for epoch {epoch}", self.function(epoch))
+    def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
+        return checks.positive(f"the learning rate that schedule returns for epoch {epoch}", self.function(epoch))
 
 
 SCHEDULES = {"constant": Constant, "step": Step, "exponential": Exponential, "cosine": Cosine, "plateau": Plateau}
 
 
 def monitored(name: str | None, history: dict[str, list[float]]) -> str:
-    """The figure of a history to watch: the one named, or the loss on data that are not trained on, if any."""
+    """Returns the name of the figure to watch: `name`, else "val_loss" if the history has it, else "loss"."""
     return name or ("val_loss" if "val_loss" in history else "loss")
 
 
-def schedule_of(value) -> Schedule:
-    """The schedule that a name, an object or a function means."""
-    if isinstance(value, Schedule):
+def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedule | None:
+    """Returns the schedule that `Network.fit` takes as a name, an object or a function.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The name is unknown, or the value is neither a name, a schedule nor callable.
+    """
+    if value is None or isinstance(value, Schedule):
         return value
     if isinstance(value, str):
         return SCHEDULES[checks.choice("schedule", value, SCHEDULES)]()

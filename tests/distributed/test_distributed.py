@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import numbanet
 from numbanet import Adam, AdamW, GradientDescent, Momentum, _cuda
-from numbanet.distributed.training import part_of_shards, part_of_whole
+from numbanet.distributed.partition import part_of_shards, part_of_whole
 from tests.helpers.engines import ENGINES as ALL_ENGINES
 from tests.helpers.engines import each
 from tests.helpers.thread_communicators import together
@@ -276,7 +276,7 @@ def test_a_checkpoint_resumes_on_another_number_of_processes(samples, tmp_path):
         ({"optimizer": "adam"}, "rank 1 has another optimizer than rank 0"),
         ({"epochs": 3}, "rank 1 has another epochs than rank 0"),
         ({"make": lambda: network(kernels="reference")}, "rank 1 has another network than rank 0"),
-        ({"data": True}, "another data than rank 0; where each process has samples of its own, say sharded=True"),
+        ({"data": True}, "another data than rank 0; if each process has its own samples, pass sharded=True"),
     ],
 )
 def test_what_is_not_the_same_is_named(other, message, samples):
@@ -315,7 +315,7 @@ def test_parameters_that_come_apart_are_noticed(samples):
         communicator.sum = careless
         return fitted(samples, communicator)
 
-    with pytest.raises(RuntimeError, match="the parameters of rank 1 are not those of rank 0 any more"):
+    with pytest.raises(RuntimeError, match="the parameters of rank 1 have diverged from those of rank 0"):
         together(2, part)
 
 

@@ -98,7 +98,7 @@ def test_the_simulator_says_that_it_reads_no_gpu():
 @pytest.mark.skipif(_cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
 def test_dlpack_alone_needs_numba_cuda(monkeypatch):
     monkeypatch.setattr(arrays, "SIMULATED", False)
-    with pytest.raises(TypeError, match=r"^x offers DLPack alone, .* pass an array with __cuda_array_interface__"):
+    with pytest.raises(TypeError, match=r"^x offers DLPack only, .* pass an array with __cuda_array_interface__"):
         arrays.view("x", Exchanged(arrays.DLPACK_CUDA))
 
 
@@ -127,7 +127,7 @@ def test_an_array_that_is_not_aligned_is_refused(monkeypatch, address, kind):
     monkeypatch.setattr(arrays, "SIMULATED", False)
     given = Shared({**INTERFACE, "typestr": kind, "data": (address, False)})
     with pytest.raises(
-        ValueError, match=rf"^x is not aligned: it begins at {address:#x} on the GPU, no multiple of a number's"
+        ValueError, match=rf"^x is not aligned: it begins at {address:#x} on the GPU, not at a multiple of its item size"
     ):
         arrays.view("x", given)
 
@@ -168,7 +168,7 @@ def read_only(array):
 
 
 BAD_OUT = [
-    ([[0.0] * 2] * N, TypeError, r"out must be an array of NumPy's or one on the GPU, not list"),
+    ([[0.0] * 2] * N, TypeError, r"out must be a NumPy array or an array on the GPU, not list"),
     (np.full((N, 3), 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(7, 3\)"),
     (np.full((N + 1, 2), 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(8, 2\)"),
     (np.full(2 * N, 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(14,\)"),
@@ -308,7 +308,7 @@ def test_an_array_on_the_gpu_is_not_copied(device, kernels, monkeypatch):
     x, y = data("mse")
     net = build(loss="mse", seed=0, device=device, kernels=kernels)
     given, targets = cuda.to_device(x), cuda.to_device(y)
-    assert net._engine.upload(given) is given
+    assert net._model.engine.upload(given) is given
     copied = sizes_copied_to_the_host(monkeypatch, type(given))
     net.fit(given, targets, epochs=2, batch_size=3, verbose=0)
     assert copied and not {x.size, y.size} & set(copied)
@@ -379,7 +379,7 @@ def test_nothing_is_converted_on_the_gpu(kind):
     net, (x, y) = build(loss="mse", seed=0, device="cuda"), data("mse")
     kind = np.dtype(kind)
     message = rf"lies on the GPU as {kind}, where nothing is converted: the network takes float32, "
-    with pytest.raises(TypeError, match=rf"^x {message}x.astype\('float32'\) or, of PyTorch, x.to\(torch.float32\)"):
+    with pytest.raises(TypeError, match=rf"^x {message}x.astype\('float32'\) or, in PyTorch, x.to\(torch.float32\)"):
         net.evaluate(cuda.to_device(x.astype(kind)), y)
     with pytest.raises(TypeError, match=rf"^y of validation_data {message}"):
         net.fit(x, y, epochs=1, validation_data=(x, cuda.to_device(y.astype(kind))), verbose=0)

@@ -7,12 +7,14 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 import numbanet
 from numbanet import _cuda
+from numbanet.engines import devices
 from numbanet.engines.loops import CudaLoops
 from numbanet.equations import forward_sum, forward_sum_cuda
 from numbanet.proof import oracle
@@ -277,16 +279,19 @@ print(type(forward_sum).__name__, net.train_step([[1, 2, 3], [4, 5, 6]], [0, 1],
 
 
 def test_auto_takes_what_there_is():
-    numbanet.network._auto_told = True
-    assert numbanet.Network([1, 1], [("identity")], "mse", device="auto").device == ("cuda" if CUDA else "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = numbanet.Network([1, 1], ["identity"], "mse", device="auto")
+    assert net.device == ("cuda" if CUDA else "cpu")
 
 
 @pytest.mark.skipif(CUDA, reason="there is a GPU or the simulator")
-def test_auto_says_once_that_it_takes_the_cpu(monkeypatch):
-    monkeypatch.setattr(numbanet.network, "_auto_told", False)
-    with pytest.warns(RuntimeWarning, match="takes the CPU"):
+def test_auto_says_once_that_it_takes_the_cpu():
+    devices.warn_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="takes the CPU") as caught:
         numbanet.Network([1, 1], ["identity"], "mse", device="auto")
     numbanet.Network([1, 1], ["identity"], "mse", device="auto")  # a second warning would be an error
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.skipif(CUDA, reason="there is a GPU or the simulator")
@@ -351,10 +356,10 @@ def test_a_copy_goes_on_to_the_same_bits(kernels, copied, optimizer, digits):
 
 def test_a_network_pickled_on_a_gpu_comes_up_on_the_cpu_where_there_is_none(monkeypatch):
     net = network("cpu", "reference")
-    net._device = "cuda"  # as if: only the name goes into the pickle
+    net._model.device = "cuda"  # as if: only the name goes into the pickle
     content = pickle.dumps(net)
     monkeypatch.setattr(_cuda, "unusable_reason", lambda: "no GPU today")
-    monkeypatch.setattr("numbanet.network._auto_told", False)
+    devices.warn_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="no GPU today"):
         assert pickle.loads(content).device == "cpu"
 

@@ -10,6 +10,7 @@ import pytest
 import numbanet
 from numbanet import _cuda, persist
 from numbanet.engines.topology import ACTIVATIONS
+from numbanet.persist.models import description_of
 from tests.helpers.engines import DTYPES, each
 from tests.helpers.networks import PAIRS
 
@@ -86,7 +87,7 @@ def test_the_metadata_describe_the_network(tmp_path):
     net.export(tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     entries = json.loads(session.get_modelmeta().custom_metadata_map["numbanet"])
-    assert persist.Description.from_dict(entries) == net._description()
+    assert persist.Description.from_dict(entries) == description_of(net._model)
     before = (tmp_path / "net.onnx").read_bytes()
     net.export(tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes() == before

@@ -296,7 +296,7 @@ def test_vectors_in_any_layout_come_back_to_the_bit(net, suffix, dtype, tmp_path
     if suffix == ".safetensors":
         pytest.importorskip("safetensors")
     monkeypatch.setattr(persist.Description, "vectors", ("parameters", "velocity"))
-    topology = numbanet.inputs.topology([3, 4, 2], "tanh", "cce", dtype, 0.01)
+    topology = numbanet.inputs.make_topology([3, 4, 2], "tanh", "cce", dtype, 0.01)
     description = persist.Description(topology, np.random.PCG64(1).state)
     random = np.random.default_rng(0)
     vectors = {

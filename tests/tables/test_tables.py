@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numbanet import Network, persist, tables
+from numbanet.persist.models import description_of
 from numbanet.tables.columns import MISSING, number
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Numeric, Quantity
 from tests.helpers.engines import each
@@ -395,7 +396,7 @@ QUANTITY = {"kind": "quantity", "name": "y", "mean": 0, "scale": 1}
 
 
 def changed(net, change):
-    entries = json.loads(json.dumps(net._description().to_dict()))
+    entries = json.loads(json.dumps(description_of(net._model).to_dict()))
     change(entries["table"])
     return entries
 

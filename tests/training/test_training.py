@@ -234,7 +234,7 @@ def test_class_weights_are_sample_weights(samples):
         ({"class_weight": 3}, "class_weight must be"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"validation_split": 0.001}, "validation_split"),
-        ({"validation_split": 0.5, "validation_data": ([[0, 0, 0]], [0])}, "two ways"),
+        ({"validation_split": 0.5, "validation_data": ([[0, 0, 0]], [0])}, "not both"),
         ({"metrics": "f2"}, "unknown metric 'f2'"),
         ({"metrics": [3]}, "metric must be"),
         ({"early_stopping": 0}, "early_stopping"),
@@ -443,11 +443,11 @@ def test_batches_may_have_weights(samples):
     ("source", "message"),
     [
         (np.zeros((2, 3)), "y must hold real numbers, not None"),
-        (iter([]), "only once"),
+        (iter([]), "one-shot"),
         ([np.zeros((2, 3))], r"batch 1 must be \(x, y\)"),
         ([(np.zeros((2, 4)), [0, 1])], r"x must have shape \(n, 3\)"),
         ([], "no batch in epoch 1"),
-        (3, "only once"),
+        (3, "one-shot"),
     ],
 )
 def test_what_gives_no_batches_is_refused(source, message):
@@ -462,7 +462,7 @@ def test_a_memmap_is_read_where_it_lies(tmp_path):
     y = np.zeros((1 << 20, 1), np.float32)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
     net = numbanet.Network([16, 1], "identity", "mse", seed=0)
-    checked = numbanet.inputs.samples(x, net._topology, "cpu")
+    checked = numbanet.inputs.samples(x, net._model.topology, "cpu")
     assert np.shares_memory(checked, x)
     assert len(net.fit(x, y, epochs=1, batch_size=1 << 12, learning_rate=1e-4, verbose=0).epoch) == 1
 
@@ -572,7 +572,7 @@ def test_a_checkpoint_of_other_data_or_no_checkpoint_is_refused(samples, tmp_pat
     for net, data, path, message in (
         (network(), (x + 1, y), "run.npz", "another data"),
         (numbanet.Network([3, 5, 2], "tanh", "cce"), (x, y), "run.npz", "another network"),
-        (network(), (x, y), "model.npz", "no checkpoint"),
+        (network(), (x, y), "model.npz", "not a checkpoint"),
     ):
         with pytest.raises(ValueError, match=message):
             net.fit(*data, epochs=2, checkpoint=tmp_path / path, **SETTINGS)

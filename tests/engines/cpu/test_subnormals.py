@@ -15,7 +15,7 @@ def momentum_of_silent_inputs(dtype, steps):
     x = np.ones((4 * (steps + 1), 2))
     x[4:, 1] = 0
     net.fit(x, np.zeros(len(x)), epochs=1, batch_size=4, shuffle=False, optimizer="nesterov", learning_rate=0.01, verbose=0)
-    (velocities,) = net._engine.read_moments(1)
+    (velocities,) = net._model.engine.read_moments(1)
     return velocities[3:6]
 
 

@@ -1,0 +1,202 @@
+"""The division of samples among several processes that train one network.
+
+All processes hold the same parameters. In each step every process computes the gradients of its part of the batch; the
+gradients are summed, and every process takes the same step with the sum. Up to rounding this is the step that one process would
+take with the whole batch.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet.distributed.communicators import Communicator
+from numbanet.engines.epoch import BatchShare
+from numbanet.engines.interface import Totals
+from numbanet.engines.topology import Topology
+from numbanet.inputs import Data
+from numbanet.training.processes import Batches, Order, Pass, SharedBatches
+
+
+class Part(NamedTuple):
+    """The part of one process in an epoch.
+
+    Parameters
+    ----------
+    order : (m,) int
+        The rows of its x and y, in the order in which they are trained on.
+    ends : (steps,) int
+        The positions in that order at which its part of each batch ends.
+    firsts : (steps,) int
+        The number of the first sample of its part of each batch, among all samples of the epoch.
+    sizes : (steps,) int
+        The number of samples of each whole batch.
+    """
+
+    order: np.ndarray
+    ends: np.ndarray
+    firsts: np.ndarray
+    sizes: np.ndarray
+
+
+def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
+    """Returns a process's part of samples that all processes have: of each batch, about 1/size of its samples."""
+    starts = np.arange(0, order.size, batch_size)
+    sizes = np.minimum(batch_size, order.size - starts)
+    firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
+    batch, position = np.arange(order.size) // batch_size, np.arange(order.size)
+    mine = (firsts[batch] <= position) & (position < lasts[batch])
+    return Part(order[mine], np.cumsum(lasts - firsts), firsts, sizes)
+
+
+def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
+    """Returns a process's part of an epoch if each process has its own samples, counts (size,) of them.
+
+    Each batch has a proportional part of the samples of every process.
+    """
+    steps = -(-int(counts.sum()) // batch_size)
+    ends = counts[:, None] * np.arange(steps + 1) // steps  # (size, steps + 1)
+    pieces = np.diff(ends)
+    sizes = pieces.sum(axis=0)
+    firsts = np.cumsum(sizes) - sizes + pieces[:rank].sum(axis=0)
+    return Part(order, ends[rank, 1:], firsts, sizes)
+
+
+class Exchange:
+    """The sums and gatherings that divided samples need.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    """
+
+    def __init__(self, communicator: Communicator):
+        self.communicator = communicator
+
+    def counts(self, n: int) -> np.ndarray:
+        """Returns the number that each process has of something, (size,); this process has n."""
+        counts = np.zeros(self.communicator.size, np.int64)
+        counts[self.communicator.rank] = n
+        self.communicator.sum(counts)
+        return counts
+
+    def sums(self, *numbers: float) -> list[float]:
+        """Returns each number, summed over all processes."""
+        sums = np.array(numbers, np.float64)
+        self.communicator.sum(sums)
+        return sums.tolist()
+
+    def total(self, totals: Totals) -> Totals:
+        """Returns the sums of the totals of all processes."""
+        samples, loss, hits = self.sums(*totals)
+        return Totals(int(samples), loss, int(hits))
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the rows of all processes, in the order of their ranks."""
+        counts, rank = self.counts(rows.shape[0]), self.communicator.rank
+        gathered = np.zeros((int(counts.sum()), rows.shape[1]), rows.dtype)
+        first = int(counts[:rank].sum())
+        gathered[first : first + rows.shape[0]] = rows
+        self.communicator.sum(gathered.reshape(-1))
+        return gathered
+
+    def batches(self, part: Part, weights: np.ndarray | None) -> SharedBatches:
+        """Returns the batches of a part, with their total weights over all processes; 1 if all weights of a batch are 0."""
+        step = np.searchsorted(part.ends, np.arange(part.order.size), side="right")
+        of_samples = np.ones(part.order.size) if weights is None else weights[part.order].astype(np.float64)
+        divisors = np.bincount(step, of_samples, part.ends.size)
+        self.communicator.sum(divisors)
+        divisors[divisors == 0] = 1
+        return self.batches_of_weight(part, divisors)
+
+    def batches_of_weight(self, part: Part, divisors: np.ndarray) -> SharedBatches:
+        """Returns the batches of a part, whose total weights over all processes are known."""
+        return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes), divisors)
+
+
+class Shared:
+    """Samples that every process has; each process trains on a part of every batch, and evaluates a part of the rows.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    """
+
+    def __init__(self, communicator: Communicator):
+        self.communicator, self.exchange = communicator, Exchange(communicator)
+        self.total, self.gather = self.exchange.total, self.exchange.gather
+
+    def count(self, data: Data) -> int:
+        """Returns the number of samples."""
+        return data.n
+
+    def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
+        """Yields the pass over the samples, whose order all processes draw alike."""
+        assert isinstance(source, Data)  # the batches of a function are those of one process
+        rows = order(source.n)
+        part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
+        if source.weights is None:
+            batches = self.exchange.batches_of_weight(part, part.sizes)
+        else:
+            batches = self.exchange.batches(part, source.weights)
+        yield Pass(source, part.order, batch_size, source.total_weight, batches)
+
+    def part(self, data: Data) -> Data | None:
+        """Returns about 1/size of the samples; None if there are fewer than processes and this process has none."""
+        n, rank, size = data.n, self.communicator.rank, self.communicator.size
+        rows = slice(n * rank // size, n * (rank + 1) // size)
+        return data.rows(rows) if rows.start < rows.stop else None
+
+
+class Shards:
+    """Samples of each process's own; every batch has a proportional part of each process's samples.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    topology : Topology
+    """
+
+    def __init__(self, communicator: Communicator, topology: Topology):
+        self.communicator, self.topology, self.exchange = communicator, topology, Exchange(communicator)
+        self.total, self.gather = self.exchange.total, self.exchange.gather
+
+    def count(self, data: Data) -> int:
+        """Returns the number of samples of all processes."""
+        return int(self.exchange.counts(data.n).sum())
+
+    def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
+        """Yields one pass over the samples, or one over each batch, of which every process reads a part.
+
+        A process that has run out of batches still takes part in the steps, with no samples, until all have run out.
+        """
+        if isinstance(source, Data):
+            counts = self.exchange.counts(source.n)
+            # All processes draw the orders of all, so that their generators stay in the same state.
+            rows = [order(int(n)) for n in counts][self.communicator.rank]
+            yield self._pass(source, rows, counts, batch_size)
+            return
+        batches = iter(source())
+        while True:
+            data = next(batches, None)
+            n = 0 if data is None else data.n
+            counts = self.exchange.counts(n)
+            if not counts.any():
+                return
+            yield self._pass(zeros(self.topology) if data is None else data, np.arange(n), counts, int(counts.sum()))
+
+    def _pass(self, data: Data, rows: np.ndarray, counts: np.ndarray, batch_size: int) -> Pass:
+        part = part_of_shards(rows, counts, batch_size, self.communicator.rank)
+        weight = self.exchange.sums(data.total_weight if rows.size else 0.0)[0]
+        return Pass(data, part.order, batch_size, weight, self.exchange.batches(part, data.weights))
+
+    def part(self, data: Data) -> Data:
+        """Returns the samples of this process."""
+        return data
+
+
+def zeros(topology: Topology) -> Data:
+    """Returns one sample of zeros."""
+    x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
+    x.flags.writeable = y.flags.writeable = False
+    return Data(x, y)

@@ -1,0 +1,29 @@
+"""A model as a file holds it: a description and flat vectors."""
+
+from typing import Any
+
+import numpy as np
+
+from numbanet.persist.description import Description
+from numbanet.training.model import Model, Snapshot
+
+
+def description_of(model: Model, training: dict[str, Any] | None = None) -> Description:
+    """Returns the description of a model and, for a checkpoint, of its training."""
+    state = model.generator.bit_generator.state
+    return Description(model.topology, dict(state), model.optimizer, model.step, training, model.table)
+
+
+def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
+    """Returns the flat vectors of a file by name: the parameters, and the moments if there has been an update."""
+    return {"parameters": snapshot.parameters} | {f"moment_{k}": moment for k, moment in enumerate(snapshot.moments, start=1)}
+
+
+def restore(model: Model, description: Description, vectors: dict[str, np.ndarray]) -> None:
+    """Gives a model of the same topology all that a file holds."""
+    model.engine.write(vectors["parameters"])
+    model.reset(description.optimizer)
+    if description.step:
+        model.engine.write_moments([vectors[name] for name in description.vectors if name.startswith("moment")])
+    model.step, model.table = description.step, description.table
+    model.generator.bit_generator.state = description.generator
