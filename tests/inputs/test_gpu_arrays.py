@@ -7,6 +7,7 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.inputs import gpu as arrays
+from numbanet.inputs import host
 from tests.helpers.engines import CUDA, DTYPES, ENGINES, each
 from tests.inputs.test_bad_input import BAD_X, BAD_Y, CALLS, X, Y, build, flat
 
@@ -312,6 +313,40 @@ def test_an_array_on_the_gpu_is_not_copied(device, kernels, monkeypatch):
     copied = sizes_copied_to_the_host(monkeypatch, type(given))
     net.fit(given, targets, epochs=2, batch_size=3, verbose=0)
     assert copied and not {x.size, y.size} & set(copied)
+
+
+@on_cuda
+@each_cuda_engine
+@each("loss", ["cce", "cce, rows", "bce"])
+def test_smoothed_and_weighted_targets_stay_on_the_gpu(device, kernels, loss, monkeypatch):
+    x, y = data(loss)
+    outputs = 1 if loss == "bce" else 2
+    y = y[:, :outputs] if y.ndim == 2 else y
+    options = {"epochs": 2, "batch_size": 3, "label_smoothing": 0.3, "class_weight": {0: 2.0}, "verbose": 0}
+    nets = [build(sizes=(3, 5, outputs), loss=loss[:3], seed=0, device=device, kernels=kernels) for _ in range(2)]
+    losses = [nets[0].fit(x, y, **options)["loss"]]
+    given, targets = cuda.to_device(x), cuda.to_device(np.ascontiguousarray(y))
+    copied = sizes_copied_to_the_host(monkeypatch, type(given))
+    losses += [nets[1].fit(given, targets, **options)["loss"]]
+    assert_same_bits([losses[1], flat(nets[1])], [losses[0], flat(nets[0])])
+    assert N in copied and not {x.size, 2 * N} & set(copied)  # the class of each sample, and no target
+
+
+@on_cuda
+@each("kind", ["f4", "f8"])
+@each("amount, indifferent", [(0.1, 0.5), (0.3, 1 / 3), (0.999, 1e-3)])
+def test_smoothing_rounds_as_on_the_host(kind, amount, indifferent):
+    y = np.random.default_rng(1).dirichlet(np.ones(3), N).astype(kind)
+    y[0] = 1, 0, 0
+    found = arrays.smoothed(cuda.to_device(y), amount, indifferent).copy_to_host()
+    assert_same_bits([found], [host.smoothed(y, amount, indifferent)])
+
+
+@on_cuda
+@each("binary", [False, True])
+def test_classes_are_those_of_the_host(binary):
+    y = np.array([[0.5, 0.5, 0], [0.2, 0.4, 0.4], [0.1, 0.2, 0.7], [0.6, 0.2, 0.2], [1, 0, 0], [0, 0, 1]], "f4")
+    assert arrays.classes(cuda.to_device(y), binary).tolist() == host.classes(y, binary).tolist()
 
 
 # Bad arrays on the GPU are refused in the same words
