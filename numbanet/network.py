@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
-from numbanet.engines.devices import usable_device
 from numbanet.fitting import Samples
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
@@ -281,7 +280,7 @@ class Network(MultilayerPerceptron):
         ValueError, RuntimeError
             The device is unknown or cannot be used; the network stays on its device.
         """
-        device = usable_device(device)
+        device = inputs.usable_device(device)
         if device != self.device:
             self._model.move(device)
         return self

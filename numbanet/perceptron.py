@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numbanet import checks, inputs
-from numbanet.engines.devices import KERNELS, usable_device
 from numbanet.inputs import Data
 from numbanet.tables import Encoding
 from numbanet.trace import Trace
@@ -38,9 +37,9 @@ class MultilayerPerceptron:
         kernels: str = "fast",
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
-        kernels = checks.choice("kernels", kernels, KERNELS)
+        kernels = checks.choice("kernels", kernels, inputs.KERNELS)
         generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
-        self._model = Model(topology, usable_device(device), kernels, generator)
+        self._model = Model(topology, inputs.usable_device(device), kernels, generator)
         self._model.initialize()
 
     @property
@@ -113,7 +112,7 @@ class MultilayerPerceptron:
         list of (w, b)
             One pair per layer, w (n_in, n_out) with w[i, j] from neuron i to neuron j, b (n_out,).
         """
-        return self._model.topology.views(self._model.engine.read())
+        return self._model.topology.views(self._model.engine.read().copy())  # an engine may return an array that it keeps
 
     @overload
     def predict(self, x: ArrayLike, *, out: None = None, logits: bool = False) -> NDArray[np.floating]: ...
@@ -156,7 +155,7 @@ class MultilayerPerceptron:
         samples = inputs.samples(x, model.topology, model.device)
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = model.engine.upload(samples)
-        y_hat = model.engine.predict(uploaded, y_hat, logits=True) if logits else model.engine.predict(uploaded, y_hat)
+        y_hat = model.engine.predict(uploaded, y_hat, logits=logits)
         return y_hat if out is None else out
 
     def evaluate(

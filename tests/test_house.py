@@ -40,8 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"_compile", "_extras", "checks", "datasets", "training"},
     "persist": CORE | {"_extras", "tables", "training"},
     "trace": {"persist"},
-    "fitting": CORE | {"_cuda", "distributed", "persist", "tables", "training"},
-    "network": CORE | {"_cuda", "distributed", "fitting", "persist", "tables", "trace", "training"},
+    "perceptron": CORE | {"tables", "trace", "training"},
+    "fitting": CORE | {"distributed", "persist", "training"},
+    "network": CORE | {"distributed", "fitting", "perceptron", "persist", "training"},
     # surfaces: what users meet
     "info": CORE | {"_compile", "_cuda"},
     "interchange": CORE | {"_extras", "network"},
@@ -64,7 +65,7 @@ FRONT_DOOR = "users call it, and name all arguments but the first few"
 MICROKERNEL = "called once per tile: its contract is documented parameter by parameter"
 ENTRY = "a CUDA kernel takes arrays and numbers one by one"
 MANY_PARAMETERS = {
-    "network.Network.__init__": FRONT_DOOR,
+    "perceptron.MultilayerPerceptron.__init__": FRONT_DOOR,
     "network.Network.fit": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
     "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,

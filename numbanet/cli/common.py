@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import load_digits, load_fashion_mnist
-from numbanet.engines.devices import DEVICES, KERNELS
+from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
 MODEL_HELP = "a file written by numbanet train or Network.save"

@@ -3,7 +3,7 @@
 import argparse
 
 from numbanet.cli.common import add_command
-from numbanet.engines.devices import DEVICES
+from numbanet.inputs import DEVICES
 from numbanet.proof.verification import verify
 
 

@@ -11,3 +11,6 @@ from numbanet.inputs.arrays import real_array as real_array
 from numbanet.inputs.arrays import samples as samples
 from numbanet.inputs.arrays import targets as targets
 from numbanet.inputs.data import Data as Data
+from numbanet.inputs.devices import DEVICES as DEVICES
+from numbanet.inputs.devices import KERNELS as KERNELS
+from numbanet.inputs.devices import usable_device as usable_device

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numbanet.engines import make_engine
-from numbanet.engines.devices import usable_device
 from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
+from numbanet.inputs import usable_device
 from numbanet.training.optimizers import GradientDescent, Optimizer
 
 

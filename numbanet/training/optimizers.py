@@ -42,7 +42,7 @@ class Optimizer:
     @property
     def moments(self) -> int:
         """The number of moments of each parameter."""
-        return rule.MOMENTS[self.kind]
+        return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
         """Returns the rule that engines follow."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from numbanet.engines.epoch import Epoch, BatchShare, epoch_of, rates_of
+from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.interface import Totals
 from numbanet.engines.rule import Rule
 from numbanet.inputs import Data

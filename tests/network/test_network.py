@@ -14,9 +14,9 @@ import pytest
 
 import numbanet
 from numbanet import _cuda
-from numbanet.engines import devices
 from numbanet.engines.loops import CudaLoops
 from numbanet.equations import forward_sum, forward_sum_cuda
+from numbanet.inputs import devices
 from numbanet.proof import oracle
 from numbanet.training import loop as training
 from tests.helpers.engines import CUDA, DEVICES, DTYPES, ENGINES, each

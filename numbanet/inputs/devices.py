@@ -1,4 +1,4 @@
-"""The devices a network can compute on, and the choice that "auto" makes."""
+"""The check of the argument device, and the choice that "auto" makes."""
 
 import functools
 import warnings
