@@ -96,10 +96,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
         lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
     else:
         lines.append(f", more than {room}")
-    if (together := plans.get(COOPERATIVE)) and together.grid:
-        _, each, estimate, grid = together
+    if (together := plans.get(COOPERATIVE)) and (grid := together.grid):
         spread = f"{grid.spread} layer{'s' * (grid.spread > 1)} spread"
-        lines.append(f"; {each:,} in each of {grid.blocks} blocks, {spread}, some {estimate:.0f} us")
+        lines.append(f"; {together.shared_bytes:,} in each of {grid.blocks} blocks, {spread}, some {together.estimate:.0f} us")
     else:
         lines.append("; no way to share them out over blocks that wait for each other")
     lines.append(f"; kernels for each product take some {plans[PRODUCTS].estimate:.0f} us")

@@ -207,7 +207,7 @@ def test_nothing_overlaps_in_shared_memory(sizes, batch, hidden):
 @each("dtype, size", [("float32", 4), ("float64", 8)])
 def test_a_byte_too_many_means_products(dtype, size):
     top = network([64, 32, 10], dtype)
-    wanted = resident.tables(top, 32).count * size
+    wanted = resident.tables(top, 32).numbers * size
     fits, short = (Limits(132, shared_bytes, 0) for shared_bytes in (wanted, wanted - 1))
     assert plan(top, 32, fits)[:2] == (RESIDENT, wanted)
     assert plan(top, 32, short)[:2] == (PRODUCTS, 0)

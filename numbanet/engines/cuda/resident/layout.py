@@ -57,13 +57,13 @@ class Tables(NamedTuple):
     layers : (L, LAYER_COLUMNS) int32
         `Layer` and `Matrix` name its columns.
     output : (len(Output),) int32
-    count : int
+    numbers : int
         Numbers of shared memory.
     """
 
     layers: np.ndarray
     output: np.ndarray
-    count: int
+    numbers: int
 
 
 def odd(count: int) -> int:
@@ -113,4 +113,4 @@ def tables(topology: Topology, batch_size: int) -> Tables:
 
 def shared_bytes(topology: Topology, batch_size: int) -> int:
     """Returns the bytes of shared memory that training takes."""
-    return tables(topology, batch_size).count * topology.dtype.itemsize
+    return tables(topology, batch_size).numbers * topology.dtype.itemsize
