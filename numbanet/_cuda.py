@@ -35,10 +35,27 @@ __all__ = [
 ]
 
 # Neither declares its names: the provider of `numba.cuda` is chosen at run time, and `numba.config` reads the environment.
-cuda: Any = numba.cuda
+_provided: Any = numba.cuda
 config: Any = numba.core.config
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
+
+
+class _SimulatedCuda:
+    """The simulator's `numba.cuda`, for device functions in any module.
+
+    The simulator itself provides `threadIdx`, `syncthreads` and the like only in the module of the kernel that is running.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        running = _provided.simulator.kernel._get_kernel_context()
+        try:
+            return getattr(running, name)
+        except AttributeError:  # no kernel is running, or the name is one of the host's
+            return getattr(_provided, name)
+
+
+cuda: Any = _SimulatedCuda() if SIMULATED else _provided
 # True if numba-cuda runs the kernels: unlike Numba's built-in target it can record graphs and request more shared memory.
 NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
 

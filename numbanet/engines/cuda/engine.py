@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet._cuda import configured, cuda
+from numbanet._cuda import cuda
 from numbanet.engines.cuda import planning
+from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative.grid import Grid
-from numbanet.engines.cuda.memory.limits import allow_shared_memory, ensure_free, present_limits
+from numbanet.engines.cuda.cooperative.layout import GridPlan
+from numbanet.engines.cuda.memory.limits import ensure_free, present_limits
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.planning import TrainingPlan
 from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.cuda.products.descent import ParameterUpdate, is_plain
 from numbanet.engines.cuda.products.propagation import Propagation
 from numbanet.engines.cuda.products.steps import Steps
-from numbanet.engines.cuda.resident import kernel as resident
+from numbanet.engines.cuda.resident.block import Block
 from numbanet.engines.cuda.streaming import Chunks, fits
 from numbanet.engines.cuda.workspace import Workspace, Workspaces, workspace_bytes
 from numbanet.engines.epoch import ETA, Epoch
@@ -137,8 +139,8 @@ class FastCudaEngine:
         if plan.way == planning.PRODUCTS:
             return self._train_by_products(x, y, part, before, notes)
         if plan.way == planning.COOPERATIVE:
-            return self._slices(self._cooperative(plan, x, y, part, notes), part)
-        return self._slices(self._resident(x, y, part, notes), part)
+            return self._train_in_shared_memory(self._grid(part.batch_size, plan.grid), x, y, part, notes)
+        return self._train_in_shared_memory(Block(self.topology, part.batch_size), x, y, part, notes)
 
     # Training in shared memory: one launch trains on a slice of the order, of some batches
 
@@ -155,35 +157,19 @@ class FastCudaEngine:
             if first < count:
                 yield first
 
-    def _resident(self, x: Any, y: Any, part: Epoch, notes: Notes) -> Callable[[int, int], None]:
-        """Returns train(first, stop), which launches one block."""
-        order, eta = cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self._eta(part)
-        layers, rows, count = resident.places(self.topology, part.batch_size)
-        kernel, shared_bytes = resident.training_kernel(self.topology.dtype), count * self.topology.dtype.itemsize
-        table, rows = cuda.to_device(layers), cuda.to_device(rows)
-        network = table, rows, self.topology.loss_kind, self.epsilon, eta, part.batch_size
+    def _train_in_shared_memory(self, grid: Block | Grid, x: Any, y: Any, part: Epoch, notes: Notes) -> Iterator[int]:
+        """Trains on slices of the order, by one launch each of one block, or of blocks that wait for each other."""
+        order, eta = cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self.topology.dtype.type(part.rates[0, ETA])
+        arrays = EpochArrays(x, y, order, self.parameters, notes)
+        return self._slices(lambda first, stop: grid.train(arrays, self.epsilon, eta, first, stop), part)
 
-        def train(first, stop):
-            arguments = (*network, x, y, order, first, stop, self.parameters, *notes)
-            allow_shared_memory(kernel, arguments, shared_bytes)
-            configured(kernel, 1, resident.THREADS, shared_bytes)(*arguments)
-
-        return train
-
-    def _cooperative(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, notes: Notes) -> Callable[[int, int], None]:
-        """Returns train(first, stop), which launches many blocks that wait for each other."""
-        if self.grid is None or (self.grid.batch_size, self.grid.shares) != (part.batch_size, plan.shares):
-            self.grid = Grid(self.topology, part.batch_size, plan.shares)
-        grid, order, eta = self.grid, cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self._eta(part)
-
-        def train(first, stop):
-            grid.train(self.epsilon, eta, x, y, order, first, stop, self.parameters, *notes)
-
-        return train
-
-    def _eta(self, part: Epoch) -> np.floating:
-        """Returns the learning rate of an epoch whose steps all have the same."""
-        return self.topology.dtype.type(part.rates[0, ETA])
+    def _grid(self, batch_size: int, plan: GridPlan | None) -> Grid:
+        """Returns the blocks of a plan for cooperative training; they are kept for the next part of an epoch."""
+        if plan is None:
+            raise ValueError("cooperative training needs the plan of a grid")
+        if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
+            self.grid = Grid(self.topology, batch_size, plan)
+        return self.grid
 
     # Training by products
 

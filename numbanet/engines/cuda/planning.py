@@ -5,10 +5,11 @@ Times are estimates, good enough to tell which way is much faster; the GPU bench
 
 from typing import NamedTuple
 
-from numbanet.engines.cuda.cooperative import layout as shares
-from numbanet.engines.cuda.cooperative.layout import Shares
+from numbanet.engines.cuda.cooperative import layout as cooperative
+from numbanet.engines.cuda.cooperative import tiling
+from numbanet.engines.cuda.cooperative.layout import GridPlan
 from numbanet.engines.cuda.memory import Limits
-from numbanet.engines.cuda.resident import kernel as resident
+from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 
 RESIDENT, COOPERATIVE, PRODUCTS = "resident", "cooperative", "products"
@@ -44,14 +45,14 @@ class TrainingPlan(NamedTuple):
         Shared memory of a block; 0 for "products".
     estimate : float
         Microseconds of a step.
-    shares : Shares or None
+    grid : GridPlan or None
         How the network is divided among the blocks, for "cooperative".
     """
 
     way: str
     shared_bytes: int
     estimate: float
-    shares: Shares | None = None
+    grid: GridPlan | None = None
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
@@ -79,9 +80,9 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
     plans = [TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
     if (alone := resident.shared_bytes(topology, batch_size)) <= limits.shared_bytes:
         plans.append(TrainingPlan(RESIDENT, alone, resident_time(topology, batch_size)))
-    if shared_out := shares.share_out(topology, batch_size, limits):
-        each, estimate = shares.shared_bytes(topology, batch_size, shared_out), shares.time(topology, batch_size, shared_out)
-        plans.append(TrainingPlan(COOPERATIVE, each, estimate, shared_out))
+    if grid := tiling.best_plan(topology, batch_size, limits):
+        each, estimate = cooperative.shared_bytes(topology, batch_size, grid), tiling.estimate(topology, batch_size, grid)
+        plans.append(TrainingPlan(COOPERATIVE, each, estimate, grid))
     return plans
 
 
@@ -95,10 +96,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
         lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
     else:
         lines.append(f", more than {room}")
-    if COOPERATIVE in plans:
-        _, each, estimate, shared_out = plans[COOPERATIVE]
-        spread = f"{shared_out.spread} layer{'s' * (shared_out.spread > 1)} spread"
-        lines.append(f"; {each:,} in each of {shared_out.blocks} blocks, {spread}, some {estimate:.0f} us")
+    if (together := plans.get(COOPERATIVE)) and (grid := together.grid):
+        spread = f"{grid.spread} layer{'s' * (grid.spread > 1)} spread"
+        lines.append(f"; {together.shared_bytes:,} in each of {grid.blocks} blocks, {spread}, some {together.estimate:.0f} us")
     else:
         lines.append("; no way to share them out over blocks that wait for each other")
     lines.append(f"; kernels for each product take some {plans[PRODUCTS].estimate:.0f} us")

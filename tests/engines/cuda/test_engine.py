@@ -11,12 +11,13 @@ import pytest
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import output, planning, workspace
-from numbanet.engines.cuda.cooperative import grid
+from numbanet.engines.cuda.cooperative import grid, tiling
 from numbanet.engines.cuda.cooperative import kernel as cooperative
-from numbanet.engines.cuda.cooperative import layout as shares
+from numbanet.engines.cuda.cooperative.layout import GridPlan
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.products import batch as batches
 from numbanet.engines.cuda.products import propagation, steps
+from numbanet.engines.cuda.resident import block
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
@@ -47,7 +48,7 @@ def launches(monkeypatch):
         started.append(kernel)
         return _cuda.configured(kernel, grid, block, shared_bytes)
 
-    for module in (cuda_engine, grid, propagation):
+    for module in (block, grid, propagation):
         monkeypatch.setattr(module, "configured", configured)
     return started
 
@@ -58,8 +59,8 @@ def ways(top):
     if "softmax" in top.activations[:-1]:
         return plans
     for blocks, spread in itertools.product((1, 4), range(1, len(top.kinds) + 1)):
-        layers = tuple(shares.cut(n_in, n_out, 1 if blocks == 1 else 2, blocks) for n_in, n_out in top.layers)
-        together = shares.Shares(layers, spread, blocks)
+        layers = tuple(tiling.cut(n_in, n_out, 1 if blocks == 1 else 2, blocks) for n_in, n_out in top.layers)
+        together = GridPlan(layers, spread, blocks)
         plans[f"{blocks} blocks, {spread} layers"] = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, together)
     return plans
 
@@ -98,11 +99,10 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     """Several tiles both ways, one of them of b alone, blocks without a tile or without samples, more squares than threads."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
-    layers = tuple(shares.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
-    assert [(share.down, share.across, share.rows) for share in layers] == [(2, 2, 8), (3, 2, 4), (1, 2, 8)]
+    layers = tuple(tiling.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
+    assert [(tiles.down, tiles.across, tiles.rows) for tiles in layers] == [(2, 2, 8), (3, 2, 4), (1, 2, 8)]
     plans = {
-        f"{blocks}": planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, blocks))
-        for blocks in (6, 11)
+        f"{blocks}": planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, blocks)) for blocks in (6, 11)
     }
     check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
 
@@ -112,8 +112,8 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
 def test_between_two_meetings_no_block_waits_for_another(monkeypatch, spread):
     """The simulator takes blocks in their order, which would hide that one reads what another writes in the same phase."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
-    layers = tuple(shares.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
-    plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, shares.Shares(layers, spread, 7))
+    layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
+    plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))
     totals, parameters = train(monkeypatch, top, plan, epochs=2)
     backwards = types.SimpleNamespace(**vars(np))
     backwards.ndindex = lambda *shape: reversed(list(np.ndindex(*shape)))

@@ -11,6 +11,7 @@ from numbanet.engines import loops
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import guarding, planning
 from numbanet.engines.cuda.products import launch, propagation, steps
+from numbanet.engines.cuda.resident import block
 from numbanet.engines.cuda.workspace import Workspaces
 from numbanet.engines.epoch import epoch_of
 from numbanet.engines.rule import PLAIN
@@ -61,7 +62,7 @@ def fail(monkeypatch, at, lost=False, error=KernelError):
             raise error("CUDA_ERROR_ILLEGAL_ADDRESS")
         return _cuda.configured(kernel, *arguments)
 
-    for module in (cuda_engine, steps, launch, propagation, loops):
+    for module in (block, steps, launch, propagation, loops):
         monkeypatch.setattr(module, "configured", configured)
     return numbers
 

@@ -1,53 +1,75 @@
-"""The blocks that train a network together by `cooperative`, with all that they work in."""
+"""The blocks that train a network together by the cooperative kernel, with all that they work in."""
 
 import itertools
 
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
+from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative import kernel as cooperative
-from numbanet.engines.cuda.cooperative.layout import COUNT, PHASES, TABLES, THREADS, Shares, places
+from numbanet.engines.cuda.cooperative.layout import TABLE_LENGTH, THREADS, Common, GridPlan, tables
 from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free
 from numbanet.engines.topology import Topology
 
 
 class Grid:
-    """The blocks that train a network on batches of a size, with what they share.
+    """The blocks that train a network on batches of a size, with the memory that they exchange numbers in.
 
     Parameters
     ----------
     topology : Topology
     batch_size : int
-    shares : Shares
+    plan : GridPlan
     """
 
-    def __init__(self, topology: Topology, batch_size: int, shares: Shares):
-        layers, rest, exchanged = places(topology, batch_size, shares)
-        ensure_free(exchanged * topology.dtype.itemsize, batch_size, "training with batches of")
-        tables = np.zeros(TABLES, np.int32)
-        tables[: layers.size], tables[-rest.size :] = layers.reshape(-1), rest
-        self.batch_size, self.shares, self.phases = batch_size, shares, int(rest[PHASES])
-        self.shared_bytes = int(rest[COUNT]) * topology.dtype.itemsize
-        self.tables, self.far = cuda.to_device(tables), cuda.device_array(exchanged, topology.dtype)
+    def __init__(self, topology: Topology, batch_size: int, plan: GridPlan):
+        layout = tables(topology, batch_size, plan)
+        ensure_free(layout.far_numbers * topology.dtype.itemsize, batch_size, "training with batches of")
+        self.batch_size, self.plan, self.phases = batch_size, plan, int(layout.common[Common.PHASES])
+        near_numbers = int(layout.common[Common.NEAR_NUMBERS])
+        self.shared_bytes = near_numbers * topology.dtype.itemsize
+        self.tables, self.far = cuda.to_device(layout.flat()), cuda.device_array(layout.far_numbers, topology.dtype)
         self.counter = cuda.device_array(1, np.int32)
-        # the shared memory of simulated blocks, which are launched for each phase anew
-        self.kept = cuda.device_array(shares.blocks * int(rest[COUNT]) if SIMULATED else 1, topology.dtype)
+        # the shared memory of simulated blocks, which are launched anew for each phase
+        self.kept = cuda.device_array(plan.blocks * near_numbers if SIMULATED else 1, topology.dtype)
         self.kernel = cooperative.training_kernel(topology.dtype)
 
-    def train(self, epsilon, eta, x, y, order, first: int, stop: int, parameters, losses, hits) -> None:
-        """The batches from position first to stop of an order, by one launch.
+    def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
+        """Trains on the batches from position first to stop of an order, by one launch.
 
-        Simulated blocks run one after another and cannot meet: what lies between two meetings is a launch of its own there,
-        unless there is one block only.
+        Simulated blocks run one after another and cannot wait for each other: in the simulator, phases between which blocks
+        meet are launched one by one, unless there is only one block.
+
+        Parameters
+        ----------
+        arrays : EpochArrays
+        epsilon, eta : floating
+            The slope of leaky_relu and the learning rate, in the network's dtype.
+        first, stop : int
+            Positions in the order, multiples of the batch size; stop may be the end of the order instead.
         """
         self.counter.copy_to_device(np.zeros(1, np.int32))
         first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))
-        apart = SIMULATED and self.shares.blocks > 1
+        apart = SIMULATED and self.plan.blocks > 1
         turns = [first, *(turn for turn in range(first + 1, stop) if apart and turn % self.phases), stop]
+        x = arrays.x.reshape(-1)
         for turn, end in itertools.pairwise(turns):
             arguments = (
-                *(self.tables, epsilon, eta, x.reshape(-1), y, order, turn, end, parameters, self.far, self.counter),
-                *(turn == first, self.kept, losses, hits),
+                self.tables,
+                epsilon,
+                eta,
+                x,
+                arrays.y,
+                arrays.order,
+                turn,
+                end,
+                arrays.parameters,
+                self.far,
+                self.counter,
+                turn == first,
+                self.kept,
+                arrays.notes.loss,
+                arrays.notes.hits,
             )
-            allow_shared_memory(self.kernel, arguments, self.shared_bytes, 4 * TABLES)
-            configured(self.kernel, self.shares.blocks, THREADS, self.shared_bytes)(*arguments)
+            allow_shared_memory(self.kernel, arguments, self.shared_bytes, 4 * TABLE_LENGTH)
+            configured(self.kernel, self.plan.blocks, THREADS, self.shared_bytes)(*arguments)

@@ -1,0 +1,141 @@
+"""What a block copies into its near memory, and back: its tiles of w, and the numbers that other blocks left in far memory."""
+
+from numbanet._cuda import cuda, device_function
+from numbanet.engines.cuda.cooperative.layout import THREADS, Common, Layer, Matrix
+from numbanet.engines.cuda.cooperative.lookup import common, field, place_of, quads_of, threads_over, tile_of
+from numbanet.engines.cuda.memory import QUAD, copy_later, get, put
+from numbanet.equations.activations import d_phi, phi
+from numbanet.equations.backprop import error_term
+
+
+@device_function
+def sum_of_parts(far, place, parts, step):
+    """Returns the sum of numbers that lie a step apart, added in their order."""
+    total = get(far, place)
+    for _ in range(1, parts):
+        place += step
+        total += get(far, place)
+    return total
+
+
+@device_function
+def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
+    """Writes a_j = phi(z_j) of layer l to `to` in near memory, and to FAR_A if published; z_j is added up from Z_SUMS.
+
+    samples and neurons are ranges: the first and the count.
+    """
+    n_out, parts = field(memory, l, Layer.N_OUT), field(memory, l, Layer.DOWN)
+    (first, n), (j, width), (place, pitch) = samples, neurons, to
+    sums, far_a = field(memory, l, Layer.Z_SUMS), field(memory, l, Layer.FAR_A)
+    row, column, down, across = threads_over(width)
+    for s in range(row, n, down):
+        for c in range(column, width, across):
+            at = (first + s) * n_out + j + c
+            a = phi(kind, epsilon, sum_of_parts(memory.far, sums + at, parts, common(memory, Common.BATCH) * n_out))
+            put(memory.near, place + s * pitch + c, a)
+            if published:
+                put(memory.far, far_a + at, a)
+
+
+@device_function
+def load_x(memory, l, n):
+    """Writes x of n samples in the rows of the tile of layer l, a layer of the head: a of the layer before, from FAR_A."""
+    n_in = field(memory, l, Layer.N_IN)
+    i, _, rows, _ = tile_of(memory, l)
+    a, (place, pitch) = field(memory, l - 1, Layer.FAR_A) + i, place_of(memory, l, Matrix.X)
+    width = min(rows, n_in - i)
+    row, column, down, across = threads_over(width)
+    for s in range(row, n, down):
+        for c in range(column, width, across):
+            put(memory.near, place + s * pitch + c, get(memory.far, a + s * n_in + c))
+
+
+@device_function
+def load_delta(memory, l, epsilon, zero, n):
+    """Writes delta of n samples in the columns of the tile of layer l, and 0 for the samples that fill the last quad.
+
+    delta_j = dL/da_j da_j/dz_j, from DL_DA_SUMS of layer l + 1 if that is spread; else the head left it in FAR_DELTA.
+    """
+    n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
+    place, pitch = place_of(memory, l, Matrix.DELTA)
+    _, j, rows, width = tile_of(memory, l)
+    if rows <= 0:
+        return
+    summed = l + 1 < common(memory, Common.SPREAD)
+    row, column, down, across = threads_over(width)
+    for s in range(row, quads_of(n) * QUAD, down):
+        for c in range(column, width, across):
+            at, delta = s * n_out + j + c, zero
+            if s < n and summed:
+                sums, parts = field(memory, l + 1, Layer.DL_DA_SUMS), field(memory, l + 1, Layer.ACROSS)
+                a = get(memory.far, field(memory, l, Layer.FAR_A) + at)
+                dl_da = sum_of_parts(memory.far, sums + at, parts, common(memory, Common.BATCH) * n_out)
+                delta = error_term(dl_da, d_phi(kind, epsilon, a, a))
+            elif s < n:
+                delta = get(memory.far, field(memory, l, Layer.FAR_DELTA) + at)
+            put(memory.near, place + s * pitch + c, delta)
+
+
+@device_function
+def first_x(memory, step):
+    """Returns the place of x of the first layer in a step: two matrices take turns, one is read while the other is written."""
+    place, _ = place_of(memory, 0, Matrix.X)
+    return place if step & 1 == 0 else common(memory, Common.SECOND_X)
+
+
+@device_function
+def prefetch_x(memory, arrays, step):
+    """Begins to copy x of a later step in the rows of the first layer's tile; `await_copies` waits for it."""
+    n_in, batch_size, (_, pitch) = field(memory, 0, Layer.N_IN), common(memory, Common.BATCH), place_of(memory, 0, Matrix.X)
+    position = step * batch_size
+    i, _, rows, _ = tile_of(memory, 0)
+    width = min(rows, n_in - i)
+    row, column, down, across = threads_over(width)
+    for s in range(row, min(batch_size, arrays.order.shape[0] - position), down):
+        sample, place = arrays.order[position + s] * n_in + i, first_x(memory, step) + s * pitch
+        for c in range(column, width, across):
+            copy_later(memory.near, place + c, arrays.x, sample + c)
+
+
+@device_function
+def copy_tile(memory, l, parameters, back):
+    """Copies the tile of w and b of layer l from the flat vector into near memory, or back."""
+    n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.W)
+    i, j, rows, columns = tile_of(memory, l)
+    flat = field(memory, l, Layer.FLAT) + i * n_out + j
+    row, column, down, across = threads_over(columns)
+    for r in range(row, rows, down):
+        for c in range(column, columns, across):
+            if back:
+                put(parameters, flat + r * n_out + c, get(memory.near, place + r * pitch + c))
+            else:
+                put(memory.near, place + r * pitch + c, get(parameters, flat + r * n_out + c))
+
+
+@device_function
+def load_head(memory, parameters):
+    """Copies w and b of the layers of the head from the flat vector into near memory."""
+    for l in range(common(memory, Common.SPREAD), common(memory, Common.LAYERS)):
+        n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.HEAD_W)
+        flat = field(memory, l, Layer.FLAT)
+        row, column, down, across = threads_over(n_out)
+        for i in range(row, field(memory, l, Layer.N_IN) + 1, down):
+            for j in range(column, n_out, across):
+                put(memory.near, place + i * pitch + j, get(parameters, flat + i * n_out + j))
+
+
+@device_function
+def fill_ones(memory, one):
+    """Writes 1, the input of b, in every x."""
+    for l in range(common(memory, Common.LAYERS)):
+        n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)
+        i, _, rows, _ = tile_of(memory, l)
+        if rows > 0 and i + rows == n_in + 1:
+            for s in range(cuda.threadIdx.x, common(memory, Common.BATCH), THREADS):
+                put(memory.near, place + s * pitch + n_in - i, one)
+                if l == 0:
+                    put(memory.near, common(memory, Common.SECOND_X) + s * pitch + n_in - i, one)
+        if l >= common(memory, Common.SPREAD):
+            place, pitch = place_of(memory, l, Matrix.HEAD_X)
+            for s in range(cuda.threadIdx.x, common(memory, Common.SAMPLES), THREADS):
+                put(memory.near, place + s * pitch + n_in, one)

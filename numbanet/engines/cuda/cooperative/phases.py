@@ -1,0 +1,100 @@
+"""The phases of a step that work on tiles of w: forward, and backward with the update."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numbanet._cuda import cuda, device_function
+from numbanet.engines.cuda.cooperative.exchange import activate_sums, first_x, load_delta, load_x
+from numbanet.engines.cuda.cooperative.layout import Common, Layer, Matrix
+from numbanet.engines.cuda.cooperative.lookup import common, field, place_of, quads_of, tile_of, tile_row
+from numbanet.engines.cuda.cooperative.product import (
+    BACKWARD_SUMS,
+    FORWARD_SUMS,
+    NOWHERE,
+    UPDATE,
+    WeightUpdate,
+    product_of,
+)
+from numbanet.engines.cuda.memory import await_copies
+
+
+def forward_of(dtype: np.dtype) -> Callable:
+    """Returns the device function of the forward phase."""
+    multiply = product_of(dtype, FORWARD_SUMS)
+
+    @device_function
+    def forward(memory, l, batch, epsilon):
+        """Writes sum_i w_ij x_i + b_j over the rows i of this block's tile of layer l, a part of z_j, to Z_SUMS.
+
+        Reads x of the first layer, or Z_SUMS of the layer before, (n, rows of the tile); writes (n, columns of the tile).
+        """
+        n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
+        i, j, rows, columns = tile_of(memory, l)
+        if rows <= 0:
+            return
+        if l == 0:
+            x = first_x(memory, batch.step), x[1]
+            await_copies()
+        else:
+            neurons, published = (i, min(rows, field(memory, l, Layer.N_IN) - i)), j == 0
+            kind = field(memory, l - 1, Layer.KIND)
+            activate_sums(memory, l - 1, kind, epsilon, (0, batch.n), neurons, x, published)
+        cuda.syncthreads()
+        sums = field(memory, l, Layer.Z_SUMS) + tile_row(memory, l) * common(memory, Common.BATCH) * n_out + j
+        multiply(memory, (batch.n, columns, quads_of(rows)), x, place_of(memory, l, Matrix.W), (sums, n_out))
+
+    return forward
+
+
+def update_of(dtype: np.dtype) -> Callable:
+    """Returns the device function that updates a tile of w."""
+    multiply = product_of(dtype, UPDATE)
+
+    @device_function
+    def update(memory, l, batch, eta, parameters):
+        """w_ij <- w_ij - eta sum_s delta_j x_i, and b likewise, in this block's tile of layer l.
+
+        Reads X (n, rows), DELTA (n, columns); updates W (rows, columns). Updates parameters, too, if layer l is in the head,
+        which all blocks read.
+        """
+        x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
+        if l == 0:
+            x = first_x(memory, batch.step), x[1]
+        i, j, rows, columns = tile_of(memory, l)
+        if rows <= 0:
+            return
+        flat = field(memory, l, Layer.FLAT) + i * n_out + j if l >= common(memory, Common.SPREAD) else NOWHERE
+        to = WeightUpdate(eta, place_of(memory, l, Matrix.W), parameters, (flat, n_out))
+        multiply(memory, (rows, columns, quads_of(batch.n)), x, place_of(memory, l, Matrix.DELTA), to)
+
+    return update
+
+
+def backward_of(dtype: np.dtype) -> Callable:
+    """Returns the device function of the backward phase."""
+    zero, multiply, update = dtype.type(0), product_of(dtype, BACKWARD_SUMS), update_of(dtype)
+
+    @device_function
+    def backward(memory, l, batch, epsilon, eta, parameters):
+        """Writes sum_j w_ij delta_j over the columns j of a tile of layer l, a part of dL/da_i, to DL_DA_SUMS; then updates it.
+
+        The last spread layer updates the layers of the head, too. Reads DL_DA_SUMS of layer l + 1, or FAR_DELTA.
+        """
+        n_in = field(memory, l, Layer.N_IN)
+        end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1
+        for k in range(l, end):
+            if k > l:
+                load_x(memory, k, batch.n)
+            load_delta(memory, k, epsilon, zero, batch.n)
+        cuda.syncthreads()
+        i, _, rows, columns = tile_of(memory, l)
+        if l > 0 and rows > 0 and i < n_in:  # a tile of b alone has no dL/da
+            column = cuda.blockIdx.x - tile_row(memory, l) * field(memory, l, Layer.ACROSS)
+            sums = field(memory, l, Layer.DL_DA_SUMS) + column * common(memory, Common.BATCH) * n_in + i
+            shape = batch.n, min(rows, n_in - i), quads_of(columns)
+            multiply(memory, shape, place_of(memory, l, Matrix.DELTA), place_of(memory, l, Matrix.W), (sums, n_in))
+        for k in range(l, end):
+            update(memory, k, batch, eta, parameters)
+
+    return backward

@@ -1,0 +1,56 @@
+"""The block that trains a network by the resident kernel."""
+
+import numpy as np
+
+from numbanet._cuda import configured, cuda
+from numbanet.engines.cuda.arrays import EpochArrays
+from numbanet.engines.cuda.memory import allow_shared_memory
+from numbanet.engines.cuda.resident.kernel import training_kernel
+from numbanet.engines.cuda.resident.layout import THREADS, shared_bytes, tables
+from numbanet.engines.topology import Topology
+
+
+class Block:
+    """The one block that trains a network on batches of a size.
+
+    Parameters
+    ----------
+    topology : Topology
+    batch_size : int
+    """
+
+    def __init__(self, topology: Topology, batch_size: int):
+        layout = tables(topology, batch_size)
+        self.layers, self.output = cuda.to_device(layout.layers.reshape(-1)), cuda.to_device(layout.output)
+        self.loss_kind, self.batch_size = topology.loss_kind, batch_size
+        self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
+
+    def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
+        """Trains on the batches from position first to stop of an order, by one launch.
+
+        Parameters
+        ----------
+        arrays : EpochArrays
+        epsilon, eta : floating
+            The slope of leaky_relu and the learning rate, in the network's dtype.
+        first, stop : int
+            Positions in the order, multiples of the batch size; stop may be the end of the order instead.
+        """
+        arguments = (
+            self.layers,
+            self.output,
+            self.loss_kind,
+            epsilon,
+            eta,
+            self.batch_size,
+            arrays.x,
+            arrays.y,
+            arrays.order,
+            first,
+            stop,
+            arrays.parameters,
+            arrays.notes.loss,
+            arrays.notes.hits,
+        )
+        allow_shared_memory(self.kernel, arguments, self.shared_bytes)
+        configured(self.kernel, 1, THREADS, self.shared_bytes)(*arguments)
