@@ -1,10 +1,9 @@
 """The way of an operand's panels from global memory to shared memory."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numba import int32
-from numba.types import Integer
 
 from numbanet._cuda import device_function
 from numbanet.engines.cuda.memory import put
@@ -30,7 +29,7 @@ class Loader(NamedTuple):
         store(numbers, panels, at): stores them in shared memory.
     loads : int
         Numbers of a panel that a thread loads.
-    place_type : numba.types.Integer
+    place_type : Numba type
         The type of their places.
     """
 
@@ -40,7 +39,7 @@ class Loader(NamedTuple):
     load: Callable
     store: Callable
     loads: int
-    place_type: Integer
+    place_type: Any
 
 
 def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero) -> Loader:
