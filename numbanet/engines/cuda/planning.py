@@ -44,14 +44,14 @@ class TrainingPlan(NamedTuple):
         Shared memory of a block; 0 for "products".
     estimate : float
         Microseconds of a step.
-    shares : Shares or None
+    grid : Shares or None
         How the network is divided among the blocks, for "cooperative".
     """
 
     way: str
     shared_bytes: int
     estimate: float
-    shares: Shares | None = None
+    grid: Shares | None = None
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
@@ -95,10 +95,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
         lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
     else:
         lines.append(f", more than {room}")
-    if COOPERATIVE in plans:
-        _, each, estimate, shared_out = plans[COOPERATIVE]
-        spread = f"{shared_out.spread} layer{'s' * (shared_out.spread > 1)} spread"
-        lines.append(f"; {each:,} in each of {shared_out.blocks} blocks, {spread}, some {estimate:.0f} us")
+    if (plan := plans.get(COOPERATIVE)) and plan.grid:
+        spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread"
+        lines.append(f"; {plan.shared_bytes:,} in each of {plan.grid.blocks} blocks, {spread}, some {plan.estimate:.0f} us")
     else:
         lines.append("; no way to share them out over blocks that wait for each other")
     lines.append(f"; kernels for each product take some {plans[PRODUCTS].estimate:.0f} us")

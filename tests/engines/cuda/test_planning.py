@@ -37,7 +37,7 @@ def test_the_way_of_each_rung(rung, capability):
     assert found.way == (RESIDENT if name in RESIDENT_RUNGS else together)
     assert found.shared_bytes <= limits.shared_bytes
     assert (found.shared_bytes > 0) == (found.way != PRODUCTS)
-    assert (found.shares is not None) == (found.way == COOPERATIVE)
+    assert (found.grid is not None) == (found.way == COOPERATIVE)
 
 
 @each("batch", [64, 256])
@@ -45,8 +45,8 @@ def test_the_shares_of_784_128_10(batch):
     """Two meetings a step: the second layer is the head. Its times are within the aims of 20 and 30 us, as estimated."""
     top = network([784, 128, 10])
     found = plan(top, batch, H100)
-    assert (found.way, found.shares.spread) == (COOPERATIVE, 1) and found.estimate < {64: 20, 256: 30}[batch]
-    first, second = found.shares.layers
+    assert (found.way, found.grid.spread) == (COOPERATIVE, 1) and found.estimate < {64: 20, 256: 30}[batch]
+    first, second = found.grid.layers
     assert first.down * first.across > 0.9 * 132 and second.down * second.across > 0.6 * 132
 
 

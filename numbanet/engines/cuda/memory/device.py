@@ -26,7 +26,7 @@ def _assembly(builder, result, instruction: str, constraints: str, operands):
     return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)
 
 
-def limited(registers):
+def limited(registers: int) -> Any:
     """Returns `cuda.jit` for kernels whose threads use at most that many registers."""
     return cuda.jit(max_registers=registers)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import int32
 
 from numbanet._cuda import device_function
@@ -42,7 +43,7 @@ class Loader(NamedTuple):
     place_type: Any
 
 
-def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero) -> Loader:
+def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero: np.floating) -> Loader:
     """Returns the loader of panels of `width` lines. They begin at `begin` in a buffer, with `pitch` numbers from k to k."""
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
