@@ -24,7 +24,7 @@ from numbanet.engines.cuda.streaming import Chunks, fits
 from numbanet.engines.cuda.workspace import Workspace, Workspaces, workspace_bytes
 from numbanet.engines.epoch import ETA, Epoch
 from numbanet.engines.interface import SLICE_SECONDS, Pace, Totals
-from numbanet.engines.loops import CudaLoops
+from numbanet.engines.loops import CudaLoops, Moments
 from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
 
@@ -52,7 +52,7 @@ class FastCudaEngine:
         self.parameters, self.gradients = (cuda.device_array(topology.parameter_count, topology.dtype) for _ in range(2))
         self.propagation = Propagation(topology, self.limits.multiprocessors, self.parameters, self.gradients)
         self.workspaces, self.chunks = Workspaces(topology), Chunks(topology)
-        self.moments: list[Any] = []
+        self.moments = Moments(self.loops, topology.parameter_count, topology.dtype)
         self.steps: list[Steps] = []
         self.grid: Grid | None = None
 
@@ -66,12 +66,11 @@ class FastCudaEngine:
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
         """Returns copies of the first `count` moments of the update rule."""
-        return [moment.copy_to_host() for moment in self._moments(count)]
+        return self.moments.read(count)
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first moments of the update rule, in place: recorded steps hold their addresses."""
-        for there, moment in zip(self._moments(len(moments)), moments, strict=True):
-            there.copy_to_device(np.ascontiguousarray(moment, self.topology.dtype))
+        """Replaces the first moments of the update rule."""
+        self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
         """Returns the array on the GPU; as it is if it does not fit there, beside what a chunk of its samples needs."""
@@ -122,7 +121,7 @@ class FastCudaEngine:
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch; see `numbanet.engines.interface`."""
         if epoch.share:
-            yield from self._train_share(x, y, epoch)
+            yield from self._train_share(x, y, epoch, epoch.share.add_up)
             return
         epoch = epoch._replace(batch_size=min(epoch.batch_size, epoch.order.size))
         plan, notes = self.plan(epoch.batch_size, epoch), Notes.empty(epoch.order.size, self.topology.dtype)
@@ -138,7 +137,7 @@ class FastCudaEngine:
         """Trains on a part of an epoch, which comes after `before` samples. Yields how many of its samples are done."""
         if plan.way == planning.PRODUCTS:
             return self._train_by_products(x, y, part, before, notes)
-        if plan.way == planning.COOPERATIVE:
+        if plan.grid is not None:
             return self._train_in_shared_memory(self._grid(part.batch_size, plan.grid), x, y, part, notes)
         return self._train_in_shared_memory(Block(self.topology, part.batch_size), x, y, part, notes)
 
@@ -163,10 +162,8 @@ class FastCudaEngine:
         arrays = EpochArrays(x, y, order, self.parameters, notes)
         return self._slices(lambda first, stop: grid.train(arrays, self.epsilon, eta, first, stop), part)
 
-    def _grid(self, batch_size: int, plan: GridPlan | None) -> Grid:
+    def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
         """Returns the blocks of a plan for cooperative training; they are kept for the next part of an epoch."""
-        if plan is None:
-            raise ValueError("cooperative training needs the plan of a grid")
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
         return self.grid
@@ -201,16 +198,10 @@ class FastCudaEngine:
         return steps
 
     def _update(self, rule: Rule) -> ParameterUpdate:
-        return ParameterUpdate(self.topology, rule, self.gradients, self._moments(rule.moments), self.parameters)
+        return ParameterUpdate(self.topology, rule, self.gradients, self.moments.first(rule.moments), self.parameters)
 
-    def _moments(self, count: int) -> list:
-        """Returns the first `count` moments of the update rule, which are 0 at first."""
-        while len(self.moments) < count:
-            self.moments.append(cuda.to_device(np.zeros(self.topology.parameter_count, self.topology.dtype)))
-        return self.moments[:count]
-
-    def _train_share(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
-        """Trains on batches of which other processes have the rest."""
+    def _train_share(self, x: Any, y: Any, epoch: Epoch, add_up: Callable[[Any], None]) -> Iterator[Totals]:
+        """Trains on batches of which other processes have the rest; add_up makes the sum of the gradients of all."""
         update, notes = self._update(epoch.rule), Notes.empty(max(1, epoch.order.size), self.topology.dtype)
         rates = cuda.to_device(epoch.rates.astype(self.topology.dtype))
         for k, (first, last, position) in enumerate(epoch.steps()):
@@ -218,7 +209,7 @@ class FastCudaEngine:
                 self._gradients_of_share(x, y, epoch, slice(first, last), position, rates[k], notes)
             else:
                 self.gradients.copy_to_device(np.zeros(self.topology.parameter_count, self.topology.dtype))
-            epoch.share.add_up(self.gradients)
+            add_up(self.gradients)
             update.launch(rates[k])
             yield Totals(last, 0.0, 0)
         yield notes.of(slice(epoch.order.size)).totals() if epoch.order.size else Totals(0, 0.0, 0)

@@ -6,6 +6,7 @@ import numpy as np
 
 from numbanet._cuda import cuda
 from numbanet.engines.interface import Totals
+from numbanet.engines.loops import CudaLoops, totals_of
 
 
 class Notes(NamedTuple):
@@ -38,5 +39,4 @@ class Notes(NamedTuple):
 
     def totals(self) -> Totals:
         """Returns the sums over the samples, added up on the host."""
-        loss, hits = self.loss.copy_to_host(), self.hits.copy_to_host()
-        return Totals(loss.size, float(loss.sum(dtype=np.float64)), int(hits.sum()))
+        return totals_of(CudaLoops(), self.loss, self.hits)

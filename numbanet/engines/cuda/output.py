@@ -83,17 +83,14 @@ def output_row(layer, n, y, z, a, delta, work, notes):
 
 
 @cuda.jit
-def output_rows(
-    loss_kind, kind, epsilon, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample
-):
+def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
     """Computes `output_row` for every sample s, one thread each; loss and delta are multiplied by the sample's weight.
 
-    Its parameters are flat because numba-cuda takes much longer to find the types of arrays inside tuples at a launch.
+    Arrays are parameters of their own because numba-cuda takes much longer to find the types of arrays in tuples at a launch.
 
     Parameters
     ----------
-    loss_kind, kind, epsilon : int, int, float
-        Those of `OutputLayer`.
+    layer : OutputLayer
     rates : array (4,)
         Rates of the step.
     weights : array (m,)
@@ -112,7 +109,7 @@ def output_rows(
     s = cuda.grid(1)
     if s < order.shape[0]:
         row = order[s]
-        layer, notes = OutputLayer(loss_kind, kind, epsilon), Notes(loss_of_sample[s : s + 1], hits_of_sample[s : s + 1])
+        notes = Notes(loss_of_sample[s : s + 1], hits_of_sample[s : s + 1])
         work = OutputWork(u[s : s + 1], dl[s : s + 1], z_max[s : s + 1], others[s : s + 1])
         output_row(layer, rates[N], y[row : row + 1], z[s : s + 1], a[s : s + 1], delta[s : s + 1], work, notes)
         loss_of_sample[s] = weighted(weights[s], loss_of_sample[s])

@@ -96,9 +96,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
         lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
     else:
         lines.append(f", more than {room}")
-    if (together := plans.get(COOPERATIVE)) and (grid := together.grid):
-        spread = f"{grid.spread} layer{'s' * (grid.spread > 1)} spread"
-        lines.append(f"; {together.shared_bytes:,} in each of {grid.blocks} blocks, {spread}, some {together.estimate:.0f} us")
+    if (plan := plans.get(COOPERATIVE)) and plan.grid:
+        spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread"
+        lines.append(f"; {plan.shared_bytes:,} in each of {plan.grid.blocks} blocks, {spread}, some {plan.estimate:.0f} us")
     else:
         lines.append("; no way to share them out over blocks that wait for each other")
     lines.append(f"; kernels for each product take some {plans[PRODUCTS].estimate:.0f} us")

@@ -21,6 +21,7 @@ from numbanet.engines.cuda import output
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative import layout
 from numbanet.engines.cuda.products import descent, dropout, parts, product, steps, tiles
+from numbanet.engines.cuda.products.epilogues import Activation
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.cuda.resident import layout as resident_layout
 from numbanet.engines.epoch import epoch_of
@@ -142,19 +143,23 @@ PRODUCTS = [
 FINISHES = ["forward", "backward", "update", "gradient"]
 
 
+def activation_of(number):
+    return types.NamedTuple([types.int64, number], Activation)
+
+
 @functools.cache
 def machine_code_of_product(form: str, dtype: str, tile, architecture: str) -> compile_gate.MachineCode:
     number, numbers, order = DTYPES[dtype], DTYPES[dtype][::1], types.int64[::1]
     arguments = {
-        "forward": [types.int64, number, numbers, order, numbers, numbers],
-        "backward": [types.int64, number, numbers, numbers, numbers, numbers],
+        "forward": [activation_of(number), numbers, order, numbers, numbers],
+        "backward": [activation_of(number), numbers, numbers, numbers, numbers],
         "update": [numbers, numbers, order, numbers, numbers],
         "gradient": [numbers, order, numbers, numbers],
         "forward part": [numbers, order, numbers, numbers],
         "backward part": [numbers, numbers, numbers],
     }[form]
     kernel = product.product(FORMS[form], tile, np.dtype(dtype))
-    return compile_gate.build(kernel, [*arguments, *[types.int64] * 4], architecture)
+    return compile_gate.build(kernel, [*arguments, types.NamedUniTuple(types.int64, 4, product.Shape)], architecture)
 
 
 each_product = pytest.mark.parametrize(("form", "dtype", "tile"), PRODUCTS)
@@ -193,8 +198,8 @@ def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architectu
 @pytest.mark.parametrize("form", FINISHES)
 def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
     number, numbers = DTYPES[dtype], DTYPES[dtype][::1]
-    activation = [types.int64, number]
-    epilogue = {"forward": activation, "backward": [*activation, numbers], "update": [numbers], "gradient": []}[form]
+    activation = activation_of(number)
+    epilogue = {"forward": [activation], "backward": [activation, numbers], "update": [numbers], "gradient": []}[form]
     arguments = [*epilogue, numbers, numbers, types.int64, types.int64]
     code = compile_gate.build(parts.sum_of_parts(FORMS[form]), arguments, architecture)
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
@@ -309,7 +314,7 @@ def fast_signatures(number) -> dict:
     return {
         "train_resident": [*resident_, numbers, whole],
         "train_cooperative": [*cooperative_, numbers, numbers, whole],
-        "output_rows": [count, count, number, numbers, numbers, *rows],
+        "output_rows": [types.NamedTuple([count, count, number], output.OutputLayer), numbers, numbers, *rows],
         "begin_step": [count, order, matrix, numbers, order, order, numbers, numbers],
         "end_step": [order, numbers, whole, numbers, whole],
         "find_not_finite": [numbers, order],

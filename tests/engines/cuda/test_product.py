@@ -8,6 +8,7 @@ import pytest
 from numbanet import _cuda
 from numbanet._cuda import cuda
 from numbanet.engines.cuda.products import launch, operands, parts, tiles
+from numbanet.engines.cuda.products.epilogues import Activation
 from numbanet.engines.cuda.products.launch import Products
 from numbanet.engines.cuda.products.tiles import TILES, Tile, TilePlan
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
@@ -37,7 +38,7 @@ class Layer:
     def __init__(self, shape, dtype):
         n, n_in, n_out = shape
         random = np.random.default_rng(0)
-        self.dtype = dtype
+        self.dtype = np.dtype(dtype)
         self.order = random.permutation(2 * n + 1)[:n]
         self.x = np.full((2 * n + 1, n_in), np.nan)
         self.x[self.order] = self._numbers(random, n, n_in)
@@ -84,17 +85,21 @@ def check(found, expected, dtype, terms):
     np.testing.assert_allclose(found.copy_to_host(), expected, rtol=0, atol=bound)
 
 
+def activation(layer, kind):
+    return Activation(kind, layer.dtype.type(EPSILON))
+
+
 def check_forward(products, layer, kind=TANH):
     x, order, wb = layer.upload("x", "order", "wb")
     a = layer.empty(*layer.delta.shape)
-    products.forward(kind, EPSILON, x, order, wb, a)
+    products.forward(activation(layer, kind), x, order, wb, a)
     check(a, phi(kind, layer.batch @ layer.wb[:-1] + layer.wb[-1]), layer.dtype, layer.batch.shape[1])
 
 
 def check_backward(products, layer, kind=TANH):
     wb, delta, a_prev = layer.upload("wb", "delta", "a_prev")
     delta_prev = layer.empty(*layer.a_prev.shape)
-    products.backward(kind, EPSILON, wb, delta, a_prev, delta_prev)
+    products.backward(activation(layer, kind), wb, delta, a_prev, delta_prev)
     expected = layer.delta @ layer.wb[:-1].T * d_phi(kind, layer.a_prev)
     check(delta_prev, expected, layer.dtype, layer.delta.shape[1])
 
@@ -193,7 +198,7 @@ def test_the_same_bits_on_every_run(split):
     found = []
     for _ in range(2):
         a = layer.empty(7, 10)
-        products.forward(SIGMOID, EPSILON, x, order, wb, a)
+        products.forward(activation(layer, SIGMOID), x, order, wb, a)
         found.append(a.copy_to_host())
     np.testing.assert_array_equal(*found)
     assert len(products.partials) == 1

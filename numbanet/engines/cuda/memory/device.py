@@ -3,6 +3,8 @@
 See `simulated` for the same functions in the simulator.
 """
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -24,7 +26,7 @@ def _assembly(builder, result, instruction: str, constraints: str, operands):
     return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)
 
 
-def limited(registers):
+def limited(registers: int) -> Any:
     """Returns `cuda.jit` for kernels whose threads use at most that many registers."""
     return cuda.jit(max_registers=registers)
 
@@ -38,7 +40,7 @@ def shared_numbers(typingctx, count, number):
 
     def code(context, builder, signature, arguments):
         numbers = ir.ArrayType(context.get_data_type(dtype), count.literal_value)
-        memory = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("shared_numbers"), SHARED)
+        memory: Any = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("shared_numbers"), SHARED)
         memory.align, memory.initializer = 16, ir.Constant(numbers, ir.Undefined)
         array = context.make_array(signature.return_type)(context, builder)
         array.data = builder.addrspacecast(memory.gep([ir.Constant(ir.IntType(32), 0)] * 2), array.data.type)
@@ -103,7 +105,7 @@ def own_memory(typingctx, stand_in, count):
 
     def code(context, builder, signature, arguments):
         numbers = ir.ArrayType(context.get_data_type(stand_in.dtype), 0)
-        memory = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("own_memory"), SHARED)
+        memory: Any = ir.GlobalVariable(builder.module, numbers, builder.module.get_unique_name("own_memory"), SHARED)
         memory.align, memory.linkage = 16, "external"
         array = context.make_array(signature.return_type)(context, builder)
         array.data = builder.addrspacecast(memory.gep([ir.Constant(ir.IntType(32), 0)] * 2), array.data.type)

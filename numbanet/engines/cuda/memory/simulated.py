@@ -1,6 +1,7 @@
 """What kernels do with memory, in the simulator: the functions of `device`, under the same names, in plain Python."""
 
 import threading
+from typing import Any
 
 from numbanet._cuda import cuda
 from numbanet.engines.cuda.memory.limits import QUAD
@@ -10,51 +11,51 @@ from numbanet.engines.cuda.memory.limits import QUAD
 simulator, one_at_a_time = cuda.simulator.kernel, threading.Lock()
 
 
-def limited(registers):
+def limited(registers: Any) -> Any:
     return cuda.jit
 
 
-def shared_numbers(count, number):
+def shared_numbers(count: Any, number: Any) -> Any:
     with one_at_a_time:  # else the first threads to come would get an array each
         return simulator._get_kernel_context().shared.array(count, number)
 
 
-def get(array, index):
+def get(array: Any, index: Any) -> Any:
     return array[index]
 
 
-def put(array, index, value):
+def put(array: Any, index: Any, value: Any) -> Any:
     array[index] = value
 
 
-def get_quad(array, index):
+def get_quad(array: Any, index: Any) -> Any:
     return tuple(array[index : index + QUAD])
 
 
-def quotient(a, b):
+def quotient(a: Any, b: Any) -> Any:
     return a // b
 
 
-def own_memory(stand_in, count):
+def own_memory(stand_in: Any, count: Any) -> Any:
     first = simulator._get_kernel_context().blockIdx.x * count
     return stand_in[first : first + count]
 
 
-def copy_later(target, at, source, index):
+def copy_later(target: Any, at: Any, source: Any, index: Any) -> Any:
     target[at] = source[index]
 
 
-def await_copies():
+def await_copies() -> None:
     pass
 
 
-def arrive(counter):
+def arrive(counter: Any) -> Any:
     simulator._get_kernel_context().atomic.add(counter, 0, 1)
 
 
-def arrived(counter):
+def arrived(counter: Any) -> Any:
     return counter[0]
 
 
-def matrix(flat, start, rows, columns):
+def matrix(flat: Any, start: Any, rows: Any, columns: Any) -> Any:
     return flat[start : start + rows * columns].reshape(rows, columns)

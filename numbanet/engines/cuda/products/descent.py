@@ -46,7 +46,7 @@ def is_plain(rule: Rule) -> bool:
 
 
 @functools.cache
-def sums_of_squares(dtype: np.dtype):
+def sums_of_squares(dtype: np.dtype) -> Any:
     """Returns the kernel that adds up the squares of gradients, with SUMS blocks."""
     number = from_dtype(dtype)
 
@@ -115,10 +115,10 @@ UPDATES = {
 
 
 @functools.cache
-def update_kernel(kind: int, decays: bool, clips: bool):
+def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     """Returns the kernel of a rule, with or without weight decay and clipping."""
     updated = UPDATES[kind]
-    decoupled = kind == rules.ADAMW
+    decoupled = rules.KINDS[kind].decouples_decay
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):

@@ -45,8 +45,7 @@ def activate(activation, out, at, z):
 class Derivative(NamedTuple):
     """The activation of the layer before, and its values a_prev, flat."""
 
-    kind: Any
-    epsilon: Any
+    activation: Activation
     a_prev: Any
 
 
@@ -54,7 +53,7 @@ class Derivative(NamedTuple):
 def multiply_by_derivative(before, out, at, dl_da):
     """delta_i = dL/da_i da_i/dz_i. The rectifiers' derivatives depend on the sign of z, which is that of a."""
     a = get(before.a_prev, at)
-    put(out, at, error_term(dl_da, d_phi(before.kind, before.epsilon, a, a)))
+    put(out, at, error_term(dl_da, d_phi(before.activation.kind, before.activation.epsilon, a, a)))
 
 
 @device_function

@@ -6,7 +6,8 @@ import numpy as np
 
 from numbanet._cuda import configured, cuda
 from numbanet.engines.cuda.products import parts
-from numbanet.engines.cuda.products.product import Form, Product, product
+from numbanet.engines.cuda.products.epilogues import Activation
+from numbanet.engines.cuda.products.product import Form, Product, Shape, product
 from numbanet.engines.cuda.products.tiles import Tile, plan_tiles, tiles_for
 
 
@@ -31,55 +32,55 @@ class Products:
         self.tiles = tiles or tiles_for(self.dtype)
         self.partials: dict[int, Any] = {}
 
-    def forward(self, kind: int, epsilon: float, x, order, wb, a) -> None:
+    def forward(self, activation: Activation, x: Any, order: Any, wb: Any, a: Any) -> None:
         """Computes a_j = phi(sum_i w_ij x_i + b_j), x being row order[s] of x, for every sample s and neuron j.
 
-        Reads x (N, n_in), order (n,) of int64, wb (n_in + 1, n_out); writes a (n, n_out). The kind is not SOFTMAX: a softmax
-        layer takes z, of the kind IDENTITY, and is finished elsewhere.
+        Reads x (N, n_in), order (n,) of int64, wb (n_in + 1, n_out); writes a (n, n_out). The activation is not softmax:
+        a softmax layer takes z, by IDENTITY, and is finished elsewhere.
         """
-        self._launch(Product.FORWARD.value, (kind, self.dtype.type(epsilon)), (x, order, wb), a, x.shape[1])
+        self._launch(Product.FORWARD.value, (activation,), (x, order, wb), a, x.shape[1])
 
-    def backward(self, kind: int, epsilon: float, wb, delta, a_prev, delta_prev) -> None:
+    def backward(self, activation: Activation, wb: Any, delta: Any, a_prev: Any, delta_prev: Any) -> None:
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before, for every sample s and neuron i.
 
-        Reads wb (n_in + 1, n_out), delta (n, n_out), a_prev (n, n_in); writes delta_prev (n, n_in). With the kind IDENTITY
+        Reads wb (n_in + 1, n_out), delta (n, n_out), a_prev (n, n_in); writes delta_prev (n, n_in). With IDENTITY
         delta_prev is dL/da.
         """
-        self._launch(Product.BACKWARD.value, (kind, self.dtype.type(epsilon), a_prev), (delta, wb), delta_prev, delta.shape[1])
+        self._launch(Product.BACKWARD.value, (activation, a_prev), (delta, wb), delta_prev, delta.shape[1])
 
-    def update(self, rates, x, order, delta, wb) -> None:
+    def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, and b alike, x being row order[s] of x.
 
         Reads rates (4,) of the step, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
-    def gradient(self, x, order, delta, gradients) -> None:
+    def gradient(self, x: Any, order: Any, delta: Any, gradients: Any) -> None:
         """Computes dL/dw_ij = sum_s delta_j x_i, and dL/db_j alike, x being row order[s] of x.
 
         Reads x (N, n_in), order (n,) of int64, delta (n, n_out); writes gradients (n_in + 1, n_out).
         """
         self._launch(Product.GRADIENT.value, (), (x, order, delta), gradients, delta.shape[0])
 
-    def _launch(self, form: Form, epilogue: tuple, operands: tuple, out, depth: int) -> None:
+    def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
         """Launches the kernels of a form.
 
         epilogue and operands are the kernel's arguments by these names; sums of depth terms make out (rows, columns).
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
-        grid, block, size = chosen.grid(rows, columns), chosen.tile.threads, (rows, columns, depth, chosen.chunk)
+        grid, block, shape = chosen.grid(rows, columns), chosen.tile.threads, Shape(rows, columns, depth, chosen.chunk)
         epilogue, operands, out = _flat(epilogue), _flat(operands), out.reshape(-1)
         if chosen.parts == 1:
-            configured(product(form, chosen.tile, self.dtype), grid, block)(*epilogue, *operands, out, *size)
+            configured(product(form, chosen.tile, self.dtype), grid, block)(*epilogue, *operands, out, shape)
             return
         count = rows * columns
         partial = self._partial(chosen.parts * count)
-        configured(product(form.part, chosen.tile, self.dtype), grid, block)(*operands, partial, *size)
+        configured(product(form.part, chosen.tile, self.dtype), grid, block)(*operands, partial, shape)
         blocks = -(-count // parts.THREADS)
         configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
-    def _partial(self, count: int):
+    def _partial(self, count: int) -> Any:
         """Returns memory for the sums of all parts, kept for the next product that needs as much."""
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)

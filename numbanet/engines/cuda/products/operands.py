@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from numba import int32, uint32
-from numba.types import Integer
 
 from numbanet._cuda import device_function
 from numbanet.engines.cuda.memory import get
@@ -53,7 +52,7 @@ class Access(NamedTuple):
         origin(operand, k): where the thread's first number of the panel that begins at k lies.
     place : callable
         place(operand, q): how far from the origin the thread's q-th number lies.
-    place_type : numba.types.Integer
+    place_type : Numba type
         The type of a place.
     number : callable
         number(operand, origin, place): the number there.
@@ -63,7 +62,7 @@ class Access(NamedTuple):
 
     origin: Callable
     place: Callable
-    place_type: Integer
+    place_type: Any
     number: Callable
     advance: Callable
 

@@ -1,10 +1,10 @@
 """The way of an operand's panels from global memory to shared memory."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba import int32
-from numba.types import Integer
 
 from numbanet._cuda import device_function
 from numbanet.engines.cuda.memory import put
@@ -30,7 +30,7 @@ class Loader(NamedTuple):
         store(numbers, panels, at): stores them in shared memory.
     loads : int
         Numbers of a panel that a thread loads.
-    place_type : numba.types.Integer
+    place_type : Numba type
         The type of their places.
     """
 
@@ -40,10 +40,10 @@ class Loader(NamedTuple):
     load: Callable
     store: Callable
     loads: int
-    place_type: Integer
+    place_type: Any
 
 
-def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero) -> Loader:
+def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero: np.floating) -> Loader:
     """Returns the loader of panels of `width` lines. They begin at `begin` in a buffer, with `pitch` numbers from k to k."""
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads

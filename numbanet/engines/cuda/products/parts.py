@@ -4,31 +4,33 @@ One thread computes one number of z. The kernels read partial (parts, count) and
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.memory import get
-from numbanet.engines.cuda.products.epilogues import Activation, Derivative
+from numbanet.engines.cuda.products.epilogues import Derivative
 
 THREADS = 256
 
 
-def forward(add_parts):
-    def kernel(kind, epsilon, partial, a, count, parts):
+def forward(add_parts: Callable) -> Callable:
+    def kernel(activation, partial, a, count, parts):
         """a_j = phi(z_j). Writes a (n, n_out). Twin: activation."""
-        add_parts(partial, Activation(kind, epsilon), a, count, parts)
+        add_parts(partial, activation, a, count, parts)
 
     return kernel
 
 
-def backward(add_parts):
-    def kernel(kind, epsilon, a_prev, partial, delta_prev, count, parts):
+def backward(add_parts: Callable) -> Callable:
+    def kernel(activation, a_prev, partial, delta_prev, count, parts):
         """delta_i = z_i da_i/dz_i. Reads a_prev (n, n_in); writes delta_prev (n, n_in). Twin: delta_recurrence."""
-        add_parts(partial, Derivative(kind, epsilon, a_prev), delta_prev, count, parts)
+        add_parts(partial, Derivative(activation, a_prev), delta_prev, count, parts)
 
     return kernel
 
 
-def update(add_parts):
+def update(add_parts: Callable) -> Callable:
     def kernel(rates, partial, wb, count, parts):
         """w_ij <- w_ij - eta z_ij. Reads rates (4,); updates wb (n_in + 1, n_out). Twin: gradient_descent."""
         add_parts(partial, rates, wb, count, parts)
@@ -36,7 +38,7 @@ def update(add_parts):
     return kernel
 
 
-def gradient(add_parts):
+def gradient(add_parts: Callable) -> Callable:
     def kernel(partial, z, count, parts):
         """The sums as they are. Writes z (count,)."""
         add_parts(partial, None, z, count, parts)
@@ -45,8 +47,8 @@ def gradient(add_parts):
 
 
 @functools.cache
-def sum_of_parts(form):
-    """Returns the kernel that adds up the parts of a form's sums, and finishes them."""
+def sum_of_parts(form: Any) -> Any:
+    """Returns the kernel that adds up the parts of the sums of a `Form`, and finishes them."""
     finish = form.finish
 
     @device_function

@@ -27,7 +27,7 @@ from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda import memory
 from numbanet.engines.cuda.memory import QUAD, get_quad, shared_numbers
 from numbanet.engines.cuda.products import epilogues, parts
-from numbanet.engines.cuda.products.epilogues import Activation, Derivative
+from numbanet.engines.cuda.products.epilogues import Derivative
 from numbanet.engines.cuda.products.operands import DEEP, GATHERED, SAMPLES, WIDE, Layout
 from numbanet.engines.cuda.products.panels import Loader, loader
 from numbanet.engines.cuda.products.tiles import UNROLL, Tile
@@ -37,7 +37,7 @@ WARP = 32
 
 
 class Shape(NamedTuple):
-    """The size of z (rows, columns), of its sums (depth), and how many of their terms a part adds (chunk)."""
+    """The shape of z (rows, columns), the number of terms of its sums (depth), and of those of a part (chunk)."""
 
     rows: Any
     columns: Any
@@ -73,60 +73,62 @@ class Form(NamedTuple):
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
-# The kernels of the forms. rows, columns and depth of z come last, and the chunk of k that a block adds up.
+# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Numbers are in tuples, arrays are not
+# because numba-cuda takes longer to find the types of arrays in tuples at a launch.
 
 
-def forward(multiply):
-    def kernel(kind, epsilon, x, order, wb, a, n, n_out, n_in, chunk):
+def forward(multiply: Callable) -> Callable:
+    def kernel(activation, x, order, wb, a, shape):
         """a_j = phi(sum_i w_ij x_i + b_j), where x is row order[s] of x. Twins: forward_sum, activation.
 
-        Reads x (N, n_in), order (n,), wb (n_in + 1, n_out), all flat; writes a (n, n_out), flat.
+        Reads x (N, n_in), order (n,), wb (n_in + 1, n_out); writes a (n, n_out). activation is an `Activation`.
         """
-        multiply((x, order), (wb, None), Activation(kind, epsilon), a, Shape(n, n_out, n_in, chunk))
+        multiply((x, order), (wb, None), activation, a, shape)
 
     return kernel
 
 
-def backward(multiply):
-    def kernel(kind, epsilon, a_prev, delta, wb, delta_prev, n, n_in, n_out, chunk):
+def backward(multiply: Callable) -> Callable:
+    def kernel(activation, a_prev, delta, wb, delta_prev, shape):
         """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i being in the layer before. Twin: delta_recurrence.
 
-        Reads a_prev (n, n_in), delta (n, n_out), wb (n_in + 1, n_out), all flat; writes delta_prev (n, n_in), flat.
+        Reads a_prev (n, n_in), delta (n, n_out), wb (n_in + 1, n_out); writes delta_prev (n, n_in). activation is an
+        `Activation`, that of the layer before.
         """
-        multiply((delta, None), (wb, None), Derivative(kind, epsilon, a_prev), delta_prev, Shape(n, n_in, n_out, chunk))
+        multiply((delta, None), (wb, None), Derivative(activation, a_prev), delta_prev, shape)
 
     return kernel
 
 
-def update(multiply):
-    def kernel(rates, x, order, delta, wb, rows, n_out, n, chunk):
-        """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike; rows is n_in + 1. Twins: weight_gradient, gradient_descent.
+def update(multiply: Callable) -> Callable:
+    def kernel(rates, x, order, delta, wb, shape):
+        """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike. Twins: weight_gradient, bias_gradient, gradient_descent.
 
-        Reads rates (4,), x (N, n_in), order (n,), delta (n, n_out); updates wb (n_in + 1, n_out); all flat.
+        Reads rates (4,), x (N, n_in), order (n,), delta (n, n_out); updates wb (n_in + 1, n_out).
         """
-        multiply((x, order), (delta, None), rates, wb, Shape(rows, n_out, n, chunk))
+        multiply((x, order), (delta, None), rates, wb, shape)
 
     return kernel
 
 
-def gathered_sums(multiply):
-    def kernel(x, order, right, z, rows, columns, depth, chunk):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p; left are rows of x, or x_i, by order.
+def gathered_sums(multiply: Callable) -> Callable:
+    def kernel(x, order, right, z, shape):
+        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twins: forward_sum, weight_gradient.
 
-        Reads x, order (n,), right; writes z (parts, rows, columns); all flat. Twins: forward_sum, weight_gradient.
+        Reads left by way of x (N, n_in) and order (n,), right (depth, columns); writes z (parts, rows, columns).
         """
-        multiply((x, order), (right, None), None, z, Shape(rows, columns, depth, chunk))
+        multiply((x, order), (right, None), None, z, shape)
 
     return kernel
 
 
-def sums(multiply):
-    def kernel(left, right, z, rows, columns, depth, chunk):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p.
+def sums(multiply: Callable) -> Callable:
+    def kernel(left, right, z, shape):
+        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twin: delta_recurrence.
 
-        Reads left (rows, depth), right (columns, depth); writes z (parts, rows, columns); all flat. Twin: delta_recurrence.
+        Reads left (rows, depth), right (columns, depth); writes z (parts, rows, columns).
         """
-        multiply((left, None), (right, None), None, z, Shape(rows, columns, depth, chunk))
+        multiply((left, None), (right, None), None, z, shape)
 
     return kernel
 
@@ -140,7 +142,7 @@ class Product(Enum):
     GRADIENT = Form(SAMPLES, WIDE, epilogues.zero_start, epilogues.store, gathered_sums, gathered_sums, parts.gradient)
 
 
-def panel_adder(tile: Tile, number) -> Callable:
+def panel_adder(tile: Tile, number: Any) -> Callable:
     """Returns add_panel(panels, x_at, w_at, sums), a device function that adds a pair of panels to the sums of a thread."""
     quads, side, panel_depth = tile.quads, tile.side, tile.depth
     left_pitch, right_pitch = tile.left_pitch, tile.right_pitch
@@ -189,7 +191,7 @@ class Feed(NamedTuple):
     origin: Any
 
 
-def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number) -> Callable:
+def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
     """Returns main_loop, a device function."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
@@ -251,7 +253,7 @@ class Square(NamedTuple):
     finish: Callable
 
 
-def square_of(tile: Tile, form: Form, zero) -> Square:
+def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """Returns the functions for the squares of a tile, each of quads x quads squares of 4 x 4, which lie apart."""
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
@@ -293,7 +295,7 @@ def square_of(tile: Tile, form: Form, zero) -> Square:
 
 
 @functools.cache
-def product(form: Form, tile: Tile, dtype: np.dtype):
+def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
     """Returns the kernel of a form, for tiles of that size and numbers of that dtype. One block computes a tile."""
     number = from_dtype(dtype)
     rows, columns, panel_depth, shared, sums_ = tile.rows, tile.columns, tile.depth, 2 * tile.buffer, tile.side**2

@@ -10,9 +10,11 @@ from typing import Any
 
 from numbanet._cuda import configured
 from numbanet.engines.cuda import output
+from numbanet.engines.cuda.output import OutputLayer
 from numbanet.engines.cuda.products import dropout
 from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.cuda.products.descent import ParameterUpdate
+from numbanet.engines.cuda.products.epilogues import Activation
 from numbanet.engines.cuda.products.launch import Products
 from numbanet.engines.cuda.workspace import Workspace
 from numbanet.engines.loops import CudaLoops
@@ -39,7 +41,7 @@ class Propagation:
         self.epsilon = topology.dtype.type(topology.epsilon)
         self.products = Products(topology.dtype, multiprocessors)
         self.loops = CudaLoops()
-        self.wb, self.d_wb = _matrices(topology, parameters), _matrices(topology, gradients)
+        self.wb, self.d_wb = topology.matrices(parameters), topology.matrices(gradients)
 
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
         """Launches the kernels of a training step. The products of plain gradient descent update w and b themselves."""
@@ -68,7 +70,7 @@ class Propagation:
             separate = l in work.z
             z = work.z[l] if separate else work.a[l]
             x_l, order = self._input(l, x, batch, work)
-            self.products.forward(IDENTITY if separate else kind, self.epsilon, x_l, order, self.wb[l], z)
+            self.products.forward(self._activation(IDENTITY if separate else kind), x_l, order, self.wb[l], z)
             if separate and l < self.last:
                 self.activate(l, work)
             if batch.counter is not None and l in work.x:
@@ -81,7 +83,7 @@ class Propagation:
     def _logits(self, l: int, x: Any, work: Workspace) -> Any:
         x_l, order = self._input(l, x, work.batch(), work)
         z = self.loops.empty(work.a[l].shape, self.topology.dtype)
-        self.products.forward(IDENTITY, self.epsilon, x_l, order, self.wb[l], z)
+        self.products.forward(self._activation(IDENTITY), x_l, order, self.wb[l], z)
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
@@ -96,9 +98,7 @@ class Propagation:
         """Computes a and delta of the last layer from z; notes the losses (with n = 1) and the hits of the samples."""
         blocks = -(-batch.order.size // output.THREADS)
         configured(output.output_rows, blocks, output.THREADS)(
-            self.topology.loss_kind,
-            self.topology.kinds[-1],
-            self.epsilon,
+            OutputLayer(self.topology.loss_kind, self.topology.kinds[-1], self.epsilon),
             batch.rates,
             batch.weights,
             y,
@@ -120,7 +120,8 @@ class Propagation:
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl
             to = work.dl[l - 1] if separate else delta
-            self.products.backward(IDENTITY if separate else kind, self.epsilon, self.wb[l], work.delta[l], a, to)
+            activation = self._activation(IDENTITY if separate else kind)
+            self.products.backward(activation, self.wb[l], work.delta[l], a, to)
             if batch.counter is not None and l - 1 in work.x:
                 dropout.drop(self.topology.dropout_rates[l - 1], l, batch.counter, to, to)
             if kind == SOFTMAX:
@@ -130,19 +131,12 @@ class Propagation:
             yield l
         yield 0
 
+    def _activation(self, kind: int) -> Activation:
+        return Activation(kind, self.epsilon)
+
     def _input(self, l: int, x: Any, batch: Batch, work: Workspace) -> tuple[Any, Any]:
         """Returns x of layer l, and the order of its rows."""
         if l == 0:
             return x, batch.order
         drops = batch.counter is not None and l - 1 in work.x
         return work.x[l - 1] if drops else work.a[l - 1], work.order
-
-
-def _matrices(topology: Topology, flat: Any) -> list[Any]:
-    """Returns w of each layer with b as its last row, (n_in + 1, n_out), as views into a flat vector."""
-    matrices, start = [], 0
-    for n_in, n_out in topology.layers:
-        end = start + (n_in + 1) * n_out
-        matrices.append(flat[start:end].reshape(n_in + 1, n_out))
-        start = end
-    return matrices
