@@ -1,78 +1,84 @@
-"""Every symbol of one step by name, layer by layer: golden vectors for somebody's port."""
+"""The trace of one training step: every symbol of the sheet by name, layer by layer, as golden vectors for a port."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.persist import vectors
 
-# Of each layer, in the order in which a step computes them.
-FORWARD, BACKWARD = ("w", "b", "z", "a"), ("delta", "dw", "db")
+# Symbols of each layer, in the order in which a step computes them.
+FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """All numbers of one step; what `Network.trace` returns.
+    """All numbers of one training step, as returned by `Network.trace`.
 
     Attributes
     ----------
     x, y, y_hat : ndarray
         Inputs (n, n_in), targets and predictions (n, n_out).
     loss : float
+        Loss of the batch.
     w, b, z, a, delta, dw, db : list of ndarray
         One array per layer, layer 1 at index 0: w, dw (n_in, n_out), b, db (n_out,), z, a, delta (n, n_out).
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    y_hat: np.ndarray
+    x: NDArray[Any]
+    y: NDArray[Any]
+    y_hat: NDArray[Any]
     loss: float
-    w: list[np.ndarray]
-    b: list[np.ndarray]
-    z: list[np.ndarray]
-    a: list[np.ndarray]
-    delta: list[np.ndarray]
-    dw: list[np.ndarray]
-    db: list[np.ndarray]
+    w: list[NDArray[Any]]
+    b: list[NDArray[Any]]
+    z: list[NDArray[Any]]
+    a: list[NDArray[Any]]
+    delta: list[NDArray[Any]]
+    dw: list[NDArray[Any]]
+    db: list[NDArray[Any]]
 
-    def symbols(self) -> dict[str, np.ndarray]:
-        """All arrays by name, in the order in which a step computes them.
+    def symbols(self) -> dict[str, NDArray[Any]]:
+        """Returns all arrays by name, in the order in which a step computes them.
 
         Returns
         -------
         dict of str to ndarray
-            x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ...: the number is that of the layer.
+            The names are x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ... with the number of the
+            layer.
         """
         arrays, layers = {"x": self.x}, range(1, len(self.w) + 1)
         for l in layers:
-            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in FORWARD}
+            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in FORWARD_SYMBOLS}
         arrays |= {"y": self.y, "y_hat": self.y_hat, "loss": np.asarray(self.loss)}
         for l in reversed(layers):
-            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in BACKWARD}
+            arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in BACKWARD_SYMBOLS}
         return arrays
 
-    def save(self, path) -> None:
-        """Writes the symbols, under the names of `symbols()`, as golden vectors for a port.
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the arrays of `symbols()` to a file, as golden vectors for a port.
 
         Parameters
         ----------
-        path : path
-            A name that ends in .json makes a JSON file, nested lists, any other an NPZ file.
+        path : str or path-like
+            The file; JSON with nested lists if the name ends in .json, else NPZ.
 
         Raises
         ------
         ValueError
-            A symbol is not finite, which JSON cannot say.
+            The file is JSON, and a number is not finite.
         OSError
             The file cannot be written.
         """
         vectors.write(path, {}, self.symbols())
 
     def table(self) -> None:
-        """Prints every number in the notation of the sheet, the forward pass first, sample by sample."""
+        """Prints every number in the notation of the sheet: the forward pass, then the backward pass."""
         print("\n".join(self._lines()))
 
-    def _lines(self):
+    def _lines(self) -> Iterator[str]:
         layers = range(1, len(self.w) + 1)
         yield from _matrix("x", "s", "i", self.x)
         for l in layers:
@@ -90,11 +96,11 @@ class Trace:
             yield from _vector(f"dL/db^{l}", "j", self.db[l - 1])
 
 
-def _matrix(name: str, row: str, column: str, array: np.ndarray):
+def _matrix(name: str, row: str, column: str, array: NDArray[Any]) -> Iterator[str]:
     yield f"{name}  ({row} down, {column} across)"
     yield from ("  " + "".join(f"{value:17.9g}" for value in line) for line in array)
 
 
-def _vector(name: str, column: str, array: np.ndarray):
+def _vector(name: str, column: str, array: NDArray[Any]) -> Iterator[str]:
     yield f"{name}  ({column} across)"
     yield "  " + "".join(f"{value:17.9g}" for value in array)

@@ -1,9 +1,10 @@
-"""Fashion-MNIST, where it is installed."""
+"""Fashion-MNIST, read from an installed package or a folder."""
 
 import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.datasets.idx import read_idx
 
@@ -16,32 +17,33 @@ SIDE = 28
 
 def load_fashion_mnist(
     folder: str | os.PathLike[str] | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The 70,000 images of 28 x 28 of Fashion-MNIST, from its four files, compressed by gzip or not.
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Loads the 70,000 images of Fashion-MNIST, 28 x 28 pixels, from its four files, compressed with gzip or not.
 
     Parameters
     ----------
     folder : str or path-like, optional
-        Where the files are; else where the environment variable NUMBANET_FASHION_MNIST says; else
-        /usr/share/datasets/fashion-mnist, where Debian's and Ubuntu's package dataset-fashion-mnist installs them.
+        Folder of the files. By default it is that of the environment variable NUMBANET_FASHION_MNIST, or
+        /usr/share/datasets/fashion-mnist, where the Debian and Ubuntu package dataset-fashion-mnist installs them.
 
     Returns
     -------
     x : ndarray, (60000, 784), float32
-        Images for training, row by row; from 0 (background) to 1.
+        Training images, row by row; from 0 (background) to 1.
     y : ndarray, (60000,), int64
-        What they show: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag,
-        9 ankle boot.
+        Classes of the training images: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt,
+        7 sneaker, 8 bag, 9 ankle boot.
     x_test : ndarray, (10000, 784), float32
-        Held out by those who made the set.
+        Held-out images, as defined by the authors of the data set.
     y_test : ndarray, (10000,), int64
+        Classes of the held-out images.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing; the message says what to install or to set.
+        A file is missing; the message says what to install or to set.
     ValueError
-        Where a file is damaged or is not of Fashion-MNIST's form. How many images there are is left open.
+        A file is damaged, or does not have the form of Fashion-MNIST. The number of images is not checked.
 
     References
     ----------
@@ -53,27 +55,27 @@ def load_fashion_mnist(
 
 
 def _files(folder: Path) -> list[Path]:
-    """The four files, each plain or with .gz behind its name."""
-    found = {name: path for name in FILES for path in (folder / f"{name}.gz", folder / name) if path.is_file()}
-    missing = ", ".join(name for name in FILES if name not in found)
+    """Returns the paths of the four files, each plain or with the suffix .gz."""
+    paths = {name: path for name in FILES for path in (folder / f"{name}.gz", folder / name) if path.is_file()}
+    missing = ", ".join(name for name in FILES if name not in paths)
     if missing:
         raise FileNotFoundError(
-            f"no Fashion-MNIST in {folder}, which lacks {missing} (or the same with .gz): install Debian's or Ubuntu's package "
-            f"dataset-fashion-mnist, or set {VARIABLE} to a folder with the four files"
+            f"Fashion-MNIST not found: {folder} lacks {missing} (plain or with .gz); install the Debian or Ubuntu package "
+            f"dataset-fashion-mnist, or set {VARIABLE} to the folder of the four files"
         )
-    return [found[name] for name in FILES]
+    return [paths[name] for name in FILES]
 
 
-def _pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images as rows in [0, 1], and their labels."""
+def _pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Returns images as rows in [0, 1], and their labels."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
-        raise ValueError(f"{images_path} holds {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")
+        raise ValueError(f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
         raise ValueError(
-            f"{labels_path} holds {labels.dtype} of shape {labels.shape}, not a uint8 label for each of "
+            f"{labels_path} contains {labels.dtype} of shape {labels.shape}, not a uint8 label for each of "
             f"the {len(images)} images in {images_path}"
         )
     if labels.max() >= CLASSES:
-        raise ValueError(f"{labels_path} holds the label {labels.max()}: labels must lie in 0 to {CLASSES - 1}")
+        raise ValueError(f"{labels_path} contains the label {labels.max()}: labels must be from 0 to {CLASSES - 1}")
     return np.divide(images.reshape(len(images), -1), 255, dtype=np.float32), labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Weights of networks of other libraries, in and out: one file per library. None of them is imported before it is needed."""
+"""Exchange of networks with other libraries: one module per library, which is imported only when it is needed."""
 
 from numbanet.interchange.keras_models import from_keras as from_keras
 from numbanet.interchange.sklearn_estimators import from_sklearn as from_sklearn

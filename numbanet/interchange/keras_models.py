@@ -1,13 +1,16 @@
-"""Keras 3: a model, a .keras file, or the weights of one in a .weights.h5 file, of which Keras itself reads nothing here."""
+"""Keras 3: import of a model, of its .keras file, or of its weights in a .weights.h5 file; files are read without Keras."""
 
 import contextlib
 import json
 import os
 import re
 import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.interchange.layers import Layer, activate, known_activation, network
@@ -21,50 +24,53 @@ ACTIVATIONS = {
     "leaky_relu": "leaky_relu",
     "softmax": "softmax",
 }
-LEAKY_SLOPE = 0.2  # of the function keras.activations.leaky_relu, which a name stands for
-SKIPPED = ("InputLayer", "Dropout")  # which do nothing in prediction
-# Of a file's configuration: some kilobytes a layer.
+LEAKY_SLOPE = 0.2  # default of keras.activations.leaky_relu, for an activation given by name
+SKIPPED = ("InputLayer", "Dropout")  # they do nothing in prediction
+# Bytes of a file's configuration, which takes some kilobytes per layer.
 CONFIG_LIMIT = 1 << 24
 
 
-def from_keras(source, *, loss, activations=None, **options) -> Network:
-    """The network of a Keras model.
+def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | None = None, **options: Any) -> Network:
+    """Creates a network from a Keras model.
 
     Parameters
     ----------
     source : keras.Model or path
-        A Sequential, or a functional model that is a chain, of Dense, the activations numbanet knows, and Dropout; or its
-        file, .keras or .weights.h5, which h5py reads. Nothing in a file is executed.
+        A Sequential, or a functional model that is a chain, of Dense, the activations of numbanet, and Dropout; or its file,
+        .keras or .weights.h5, which h5py reads. Nothing in a file is executed.
     loss : {"sse", "mse", "bce", "cce"}
         As for `Network`.
-    activations : str or list of str
-        As for `Network`, and for a .weights.h5 file only; all others say themselves. Where a model ends in logits, without
-        an activation, the output takes what is natural for the loss (cce: softmax, bce: sigmoid).
+    activations : str or list of str, optional
+        As for `Network`; required for a .weights.h5 file, and for no other source: models define their activations. If a
+        model ends without an activation (in logits), the output gets the natural one for the loss (cce: softmax, bce:
+        sigmoid).
     **options
-        dtype, seed, epsilon, device, kernels, as for `Network`; dtype is float64 where weights are, else float32.
+        dtype, seed, epsilon, device, kernels, as for `Network`; the default dtype is float64 if any weights are, else
+        float32.
 
     Returns
     -------
     Network
+        A network with the predictions of the model.
 
     Raises
     ------
     ValueError, TypeError
-        What is missing, unknown, or of a shape that does not fit, by the name of its layer; a damaged file.
+        A layer is missing or unknown, or its shape does not fit (the message names the layer), or the file is damaged.
     ModuleNotFoundError
         h5py is not installed; the message says what to install.
 
     Notes
     -----
-    A .keras file has checksums, which are compared first. A .weights.h5 file has none, and HDF5's own library reads it:
-    damaged on purpose, it may bring that library to a halt.
+    The checksums of a .keras file are compared first. A .weights.h5 file has none, and the HDF5 library reads it: a file that
+    is damaged on purpose may make that library hang.
     """
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
         if activations is None:
             raise ValueError("activations must be given: a .weights.h5 file holds weights only")
         return network(_weights_file(Path(source)), loss, activations, **options)
     if activations is not None:
-        raise ValueError("activations are those of the Keras model: leave them out")
+        raise ValueError("the Keras model defines its activations itself: leave them out")
     if isinstance(source, str | os.PathLike):
         layers = _model_file(Path(source))
     elif hasattr(source, "get_config") and hasattr(source, "layers"):
@@ -77,9 +83,9 @@ def from_keras(source, *, loss, activations=None, **options) -> Network:
     return network(layers, loss, None, **options)
 
 
-def _layers(config: dict, weights_of) -> list[Layer]:
-    """The layers of a model, in the order of its configuration; `weights_of` gives [kernel, bias] of each Dense by name."""
-    found: list[Layer] = []
+def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Sequence[Any]]) -> list[Layer]:
+    """Returns the layers of a configuration in its order; `weights_of` returns [kernel, bias] of a Dense layer by name."""
+    layers: list[Layer] = []
     before = None
     for entry in config["layers"]:
         kind, settings = entry["class_name"], entry["config"]
@@ -92,65 +98,65 @@ def _layers(config: dict, weights_of) -> list[Layer]:
                 raise ValueError(
                     f"layer {name} has {len(arrays)} arrays of weights, not kernel{' and bias' * settings['use_bias']}"
                 )
-            found.append(_dense(name, arrays))
-            activate(found, name, *_named_activation(name, settings["activation"]))
+            layers.append(_dense(name, arrays))
+            activate(layers, name, *_named_activation(name, settings["activation"]))
         elif kind == "Activation":
-            activate(found, name, *_named_activation(name, settings["activation"]))
+            activate(layers, name, *_named_activation(name, settings["activation"]))
         elif kind in ("ReLU", "LeakyReLU", "Softmax"):
-            activate(found, name, *_activation_layer(name, kind, settings))
+            activate(layers, name, *_activation_layer(name, kind, settings))
         elif kind not in SKIPPED:
             raise ValueError(
                 f"layer {name} is {kind}; known are Dense, Activation, ReLU, LeakyReLU, Softmax, {', '.join(SKIPPED)}"
             )
-    return found
+    return layers
 
 
-def _dense(name: str, arrays) -> Layer:
+def _dense(name: str, arrays: Sequence[Any]) -> Layer:
     kernel = np.asarray(arrays[0])
     return Layer(name, kernel, np.asarray(arrays[1]) if len(arrays) > 1 else np.zeros(kernel.shape[-1:], kernel.dtype))
 
 
-def _check_chain(entry: dict, name: str, before: str | None) -> None:
-    """Each layer of a functional model has to take what the one before it gives, and nothing else."""
+def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> None:
+    """Raises ValueError if a layer of a functional model takes any other input than the output of the layer before it."""
     taken = re.findall(r'"keras_history": \["([^"]*)"', json.dumps(entry.get("inbound_nodes", [])))
     if "inbound_nodes" in entry and taken != ([] if before is None else [before]):
-        raise ValueError(f"layer {name} takes {taken or 'nothing'}, the layer before it is {before}: the model is no chain")
+        raise ValueError(f"the model is not a chain: layer {name} takes {taken or 'nothing'}, but follows {before}")
 
 
-def _named_activation(name: str, activation) -> tuple[str, float | None]:
-    """Our name, and the slope of a leaky ReLU, of what a configuration has as an activation."""
+def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
+    """Returns numbanet's name of an activation in a configuration, and the slope if it is leaky_relu."""
     if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "Softmax"):
         return _activation_layer(name, activation["class_name"], activation["config"])
     ours = known_activation(name, activation, ACTIVATIONS)
     return ours, LEAKY_SLOPE if ours == "leaky_relu" else None
 
 
-def _activation_layer(name: str, kind: str, settings: dict) -> tuple[str, float | None]:
+def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tuple[str, float | None]:
     if kind == "Softmax":
         if settings.get("axis", -1) != -1:
-            raise ValueError(f"layer {name} is a softmax over axis {settings['axis']}: numbanet's is over the last")
+            raise ValueError(f"layer {name} is a softmax over axis {settings['axis']}: only the last axis is supported")
         return "softmax", None
     if kind == "LeakyReLU":
         return "leaky_relu", settings["negative_slope"]
     if settings.get("max_value") is not None or settings.get("negative_slope") or settings.get("threshold"):
-        raise ValueError(f"layer {name} is a ReLU with a largest value, slope or threshold of its own: numbanet has none")
+        raise ValueError(f"layer {name} is a ReLU with max_value, negative_slope or threshold, which are not supported")
     return "relu", None
 
 
 def _model_file(path: Path) -> list[Layer]:
     if path.suffix.lower() != ".keras":
-        raise ValueError(f"cannot read {path}: it must be a .keras or .weights.h5 file; of an older one, pass the loaded model")
+        raise ValueError(f"cannot read {path}: it must be a .keras or .weights.h5 file; for others pass the loaded model")
     with _reading(path) as file, zipfile.ZipFile(file) as archive:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
-            raise ValueError("its config.json is too long")
+            raise ValueError(f"its config.json is larger than {CONFIG_LIMIT} bytes")
         config = json.loads(archive.read("config.json"))["config"]
-        if damaged := archive.testzip():  # HDF5 has no checksum, and its library no patience with what is damaged
+        if damaged := archive.testzip():  # HDF5 has no checksums, and its library may hang on a damaged file
             raise ValueError(f"its {damaged} is damaged")
         with archive.open("model.weights.h5") as weights:
             arrays = [arrays for _, arrays in _weights(weights)]
         names = [entry["config"]["name"] for entry in config["layers"] if entry["class_name"] == "Dense"]
         if len(names) != len(arrays):
-            raise ValueError(f"it has weights of {len(arrays)} Dense, its configuration {len(names)}")
+            raise ValueError(f"it has weights of {len(arrays)} Dense layers, but its configuration has {len(names)}")
         return _layers(config, dict(zip(names, arrays, strict=True)).__getitem__)
 
 
@@ -160,8 +166,8 @@ def _weights_file(path: Path) -> list[Layer]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path):
-    """The open file; what reading a damaged or foreign one raises becomes a ValueError that names it."""
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file; turns the exceptions that a damaged or foreign file raises into a ValueError that names it."""
     with path.open("rb") as file:
         try:
             yield file
@@ -178,30 +184,30 @@ def _reading(path: Path):
             raise ValueError(f"cannot read {path}: {error}") from None
 
 
-def _weights(file) -> list[tuple[str, list[np.ndarray]]]:
-    """Name and [kernel, bias] of each Dense in an HDF5 file of Keras, which numbers them in the order of the model."""
+def _weights(file: Any) -> list[tuple[str, list[NDArray[Any]]]]:
+    """Returns the name and [kernel, bias] of each Dense layer in an HDF5 file, in the order in which Keras numbers them."""
     h5py = imported("h5py", "numbanet[keras]")
     with h5py.File(file, "r") as archive:
-        found = {}
+        dense = {}
         for name, group in _members(h5py, archive["layers"]).items():
             variables = _members(h5py, _members(h5py, group).get("vars", {}))
             number = re.fullmatch(r"dense(?:_(\d+))?", name)
             if number:
-                found[int(number[1] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables)]
+                dense[int(number[1] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables)]
             elif variables:
-                raise ValueError(f"layer {name} has weights: only those of Dense are known")
-        return [found[number] for number in sorted(found)]
+                raise ValueError(f"layer {name} has weights: only those of Dense layers are supported")
+        return [dense[number] for number in sorted(dense)]
 
 
-def _members(h5py, group) -> dict:
-    """What lies in a group itself; links could lead out of the file."""
+def _members(h5py: Any, group: Any) -> dict[str, Any]:
+    """Returns the members of a group; raises ValueError if one is a link, which could lead out of the file."""
     if any(not isinstance(group.get(name, getlink=True), h5py.HardLink) for name in group):
-        raise ValueError(f"{group.name} has links")
+        raise ValueError(f"{group.name} has links, which are not followed")
     return dict(group)
 
 
-def _dataset(name: str, dataset) -> np.ndarray:
-    """An array, which has to lie in the file in full: what a header claims is not allocated."""
+def _dataset(name: str, dataset: Any) -> NDArray[Any]:
+    """Returns the array of a dataset, if the file contains all of it: the size in a header alone is never allocated."""
     if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() != dataset.size * dataset.dtype.itemsize:
-        raise ValueError(f"the weights of layer {name} are not in the file in full")
+        raise ValueError(f"the weights of layer {name} are not completely in the file")
     return dataset[...]

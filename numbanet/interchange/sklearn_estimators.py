@@ -1,4 +1,6 @@
-"""scikit-learn's fitted multilayer perceptrons."""
+"""Import of fitted multilayer perceptrons of scikit-learn."""
+
+from typing import Any
 
 from numbanet.interchange.layers import Layer, known_activation, network
 from numbanet.network import Network
@@ -7,35 +9,35 @@ ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "r
 LOSSES = {"softmax": "cce", "logistic": "bce", "identity": "mse"}
 
 
-def from_sklearn(mlp, **options) -> Network:
-    """The network of a fitted MLPClassifier or MLPRegressor of scikit-learn.
+def from_sklearn(mlp: Any, **options: Any) -> Network:
+    """Creates a network from a fitted MLPClassifier or MLPRegressor of scikit-learn.
 
     Parameters
     ----------
     mlp : estimator
-        Its loss becomes cce (several classes), bce (two classes, or several labels at once) or mse (regression). Two classes
-        have one output, the probability of the second.
+        Its loss becomes cce (several classes), bce (two classes, or multilabel) or mse (regression). For two classes the
+        network has one output, the probability of the second class.
     **options
-        dtype, seed, device, kernels, as for `Network`; dtype is that of the estimator's weights unless given.
+        dtype, seed, device, kernels, as for `Network`; the default dtype is that of the estimator's weights.
 
     Returns
     -------
     Network
-        It predicts what `predict_proba` or, of a regressor, `predict` does. Classes are numbers: k stands for
+        A network with the predictions of `predict_proba`, or of a regressor's `predict`. Class k stands for
         `mlp.classes_[k]`.
 
     Raises
     ------
     TypeError
-        mlp is something else.
+        mlp is not such an estimator.
     ValueError
-        It is not fitted, or has an output that numbanet does not (that of a Poisson regression).
+        The estimator is not fitted, or its output is not supported (such as that of a Poisson regression).
     """
     kind = type(mlp).__name__
     if not hasattr(mlp, "hidden_layer_sizes") or not hasattr(mlp, "activation"):
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {kind}")
     if not hasattr(mlp, "coefs_"):
-        raise ValueError(f"this {kind} is not fitted: it has no weights yet")
+        raise ValueError(f"this {kind} is not fitted: call its fit first")
     if mlp.out_activation_ not in LOSSES:
         raise ValueError(f"the output of this {kind} is {mlp.out_activation_!r}; known are {', '.join(LOSSES)}")
     names = [mlp.activation] * (len(mlp.coefs_) - 1) + [mlp.out_activation_]

@@ -1,63 +1,72 @@
-"""Save and load, without pickle: a description in JSON and flat vectors, as NPZ or as safetensors. Export, as ONNX."""
+"""Saves and loads networks without pickle, as NPZ or safetensors (a description in JSON, and flat vectors); exports ONNX."""
 
 import json
 import os
 import struct
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import inputs
-from numbanet.persist import npz_file as npz
-from numbanet.persist import onnx_file as onnx
-from numbanet.persist import safetensors_file as safetensors
+from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.atomic import replacing as replacing
 from numbanet.persist.description import LIMIT
 from numbanet.persist.description import Description as Description
 
-# What reading a damaged or foreign file, or the JSON in it, can raise; OSError where it points outside itself.
-DAMAGE = (*npz.DAMAGE, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, OSError)
+# Exceptions from reading a damaged or foreign file, or the JSON in it; OSError if it refers to places outside the file.
+DAMAGE = (*npz_file.DAMAGE, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, OSError)
 
 
-def container(path):
-    """The module that writes the format the path's suffix stands for: safetensors, which has to be installed, else NPZ."""
+def container(path: str | os.PathLike[str]) -> ModuleType:
+    """Returns the module that writes the format of the path's suffix: safetensors, which must be installed, else NPZ."""
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
-        raise ValueError(f"cannot save {os.fspath(path)!r}, nor load it again: export writes ONNX")
+        raise ValueError(f"cannot save {os.fspath(path)!r}: .onnx files are written by export(), and cannot be loaded again")
     if suffix == ".safetensors":
-        safetensors.package()
-        return safetensors
-    return npz
+        safetensors_file.package()
+        return safetensors_file
+    return npz_file
 
 
-def save(path, description: Description, vectors: dict[str, np.ndarray]) -> None:
-    """Writes the vectors that the description names, into a new file beside the old one that then takes its place."""
+def save(path: str | os.PathLike[str], description: Description, vectors: dict[str, NDArray[Any]]) -> None:
+    """Writes the description and the vectors that it names, to a new file that then replaces the old one."""
     write = container(path).write
     if len(text := json.dumps(description.to_dict())) > LIMIT:
-        raise ValueError(f"the network's description takes {len(text)} bytes, of which a file may have {LIMIT}")
-    # NPY says the byte order, safetensors does not, and its package writes wrongly what is not contiguous.
+        raise ValueError(f"the network's description takes {len(text)} bytes, but a file may have at most {LIMIT}")
+    # safetensors does not store the byte order, and its package writes arrays that are not contiguous wrongly.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
     with replacing(path) as file:
         write(file, description, vectors)
 
 
-def export(path, description: Description, parameters: np.ndarray) -> None:
-    """Writes what a network predicts with, as ONNX."""
+def export(path: str | os.PathLike[str], description: Description, parameters: NDArray[Any]) -> None:
+    """Writes the predicting part of a network as ONNX."""
     if Path(path).suffix.lower() != ".onnx":
-        raise ValueError(f"cannot export {os.fspath(path)!r}: a name that ends in .onnx is exported, others are saved")
-    content = onnx.serialized(description, parameters)
+        raise ValueError(f"cannot export {os.fspath(path)!r}: the name must end in .onnx; save() writes all other formats")
+    content = onnx_file.serialized(description, parameters)
     with replacing(path) as file:
         file.write(content)
 
 
-def load(path) -> tuple[Description, dict[str, np.ndarray]]:
-    """What `save` was given, from a file of either format, whatever its name; ValueError where it is not whole and ours."""
+def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Returns the description and the vectors in a file of either format, of any name.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged or not a numbanet model.
+    OSError
+        The file cannot be opened.
+    """
     with Path(path).open("rb") as file:
         start = file.read(9)
-    read = safetensors.read if start[8:] == b"{" else npz.read
+    read = safetensors_file.read if start[8:] == b"{" else npz_file.read
     try:
         description, vectors = read(path)
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}
     except DAMAGE as error:
-        raise ValueError(f"{os.fspath(path)} is not a whole numbanet model: {error}") from None
+        raise ValueError(f"{os.fspath(path)} is damaged or not a numbanet model: {error}") from None

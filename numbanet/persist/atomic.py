@@ -1,14 +1,19 @@
-"""A file that is there whole or not at all."""
+"""Atomic writing: a file is replaced completely or not at all."""
 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """A binary file to write to, which replaces `path` once it is complete and on the disk."""
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a binary file to write to, which replaces `path` when the context ends without an exception.
+
+    The new file is complete and on the disk before it replaces the old one; if writing fails, the old one stays.
+    """
     path = Path(os.path.abspath(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -1,7 +1,9 @@
-"""What a file says of its network in JSON, whatever the format of the file."""
+"""The description of a network in a file: JSON with the same content in every format."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from numbanet.training import optimizers
 from numbanet.training.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
-# A description is a few hundred bytes; one of a table has some hundred for each column.
+# Maximum size in bytes. A description takes a few hundred, and about a hundred more for each column of a table.
 LIMIT = 1 << 24
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
@@ -22,44 +24,46 @@ _OPTIONAL = {"dropout", "optimizer", "step", "training", "table"}
 
 @dataclass(frozen=True)
 class Description:
-    """All of a network but its flat vectors.
+    """A network without its flat vectors.
 
-    Something new to keep gets a field here with a default, an entry in `to_dict`, written only where it is not the default,
-    and its check in `from_dict`; older files then stay readable. Further flat vectors, as long as the parameters, are named
-    by `vectors`.
+    To save something new, add a field with a default, an entry in `to_dict` (written only if the value is not the default),
+    and a check in `from_dict`; older files then stay readable. `vectors` names the flat vectors, each as long as the
+    parameters.
 
     Attributes
     ----------
     topology : Topology
     generator : dict
-        State of the `numpy.random.PCG64` that shuffles.
+        State of the `numpy.random.PCG64` that shuffles the samples.
     optimizer : Optimizer
-        By which the parameters descended last.
+        The optimizer of the last training.
     step : int
-        How many updates it made.
+        Number of updates that it made.
     training : dict, optional
-        Of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best epoch.
+        State of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best
+        epoch.
     table : Encoding, optional
-        How the rows of a table become x and y.
+        Encoding of the table that the network was trained on.
     """
 
     topology: Topology
-    generator: dict
+    generator: Mapping[str, Any]
     optimizer: Optimizer = field(default_factory=GradientDescent)
     step: int = 0
-    training: dict | None = None
+    training: dict[str, Any] | None = None
     table: Encoding | None = None
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        """Names of the flat vectors that lie beside this description, the parameters first."""
+        """Names of the flat vectors in the file of this description, the parameters first."""
         moments = ("moment_1", "moment_2")[: self.optimizer.rule().moments if self.step else 0]
         best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
         return ("parameters", *moments, *best)
 
-    def to_dict(self) -> dict:
-        """As JSON has it."""
-        topology, optional = self.topology, {}
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the description as a dict that JSON can hold."""
+        topology = self.topology
+        optional: dict[str, Any] = {}
         if topology.dropout:
             optional["dropout"] = list(topology.dropout)
         if self.step:
@@ -81,18 +85,19 @@ class Description:
         }
 
     @classmethod
-    def from_dict(cls, entries) -> "Description":
-        """Checked in full; ValueError, TypeError or LookupError where it is not one this numbanet can take up."""
+    def from_dict(cls, entries: Any) -> "Description":
+        """Returns the description in a dict of `to_dict`; raises ValueError, TypeError or LookupError if it is invalid."""
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-            raise ValueError("its description is that of another format")
+            raise ValueError("its description has another format")
         if entries.get("version") != VERSION:
-            raise ValueError(f"its version is {entries.get('version')!r}; this numbanet reads version {VERSION}")
+            raise ValueError(f"its version is {entries.get('version')!r}, but this numbanet reads version {VERSION}")
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
-            raise ValueError(f"its description has {unknown}, of which this numbanet does not know: a newer one wrote it")
+            raise ValueError(f"its description has unknown entries {unknown}: a newer numbanet wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
             raise ValueError(f"its description lacks {missing}")
-        topology = inputs.make_topology(*(entries[name] for name in _TOPOLOGY), entries.get("dropout", 0.0))
-        np.random.PCG64().state = entries["generator"]  # raises where it is not a state
+        arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
+        topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
+        np.random.PCG64().state = entries["generator"]  # raises an exception if it is not a state
         optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
         training = entries.get("training")
         if training is not None:
@@ -105,17 +110,17 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":
-        """As `from_dict`, from a text."""
+        """Returns the description in a JSON text; raises what `from_dict` and `json.loads` raise."""
         return cls.from_dict(json.loads(text))
 
 
-def _check_training(training) -> None:
-    """ValueError, TypeError or LookupError where it is not what `numbanet.persist.checkpoint` keeps of a training."""
+def _check_training(training: Any) -> None:
+    """Raises ValueError, TypeError or LookupError if it is not a state that `numbanet.persist.checkpoint` saves."""
     epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
     dict(training["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
-        raise ValueError("its history is not one of successive epochs")
+        raise ValueError("the epochs of its history are not successive")
     if any(not isinstance(value, int | float) for values in figures.values() for value in values):
-        raise ValueError("its history does not hold numbers")
+        raise ValueError("its history contains values that are not numbers")
     if best is not None and best not in epochs:
         raise ValueError(f"its best epoch {best!r} is not in its history")

@@ -1,24 +1,27 @@
-"""A network as an ONNX model that predicts: https://onnx.ai/onnx/operators, opset 17."""
+"""A network as an ONNX model for prediction: https://onnx.ai/onnx/operators, opset 17."""
 
 import json
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._extras import imported
+from numbanet.engines.topology import Topology
 from numbanet.persist.description import Description
 
-OPSET, IR_VERSION = 17, 8  # of 2022: newer ones are unknown to many of the programs that run such files
-LIMIT = (1 << 31) - (1 << 20)  # a protobuf message has to stay below 2 GiB; a megabyte is left to all but the parameters
+OPSET, IR_VERSION = 17, 8  # of 2022: many programs that run ONNX files do not know newer ones
+LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; a megabyte is left for all but the parameters
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu": "PRelu", "softmax": "Softmax"}
 
 
-def serialized(description: Description, parameters: np.ndarray) -> bytes:
-    """The bytes of a checked model: x (N, n_in) to y_hat (N, n_out), initialisers layer1.w, layer1.b, ..."""
-    from numbanet import __version__  # there by now, not yet when this module is imported
+def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
+    """Returns the bytes of a checked model: x (N, n_in) to y_hat (N, n_out), initialisers layer1.w, layer1.b, ..."""
+    from numbanet import __version__  # not yet defined when this module is imported
 
     topology = description.topology
     if parameters.nbytes > LIMIT:
-        raise ValueError(f"{parameters.nbytes} bytes of parameters are more than an ONNX file can hold, {LIMIT}")
+        raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
     onnx = imported("onnx", "numbanet[onnx]")
     helper, element = onnx.helper, onnx.helper.np_dtype_to_tensor_dtype(topology.dtype)
     n_in, n_out = topology.sizes[0], topology.sizes[-1]
@@ -41,8 +44,9 @@ def serialized(description: Description, parameters: np.ndarray) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _constants(topology, parameters: np.ndarray) -> dict[str, np.ndarray]:
-    constants = {}
+def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Returns the initialisers by name."""
+    constants: dict[str, NDArray[Any]] = {}
     for l, (w, b) in enumerate(topology.views(np.ascontiguousarray(parameters)), start=1):
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
     if "leaky_relu" in topology.activations:
@@ -50,8 +54,8 @@ def _constants(topology, parameters: np.ndarray) -> dict[str, np.ndarray]:
     return constants
 
 
-def _nodes(helper, activations) -> list:
-    """z = x w + b and a = phi(z) of each layer; identity is no node, and the last a is y_hat."""
+def _nodes(helper: Any, activations: tuple[str, ...]) -> list[Any]:
+    """Returns the nodes of z = x w + b and a = phi(z) for each layer; identity needs no node, and the last a is y_hat."""
     nodes, x = [], "x"
     for l, name in enumerate(activations, start=1):
         a = "y_hat" if l == len(activations) else f"a{l}"

@@ -1,30 +1,36 @@
-"""A network as a safetensors file: tensors `layer1.w`, `layer1.b`, ..., its description as JSON in the header.
+"""A network as a safetensors file: tensors `layer1.w`, `layer1.b`, ..., and its description as JSON in the header.
 
-The tensors of a further vector v are `v.layer1.w` and so on. The format has no checksum: one lies beside the description.
+The tensors of a further vector v are named `v.layer1.w` and so on. The format has no checksum: the header contains one beside
+the description.
 """
 
 import hashlib
 import json
 import math
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.engines.topology import Topology
 from numbanet.persist.description import LIMIT, Description
 
-KEY = "numbanet"  # one key alone: the package writes several in an order that differs from run to run
+KEY = "numbanet"  # a single key, because the package writes several in an order that differs from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
 
 
-def package(module: str = "safetensors"):
-    """The package, or a module of it; an error where it is not installed."""
+def package(module: str = "safetensors") -> Any:
+    """Returns the package, or a module of it; raises ModuleNotFoundError if it is not installed."""
     return imported(module, "numbanet[safetensors]")
 
 
-def write(file, description: Description, vectors: dict[str, np.ndarray]) -> None:
-    """Writes to an open file."""
-    topology, tensors = description.topology, {}
+def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
+    """Writes a network to an open file."""
+    topology = description.topology
+    tensors: dict[str, NDArray[Any]] = {}
     for vector, flat in vectors.items():
         start = 0
         for name, shape in _tensors(vector, topology):
@@ -35,8 +41,8 @@ def write(file, description: Description, vectors: dict[str, np.ndarray]) -> Non
     file.write(package("safetensors.numpy").save(tensors, {KEY: header}))
 
 
-def read(path) -> tuple[Description, dict[str, np.ndarray]]:
-    """The description and the vectors it names; raises what `persist.load` expects of damaged or foreign data."""
+def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Returns the description and the vectors that it names; raises one of `persist.DAMAGE` if the file is invalid."""
     try:
         with package().safe_open(path, framework="np") as file:
             return _read(file)
@@ -44,33 +50,33 @@ def read(path) -> tuple[Description, dict[str, np.ndarray]]:
         raise ValueError(str(error)) from None
 
 
-def _read(file) -> tuple[Description, dict[str, np.ndarray]]:
+def _read(file: Any) -> tuple[Description, dict[str, NDArray[Any]]]:
     text = (file.metadata() or {}).get(KEY)
     if text is None or len(text) > LIMIT:
-        raise ValueError("its header does not describe a network; weights of PyTorch come in by numbanet.from_torch")
+        raise ValueError("its header does not describe a network; numbanet.from_torch imports weights of PyTorch")
     header = json.loads(text)
     description = Description.from_dict(header["description"])
     topology = description.topology
     layout = {vector: _tensors(vector, topology) for vector in description.vectors}
-    # Before anything is read: the file holds what the description asks for, and nothing else.
+    # Checked before tensors are read: the file contains those that the description requires, and no others.
     expected = dict(tensor for tensors in layout.values() for tensor in tensors)
     if set(file.keys()) != expected.keys():
-        raise ValueError(f"it holds {sorted(file.keys())}, not {sorted(expected)}")
+        raise ValueError(f"it contains {sorted(file.keys())}, not {sorted(expected)}")
     for name, shape in expected.items():
         tensor = file.get_slice(name)
-        found = tuple(tensor.get_shape()), tensor.get_dtype()
-        if found != (shape, DTYPES[topology.dtype.name]):
-            raise ValueError(f"its {name} is {found[1]} {found[0]}, not {DTYPES[topology.dtype.name]} {shape}")
+        stored = tuple(tensor.get_shape()), tensor.get_dtype()
+        if stored != (shape, DTYPES[topology.dtype.name]):
+            raise ValueError(f"its {name} is {stored[1]} {stored[0]}, not {DTYPES[topology.dtype.name]} {shape}")
     tensors = {name: file.get_tensor(name) for name in expected}
     if header["sha256"] != _checksum(header["description"], tensors):
-        raise ValueError("its checksum is that of other numbers")
+        raise ValueError("its checksum does not match its content")
     return description, {
         vector: np.concatenate([tensors[name].ravel() for name, _ in names]) for vector, names in layout.items()
     }
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each tensor, in the order in which they lie in the vector."""
+    """Returns the name and shape of each tensor, in their order in the vector."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):
@@ -78,7 +84,7 @@ def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]
     return tensors
 
 
-def _checksum(entries: dict, tensors: dict[str, np.ndarray]) -> str:
+def _checksum(entries: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
     checksum = hashlib.sha256(json.dumps(entries).encode())
     for tensor in tensors.values():
         checksum.update(tensor.data)

@@ -1,15 +1,19 @@
-"""Named numbers and arrays for other programs: as NPZ, or as JSON laid out to be read by eye."""
+"""Named facts and arrays in a file for other programs: NPZ, or JSON in a layout for human readers."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.persist.atomic import replacing
 
 
-def write(path, facts: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Writes JSON where the path ends in .json, else NPZ. `facts` are JSON; in NPZ each is an array of one JSON text."""
+def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes JSON if the path ends in .json, else NPZ, in which each fact is an array of one JSON text."""
     if Path(path).suffix.lower() == ".json":
         entries = [f" {json.dumps(name)}: {json.dumps(fact)}" for name, fact in facts.items()]
         entries += [f" {json.dumps(name)}: {_text(name, array)}" for name, array in arrays.items()]
@@ -17,15 +21,15 @@ def write(path, facts: dict, arrays: dict[str, np.ndarray]) -> None:
         with replacing(path) as file:
             file.write(text.encode())
     else:
-        texts = {name: np.array(json.dumps(fact)) for name, fact in facts.items()}
+        named: dict[str, Any] = {name: np.array(json.dumps(fact)) for name, fact in facts.items()} | dict(arrays)
         with replacing(path) as file:
-            np.savez(file, **texts, **arrays)
+            np.savez(file, **named)
 
 
-def _text(name: str, array: np.ndarray) -> str:
-    """A matrix has a line per row. Each number has as few digits as tell it from all others of its dtype."""
+def _text(name: str, array: NDArray[Any]) -> str:
+    """Returns an array as JSON, a matrix row by row, each number with the fewest digits that identify it in its dtype."""
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds inf or nan, which JSON has not: save it as .npz")
+        raise ValueError(f"{name} contains inf or nan, which JSON cannot represent: save it as .npz")
     if array.ndim == 0:
         return str(array[()])
     if array.ndim == 1:

@@ -1,35 +1,37 @@
-"""The curve beside each formula of the sheet: what the loop of that row returns, on a small example.
+"""The curve beside each formula of the sheet: the result of that row's loop on a small example.
 
-Where a picture is of a whole layer, it has three softmax neurons; z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
+The example of a whole layer has three softmax neurons: z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import equations
+from numbanet.engines.topology import ACTIVATIONS
 from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
 from numbanet.pictures.rows import Row
 
-EPSILON = 0.1  # larger than the default, to be seen
+EPSILON = 0.1  # larger than the default, to be visible
 Z = grid(-4, 4, 81)
-JUMP = np.nan  # ends a piece of a curve
+JUMP = np.nan  # separates the pieces of a curve
 
 
 class Curve(NamedTuple):
-    """y over x; ground, at Z, is another curve that it is about, drawn in grey beneath."""
+    """A curve y over x; ground is a curve over Z that is drawn in grey beneath it."""
 
     x_label: str
-    x: np.ndarray
-    y: np.ndarray
-    ground: np.ndarray | None = None
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    ground: NDArray[np.float64] | None = None
     marker: str = ""
-    note: str = ""  # what the example is, where the formula leaves it open
+    note: str = ""  # values of the example that the formula leaves open
 
 
 def curve(row: Row) -> Curve | None:
-    """What the row's loop returns; None for a row without a picture."""
+    """Returns the curve that the loop of a row computes; None for a row without a picture."""
     make = CURVES.get((row.scalar and row.scalar.partition(".")[2], row.loop.partition(".")[2]))
     return make and make()
 
@@ -39,7 +41,7 @@ def curve(row: Row) -> Curve | None:
 NEURON = r"$w = 0.6$, $b = 0.3$, $\phi$ = tanh"
 
 
-def _sum() -> np.ndarray:
+def _sum() -> NDArray[np.float64]:
     z = np.empty((Z.size, 1))
     equations.forward_sum(Z[:, np.newaxis], np.array([[0.6]]), np.array([0.3]), z)
     return z[:, 0]
@@ -74,7 +76,7 @@ def _softmax_sum() -> Curve:
     return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], note=SOFTMAX)
 
 
-def _z_max_and_others() -> tuple[np.ndarray, np.ndarray]:
+def _z_max_and_others() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     z_max, others = np.empty(Z.size), np.empty(Z.size)
     equations.softmax_sum(softmax_columns(Z), z_max, others)
     return z_max, others
@@ -88,7 +90,7 @@ def _d_softmax() -> Curve:
     return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON), note=SOFTMAX)
 
 
-def _logits() -> np.ndarray:
+def _logits() -> NDArray[np.float64]:
     z = softmax_columns(Z)
     u = np.empty_like(z)
     equations.softmax_logit(z, u)
@@ -122,12 +124,13 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
     return make
 
 
-def _each_loss(make_one: Callable) -> Callable[[], Curve]:
-    """SSE, MSE and BCE as pieces of one curve."""
+def _each_loss(make_one: Callable[[int, int, float, float], Callable[[], Curve]]) -> Callable[[], Curve]:
+    """Returns a function that draws SSE, MSE and BCE as pieces of one curve."""
 
     def make() -> Curve:
         pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
-        x, y = (np.concatenate([np.append(piece[k], JUMP) for piece in pieces]) for k in (1, 2))
+        x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
+        y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
         return pieces[0]._replace(x=x, y=y)
 
     return make
@@ -145,7 +148,7 @@ def _bce_from_z(y: float) -> Callable[[], Curve]:
 CLASS_1 = f"$y_1 = 1$, {SOFTMAX}"
 
 
-def _class_1() -> np.ndarray:
+def _class_1() -> NDArray[np.float64]:
     return np.tile([1.0, 0.0, 0.0], (Z.size, 1))
 
 
@@ -156,7 +159,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """cce_loss for the class of the largest z: -log a = log(1 + others)."""
+    """Returns cce_loss for the class of the largest z: -log a = log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss)
@@ -172,7 +175,7 @@ def _short_error() -> Curve:
 
 
 def _activation_error() -> Curve:
-    """Sigmoid with MSE."""
+    """Returns delta of sigmoid with MSE."""
     z = Z[:, np.newaxis]
     a, dl_da, delta = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     equations.activation(equations.SIGMOID, EPSILON, z, a)
@@ -182,7 +185,7 @@ def _activation_error() -> Curve:
 
 
 def _softmax_error() -> Curve:
-    """Softmax with MSE."""
+    """Returns delta of softmax with MSE."""
     a = softmax_of(softmax_columns(Z))
     dl_da, delta = np.empty_like(a), np.empty_like(a)
     equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
@@ -198,7 +201,7 @@ def _softmax_logit_error() -> Curve:
     return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
 
 
-# Gradients: tangents to the loss of one sigmoid neuron, BCE, on four samples
+# Gradients: tangents to the loss of one sigmoid neuron with BCE, on four samples
 
 X = np.array([[-2.0], [-0.5], [0.5], [2.0]])
 Y = np.array([[0.0], [1.0], [0.0], [1.0]])
@@ -223,7 +226,7 @@ def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
 
 
 def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[float], float]) -> Curve:
-    """Short tangents to the loss at three places."""
+    """Returns short tangents to the loss at three places."""
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
@@ -238,7 +241,7 @@ def _bias_gradient() -> Curve:
     return _tangents("$w$, $b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
 
 
-# Through the layers: a tanh neuron of layer l, two sigmoid neurons of layer l + 1, BCE
+# Through the layers: a tanh neuron in layer l, two sigmoid neurons in layer l + 1, BCE
 
 W_NEXT = np.array([[1.8, -1.2]])
 Y_NEXT = np.array([[1.0, 1.0]])
@@ -251,8 +254,8 @@ def _loss_behind(z_prev: float) -> float:
     return loss.item()
 
 
-def _delta_behind(z_prev: float) -> float:
-    z_prev = np.array([[z_prev]])
+def _delta_behind(z_prev_value: float) -> float:
+    z_prev = np.array([[z_prev_value]])
     a_prev, delta_prev, z, a, delta = np.empty((1, 1)), np.empty((1, 1)), np.empty((1, 2)), np.empty((1, 2)), np.empty((1, 2))
     equations.activation(equations.TANH, EPSILON, z_prev, a_prev)
     equations.forward_sum(a_prev, W_NEXT, np.zeros(2), z)
@@ -266,14 +269,14 @@ def _delta_recurrence() -> Curve:
     return _tangents("$z^{(l)}$", _loss_behind, _delta_behind)
 
 
-# Descent on the same neuron: twelve steps of w, b staying
+# Descent on the same neuron: twelve steps of w, with b constant
 
 START, STEPS = -3.6, 12
 ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
 
 
-def _path(eta: float, step: Callable) -> Curve:
-    """Where w is before each step; step(t, gradients, w) takes the t-th one, t from 1."""
+def _path(eta: float, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
+    """Returns w before each step; step(t, gradients, w) takes step t, from 1."""
     w, path = np.array([START]), []
     for t in range(1, STEPS + 1):
         path.append(w.item())
@@ -299,20 +302,22 @@ def _nesterov() -> Curve:
 def _adam() -> Curve:
     m, v = np.zeros(1), np.zeros(1)
 
-    def step(t, gradients, w):
+    def step(t: int, gradients: NDArray[np.float64], w: NDArray[np.float64]) -> None:
         scale = np.sqrt(1 - BETA_2**t)
         equations.adam(ETA / 2 * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
 
     return _path(ETA / 2, step)
 
 
-# By the scalar and the loop of a row of docs/sheet.md.
+ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
+
+# The curves by the names of the scalar and of the loop in a row of docs/sheet.md.
 CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("weighted_input", "forward_sum"): _neuron_sum,
     ("phi", "activation"): _neuron_activation,
     ("d_phi", "d_activation"): _neuron_derivative,
-    **{(name, "activation"): _activation(name) for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu")},
-    **{(f"d_{name}", "d_activation"): _d_activation(name) for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu")},
+    **{(name, "activation"): _activation(name) for name in ELEMENTWISE},
+    **{(f"d_{name}", "d_activation"): _d_activation(name) for name in ELEMENTWISE},
     ("exp_difference", "softmax_sum"): _softmax_sum,
     ("softmax", "softmax_activation"): _softmax,
     ("d_softmax", "softmax_jacobian"): _d_softmax,

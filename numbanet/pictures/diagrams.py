@@ -1,10 +1,12 @@
-"""The two diagrams of the sheet: one neuron, and a network of them, its weights as colour and width."""
+"""The two diagrams of the sheet: one neuron, and a network with its weights as colour and width."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle, FancyArrowPatch
+from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, equations, inputs
 from numbanet.network import Network
@@ -20,75 +22,84 @@ SYMBOLS = {
 }
 
 
-def neuron_diagram(x=None, w=None, b=None, activation="sigmoid", *, epsilon=0.01, ax=None):
+def neuron_diagram(
+    x: ArrayLike | None = None,
+    w: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    activation: str = "sigmoid",
+    *,
+    epsilon: float = 0.01,
+    ax: Axes | None = None,
+) -> Axes:
     """Draws one neuron: inputs, weights, sum, activation.
 
-    With symbols only, or, given x, w and b, with the numbers that the loops compute from them.
+    Without x, w and b the diagram shows symbols; with them it shows the numbers that the loops compute from them.
 
     Parameters
     ----------
     x, w : array_like, (n_in,), optional
-        Inputs and weights; up to 8.
+        Inputs and weights, at most 8.
     b : float, optional
         Bias.
     activation : str
-        Any but softmax, which is not of one neuron.
+        Name of the activation; not softmax, which depends on a whole layer.
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        An unknown activation; only some of x, w and b, or not of the shapes above.
+        The activation is unknown, only some of x, w and b are given, or their shapes are not as above.
     """
     activation = checks.choice("activation", activation, SYMBOLS)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
-    given = [value is not None for value in (x, w, b)]
-    if any(given) and not all(given):
-        raise ValueError("neuron_diagram takes x, w and b together, or none of them")
-    if all(given):
+    if x is not None and w is not None and b is not None:
         neuron = _computed(x, w, b, activation, epsilon)
-    else:
+        size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5))
+    elif x is None and w is None and b is None:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
-    size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5)) if all(given) else (5.4, 2.3)
+        size = (5.4, 2.3)
+    else:
+        raise ValueError("neuron_diagram needs x, w and b together, or none of them")
     ax = style.axes(ax, size)
     _draw_neuron(ax, neuron, activation, epsilon, style.shrink(ax, size))
     return ax
 
 
 class Neuron(NamedTuple):
-    """What a neuron's diagram says: of each input its symbol, value and weight, or None where some are left out."""
+    """The texts in the diagram of a neuron; rows has the symbol, value and weight of each input, and None for omitted ones."""
 
-    rows: list
+    rows: list[tuple[str, str, str] | None]
     b: str
     z: str
     a: str
 
 
-def _computed(x, w, b, activation, epsilon) -> Neuron:
-    """The numbers of a neuron, by the loops."""
-    given = {"x": x, "w": w, "b": b}
+def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activation: str, epsilon: float) -> Neuron:
+    """Returns the texts of a neuron whose numbers the loops compute."""
+    given = {"x": x_given, "w": w_given, "b": b_given}
     x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:
-        raise ValueError(f"x and w must have shape (n_in,), n_in from 1 to 8, not {x.shape} and {w.shape}")
+        raise ValueError(f"x and w must have shape (n_in,) with n_in from 1 to 8, not {x.shape} and {w.shape}")
     if b.size != 1:
         raise ValueError(f"b must be one number, not of shape {b.shape}")
     z = np.empty((1, 1))
     equations.forward_sum(x[np.newaxis], w[:, np.newaxis], b.reshape(1), z)
     a = activation_of(activation, z[0], epsilon)
-    rows = [
+    rows: list[tuple[str, str, str] | None] = [
         (f"$x_{i}$", f"${x_i:.4g}$", f"$w_{i} = {w_i:.4g}$") for i, (x_i, w_i) in enumerate(zip(x, w, strict=True), start=1)
     ]
     return Neuron(rows, f"$b = {b.item():.4g}$", f"$z = {z.item():.4g}$", f"$a = {a.item():.4g}$")
 
 
-def _draw_neuron(ax, neuron, activation, epsilon, scale) -> None:
+def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scale: float) -> None:
     style.blank(ax)
     rows, wide, narrow = neuron.rows, 0.72, 0.34
     heights = 0.95 * (np.arange(len(rows))[::-1] - (len(rows) - 1) / 2)
@@ -122,7 +133,7 @@ def _draw_neuron(ax, neuron, activation, epsilon, scale) -> None:
     )
     _arrow(ax, phi, end, wide, 0.0, scale)
     ax.text(end[0] + 0.12, 0, neuron.a, ha="left", va="center", size=11 * scale, color=style.INK)
-    numbers = rows[0][1] != ""
+    numbers = rows[0] is not None and rows[0][1] != ""
     lowest = min(heights[-1] - narrow, -wide - 0.95)
     ax.set(
         xlim=(-1.7 if numbers else -0.5, end[0] + (2.2 if numbers else 0.6)),
@@ -130,20 +141,23 @@ def _draw_neuron(ax, neuron, activation, epsilon, scale) -> None:
     )
 
 
-def _node(ax, centre, radius, colour, text, size, scale) -> None:
+def _node(ax: Axes, centre: tuple[float, float], radius: float, colour: str, text: str, size: float, scale: float) -> None:
+    """Draws a circle with a text in it."""
     ax.add_patch(Circle(centre, radius, fc="white", ec=colour, lw=1.8 * scale, zorder=2))
     ax.text(*centre, text, ha="center", va="center", size=size * scale, color=style.INK, zorder=3)
 
 
-def _arrow(ax, start, end, start_radius, end_radius, scale) -> None:
-    """From the rim of one circle to the rim of another."""
-    start, end = np.array(start, float), np.array(end, float)
-    along = (end - start) / np.linalg.norm(end - start)
-    start, end = start + start_radius * along, end - end_radius * along
+def _arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], start_radius: float, end_radius: float, scale: float
+) -> None:
+    """Draws an arrow from the rim of one circle to the rim of another."""
+    first, last = np.array(start, float), np.array(end, float)
+    along = (last - first) / np.linalg.norm(last - first)
+    first, last = first + start_radius * along, last - end_radius * along
     ax.add_patch(
         FancyArrowPatch(
-            start,
-            end,
+            (first[0], first[1]),
+            (last[0], last[1]),
             arrowstyle="-|>",
             mutation_scale=10 * scale,
             lw=1.1 * scale,
@@ -155,84 +169,103 @@ def _arrow(ax, start, end, start_radius, end_radius, scale) -> None:
     )
 
 
-def network_diagram(network, *, most=12, ax=None):
-    """Draws a network, layer by layer: weights as colour and width, biases as the neurons' colour.
+class Column(NamedTuple):
+    """The neurons of a layer that are drawn: their indices, their heights, and their common place on the x axis."""
 
-    Of a large layer the first and last neurons are drawn, and the number of the others is said. Widths and colours are relative
-    to the largest weight and bias of each layer.
+    size: int
+    shown: NDArray[np.integer]
+    heights: NDArray[np.float64]
+    x: float
+
+
+def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None) -> Axes:
+    """Draws a network layer by layer: weights as coloured lines of different width, biases as the colour of the neurons.
+
+    Of a large layer the first and the last neurons are drawn, with the number of the omitted ones between them. Widths and
+    colours are relative to the largest weight and bias of each layer.
 
     Parameters
     ----------
     network : Network
+        The network to draw.
     most : int
-        Neurons drawn of a layer, at most; 3 or more.
+        Maximum number of neurons drawn per layer, at least 3.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        Not a network, or fewer neurons than 3.
+        network is not a Network, or most is less than 3.
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
     most = checks.integer("most", most, 3)
-    sizes, parameters = network.sizes, network.parameters()
-    shown = [_shown(size, most) for size in sizes]
-    places = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]
-    tallest = max(place[0] - place[-1] for place in places)
-    columns = np.arange(len(sizes)) * max(3.0, 0.5 * tallest)  # neurons of a layer are 1 apart
-    size = 1.2 + 0.34 * columns[-1], 1.9 + 0.34 * max(tallest, 2)
+    parameters, columns = network.parameters(), _columns(network.sizes, most)
+    tallest = max(column.heights[0] - column.heights[-1] for column in columns)
+    size = 1.2 + 0.34 * columns[-1].x, 1.9 + 0.34 * max(tallest, 2)
     ax = style.axes(ax, size)
     scale = style.shrink(ax, size)
     style.blank(ax)
     for l, (w, _) in enumerate(parameters, start=1):
-        ends = columns[l - 1], places[l - 1], columns[l], places[l]
-        _draw_weights(ax, f"w{l}", w[np.ix_(shown[l - 1], shown[l])], np.abs(w).max(), *ends, scale)
-    for l, size in enumerate(sizes):
-        _draw_layer(ax, size, shown[l], columns[l], places[l], parameters[l - 1][1] if l else None, scale)
+        _draw_weights(ax, f"w{l}", w, columns[l - 1], columns[l], scale)
+    for l, column in enumerate(columns):
+        _draw_layer(ax, column, parameters[l - 1][1] if l else None, scale)
     floor, ceiling = -tallest / 2 - 0.9, tallest / 2 + 0.9
-    for l, (column, size) in enumerate(zip(columns, sizes, strict=True)):
-        title, what = (f"layer {l}", network.activations[l - 1].replace("_", " ")) if l else ("input", "$x$")
-        ax.text(column, ceiling, title, ha="center", va="bottom", size=10 * scale, color=style.INK, weight="bold")
-        ax.text(column, floor, f"{what}\n{size}", ha="center", va="top", size=9 * scale, color=style.INK, linespacing=1.4)
-    key, centre = floor - 2.4, columns[-1] / 2
+    for l, column in enumerate(columns):
+        title, noun = (f"layer {l}", network.activations[l - 1].replace("_", " ")) if l else ("input", "$x$")
+        ax.text(column.x, ceiling, title, ha="center", va="bottom", size=10 * scale, color=style.INK, weight="bold")
+        below = f"{noun}\n{column.size}"
+        ax.text(column.x, floor, below, ha="center", va="top", size=9 * scale, color=style.INK, linespacing=1.4)
+    key, centre = floor - 2.4, columns[-1].x / 2
     ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=9 * scale, color=style.VERMILION, weight="bold")
     ax.text(centre + 0.2, key, "negative", ha="left", va="center", size=9 * scale, color=style.BLUE, weight="bold")
     ax.text(centre, key - 0.6, "weights: lines; biases: filling", ha="center", va="top", size=8 * scale, color=style.GREY)
-    ax.set(xlim=(-1.6, columns[-1] + 1.6), ylim=(key - 1.4, ceiling + 0.9))
+    ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 1.4, ceiling + 0.9))
     return ax
 
 
-def _shown(size: int, most: int) -> np.ndarray:
-    """Indices of the neurons drawn: all, or the first and the last."""
+def _columns(sizes: list[int], most: int) -> list[Column]:
+    """Returns the columns of all layers, the input first."""
+    shown = [_shown(size, most) for size in sizes]
+    heights = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]
+    tallest = max(place[0] - place[-1] for place in heights)
+    places = np.arange(len(sizes)) * max(3.0, 0.5 * tallest)  # neurons of a layer are 1 apart
+    return [Column(*column) for column in zip(sizes, shown, heights, places, strict=True)]
+
+
+def _shown(size: int, most: int) -> NDArray[np.integer]:
+    """Returns the indices of the neurons drawn: all, or the first and the last."""
     if size <= most:
         return np.arange(size)
     first = most // 2
     return np.concatenate([np.arange(first), np.arange(size - (most - 1 - first), size)])
 
 
-def _heights(size: int, shown: np.ndarray) -> np.ndarray:
-    """Where the neurons shown stand, the first on top; those left out take the room of two."""
+def _heights(size: int, shown: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Returns the heights of the neurons shown, the first on top; omitted neurons take the space of two."""
     steps = np.where(np.diff(shown) > 1, 2.4, 1.0)
     heights = -np.concatenate([[0.0], np.cumsum(steps)])
     return heights - heights.mean() if size == shown.size else heights - (heights[0] + heights[-1]) / 2
 
 
-def _draw_weights(ax, name, w, largest, from_column, from_heights, to_column, to_heights, scale) -> None:
+def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, right: Column, scale: float) -> None:
+    """Draws a line for each weight between the neurons shown of two layers, the strongest on top."""
+    w = weights[np.ix_(left.shown, right.shown)]
     i, j = np.indices(w.shape).reshape(2, -1)
-    order = np.argsort(np.abs(w).ravel(), kind="stable")  # the strongest on top
+    order = np.argsort(np.abs(w).ravel(), kind="stable")
     i, j = i[order], j[order]
-    strength = np.abs(w[i, j]) / (largest or 1.0)
-    ends = np.stack([np.full(i.size, from_column), from_heights[i], np.full(i.size, to_column), to_heights[j]], axis=1)
+    strength = np.abs(w[i, j]) / (np.abs(weights).max() or 1.0)
+    ends = np.stack([np.full(i.size, left.x), left.heights[i], np.full(i.size, right.x), right.heights[j]], axis=1)
     colours = np.where(w[i, j] >= 0, style.VERMILION, style.BLUE)
     alpha = (0.08 + 0.82 * strength) * min(1.0, 2.6 / np.sqrt(max(w.shape)))
     lines = LineCollection(
-        ends.reshape(-1, 2, 2),
+        list(ends.reshape(-1, 2, 2)),
         colors=colours,
         linewidths=scale * (0.3 + 2.4 * strength),
         alpha=alpha,
@@ -243,18 +276,19 @@ def _draw_weights(ax, name, w, largest, from_column, from_heights, to_column, to
     ax.add_collection(lines)
 
 
-def _draw_layer(ax, size, shown, column, heights, b, scale) -> None:
+def _draw_layer(ax: Axes, column: Column, b: NDArray[Any] | None, scale: float) -> None:
+    """Draws the neurons of a layer, coloured by their biases, and the number of omitted ones."""
     limit = 1.0 if b is None else np.abs(b).max() or 1.0
-    for k, height in zip(shown, heights, strict=True):
+    for k, height in zip(column.shown, column.heights, strict=True):
         colour = "white" if b is None else style.DIVERGING(0.5 + 0.5 * b[k] / limit)
-        ax.add_patch(Circle((column, height), 0.36, fc=colour, ec=style.INK, lw=scale, zorder=2))
-    gap = np.flatnonzero(np.diff(shown) > 1)
+        ax.add_patch(Circle((column.x, height), 0.36, fc=colour, ec=style.INK, lw=scale, zorder=2))
+    gap = np.flatnonzero(np.diff(column.shown) > 1)
     if gap.size:
-        middle = (heights[gap[0]] + heights[gap[0] + 1]) / 2
+        middle = float(column.heights[gap[0]] + column.heights[gap[0] + 1]) / 2
         ax.text(
-            column,
+            column.x,
             middle,
-            f"{size - shown.size} more",
+            f"{column.size - column.shown.size} more",
             ha="center",
             va="center",
             size=8.5 * scale,

@@ -1,29 +1,31 @@
-"""Activation functions and their derivatives, drawn from what the compiled loops of `numbanet.equations` return."""
+"""Activation functions and their derivatives, drawn from the results of the compiled loops of `numbanet.equations`."""
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from numbanet import checks, equations
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.pictures import style
 
-SOFTMAX_OTHERS = (1.0, 0.0)  # z_2 and z_3, where a picture of softmax moves z_1
+SOFTMAX_OTHERS = (1.0, 0.0)  # z_2 and z_3 in a picture of softmax over z_1
 
 
-def softmax_columns(z_1) -> np.ndarray:
-    """z (n, 3), whose first neuron goes over z_1 while the others stay."""
+def softmax_columns(z_1: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns z (n, 3) of three neurons: z_1 as given, z_2 and z_3 constant."""
     return np.column_stack([z_1, *(np.full(z_1.size, z_k) for z_k in SOFTMAX_OTHERS)])
 
 
-def softmax_of(z) -> np.ndarray:
-    """a (n, n_out), by the loops softmax_sum and softmax_activation."""
+def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns a (n, n_out), computed by the loops softmax_sum and softmax_activation."""
     a, z_max, others = np.empty_like(z), np.empty(len(z)), np.empty(len(z))
     equations.softmax_sum(z, z_max, others)
     equations.softmax_activation(z, z_max, others, a)
     return a
 
 
-def activation_of(name: str, z, epsilon: float) -> np.ndarray:
-    """a = phi(z), z (n,): for softmax a_1 of three neurons whose z_1 is z."""
+def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+    """Returns a = phi(z) for z (n,); for softmax a_1 of three neurons with z_1 = z."""
     if name == "softmax":
         return softmax_of(softmax_columns(z))[:, 0].copy()
     a = np.empty((z.size, 1))
@@ -31,8 +33,8 @@ def activation_of(name: str, z, epsilon: float) -> np.ndarray:
     return a[:, 0]
 
 
-def d_activation_of(name: str, z, epsilon: float) -> np.ndarray:
-    """da/dz at z (n,): for softmax da_1/dz_1, see activation_of."""
+def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+    """Returns da/dz at z (n,); for softmax da_1/dz_1, see activation_of."""
     if name == "softmax":
         da_dz = np.empty((z.size, 3, 3))
         equations.softmax_jacobian(softmax_of(softmax_columns(z)), da_dz)
@@ -43,32 +45,33 @@ def d_activation_of(name: str, z, epsilon: float) -> np.ndarray:
     return da_dz[:, 0]
 
 
-def grid(lowest: float, highest: float, points: int = 201) -> np.ndarray:
-    """z from the lowest to the highest, 0 and the next number after it included: what jumps at 0 is drawn as a jump."""
+def grid(lowest: float, highest: float, points: int = 201) -> NDArray[np.float64]:
+    """Returns z from lowest to highest, including 0 and the next number after it, so that a jump at 0 is drawn as a jump."""
     z = np.linspace(lowest, highest, points)
     return np.sort(np.append(z[z != 0], [0.0, np.nextafter(0, 1)])) if lowest < 0 < highest else z
 
 
-def activation_function(name, *, epsilon=0.01, ax=None):
-    """Draws an activation function and its derivative, as the loops compute them.
+def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = None) -> Axes:
+    """Draws an activation function and its derivative, as computed by the loops.
 
     Parameters
     ----------
     name : str
-        identity, sigmoid, tanh, relu, leaky_relu, or softmax: the first of three neurons, whose others have z_2 = 1, z_3 = 0.
+        identity, sigmoid, tanh, relu, leaky_relu or softmax. Of softmax a_1 is drawn, for three neurons with z_2 = 1, z_3 = 0.
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        An unknown name, or an epsilon that is not positive and finite.
+        The name is unknown, or epsilon is not positive and finite.
     """
     name = checks.choice("name", name, ACTIVATIONS)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))

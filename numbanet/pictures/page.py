@@ -1,4 +1,4 @@
-"""A page of columns in millimetres: text measured before it is drawn, blocks stacked, the file written."""
+"""A page of columns, in millimetres: measures text before it is drawn, stacks blocks, and writes the file."""
 
 import io
 import os
@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
@@ -17,9 +18,9 @@ from matplotlib.text import Text
 from numbanet.persist import replacing
 from numbanet.pictures import style
 
-FORMULAS = "stix"  # the font of them
+FORMULAS = "stix"  # font of formulas
 FORMATS = ("pdf", "png", "svg", "html")
-# Whatever the reader's matplotlib is set to, the page is the same, and the same bytes each time.
+# With these settings the page does not depend on the user's, and its file has the same bytes each time.
 SETTINGS = {"mathtext.fontset": FORMULAS, "svg.hashsalt": "numbanet", "svg.fonttype": "path", "pdf.fonttype": 42}
 METADATA = {
     "pdf": {"Title": "numbanet: the sheet", "CreationDate": None, "Creator": None, "Producer": None},
@@ -27,13 +28,13 @@ METADATA = {
     "svg": {"Title": "numbanet: the sheet", "Date": None, "Creator": None},
 }
 
-WIDTH, HEIGHT = 420.0, 297.0  # A3, at the least
+WIDTH, HEIGHT = 420.0, 297.0  # A3, the smallest page
 MARGIN, HEAD, GUTTER = 11.0, 17.0, 7.0
-POINT = 25.4 / 72  # in which the sizes of text are
+POINT = 25.4 / 72  # the unit of font sizes
 
 
 class Page:
-    """A figure, and axes over all of it in millimetres from its upper left corner."""
+    """A figure with axes over all of it, in millimetres from its upper left corner; `scale` enlarges A3."""
 
     def __init__(self, scale: float):
         self.width, self.height = scale * WIDTH, scale * HEIGHT
@@ -42,32 +43,33 @@ class Page:
         self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
         self.axes.set_axis_off()
 
-    def panel(self, x: float, y: float, width: float, height: float):
-        """Axes of their own, (x, y) being their upper left corner."""
+    def panel(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Returns new axes with the upper left corner (x, y)."""
         return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
 
-    def text(self, x: float, y: float, text: str, size: float, **options) -> None:
-        """Text whose base line is at y."""
+    def text(self, x: float, y: float, text: str, size: float, **options: Any) -> None:
+        """Draws text with its base line at y."""
         self.axes.text(x, y, text, **({"size": size, "color": style.INK, "va": "baseline"} | options))
 
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
-        """A vertical bar."""
+        """Draws a vertical bar."""
         self.axes.plot([x, x], [y, to_y], color=colour, lw=2.2, solid_capstyle="butt")
 
     def finished(self) -> Figure:
-        """The figure, whose formulas stay in their font under anybody's settings."""
-        for text in self.figure.findobj(Text):
+        """Returns the figure, its formulas in their font independent of the user's settings."""
+        texts: list[Any] = self.figure.findobj(Text)
+        for text in texts:
             text.set_math_fontfamily(FORMULAS)
         return self.figure
 
 
 class Block(NamedTuple):
-    """A part of a column: its height, and draw(page, x, y, more), where more is what it got beyond this height."""
+    """A part of a column: its height, and draw(page, x, y, more), with more the height it gets in addition."""
 
     height: float
-    draw: Callable
-    before: float  # what has to be free above it
-    stretches: bool = False  # whether it takes some of what is left of the column
+    draw: Callable[[Page, float, float, float], None]
+    before: float  # free space above it
+    stretches: bool = False  # True if it takes a part of the free space of the column
 
 
 class Line(NamedTuple):
@@ -77,12 +79,12 @@ class Line(NamedTuple):
     size: float
     above: float
     below: float
-    options: dict
+    options: dict[str, Any]
 
 
 @cache
 def _extent(text: str) -> tuple[float, float, float]:
-    """Width, height above and depth below the base line, in millimetres, at a size of one point."""
+    """Returns the width, the height above and the depth below the base line, in millimetres, for a font size of one point."""
     size = 100.0
     width, height, depth, *_ = MathTextParser("path").parse(
         text, dpi=72, prop=FontProperties(size=size, math_fontfamily=FORMULAS)
@@ -90,20 +92,20 @@ def _extent(text: str) -> tuple[float, float, float]:
     return width * POINT / size, (height - depth) * POINT / size, depth * POINT / size
 
 
-def measured(text: str, size: float, room: float, **options) -> Line:
-    """A line no wider than the room, made smaller where it has to be."""
+def measured(text: str, size: float, room: float, **options: Any) -> Line:
+    """Returns a line of the size, or of a smaller one if it would be wider than `room`."""
     width, above, below = _extent(text)
     size = min(size, room / width)
     return Line(text, size, max(above * size, 0.72 * size * POINT), max(below * size, 0.22 * size * POINT), options)
 
 
 def needed(blocks: list[Block]) -> float:
-    """The height of a page that has room for this column."""
+    """Returns the height of a page on which the column fits."""
     return HEAD + sum(block.height + block.before for block in blocks) - blocks[0].before + MARGIN
 
 
 def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
-    """Draws the blocks of a column from top to bottom; those that stretch share what is left."""
+    """Draws the blocks of a column from top to bottom; those that stretch divide the free space among them."""
     more = (page.height - needed(blocks)) / max(sum(block.stretches for block in blocks), 1)
     y = HEAD - blocks[0].before
     for block in blocks:
@@ -113,8 +115,8 @@ def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
         y += block.height + extra
 
 
-def save(draw: Callable[[], Figure], path: str | os.PathLike) -> None:
-    """Writes what draw() returns in the format that the path's name says, under SETTINGS."""
+def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
+    """Writes the figure of draw() in the format of the path's suffix, with SETTINGS."""
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ValueError(f"cannot draw {os.fspath(path)!r}: its name must end in {', '.join('.' + name for name in FORMATS)}")
@@ -131,11 +133,11 @@ def save(draw: Callable[[], Figure], path: str | os.PathLike) -> None:
 
 
 def _compact(svg: str) -> str:
-    """The same drawing, a quarter less to load: no indentation, places to a hundredth of a point, short names of glyphs."""
+    """Returns the same drawing in three quarters of the bytes: no indentation, two decimals, short names of glyphs."""
     places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
-    svg = places.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = places.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}
-    svg = re.sub(r'(<path id="|xlink:href="#)([^"]*)', lambda found: found[1] + short[found[2]], svg)
+    svg = re.sub(r'(<path id="|xlink:href="#)([^"]*)', lambda match: match[1] + short[match[2]], svg)
     return re.sub(r"\n +", "\n", svg)
 
 

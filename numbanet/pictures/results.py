@@ -1,43 +1,50 @@
-"""What training came to: learning curves, confusion matrix, weights of the first layer as images."""
+"""Results of training: learning curves, confusion matrix, weights of the first layer as images."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs
+from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.training.history import History
 
 
-def learning_curves(history, metric="loss", *, ax=None):
-    """Draws how the loss, or another metric, went in training and validation, epoch by epoch.
+def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
+    """Draws the loss, or another metric, in training and validation over the epochs.
 
-    Where there was validation data, the best epoch is marked: the one that early stopping chose, else that of the lowest
-    validation loss.
+    With validation data, the best epoch is marked: the one that early stopping chose, else that of the lowest validation loss.
 
     Parameters
     ----------
     history : History
-        What `Network.fit` returned.
+        Returned by `Network.fit`.
     metric : str
-        One that the history holds, such as "loss" or "accuracy"; its twin "val_..." is drawn beside it.
+        Name in the history, such as "loss" or "accuracy"; the metric "val_..." is drawn beside it, if there is one.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        Not a History, one of no epoch, or a metric it does not hold.
+        history is not a History, has no finished epoch, or does not contain the metric.
     """
     if not isinstance(history, History):
-        raise TypeError(f"history must be a History, which fit returns, not {type(history).__name__}")
+        raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
     if not history.epoch:
-        raise ValueError("history holds no finished epoch")
+        raise ValueError("history has no finished epoch")
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
-    lines = []
+    lines: list[tuple[Line2D, str]] = []
     for name, title, colour in ((metric, "training", style.BLUE), (f"val_{metric}", "validation", style.VERMILION)):
         if name in history.history:
             marker = "o" if len(history.epoch) == 1 else ""
@@ -45,22 +52,24 @@ def learning_curves(history, metric="loss", *, ax=None):
     _mark_best(ax, history, lines)
     ax.set(xlabel="epoch", xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
     ax.set_ylabel(metric.replace("_", " "))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = ax.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     style.calm(ax)
     style.label_ends(ax, lines)
     return ax
 
 
-def _mark_best(ax, history, lines) -> None:
-    """A ring on the validation curve, and the epoch's number."""
+def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
+    """Draws a ring on the validation curve, with the number of the epoch."""
     if "val_loss" not in history.history or len(lines) < 2:
         return
     line = lines[1][0]
-    stopped = history.best_epoch is not None
-    best = history.epoch.index(history.best_epoch) if stopped else int(np.argmin(history.history["val_loss"]))
-    epoch, value = history.epoch[best], line.get_ydata()[best]
+    heights = np.asarray(line.get_ydata())
+    chosen = history.best_epoch
+    best = int(np.argmin(history.history["val_loss"])) if chosen is None else history.epoch.index(chosen)
+    epoch, value = history.epoch[best], heights[best]
     ax.plot([epoch], [value], "o", ms=8, mfc="white", mec=line.get_color(), mew=2, zorder=3, clip_on=False)
-    rising = value > np.mean(line.get_ydata())
+    rising = value > np.mean(heights)
     late = best > 0.6 * len(history.epoch)
     ax.annotate(
         f"best, epoch {epoch}: {value:.4g}",
@@ -75,44 +84,46 @@ def _mark_best(ax, history, lines) -> None:
     )
 
 
-def confusion_matrix(y, y_hat, *, names=None, ax=None):
-    """Draws how often samples of each class were taken for each other class.
+def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draws the number of samples for each pair of true and predicted class.
 
-    A cell holds the count and its share of the samples of that true class, which also is its shade.
+    A cell contains the count and its fraction of the samples of the true class; the fraction determines the shade.
 
     Parameters
     ----------
     y : array_like, (n,) or (n, classes)
-        Integer labels from 0, or rows of probabilities.
+        True classes: integer labels from 0, or rows of probabilities.
     y_hat : array_like, (n,) or (n, classes) or (n, 1)
-        Labels, or what `Network.predict` answers: the largest output of a row wins; a single one says yes above 1/2.
+        Predicted classes: labels, or the result of `Network.predict`, of which the largest output of a row counts, or for a
+        single output class 1 above 1/2.
     names : list of str, optional
-        Of the classes; their numbers by default.
+        Names of the classes; by default their numbers.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        y and y_hat are not as many, are no labels, or exceed the names.
+        y and y_hat differ in length, are not labels, or have more classes than names.
     """
     counts = _confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
     classes = len(counts)
     names = [str(c) for c in range(classes)] if names is None else list(map(str, names))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.62 * classes + 1, 3.2, 14))
     ax = style.axes(ax, (side, side))
     box = ax.get_window_extent()
     cell = min(box.width, box.height) / ax.figure.dpi * 72 / classes  # in points
-    ax.imshow(shares, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
+    ax.imshow(fractions, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(counts):
-        colour = "white" if shares[i, j] > 0.45 else style.INK
+        colour = "white" if fractions[i, j] > 0.45 else style.INK
         ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=min(10, cell / 3))
-        ax.text(j, i + 0.23, f"{100 * shares[i, j]:.3g} %", ha="center", va="center", color=colour, size=min(7, cell / 5))
+        ax.text(j, i + 0.23, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=colour, size=min(7, cell / 5))
     ticks = np.arange(classes)
     slanted = max(map(len, names)) > 5
     ax.set_xticks(ticks, names, rotation=40 if slanted else 0, ha="right" if slanted else "center", rotation_mode="anchor")
@@ -120,78 +131,79 @@ def confusion_matrix(y, y_hat, *, names=None, ax=None):
     ax.set_xticks(ticks[1:] - 0.5, minor=True)
     ax.set_yticks(ticks[1:] - 0.5, minor=True)
     ax.grid(which="minor", color=style.FAINT, lw=0.8)
-    right = counts.trace() / counts.sum()
+    accuracy = counts.trace() / counts.sum()
     ax.set(xlabel="prediction", ylabel="truth")
-    ax.set_title(f"{counts.trace()} of {counts.sum()} right, {100 * right:.1f} %", loc="left", size=10, color=style.INK)
+    ax.set_title(f"{counts.trace()} of {counts.sum()} correct, {100 * accuracy:.1f} %", loc="left", size=10, color=style.INK)
     style.calm(ax)
     ax.spines[:].set(visible=True, color=style.FAINT)
     ax.tick_params(which="both", length=0)
     return ax
 
 
-def class_numbers(y) -> np.ndarray:
-    """(n,) of labels, or of the classes that rows of probabilities (n, classes) favour; one column is a yes or no at 1/2."""
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] > 1:
-        return y.argmax(axis=1)
-    y = y.reshape(-1)
-    return (y > 0.5).astype(int) if y.dtype.kind == "f" else y.astype(int)
+def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
+    """Returns class numbers (n,) from labels, or from rows of probabilities (n, classes); one column counts as 0 or 1."""
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return values.argmax(axis=1)
+    values = values.reshape(-1)
+    return (values > 0.5).astype(int) if values.dtype.kind == "f" else values.astype(int)
 
 
-def _labels(name: str, y) -> np.ndarray:
-    """Class numbers (n,), checked."""
-    y = inputs.real_array(name, y)
+def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
+    """Returns class numbers (n,); raises ValueError or TypeError if the value has none."""
+    y = inputs.real_array(name, value)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
     if y.ndim == 1 and y.dtype.kind == "f":
-        raise TypeError(f"labels must be integers, but {name} holds {y.dtype}")
+        raise TypeError(f"labels must be integers, but {name} contains {y.dtype}")
     if not np.isfinite(y).all():
         raise ValueError(f"{name} must be finite")
     labels = class_numbers(y)
     if labels.min() < 0:
-        raise ValueError(f"{name} holds {labels.min()}: labels count from 0")
+        raise ValueError(f"{name} contains {labels.min()}: labels must be 0 or more")
     return labels
 
 
-def _confusion(y, y_hat, classes: int | None) -> np.ndarray:
-    """counts[truth, prediction]."""
+def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
+    """Returns counts[truth, prediction]."""
     if y.size != y_hat.size:
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
     needed = 1 + max(y.max(), y_hat.max())
     if classes is not None and classes < needed:
-        raise ValueError(f"names has {classes} classes, but the labels go to {needed - 1}")
+        raise ValueError(f"names has {classes} classes, but the labels go up to {needed - 1}")
     counts = np.zeros((classes or needed,) * 2, int)
     np.add.at(counts, (y, y_hat), 1)
     return counts
 
 
-def weight_images(network, shape, *, ax=None):
-    """Draws the weights of the first layer as images, one for each neuron: what it looks for in its input.
+def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None = None) -> Axes:
+    """Draws the weights of the first layer as images, one for each neuron.
 
     Parameters
     ----------
     network : Network
-        Its inputs are the pixels of an image.
+        A network whose inputs are the pixels of an image.
     shape : (int, int)
-        Height and width of it.
+        Height and width of the image.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
+        The axes drawn on.
 
     Raises
     ------
     ValueError, TypeError
-        A shape of another number of pixels than the network has inputs.
+        The number of pixels is not the number of inputs of the network.
     """
     try:
         height, width = (checks.integer("shape", length) for length in shape)
     except (TypeError, ValueError):
-        raise ValueError(f"shape must be height and width of an image, such as (8, 8), not {shape!r}") from None
+        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
     if height * width != network.sizes[0]:
-        raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network {network.sizes[0]} inputs")
+        raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network has {network.sizes[0]} inputs")
     w, _ = network.parameters()[0]
     columns = int(np.ceil(np.sqrt(2 * w.shape[1] * height / width)))
     rows = -(-w.shape[1] // columns)

@@ -1,18 +1,19 @@
-"""docs/sheet.md as data: what the sheet draws is what stands there, so that a new row has to be written once."""
+"""docs/sheet.md as data, from which the sheet is drawn, so that a new row has to be written only once."""
 
 import re
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 NAME = re.compile(r"`([^`]+)`")
 
 
 class Row(NamedTuple):
-    """A formula, and the names below `numbanet.equations` that compute it."""
+    """A formula, and the names in `numbanet.equations` that compute it."""
 
-    title: str  # what a group of rows begins with, such as Sigmoid; else empty
-    formula: str  # text with $formulas$ in it
+    title: str  # title of the group that begins with the row, such as Sigmoid, or empty
+    formula: str  # text that contains $formulas$
     arrangement: str
     scalar: str | None
     loop: str
@@ -31,19 +32,18 @@ class Section(NamedTuple):
     """A heading of the page with its table."""
 
     title: str
-    rows: list
+    rows: list[Any]  # of Row, or of Symbol
 
 
 def sections() -> list[Section]:
-    """The sections of docs/sheet.md that have formulas or symbols, in their order."""
-    found = [
-        Section(title, list(_rows(text))) for title, _, text in (part.partition("\n") for part in page().split("\n## ")[1:])
-    ]
-    return [section for section in found if section.rows]
+    """Returns the sections of docs/sheet.md that have formulas or symbols, in their order."""
+    parts = (part.partition("\n") for part in page().split("\n## ")[1:])
+    candidates = [Section(title, list(_rows(text))) for title, _, text in parts]
+    return [section for section in candidates if section.rows]
 
 
-def _rows(text: str):
-    """The rows of its tables of formulas and of symbols, which their headings tell; other tables are not drawn."""
+def _rows(text: str) -> Iterator[Row | Symbol]:
+    """Yields the rows of the tables of formulas and of symbols, which are recognised by their headings."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -54,29 +54,37 @@ def _rows(text: str):
 
 
 def page() -> str:
-    """The text of docs/sheet.md, which a wheel holds as numbanet/sheet.md."""
+    """Returns the text of docs/sheet.md, which a wheel contains as numbanet/sheet.md."""
     packaged = files("numbanet") / "sheet.md"
     return (packaged if packaged.is_file() else Path(__file__).parents[2] / "docs" / "sheet.md").read_text("utf-8")
 
 
 def _row(left: str, *names: str) -> Row:
-    """A row of the sheet, where capital letters begin a title."""
+    """Returns a row of the sheet; words that begin with a capital letter are its title."""
     formula, _, arrangement = (part.strip(" ;,") for part in left.partition("*arrangement:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
-    scalar, loop, kernel = (NAME.fullmatch(name)[1] if name != "—" else None for name in names)
-    return Row(title, formula[len(words) :] if title else formula, arrangement, scalar, loop, kernel)
+    scalar, loop, kernel = map(_name, names)
+    return Row(title, formula[len(words) :] if title else formula, arrangement, scalar or None, loop, kernel)
+
+
+def _name(cell: str) -> str:
+    """Returns the name that a cell contains in backquotes, or an empty text for a dash."""
+    match = NAME.fullmatch(cell)
+    if match is None and cell != "—":
+        raise ValueError(f"docs/sheet.md: {cell!r} must be a name in backquotes, or a dash")
+    return match[1] if match else ""
 
 
 def _row_beyond(left: str, *names: str) -> Row:
-    """A row of what is not on the sheet, where any words begin a title."""
+    """Returns a row of a formula beyond the sheet; any words are its title."""
     return _row(left[0].upper() + left[1:], *names)
 
 
-HEADINGS = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
+HEADINGS: dict[str, Callable[..., Row | Symbol]] = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
 
 
-# What TeX knows and matplotlib's mathtext does not, a space after sums included.
+# Replacements for TeX that the mathtext of matplotlib does not support, and for a space after sums.
 _MATHTEXT = [
     (r"\\le(?![a-z])", r"\\leq"),
     (r"\\ge(?![a-z])", r"\\geq"),
@@ -91,7 +99,7 @@ _MATHTEXT = [
 
 
 def mathtext(text: str) -> str:
-    """The text with its formulas as matplotlib can set them."""
+    """Returns the text with formulas in the syntax of matplotlib."""
     for pattern, replacement in _MATHTEXT:
         text = re.sub(pattern, replacement, text)
     return text

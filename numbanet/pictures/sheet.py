@@ -1,11 +1,13 @@
-"""The whole sheet on one page to print on A3: each formula of docs/sheet.md, the curve its loop computes, its name."""
+"""The whole sheet on one page, for print on A3: each formula of docs/sheet.md, the curve that its loop computes, its name."""
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
@@ -17,15 +19,15 @@ from numbanet.pictures.diagrams import network_diagram, neuron_diagram
 from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
 from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
 
-# Millimetres, and points for the sizes of text.
+# In millimetres; font sizes in points.
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
-PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # room for its ticks, its note, the name of its axis
-NARROWEST = 90.0  # column
-BOLD = 0.68 * POINT  # width of a bold letter at a size of one point, on the safe side
+PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # space for its ticks, its note, the label of its axis
+NARROWEST = 90.0  # minimum width of a column
+BOLD = 0.68 * POINT  # upper bound of the width of a bold letter at a font size of one point
 INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
 FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
 NETWORK = "A network"
-# Which sections stand in which column.
+# The sections in each column.
 COLUMNS = [
     ("The neuron", NETWORK, "Notation"),
     ("Activation functions",),
@@ -36,47 +38,66 @@ COLUMNS = [
 
 
 def draw_sheet() -> Figure:
-    """The cheat sheet on one page: every formula of docs/sheet.md, drawn from the code that computes it.
+    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with curves from the code that computes it.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of the shape of A3, landscape, and at least its size; not bound to pyplot.
+        A figure in the shape of A3, landscape, of at least that size; not bound to pyplot.
     """
     with pyplot.style.context(["default", SETTINGS]):
-        found = {section.title: section for section in sections()}
-        placed = [[title for title in titles if title == NETWORK or title in found] for titles in COLUMNS]
-        placed[-1] += [title for title in found if not any(title in titles for titles in placed)]
-        for scale in np.arange(1.0, 2.0, 0.01):  # what does not fit makes the page larger, and so the print smaller
-            page = Page(float(scale))
-            width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
-            columns = [[block for title in titles for block in _blocks(title, found.get(title), width)] for titles in placed]
-            if width >= NARROWEST and max(map(needed, columns)) <= page.height:
-                break
-        for number, blocks in enumerate(columns):
-            stack(page, blocks, MARGIN + number * (width + GUTTER), width)
-        _head(page)
-        return page.finished()
+        layout = _layout()
+        for number, blocks in enumerate(layout.columns):
+            stack(layout.page, blocks, MARGIN + number * (layout.width + GUTTER), layout.width)
+        _head(layout.page)
+        return layout.page.finished()
 
 
-def save_sheet(path: str | os.PathLike) -> None:
-    """Draws the sheet and writes it to a file, whose name says the format: .pdf, .png, .svg, or .html in one piece.
+def save_sheet(path: str | os.PathLike[str]) -> None:
+    """Draws the sheet and writes it to a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; its suffix sets the format: .pdf, .png, .svg, or .html with the drawing inside.
 
     Raises
     ------
     ValueError
-        Another format.
+        The suffix is another one.
     OSError
         The file cannot be written.
     """
     save(draw_sheet, path)
 
 
-# What a column is made of
+class Layout(NamedTuple):
+    """A page, the width of its columns, and the blocks of each column."""
+
+    page: Page
+    width: float
+    columns: list[list[Block]]
 
 
-def _blocks(title: str, section: Section | None, width: float):
-    """The blocks of a section."""
+def _layout() -> Layout:
+    """Returns the layout on the smallest page, from A3 on, that all columns fit on; a larger page makes the print smaller."""
+    by_title = {section.title: section for section in sections()}
+    placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
+    placed[-1] += [title for title in by_title if not any(title in titles for titles in placed)]
+    for scale in np.arange(1.0, 2.0, 0.01):
+        page = Page(float(scale))
+        width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
+        columns = [[block for title in titles for block in _blocks(title, by_title.get(title), width)] for titles in placed]
+        if width >= NARROWEST and max(map(needed, columns)) <= page.height:
+            return Layout(page, width, columns)
+    raise ValueError("docs/sheet.md has too many formulas: they do not fit on a page of four times the area of A3")
+
+
+# The blocks of a column
+
+
+def _blocks(title: str, section: Section | None, width: float) -> Iterator[Block]:
+    """Yields the blocks of a section."""
     rows = section.rows if section else []
     yield _heading(title, _module(rows), width)
     if title == "The neuron":
@@ -90,20 +111,20 @@ def _blocks(title: str, section: Section | None, width: float):
 
 
 def _example() -> Network:
-    """A network with biases, which are 0 at first."""
+    """Returns a network with random biases."""
     network = Network([3, 5, 4, 2], "tanh", "cce", seed=1)
     random = np.random.default_rng(1)
     network.set_parameters([(w, random.uniform(-1, 1, b.shape)) for w, b in network.parameters()])
     return network
 
 
-def _module(rows) -> str:
-    """The file that the section is about: that of its first loop."""
+def _module(rows: list) -> str:
+    """Returns the name of the module of a section, which is that of its first loop."""
     return next((row.loop.partition(".")[0] for row in rows if isinstance(row, Row)), "")
 
 
 def _groups(rows: list[Row]) -> list[list[Row]]:
-    """A row with a title begins a group."""
+    """Returns the rows in groups; a row with a title begins a new one."""
     groups: list[list[Row]] = []
     for row in rows:
         if row.title or not groups:
@@ -115,7 +136,7 @@ def _groups(rows: list[Row]) -> list[list[Row]]:
 def _heading(title: str, module: str, width: float) -> Block:
     size = min(12.0, (width - 26.0) / (BOLD * len(title)))
 
-    def draw(page, x, y, more):
+    def draw(page: Page, x: float, y: float, more: float) -> None:
         page.axes.add_patch(
             FancyBboxPatch((x, y), width, 7.4, boxstyle="round,pad=0,rounding_size=1.2", fc="#E8F0F6", ec="none")
         )
@@ -126,14 +147,17 @@ def _heading(title: str, module: str, width: float) -> Block:
     return Block(8.6, draw, 4.5)
 
 
-def _diagram(drawing: Callable, height: float, width: float) -> Block:
-    return Block(height, lambda page, x, y, more: drawing(page.panel(x, y, width, height)), 2.0)
+def _diagram(drawing: Callable[[Axes], object], height: float, width: float) -> Block:
+    def draw(page: Page, x: float, y: float, more: float) -> None:
+        drawing(page.panel(x, y, width, height))
+
+    return Block(height, draw, 2.0)
 
 
 def _symbol(row: Symbol, width: float) -> Block:
     meaning = measured(mathtext(row.meaning), 8, width - 25)
 
-    def draw(page, x, y, more):
+    def draw(page: Page, x: float, y: float, more: float) -> None:
         page.text(x + 1.5, y + 3.2, mathtext(row.symbol), 10)
         page.text(x + 11, y + 3.2, row.code.replace("`", ""), 6.5, family="monospace", color=style.BLUE)
         page.text(x + 25, y + 3.2, meaning.text, meaning.size)
@@ -142,21 +166,21 @@ def _symbol(row: Symbol, width: float) -> Block:
 
 
 def _card(rows: list[Row], module: str, width: float) -> Block:
-    """A group of rows: formulas and names on the left, what they compute on the right."""
+    """Returns the block of a group of rows: formulas and names on the left, their curves on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + PANEL_WIDTH + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
     colours = [style.colour(keys.index(row[3:5])) if row[3:5] in curves else style.FAINT for row in rows]
     parts = [_lines_of(row, module, room) for row in rows]
     heights = [sum(line.above + line.below for line in lines) + LEADING * (len(lines) - 1) for lines in parts]
-    title, reference = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", rows[0].title).groups()
+    title, reference = _groups_of(r"(.*?)(?: \((.*\d{4})\))?", rows[0].title)
     top = (5.4 if title else 0.0) + (3.4 if reference else 0.0)
     title_size = min(9.5, (room + INDENT) / (BOLD * max(len(title), 1)))
     height = max(
         top + sum(heights) + BETWEEN_ROWS * (len(rows) - 1), PANEL_ABOVE + PANEL_HEIGHT + PANEL_BELOW if curves else 0.0
     )
 
-    def draw(page, x, y, more):
+    def draw(page: Page, x: float, y: float, more: float) -> None:
         if title:
             page.text(x, y + 3.2, title, title_size, weight="bold")
         if reference:
@@ -177,15 +201,15 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """The curves of a group by scalar and loop: rows that share both share the curve."""
-    found = {row[3:5]: curve(row) for row in rows}
-    return {key: value for key, value in found.items() if value}
+    """Returns the curves of a group by scalar and loop; rows with the same scalar and loop have the same curve."""
+    curves = {row[3:5]: curve(row) for row in rows}
+    return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
-    """The formula, words before and after it in lines of their own; its arrangement; the names."""
+    """Returns the lines of a row: words before the formula, the formula, words after it, its arrangement, the names."""
     formula, arrangement = (row.formula, row.arrangement) if row.formula else (row.arrangement, "")
-    before, formula, after = re.fullmatch(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula)).groups()
+    before, formula, after = _groups_of(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula))
     lines = [measured(before.strip(" :"), SMALL, room)] if before else []
     lines += [measured(_in_one(formula).replace(r"\frac", r"\dfrac"), FORMULA, room)] if formula else []
     lines += [measured(after.strip(" ,"), SMALL, room)] if after else []
@@ -196,14 +220,21 @@ def _lines_of(row: Row, module: str, room: float) -> list[Line]:
     return [*lines, Line(text, size, 0.76 * NAMES * POINT, 0.1, {"family": "monospace", "color": style.GREY})]
 
 
+def _groups_of(pattern: str, text: str) -> tuple[str, ...]:
+    """Returns the groups of a pattern that matches every text, empty for each that did not take part."""
+    match = re.fullmatch(pattern, text)
+    return match.groups("") if match else ()
+
+
 def _in_one(text: str) -> str:
-    """Formulas and the words between them as one formula, the words upright."""
+    """Returns formulas and the words between them as one formula, the words upright."""
     parts = text.split("$")[1:-1]
     words = [rf"\mathrm{{{part}}}".replace(" ", r"\ ") for part in parts[1::2]]
     return "$" + "".join(part + word for part, word in zip(parts[::2], [*words, ""], strict=True)) + "$"
 
 
-def _plot(ax, curves: list[tuple[tuple, Curve]]) -> None:
+def _plot(ax: Axes, curves: list[tuple[tuple, Curve]]) -> None:
+    """Draws the curves of a group."""
     for number, (key, drawn) in enumerate(curves):
         if drawn.ground is not None:
             ax.plot(Z, drawn.ground, color="#B4BDC4", lw=1.0, zorder=1)
@@ -231,8 +262,8 @@ def _head(page: Page) -> None:
     page.text(
         page.width - MARGIN,
         11.4,
-        "Minh Anh Nguyen's Neural Network Cheat Sheet, drawn by numbanet from its own code. Curves: what the compiled\n"
-        "loops return, coloured as the bar at the formula. Names in numbanet.equations: scalar · loop[_cuda: its kernel].",
+        "Minh Anh Nguyen's Neural Network Cheat Sheet, drawn by numbanet from its own code. Curves: results of the compiled\n"
+        "loops, in the colour of the bar at the formula. Names in numbanet.equations: scalar · loop[_cuda: its kernel].",
         7.5,
         color=style.GREY,
         ha="right",

@@ -1,10 +1,15 @@
-"""What all pictures share: colours that colour-blind readers tell apart, calm axes, labels at the ends of curves."""
+"""The common style of all pictures: colours for colour-blind readers, calm axes, labels at the ends of curves."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import patheffects, pyplot
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-# Okabe and Ito, Color Universal Design, 2008; their yellow and black left out.
+# Okabe and Ito, Color Universal Design, 2008, without their yellow and black.
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -18,23 +23,23 @@ HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
 def colour(number: int) -> str:
-    """The colour of a curve or class."""
+    """Returns the colour of a curve or class."""
     return COLOURS[number % len(COLOURS)]
 
 
-def axes(ax, size=(5.6, 3.6)):
-    """The axes given, or those of a new figure of this size in inches."""
+def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
+    """Returns the axes given, or those of a new figure of a size in inches."""
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
-def shrink(ax, size) -> float:
-    """By how much what is drawn for axes of this size in inches has to be smaller to fit into these."""
+def shrink(ax: Axes, size: tuple[float, float]) -> float:
+    """Returns the factor, at most 1, by which a drawing for axes of a size in inches must shrink to fit into `ax`."""
     box = ax.get_window_extent()
     return min(1.0, box.width / ax.figure.dpi / size[0], box.height / ax.figure.dpi / size[1])
 
 
-def calm(ax) -> None:
-    """Two thin spines, grey ticks, nothing else."""
+def calm(ax: Axes) -> None:
+    """Leaves two thin spines and grey ticks."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(colors=GREY, labelcolor=INK, labelsize=LABEL_POINTS)
@@ -42,37 +47,37 @@ def calm(ax) -> None:
     ax.yaxis.label.set_color(INK)
 
 
-def blank(ax) -> None:
-    """A drawing's axes: no frame, no ticks, one unit as long across as up."""
+def blank(ax: Axes) -> None:
+    """Prepares axes for a drawing: without frame and ticks, with equal units on both axes."""
     ax.set_axis_off()
     ax.set_aspect("equal")
 
 
-def label_ends(ax, curves, points: float = LABEL_POINTS) -> None:
-    """Writes each curve's name at its right end, in its colour, names pushed apart where curves end close together.
+def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
+    """Writes the name of each curve at its right end in its colour, and moves the names apart if curves end close together.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Its limits have to stay as they are.
+        Axes whose limits do not change any more.
     curves : list of (line, name)
         Lines of these axes.
     points : float
-        Size of the names.
+        Font size of the names.
     """
     ax.autoscale_view()
     scale = ax.get_window_extent().height / ax.figure.dpi * 72
-    places = [(line.get_xdata()[-1], line.get_ydata()[-1]) for line, _ in curves]
+    places = [(float(np.asarray(line.get_xdata())[-1]), float(np.asarray(line.get_ydata())[-1])) for line, _ in curves]
     to_points = ax.transData + ax.transAxes.inverted()
     heights = np.array([to_points.transform(place)[1] * scale for place in places])
     for (line, name), place, shift in zip(curves, places, _apart(heights, 1.25 * points) - heights, strict=True):
         ax.annotate(name, place, (5, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
 
 
-def _apart(heights: np.ndarray, least: float) -> np.ndarray:
-    """The heights moved as little as it takes to be at least this far from each other, their order kept."""
+def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Returns the heights, moved as little as necessary to be at least `least` apart, in the same order."""
     order = np.argsort(heights, kind="stable")
-    groups = []  # runs of labels that touch, as [mean of where each wants its run's middle, count]
+    groups = []  # runs of labels that touch, as [mean of the middles that suit each label, count]
     for height in heights[order]:
         groups.append([height, 1])
         while len(groups) > 1 and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2:

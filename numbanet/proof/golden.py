@@ -1,13 +1,16 @@
-"""Golden vectors: every number of one training step of five small networks, for people who port; see docs/porting.md."""
+"""Golden vectors: every number of one training step of five small networks, to check a port against; see docs/porting.md."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.network import Network
 from numbanet.persist import vectors
 
-# Between them all activations, all losses, the short forms of the output error, the general way, and softmax's full Jacobian.
+# Together they cover all activations and losses, and all forms of the output error: short, general, full Jacobian of softmax.
 NETWORKS = {
     "regression": ([3, 4, 2], ["tanh", "identity"], "mse"),
     "two-classes": ([2, 3, 1], ["relu", "sigmoid"], "bce"),
@@ -20,11 +23,16 @@ LEARNING_RATE = 0.5
 SUFFIXES = (".json", ".npz")
 
 
-def step(name: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """What describes one of NETWORKS, and every symbol of its step, in float64, by the reference loops on the CPU.
+def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Returns the facts about a network, and every symbol of its step in float64, computed by the reference loops on the CPU.
 
-    Inputs, targets, weights and biases have two decimals. After the symbols of the step come w1_after, b1_after, ...: the
-    parameters after w <- w - eta dL/dw.
+    Inputs, targets, weights and biases have two decimals. The last entries, w1_after, b1_after, ..., are the parameters after
+    w <- w - eta dL/dw.
+
+    Parameters
+    ----------
+    name : str
+        A key of NETWORKS.
     """
     sizes, activations, loss = NETWORKS[name]
     net = Network(sizes, activations, loss, dtype="float64", kernels="reference")
@@ -39,8 +47,8 @@ def step(name: str) -> tuple[dict, dict[str, np.ndarray]]:
     return {"network": network, "learning_rate": LEARNING_RATE}, arrays
 
 
-def write(folder) -> list[Path]:
-    """Writes the golden vectors of all networks into a folder, which is made if need be; returns the files."""
+def write(folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes the golden vectors of all networks to a folder, which is created if missing, and returns the paths."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{name}{suffix}" for name in NETWORKS for suffix in SUFFIXES]
     for path in paths:
@@ -48,11 +56,11 @@ def write(folder) -> list[Path]:
     return paths
 
 
-def _rounded(random, *shape) -> np.ndarray:
+def _rounded(random: np.random.Generator, *shape: int) -> NDArray[np.float64]:
     return random.normal(0, 1, shape).round(2)
 
 
-def _targets(random, loss: str, n_out: int) -> np.ndarray:
+def _targets(random: np.random.Generator, loss: str, n_out: int) -> NDArray[np.float64]:
     if loss == "cce":
         return np.eye(n_out)[random.integers(0, n_out, SAMPLES)]
     return random.integers(0, 2, (SAMPLES, n_out)).astype(float) if loss == "bce" else _rounded(random, SAMPLES, n_out)

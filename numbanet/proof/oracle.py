@@ -1,21 +1,25 @@
-"""The sheet once more, in whole-array NumPy and extended precision: what every loop is checked against.
+"""The oracle: the sheet written a second time, in whole-array NumPy and extended precision, to check every loop against.
 
-Written to share nothing with the loops: other forms of the formulas, einsum for sums, the general chain rule where the loops
-take short forms. `numbanet verify` and the tests use it; nothing that trains does.
+It shares nothing with the loops: it uses other forms of the formulas, einsum for sums, and the general chain rule instead of
+short forms. `numbanet verify` and the tests use it; training does not.
 """
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any
 
-# 80 bits on x86. Where a platform has nothing longer than float64, a comparison in float64 sees the oracle's rounding, too.
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# 80 bits on x86. If a platform has no longer type than float64, comparisons in float64 include the oracle's rounding.
 PRECISE = np.longdouble
 
 
-def _softmax(z):
+def _softmax(z: NDArray[Any]) -> NDArray[Any]:
     powers = np.exp(z - z.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
     "identity": lambda z, epsilon: z,
     "sigmoid": lambda z, epsilon: np.exp(-np.logaddexp(z.dtype.type(0), -z)),
     "tanh": lambda z, epsilon: np.tanh(z),
@@ -25,7 +29,7 @@ ACTIVATIONS = {
 }
 
 # da/dz from z, elementwise.
-D_ACTIVATIONS = {
+D_ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
     "identity": lambda z, epsilon: np.ones_like(z),
     "sigmoid": lambda z, epsilon: np.exp(-np.logaddexp(z.dtype.type(0), z) - np.logaddexp(z.dtype.type(0), -z)),
     "tanh": lambda z, epsilon: np.cosh(z) ** -2,
@@ -34,33 +38,34 @@ D_ACTIVATIONS = {
 }
 
 
-def softmax_jacobian(a):
-    """da_i/dz_j of every sample, (n, n_out, n_out)."""
+def softmax_jacobian(a: NDArray[Any]) -> NDArray[Any]:
+    """Returns da_i/dz_j of every sample, (n, n_out, n_out)."""
     return np.einsum("si,sij->sij", a, np.eye(a.shape[1]) - a[:, None, :])
 
 
-def delta_from(dl_da, name, z, a, epsilon):
-    """delta = dL/da da/dz of one layer, (n, n_out)."""
+def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
+    """Returns delta = dL/da da/dz of one layer, (n, n_out)."""
     if name == "softmax":
         return np.einsum("si,sij->sj", dl_da, softmax_jacobian(a))
     return dl_da * D_ACTIVATIONS[name](z, epsilon)
 
 
-def loss_terms(loss, y, z, a, activation):
-    """The terms of the loss with n = 1, (n, n_out), from z and a of the output layer."""
+def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | None, activation: str) -> NDArray[Any]:
+    """Returns the terms of the loss with n = 1, (n, n_out); a, the activation of the output, is needed for sse and mse only."""
     if loss in ("sse", "mse"):
+        assert a is not None
         return np.square(a - y)
     if loss == "cce":
         return -y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))
-    if activation == "softmax":  # the log-odds of class i are z_i less the log-sum of all the others
+    if activation == "softmax":  # the log-odds of class i are z_i minus log(sum_{k != i} e^z_k)
         others = [np.logaddexp.reduce(np.delete(z, i, axis=1), axis=1) for i in range(z.shape[1])]
         z = z - np.stack(others, axis=1)
     zero = z.dtype.type(0)
     return y * np.logaddexp(zero, -z) + (1 - y) * np.logaddexp(zero, z)
 
 
-def loss_gradient(loss, y, a):
-    """dL/da at the output, (n, n_out), for n samples."""
+def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
+    """Returns dL/da at the output, (n, n_out), for n samples."""
     n = 1 if loss == "sse" else y.shape[0]
     if loss in ("sse", "mse"):
         return 2 * (a - y) / n
@@ -69,8 +74,8 @@ def loss_gradient(loss, y, a):
     return -y / a / n
 
 
-def philox_numbers(key, samples, neurons, layer):
-    """The random numbers that dropout counts out, (samples, neurons): Philox 4x32-10 in Python's own integers."""
+def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[np.uint64]:
+    """Returns the random numbers of dropout, (samples, neurons): Philox 4x32-10 in Python integers."""
     numbers = np.zeros((samples, neurons), np.uint64)
     for s, j in np.ndindex(samples, neurons):
         counter, halves = [j // 4, s, layer, 0], [key % 2**32, key // 2**32]
@@ -82,20 +87,33 @@ def philox_numbers(key, samples, neurons, layer):
     return numbers
 
 
-def mean_or_sum(loss, total, n):
-    """The loss of n samples from the sum of its terms."""
+def mean_or_sum(loss: str, total: Any, n: int) -> Any:
+    """Returns the loss of n samples from the sum of its terms."""
     return total if loss == "sse" else total / n
 
 
-def step(parameters, activations, loss, x, y, epsilon=0.01):
-    """One batch, every symbol of it.
+def step(
+    parameters: Sequence[tuple[ArrayLike, ArrayLike]],
+    activations: Sequence[str],
+    loss: str,
+    x: ArrayLike,
+    y: ArrayLike,
+    epsilon: Any = 0.01,
+) -> dict[str, Any]:
+    """Computes every symbol of one batch.
 
     Parameters
     ----------
     parameters : list of (w, b)
+        One pair per layer, w (n_in, n_out) and b (n_out,).
     activations : list of str
+        One name per layer.
     loss : str
-    x, y : (n, n_in), (n, n_out)
+        Name of the loss.
+    x, y : array_like, (n, n_in), (n, n_out)
+        Inputs and targets.
+    epsilon : float
+        Slope of leaky_relu for z <= 0.
 
     Returns
     -------

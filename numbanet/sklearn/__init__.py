@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as estimators of scikit-learn, which the extra `sklearn` brings."""
+"""Multilayer perceptrons as scikit-learn estimators; needs the extra `sklearn`."""
 
 from numbanet._extras import imported
 

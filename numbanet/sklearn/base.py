@@ -1,64 +1,102 @@
-"""What the classifier and the regressor have in common."""
+"""The base class of the scikit-learn estimators: parameters, training, prediction."""
 
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, TypeAlias
 
 import numpy as np
-from scipy.sparse import issparse
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import issparse, sparray, spmatrix
+from sklearn import model_selection
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches, validation
+from sklearn.utils.validation import check_is_fitted
 
-from numbanet import checks, inputs
+from numbanet import checks
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.network import Network
+from numbanet.sklearn.parameters import Parameters
 from numbanet.sklearn.progress import Progress, Validation
-from numbanet.training import optimizers
 from numbanet.training.history import History
 
-SOLVERS = ("sgd", "adam", "adamw")
-LEARNING_RATES = ("constant", "invscaling", "adaptive")
-# scikit-learn's names of activations that the sheet calls otherwise.
+Samples: TypeAlias = ArrayLike | sparray | spmatrix
+
+# scikit-learn declares no types, and checkers infer wrong ones from the defaults of these functions.
+validate_data: Any = validation.validate_data
+train_test_split: Any = model_selection.train_test_split
+
+# Names of activations in scikit-learn that differ from those of the sheet.
 ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
-# Rows of a sparse X that are made dense at a time to predict.
+# Rows of a sparse X that are converted to a dense array at a time, for prediction.
 DENSE_ROWS = 1024
 
 
-class BaseMLP(BaseEstimator):
-    """What the classifier and the regressor have in common; a subclass says what its targets and its loss are."""
+class BaseMLP(Parameters, BaseEstimator, ABC):
+    """Base class of the classifier and the regressor; subclasses define the targets, the loss and the score.
 
-    _gradient_scale = 1.0  # how many times the gradient of scikit-learn's loss that of the network's is
+    The class declares the attributes that `fit` sets; `MLPClassifier` documents them.
+    """
 
-    def fit(self, X, y, sample_weight=None, validation_data=None):  # noqa: N803
-        """Trains until the loss, or the validation score, gets no better, or for `max_iter` epochs.
+    network_: Network
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    history_: History
+    _arguments: dict[str, Any]  # of the network
+    _generator: np.random.Generator  # shuffles sparse samples
+    _rate_factor: float
+    _no_improvement_count: int
+    _y_numeric: bool
+
+    def fit(
+        self,
+        X: Samples,  # noqa: N803
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[Samples, ArrayLike] | None = None,
+    ) -> Self:
+        """Fits the network to the samples.
+
+        Training stops when the loss (with `early_stopping`: the validation score) no longer improves, and after `max_iter`
+        epochs at the latest.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
-            A sparse one is made dense batch by batch.
+            Training samples. A sparse matrix is converted to dense arrays batch by batch.
         y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Targets.
         sample_weight : array_like (n_samples,), optional
-            What a sample counts, at least 0: 2 is the same as twice the sample, 0 as none.
+            Non-negative weights: 2 is equivalent to two copies of the sample, 0 to leaving it out.
         validation_data : tuple (X, y), optional
-            Never trained on. Its loss goes into `history_`, its score into `validation_scores_`; with `early_stopping` it
-            takes the place of a share of the samples.
+            Validation samples and targets, which are not trained on. After each epoch their loss is added to `history_` and
+            their score to `validation_scores_`. With `early_stopping` they replace the fraction of X that is held out.
 
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            Where an argument or a parameter is not as described.
+            An argument or a parameter is invalid; the message names it.
         FloatingPointError
-            The loss stopped being finite; the parameters of the last finite epoch are kept.
+            The loss is no longer finite; the parameters of the last finite epoch are kept.
         """
-        goes_on = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
+        resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
-        progress = self._fit(X, y, sample_weight, validation_data, goes_on, epochs)
+        progress = self._fit(X, y, sample_weight, validation_data, resume, epochs)
         if self.n_iter_ == epochs and not progress.stop_training:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization hasn't converged yet.",
@@ -67,74 +105,114 @@ class BaseMLP(BaseEstimator):
             )
         return self
 
-    def _partial_fit(self, X, y, sample_weight, **known):  # noqa: N803
+    def _partial_fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None, **known: Any) -> Self:  # noqa: N803
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         self._fit(X, y, sample_weight, None, hasattr(self, "network_"), 1, **known)
         return self
 
-    def predict(self, X):  # noqa: N803
-        """The answers.
+    def predict(self, X: Samples) -> NDArray[Any]:  # noqa: N803
+        """Predicts the targets of samples.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
+            Samples.
 
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
-            Classes, or numbers.
+            Predicted classes or numbers.
         """
-        return self._decoded(self._y_hat(X))
+        return self._decoded(self._predicted(X))
 
     @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Copies of w of each layer, (n_in, n_out); setting it sets the network's."""
+    def coefs_(self) -> list[NDArray[np.floating]]:
+        """Copies of w of each layer, (n_in, n_out). Assigning a list sets the weights of the network."""
         return [w for w, _ in self._parameters()]
 
     @coefs_.setter
-    def coefs_(self, coefs):
+    def coefs_(self, coefs: Sequence[ArrayLike]) -> None:
         self.network_.set_parameters(list(zip(coefs, self.intercepts_, strict=True)))
 
     @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """Copies of b of each layer, (n_out,); setting it sets the network's."""
+    def intercepts_(self) -> list[NDArray[np.floating]]:
+        """Copies of b of each layer, (n_out,). Assigning a list sets the biases of the network."""
         return [b for _, b in self._parameters()]
 
     @intercepts_.setter
-    def intercepts_(self, intercepts):
+    def intercepts_(self, intercepts: Sequence[ArrayLike]) -> None:
         self.network_.set_parameters(list(zip(self.coefs_, intercepts, strict=True)))
 
-    def _parameters(self):
-        """Read-only, for nothing would come of writing to copies."""
+    def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+        """Returns read-only copies, because changing a copy would not change the network."""
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False
         return parameters
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
+    # Parts that depend on the targets
+
+    @abstractmethod
+    def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
+        """Returns y in the form of the network; `known` is False if this call defines outputs and classes."""
+
+    @abstractmethod
+    def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Returns the weights of the samples, multiplied by those of their classes."""
+
+    @abstractmethod
+    def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
+        """Returns the classes by which the validation split is stratified, if any."""
+
+    @abstractmethod
+    def _network_loss(self) -> str:
+        """Returns the name of the network's loss."""
+
+    @abstractmethod
+    def _loss_unit(self) -> float:
+        """Returns scikit-learn's loss divided by the network's."""
+
+    @abstractmethod
+    def _fit_options(self) -> dict[str, Any]:
+        """Returns further arguments of `Network.fit`."""
+
+    @abstractmethod
+    def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
+        """Returns predictions of the network in the form of y."""
+
+    @abstractmethod
+    def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        """Returns the score of predictions in the form of y."""
+
     # Training
 
-    def _keep(self, parameters) -> None:
-        """The arguments of `__init__`, as they are."""
-        vars(self).update({name: value for name, value in parameters.items() if name != "self"})
-
-    def _fit(self, X, y, sample_weight, validation_data, goes_on, epochs, **known) -> Progress:  # noqa: N803
+    def _fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any,
+        resume: bool,
+        epochs: int,
+        **known: Any,
+    ) -> Progress:
         self._check_parameters()
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=dtype, multi_output=True, y_numeric=self._y_numeric, reset=not goes_on
+            self, X, y, accept_sparse="csr", dtype=dtype, multi_output=True, y_numeric=self._y_numeric, reset=not resume
         )
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
-        targets = self._targets(y, X.dtype, goes_on, **known)
+        targets = self._targets(y, X.dtype, resume, **known)
         weights = _weights(sample_weight, X)
         if weights is not None and not weights.all():
             X, y, targets, weights = (array[weights > 0] for array in (X, y, targets, weights))
@@ -144,28 +222,11 @@ class BaseMLP(BaseEstimator):
             validation = self._validation(validation_data, X.dtype)
         elif self.early_stopping:
             X, targets, weights, validation = self._split(X, y, targets, weights, random_state)
-        network = self._network_for(X, seed, goes_on)
-        self._begin(network, seed, validation, goes_on)
+        network = self._network_for(X, seed, resume)
+        self._begin(network, seed, validation, resume)
         return self._train(X, targets, weights, validation, epochs)
 
-    def _check_parameters(self) -> None:
-        """Those that neither the network nor its optimizers check under their own name."""
-        checks.choice("solver", self.solver, SOLVERS)
-        checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
-        checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
-        checks.positive("learning_rate_init", self.learning_rate_init)
-        if self.batch_size != "auto":
-            checks.integer("batch_size", self.batch_size)
-        for name in ("alpha", "power_t", "tol"):
-            checks.not_negative(name, getattr(self, name))
-        if self.n_iter_no_change != np.inf:
-            checks.integer("n_iter_no_change", self.n_iter_no_change)
-        if self.clip_norm is not None:
-            checks.positive("clip_norm", self.clip_norm)
-        for name in ("early_stopping", "nesterovs_momentum"):
-            checks.flag(name, getattr(self, name))
-
-    def _validation(self, validation_data, dtype) -> Validation:
+    def _validation(self, validation_data: Any, dtype: DTypeLike) -> Validation:
         try:
             X, y = validation_data
         except (TypeError, ValueError):
@@ -175,18 +236,25 @@ class BaseMLP(BaseEstimator):
         )
         return Validation(_dense(X), self._targets(y, dtype, known=True), y, None)
 
-    def _split(self, X, y, targets, weights, random_state):  # noqa: N803
-        """What to train on, and the share to validate with."""
-        share, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
+    def _split(
+        self,
+        X: Any,  # noqa: N803
+        y: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        random_state: np.random.RandomState,
+    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation]:
+        """Returns samples, targets and weights to train on, and the fraction that is held out for validation."""
+        fraction, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
-        train, test = train_test_split(rows, test_size=share, random_state=random_state, stratify=strata)
+        train, test = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
         if test.size < 2:
-            raise ValueError("the validation set is too small: increase validation_fraction or the size of the data")
+            raise ValueError("the validation set is too small: increase validation_fraction or the number of samples")
         weights, weights_test = (None, None) if weights is None else (weights[train], weights[test])
         return X[train], targets[train], weights, Validation(_dense(X[test]), targets[test], y[test], weights_test)
 
-    def _network_for(self, X, seed, goes_on) -> Network:  # noqa: N803
-        """A new network, or the one there is."""
+    def _network_for(self, X: Any, seed: int, resume: bool) -> Network:  # noqa: N803
+        """Returns a new network, or the fitted one if training resumes."""
         hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
@@ -195,20 +263,23 @@ class BaseMLP(BaseEstimator):
         known = sorted({*ACTIVATIONS, *ALIASES})
         names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
         activations = [ALIASES.get(name, name) for name in names]
-        arguments = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
+        arguments: dict[str, Any] = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
         arguments |= {"dropout": self.dropout, "kernels": self.kernels}
-        if goes_on:
+        if resume:
             if arguments != self._arguments:
-                raise ValueError(f"training goes on with a network of {self._arguments}, not of {arguments}")
+                raise ValueError(
+                    f"the fitted network has {self._arguments}, but the parameters now ask for {arguments}: training cannot "
+                    "resume; set warm_start=False and call fit to start anew"
+                )
             return self.network_.to(self.device)
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
         self._arguments = arguments
         return network
 
-    def _begin(self, network, seed, validation, goes_on) -> None:
-        """The attributes that an epoch adds to."""
+    def _begin(self, network: Network, seed: int, validation: Validation | None, resume: bool) -> None:
+        """Sets the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
-        if not goes_on:
+        if not resume:
             self._generator = np.random.default_rng(seed)
             self._rate_factor, self._no_improvement_count = 1.0, 0
             self.t_, self.loss_curve_, self.best_loss_, self.history_ = 0, [], None, History()
@@ -218,9 +289,16 @@ class BaseMLP(BaseEstimator):
         if self.validation_scores_ is None and validation is not None:
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
 
-    def _train(self, X, targets, weights, validation, epochs) -> Progress:  # noqa: N803
+    def _train(
+        self,
+        X: Any,  # noqa: N803
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        validation: Validation | None,
+        epochs: int,
+    ) -> Progress:
         samples = X.shape[0]
-        batch_size = min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, samples)
+        batch_size = min(AUTO_BATCH_SIZE if isinstance(self.batch_size, str) else self.batch_size, samples)
         total = samples if weights is None else float(weights.sum(dtype=np.float64))
         penalty = 0.0 if self.solver == "adamw" else self.alpha / 2 * -(-samples // batch_size) / total
         progress = Progress(self, samples, penalty, self._gradient_scale, self._loss_unit(), validation)
@@ -250,41 +328,31 @@ class BaseMLP(BaseEstimator):
             warnings.warn("Training interrupted by user.", stacklevel=4)
         return progress
 
-    def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
-        """The solver with the constants that make of the network's gradients what scikit-learn's loss would."""
-        scale = self._gradient_scale
-        options = {
-            "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / batch_weight,
-            "clip_norm": None if self.clip_norm is None else scale * self.clip_norm,
-        }
-        if self.solver != "sgd":
-            kind = optimizers.Adam if self.solver == "adam" else optimizers.AdamW
-            return kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
-        if self.momentum == 0:
-            return optimizers.GradientDescent(**options)
-        kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
-        return kind(self.momentum, **options)
-
-    def _dense_batches(self, X, targets, weights, batch_size):  # noqa: N803
-        """The batches of an epoch over sparse samples."""
+    def _dense_batches(
+        self,
+        X: Any,  # noqa: N803
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        batch_size: int,
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
+        """Yields the batches of an epoch over sparse samples."""
         order = self._generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
         for part in gen_batches(X.shape[0], batch_size):
             rows = order[part]
             yield X[rows].toarray(), targets[rows], None if weights is None else weights[rows]
 
-    def _y_hat(self, X) -> np.ndarray:  # noqa: N803
+    def _predicted(self, X: Samples, network: Network | None = None) -> NDArray[np.floating]:  # noqa: N803
+        """Returns the prediction of the network for X."""
         check_is_fitted(self)
-        return self._predicted(self.network_, X)
-
-    def _predicted(self, network, X) -> np.ndarray:  # noqa: N803
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        if not issparse(X):
-            return network.predict(X)
-        return np.concatenate([network.predict(X[part].toarray()) for part in gen_batches(X.shape[0], DENSE_ROWS)])
+        predict = (network or self.network_).predict
+        samples = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        if not issparse(samples):
+            return predict(samples)
+        return np.concatenate([predict(samples[part].toarray()) for part in gen_batches(samples.shape[0], DENSE_ROWS)])
 
 
-def _weights(sample_weight, X) -> np.ndarray | None:  # noqa: N803
-    """The samples' weights, checked."""
+def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
+    """Returns the weights of the samples as an array; raises ValueError if they are invalid."""
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
@@ -292,15 +360,15 @@ def _weights(sample_weight, X) -> np.ndarray | None:  # noqa: N803
         raise ValueError(f"sample_weight must have one dimension, not shape {weights.shape}")
     check_consistent_length(X, weights)
     if (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight must not be negative, and not all of it zero")
+        raise ValueError("sample_weight must be non-negative, and not all zero")
     return weights
 
 
-def _dense(X):  # noqa: N803
+def _dense(X: Any) -> NDArray[Any]:  # noqa: N803
     return X.toarray() if issparse(X) else X
 
 
-def _as_list(callbacks) -> list:
+def _as_list(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]

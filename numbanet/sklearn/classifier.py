@@ -1,6 +1,10 @@
-"""MLPClassifier."""
+"""The scikit-learn estimator `MLPClassifier`."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -10,220 +14,279 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet.network import Network
-from numbanet.sklearn.base import BaseMLP
+from numbanet.sklearn.base import BaseMLP, Samples
+from numbanet.training.callbacks import Callback
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multilayer perceptron that classifies, with the parameters and attributes of scikit-learn's.
+    """Multilayer perceptron classifier with the parameters and attributes of scikit-learn's `MLPClassifier`.
 
-    The loss is the cross-entropy: of a softmax output where there are three classes or more, of a sigmoid output where there
-    are two, or labels of which a sample may have several. What is said of scikit-learn here is true of its version 1.9.
+    The loss is the cross-entropy: with a softmax output for three classes or more, with a sigmoid output for two classes and
+    for multilabel targets. Differences from scikit-learn are relative to its version 1.9.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
-        Numbers of neurons.
+        Numbers of neurons of the hidden layers.
     activation : str or sequence of str
-        Of all hidden layers, or one name for each: "identity", "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu",
-        "softmax".
+        Activation of all hidden layers, or one name for each: "identity", "logistic" (or "sigmoid"), "tanh", "relu",
+        "leaky_relu", "softmax".
     solver : {"adam", "sgd", "adamw"}
-        The optimizer. "sgd" is gradient descent with momentum. There is no "lbfgs".
+        Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
-        Strength of an L2 penalty on the weights w, not on b, divided by the samples of a batch: alpha / (2 n) times the sum
-        of all w^2 is added to the loss, so alpha w / n to its gradient. n is the batch size for the last, smaller batch of an
-        epoch, too (scikit-learn takes the number that it has), and with sample weights the batch size times their mean. Of
-        "adamw" it is the weight decay lambda itself, w <- w - eta lambda w, and the loss has no penalty.
+        Strength of the L2 penalty on the weights w (not on the biases): the loss of a batch of n samples is increased by
+        alpha / (2 n) times the sum of all w^2. For the last, smaller batch of an epoch n is the batch size as well (in
+        scikit-learn the number of its samples); with sample weights n is the batch size times their mean. With "adamw"
+        there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
     batch_size : int or "auto"
-        Samples per update; "auto" is 200. At most all there are.
+        Samples per update, at most all; "auto" is 200.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Of "sgd": always `learning_rate_init`; that / (t + 1)^power_t, t being the samples seen before the epoch; or a fifth
-        of it each time that `n_iter_no_change` is exceeded, until it is 1e-6. It scales all of the velocity that momentum has
-        gathered; in scikit-learn each step keeps the learning rate it was made with.
+        Schedule of the learning rate of "sgd". "constant": always `learning_rate_init`. "invscaling": `learning_rate_init`
+        divided by (t + 1)^power_t, with t the samples seen before the epoch. "adaptive": divided by 5 each time that
+        `n_iter_no_change` epochs bring no improvement, down to 1e-6. The current rate scales the whole velocity of momentum;
+        in scikit-learn each term of the velocity keeps the rate of its step.
     learning_rate_init : float
-        eta, positive.
+        Initial learning rate eta, positive.
     power_t : float
         Exponent of "invscaling".
     max_iter : int
-        The most epochs.
+        Maximum number of epochs.
     shuffle : bool
-        Whether each epoch takes the samples in a new random order.
+        If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
-        Of the initial weights, which are drawn as `Network` draws them, of shuffling, of dropout and of what is set aside.
-    tol, n_iter_no_change : float, int or inf
-        Training ends when the loss, or with `early_stopping` the score, has been no better by `tol` for more than that many
-        epochs.
+        Seed of the initial weights (drawn as in `Network`), of shuffling, of dropout and of the validation split.
+    tol : float
+        Minimum improvement of the loss, or with `early_stopping` of the score, that counts as one.
     verbose : bool
-        Whether to print a line per epoch.
+        If True, prints a line per epoch.
     warm_start : bool
-        Whether another `fit` goes on where the last one ended: without early stopping, to the bits of a single longer one.
+        If True, a further `fit` continues from the fitted network. Without early stopping, several calls give the same bits
+        as a single one with as many epochs.
     momentum : float
-        Of "sgd", in [0, 1).
+        Momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool
-        Whether momentum is Nesterov's.
+        If True, momentum is Nesterov's.
     early_stopping : bool
-        Whether the score on validation data decides when to end. The parameters are then those of the best epoch.
+        If True, training stops when the score on validation data no longer improves, and the parameters of the best epoch
+        are restored.
     validation_fraction : float
-        The share of the samples that is set aside for it, where `fit` is given no validation data.
-    beta_1, beta_2, epsilon : float
-        Of "adam" and "adamw". epsilon is added as Adam's paper has it first, to the root of the corrected moment;
-        scikit-learn adds it to that of the uncorrected one.
+        Fraction of the samples that `early_stopping` holds out if `fit` gets no validation data.
+    beta_1, beta_2 : float
+        Decay rates of the moments of "adam" and "adamw", in [0, 1).
+    epsilon : float
+        Constant in the denominator of "adam" and "adamw". It is added to the root of the corrected second moment, as in
+        Adam's paper; scikit-learn adds it to the root of the uncorrected one.
+    n_iter_no_change : int or inf
+        Training stops after more than this number of epochs without an improvement by `tol`.
     class_weight : dict or "balanced", optional
-        What the samples of a class count; "balanced": all classes the same.
+        Weights of the classes in the loss; "balanced" gives all classes the same total weight.
     label_smoothing : float
-        How far, in [0, 1), targets move from certainty to indifference, in training only.
+        Fraction, in [0, 1), of each training target that is spread evenly over all classes.
     dropout : float or sequence of float
-        The share of the neurons that drop out of a step, in [0, 1): of all hidden layers, or one for each.
+        Fraction of the neurons to drop in each training step, in [0, 1): for all hidden layers, or one number for each.
     clip_norm : float, optional
-        The largest norm of all gradients together; longer ones are scaled down to it.
-    callbacks : Callback or list of them, optional
-        As for `Network.fit`; `loss` and `val_loss` in their logs are those of `history_`.
+        Maximum norm of all gradients together; larger gradients are scaled down to it.
+    callbacks : Callback or list of Callback, optional
+        As for `Network.fit`. `loss` and `val_loss` in their logs are those of `history_`.
     dtype : {"auto", "float32", "float64"}
-        Of all arithmetic; "auto" is that of X, if it is one of these, else float64.
+        Type of all arithmetic; "auto" is that of X if it is one of these, else float64.
     device : {"cpu", "cuda", "auto"}
+        As for `Network`.
     kernels : {"fast", "reference"}
         As for `Network`.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
+        Class labels.
     coefs_, intercepts_ : list of ndarray
-        w (n_in, n_out) and b (n_out,) of each layer. They are copies; set the whole list to change the network.
-    loss_, best_loss_ : float
-        Of the last epoch, and the lowest; the latter is None with `early_stopping`.
+        w (n_in, n_out) and b (n_out,) of each layer, as copies; assign a whole list to change the network.
+    loss_ : float
+        Loss of the last epoch.
+    best_loss_ : float or None
+        Lowest loss of an epoch; None with `early_stopping`.
     loss_curve_ : list of float
-        The loss of each epoch's batches as they were trained on, with the penalty of the weights at its beginning.
-    validation_scores_, best_validation_score_ : list of float, float
-        What `score` is after each epoch, on the validation data; None where there are none.
+        Loss of each epoch, over its batches during training, plus the penalty of the weights at its start.
+    validation_scores_ : list of float or None
+        Score on the validation data after each epoch; None without validation data.
+    best_validation_score_ : float or None
+        Highest validation score.
     network_ : Network
-        What is trained: to save, to export, to trace.
+        The trained network, for example to save, export or trace it.
     history_ : History
-        Figures of each epoch; "loss" and "val_loss" are without the penalty, and the latter without sample weights.
-    n_iter_, t_ : int
-        Epochs of the last `fit`; samples seen in all.
+        Figures of each epoch. "loss" and "val_loss" exclude the penalty, and "val_loss" ignores sample weights.
+    n_iter_ : int
+        Epochs of the last `fit`.
+    t_ : int
+        Samples seen in all epochs.
     n_features_in_, n_outputs_, n_layers_ : int
-        The input counts as a layer.
+        Numbers of inputs, outputs, and layers including the input.
     feature_names_in_ : ndarray (n_features_in_,)
-        Where X had names of columns.
+        Column names of X, if it has any.
     out_activation_ : {"softmax", "logistic"}
+        Activation of the output layer.
 
     See Also
     --------
-    Network : What is trained.
+    Network : The network that is trained.
+
+    Examples
+    --------
+    >>> from numbanet import load_digits
+    >>> from numbanet.sklearn import MLPClassifier
+    >>> X, y, X_test, y_test = load_digits()
+    >>> MLPClassifier((64,), max_iter=50, random_state=0).fit(X, y).score(X_test, y_test)  # doctest: +SKIP
+    0.97
     """
 
+    class_weight: dict[Any, float] | str | None
+    label_smoothing: float
+    classes_: NDArray[Any]
+    _multilabel: bool
     _y_numeric = False
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        class_weight=None,
-        label_smoothing=0.0,
-        dropout=0.0,
-        clip_norm=None,
-        callbacks=None,
-        dtype="auto",
-        device="cpu",
-        kernels="fast",
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        class_weight: dict[Any, float] | str | None = None,
+        label_smoothing: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        clip_norm: float | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        kernels: str = "fast",
     ):
-        self._keep(locals())
+        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init, self.power_t = learning_rate, learning_rate_init, power_t
+        self.max_iter, self.shuffle, self.random_state = max_iter, shuffle, random_state
+        self.tol, self.verbose, self.warm_start = tol, verbose, warm_start
+        self.momentum, self.nesterovs_momentum = momentum, nesterovs_momentum
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight, self.label_smoothing = class_weight, label_smoothing
+        self.dropout, self.clip_norm, self.callbacks = dropout, clip_norm, callbacks
+        self.dtype, self.device, self.kernels = dtype, device, kernels
 
-    def partial_fit(self, X, y, sample_weight=None, classes=None):  # noqa: N803
-        """One epoch over some more samples.
+    def partial_fit(
+        self,
+        X: Samples,  # noqa: N803
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Trains for one epoch on further samples.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array_like (n_classes,), optional
-            All classes there will be: needed in the first call, unless y is multilabel.
+            All classes that occur in any call. Required in the first call, unless y is multilabel.
 
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            Where an argument or a parameter is not as described.
+            An argument or a parameter is invalid; the message names it.
         """
         if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' needs all samples at once: give partial_fit a dict")
+            raise ValueError("class_weight='balanced' needs all samples at once: pass a dict to use partial_fit")
         if classes is None and not hasattr(self, "network_") and not type_of_target(y).startswith("multilabel"):
-            raise ValueError("classes must be given in the first call of partial_fit")
+            raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
-    def predict_proba(self, X):  # noqa: N803
-        """The probability of each class.
+    def predict_proba(self, X: Samples) -> NDArray[np.floating]:  # noqa: N803
+        """Predicts the probability of each class.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
+            Samples.
 
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            In the order of `classes_`; of multilabel targets the probability of each label.
+            Probabilities in the order of `classes_`; for multilabel targets the probability of each label.
         """
-        y_hat = self._y_hat(X)
+        y_hat = self._predicted(X)
         if len(self.classes_) == 1 and not self._multilabel:
             return np.ones_like(y_hat)
         return np.hstack([1 - y_hat, y_hat]) if self.n_outputs_ == 1 and not self._multilabel else y_hat
 
-    def predict_log_proba(self, X):  # noqa: N803
-        """The logarithm of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def decision_function(self, X):  # noqa: N803
-        """z of the output layer, before it becomes probabilities.
+    def predict_log_proba(self, X: Samples) -> NDArray[np.floating]:  # noqa: N803
+        """Predicts the logarithm of the probability of each class.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray, (n_samples, n_classes)
+            Logarithm of `predict_proba`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def decision_function(self, X: Samples) -> NDArray[np.floating]:  # noqa: N803
+        """Computes the logits: z of the output layer, from which the probabilities are computed.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Samples.
 
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_classes)
-            One number where there are two classes, positive for the second.
+            For two classes one number per sample, positive for the second class.
         """
         check_is_fitted(self)
         net = self.network_
         activations = [*net.activations[:-1], "identity"]
         linear = Network(net.sizes, activations, "mse", dtype=net.dtype, device=net.device, kernels=net.kernels)
         linear.set_parameters(net.parameters())
-        z = self._predicted(linear, X)
+        z = self._predicted(X, linear)
         return z[:, 0] if self.n_outputs_ == 1 and not self._multilabel else z
 
-    # What BaseMLP asks for
+    # The parts that BaseMLP leaves open
 
-    def _targets(self, y, dtype, known, classes=None) -> np.ndarray:
-        """What the network is trained with: the indices of classes, or 0 and 1."""
+    def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
+        """Returns class indices, or 0 and 1 for two classes and for labels."""
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
-            raise ValueError("several classes for each of several outputs are not supported: take MultiOutputClassifier")
+            raise ValueError("multiclass-multioutput targets are not supported: wrap the classifier in MultiOutputClassifier")
         multilabel = kind == "multilabel-indicator"
         if not multilabel:
             y = column_or_1d(y, warn=True)
@@ -239,27 +302,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         indices = np.searchsorted(self.classes_, y)
         return indices if count > 2 else indices.astype(dtype)
 
-    def _refuse_other_classes(self, y, multilabel: bool, classes) -> None:
+    def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
+        """Raises ValueError if the targets do not match those of the first fit."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
-            raise ValueError(f"y of shape {y.shape} is not of the kind that training began with: {len(self.classes_)} classes")
+            kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
+            raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")
         if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(f"classes {classes} are not those that training began with, {self.classes_}")
+            raise ValueError(f"classes {classes} differ from those of the first fit, {self.classes_}")
         if not multilabel and len(np.setdiff1d(y, self.classes_)):
-            raise ValueError(f"y has classes {np.setdiff1d(y, self.classes_)}, which are not among {self.classes_}")
+            raise ValueError(f"y contains the classes {np.setdiff1d(y, self.classes_)}, which are not among {self.classes_}")
 
-    def _weighed(self, y, weights) -> np.ndarray | None:
-        """The weights of samples, times those of their classes."""
+    def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
         if self.class_weight is None:
             return weights
         if self._multilabel:
-            raise ValueError("class_weight needs one class for each sample, not labels")
+            raise ValueError("class_weight is not supported for multilabel targets: use sample_weight")
         y = column_or_1d(y)
         classes = np.unique(y) if isinstance(self.class_weight, str) else self.classes_
-        of_class = compute_class_weight(self.class_weight, classes=classes, y=y, sample_weight=weights)
-        found = of_class[np.searchsorted(classes, y)]
-        return found if weights is None else found * weights
+        class_weights = compute_class_weight(self.class_weight, classes=classes, y=y, sample_weight=weights)
+        sample_weights = class_weights[np.searchsorted(classes, y)]
+        return sample_weights if weights is None else sample_weights * weights
 
-    def _strata(self, targets):
+    def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
         return targets if self.n_outputs_ == 1 and not self._multilabel else None
 
     def _network_loss(self) -> str:
@@ -268,20 +332,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss_unit(self) -> float:
         return 1.0
 
-    def _fit_options(self) -> dict:
+    def _fit_options(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing}
 
-    def _decoded(self, y_hat) -> np.ndarray:
+    def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
         if self._multilabel:
             return (y_hat > 0.5).astype(int)
         if len(self.classes_) > 2:
             return self.classes_[y_hat.argmax(axis=1)]
         return self.classes_[((y_hat[:, 0] > 0.5) & (len(self.classes_) == 2)).astype(int)]
 
-    def _score_of(self, y, y_hat, weights) -> float:
+    def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
         return float(accuracy_score(y, y_hat, sample_weight=weights))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -1,64 +1,114 @@
-"""What scikit-learn's estimators note after each epoch, and by what they end the training."""
+"""The callback of the scikit-learn estimators: records each epoch and decides when training stops."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from numbanet.network import Network
 from numbanet.training.callbacks import Callback
 
-# Learning rates that have fallen this far fall no further: the training ends.
+# The schedule "adaptive" lowers the learning rate down to this; training then stops instead.
 LEAST_ADAPTIVE = 1e-6
 
 
 class Validation(NamedTuple):
-    """Samples, targets as the network takes them, targets as the user gave them, weights or None."""
+    """Validation data: samples, targets in the form of the network, targets in the form of the user, weights or None."""
 
     x: Any
-    targets: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None
+    targets: NDArray[Any]
+    y: NDArray[Any]
+    weights: NDArray[Any] | None
+
+
+class Estimator(Protocol):
+    """The parameters and attributes of an estimator that `Progress` reads, and those that it sets."""
+
+    solver: str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    tol: float
+    n_iter_no_change: float
+    early_stopping: bool
+
+    network_: Network
+    n_iter_: int
+    t_: int
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _rate_factor: float
+    _no_improvement_count: int
+
+    def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
+        """Returns predictions in the form of the user."""
+        ...
+
+    def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        """Returns the score of predictions."""
+        ...
 
 
 class Progress(Callback):
-    """Keeps an estimator's attributes, and the learning rate; watches loss or score as scikit-learn's MLPs do.
+    """Updates an estimator after each epoch, and stops training by its loss or score, like the MLPs of scikit-learn.
 
-    It is told figures of the network's loss, and makes of them what scikit-learn's loss is, for the callbacks after it, too.
+    The logs of the network contain its own loss. This callback converts the loss to that of scikit-learn, also for the
+    callbacks that run after it.
 
     Parameters
     ----------
     estimator : BaseMLP
+        The estimator to update.
     samples : int
-        Trained on in an epoch.
+        Training samples per epoch.
     penalty : float
-        What the sum of all w^2 adds to the loss of an epoch, per unit.
-    gradient_scale, loss_unit : float
-        What the network's gradients are in those of scikit-learn's loss; what a unit of the network's loss is in its own.
+        Factor of the sum of all w^2 in the loss of an epoch.
+    gradient_scale : float
+        The network's gradient divided by that of scikit-learn's loss.
+    loss_unit : float
+        scikit-learn's loss divided by the network's.
     validation : Validation, optional
+        Data on which each epoch is scored.
     """
 
-    def __init__(self, estimator, samples: int, penalty: float, gradient_scale: float, loss_unit: float, validation):
+    def __init__(
+        self,
+        estimator: Estimator,
+        samples: int,
+        penalty: float,
+        gradient_scale: float,
+        loss_unit: float,
+        validation: Validation | None,
+    ):
         self.estimator, self.samples, self.penalty = estimator, samples, penalty
         self.gradient_scale, self.loss_unit, self.validation = gradient_scale, loss_unit, validation
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """eta of the network's gradients; of the schedule invscaling, of that many samples seen."""
+        """Returns eta for the network's gradients; with the schedule "invscaling" it depends on the samples seen so far."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
             rate /= (estimator.t_ + 1) ** estimator.power_t
         return rate / self.gradient_scale
 
-    def on_train_begin(self, logs):
+    def on_train_begin(self, logs: dict[str, float]) -> None:
+        """Keeps the best parameters of the previous training, from which a warm start continues."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:
-            self.best_parameters = self.network.parameters()  # of the training before, which this one goes on from
+            self.best_parameters = self.estimator.network_.parameters()
 
-    def on_epoch_begin(self, epoch, logs):
-        if self.estimator.solver == "sgd":
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
+        """Reports the learning rate of scikit-learn, and computes the penalty of the weights."""
+        estimator = self.estimator
+        if estimator.solver == "sgd":
             logs["learning_rate"] *= self.gradient_scale
-        self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in self.network.parameters())
+        self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in estimator.network_.parameters())
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Records the losses of scikit-learn and the score, and checks whether they still improve."""
         estimator = self.estimator
         for name in logs.keys() & {"loss", "val_loss"}:
             logs[name] *= self.loss_unit
@@ -68,30 +118,38 @@ class Progress(Callback):
         estimator.t_ += self.samples
         estimator.loss_ = logs["loss"] + self.penalty_now
         estimator.loss_curve_.append(estimator.loss_)
-        if self.validation is not None:
-            self._note_score()
-        self._watch()
+        score_is_no_better = self.validation is not None and self._record_score(self.validation)
+        self._watch(score_is_no_better if estimator.early_stopping else self._record_best_loss())
 
     def restore_best(self) -> None:
-        """Gives the network the parameters of the best score, where early stopping watched it."""
+        """Sets the network's parameters to those of the best score, if early stopping recorded them."""
         if self.best_parameters is not None:
-            self.network.set_parameters(self.best_parameters)
+            self.estimator.network_.set_parameters(self.best_parameters)
 
-    def _note_score(self) -> None:
-        estimator, (x, _, y, weights) = self.estimator, self.validation
-        self.best_before = estimator.best_validation_score_
-        score = estimator._score_of(y, estimator._decoded(self.network.predict(x)), weights)
+    def _record_score(self, validation: Validation) -> bool:
+        """Records the score of this epoch; returns True if it is no better than the best one so far by `tol`."""
+        estimator, best = self.estimator, self.estimator.best_validation_score_
+        assert estimator.validation_scores_ is not None and best is not None  # set before the first epoch
+        y_hat = estimator._decoded(estimator.network_.predict(validation.x))
+        score = estimator._score_of(validation.y, y_hat, validation.weights)
         estimator.validation_scores_.append(score)
-        if score > self.best_before:
+        if score > best:
             estimator.best_validation_score_ = score
             if estimator.early_stopping:
-                self.best_parameters = self.network.parameters()
+                self.best_parameters = estimator.network_.parameters()
+        return score < best + estimator.tol
 
-    def _watch(self) -> None:
-        """Counts epochs without progress; when there were too many, the learning rate falls or the training ends."""
+    def _record_best_loss(self) -> bool:
+        """Records the lowest loss; returns True if that of this epoch is no lower than the lowest so far by `tol`."""
+        estimator, best = self.estimator, self.estimator.best_loss_
+        assert best is not None  # set before the first epoch
+        estimator.best_loss_ = min(best, estimator.loss_)
+        return estimator.loss_ > best - estimator.tol
+
+    def _watch(self, no_better: bool) -> None:
+        """Counts epochs without improvement; after too many it lowers the learning rate or stops training."""
         estimator = self.estimator
-        worse = self._score_is_no_better() if estimator.early_stopping else self._loss_is_no_better()
-        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return
         adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
@@ -100,11 +158,3 @@ class Progress(Callback):
             estimator._no_improvement_count = 0
         else:
             self.stop_training = True
-
-    def _loss_is_no_better(self) -> bool:
-        estimator = self.estimator
-        best, estimator.best_loss_ = estimator.best_loss_, min(estimator.best_loss_, estimator.loss_)
-        return estimator.loss_ > best - estimator.tol
-
-    def _score_is_no_better(self) -> bool:
-        return self.estimator.validation_scores_[-1] < self.best_before + self.estimator.tol

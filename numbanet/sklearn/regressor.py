@@ -1,25 +1,30 @@
-"""MLPRegressor."""
+"""The scikit-learn estimator `MLPRegressor`."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 
 from numbanet import checks
-from numbanet.sklearn.base import BaseMLP
+from numbanet.sklearn.base import BaseMLP, Samples
+from numbanet.training.callbacks import Callback
 
 LOSSES = {"squared_error": "mse", "log_loss": "bce"}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron that predicts numbers, with the parameters and attributes of scikit-learn's.
+    """Multilayer perceptron regressor with the parameters and attributes of scikit-learn's `MLPRegressor`.
 
     Parameters
     ----------
     loss : {"squared_error", "log_loss"}
-        Half the squared error, and an identity output; or the cross-entropy of targets in [0, 1], and a sigmoid output. The
-        losses that are noted are means over samples and, of the squared error, outputs; as in scikit-learn, its gradient is
-        that of the sum over outputs.
+        "squared_error": half the squared error, with an identity output. "log_loss": the cross-entropy of targets in [0, 1],
+        with a sigmoid output. Reported losses are means over samples and, for the squared error, over outputs; gradients are
+        those of the sum over outputs, as in scikit-learn.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -29,49 +34,71 @@ epsilon, n_iter_no_change, dropout, clip_norm, callbacks, dtype, device, kernels
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        As of `MLPClassifier`; the score is R^2.
+        As for `MLPClassifier`; the score is R^2.
     out_activation_ : {"identity", "logistic"}
+        Activation of the output layer.
+
+    See Also
+    --------
+    Network : The network that is trained.
     """
 
+    loss: str
     _y_numeric = True
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: str = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        dropout=0.0,
-        clip_norm=None,
-        callbacks=None,
-        dtype="auto",
-        device="cpu",
-        kernels="fast",
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        dropout: float | Sequence[float] = 0.0,
+        clip_norm: float | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        kernels: str = "fast",
     ):
-        self._keep(locals())
+        self.loss = loss
+        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init, self.power_t = learning_rate, learning_rate_init, power_t
+        self.max_iter, self.shuffle, self.random_state = max_iter, shuffle, random_state
+        self.tol, self.verbose, self.warm_start = tol, verbose, warm_start
+        self.momentum, self.nesterovs_momentum = momentum, nesterovs_momentum
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.dropout, self.clip_norm, self.callbacks = dropout, clip_norm, callbacks
+        self.dtype, self.device, self.kernels = dtype, device, kernels
 
-    def partial_fit(self, X, y, sample_weight=None):  # noqa: N803
-        """One epoch over some more samples.
+    def partial_fit(
+        self,
+        X: Samples,  # noqa: N803
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Trains for one epoch on further samples.
 
         Parameters
         ----------
@@ -81,23 +108,24 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            Where an argument or a parameter is not as described.
+            An argument or a parameter is invalid; the message names it.
         """
         return self._partial_fit(X, y, sample_weight)
 
-    # What BaseMLP asks for
+    # The parts that BaseMLP leaves open
 
     @property
     def _gradient_scale(self) -> float:
-        """The network's mse has twice the gradient of half the squared error."""
+        """2 for the network's mse, whose gradient is twice that of half the squared error; else 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
-    def _targets(self, y, dtype, known) -> np.ndarray:
-        """y as the network takes it."""
+    def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
+        """Returns y as an array of the network's dtype."""
         checks.choice("loss", self.loss, LOSSES)
         y = np.asarray(y, dtype) if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True).astype(dtype)
         if not known:
@@ -105,24 +133,24 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
             self.out_activation_ = "identity" if self.loss == "squared_error" else "logistic"
         return y
 
-    def _weighed(self, y, weights):
+    def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
         return weights
 
-    def _strata(self, targets):
+    def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
         return None
 
     def _network_loss(self) -> str:
         return LOSSES[self.loss]
 
     def _loss_unit(self) -> float:
-        """Half the mean over outputs, too."""
+        """Returns 1/2 for the squared error, divided by the outputs, over which scikit-learn takes the mean."""
         return 0.5 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
-    def _fit_options(self) -> dict:
+    def _fit_options(self) -> dict[str, Any]:
         return {}
 
-    def _decoded(self, y_hat) -> np.ndarray:
+    def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
         return y_hat[:, 0] if self.n_outputs_ == 1 else y_hat
 
-    def _score_of(self, y, y_hat, weights) -> float:
+    def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
         return float(r2_score(y, y_hat, sample_weight=weights))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST is found where it is said to be, checked, and asked for in clear words where it is not."""
+"""Fashion-MNIST is found in the named folder and checked; if it is missing, the error says what to do."""
 
 import math
 
@@ -15,7 +15,7 @@ IMAGES, LABELS, TEST_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyt
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """What this machine has installed is left out."""
+    """Hides an installation on this machine."""
     monkeypatch.delenv("NUMBANET_FASHION_MNIST", raising=False)
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", str(tmp_path / "installed"))
 
@@ -63,39 +63,39 @@ def test_debians_folder_is_the_one_of_its_package(monkeypatch):
     assert fashion_mnist.DEBIAN_FOLDER == "/usr/share/datasets/fashion-mnist"
 
 
-def test_what_is_absent_is_named_with_what_to_do(folder, tmp_path, monkeypatch):
-    to_do = r": install Debian's or Ubuntu's package dataset-fashion-mnist, or set NUMBANET_FASHION_MNIST to a folder"
-    with pytest.raises(FileNotFoundError, match=f"no Fashion-MNIST in {tmp_path}/installed, which lacks {IMAGES}, .*{to_do}"):
+def test_missing_files_are_named_with_a_remedy(folder, tmp_path, monkeypatch):
+    remedy = r"; install the Debian or Ubuntu package dataset-fashion-mnist, or set NUMBANET_FASHION_MNIST to the folder"
+    with pytest.raises(FileNotFoundError, match=f"Fashion-MNIST not found: {tmp_path}/installed lacks {IMAGES}, .*{remedy}"):
         load_fashion_mnist()
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=f"no Fashion-MNIST in {tmp_path}, which lacks"):
+    with pytest.raises(FileNotFoundError, match=f"Fashion-MNIST not found: {tmp_path} lacks"):
         load_fashion_mnist()
     (folder / LABELS).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"in {folder}, which lacks {LABELS} \(or the same with .gz\){to_do}"):
+    with pytest.raises(FileNotFoundError, match=rf"{folder} lacks {LABELS} \(plain or with .gz\){remedy}"):
         load_fashion_mnist(folder)
 
 
 @each(
     "name, kind, shape, value, message",
     [
-        (IMAGES, "uint8", (40, 28, 27), 0, r"holds uint8 of shape \(40, 28, 27\), not uint8 images \(n, 28, 28\)"),
-        (IMAGES, "uint8", (40, 784), 0, r"holds uint8 of shape \(40, 784\), not uint8 images"),
-        (IMAGES, "uint8", (0, 28, 28), 0, r"holds uint8 of shape \(0, 28, 28\), not uint8 images"),
-        (IMAGES, "int8", (40, 28, 28), 0, r"holds int8 of shape \(40, 28, 28\), not uint8 images"),
+        (IMAGES, "uint8", (40, 28, 27), 0, r"contains uint8 of shape \(40, 28, 27\), not uint8 images \(n, 28, 28\)"),
+        (IMAGES, "uint8", (40, 784), 0, r"contains uint8 of shape \(40, 784\), not uint8 images"),
+        (IMAGES, "uint8", (0, 28, 28), 0, r"contains uint8 of shape \(0, 28, 28\), not uint8 images"),
+        (IMAGES, "int8", (40, 28, 28), 0, r"contains int8 of shape \(40, 28, 28\), not uint8 images"),
         (
             LABELS,
             "uint8",
             (39,),
             0,
-            rf"holds uint8 of shape \(39,\), not a uint8 label for each of the 40 images in .*{IMAGES}",
+            rf"contains uint8 of shape \(39,\), not a uint8 label for each of the 40 images in .*{IMAGES}",
         ),
-        (LABELS, "uint8", (40, 1), 0, r"holds uint8 of shape \(40, 1\), not a uint8 label"),
-        (LABELS, "int8", (40,), -1, r"holds int8 of shape \(40,\), not a uint8 label"),
-        (LABELS, "uint8", (40,), 10, r"holds the label 10: labels must lie in 0 to 9"),
-        (TEST_LABELS, "uint8", (40,), 0, r"holds uint8 of shape \(40,\), not a uint8 label for each of the 20 images"),
+        (LABELS, "uint8", (40, 1), 0, r"contains uint8 of shape \(40, 1\), not a uint8 label"),
+        (LABELS, "int8", (40,), -1, r"contains int8 of shape \(40,\), not a uint8 label"),
+        (LABELS, "uint8", (40,), 10, r"contains the label 10: labels must be from 0 to 9"),
+        (TEST_LABELS, "uint8", (40,), 0, r"contains uint8 of shape \(40,\), not a uint8 label for each of the 20 images"),
     ],
 )
-def test_what_is_not_of_the_sets_form_is_refused(folder, name, kind, shape, value, message):
+def test_files_of_another_form_are_refused(folder, name, kind, shape, value, message):
     (folder / name).write_bytes(idx(kind, shape, [value] * math.prod(shape)))
     with pytest.raises(ValueError, match=f"{folder / name} {message}"):
         load_fashion_mnist(folder)
@@ -103,5 +103,5 @@ def test_what_is_not_of_the_sets_form_is_refused(folder, name, kind, shape, valu
 
 def test_a_damaged_file_is_refused_by_name(folder):
     (folder / TEST_LABELS).write_bytes(b"<html>")
-    with pytest.raises(ValueError, match=f"{folder / TEST_LABELS} is not a whole IDX file"):
+    with pytest.raises(ValueError, match=f"{folder / TEST_LABELS} is damaged or not an IDX file"):
         load_fashion_mnist(folder)

@@ -1,4 +1,4 @@
-"""IDX files come back as they were written, and what is not whole is refused by name."""
+"""IDX files are read as they were written, and damaged files are refused by name."""
 
 import gzip
 import math
@@ -34,10 +34,10 @@ def read(content, folder, name="data"):
 
 
 def refused(content, folder):
-    """What is said of a file that has to be refused, after the words every refusal begins with."""
+    """Returns the message about a refused file, after the words that begin every such message."""
     with pytest.raises(ValueError) as error:
         read(content, folder)
-    head = f"{Path(folder) / 'data'} is not a whole IDX file: "
+    head = f"{Path(folder) / 'data'} is damaged or not an IDX file: "
     assert str(error.value).startswith(head)
     return str(error.value).removeprefix(head)
 
@@ -61,7 +61,7 @@ def test_every_shape_comes_back(tmp_path_factory, kind, shape, zipped):
     assert found.ravel().tolist() == values
 
 
-def test_gzip_is_told_by_the_content_not_by_the_name(tmp_path):
+def test_gzip_is_detected_by_the_content_not_by_the_name(tmp_path):
     for name, content in (
         ("data.gz", SMALL),
         ("data", gzip.compress(SMALL)),
@@ -96,7 +96,7 @@ def test_a_file_too_long_is_refused(stored, tmp_path):
 
 
 def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
-    """Of what gzip protects: the data, their checksum and their length."""
+    """For each byte that gzip protects: the data, their checksum and their length."""
     whole = gzip.compress(SMALL)
     for place in range(10, len(whole)):
         damaged = bytearray(whole)
@@ -117,24 +117,24 @@ def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
         (SMALL[:3] + b"\0" + SMALL[4:], "it claims 0 dimensions, not 1 to 32"),
         (SMALL[:3] + b"\x21" + bytes(4 * 33), "it claims 33 dimensions, not 1 to 32"),
         (SMALL[:3] + b"\xff" + b"\xff" * 1020, "it claims 255 dimensions"),
-        (SMALL[:9], "it ends among the sizes of its 2 dimensions"),
+        (SMALL[:9], "it ends before the sizes of its 2 dimensions"),
         (SMALL[:-1], "int16 of shape (2, 3) takes 12 bytes after the header, but there are 11"),
-        (idx("uint8", (2**32 - 1,) * 2, [1, 2]), "it claims an absurd shape"),
-        (idx("uint8", (2**32 - 1,) * 32, [1, 2]), "it claims an absurd shape"),
-        (idx("uint8", (0, *(2**32 - 1,) * 2), []), "it claims an absurd shape"),
-        (idx("float64", (2**31, 2**29), []), "it claims an absurd shape"),
+        (idx("uint8", (2**32 - 1,) * 2, [1, 2]), "it claims an impossible shape"),
+        (idx("uint8", (2**32 - 1,) * 32, [1, 2]), "it claims an impossible shape"),
+        (idx("uint8", (0, *(2**32 - 1,) * 2), []), "it claims an impossible shape"),
+        (idx("float64", (2**31, 2**29), []), "it claims an impossible shape"),
         (idx("float64", (2**31, 2**28), [1]), "but there are 8"),
         (gzip.compress(gzip.compress(SMALL, mtime=0), mtime=0), "it begins with 1f 8b"),
         (b"\x1f\x8b", "Compressed file ended"),
         (b"\x1f\x8b\x07" + bytes(20), "Unknown compression method"),
     ],
 )
-def test_what_is_no_idx_file_is_refused(content, message, tmp_path):
+def test_a_file_that_is_not_idx_is_refused(content, message, tmp_path):
     assert message in refused(content, tmp_path)
 
 
 @each("stored", list(STORED))
-def test_no_memory_is_taken_for_what_a_header_merely_claims(stored, tmp_path):
+def test_no_memory_is_allocated_for_the_claim_of_a_header(stored, tmp_path):
     content = STORED[stored](idx("float64", (2**20, 2**12), range(100)))
     tracemalloc.start()
     try:
@@ -144,7 +144,7 @@ def test_no_memory_is_taken_for_what_a_header_merely_claims(stored, tmp_path):
         tracemalloc.stop()
 
 
-def test_what_cannot_be_opened_says_so(tmp_path):
+def test_a_file_that_cannot_be_opened_raises_oserror(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         read_idx(tmp_path / "absent")
     with pytest.raises(OSError, match=tmp_path.name):

@@ -132,7 +132,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
     save_file = pytest.importorskip("safetensors.numpy").save_file
     arrays = state(3, 3, 3, names=["hidden", "answer"])
     save_file(arrays, tmp_path / "net.safetensors")
-    with pytest.raises(ValueError, match="the order of answer, hidden is not in the file: give their names in order as layers"):
+    with pytest.raises(ValueError, match="does not store the order of answer, hidden: pass their names in order as layers"):
         from_torch(tmp_path / "net.safetensors", loss="mse", activations="tanh")
     net = from_torch(tmp_path / "net.safetensors", loss="mse", activations="tanh", layers=["hidden", "answer"])
     x = np.eye(3, dtype="f4")
@@ -147,8 +147,8 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({}, {"activations": ["tanh"]}, "activation"),
         ({}, {"loss": "mae"}, "unknown loss 'mae'"),
         ({}, {"layers": ["0", "1"]}, "there is no layer '1'; there are 0, 2"),
-        ({}, {"layers": ["0"]}, "layers leaves out 2"),
-        ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it 4 outputs"),
+        ({}, {"layers": ["0"]}, "layers omits 2: name every layer"),
+        ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it has 4 outputs"),
         ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but a bias of shape \(3,\)"),
         ({"2.weight": np.zeros((2, 4, 3, 3))}, {}, r"weight of layer 2 has shape \(2, 4, 3, 3\)"),
         ({"2.weight": np.full((2, 4), np.nan)}, {}, "w of layer 2.* is nan"),
@@ -170,7 +170,7 @@ def test_an_empty_state_dict_is_refused():
 
 @each("source", [None, 3, [np.zeros((2, 2))]])
 def test_what_pytorch_has_not_made_is_refused(source):
-    with pytest.raises(TypeError, match=r"source must be an nn.Module, a state dict or the path of one, not"):
+    with pytest.raises(TypeError, match=r"source must be an nn.Module, a state dict or the path of a file, not"):
         from_torch(source, loss="mse", activations="tanh")
 
 
@@ -179,7 +179,7 @@ def test_files_that_hold_no_state_dict_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         from_torch(tmp_path / "missing.safetensors", loss="mse", activations="tanh")
     (tmp_path / "net.h5").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"net.h5: a state dict is in a .safetensors, .pt, .pth or .bin file"):
+    with pytest.raises(ValueError, match=r"net.h5: the file of a state dict must end in .safetensors, .pt, .pth or .bin"):
         from_torch(tmp_path / "net.h5", loss="mse", activations="tanh")
     whole = (FILES / "torch.safetensors").read_bytes()
     for length in range(0, len(whole), 37):
@@ -245,14 +245,14 @@ def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
     for modules, message in (
         ([nn.Linear(4, 4), nn.BatchNorm1d(4)], "layer 1 is BatchNorm1d; known are Linear"),
         ([nn.Sequential(nn.GELU())], "layer 0.0 is GELU"),
-        ([nn.ReLU(), nn.Linear(4, 4)], r"0 \(ReLU\) stands before the first linear layer"),
+        ([nn.ReLU(), nn.Linear(4, 4)], r"0 \(ReLU\) comes before the first linear layer"),
         ([nn.Linear(4, 4), nn.ReLU(), nn.Tanh()], r"layer 0 has two activations, relu and then 2 \(Tanh\)"),
         ([nn.Linear(4, 4), nn.Softmax(dim=0)], "layer 1 is a softmax over dimension 0"),
         (
             [nn.Linear(4, 4), nn.LeakyReLU(0.1), nn.Linear(4, 4), nn.LeakyReLU(0.2)],
             "several slopes, 0.1 .layer 0., 0.2 .layer 2.",
         ),
-        ([nn.Linear(4, 4), nn.Linear(5, 4)], "layer 1 has 5 inputs, but the layer before it 4 outputs"),
+        ([nn.Linear(4, 4), nn.Linear(5, 4)], "layer 1 has 5 inputs, but the layer before it has 4 outputs"),
         ([], "there is no linear layer"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -282,10 +282,10 @@ def test_pickles_are_not_executed(torch, tmp_path):
     torch.save({"0.weight": Bomb()}, path)
     for content in (path.read_bytes(), pickle.dumps(Bomb()), (FILES / "torch.pt").read_bytes()[:3000], b""):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cannot read .*net.pt: it is not whole, or no state dict"):
+        with pytest.raises(ValueError, match=r"cannot read .*net.pt: it is damaged or not a state dict"):
             from_torch(path, loss="cce", activations="tanh")
     torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(2, 2)}}, path)
-    with pytest.raises(ValueError, match=r"net.pt holds epoch, model: not the tensors of a state dict"):
+    with pytest.raises(ValueError, match=r"net.pt contains epoch, model, not the tensors of a state dict"):
         from_torch(path, loss="cce", activations="tanh")
 
 
@@ -327,13 +327,13 @@ def settings(position, **changes):
         (settings(1, activation="swish"), "layer dense has activation 'swish'; known are linear, sigmoid"),
         (settings(1, activation="relu"), "layer dense has two activations, relu and then leaky_re_lu"),
         (settings(4, use_bias=True), "layer dense_1 has 1 arrays of weights, not kernel and bias"),
-        (lambda layers: layers.append(layers[1]), "weights of 3 Dense, its configuration 4"),
+        (lambda layers: layers.append(layers[1]), "weights of 3 Dense layers, but its configuration has 4"),
         (
             lambda layers: layers[3].update(class_name="BatchNormalization"),
             "layer dropout is BatchNormalization; known are Dense",
         ),
-        (lambda layers: layers.insert(1, layers[2]), "leaky_re_lu stands before the first linear layer"),
-        (lambda layers: layers.clear(), "weights of 3 Dense, its configuration 0"),
+        (lambda layers: layers.insert(1, layers[2]), "leaky_re_lu comes before the first linear layer"),
+        (lambda layers: layers.clear(), "weights of 3 Dense layers, but its configuration has 0"),
         (lambda layers: layers[1].clear(), "class_name"),
     ],
 )
@@ -346,7 +346,7 @@ def test_a_functional_model_has_to_be_a_chain(h5py, tmp_path):
     def skip(layers):
         layers[-1]["inbound_nodes"] = layers[-2]["inbound_nodes"]
 
-    with pytest.raises(ValueError, match=r"layer answer takes \['dense_4'\], the layer before it is re_lu: .* no chain"):
+    with pytest.raises(ValueError, match=r"the model is not a chain: layer answer takes \['dense_4'\], but follows re_lu"):
         from_keras(configured(tmp_path, skip, "functional.keras"), loss="bce")
 
 
@@ -397,9 +397,9 @@ def linked(layers, h5py):
     [
         (
             replaced(shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64)),
-            "the weights of layer dense are not in the file in full",
+            "the weights of layer dense are not completely in the file",
         ),
-        (replaced(shape=(4, 6), dtype="f4", external="elsewhere"), "are not in the file in full"),
+        (replaced(shape=(4, 6), dtype="f4", external="elsewhere"), "are not completely in the file"),
         (replaced(data=np.zeros((4, 7), "f4")), r"layer dense has 7 outputs, but a bias of shape \(6,\)"),
         (replaced(data=np.zeros(4, "f4")), r"weights of layer dense have shape \(4,\)"),
         (replaced(data=np.full((4, 6), np.inf, "f4")), r"w of layer 1\[0, 0\] is inf"),
@@ -426,7 +426,7 @@ def test_what_keras_has_not_made_is_refused(h5py, tmp_path):
         from_keras(tmp_path / "net.h5", loss="cce")
     with pytest.raises(ValueError, match=r"activations must be given: a .weights.h5 file holds weights only"):
         from_keras(FILES / "sequential.weights.h5", loss="cce")
-    with pytest.raises(ValueError, match="activations are those of the Keras model: leave them out"):
+    with pytest.raises(ValueError, match="the Keras model defines its activations itself: leave them out"):
         from_keras(FILES / "sequential.keras", loss="cce", activations="tanh")
 
 
@@ -453,5 +453,5 @@ def test_of_a_model_of_keras():
     logits = from_keras(keras.Sequential(model.layers[:-1]), loss="cce")
     assert logits.activations == net.activations
     branching = keras.Input((4,))
-    with pytest.raises(ValueError, match=r"is no chain|is Add"):
+    with pytest.raises(ValueError, match=r"is not a chain|is Add"):
         from_keras(keras.Model(branching, layers.Add()([layers.Dense(4)(branching), branching])), loss="mse")

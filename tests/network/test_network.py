@@ -253,7 +253,7 @@ def test_a_trace_that_is_not_finite_is_no_json(tmp_path):
     net = numbanet.Network([1, 1], ["identity"], "sse", device=DEVICES[0])
     net.set_parameters([([[1e38]], [0])])
     trace = net.trace([[1e2]], [0])
-    with pytest.raises(ValueError, match="z1 holds inf or nan, which JSON has not"):
+    with pytest.raises(ValueError, match="z1 contains inf or nan, which JSON cannot represent"):
         trace.save(tmp_path / "golden.json")
     assert os.listdir(tmp_path) == []
     trace.save(tmp_path / "golden.npz")

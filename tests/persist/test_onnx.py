@@ -1,4 +1,4 @@
-"""ONNX: what another runtime makes of an exported network is what the network predicts."""
+"""ONNX: another runtime predicts from an exported network what the network itself predicts."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def run(path, x):
 
 
 def network(sizes, activations, loss, dtype):
-    """Weights that drive activations apart, and biases that are not 0."""
+    """Returns a network with weights that spread its activations, and with biases that are not 0."""
     net = numbanet.Network(sizes, activations, loss, dtype=dtype, epsilon=0.03, kernels="reference")
     random = np.random.default_rng(0)
     net.set_parameters([(random.normal(0, 1, w.shape), random.normal(0, 1, b.shape)) for w, b in net.parameters()])
@@ -93,13 +93,13 @@ def test_the_metadata_describe_the_network(tmp_path):
     assert (tmp_path / "net.onnx").read_bytes() == before
 
 
-def test_what_cannot_be_exported_is_refused(tmp_path, monkeypatch):
+def test_networks_that_cannot_be_exported_are_refused(tmp_path, monkeypatch):
     net = network([4, 3], ["softmax"], "cce", "float32")
-    with pytest.raises(ValueError, match=r"cannot export .*net.npz': a name that ends in .onnx"):
+    with pytest.raises(ValueError, match=r"cannot export .*net.npz': the name must end in .onnx"):
         net.export(tmp_path / "net.npz")
     with monkeypatch.context() as patch:
-        patch.setattr(persist.onnx, "LIMIT", 59)
-        with pytest.raises(ValueError, match="60 bytes of parameters are more than an ONNX file can hold, 59"):
+        patch.setattr(persist.onnx_file, "LIMIT", 59)
+        with pytest.raises(ValueError, match="the network has 60 bytes of parameters, but an ONNX file can hold at most 59"):
             net.export(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[onnx\]'"):

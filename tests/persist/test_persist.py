@@ -1,4 +1,4 @@
-"""Files: what is saved comes back to the bit, and what is damaged or foreign is refused without being executed."""
+"""Files: saved networks load with identical bits; damaged or foreign files are refused, and never executed."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ def path(request):
 
 
 def numbers(net):
-    """All parameters in one list, an array per w and b."""
+    """Returns all parameters in one list, an array per w and b."""
     return [array for pair in net.parameters() for array in pair]
 
 
@@ -89,7 +89,7 @@ def test_a_failure_while_saving_leaves_the_old_file_whole(net, path, monkeypatch
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_saving_where_nothing_can_be_saved_says_so(net, tmp_path):
+def test_saving_to_an_unwritable_place_raises_oserror(net, tmp_path):
     with pytest.raises(OSError):
         net.save(tmp_path / "missing" / "net.npz")
     with pytest.raises(OSError):
@@ -97,7 +97,7 @@ def test_saving_where_nothing_can_be_saved_says_so(net, tmp_path):
 
 
 def refused(path, match=""):
-    with pytest.raises(ValueError, match=rf"{path.name} is not a whole numbanet model.*{match}"):
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged or not a numbanet model.*{match}"):
         numbanet.Network.load(path)
 
 
@@ -109,7 +109,7 @@ def test_every_truncated_file_is_refused(path):
 
 
 def test_every_damaged_file_is_refused_or_harmless(path, net):
-    """A bit is flipped in each byte: an archive's own bookkeeping has bytes nobody reads, all others are noticed."""
+    """Flips a bit in each byte: an archive has some bytes that no program reads; damage to all others is noticed."""
     whole = path.read_bytes()
     expected = numbers(net)
     noticed = 0
@@ -118,7 +118,7 @@ def test_every_damaged_file_is_refused_or_harmless(path, net):
         try:
             loaded = numbanet.Network.load(path)
         except ValueError as error:
-            assert "not a whole numbanet model" in str(error)
+            assert "is damaged or not a numbanet model" in str(error)
             noticed += 1
         else:
             assert all((one == other).all() for one, other in zip(numbers(loaded), expected, strict=True))
@@ -143,7 +143,7 @@ def test_a_pickle_is_refused_and_not_executed(path):
 
 
 def parts(path):
-    """Description and arrays of a file, read by NumPy or, for safetensors, by the specification of the format."""
+    """Returns the description and arrays of a file, read by NumPy or, for safetensors, by the specification of the format."""
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return json.loads(archive["description"].tobytes()), {"parameters": archive["parameters"]}
@@ -161,7 +161,7 @@ def parts(path):
 
 
 def write(path, description, arrays, **own):
-    """A file of this description and these arrays, and of a checksum that is right unless `own` has another."""
+    """Writes a file of this description and these arrays, with a correct checksum unless `own` contains another."""
     if path.suffix == ".npz":
         np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
         return
@@ -200,12 +200,12 @@ def test_other_programs_find_the_tensors_by_layer(safetensors, net):
     "changes, message",
     [
         ({"format": "other"}, "another format"),
-        ({"version": 2}, "its version is 2; this numbanet reads version 1"),
+        ({"version": 2}, "its version is 2, but this numbanet reads version 1"),
         ({"version": None}, "its version is None"),
-        ({"surprise": 1}, r"\['surprise'\], of which this numbanet does not know: a newer one wrote it"),
+        ({"surprise": 1}, r"unknown entries \['surprise'\]: a newer numbanet wrote it"),
         ({"sizes": [3, 5, 2]}, r"its (parameters have shape \(26,\), not \(32,\)|layer1.w is F32 \(3, 4\), not F32 \(3, 5\))"),
         ({"sizes": [3, 4, 4, 2], "activations": ["tanh", "tanh", "softmax"]}, r"\(46,\)|not .*layer3.w"),
-        ({"sizes": [10**9, 10**9, 2]}, "parameters, which it does not hold|its layer1.w is"),
+        ({"sizes": [10**9, 10**9, 2]}, "parameters, but its parameters have another size|its layer1.w is"),
         ({"sizes": [3.5, 2]}, "must be an integer"),
         ({"sizes": "3,4,2"}, "must be an integer"),
         ({"activations": ["swish", "softmax"]}, "unknown activation of layer 1 'swish'"),
@@ -250,7 +250,7 @@ def test_other_parameters_in_an_archive_are_refused(npz, parameters, message):
         ({"layer1.w": np.zeros((4, 3), "f4")}, r"its layer1.w is F32 \(4, 3\), not F32 \(3, 4\)"),
         ({"layer2.b": np.zeros(2, "f8")}, r"its layer2.b is F64 \(2,\), not F32 \(2,\)"),
         ({"layer2.b": np.zeros(2, "i4")}, "its layer2.b is I32"),
-        ({"layer3.b": np.zeros(2, "f4")}, r"it holds \[.*layer3.b.*\], not"),
+        ({"layer3.b": np.zeros(2, "f4")}, r"it contains \[.*layer3.b.*\], not"),
     ],
 )
 def test_other_tensors_are_refused(safetensors, tensors, message):
@@ -260,7 +260,7 @@ def test_other_tensors_are_refused(safetensors, tensors, message):
 
 def test_changed_tensors_are_noticed(safetensors):
     rewritten(safetensors, own={"sha256": "0" * 64})
-    refused(safetensors, "its checksum is that of other numbers")
+    refused(safetensors, "its checksum does not match its content")
 
 
 @each("own", ["", "[]", "{}", "null", '{"description": 1, "sha256": 2}', "[" * 100_000, " " * (1 << 21)])
@@ -286,13 +286,13 @@ def test_an_archive_of_other_arrays_is_refused(npz, members):
 
 def test_an_archive_of_more_arrays_is_refused(npz):
     rewritten(npz, more=np.zeros(3))
-    refused(npz, "it holds .*more.npy")
+    refused(npz, "it contains .*more.npy")
 
 
 @each("suffix", FORMATS)
 @each("dtype", DTYPES)
 def test_vectors_in_any_layout_come_back_to_the_bit(net, suffix, dtype, tmp_path, monkeypatch):
-    """Further vectors, too; the package safetensors, 0.8, writes arrays that are not contiguous wrongly."""
+    """With further vectors; the package safetensors (0.8) writes arrays that are not contiguous wrongly."""
     if suffix == ".safetensors":
         pytest.importorskip("safetensors")
     monkeypatch.setattr(persist.Description, "vectors", ("parameters", "velocity"))
@@ -326,13 +326,13 @@ def test_a_format_is_known_by_the_content(net, path):
 
 
 def test_onnx_is_exported_not_saved(net, tmp_path):
-    with pytest.raises(ValueError, match=r"cannot save .*net.onnx'.*export writes ONNX"):
+    with pytest.raises(ValueError, match=r"cannot save .*net.onnx': .onnx files are written by export"):
         net.save(tmp_path / "net.onnx")
     assert os.listdir(tmp_path) == []
 
 
 def test_without_safetensors_the_error_says_what_to_install(net, safetensors, monkeypatch):
-    """None in sys.modules is Python's way of saying that a module is not there."""
+    """None in sys.modules makes Python raise ModuleNotFoundError for the module."""
     before = safetensors.read_bytes()
     monkeypatch.setitem(sys.modules, "safetensors", None)
     for attempt in (net.save, numbanet.Network.load):
@@ -341,14 +341,14 @@ def test_without_safetensors_the_error_says_what_to_install(net, safetensors, mo
     assert safetensors.read_bytes() == before and os.listdir(safetensors.parent) == [safetensors.name]
 
 
-def test_what_a_header_of_safetensors_claims_is_not_allocated(safetensors):
+def test_the_claim_of_a_safetensors_header_is_not_allocated(safetensors):
     content = safetensors.read_bytes()
     safetensors.write_bytes((1 << 50).to_bytes(8, "little") + content[8:])
     refused(safetensors)
 
 
-def test_what_a_header_claims_is_not_allocated(npz):
-    """A few bytes that say they are a terabyte."""
+def test_the_claim_of_an_npy_header_is_not_allocated(npz):
+    """With a few bytes whose header claims a terabyte."""
     path = npz
     with np.load(path) as archive:
         text = archive["description"]
@@ -369,7 +369,7 @@ def test_a_link_is_replaced_like_a_file(net, path, tmp_path):
     assert numbanet.Network.load(link).sizes == net.sizes and numbanet.Network.load(path).sizes == net.sizes
 
 
-def test_replacing_takes_place_only_when_all_went_well(tmp_path):
+def test_a_file_is_replaced_only_after_success(tmp_path):
     target = tmp_path / "file"
     with persist.replacing(target) as file:
         file.write(b"whole")

@@ -145,7 +145,7 @@ def test_learning_curves_without_validation_mark_nothing():
     assert len(ax.get_lines()) == 1 and texts_of(ax) == ["training"]
 
 
-def test_areas_have_the_colour_of_the_class_that_the_network_answers():
+def test_areas_have_the_colour_of_the_predicted_class():
     ax = pictures.decision_boundary(WIDE, PLANE, LABELS)
     (image,) = ax.get_images()
     left, right, bottom, top = image.get_extent()
@@ -168,7 +168,7 @@ def test_targets_may_be_rows_of_probabilities():
     np.testing.assert_array_equal(ax.get_lines()[1].get_xydata(), PLANE[LABELS == 1])
 
 
-def test_a_surface_holds_the_answers_and_the_targets_of_a_regression():
+def test_a_surface_shows_the_predictions_and_the_targets_of_a_regression():
     y = PLANE[:, :1] * 3
     ax = pictures.decision_boundary(SURFACE, PLANE, y)
     samples = next(c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection))
@@ -177,7 +177,7 @@ def test_a_surface_holds_the_answers_and_the_targets_of_a_regression():
     assert samples.norm.vmin <= y.min() and samples.norm.vmax >= y.max()
 
 
-def test_a_confusion_matrix_counts_and_shares():
+def test_a_confusion_matrix_shows_counts_and_fractions():
     ax = pictures.confusion_matrix([0, 0, 0, 1, 2, 2], np.eye(3)[[0, 0, 1, 1, 2, 0]], names=["a", "b", "c"])
     shares = np.array([[2 / 3, 1 / 3, 0], [0, 1, 0], [0.5, 0, 0.5]])
     np.testing.assert_allclose(ax.get_images()[0].get_array(), shares)
@@ -191,11 +191,11 @@ def test_a_confusion_matrix_counts_and_shares():
         (0, 2): ["1", "50 %"],
         (2, 2): ["1", "50 %"],
     }
-    assert ax.get_title("left") == "4 of 6 right, 66.7 %"
+    assert ax.get_title("left") == "4 of 6 correct, 66.7 %"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
 
 
-def test_one_output_says_yes_above_a_half():
+def test_one_output_is_class_1_above_a_half():
     ax = pictures.confusion_matrix([0, 1, 1], np.array([[0.4], [0.6], [0.5]]))
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
 
@@ -224,7 +224,7 @@ def test_a_network_diagram_has_a_line_for_each_weight_and_a_circle_for_each_neur
     assert {"input", "layer 1", "$x$\n3", "identity\n2"} <= set(texts_of(ax))
 
 
-def test_a_large_network_is_thinned_out():
+def test_a_large_network_is_drawn_in_part():
     ax = pictures.network_diagram(DIGITS)
     assert {"53 more", "21 more", "$x$\n64", "relu\n32", "softmax\n10"} <= set(texts_of(ax))
     assert sum(isinstance(patch, Circle) for patch in ax.patches) == 11 + 11 + 10
@@ -271,19 +271,19 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.learning_curves({"loss": [1]}), TypeError, "history must be a History"),
         (lambda: pictures.learning_curves(History()), ValueError, "no finished epoch"),
         (lambda: pictures.learning_curves(HISTORY, "acuracy"), ValueError, "did you mean 'accuracy'"),
-        (lambda: pictures.decision_boundary(DIGITS, np.zeros((3, 64))), ValueError, "2 inputs, and this one has 64"),
+        (lambda: pictures.decision_boundary(DIGITS, np.zeros((3, 64))), ValueError, "2 inputs, but this one has 64"),
         (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "mse"), PLANE), ValueError, "2 independent outputs"),
         (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "bce"), PLANE), ValueError, "2 independent outputs"),
         (lambda: pictures.decision_boundary(WIDE, PLANE[:, :1]), ValueError, "x must have shape"),
         (lambda: pictures.decision_boundary(WIDE, PLANE, LABELS + 1), ValueError, "labels must lie in 0 to 2"),
         (lambda: pictures.confusion_matrix([0, 1], [0]), ValueError, "y has 2 samples, but y_hat has 1"),
-        (lambda: pictures.confusion_matrix([0, 1], [0.0, 1.0]), TypeError, "y_hat holds float64"),
-        (lambda: pictures.confusion_matrix([0, -1], [0, 1]), ValueError, "y holds -1"),
+        (lambda: pictures.confusion_matrix([0, 1], [0.0, 1.0]), TypeError, "y_hat contains float64"),
+        (lambda: pictures.confusion_matrix([0, -1], [0, 1]), ValueError, "y contains -1"),
         (lambda: pictures.confusion_matrix([], []), ValueError, "y must have shape"),
         (lambda: pictures.confusion_matrix([0, 2], [0, 1], names=["a", "b"]), ValueError, "names has 2 classes"),
         (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
-        (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network 64 inputs"),
-        (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be height and width"),
+        (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network has 64 inputs"),
+        (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be the height and width"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
         (lambda: pictures.neuron_diagram(x=[1]), ValueError, "x, w and b together"),
@@ -295,13 +295,13 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.activation_function("relu", epsilon=-1), ValueError, "epsilon must be positive"),
     ],
 )
-def test_what_is_refused_is_named_and_nothing_is_drawn(draw, error, message):
+def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
 
 
-def test_numbanet_imports_no_matplotlib_and_says_what_pictures_need():
+def test_numbanet_does_not_import_matplotlib_and_pictures_name_it():
     code = """
 import sys, numbanet, numbanet.cli
 assert not [name for name in sys.modules if name.startswith("matplotlib")]

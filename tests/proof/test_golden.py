@@ -1,4 +1,4 @@
-"""Golden vectors: those on record are those that are made today, and an oracle's."""
+"""Golden vectors: the recorded ones equal those of the present code, and of the oracle."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 
 def recorded(name, suffix, folder=ROOT / "docs" / "golden"):
-    """Facts and arrays of a file."""
+    """Returns the facts and arrays of a file."""
     if suffix == ".npz":
         with np.load(folder / f"{name}.npz") as archive:
             entries = {key: json.loads(str(array)) if array.dtype.kind == "U" else array for key, array in archive.items()}
@@ -38,7 +38,7 @@ def agree(found, expected):
 
 @each("suffix", golden.SUFFIXES)
 @each("name", golden.NETWORKS)
-def test_the_recorded_step_is_the_one_made_today(name, suffix):
+def test_the_recorded_step_equals_the_computed_one(name, suffix):
     facts, arrays = golden.step(name)
     found_facts, found = recorded(name, suffix)
     assert found_facts == json.loads(json.dumps(facts))
@@ -52,7 +52,7 @@ def test_both_formats_hold_the_same_bits(name):
 
 
 @each("name", golden.NETWORKS)
-def test_the_recorded_step_is_the_oracles(name):
+def test_the_recorded_step_equals_that_of_the_oracle(name):
     facts, arrays = recorded(name, ".json")
     network, layers = facts["network"], range(1, len(facts["network"]["sizes"]))
     parameters = [(arrays[f"w{l}"], arrays[f"b{l}"]) for l in layers]
@@ -75,7 +75,7 @@ def test_all_activations_and_losses_are_on_record():
                for name, (sizes, activations, loss) in golden.NETWORKS.items())  # fmt: skip
 
 
-def test_the_command_makes_them(tmp_path, capsys):
+def test_the_command_writes_them(tmp_path, capsys):
     assert main(["golden", str(tmp_path / "new" / "folder")]) == 0
     assert capsys.readouterr().out.count("wrote ") == 10
     agree(recorded("deep", ".npz", tmp_path / "new" / "folder")[1], recorded("deep", ".json")[1])

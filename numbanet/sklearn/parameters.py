@@ -1,0 +1,83 @@
+"""The parameters of the scikit-learn estimators: declared for type checkers, checked, and turned into an optimizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from numbanet import checks, inputs
+from numbanet.training import optimizers
+from numbanet.training.callbacks import Callback
+
+SOLVERS = ("sgd", "adam", "adamw")
+LEARNING_RATES = ("constant", "invscaling", "adaptive")
+
+
+class Parameters:
+    """The parameters that both estimators have; their `__init__` sets them, and `MLPClassifier` documents them."""
+
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str | Sequence[str]
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    dropout: float | Sequence[float]
+    clip_norm: float | None
+    callbacks: Callback | Sequence[Callback] | None
+    dtype: str
+    device: str
+    kernels: str
+
+    @property
+    def _gradient_scale(self) -> float:
+        """The gradient of the network's loss divided by that of scikit-learn's."""
+        return 1.0
+
+    def _check_parameters(self) -> None:
+        """Checks the parameters that neither the network nor its optimizers check under the same name."""
+        checks.choice("solver", self.solver, SOLVERS)
+        checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
+        checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
+        checks.positive("learning_rate_init", self.learning_rate_init)
+        if self.batch_size != "auto":
+            checks.integer("batch_size", self.batch_size)
+        for name in ("alpha", "power_t", "tol"):
+            checks.not_negative(name, getattr(self, name))
+        if self.n_iter_no_change != np.inf:
+            checks.integer("n_iter_no_change", self.n_iter_no_change)
+        if self.clip_norm is not None:
+            checks.positive("clip_norm", self.clip_norm)
+        for name in ("early_stopping", "nesterovs_momentum"):
+            checks.flag(name, getattr(self, name))
+
+    def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
+        """Returns the solver, its constants scaled so that the network's gradients have the effect of scikit-learn's."""
+        scale = self._gradient_scale
+        options: dict[str, Any] = {
+            "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / batch_weight,
+            "clip_norm": None if self.clip_norm is None else scale * self.clip_norm,
+        }
+        if self.solver != "sgd":
+            kind = optimizers.Adam if self.solver == "adam" else optimizers.AdamW
+            return kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
+        if self.momentum == 0:
+            return optimizers.GradientDescent(**options)
+        kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
+        return kind(self.momentum, **options)
