@@ -27,11 +27,13 @@ from typing import Any
 import llvmlite
 import numba
 import numba.core.config
+import numba.extending
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 config: Any = numba.core.config  # fills itself from the environment; no attribute is declared
+intrinsic: Any = numba.extending.intrinsic  # its declared type is that of the function it decorates, typing context included
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
 # every loop that divides, and such a loop does not vectorise.

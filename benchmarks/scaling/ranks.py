@@ -15,7 +15,7 @@ from benchmarks.rungs import Rung, problem
 from numbanet.distributed.communicators import MPICommunicator
 from numbanet.distributed.training import part_of_whole
 from numbanet.engines import set_num_threads
-from numbanet.engines.epoch import Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.rule import PLAIN
 
 # Relative tolerance of the mean losses of a step, for any number of processes.
@@ -89,8 +89,8 @@ class Rank:
             This process and the number of processes.
         """
         part = part_of_whole(order, batch, rank, size)
-        shares = Shares(part.ends, part.firsts, add_up)
-        epoch = Epoch(part.order, batch, PLAIN, rates_of(part.sizes, self.rung.eta, PLAIN, 1), None, 0, shares)
+        share = BatchShare(part.ends, part.firsts, add_up)
+        epoch = Epoch(part.order, batch, PLAIN, rates_of(part.sizes, self.rung.eta, PLAIN, 1), None, 0, share)
         return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
 
     def check(self, batch: int) -> None:

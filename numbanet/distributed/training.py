@@ -18,7 +18,7 @@ from numbanet import inputs
 from numbanet._compile import announced
 from numbanet.distributed.communicators import Communicator
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
-from numbanet.engines.epoch import Epoch, Shares, epoch_of, rates_of
+from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.interface import Totals
 from numbanet.training.history import History
 from numbanet.training.loop import Data, Settings, State, Training, judged
@@ -149,7 +149,7 @@ class DistributedTraining(Training):
         """Takes one step on a sample of zeros, alone, and takes it back."""
         before, data, one = self._snapshot(), self._uploaded(self._zeros(1)), np.ones(1, np.int64)
         this = epoch_of(np.zeros(1, np.int64), 1, 1.0, self.settings.rule)
-        for _ in self.engine.train_epoch(data.x, data.y, this._replace(shares=Shares(one, one - 1, lambda flat: None))):
+        for _ in self.engine.train_epoch(data.x, data.y, this._replace(share=BatchShare(one, one - 1, lambda flat: None))):
             pass
         self.engine.write(before.parameters)
         self.engine.write_moments(before.moments)
@@ -191,8 +191,8 @@ class DistributedTraining(Training):
         state, rule = self.state, self.settings.rule
         part = self._part(order, batch_size)
         rates = rates_of(self._weights_of_batches(data.weights, part), eta, rule, state.step + 1)
-        shares = Shares(part.ends, part.firsts, self.communicator.sum)
-        this = Epoch(part.order, batch_size, rule, rates, data.weights, self._dropout_key(), shares)
+        share = BatchShare(part.ends, part.firsts, self.communicator.sum)
+        this = Epoch(part.order, batch_size, rule, rates, data.weights, self._dropout_key(), share)
         done, totals = 0, NOTHING
         for totals in self.engine.train_epoch(data.x, data.y, this):  # noqa: B007 - the last ones count
             if done < part.sizes.size:  # some engines yield once more at the end

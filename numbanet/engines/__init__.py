@@ -1,4 +1,4 @@
-"""Who drives the loops. Every engine has the same face, see `numbanet.engines.interface`."""
+"""Engines, which drive the loops. All of them have the interface `numbanet.engines.interface.Engine`."""
 
 from numbanet._compile import config
 from numbanet.engines.cpu.threads import get_num_threads as get_num_threads
@@ -8,10 +8,20 @@ from numbanet.engines.topology import Topology as Topology
 
 
 def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
-    """The engine for a device ("cpu" or "cuda") and a rung ("fast" or "reference").
+    """Returns a new engine, whose parameters are 0.
 
-    Where NUMBA_DISABLE_JIT is set, to step through the loops in Python, it is always the reference rung: the fast one exists
-    compiled only.
+    Parameters
+    ----------
+    topology : Topology
+    device : str
+        "cpu" or "cuda".
+    kernels : str
+        The rung: "fast" or "reference". If NUMBA_DISABLE_JIT is set, to step through the loops in Python, it is always the
+        reference rung: the fast one exists in compiled form only.
+
+    Returns
+    -------
+    Engine
     """
     if kernels == "fast" and not config.DISABLE_JIT:
         if device == "cpu":

@@ -1,38 +1,46 @@
-"""The face every engine shows: everything numerical that a network asks for."""
+"""The interface of engines: all numerical work that a network asks for."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.engines.epoch import Epoch
 
-# The longest an engine computes before it yields, so that progress moves and Ctrl-C is heard.
+# The longest time that an engine computes before it yields, so that progress is shown and Ctrl-C is heard.
 SLICE_SECONDS = 0.05
 
 
 class Pace:
-    """How many samples fit into a slice, from how long the last slice took."""
+    """The number of samples that fit into a slice, adapted to the duration of the last slice.
+
+    Parameters
+    ----------
+    samples : int
+        Number of samples of the first slice.
+    """
 
     def __init__(self, samples: int):
         self.samples = samples
 
     def took(self, samples: int, seconds: float) -> None:
+        """Adapts the number of samples, by a factor of 0.1 to 8, to the seconds that the last slice took."""
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
 
 
 class Totals(NamedTuple):
-    """Sums over a number of samples.
+    """Sums over samples.
 
     Parameters
     ----------
     samples : int
-        How many.
+        Number of samples.
     loss : float
-        Their losses, each the inner sum of the sheet's formula with n = 1, times the sample's weight.
+        Sum of their losses, each the inner sum of the sheet's formula with n = 1, times the sample's weight.
     hits : int
-        Right answers: right samples for cce, right outputs for bce.
+        Number of right answers: right samples for cce, right outputs for bce.
     """
 
     samples: int
@@ -41,45 +49,69 @@ class Totals(NamedTuple):
 
 
 class Engine(Protocol):
-    """Holds the parameters of one network where they are computed with.
+    """Holds the parameters of one network, on the device that computes with them.
 
-    `x` is (n, n_in) and `y` is (n, n_out) everywhere, as `upload` returned them.
+    `x` is (n, n_in) and `y` is (n, n_out) in all methods, as `upload` returned them.
     """
 
-    def read(self) -> np.ndarray:
-        """A copy of the parameters: flat, layer by layer, w then b."""
+    def read(self) -> NDArray[np.floating]:
+        """Returns a copy of the parameters: flat, layer by layer, w then b."""
+        ...
 
-    def write(self, parameters: np.ndarray) -> None:
+    def write(self, parameters: NDArray[np.floating]) -> None:
         """Replaces the parameters."""
+        ...
 
-    def read_moments(self, count: int) -> list[np.ndarray]:
-        """What each parameter remembers by its rule of descent: so many numbers, flat as the parameters are."""
+    def read_moments(self, count: int) -> list[NDArray[np.floating]]:
+        """Returns copies of the first `count` moments of the update rule, each flat like the parameters."""
+        ...
 
-    def write_moments(self, moments: list[np.ndarray]) -> None:
-        """Replaces what each parameter remembers; it begins at 0."""
+    def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
+        """Replaces the first moments of the update rule; all moments are 0 at first."""
+        ...
 
-    def upload(self, array) -> Any:
-        """The array where this engine computes; itself if it lies there, or does not fit there and is brought in parts.
+    def upload(self, array: Any) -> Any:
+        """Returns the array, in C order and of the network's dtype, on the engine's device.
 
-        It is a C-ordered array of the network's dtype.
+        An array that lies there already, or that does not fit there and is brought in parts, is returned as it is.
         """
+        ...
 
-    def predict(self, x, out=None) -> Any:
-        """y_hat, (n, n_out): written to out, of NumPy's or where this engine computes, or a new array of NumPy's."""
+    def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
+        """Returns the outputs of the last layer.
 
-    def evaluate(self, x, y) -> Totals:
-        """Loss and hits over all samples."""
+        Parameters
+        ----------
+        x : (n, n_in)
+        out : (n, n_out), optional
+            Array to write to, in NumPy's memory or on the engine's device; a new NumPy array if None.
+        logits : bool
+            Whether to return z, the pre-activations of the last layer, in place of y_hat.
 
-    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
-        """Sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat as the parameters are."""
-
-    def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
-        """One update of the parameters for every batch of the epoch.
-
-        Yields the totals since the start of the epoch, now and then, and at its end. How often depends on time; no bit of the
-        last totals, or of the parameters, does. Where the batches are shared by several processes, it yields after each step,
-        and the last totals are those of its own samples.
+        Returns
+        -------
+        (n, n_out)
+            `out`, or the new array.
         """
+        ...
 
-    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
-        """z, a and delta of one batch, a list each with layer 1 at index 0."""
+    def evaluate(self, x: Any, y: Any) -> Totals:
+        """Returns loss and hits over all samples."""
+        ...
+
+    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
+        """Returns the sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat like the parameters."""
+        ...
+
+    def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
+        """Updates the parameters once for every batch of the epoch.
+
+        Yields the totals since the start of the epoch, several times and at its end. The number of times depends on the clock;
+        the last totals and the parameters do not. If several processes share the batches, it yields after each step, and the
+        last totals are those of its own samples.
+        """
+        ...
+
+    def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
+        """Returns z, a and delta of one batch, each as a list with layer 1 at index 0."""
+        ...

@@ -1,28 +1,38 @@
-"""Runs the sheet as it stands: its loops on the CPU or, by their twins, on the GPU. One batch after another, layer by layer."""
+"""The reference rung: runs the sheet's loops as they stand, or their CUDA twins, batch by batch and layer by layer."""
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet.engines import samples
 from numbanet.engines.epoch import Epoch, N
 from numbanet.engines.interface import SLICE_SECONDS, Totals
-from numbanet.engines.loops import CpuLoops, CudaLoops
-from numbanet.engines.rule import ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, Rule
-from numbanet.engines.topology import Topology, limit_and_scale
+from numbanet.engines.loops import CpuLoops, CudaLoops, Moments, totals_of
+from numbanet.engines.rule import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, Rule
+from numbanet.engines.topology import Topology
 from numbanet.equations import activations, backprop, descent, dropout, losses, neuron
 from numbanet.equations.activations import IDENTITY, SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE
 
-# Samples that pass through the network at once when nothing asks for a whole batch.
+# Samples that pass through the network at once if nothing asks for a whole batch.
 CHUNK = 1024
+
+# The loop of each kind of rule and its constants, from the rule and the step's eta, eta_t and epsilon_t.
+UPDATES: dict[int, Callable] = {
+    GRADIENT_DESCENT: lambda rule, eta, eta_t, epsilon_t: (descent.gradient_descent, eta),
+    MOMENTUM: lambda rule, eta, eta_t, epsilon_t: (descent.momentum, eta, rule.mu),
+    NESTEROV: lambda rule, eta, eta_t, epsilon_t: (descent.nesterov, eta, rule.mu),
+    ADAM: lambda rule, eta, eta_t, epsilon_t: (descent.adam, eta_t, 1 - rule.beta_1, 1 - rule.beta_2, epsilon_t),
+    ADAMW: lambda rule, eta, eta_t, epsilon_t: (descent.adam, eta_t, 1 - rule.beta_1, 1 - rule.beta_2, epsilon_t),
+}
 
 
 class ReferenceEngine:
-    """The engine whose arithmetic is the sheet's loops and nothing else.
+    """The engine whose arithmetic is the sheet's loops alone.
 
     Parameters
     ----------
@@ -37,31 +47,31 @@ class ReferenceEngine:
         self.epsilon = topology.dtype.type(topology.epsilon)
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
-        self.moments: list[Any] = []
+        self.moments = Moments(self.loops, topology.parameter_count, topology.dtype)
 
-    def read(self) -> np.ndarray:
+    def read(self) -> NDArray[np.floating]:
         return self.loops.download(self.parameters)
 
-    def write(self, parameters: np.ndarray) -> None:
+    def write(self, parameters: NDArray[np.floating]) -> None:
         self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
 
-    def read_moments(self, count: int) -> list[np.ndarray]:
-        return [self.loops.download(moment) for moment in self._moments(count)]
+    def read_moments(self, count: int) -> list[NDArray[np.floating]]:
+        return self.moments.read(count)
 
-    def write_moments(self, moments: list[np.ndarray]) -> None:
-        self.moments = [self.loops.upload(np.array(moment, self.topology.dtype)) for moment in moments]
+    def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
+        self.moments.write(moments)
 
     def upload(self, array) -> Any:
         return self.loops.upload(array)
 
-    def predict(self, x, out=None, *, logits: bool = False) -> Any:
-        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
+    def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
+        outputs = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for first in range(0, x.shape[0], CHUNK):
             last = min(first + CHUNK, x.shape[0])
-            batch = self._batch(x, np.arange(first, last))
-            self.loops.copy(self._forward(batch)["z" if logits else "a"][-1], y_hat[first:last])
+            layers = self._forward(self._batch(x, np.arange(first, last)))
+            self.loops.copy(layers["z" if logits else "a"][-1], outputs[first:last])
         self.loops.wait()
-        return y_hat
+        return outputs
 
     def evaluate(self, x, y) -> Totals:
         count = x.shape[0]
@@ -72,9 +82,9 @@ class ReferenceEngine:
             y_batch, layers = self._batch(y, order), self._forward(self._batch(x, order))
             self._loss_of_samples(y_batch, layers, loss_of_sample[first:last])
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-        return self._totals(loss_of_sample, hits_of_sample)
+        return totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
+    def loss_and_gradients(self, x, y) -> tuple[float, NDArray[np.floating]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
@@ -100,16 +110,16 @@ class ReferenceEngine:
                 self._backward(y_batch, layers, rates[N], weight, drops)
             else:
                 self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
-            if epoch.shares:
-                epoch.shares.add_up(self.gradients)
-            self._descend(epoch.rule, *map(dtype.type, rates[N + 1 :]))
-            if epoch.shares or time.perf_counter() > deadline:
+            if epoch.share:
+                epoch.share.add_up(self.gradients)
+            self._descend(epoch.rule, *rates[N + 1 :])
+            if epoch.share or time.perf_counter() > deadline:
                 self.loops.wait()
-                yield Totals(last, 0.0, 0)  # their losses stay where they are until the epoch is over
+                yield Totals(last, 0.0, 0)  # losses and hits stay on the device until the epoch is over
                 deadline = time.perf_counter() + SLICE_SECONDS
-        yield self._totals(loss_of_sample, hits_of_sample)
+        yield totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
+    def trace(self, x, y) -> dict[str, list[NDArray[np.floating]]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
@@ -119,12 +129,13 @@ class ReferenceEngine:
     # One batch: the loops in the order of the sheet.
 
     def _batch(self, rows, order):
+        """Returns the rows of a batch, in its order."""
         batch = self._empty(order.shape[0], rows.shape[1])
         self.loops.run(samples.gather, rows, self.loops.upload(order), batch)
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
-        """x, z and a of every layer; of each softmax layer the two parts of its sum, too."""
+        """Returns lists of x, z and a of every layer, and of "sums": the two parts of the sum of each softmax layer."""
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
             z, a = self._empty(x.shape[0], w.shape[1]), self._empty(x.shape[0], w.shape[1])
@@ -142,7 +153,7 @@ class ReferenceEngine:
         return layers
 
     def _dropped(self, l: int, a, drops):
-        """What layer l + 1 sees of the activations of layer l."""
+        """Returns x of layer l + 1: a of layer l, after dropout."""
         if not self.topology.dropout_rates[l]:
             return a
         x = self._batch(a, np.arange(a.shape[0]))
@@ -150,13 +161,13 @@ class ReferenceEngine:
         return x
 
     def _drop(self, key: int, first: int, l: int, rows) -> None:
-        """Neurons of layer l (index 0 is layer 1) drop out of rows, whose first is that sample of the epoch."""
+        """Drops neurons of layer l (index 0 is layer 1) out of rows, the first of which is sample `first` of the epoch."""
         if p := self.topology.dropout_rates[l]:
-            limit, scale = limit_and_scale(p, self.topology.dtype)
+            limit, scale = dropout.limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
-        """The losses of the samples, with n = 1, each times its weight."""
+        """Writes the losses of the samples, with n = 1, each times its weight."""
         loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -168,10 +179,11 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
+        """Writes the hits of the samples, see `samples.hits`."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
-        """What sigmoid turns into y_hat: z itself for a sigmoid output, u for softmax."""
+        """Returns the argument of sigmoid that gives y_hat: z itself for a sigmoid output, u of `softmax_logit` for softmax."""
         z = layers["z"][-1]
         if self.topology.kinds[-1] == SIGMOID:
             return z
@@ -180,7 +192,7 @@ class ReferenceEngine:
         return u
 
     def _output_error(self, y, layers, n):
-        """delta of the last layer."""
+        """Returns delta of the last layer."""
         z, a = layers["z"][-1], layers["a"][-1]
         kind, loss_kind, n = self.topology.kinds[-1], self.topology.loss_kind, self.topology.dtype.type(n)
         delta = self._empty(*a.shape)
@@ -199,7 +211,7 @@ class ReferenceEngine:
         return delta
 
     def _delta_before(self, l, delta, layers, drops=None):
-        """delta of layer l - 1 (index 0 is layer 1) from delta of layer l."""
+        """Returns delta of layer l - 1 (index 0 is layer 1), from delta of layer l."""
         w, _ = self.topology.views(self.parameters)[l]
         kind, z_prev, a_prev = self.topology.kinds[l - 1], layers["z"][l - 1], layers["a"][l - 1]
         delta_prev = self._empty(*a_prev.shape)
@@ -217,7 +229,7 @@ class ReferenceEngine:
         return delta_prev
 
     def _backward(self, y, layers, n, weight=None, drops=None):
-        """Fills the gradients of a batch of n samples, or of weight n; returns delta of every layer."""
+        """Computes the gradients of a batch of n samples, or of weight n; returns delta of every layer."""
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:
             self.loops.run(losses.weigh, weight, deltas[0])
@@ -228,43 +240,28 @@ class ReferenceEngine:
             self.loops.run(backprop.bias_gradient, delta, db)
         return deltas
 
-    def _descend(self, rule: Rule, eta, eta_t, epsilon_t) -> None:
-        """One step of all parameters, from the gradients."""
-        number, run, moments = self.topology.dtype.type, self.loops.run, self._moments(rule.moments)
+    def _descend(self, rule: Rule, *rates: float) -> None:
+        """One step of all parameters, from the gradients and the step's eta, eta_t and epsilon_t."""
+        number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
             squares = self._empty(1)
             run(descent.sum_of_squares, self.gradients, squares)
             run(descent.clip, number(rule.clip_norm), squares, self.gradients)
         if rule.weight_decay:
-            decay = number(rule.weight_decay)
+            eta, decay = number(rates[0]), number(rule.weight_decay)
             for w, dw in zip(self._weights(self.parameters), self._weights(self.gradients), strict=True):
-                if rule.kind == ADAMW:
+                if rule.decouples_decay:
                     run(descent.weight_decay, eta, decay, w)
                 else:
                     run(descent.l2_gradient, decay, w, dw)
-        if rule.kind == GRADIENT_DESCENT:
-            run(descent.gradient_descent, eta, self.gradients, self.parameters)
-        elif rule.kind == MOMENTUM:
-            run(descent.momentum, eta, number(rule.mu), self.gradients, *moments, self.parameters)
-        elif rule.kind == NESTEROV:
-            run(descent.nesterov, eta, number(rule.mu), self.gradients, *moments, self.parameters)
-        else:
-            shares = number(1 - rule.beta_1), number(1 - rule.beta_2)
-            run(descent.adam, eta_t, *shares, epsilon_t, self.gradients, *moments, self.parameters)
+        loop, *constants = UPDATES[rule.kind](rule, *rates)
+        moments = self.moments.first(rule.moments)
+        run(loop, *map(number, constants), self.gradients, *moments, self.parameters)
 
     def _weights(self, flat) -> list:
-        """w of every layer, flat."""
+        """Returns w of every layer, as flat views into a vector like the parameters."""
         return [w.reshape(-1) for w, _ in self.topology.views(flat)]
 
-    def _moments(self, count: int) -> list:
-        """What parameters remember, which begins at 0."""
-        while len(self.moments) < count:
-            self.moments.append(self.loops.upload(np.zeros(self.topology.parameter_count, self.topology.dtype)))
-        return self.moments[:count]
-
     def _empty(self, *shape):
+        """Returns a new array of the network's dtype on the device."""
         return self.loops.empty(shape, self.topology.dtype)
-
-    def _totals(self, loss_of_sample, hits_of_sample) -> Totals:
-        loss, right = self.loops.download(loss_of_sample), self.loops.download(hits_of_sample)
-        return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), int(right.sum()))

@@ -1,4 +1,4 @@
-"""What training needs beside the sheet: the rows of a batch, and how many of its predictions are right."""
+"""The loops of training that are not on the sheet: gathering the rows of a batch, and counting its right predictions."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -26,7 +26,7 @@ def gather_cuda(rows, order, batch):
 
 @njit
 def hits(loss_kind, y, y_hat, hits_of_sample):
-    """1 where the largest y_hat is the largest y (cce); else the number of outputs on the right side of 1/2.
+    """1 if the largest y_hat is the largest y (cce); otherwise the number of outputs on the right side of 1/2.
 
     Reads y, y_hat (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
     """

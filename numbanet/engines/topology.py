@@ -1,7 +1,8 @@
-"""What an engine has to know of a network: its layers, and where each one's w and b lie in the flat parameter vector."""
+"""The topology of a network, as engines receive it: its layers, and where w and b of each lie in the flat parameter vector."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +20,9 @@ ACTIVATIONS = {
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 
-def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
-    """What `numbanet.equations.dropout` takes for a rate: p 2^32, and 1 / (1 - p)."""
-    return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))
-
-
 @dataclass(frozen=True)
 class Topology:
-    """Sizes, activations and loss of a network, checked already (see `numbanet.inputs`).
+    """Sizes, activations and loss of a network, already checked (see `numbanet.inputs`).
 
     Parameters
     ----------
@@ -35,13 +31,13 @@ class Topology:
     activations : tuple of str
         One name per layer, `len(sizes) - 1` of them.
     loss : str
-        One of `LOSSES`.
+        A key of `LOSSES`.
     dtype : numpy.dtype
         float32 or float64.
     epsilon : float
         Slope of leaky ReLU for z <= 0.
     dropout : tuple of float
-        For each layer but the last the share of its neurons that drop out in training, in [0, 1); () for none at all.
+        For each layer but the last, the probability that a neuron drops out in training, in [0, 1); () for no dropout.
     """
 
     sizes: tuple[int, ...]
@@ -53,12 +49,12 @@ class Topology:
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """The activations as the constants the loops take."""
+        """The activations, as the constants that the loops take."""
         return tuple(ACTIVATIONS[name] for name in self.activations)
 
     @cached_property
     def loss_kind(self) -> int:
-        """The loss as the constant the loops take."""
+        """The loss, as the constant that the loops take."""
         return LOSSES[self.loss]
 
     @cached_property
@@ -68,7 +64,7 @@ class Topology:
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """The rate of each layer; the last has none."""
+        """The dropout probability of each layer; 0 for the last."""
         return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @property
@@ -76,11 +72,15 @@ class Topology:
         """(n_in, n_out) of each layer."""
         return list(zip(self.sizes, self.sizes[1:], strict=False))
 
-    def views(self, flat):
-        """[(w, b), ...], w (n_in, n_out) and b (n_out,), as views into a flat vector on any device."""
-        views, start = [], 0
+    def matrices(self, flat: Any) -> list[Any]:
+        """Returns w of each layer with b as its last row, (n_in + 1, n_out), as views into a flat vector on any device."""
+        matrices, start = [], 0
         for n_in, n_out in self.layers:
-            middle, end = start + n_in * n_out, start + n_in * n_out + n_out
-            views.append((flat[start:middle].reshape(n_in, n_out), flat[middle:end]))
+            end = start + (n_in + 1) * n_out
+            matrices.append(flat[start:end].reshape(n_in + 1, n_out))
             start = end
-        return views
+        return matrices
+
+    def views(self, flat: Any) -> list[tuple[Any, Any]]:
+        """Returns [(w, b), ...], w (n_in, n_out) and b (n_out,), as views into a flat vector on any device."""
+        return [(wb[:-1], wb[-1]) for wb in self.matrices(flat)]

@@ -30,6 +30,7 @@ def check_step(device, kernels, top, n):
     assert_close(oracle.mean_or_sum(top.loss, engine.evaluate(x, y).loss, n), exact["loss"], top)
     assert_close(gradients, flatten(exact["dw"], exact["db"]), top)
     assert_close(engine.predict(x), exact["y_hat"], top)
+    assert_close(engine.predict(x, logits=True), exact["z"][-1], top)
     for symbol, arrays in traced.items():
         for found, expected in zip(arrays, exact[symbol], strict=True):
             assert_close(found, expected, top)
@@ -93,6 +94,18 @@ def test_a_step_of_any_shape(device, kernels, dtype, step):
 @each("device, kernels", ENGINES)
 def test_a_batch_larger_than_a_block_of_rows(device, kernels, dtype):
     check_step(device, kernels, topology((5, 7, 3), ("tanh", "softmax"), "cce", dtype), n=1100)
+
+
+@each("dtype", DTYPES)
+@each("device, kernels", ENGINES)
+def test_logits_fill_the_array_that_is_passed(device, kernels, dtype):
+    top = topology((3, 17, 2), ("relu", "softmax"), "cce", dtype)
+    engine, flat = engine_with_parameters(top, device, kernels)
+    x, y = data(top, 7)
+    out = np.empty((7, 2), dtype)
+    assert engine.predict(engine.upload(x), out, logits=True) is out
+    assert_close(out, oracle.step(top.views(flat), top.activations, top.loss, x, y, EPSILON)["z"][-1], top)
+    assert (out == engine.predict(engine.upload(x), logits=True)).all()
 
 
 @each("output, loss", PAIRS)

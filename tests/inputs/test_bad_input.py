@@ -9,7 +9,7 @@ from numba import types
 import numbanet
 from numbanet import _cuda, inputs
 from numbanet.engines.cpu import epoch
-from numbanet.engines.cpu.kernels.descent import Descent
+from numbanet.engines.cpu.kernels.descent import PlainConstants
 from tests.helpers.engines import each
 
 N = np.nan
@@ -272,13 +272,12 @@ def test_no_layout_costs_a_compilation(net, layout, tmp_path):
     net.fit(x, y, epochs=1, verbose=0)
     net.predict(x)
     names = list(inspect.signature(epoch.run.py_func).parameters)
-    samples, options = names.index("samples"), names.index("options")
-    rules = names.index("descent")
+    samples, draw, rule = names.index("samples"), names.index("draw"), names.index("rule")
     signatures = [  # of plain gradient descent, without dropout
         signature
         for signature in epoch.run.signatures
-        if signature[rules].types[0].instance_class is Descent
-        and all(kind == types.none for kind in (signature[rules].types[1], signature[options].types[1]))
+        if signature[rule].types[0].instance_class is PlainConstants
+        and all(kind == types.none for kind in (signature[rule].types[1], signature[draw]))
     ]
     assert 0 < len(signatures) <= 2 * len(inputs.DTYPES)  # with and without the Jacobian of softmax
     for x_type, y_type, *_ in (signature[samples] for signature in signatures):

@@ -1,29 +1,26 @@
 """The engine of the fast rung on the CPU: owns the memory, and calls `numbanet.engines.cpu.epoch` in slices."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 
 from numbanet._compile import collection_paused
-from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.kernels import descent
+from numbanet.engines.cpu import threads
+from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
+from numbanet.engines.cpu.blocks import BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
+from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
+from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
 from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
-from numbanet.equations.activations import IDENTITY
 
-# A block has at most this many rows, fewer where that many would take longer than about a second.
-BLOCK_ROWS = 516  # 86 groups of 6
-BLOCK_WEIGHTS = 10**10
-# Rows of a block when nothing asks for a batch.
-FORWARD_ROWS = 258
-# A block with fewer products than this is done before other threads have been told of it.
-SHARED_WEIGHTS = 10**6
-NOTHING, ONE, NO_RATES = Totals(0, 0.0, 0), np.zeros(1, np.int64), np.empty((0, RATES))
+NOTHING, NO_RATES, NO_DRAW = Totals(0, 0.0, 0), np.empty((0, RATES)), Draw(np.uint64(0), 0)
+ONE_POSITION = np.zeros(1, np.int64)  # the order of DESCEND, which reads no sample
 
 
 class FastCpuEngine:
@@ -41,12 +38,11 @@ class FastCpuEngine:
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_weights = np.empty(0, topology.dtype)
         self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
-        self.jacobian = needs_jacobian(topology) or None  # the type says it: see `output`
-        self.no_key = np.uint64(0) if topology.dropout else None  # likewise: see `dropout`
-        self.compiles = True  # perhaps, when it runs for the first time
-        self.rule = Rule()  # the last one: what is compiled for it predicts, too
+        self.compiles = True  # perhaps, at the first call
+        self.rule = Rule()  # the last one: predictions then run what is compiled for training
         self.lock = threads.Lock()
         self.layout = Layout(topology, self.most_rows)
+        self.jacobian = needs_jacobian(topology) or None  # the type decides what is compiled
 
     def read(self) -> np.ndarray:
         with self.lock:
@@ -68,138 +64,112 @@ class FastCpuEngine:
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def predict(self, x, out=None) -> np.ndarray:
-        y_hat = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
-        for rows in self._slices(x.shape[0]):
-            self._run(epoch.PREDICT, x, self.no_targets, rows, FORWARD_ROWS, y_hat=y_hat[rows[0] : rows[-1] + 1])
-        return y_hat
+    def predict(self, x: np.ndarray, out: Any = None, *, logits: bool = False) -> Any:
+        outputs = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
+        return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
-    def evaluate(self, x, y) -> Totals:
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> Totals:
         totals = NOTHING
         for rows in self._slices(x.shape[0]):
-            now = self._run(epoch.EVALUATE, x, y, rows, FORWARD_ROWS, totals=totals._replace(samples=0))
-            totals = now._replace(samples=totals.samples + rows.size)
+            job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
+            sums = self._run(job, self._samples(x, y, rows), totals._replace(samples=0))
+            totals = sums._replace(samples=totals.samples + rows.size)
         return totals
 
-    def loss_and_gradients(self, x, y) -> tuple[float, np.ndarray]:
-        n, totals = x.shape[0], NOTHING
-        batch = epoch_of(np.arange(n), n, 0.0, self.rule)
+    def loss_and_gradients(self, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
         with self.lock:
-            while totals.samples < n:  # a block at a time, so that Ctrl-C is heard
-                totals = self._train(x, y, batch, totals, totals.samples + 1, updates=False)
+            *_, totals = self._gradient_blocks(x, y)
             return totals.loss, self.layout.read(self.layout.gradients)
 
-    def train_epoch(self, x, y, this: Epoch) -> Iterator[Totals]:
-        self.rule, totals, count = this.rule, NOTHING, this.order.size
-        if this.weights is not None:
-            # Copied to be writable and aligned, whatever is given: another type would be compiled again.
-            this = this._replace(weights=this.weights.astype(self.topology.dtype))
-        if this.shares:
-            yield from self._train_shares(x, y, this)
+    def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
+        self.rule, totals, count = epoch.rule, NOTHING, epoch.order.size
+        if epoch.share:
+            yield from self._train_share(x, y, epoch, epoch.share.add_up)
             return
+        samples, draw = self._samples(x, y, epoch.order, epoch.weights), Draw(np.uint64(epoch.dropout_key), 0)
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
-            stop = min(first + self.training_pace.samples, count)
-            totals = self._train(x, y, this, totals, stop, updates=True)
+            job = Job(TRAIN, epoch.batch_size, min(first + self.training_pace.samples, count), True)
+            totals = self._run(job, samples, totals, epoch.rates, draw)
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
-    def _train_shares(self, x, y, this: Epoch) -> Iterator[Totals]:
+    def _train_share(self, x, y, epoch: Epoch, add_up: Callable) -> Iterator[Totals]:
+        """The steps of an epoch whose batches several processes share: gradients, their sum over the processes, an update."""
         gradients, totals = self.layout.all_gradients(), NOTHING
-        for k, (first, last, position) in enumerate(this.steps()):
-            share = this._replace(order=this.order[first:last], batch_size=last - first, rates=this.rates[k : k + 1])
+        samples = self._samples(x, y, epoch.order, epoch.weights)
+        for k, (first, last, position) in enumerate(epoch.steps()):
+            rates = epoch.rates[k : k + 1]
             if first < last:
-                done = self._train(x, y, share, totals._replace(samples=0), last - first, updates=False, before=position)
-                totals = done._replace(samples=last)
+                job, draw = Job(TRAIN, last - first, last - first, False), Draw(np.uint64(epoch.dropout_key), position)
+                of_step = samples._replace(order=samples.order[first:last])
+                totals = self._run(job, of_step, totals._replace(samples=0), rates, draw)._replace(samples=last)
             else:
                 gradients[:] = 0
-            this.shares.add_up(gradients)
-            self._run(epoch.DESCEND, x, y, ONE, 1, rates=share.rates, weights=this.weights, updates=True)
+            add_up(gradients)
+            self._run(Job(DESCEND, 1, 1, True), samples._replace(order=ONE_POSITION), NOTHING, rates)
             yield totals
 
-    def trace(self, x, y) -> dict[str, list[np.ndarray]]:
-        tracer = FastCpuEngine(self.topology)
-        tracer.most_rows = x.shape[0]  # in one block, which stays in memory
-        tracer.layout = Layout(self.topology, tracer.most_rows)
-        tracer.write(self.read())
-        tracer.loss_and_gradients(x, y)
-        return tracer._symbols(x)
-
-    def _symbols(self, x) -> dict[str, list[np.ndarray]]:
-        """z, a, delta of the block in memory, whose samples are x."""
-        n, sizes = x.shape[0], self.topology.sizes[1:]
-        _, layers, _ = self.layout.records(n)
-        y_hat, everything = np.empty((n, sizes[-1]), x.dtype), np.arange(n)
-        delta = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["delta"], sizes, strict=True)]
-        a = [self.layout.rows_of(start, n, n_out) for start, n_out in zip(layers["a"], sizes, strict=True)]
-        self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
-        a[-1], z = y_hat.copy(), []
-        for l in range(len(sizes)):  # a takes the place of z in memory: without the activation z stays
-            kind, layers[l]["kind"] = layers[l]["kind"], IDENTITY
-            self._run(epoch.PREDICT, x, self.no_targets, everything, n, y_hat=y_hat)
-            layers[l]["kind"] = kind
-            z.append(self.layout.rows_of(layers[l]["a"], n, sizes[l]))
+    def trace(self, x: np.ndarray, y: np.ndarray) -> dict[str, list[np.ndarray]]:
+        n, dtype, sizes = x.shape[0], self.topology.dtype, self.topology.sizes[1:]
+        z, a, delta = ([np.empty((n, n_out), dtype) for n_out in sizes] for _ in range(3))
+        with self.lock:
+            for l in range(len(sizes)):
+                self._outputs_of_layer(l + 1, x, z[l], logits=True)
+                self._outputs_of_layer(l + 1, x, a[l])
+            first, rows = 0, self._block_rows(n)
+            (header,), layers, _ = self.layout.records(rows)
+            for totals in self._gradient_blocks(x, y):
+                for l, n_out in enumerate(sizes):
+                    block = self.layout.rows_of(layers["delta"][l], header["rows"], totals.samples - first, n_out)
+                    delta[l][first : totals.samples] = block
+                first = totals.samples
         return {"z": z, "a": a, "delta": delta}
 
-    def _train(self, x, y, this: Epoch, totals: Totals, stop: int, updates: bool, before: int | None = None) -> Totals:
-        """Updates, or gradients alone, without dropout unless it is told how many samples of the epoch are before these."""
-        return self._run(
-            *(epoch.TRAIN, x, y, this.order, this.batch_size),
-            totals=totals,
-            stop=stop,
-            rates=this.rates,
-            weights=this.weights,
-            updates=updates,
-            key=this.dropout_key,
-            before=before or 0,
-            drops=updates or before is not None,
-        )
+    def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
+        """Returns `outputs`, to which it writes a, or z, of the last of the first `count` layers."""
+        for rows in self._slices(x.shape[0]):
+            job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
+            samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
+            self._run(job, samples, layers=count)
+        return outputs
 
-    def _run(
-        self,
-        task,
-        x,
-        y,
-        order,
-        batch_size,
-        *,
-        totals=NOTHING,
-        stop=None,
-        y_hat=None,
-        rates=None,
-        weights=None,
-        updates=False,
-        key=0,
-        before=0,
-        drops=False,
-    ) -> Totals:
-        """`epoch.run` from where the totals stand, to `stop` or a little further."""
-        batch_size = min(batch_size, order.size)
+    def _gradient_blocks(self, x, y) -> Iterator[Totals]:
+        """Adds up the gradients of one batch; yields after each block, whose deltas are then in memory and Ctrl-C is heard."""
+        n, totals = x.shape[0], NOTHING
+        batch = epoch_of(np.arange(n), n, 0.0, self.rule)
+        samples = self._samples(x, y, batch.order)
+        while totals.samples < n:
+            totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, batch.rates)
+            yield totals
+
+    def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
+        """Returns the arrays as the compiled functions take them: another type would be compiled again."""
+        weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)  # a copy: writable and aligned
+        outputs = self.no_outputs if outputs is None else outputs
+        return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
+
+    def _block_rows(self, batch_size: int) -> int:
+        """Returns the number of samples of a block: a batch is cut into blocks of one size."""
         blocks = -(-batch_size // self.most_rows)
-        rows = -(-batch_size // blocks)
-        layout = self.layout
-        net, layers, _ = layout.records(rows, drops=drops)
-        y_hat = self.no_outputs if y_hat is None else y_hat
-        weights = self.no_weights if weights is None else weights
-        rates = NO_RATES if rates is None else rates
-        arguments = (
-            task,
-            epoch.Workspace(layout.memory, net, layers, layout.numbers, layout.random),
-            epoch.Samples(x, y, weights, np.ascontiguousarray(order, np.int64), y_hat),
-            batch_size,
-            updates,
-            epoch.Descent(*descent.constants(self.rule, self.topology.dtype), rates),
-            *(totals.samples, order.size if stop is None else stop, totals.loss, totals.hits),
-            (self.jacobian, self.no_key if self.no_key is None else np.uint64(key), before),
-        )
-        worth_sharing = rows * self.topology.parameter_count >= SHARED_WEIGHTS
+        return -(-batch_size // blocks)
+
+    def _run(self, job: Job, samples: Samples, totals=NOTHING, rates=NO_RATES, draw: Draw | None = None, layers=None) -> Totals:
+        """Calls `epoch.run` from position `totals.samples` on, for the first `layers` layers; without a draw, without dropout."""
+        job = job._replace(batch_size=min(job.batch_size, samples.order.size))
+        rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
+        header, records, _ = layout.records(rows, drops=draw is not None)
+        workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
+        rule = UpdateRule(*constants_of(self.rule, topology.dtype), rates)
+        draw = (draw or NO_DRAW) if topology.dropout else None
+        most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
         with self.lock, collection_paused() if self.compiles else nullcontext():
-            totals = Totals(*threads.call(epoch.run, arguments, most=layout.threads if worth_sharing else 1))
+            totals = Totals(*threads.crew.call(run, (job, workspace, samples, rule, totals, draw), most))
         self.compiles = False
         return totals
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
-        """The rows 0 to count, in slices that a forward pass has done in a moment."""
+        """Yields the rows 0 to count - 1 in slices, each of which passes through the network in a moment."""
         first = 0
         while first < count:
             rows, start = np.arange(first, min(first + self.forward_pace.samples, count)), time.perf_counter()

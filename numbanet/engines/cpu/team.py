@@ -1,61 +1,86 @@
-"""How threads work on one compiled call together: who is on the team, and where they wait for each other.
+"""How threads work together on one compiled call: who is on the team, and where its members wait for each other.
 
-Thread 0, the caller, opens one round after another. Others may join at any time and take part from the next round on. Thread 0
-waits for them before the first one, but not for long: the system may be slow to start them. No number that is computed depends
-on how many there are.
+Thread 0, the caller, opens one round after another. Other threads may join at any time, and take part from the next round on.
+Before the first round thread 0 waits for them, for some milliseconds at most: the system may be slow to start them. Results do
+not depend on the number of threads.
 
-A team is an array of int64, its fields a line of the cache apart.
+A team is an array of int64 whose fields lie a cache line apart.
 """
 
 import platform
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from numbanet._compile import njit_merged, njit_part
+from numbanet._compile import intrinsic, njit_merged, njit_part
+from numbanet.engines.cpu.kernels.vector import pointer
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
-SPINS = 2000  # before a waiting thread leaves its core to others, for some ten microseconds each time
-# ROUND holds the number of the round times MOST_THREADS plus how many threads are on it, in one word so that both are always
-# read together; or CLOSED, when there is no further round.
+SPINS = 2000  # of a waiting thread before it gives up its core, for some ten microseconds each time
+# ROUND holds the number of the round times MOST_THREADS plus the number of threads on it, in one word so that both are always
+# read together; or CLOSED after the last round.
 MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
-_WINDOWS = platform.system() == "Windows"  # whose Sleep counts milliseconds; 0 lets others run
+_WINDOWS = platform.system() == "Windows"  # its Sleep counts milliseconds; 0 gives way to other threads
 _sleep = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
 _NAP = np.uint32(0 if _WINDOWS else 20)
-_NAPS = 20  # that thread 0 waits for others: some milliseconds at most
+_NAPS = 20  # of thread 0 while it waits for helpers: some milliseconds at most
+
+
+class Member(NamedTuple):
+    """A thread's place on the team in one round.
+
+    Parameters
+    ----------
+    team : (48,) int64
+    number : int
+        0 for the caller, 1 or more for a thread that helps it.
+    size : int
+        Number of threads on the round; 0 after the last round.
+    round : int
+        The round as the field ROUND has it, for a thread that helps.
+    """
+
+    team: np.ndarray
+    number: int
+    size: int
+    round: int
+
+
+class Span(NamedTuple):
+    """A thread's part of a range: begin, ..., end - 1."""
+
+    begin: int
+    end: int
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """A team of which only the caller is, and which so many are to join."""
+    """Returns a team whose only member is the caller, and which expects `helpers` more threads."""
     team = np.zeros(48, np.int64)
     team[EXPECTED] = helpers
     return team
 
 
-def _pointer(context, builder, signature, arguments):
-    return builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]])
-
-
 @intrinsic
 def fetch_add(typingctx, team, field, value):
-    """Adds to a field, as one operation; returns what it was before."""
+    """Adds to a field, as one operation; returns the value before it."""
 
     def code(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", _pointer(context, builder, signature, arguments), arguments[2], "seq_cst")
+        team, field, value = arguments
+        return builder.atomic_rmw("add", pointer(context, builder, signature.args[0], team, field), value, "seq_cst")
 
     return types.int64(team, types.intp, types.int64), code
 
 
 @intrinsic
 def read(typingctx, team, field):
-    """A field, and with it all that was written before it was published."""
+    """Returns a field; all that was written before it was published can then be read, too."""
 
     def code(context, builder, signature, arguments):
-        return builder.load_atomic(_pointer(context, builder, signature, arguments), "acquire", 8)
+        return builder.load_atomic(pointer(context, builder, signature.args[0], *arguments), "acquire", 8)
 
     return types.int64(team, types.intp), code
 
@@ -65,7 +90,8 @@ def publish(typingctx, team, field, value):
     """Writes a field, after all that was written before."""
 
     def code(context, builder, signature, arguments):
-        builder.store_atomic(arguments[2], _pointer(context, builder, signature, arguments), "release", 8)
+        team, field, value = arguments
+        builder.store_atomic(value, pointer(context, builder, signature.args[0], team, field), "release", 8)
         return context.get_dummy_value()
 
     return types.void(team, types.intp, types.int64), code
@@ -73,7 +99,7 @@ def publish(typingctx, team, field, value):
 
 @intrinsic
 def pause(typingctx):
-    """Tells the core that this thread only waits, where it has an instruction for that."""
+    """Tells the core that this thread only waits, if the core has an instruction for that."""
 
     def code(context, builder, signature, arguments):
         if _HAS_PAUSE:
@@ -86,7 +112,7 @@ def pause(typingctx):
 
 @njit_merged
 def wait_while(team, field, value):
-    """Returns once the field is something else."""
+    """Returns once the field has another value."""
     spins = 0
     while read(team, field) == value:
         spins += 1
@@ -97,15 +123,21 @@ def wait_while(team, field, value):
 
 
 @njit_part
-def barrier(team, size):
-    """Returns when all `size` threads of the round have come here."""
-    if size > 1:
-        passed = read(team, PASSED)
-        if fetch_add(team, ARRIVED, 1) == size - 1:
-            publish(team, ARRIVED, 0)
-            publish(team, PASSED, passed + 1)
-        else:
-            wait_while(team, PASSED, passed)
+def meet(team, size):
+    """Returns when all `size` threads of the round have called it."""
+    passed = read(team, PASSED)
+    if fetch_add(team, ARRIVED, 1) == size - 1:
+        publish(team, ARRIVED, 0)
+        publish(team, PASSED, passed + 1)
+    else:
+        wait_while(team, PASSED, passed)
+
+
+@njit_merged
+def barrier(member):
+    """Returns when all threads of the round have reached it."""
+    if member.size > 1:
+        meet(member.team, member.size)
 
 
 @njit_merged
@@ -116,7 +148,7 @@ def join(team):
 
 @njit_merged
 def await_helpers(team):
-    """Thread 0 waits until all who are expected have joined, or for some milliseconds."""
+    """Thread 0 waits until all expected threads have joined, or for some milliseconds."""
     naps = 0
     while read(team, JOINED) < team[EXPECTED] and naps < _NAPS:
         _sleep(_NAP)
@@ -124,8 +156,19 @@ def await_helpers(team):
 
 
 @njit_merged
+def enlist(team, helps):
+    """Returns the calling thread as a member before the first round: a thread that helps, or thread 0."""
+    number = 0
+    if helps:
+        number = join(team)
+    else:
+        await_helpers(team)
+    return Member(team, number, 1, 0)
+
+
+@njit_merged
 def open_round(team, position):
-    """Thread 0 opens a round, about this position of an order, to all who have joined; returns how many they are."""
+    """Thread 0 opens a round, about this position of an order, to all who have joined; returns the number of threads on it."""
     size = read(team, JOINED) + 1
     publish(team, POSITION, position)
     publish(team, ROUND, (read(team, ROUND) // MOST_THREADS + 1) * MOST_THREADS + size)
@@ -133,24 +176,42 @@ def open_round(team, position):
 
 
 @njit_merged
-def await_round(team, me, seen):
-    """Another thread waits for a round other than `seen` that it is on, or for the end; returns that round."""
+def await_round(team, number, seen):
+    """Thread `number` waits for a round other than `seen` that it is on, or for the end; returns that round."""
     while True:
         wait_while(team, ROUND, seen)
         seen = read(team, ROUND)
-        if seen == CLOSED or me < size_of(seen):
+        if seen == CLOSED or number < size_of(seen):
             return seen
 
 
 @njit_merged
 def size_of(round_):
-    """How many threads are on a round."""
+    """Returns the number of threads on a round."""
     return round_ % MOST_THREADS
 
 
 @njit_merged
-def share(count, size, me):
-    """What of `count` pieces is thread me's: from, and up to but without."""
-    if size == 1:  # the two divisions would be a tenth of a step of a very small network
-        return 0, count
-    return count * me // size, count * (me + 1) // size
+def next_round(member, position, stop):
+    """Returns the member of the next round, of size 0 if there is none, and the position of the order that the round is about.
+
+    Thread 0 opens rounds at its position until that has reached `stop`; the other threads wait for them.
+    """
+    team, round_, size = member.team, member.round, 0
+    if member.number > 0:
+        round_ = await_round(team, member.number, round_)
+        if round_ != CLOSED:
+            size, position = size_of(round_), read(team, POSITION)
+    elif position < stop:
+        size = open_round(team, position)
+    else:
+        publish(team, ROUND, CLOSED)
+    return Member(team, member.number, size, round_), position
+
+
+@njit_merged
+def thread_range(count, member):
+    """Returns the span of `count` pieces of work that is this thread's."""
+    if member.size == 1:  # the two divisions would be a tenth of a step of a very small network
+        return Span(0, count)
+    return Span(count * member.number // member.size, count * (member.number + 1) // member.size)

@@ -1,7 +1,7 @@
-"""How many threads compute, and the threads of Python that help a caller in its compiled call.
+"""The number of threads that compute, and the Python threads that help a caller in its compiled call.
 
-Compiled calls run without Python's global lock, so threads of Python are enough: no threading layer is involved, and none of
-their limits on several callers at once, or on forking. A thread that helps costs nothing while there is nothing to do.
+Compiled calls run without Python's global lock, so that Python threads are enough: no threading layer is involved, nor its
+limits on several callers at once or on forking. A thread that helps costs nothing while there is nothing to do.
 """
 
 import os
@@ -14,7 +14,7 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 
 
 class Lock:
-    """A reentrant lock that is copied, pickled, and found after a fork, as a new one."""
+    """A reentrant lock; its copies, and the lock itself in a forked process, are new locks."""
 
     def __init__(self):
         self._renew()
@@ -23,7 +23,7 @@ class Lock:
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __enter__(self):
-        if self._process != os.getpid():  # whoever held it stayed behind in the parent
+        if self._process != os.getpid():  # the thread that held it does not exist in this process
             self._renew()
         self._lock.acquire()
 
@@ -35,15 +35,22 @@ class Lock:
 
 
 class Call:
-    """A call that is going on, and how many threads help in it."""
+    """A call in progress, and the number of threads that help in it."""
 
     helpers = 0
 
 
 class Crew:
-    """The threads that help, and the calls that are going on.
+    """The threads that help, and the calls in progress.
 
-    A call that Ctrl-C ends at any point is forgotten with its `Call`: what it had of the cores is never lost.
+    Parameters
+    ----------
+    size : int
+        Number of threads that compute at once at most, callers included.
+
+    Notes
+    -----
+    `calls` holds weak references: if Ctrl-C ends a call at any point, its cores are free again as soon as its `Call` is gone.
     """
 
     def __init__(self, size: int):
@@ -55,11 +62,11 @@ class Crew:
 
     @property
     def helping(self) -> int:
-        """How many threads help."""
+        """The number of threads that help at present."""
         return sum(call.helpers for call in self.calls)
 
     def call(self, run, arguments, most: int):
-        """run(*arguments, team, False), and run(*arguments, team, True) on free cores, `most` threads in all."""
+        """Returns run(*arguments, team, False), and runs run(*arguments, team, True) on free cores: `most` threads in all."""
         call = Call()
         with self.lock:
             self.calls.add(call)
@@ -71,7 +78,7 @@ class Crew:
                 self.jobs.put((run, arguments, team))
             return run(*arguments, team, False)
         finally:
-            team[ROUND] = CLOSED  # whoever helps sees it and leaves
+            team[ROUND] = CLOSED  # the threads that help see it and leave
             with self.lock:
                 self.calls.discard(call)
 
@@ -90,57 +97,57 @@ class Crew:
 
 
 def _cores() -> int:
-    """How many cores this process may use; fewer where NUMBA_NUM_THREADS says so."""
+    """Returns the number of cores this process may use, or NUMBA_NUM_THREADS if that is less."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, config.NUMBA_NUM_THREADS)
 
 
-_crew = Crew(_cores())
+# Read as `threads.crew` at each call: a forked process has another one.
+crew = Crew(_cores())
 
 
 def _renew_crew():
-    """A forked process has none of its parent's threads."""
-    global _crew
-    _crew = Crew(_crew.size)
+    """Replaces the crew in a forked process, which has none of its parent's threads."""
+    global crew
+    crew = Crew(crew.size)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_crew)
 
 
-def call(run, arguments, most: int):
-    """See `Crew.call`."""
-    return _crew.call(run, arguments, most)
-
-
 def get_num_threads() -> int:
-    """How many threads compute together at most.
+    """Returns the largest number of threads that compute together.
 
     Returns
     -------
     int
-        What `set_num_threads` set; else the number of cores this process may use, or NUMBA_NUM_THREADS where that is less.
+        The count passed to `set_num_threads`; by default the number of cores this process may use, or NUMBA_NUM_THREADS if that
+        is less.
     """
-    return _crew.size
+    return crew.size
 
 
 def set_num_threads(count: int) -> None:
-    """Sets how many threads compute together at most, on the CPU, in the whole process.
+    """Sets the largest number of threads that compute together on the CPU, in the whole process.
 
-    Several networks that are trained at once, each from a thread of its own, share them. No bit of a result depends on it.
+    Networks that are trained at the same time, each from its own thread, share these threads. Results are bit-identical for any
+    number of threads.
 
     Parameters
     ----------
     count : int
-        At least 1: the caller itself.
+        At least 1, which is the caller itself.
 
     Raises
     ------
-    ValueError, TypeError
-        Where count is not such a number.
+    TypeError
+        If count is not an integer.
+    ValueError
+        If count is less than 1, or too large.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"the number of threads must be an integer, not {count!r}")
     if not 1 <= count < MOST_THREADS:
         raise ValueError(f"the number of threads must be at least 1 and less than {MOST_THREADS}, not {count}")
-    _crew.size = int(count)
+    crew.size = int(count)

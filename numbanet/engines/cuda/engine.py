@@ -119,7 +119,7 @@ class FastCudaEngine:
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch; see `numbanet.engines.interface`."""
-        if epoch.shares:
+        if epoch.share:
             yield from self._train_share(x, y, epoch)
             return
         epoch = epoch._replace(batch_size=min(epoch.batch_size, epoch.order.size))
@@ -232,7 +232,7 @@ class FastCudaEngine:
                 self._gradients_of_share(x, y, epoch, slice(first, last), position, rates[k], notes)
             else:
                 self.gradients.copy_to_device(np.zeros(self.topology.parameter_count, self.topology.dtype))
-            epoch.shares.add_up(self.gradients)
+            epoch.share.add_up(self.gradients)
             update.launch(rates[k])
             yield Totals(last, 0.0, 0)
         yield notes.of(slice(epoch.order.size)).totals() if epoch.order.size else Totals(0, 0.0, 0)

@@ -1,4 +1,4 @@
-"""The tile loop of the fast rung against whole-array products, over every edge of tiles, panels, slabs and shares."""
+"""The microkernel of the fast rung against whole-array products, over every edge of tiles, panels, slabs and thread ranges."""
 
 import numba
 import numpy as np
@@ -6,9 +6,12 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines import Topology
+from numbanet.engines.cpu.arguments import Block
+from numbanet.engines.cpu.blocks import BLOCK_ROWS, GRADIENT_MC, KC, MC, MR, RANDOM_NUMBERS
 from numbanet.engines.cpu.kernels import elementwise, product
-from numbanet.engines.cpu.kernels.descent import Descent
-from numbanet.engines.cpu.kernels.layout import ROWS, Layout, panel_width, up_to
+from numbanet.engines.cpu.kernels.descent import PlainConstants, UpdateStep
+from numbanet.engines.cpu.kernels.layout import Layout, panel_width, up_to
+from numbanet.engines.cpu.team import Span
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
@@ -34,19 +37,19 @@ SHAPES = [
 
 
 @numba.njit
-def forward(memory, nets, layers, groups, first, last):
-    product.forward(memory, nets[0], layers[1], IDENTITY, groups, first, last)
+def forward(memory, header, layers, groups, begin, end):
+    product.forward(memory, header[0], layers[1], IDENTITY, groups, Span(begin, end))
 
 
 @numba.njit
-def backward(memory, nets, layers, groups, first, last):
-    product.backward(memory, nets[0], layers[1], layers[0], groups, first, last, nets[0].packed)
+def backward(memory, header, layers, groups, begin, end):
+    product.backward(memory, header[0], layers[1], layers[0], groups, Span(begin, end), header[0].packed)
 
 
 @numba.njit
-def update(memory, nets, layers, n, opens, closes, eta, first, last):
-    rates = eta, eta, eta, 0, 0
-    product.update(memory, nets[0], layers[1], n, opens, closes, Descent(), rates, None, first, last)
+def update(memory, header, layers, n, opens, closes, eta, begin, end):
+    step = UpdateStep(PlainConstants(), None, np.inf, eta, eta, eta, 0, 0)
+    product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end))
 
 
 @numba.njit
@@ -66,11 +69,11 @@ class Layers:
         )
         topology = Topology((1, n_in, n_out), ("identity", "identity"), "sse", dtype)
         self.layout = layout = Layout(topology, n)
-        self.memory, (self.nets, self.layers, _) = layout.memory, layout.records(n)
-        net = self.nets[0]
+        self.memory, (self.header, self.layers, _) = layout.memory, layout.records(n)
+        header = self.header[0]
         constants = [
-            slice(net["zeros"], net["zeros"] + self.width),
-            slice(net["ones"], net["ones"] + layout.most_rows * self.width),
+            slice(header["zeros"], header["zeros"] + self.width),
+            slice(header["ones"], header["ones"] + layout.most_rows * self.width),
         ]
         kept = [self.memory[place].copy() for place in constants]
         self.memory[:] = np.nan
@@ -89,15 +92,15 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop in three shares; all memory but those panels, (place, columns, rows), has to stay as it was."""
+        """Runs a loop in three spans of tiles; all memory but the panels `writes`, (place, columns, rows), must not change."""
         before = self.memory.copy()
-        for share in range(3):
-            loop(self.memory, self.nets, self.layers, *arguments, tiles * share // 3, tiles * (share + 1) // 3)
+        for third in range(3):
+            loop(self.memory, self.header, self.layers, *arguments, tiles * third // 3, tiles * (third + 1) // 3)
         start, columns, rows = writes
         before[start : start + up_to(self.width, columns) * rows] = self.memory[
             start : start + up_to(self.width, columns) * rows
         ]
-        packed = slice(self.nets[0]["packed"], self.layers[0]["x"])
+        packed = slice(self.header[0]["packed"], self.layers[0]["x"])
         before[packed] = self.memory[packed]
         assert before.tobytes() == self.memory.tobytes()
 
@@ -114,18 +117,18 @@ def test_products_are_right_at_every_edge(dtype, shape):
     layers = Layers(shape, dtype)
     layout, (before, layer) = layers.layout, layers.layers
     x, w, b, delta = (array.astype(np.longdouble) for array in (layers.x, layers.w, layers.b, layers.delta))
-    groups = -(-n // ROWS)
+    groups = -(-n // MR)
 
     def panels(columns):
         return -(-columns // layers.width)
 
     layers.run(forward, groups, tiles=groups * panels(n_out), writes=(layer["a"], n_out, layout.most_rows))
-    assert_product(layout.rows_of(layer["a"], n, n_out), x @ w + b, abs(x) @ abs(w) + abs(b))
+    assert_product(layout.rows_of(layer["a"], layout.most_rows, n, n_out), x @ w + b, abs(x) @ abs(w) + abs(b))
 
     layers.run(backward, groups, tiles=groups * panels(n_in), writes=(before["delta"], n_in, layout.most_rows))
-    assert_product(layout.rows_of(before["delta"], n, n_in), delta @ w.T, abs(delta) @ abs(w).T)
+    assert_product(layout.rows_of(before["delta"], layout.most_rows, n, n_in), delta @ w.T, abs(delta) @ abs(w).T)
 
-    dw, db, tiles = x.T @ delta, delta.sum(axis=0), layer["w_rows"] // ROWS * panels(n_out)
+    dw, db, tiles = x.T @ delta, delta.sum(axis=0), layer["w_rows"] // MR * panels(n_out)
     dw_size, db_size = abs(x).T @ abs(delta), abs(delta).sum(axis=0)
     gradients, eta = layout.gradients, dtype.type(0.125)
     behind = (layer["w"] + gradients, n_out, layer["w_rows"])
@@ -144,6 +147,13 @@ def test_products_are_right_at_every_edge(dtype, shape):
     found = layout.topology.views(layout.read())[1]
     assert_product(found[0], w - dw / 2, abs(w) + dw_size)
     assert_product(found[1], b - db / 2, abs(b) + db_size)
+
+
+def test_block_sizes_fit_together():
+    """Slabs are whole tiles, and KC terms are whole panels, which `sample_rows` and `pack_transposed` rely on."""
+    assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
+    assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
+    assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
 
 
 @each("dtype", DTYPES)

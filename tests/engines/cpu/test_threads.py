@@ -13,7 +13,8 @@ import pytest
 import numbanet
 from numbanet import _cuda
 from numbanet.engines.cpu import threads
-from numbanet.engines.cpu.kernels.layout import DEPTH, panel_width
+from numbanet.engines.cpu.blocks import KC
+from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
 from tests.helpers.networks import data, engine_with_parameters, topology
@@ -59,12 +60,12 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """Else the tests above would test nothing. A thread that does its share of the recurrence leaves packed weights behind."""
+    """Otherwise the tests above would test nothing. A thread that helps with the recurrence leaves packed weights in memory."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     x, y = data(TOPOLOGY, 300)
-    (net,), *_ = engine.layout.records(300)
-    second = net["packed"] + DEPTH * panel_width(TOPOLOGY.dtype)
+    (header,), *_ = engine.layout.records(300)
+    second = header["packed"] + KC * panel_width(TOPOLOGY.dtype)
     for _ in range(1000):  # a call of one block each; on a busy machine a helper may come too late for some
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:
@@ -171,7 +172,7 @@ QUIETLY = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarni
 
 
 def train_in_child():
-    assert threads._crew.threads == 0
+    assert threads.crew.threads == 0
     return train()
 
 

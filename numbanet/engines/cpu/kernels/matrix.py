@@ -1,13 +1,14 @@
-"""A matrix inside a flat array, without the checks and the reference counts that slicing and reshaping would compile in."""
+"""A matrix inside a flat array, without the checks and reference counts of slicing and reshaping."""
 
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numba.np import arrayobj
+
+from numbanet._compile import intrinsic
 
 
 @intrinsic
 def matrix(typingctx, flat, start, rows, columns):
-    """flat[start : start + rows * columns] as an array (rows, columns); flat must outlive it."""
+    """Returns flat[start : start + rows * columns] as an array (rows, columns); flat must outlive it."""
     result = types.Array(flat.dtype, 2, "C")
 
     def code(context, builder, signature, arguments):

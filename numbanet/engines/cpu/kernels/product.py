@@ -1,24 +1,32 @@
-"""The three products of a layer, by one tile loop that keeps its sums in registers.
+"""The three products of a layer, by one microkernel that keeps its sums in registers.
 
-All three are z[r, j] = sum_k x[r, k] w[k, j]: the forward sum with k = i, the delta recurrence with k = j, the weight gradient
-with k = s. Only addresses differ, for what they read and write lies in panels (see `layout`). Work is counted in tiles, panel
-by panel, so that it can be shared among threads: each takes a range of tiles. The order in which the terms of a sum are added
-does not depend on the range. The terms are those of their namesakes in `numbanet.equations`.
+All three are c[r, j] += sum_k x[r, k] w[k, j]:
+
+    product     r           j        k        x            w                   c
+    forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), which begins at b
+    backward    sample s    i        j        delta        w transposed        dL/da of the layer before
+    update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
+
+Only the places differ, since all that they read and write lies in panels (see `layout`). Work is counted in tiles of MR rows
+and NR columns, panel by panel; each thread takes a span of tiles. A sum adds its terms in the same order whatever the span.
+The terms are those of their namesakes in `numbanet.equations`.
 """
 
+import numpy as np
+
 from numbanet._compile import njit_merged, njit_part, parts_of
+from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS
 from numbanet.engines.cpu.kernels import elementwise
 from numbanet.engines.cpu.kernels.descent import descend_tile
-from numbanet.engines.cpu.kernels.layout import DEPTH, ROWS
 from numbanet.engines.cpu.kernels.vector import (
     broadcast,
     get,
     lanes,
     load,
+    load_rows,
     load_square,
     put,
-    store,
-    store_square,
+    store_rows,
     transpose,
 )
 from numbanet.equations import neuron
@@ -26,28 +34,59 @@ from numbanet.equations.activations import SOFTMAX
 
 (weighted_input,) = parts_of(neuron.weighted_input)
 
-SLAB_TILES = 43  # 258 rows of x, DEPTH deep, are 132 KB in float32: they stay in the L2 cache while the panels of w pass by
-BLOCK_TILES = 16  # 96 columns of x stay in L2 while the panels of delta pass by
-
 
 @njit_merged
-def tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, x_step, chunk, chunk_step, w, depth):
-    """start[r, j] + sum_k x[r, k] w[k, j], for 6 rows r and a panel of columns j, as 12 vectors.
+def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
+    """Returns c[r, j] = start[r, j] + sum_k x[r, k] w[k, j], for MR = 6 rows r, NR columns j and `depth` terms k.
 
-    All arguments but depth, the number of k's, are places in memory, or steps between places. Row r begins at start + r step,
-    and at x_r; w is a panel. From k to k + 1 x goes x_step on, and chunk_step more after every `chunk` of them.
+    The kernel does not write: c is a tuple of 12 vectors, row by row, two to a row (q is a vector's number of lanes, NR = 2 q):
+
+               start, c                   x                                    w
+               0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
+              +--------+---------+       +------------------+--------+        +----------------+
+    start ->  | c_00   | c_01    |  x_0> |  .   .            .       |   w -> | w_0    w_1     |  k = 0
+    + step    | c_10   | c_11    |  x_1> |  .   .            .       |  + NR  | w_0    w_1     |      1
+    + 2 step  | c_20   | c_21    |  x_2> |  .   .            .       |        |   .      .     |      .
+              | c_30   | c_31    |  x_3> |  .   .            .       |        |   .      .     |      .
+              | c_40   | c_41    |  x_4> |  .   .            .       |        |   .      .     |      .
+    + 5 step  | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
+              +--------+---------+       +------------------+--------+        +----------------+
+
+    Each term costs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds; 12 + 2 + 1 vectors stay in registers.
+
+    Parameters
+    ----------
+    memory : (numbers,) float32 or float64
+        All operands lie in it. A place is an index into it, a step a difference of two places.
+    start : place
+        Of the first row of the values that c begins with.
+    step : int
+        From row to row of `start`: NR in a panel; 0 where all rows begin with the same values, such as b or zeros.
+    x : tuple of MR places
+        Of x[r, 0] in each row r. The rows may lie anywhere.
+    x_step : int
+        From x[r, k] to x[r, k + 1], the same for all rows.
+    chunk, chunk_step : int
+        After every `chunk` terms, x moves on by `chunk_step` in addition: rows of x are cut into panels of NR columns.
+    w : place
+        Of a panel of w: NR numbers for each k, without gaps.
+    depth : int
+        Number of terms, at least 0. The terms are added to c in the order of k.
+
+    Notes
+    -----
+    Alignment: `start` and `w` need none, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. `x` is read
+    number by number. Edges: there are none. Panels have room for whole tiles, so that rows beyond the last sample or input, and
+    columns beyond the last neuron, are read and computed like the rest; each of them reaches only itself.
     """
-    width = lanes(memory)
-    c_00, c_01 = load(memory, start), load(memory, start + width)
-    c_10, c_11 = load(memory, start + step), load(memory, start + step + width)
-    c_20, c_21 = load(memory, start + 2 * step), load(memory, start + 2 * step + width)
-    c_30, c_31 = load(memory, start + 3 * step), load(memory, start + 3 * step + width)
-    c_40, c_41 = load(memory, start + 4 * step), load(memory, start + 4 * step + width)
-    c_50, c_51 = load(memory, start + 5 * step), load(memory, start + 5 * step + width)
+    half = lanes(memory)
+    x_0, x_1, x_2, x_3, x_4, x_5 = x
+    c_00, c_10, c_20, c_30, c_40, c_50 = load_rows(memory, start, step)
+    c_01, c_11, c_21, c_31, c_41, c_51 = load_rows(memory, start + half, step)
     p = 0
     while depth > 0:
         for _ in range(min(chunk, depth)):
-            w_0, w_1 = load(memory, w), load(memory, w + width)
+            w_0, w_1 = load(memory, w), load(memory, w + half)
             x_k = broadcast(get(memory, x_0 + p))
             c_00 += weighted_input(w_0, x_k)
             c_01 += weighted_input(w_1, x_k)
@@ -67,152 +106,144 @@ def tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, x_step, chunk, chunk
             c_50 += weighted_input(w_0, x_k)
             c_51 += weighted_input(w_1, x_k)
             p += x_step
-            w += 2 * width
+            w += 2 * half
         p += chunk_step
         depth -= chunk
     return c_00, c_01, c_10, c_11, c_20, c_21, c_30, c_31, c_40, c_41, c_50, c_51
 
 
 @njit_merged
-def store_tile(memory, at, c):
-    """Writes the sums of a tile to 6 successive rows of a panel."""
-    width = lanes(memory)
-    store(memory, at, c[0])
-    store(memory, at + 1 * width, c[1])
-    store(memory, at + 2 * width, c[2])
-    store(memory, at + 3 * width, c[3])
-    store(memory, at + 4 * width, c[4])
-    store(memory, at + 5 * width, c[5])
-    store(memory, at + 6 * width, c[6])
-    store(memory, at + 7 * width, c[7])
-    store(memory, at + 8 * width, c[8])
-    store(memory, at + 9 * width, c[9])
-    store(memory, at + 10 * width, c[10])
-    store(memory, at + 11 * width, c[11])
+def sample_rows(memory, header, panels, group, k):
+    """Returns the places of column k of the MR samples of a group, in panels that begin at a place."""
+    nr = NR_VECTORS * lanes(memory)
+    x_0 = panels + (k // nr * header.rows + group * MR) * nr
+    return x_0, x_0 + nr, x_0 + 2 * nr, x_0 + 3 * nr, x_0 + 4 * nr, x_0 + 5 * nr
 
 
 @njit_merged
-def row_tile(memory, net, start, step, x, group, k, w, depth):
-    """`tile` for the samples of a group of 6 and terms k, k + 1, ... of their rows; x is where the panels of the rows begin."""
-    width = 2 * lanes(memory)
-    x_0 = x + (k // width * net.rows + group * ROWS) * width
-    rows = x_0, x_0 + width, x_0 + 2 * width, x_0 + 3 * width, x_0 + 4 * width, x_0 + 5 * width
-    return tile(memory, start, step, *rows, 1, width, (net.rows - 1) * width, w, depth)
+def input_column(memory, header, layer, i):
+    """Returns the place of the column of input i of a layer; i = n_in is the input of b, and behind it are columns of 0."""
+    nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
+    return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
 
 
 @njit_merged
-def panels_of(first, last, groups):
-    """The range of panels that tiles first to last - 1 belong to, where a panel has this many groups of 6 rows."""
-    if last <= groups:  # a very small network has one panel, and no time for divisions
+def input_columns(memory, header, layer, i):
+    """Returns the places of the columns of the MR inputs i, i + 1, ... of a layer."""
+    x_0, x_1 = input_column(memory, header, layer, i), input_column(memory, header, layer, i + 1)
+    x_2, x_3 = input_column(memory, header, layer, i + 2), input_column(memory, header, layer, i + 3)
+    return x_0, x_1, x_2, x_3, input_column(memory, header, layer, i + 4), input_column(memory, header, layer, i + 5)
+
+
+@njit_merged
+def panels_of(tiles, groups):
+    """Returns the range of panels that a span of tiles belongs to, each panel having `groups` groups of MR rows."""
+    if tiles.end <= groups:  # a very small network has one panel, and no time for divisions
         return range(0, 1)
-    return range(first // groups, -(-last // groups))
+    return range(tiles.begin // groups, -(-tiles.end // groups))
 
 
 @njit_merged
-def groups_of(panel, first, last, groups, slab):
-    """The range of groups of a panel that are tiles first to last - 1, and in the slab that begins with that group."""
+def groups_of(panel, tiles, groups, slab, rows):
+    """Returns begin and end of a panel's groups that are in a span of tiles, and in the slab of `rows` rows from `slab` on."""
     begin = panel * groups
-    return max(slab, first - begin), min(slab + SLAB_TILES, groups, last - begin)
+    return max(slab, tiles.begin - begin), min(slab + rows // MR, groups, tiles.end - begin)
 
 
 @njit_part
-def forward(memory, net, layer, kind, groups, first, last):
-    """a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for tiles first to last - 1 of a layer; softmax has yet to be done.
+def forward(memory, header, layer, kind, groups, tiles):
+    """a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a span of a layer's tiles; softmax leaves z.
 
     Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
     """
-    width, n_in, x, a = 2 * lanes(memory), layer.n_in, layer.x, layer.a
-    for slab in range(0, groups, SLAB_TILES):
-        for i in range(0, n_in, DEPTH):
-            depth = min(DEPTH, n_in - i)
-            for panel in panels_of(first, last, groups):
-                w = layer.w + panel * layer.w_rows * width
-                column = a + panel * net.rows * width
-                begin, end = groups_of(panel, first, last, groups, slab)
+    half, n_in = lanes(memory), layer.n_in
+    nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
+    for slab in range(0, groups, MC // MR):
+        for i in range(0, n_in, KC):
+            depth = min(KC, n_in - i)
+            for panel in panels_of(tiles, groups):
+                w = layer.w + panel * layer.w_rows * nr
+                a = layer.a + panel * x_panel
+                begin, end = groups_of(panel, tiles, groups, slab, MC)
                 for group in range(begin, end):
-                    z = column + group * ROWS * width
-                    start, step = (w + n_in * width, 0) if i == 0 else (z, width)
-                    store_tile(memory, z, row_tile(memory, net, start, step, x, group, i, w + i * width, depth))
+                    z = a + group * MR * nr
+                    start, step = (w + n_in * nr, 0) if i == 0 else (z, nr)
+                    x = sample_rows(memory, header, layer.x, group, i)
+                    c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, w + i * nr, depth)
+                    store_rows(memory, z, half, c)
                 if i + depth == n_in:
-                    at, count = column + begin * ROWS * width, (end - begin) * ROWS * width
-                    elementwise.activation(kind, net.epsilon, memory, at, count)
+                    elementwise.activation(kind, header.epsilon, memory, a + begin * MR * nr, (end - begin) * MR * nr)
 
 
 @njit_part
-def backward(memory, net, layer, before, groups, first, last, packed):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for tiles first to last - 1 of the layer before.
+def backward(memory, header, layer, before, groups, tiles, packed):
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a span of tiles of the layer before.
 
-    Of softmax, and where neurons drop out, it leaves the sums alone.
-
+    Leaves the sums, which are dL/da_i, if that layer is softmax or its neurons drop out.
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
-    width, n_out, delta = 2 * lanes(memory), layer.n_out, layer.delta
-    for slab in range(0, groups, SLAB_TILES):
-        for j in range(0, n_out, DEPTH):
-            depth = min(DEPTH, n_out - j)
-            for panel in panels_of(first, last, groups):
-                column = before.delta + panel * net.rows * width
-                begin, end = groups_of(panel, first, last, groups, slab)
+    half, n_out = lanes(memory), layer.n_out
+    nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
+    for slab in range(0, groups, MC // MR):
+        for j in range(0, n_out, KC):
+            depth = min(KC, n_out - j)
+            for panel in panels_of(tiles, groups):
+                delta = before.delta + panel * x_panel
+                begin, end = groups_of(panel, tiles, groups, slab, MC)
                 if begin < end:
                     pack_transposed(memory, layer, panel, j, depth, packed)
                 for group in range(begin, end):
-                    dl_da = column + group * ROWS * width
-                    start, step = (net.zeros, 0) if j == 0 else (dl_da, width)
-                    store_tile(memory, dl_da, row_tile(memory, net, start, step, delta, group, j, packed, depth))
+                    dl_da = delta + group * MR * nr
+                    start, step = (header.zeros, 0) if j == 0 else (dl_da, nr)
+                    x = sample_rows(memory, header, layer.delta, group, j)
+                    c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, packed, depth)
+                    store_rows(memory, dl_da, half, c)
                 if j + depth == n_out and before.kind != SOFTMAX and before.limit == 0:
-                    at, count = begin * ROWS * width, (end - begin) * ROWS * width
-                    a = before.a + panel * net.rows * width
-                    elementwise.activation_error(before.kind, net.epsilon, memory, a + at, column + at, count)
+                    at, count = begin * MR * nr, (end - begin) * MR * nr
+                    a = before.a + panel * x_panel
+                    elementwise.activation_error(before.kind, header.epsilon, memory, a + at, delta + at, count)
 
 
 @njit_part
 def pack_transposed(memory, layer, panel, j, depth, packed):
     """packed[k, i] = w[i, j + k], for the inputs i of a panel and k < depth; inputs beyond the last are 0."""
     half = lanes(memory)
-    width = 2 * half
-    inputs = min(width, layer.n_in - panel * width)
-    for k in range(0, depth, width):
-        w = layer.w + ((j + k) // width * layer.w_rows + panel * width) * width
-        if inputs == width:
-            for p in range(0, width, half):
-                for q in range(0, width, half):
-                    square = transpose(load_square(memory, w + p * width + q, width))
-                    store_square(memory, packed + (k + q) * width + p, width, square)
+    nr = NR_VECTORS * half
+    inputs = min(nr, layer.n_in - panel * nr)
+    for k in range(0, depth, nr):
+        w = layer.w + ((j + k) // nr * layer.w_rows + panel * nr) * nr
+        if inputs == nr:
+            for p in range(0, nr, half):
+                for q in range(0, nr, half):
+                    square = transpose(load_square(memory, w + p * nr + q, nr))
+                    store_rows(memory, packed + (k + q) * nr + p, nr, square)
         else:
-            for q in range(min(width, depth - k)):
-                for i in range(width):
-                    put(memory, packed + (k + q) * width + i, get(memory, w + i * width + q) if i < inputs else 0)
-
-
-@njit_merged
-def column_of(memory, net, layer, i):
-    """Where the column of input i of a layer begins; of i = n_in, the input of b, and of the rows of 0 behind it."""
-    width, n_in = 2 * lanes(memory), layer.n_in
-    return layer.x + i // width * net.rows * width + i % width if i < n_in else net.ones + i - n_in
+            for q in range(min(nr, depth - k)):
+                for i in range(nr):
+                    put(memory, packed + (k + q) * nr + i, get(memory, w + i * nr + q) if i < inputs else 0)
 
 
 @njit_part
-def update(memory, net, layer, n, opens, closes, rule, rates, decay, first, last):
-    """A step of w_ij by a rule, from dL/dw_ij = sum_s delta_j x_i, and of b, for tiles first to last - 1 of a layer.
+def update(memory, header, layer, block, step, tiles):
+    """One step of w_ij, from dL/dw_ij = sum_s delta_j x_i, and of b, for a span of a layer's tiles.
 
-    Reads x (n, n_in), delta (n, n_out). A batch in several blocks: gradients begin where it opens, at 0, and become an update
-    where it closes.
+    If the block does not close its batch, or gradients are clipped, the gradients stay in memory: they begin at 0 where a batch
+    opens. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
     """
-    width, groups = 2 * lanes(memory), layer.w_rows // ROWS
-    for block in range(0, groups, BLOCK_TILES):
-        for panel in panels_of(first, last, groups):
-            delta = layer.delta + panel * net.rows * width
-            w = layer.w + panel * layer.w_rows * width
-            begin = panel * groups
-            for group in range(max(block, first - begin), min(block + BLOCK_TILES, groups, last - begin)):
-                i = group * ROWS
-                at = w + i * width
-                start, step = (net.zeros, 0) if opens else (at + net.gradients, width)
-                x_0, x_1 = column_of(memory, net, layer, i), column_of(memory, net, layer, i + 1)
-                x_2, x_3 = column_of(memory, net, layer, i + 2), column_of(memory, net, layer, i + 3)
-                x_4, x_5 = column_of(memory, net, layer, i + 4), column_of(memory, net, layer, i + 5)
-                c = tile(memory, start, step, x_0, x_1, x_2, x_3, x_4, x_5, width, n, width, delta, n)
-                if closes:
-                    descend_tile(memory, at, rule, rates, decay, i, layer.n_in, c)
+    half, groups, n = lanes(memory), layer.w_rows // MR, block.n
+    nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf
+    for slab in range(0, groups, GRADIENT_MC // MR):
+        for panel in panels_of(tiles, groups):
+            delta = layer.delta + panel * header.rows * nr
+            w = layer.w + panel * layer.w_rows * nr
+            begin, end = groups_of(panel, tiles, groups, slab, GRADIENT_MC)
+            for group in range(begin, end):
+                i = group * MR
+                at = w + i * nr
+                start, start_step = (header.zeros, 0) if block.opens else (at + header.gradients, nr)
+                x = input_columns(memory, header, layer, i)
+                c = microkernel(memory, start, start_step, x, nr, n, nr, delta, n)
+                if descends:
+                    descend_tile(memory, at, step, i, layer.n_in, c)
                 else:
-                    store_tile(memory, at + net.gradients, c)
+                    store_rows(memory, at + header.gradients, half, c)

@@ -1,7 +1,7 @@
-"""Numbers too small for a full mantissa, below 1.2e-38 (float64: 2.2e-308): the compiled functions take them for 0.
+"""Subnormal numbers, below 1.2e-38 (float64: 2.2e-308): the compiled functions treat them as 0, on x86.
 
-A neuron that is never active and an input that stays 0 leave moments that shrink from step to step, and end there for good; an
-operation with one of them takes many CPUs of x86 a multiple of the time. Other machines keep them.
+The moments of a neuron that is never active, or of an input that stays 0, shrink from step to step until they are subnormal,
+and stay so; an operation with a subnormal number takes many x86 CPUs a multiple of the time. Other machines compute with them.
 """
 
 import platform
@@ -9,14 +9,15 @@ import platform
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from numbanet._compile import intrinsic
 
 FLUSHES = platform.machine() in ("x86_64", "AMD64")
 _FLUSH = 0x8040  # of MXCSR: results are flushed to zero (bit 15), operands are zeros (bit 6)
 
 
 def _mxcsr(builder, name, place):
-    """Stores the thread's control word of vector arithmetic to a place, or loads it from there."""
+    """Emits a store of the thread's control word of vector arithmetic to a place, or a load of it from there."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
@@ -25,7 +26,7 @@ def _mxcsr(builder, name, place):
 
 @intrinsic
 def flush_subnormals(typingctx):
-    """From here on this thread takes them for 0; returns what `restore_subnormals` needs."""
+    """Makes this thread treat subnormal numbers as 0; returns the state before, for `restore_subnormals`."""
 
     def code(context, builder, signature, arguments):
         if not FLUSHES:
@@ -42,7 +43,7 @@ def flush_subnormals(typingctx):
 
 @intrinsic
 def restore_subnormals(typingctx, before):
-    """From here on this thread does with them what it did before."""
+    """Makes this thread treat subnormal numbers as before `flush_subnormals`."""
 
     def code(context, builder, signature, arguments):
         if FLUSHES:

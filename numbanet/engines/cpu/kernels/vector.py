@@ -1,7 +1,10 @@
-"""A SIMD value for Numba: as many numbers as a vector register of this machine holds, as one value that stays in it.
+"""A SIMD value for Numba: the numbers that fill a vector register of this machine, as one value that stays in the register.
 
-Numba unrolls but does not pack unrolled scalars into registers, so the inner loops of the products name their vectors. Their
-width is that of the widest registers LLVM reports for the host; on a CPU without them LLVM splits the vectors, all else equal.
+Numba unrolls loops but does not pack the unrolled scalars into registers, so the inner loops of the products name their
+vectors. A vector is as wide as the widest registers that LLVM reports for the host; a CPU without vector registers gets vectors
+of 16 bytes, which LLVM splits.
+
+The arrays here are flat, and indices are neither negative nor checked.
 """
 
 import math
@@ -11,7 +14,10 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
+
+from numbanet._compile import intrinsic
+from numbanet.engines.cpu.blocks import MR
 
 _WIDTHS = (("avx512f", 64), ("avx", 32))
 _FEATURES = llvmlite.binding.get_host_cpu_features()
@@ -33,13 +39,14 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.lanes))
 
 
-def _pointer(context, builder, array_type, array, index):
+def pointer(context, builder, array_type, array, index):
+    """Emits the address of array[index]."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
 @intrinsic
 def lanes(typingctx, array):
-    """How many numbers of this array's dtype a vector holds."""
+    """Returns the number of elements of this array's dtype that a vector holds."""
 
     def code(context, builder, signature, arguments):
         return context.get_constant(types.intp, Vector(array.dtype).lanes)
@@ -49,21 +56,21 @@ def lanes(typingctx, array):
 
 @intrinsic
 def get(typingctx, array, index):
-    """array[index] of a flat array; the index is not negative and not checked."""
+    """Returns array[index]."""
 
     def code(context, builder, signature, arguments):
-        return builder.load(_pointer(context, builder, signature.args[0], *arguments))
+        return builder.load(pointer(context, builder, signature.args[0], *arguments))
 
     return array.dtype(array, types.intp), code
 
 
 @intrinsic
 def put(typingctx, array, index, value):
-    """array[index] = value, in a flat array; the index is not negative and not checked."""
+    """Sets array[index] = value."""
 
     def code(context, builder, signature, arguments):
         array, index, value = arguments
-        builder.store(value, _pointer(context, builder, signature.args[0], array, index))
+        builder.store(value, pointer(context, builder, signature.args[0], array, index))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, array.dtype), code
@@ -71,13 +78,13 @@ def put(typingctx, array, index, value):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Has the cache fetch array[index] of an array in C order, as if it were flat; nothing waits for it, unchecked."""
+    """Asks the cache to fetch array[index] of an array in C order, indexed as if flat; nothing waits for it."""
 
     def code(context, builder, signature, arguments):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        place = builder.bitcast(_pointer(context, builder, signature.args[0], *arguments), byte)
+        place = builder.bitcast(pointer(context, builder, signature.args[0], *arguments), byte)
         to_read, into_l2, data = number(0), number(2), number(1)
         builder.call(function, [place, to_read, into_l2, data])
         return context.get_dummy_value()
@@ -86,18 +93,18 @@ def prefetch(typingctx, array, index):
 
 
 def _load(context, builder, array_type, kind, array, index):
-    pointer = builder.bitcast(_pointer(context, builder, array_type, array, index), context.get_value_type(kind).as_pointer())
-    return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
+    address = builder.bitcast(pointer(context, builder, array_type, array, index), context.get_value_type(kind).as_pointer())
+    return builder.load(address, align=array_type.dtype.bitwidth // 8)
 
 
 def _store(context, builder, array_type, array, index, vector):
-    pointer = builder.bitcast(_pointer(context, builder, array_type, array, index), vector.type.as_pointer())
-    builder.store(vector, pointer, align=array_type.dtype.bitwidth // 8)
+    address = builder.bitcast(pointer(context, builder, array_type, array, index), vector.type.as_pointer())
+    builder.store(vector, address, align=array_type.dtype.bitwidth // 8)
 
 
 @intrinsic
 def load(typingctx, array, index):
-    """The vector array[index : index + lanes] of a flat array, unchecked."""
+    """Returns the vector array[index : index + lanes]."""
     kind = Vector(array.dtype)
 
     def code(context, builder, signature, arguments):
@@ -108,7 +115,7 @@ def load(typingctx, array, index):
 
 @intrinsic
 def store(typingctx, array, index, vector):
-    """array[index : index + lanes] = vector, in a flat array, unchecked."""
+    """Sets array[index : index + lanes] = vector."""
 
     def code(context, builder, signature, arguments):
         _store(context, builder, signature.args[0], *arguments)
@@ -119,7 +126,7 @@ def store(typingctx, array, index, vector):
 
 @intrinsic
 def transpose(typingctx, rows):
-    """The columns of a square of as many vectors as a vector has lanes, as vectors."""
+    """Returns the columns of a square, a tuple of `lanes` vectors, as vectors."""
     count = rows.dtype.lanes
 
     def code(context, builder, signature, arguments):
@@ -139,30 +146,41 @@ def transpose(typingctx, rows):
 
 
 def _shuffled(builder, a, b, lanes):
-    """A vector of those lanes of a and, from the width of a vector on, of b."""
+    """Emits a vector of the given lanes of a and, counted from the width of a vector on, of b."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
-@intrinsic
-def load_square(typingctx, array, index, step):
-    """As many vectors as a vector has lanes, the first at array[index], each a step behind the one before, unchecked."""
-    kind = Vector(array.dtype)
-    square = types.UniTuple(kind, kind.lanes)
+def _load_rows(array_type, count):
+    """The signature and the code of an intrinsic that loads `count` vectors, a step apart."""
+    kind = Vector(array_type.dtype)
+    vectors = types.UniTuple(kind, count)
 
     def code(context, builder, signature, arguments):
         array, index, step = arguments
         rows = []
-        for _ in range(kind.lanes):
+        for _ in range(count):
             rows.append(_load(context, builder, signature.args[0], kind, array, index))
             index = builder.add(index, step)
-        return context.make_tuple(builder, square, rows)
+        return context.make_tuple(builder, vectors, rows)
 
-    return square(array, types.intp, types.intp), code
+    return vectors(array_type, types.intp, types.intp), code
 
 
 @intrinsic
-def store_square(typingctx, array, index, step, rows):
-    """The inverse of load_square."""
+def load_rows(typingctx, array, index, step):
+    """Returns MR vectors: the first is at array[index], each of the others a step behind the one before."""
+    return _load_rows(array, MR)
+
+
+@intrinsic
+def load_square(typingctx, array, index, step):
+    """Returns `lanes` vectors: the first is at array[index], each of the others a step behind the one before."""
+    return _load_rows(array, Vector(array.dtype).lanes)
+
+
+@intrinsic
+def store_rows(typingctx, array, index, step, rows):
+    """Stores a tuple of vectors: the first at array[index], each of the others a step behind the one before."""
 
     def code(context, builder, signature, arguments):
         array, index, step, rows = arguments
@@ -176,7 +194,7 @@ def store_square(typingctx, array, index, step, rows):
 
 @intrinsic
 def broadcast(typingctx, scalar):
-    """A vector whose numbers are all this scalar."""
+    """Returns a vector whose lanes all hold this scalar."""
     kind = Vector(scalar)
 
     def code(context, builder, signature, arguments):
@@ -189,7 +207,7 @@ def broadcast(typingctx, scalar):
 
 
 def _elementwise(operation, instruction):
-    """Lets an operator take two vectors. "contract": a product and a sum become one operation where the CPU has it."""
+    """Lets an operator take two vectors. "contract": a product and a sum become one operation if the CPU has it."""
 
     @intrinsic
     def apply(typingctx, a, b):

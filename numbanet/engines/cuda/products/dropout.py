@@ -4,8 +4,7 @@ from typing import Any
 
 from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.cuda.products.batch import FIRST, KEY
-from numbanet.engines.topology import limit_and_scale
-from numbanet.equations.dropout import dropped, random_number
+from numbanet.equations.dropout import dropped, limit_and_scale, random_number
 
 # Neurons and samples of a block. A simulated thread is a Python thread.
 THREADS = (2, 2) if SIMULATED else (32, 8)
