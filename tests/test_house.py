@@ -64,6 +64,7 @@ FRONT_DOOR = "users call it, and name all arguments but the first few"
 MICROKERNEL = "called once per tile: its contract is documented parameter by parameter"
 ENTRY = "a CUDA kernel takes arrays and numbers one by one"
 MANY_PARAMETERS = {
+    "engines.cpu.kernels.product.microkernel": MICROKERNEL,
     "network.Network.__init__": FRONT_DOOR,
     "network.Network.fit": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,

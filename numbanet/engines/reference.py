@@ -61,7 +61,7 @@ class ReferenceEngine:
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
         self.moments.write(moments)
 
-    def upload(self, array) -> Any:
+    def upload(self, array: Any) -> Any:
         return self.loops.upload(array)
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
@@ -73,7 +73,7 @@ class ReferenceEngine:
         self.loops.wait()
         return outputs
 
-    def evaluate(self, x, y) -> Totals:
+    def evaluate(self, x: Any, y: Any) -> Totals:
         count = x.shape[0]
         loss_of_sample, hits_of_sample = self._empty(count), self.loops.empty(count, np.int32)
         for first in range(0, count, CHUNK):
@@ -84,7 +84,7 @@ class ReferenceEngine:
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
         return totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def loss_and_gradients(self, x, y) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
@@ -93,7 +93,7 @@ class ReferenceEngine:
         self._backward(y, layers, x.shape[0])
         return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
 
-    def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+    def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         count, dtype = epoch.order.size, self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
@@ -119,7 +119,7 @@ class ReferenceEngine:
                 deadline = time.perf_counter() + SLICE_SECONDS
         yield totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def trace(self, x, y) -> dict[str, list[NDArray[np.floating]]]:
+    def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)

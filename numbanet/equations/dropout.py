@@ -39,7 +39,7 @@ def random_number(key, sample, neuron, layer):
     return numbers[neuron % 4]
 
 
-def limit_and_scale(p, dtype):
+def limit_and_scale(p: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
     """Returns the limit p 2^32, as uint64, and the scale 1 / (1 - p), in this dtype: what `dropped` takes for a rate p."""
     one = float(1)
     return np.uint64(round(math.ldexp(p, 32))), dtype.type(one / (one - p))
