@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.engines import samples
+from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.epoch import Epoch, N
 from numbanet.engines.interface import SLICE_SECONDS, Totals
 from numbanet.engines.loops import CpuLoops, CudaLoops, Moments, totals_of
@@ -163,7 +164,7 @@ class ReferenceEngine:
     def _drop(self, key: int, first: int, l: int, rows) -> None:
         """Drops neurons of layer l (index 0 is layer 1) out of rows, the first of which is sample `first` of the epoch."""
         if p := self.topology.dropout_rates[l]:
-            limit, scale = dropout.limit_and_scale(p, self.topology.dtype)
+            limit, scale = limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:

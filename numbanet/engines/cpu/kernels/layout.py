@@ -25,9 +25,9 @@ import numpy as np
 from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS
 from numbanet.engines.cpu.kernels import elementwise
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
-from numbanet.equations.dropout import limit_and_scale
 from numbanet.equations.losses import CCE
 
 # What `output` works with: tables, numbers of each sample, and rows of each sample for the full Jacobian of softmax.
