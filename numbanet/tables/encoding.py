@@ -86,7 +86,7 @@ class Numeric:
     kind: ClassVar[str] = "numeric"
     width: ClassVar[int] = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
         if self.fill is not None:
@@ -128,7 +128,7 @@ class Categorical:
     fill: str | None = None
     kind: ClassVar[str] = "categorical"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "categories", _texts("categories", self.categories, 1))
         if self.fill is not None and self.fill not in self.categories:
             raise ValueError(f"fill {self.fill!r} is not among the categories of {self.name!r}")
@@ -164,7 +164,7 @@ class Classes:
     kind: ClassVar[str] = "classes"
     losses: ClassVar[tuple[str, ...]] = ("cce", "bce")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
@@ -204,7 +204,7 @@ class Quantity:
     kind: ClassVar[str] = "quantity"
     losses: ClassVar[tuple[str, ...]] = ("mse", "sse")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
 
@@ -266,7 +266,7 @@ class Encoding:
     target: Classes | Quantity
     ignored: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("features", "ignored"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         names = [*(feature.name for feature in self.features), self.target.name, *self.ignored]
