@@ -44,14 +44,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fitting": CORE | {"distributed", "persist", "training"},
     "network": CORE | {"distributed", "fitting", "perceptron", "persist", "training"},
     # surfaces: what users meet
-    "info": CORE | {"_compile", "_cuda"},
     "interchange": CORE | {"_extras", "network"},
     "pictures": CORE | {"_extras", "equations", "network", "persist", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
     "sklearn": CORE | {"_extras", "network", "training"},
     "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
     "cli": CORE
-    | {"_compile", "distributed", "info", "network", "numbanet", "persist", "pictures", "proof", "tables", "training"},
+    | {"_compile", "_cuda", "distributed", "network", "numbanet", "persist", "pictures", "proof", "tables", "training"},
     "__main__": {"cli"},
 }
 

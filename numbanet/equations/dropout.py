@@ -6,6 +6,7 @@ number of threads therefore drop the same neurons.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +40,8 @@ def random_number(key, sample, neuron, layer):
     return numbers[neuron % 4]
 
 
-def limit_and_scale(p, dtype):
-    """Returns the limit p 2^32, as uint64, and the scale 1 / (1 - p), in this dtype: what `dropped` takes for a rate p."""
+def limit_and_scale(p: float, dtype: np.dtype) -> tuple[np.uint64, Any]:
+    """Returns the arguments of `dropped` for a rate p: the limit p 2^32, as uint64, and the scale 1 / (1 - p), in the dtype."""
     one = float(1)
     return np.uint64(round(math.ldexp(p, 32))), dtype.type(one / (one - p))
 

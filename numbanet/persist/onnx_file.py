@@ -1,6 +1,7 @@
 """A network as an ONNX model for prediction: https://onnx.ai/onnx/operators, opset 17."""
 
 import json
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,6 @@ OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu":
 
 def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     """Returns the bytes of a checked model: x (N, n_in) to y_hat (N, n_out), initialisers layer1.w, layer1.b, ..."""
-    from numbanet import __version__  # not yet defined when this module is imported
-
     topology = description.topology
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
@@ -35,13 +34,21 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     model = helper.make_model(
         graph,
         producer_name="numbanet",
-        producer_version=__version__,
+        producer_version=_version(),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
     helper.set_model_props(model, {"numbanet": json.dumps(description.to_dict())})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def _version() -> str:
+    """Returns the version of the installed numbanet, or an empty text if it runs without an installation."""
+    try:
+        return metadata.version("numbanet")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArray[Any]]:

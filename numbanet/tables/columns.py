@@ -119,7 +119,7 @@ class Table:
     lines: Sequence[int] | None = None
     alike: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.rows:
             raise ValueError(f"{self.source} has no rows")
 

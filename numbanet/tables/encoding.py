@@ -4,13 +4,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
-from numbanet.engines.topology import Topology
 from numbanet.tables.columns import Table, listed
 from numbanet.training.metrics import classes_of
 
@@ -87,7 +86,7 @@ class Numeric:
     kind: ClassVar[str] = "numeric"
     width: ClassVar[int] = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
         if self.fill is not None:
@@ -129,7 +128,7 @@ class Categorical:
     fill: str | None = None
     kind: ClassVar[str] = "categorical"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "categories", _texts("categories", self.categories, 1))
         if self.fill is not None and self.fill not in self.categories:
             raise ValueError(f"fill {self.fill!r} is not among the categories of {self.name!r}")
@@ -165,7 +164,7 @@ class Classes:
     kind: ClassVar[str] = "classes"
     losses: ClassVar[tuple[str, ...]] = ("cce", "bce")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
@@ -205,7 +204,7 @@ class Quantity:
     kind: ClassVar[str] = "quantity"
     losses: ClassVar[tuple[str, ...]] = ("mse", "sse")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
 
@@ -228,6 +227,20 @@ class Quantity:
 
 FEATURES: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Numeric, Boolean, Categorical)}
 TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, Quantity)}
+
+
+class NetworkShape(Protocol):
+    """The properties of a network that its encoding must fit, such as those of `engines.topology.Topology`."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of neurons, input first."""
+        ...
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -253,7 +266,7 @@ class Encoding:
     target: Classes | Quantity
     ignored: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("features", "ignored"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         names = [*(feature.name for feature in self.features), self.target.name, *self.ignored]
@@ -318,18 +331,18 @@ class Encoding:
         refuse_missing(table, [self.target.name])
         return self.target.encode(table)
 
-    def check(self, topology: Topology) -> None:
-        """Raises ValueError if a network of this topology does not fit the encoding."""
-        if topology.loss not in self.target.losses:
+    def check(self, network: NetworkShape) -> None:
+        """Raises ValueError if a network of this shape does not fit the encoding."""
+        if network.loss not in self.target.losses:
             known = " or ".join(self.target.losses)
             raise ValueError(
-                f"loss {topology.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"
+                f"loss {network.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"
             )
-        ends = self.width, self.target.width(topology.loss)
-        if (topology.sizes[0], topology.sizes[-1]) != ends:
+        ends = self.width, self.target.width(network.loss)
+        if (network.sizes[0], network.sizes[-1]) != ends:
             raise ValueError(
                 f"the table's encoding needs {ends[0]} inputs and {ends[1]} outputs, but the network's sizes are "
-                f"{list(topology.sizes)}"
+                f"{list(network.sizes)}"
             )
 
     def to_dict(self) -> dict[str, Any]:
