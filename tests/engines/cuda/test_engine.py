@@ -185,6 +185,19 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     assert len(launches) == launches.count(output.output_rows) == 1  # the rest of the small step is not launched from here
 
 
+@each("activations", [("tanh", "softmax"), ("softmax", "sigmoid"), ("relu", "identity")])
+@each("dtype", DTYPES)
+def test_logits_are_z_of_the_last_layer(monkeypatch, activations, dtype):
+    monkeypatch.setattr(cuda_engine, "CHUNK", 4)
+    top = topology((3, 5, 2), activations, "sse", dtype)
+    engine, _ = engine_with_parameters(top, "cuda", "fast")
+    x, y = data(top, COUNT)
+    logits, traced = engine.predict(engine.upload(x), logits=True), engine.trace(engine.upload(x), engine.upload(y))
+    assert (logits == traced["z"][-1]).all() and (engine.predict(x) == traced["a"][-1]).all()
+    out = np.empty((COUNT, 2), dtype)
+    assert engine.predict(x, out, logits=True) is out and (out == logits).all()
+
+
 def test_workspaces_are_kept_for_a_few_sizes_only():
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")

@@ -170,6 +170,39 @@ def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
     assert len(reads) == 3
 
 
+@each("way", WAYS)
+def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
+    """Of the parameters and of each moment; `Network.parameters` returns a copy that may be written to."""
+    net = network(monkeypatch, way)
+    net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
+    engine = net._engine
+    assert engine.read() is engine.read() is engine.kept
+    assert [*map(id, engine.read_moments(2))] == [*map(id, engine.kept_moments)]
+    for array in (engine.read(), *engine.read_moments(2)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    before = flat(net)
+    for w, b in net.parameters():
+        w[...], b[...] = 0, 0
+    assert (flat(net) == before).all() and (before != 0).any()
+
+
+def test_steps_after_a_callback_that_reads_are_kept(monkeypatch):
+    net, twin = (network(monkeypatch, planning.RESIDENT) for _ in range(2))
+
+    class Reader:
+        def on_train_batch_end(self, batch, logs):
+            if batch == 2:
+                net.parameters()
+            elif batch == 3:
+                raise KeyboardInterrupt
+
+    assert net.fit(X, Y, shuffle=False, callbacks=[Reader()], **EPOCH_OF_4_STEPS).interrupted
+    for first in (0, 2, 4):
+        twin.train_step(X[first : first + 2], Y[first : first + 2], 0.5)
+    assert (flat(net) == flat(twin)).all()
+
+
 def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
     net = network(monkeypatch, planning.RESIDENT)
     before = flat(net)
