@@ -134,6 +134,20 @@ def test_a_lost_gpu_leaves_the_parameters_on_the_host(monkeypatch, tmp_path, way
     assert net.predict(X).shape == (N, 2)
 
 
+def test_a_callback_that_reads_does_not_change_what_a_failure_leaves(monkeypatch):
+    net = network(monkeypatch, planning.RESIDENT)
+    before, read = flat(net), []
+
+    class Reader:
+        def on_train_batch_end(self, batch, logs):
+            read.append(flat(net))
+
+    fail(monkeypatch, 3)
+    with pytest.raises(KernelError):
+        net.fit(X, Y, callbacks=[Reader()], **EPOCH_OF_4_STEPS)
+    assert len(read) == 2 and (read[-1] != before).any() and (flat(net) == before).all()
+
+
 @each("way", WAYS)
 def test_an_epoch_that_fails_leaves_the_one_before(monkeypatch, way):
     net, twin = (network(monkeypatch, way) for _ in range(2))
