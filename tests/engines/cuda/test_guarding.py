@@ -1,4 +1,4 @@
-"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or, where that is lost, on the host."""
+"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or on the host if the GPU is lost."""
 
 import itertools
 from types import SimpleNamespace
@@ -39,11 +39,11 @@ def launched_step_by_step(monkeypatch):
 
 
 class KernelError(Exception):
-    """What a driver may raise."""
+    """An error as a driver raises it."""
 
 
 def network(monkeypatch, way):
-    """A network that trains this way, and has trained before."""
+    """Returns a network that trains this way, after one step."""
     if way != "reference":
         monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(way, 0, 0.0))
     net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
@@ -52,7 +52,7 @@ def network(monkeypatch, way):
 
 
 def fail(monkeypatch, at, lost=False, error=KernelError):
-    """The launch with this number, from 1, raises; the GPU is lost from then on, or not. Returns what counts them."""
+    """Makes the launch with a number, counted from 1, raise an error, and lose the GPU if `lost`. Returns the counter."""
     numbers = itertools.count(1)
 
     def configured(kernel, *arguments):
@@ -77,7 +77,7 @@ def lose_the_gpu(monkeypatch):
 
 
 def launches_of(call, monkeypatch):
-    """How many kernels a call launches."""
+    """Returns the number of kernels that a call launches."""
     with monkeypatch.context() as patch:
         numbers = fail(patch, at=0)
         call()
@@ -229,7 +229,7 @@ def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
         assert (flat(net) == before).all()
 
 
-def test_a_gpu_that_takes_no_network_says_why(monkeypatch):
+def test_a_network_that_cannot_be_set_up_on_the_gpu(monkeypatch):
     net = build(seed=0)
     before = flat(net)
 
@@ -252,7 +252,7 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
 
 
 def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
-    """Only kernels that have run are compiled and loaded, which cannot be done while they are recorded."""
+    """A kernel is compiled and loaded by its first launch, which cannot be done while it is recorded."""
     x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
     tried = []
 
