@@ -189,7 +189,7 @@ def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
     """Of the parameters and of each moment; `Network.parameters` returns a copy that may be written to."""
     net = network(monkeypatch, way)
     net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
-    engine = net._engine
+    engine = net._model.engine
     assert engine.read() is engine.read() is engine.kept
     assert [*map(id, engine.read_moments(2))] == [*map(id, engine.kept_moments)]
     for array in (engine.read(), *engine.read_moments(2)):
