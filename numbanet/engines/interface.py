@@ -55,7 +55,7 @@ class Engine(Protocol):
     """
 
     def read(self) -> NDArray[np.floating]:
-        """Returns a copy of the parameters: flat, layer by layer, w then b."""
+        """Returns the parameters: flat, layer by layer, w then b. The array stays as it is; it may be read-only."""
         ...
 
     def write(self, parameters: NDArray[np.floating]) -> None:
@@ -63,7 +63,7 @@ class Engine(Protocol):
         ...
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns copies of the first `count` moments of the update rule, each flat like the parameters."""
+        """Returns the first `count` moments of the update rule, each flat like the parameters; the arrays may be read-only."""
         ...
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:

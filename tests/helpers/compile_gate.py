@@ -13,30 +13,30 @@ from unittest import mock
 
 from numbanet._cuda import SIMULATED, cuda
 
-# What numba-cuda asks the compiler for on a device of that compute capability; from 9.0 on, the variant with an "a".
+# The architecture that numba-cuda compiles for on a device of each compute capability; from 9.0 on, the variant with an "a".
 ARCHITECTURES = {"sm_80": (8, 0), "sm_90a": (9, 0, "a")}
 
 INSTALL = "`pip install 'numbanet[sass]'`"
 
 # "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, perhaps a predicate, an opcode, operands.
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(.+?)\s*;", re.MULTILINE)
-# ".L_x_3:" stands before the instruction that "@P0 BRA `(.L_x_3) ;" goes on with.
+# ".L_x_3:" stands before the instruction that "@P0 BRA `(.L_x_3) ;" jumps to.
 LABEL = re.compile(r"^(\.L\w+):", re.MULTILINE)
 BRANCH = re.compile(r"BRA\b.*\((\.L\w+)\)")
 OPCODE = re.compile(r"(?:@!?\w+\s+)?([A-Z][\w.]*)")
 
-# Whatever reads or writes a float64: DADD, DMUL, DFMA, DSETP, D2F ... (DEPBAR is a barrier); MUFU.RCP64H, MUFU.RSQ64H;
+# All opcodes that read or write a float64: DADD, DMUL, DFMA, DSETP, D2F ... (DEPBAR is a barrier); MUFU.RCP64H, MUFU.RSQ64H;
 # F2F.F64.F32, F2I.F64, I2F.F64, ATOMG.ADD.F64 ...; I2D and F2D.
 FLOAT64 = re.compile(r"D(?!EPBAR)|.*64H|.*\.F64|[IF]2D")
 
 MULTIPLY_ADD = re.compile(r"[FD]FMA\b")
 
-# Loads and stores of local memory, where a thread keeps what has no register: spills, and arrays on the stack.
+# Loads and stores of local memory, which holds spilled registers and arrays on the stack.
 LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
 
 
 def missing() -> str | None:
-    """None where kernels can be built and read here; else what is missing, and what to install."""
+    """Returns None if kernels can be built and read here, else the missing part and the command that installs it."""
     if SIMULATED:
         return "the compile gate builds real kernels: unset NUMBA_ENABLE_CUDASIM"
     if getattr(cuda, "implementation", None) != "NVIDIA":
@@ -55,7 +55,7 @@ def missing() -> str | None:
 
 @dataclass(frozen=True)
 class MachineCode:
-    """A kernel as the GPU gets it.
+    """The machine code of a kernel.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class MachineCode:
     shared : int
         Bytes of shared memory per block.
     loops : tuple of (int, int)
-        The first instruction of each, and the one behind its last.
+        The number of the first instruction of each loop, and that of the instruction after its last.
     """
 
     registers: int
@@ -81,7 +81,7 @@ class MachineCode:
 
     @property
     def main_loop(self) -> tuple[str, ...]:
-        """The loop with the most multiply-adds; the innermost such."""
+        """The loop with the most multiply-adds; the innermost of such loops."""
         bodies = [self.instructions[begin:end] for begin, end in self.loops]
         return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
@@ -96,17 +96,17 @@ class MachineCode:
         return self.with_opcode(LOCAL_MEMORY)
 
     def with_opcode(self, pattern) -> list[str]:
-        """The instructions whose opcode begins as the pattern says."""
+        """Returns the instructions whose opcode matches the pattern at its beginning."""
         return [line for line in self.instructions if re.match(pattern, opcode(line))]
 
 
 def count(instructions, pattern) -> int:
-    """How many of them have an opcode that begins as the pattern says."""
+    """Returns the number of instructions whose opcode matches the pattern at its beginning."""
     return sum(bool(re.match(pattern, opcode(line))) for line in instructions)
 
 
 def opcode(instruction: str) -> str:
-    """FADD of "@!P0 FADD R1, R2, R3"."""
+    """Returns the opcode of an instruction: FADD of "@!P0 FADD R1, R2, R3"."""
     found = OPCODE.match(instruction)
     if found is None:
         raise ValueError(f"not an instruction: {instruction!r}")
@@ -114,14 +114,14 @@ def opcode(instruction: str) -> str:
 
 
 def build(kernel, argument_types, architecture: str) -> MachineCode:
-    """The machine code of a `@cuda.jit` kernel for arguments of these Numba types, with the kernel's own options."""
+    """Returns the machine code of a `@cuda.jit` kernel for arguments of these Numba types, with the kernel's own options."""
     cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
     text = disassemble(cubin)
     return MachineCode(*resources(log), tuple(INSTRUCTION.findall(text)), shared_memory(log), loops(text))
 
 
 def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
-    """What NVVM makes of a kernel and of the formulas it calls."""
+    """Returns the LTO-IR of a kernel and of the formulas that it calls."""
     from numba import types
     from numba.cuda import compiler
 
@@ -141,7 +141,7 @@ def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
 
 
 def is_cooperative(kernel, argument_types, architecture: str) -> bool:
-    """Whether numba-cuda starts all blocks of the kernel at once, so that they can wait for each other."""
+    """Returns True if numba-cuda starts all blocks of the kernel at once, so that they can wait for each other."""
     from numba import types
     from numba.cuda import compiler
 
@@ -152,13 +152,13 @@ def is_cooperative(kernel, argument_types, architecture: str) -> bool:
 
 
 def device_of(capability):
-    """A context in which formulas are compiled for "the current device", and kept for later: there need not be one."""
+    """Returns a context in which formulas are compiled for a device of that capability, although there is none."""
     device = SimpleNamespace(compute_capability=capability[:2])
     return mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device)
 
 
 def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
-    """The cubin, and what the linker says about it."""
+    """Returns the cubin, and the linker's log."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     options = LinkerOptions(
@@ -175,7 +175,7 @@ def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
 
 
 def resources(log: str) -> tuple[int, int, int, int]:
-    """Registers, and bytes of stack, of spill stores and of spill loads: the most that any function in the log uses."""
+    """Returns registers, and bytes of stack, spill stores and spill loads: the most that any function in the log uses."""
     registers = re.findall(r"Used (\d+) registers", log)
     memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     if not registers or not memory:
@@ -184,12 +184,12 @@ def resources(log: str) -> tuple[int, int, int, int]:
 
 
 def shared_memory(log: str) -> int:
-    """Bytes per block: the most that any function in the log uses."""
+    """Returns bytes of shared memory per block: the most that any function in the log uses."""
     return max(map(int, re.findall(r"(\d+) bytes smem", log)), default=0)
 
 
 def loops(text: str) -> tuple[tuple[int, int], ...]:
-    """The instructions from the target of each branch backwards to that branch, by their numbers."""
+    """Returns the loops: from the target of each backward branch to that branch, as numbers of instructions."""
     targets, found, number = {}, [], 0
     for line in text.splitlines():
         if label := LABEL.match(line):
@@ -203,13 +203,13 @@ def loops(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def disassemble(cubin: bytes) -> str:
-    """The instructions in a cubin, and the labels among them."""
+    """Returns the instructions in a cubin, and the labels among them."""
     from cuda import pathfinder
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(cubin)
-        # No data flow analysis: it only names the targets of indirect branches, and takes half of the time.
+        # Data flow analysis only names the targets of indirect branches, and takes half of the time.
         command = [pathfinder.find_nvidia_binary_utility("nvdisasm"), "--print-code", "--no-dataflow", file]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if INSTRUCTION.search(text) is None:

@@ -113,9 +113,14 @@ class GuardedEngine:
                 self._keep()
             self._keep_moments(epoch.rule.moments)
             self.changed = True
-            for totals in self.engine.train_epoch(x, y, epoch):
-                self.changed = True  # even if what was there until here has been read, and kept, meanwhile
-                yield totals
+            before = self.kept, self.kept_moments
+            try:
+                for totals in self.engine.train_epoch(x, y, epoch):
+                    self.changed = True  # even if the parameters have been read, and kept, since the last yield
+                    yield totals
+            except Exception:
+                self.kept, self.kept_moments = before
+                raise
             self._keep()
 
     def _zeros(self) -> NDArray[np.floating]:

@@ -1,6 +1,6 @@
 """The compile gate: every kernel becomes machine code without stack, without spills and, in float32, without float64.
 
-No GPU is needed. What a kernel computes is tested elsewhere, by the simulator or on a GPU.
+No GPU is needed. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
 """
 
 import functools
@@ -51,7 +51,7 @@ THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
 
 
 def kernels_of(module) -> dict:
-    """The kernels defined in a module, by name."""
+    """Returns the kernels defined in a module, by name."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -63,7 +63,7 @@ KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(mod
 
 
 def types_of_parameters(number) -> dict:
-    """The type behind each name that a kernel's parameter may have, in a network of that dtype."""
+    """Returns the type of each parameter that a kernel may have, by name, in a network of that dtype."""
     names_by_type = {
         number: "epsilon eta n mu eta_t share_1 share_2 epsilon_t decay most scale",
         types.int64: "kind loss_kind layer first",
@@ -77,7 +77,7 @@ def types_of_parameters(number) -> dict:
 
 
 def signature(kernel, number) -> list:
-    """The types of a kernel's arguments, by the names of its parameters."""
+    """Returns the types of a kernel's arguments, by the names of its parameters."""
     known = types_of_parameters(number)
     if kernel.__name__ == "softmax_jacobian_cuda":
         known["da_dz"] = number[:, :, ::1]
@@ -89,7 +89,7 @@ def signature(kernel, number) -> list:
 
 @functools.cache
 def machine_code(name: str, architecture: str, dtype: str) -> compile_gate.MachineCode:
-    """What a kernel becomes; built once for all of the tests that look at it."""
+    """Returns the machine code of a kernel, which is built once for all tests."""
     return compile_gate.build(KERNELS[name], signature(KERNELS[name], DTYPES[dtype]), architecture)
 
 
@@ -173,7 +173,7 @@ def test_a_product_keeps_its_budget(form, dtype, tile, architecture):
     assert code.local_memory == []
     assert code.registers <= tile.registers
     assert code.shared == tile.shared_bytes(np.dtype(dtype)) <= SHARED_PER_BLOCK
-    # Registers are handed out to a warp by 256, that is by 8 to a thread.
+    # A warp gets registers in units of 256, that is 8 for each thread.
     registers = -(-code.registers // 8) * 8 * tile.threads
     assert REGISTERS_PER_BLOCK // registers >= tile.residents
     if dtype == "float32":
@@ -187,7 +187,7 @@ def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architectu
     fused = compile_gate.count(loop, "FFMA" if dtype == "float32" else "DFMA")
     assert fused == tile.side**2 * tile.depth
     assert fused / len(loop) >= tile.rate
-    # 16 bytes at a time, of all that a thread reads of two panels
+    # all that a thread reads of two panels, 16 bytes at a time
     assert compile_gate.count(loop, r"LDS\.128") == 2 * tile.side * tile.depth * np.dtype(dtype).itemsize // 16
     assert compile_gate.count(loop, r"LDS\b") == compile_gate.count(loop, r"LDS\.128")
     assert compile_gate.count(loop, r"BAR\b") == 1
@@ -208,11 +208,11 @@ def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
         assert code.float64 == []
 
 
-# That nothing escapes the tests above
+# Nothing escapes the tests above
 
 
 def test_every_kernel_is_found():
-    """As many as there are decorators, and each is named as the twin of a loop is."""
+    """There are as many kernels as decorators, and all have the name of the twin of a loop."""
     assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
     assert [name for name in KERNELS if not name.endswith("_cuda")] == []
 
@@ -227,7 +227,7 @@ def test_an_unknown_parameter_fails():
 
 
 class Recorder(CpuLoops):
-    """Notes the types that each loop is called with, and computes nothing."""
+    """Loops that compute nothing, and record the types of their arguments."""
 
     empty = staticmethod(np.zeros)
 
@@ -260,7 +260,7 @@ def test_signatures_are_those_of_the_engine(activations, loss, dtype):
     assert passed == {name: signature(KERNELS[name], DTYPES[dtype]) for name in passed}
 
 
-# That the gate can fail
+# The gate can fail
 
 
 def test_a_bare_literal_is_caught():
@@ -306,7 +306,7 @@ def test_a_spill_is_caught():
 
 
 def fast_signatures(number) -> dict:
-    """The kernels beside the products, with the types of their arguments."""
+    """Returns the types of the arguments of all kernels but the products, by the names of the kernels."""
     count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
     rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
     resident_ = [whole, whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
@@ -374,7 +374,7 @@ RESIDENT_TERMS, RESIDENT_RATE = 16, 0.38
 @each_dtype
 @each_architecture
 def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
-    """From shared memory, whose address space the compiler has to see through: generic loads would be slower."""
+    """Operands are loaded by LDS: the compiler has to infer that they lie in shared memory; generic loads are slower."""
     code = fast_machine_code("train_resident", dtype, architecture)
     fused = "FFMA" if dtype == "float32" else "DFMA"
     of_tiles = [
@@ -411,7 +411,7 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """A count that all writes come before; loads of it that empty the L1 cache; and no load by way of the read-only cache."""
+    """All writes come before the count; loads of the count empty the L1 cache; no load uses the read-only cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0
@@ -472,7 +472,7 @@ def test_float64_opcodes(instruction, wide):
 
 
 def test_formulas_are_as_precise_as_without_flags():
-    """The CPU's flags do not reach the GPU, where any fastmath flag at all means approximate exp, log and division."""
+    """The fastmath flags of the CPU do not reach the GPU, where any of them means approximate exp, log and division."""
 
     def formula(z):
         return math.exp(z) / (z + math.log(z))
@@ -493,7 +493,7 @@ def test_formulas_are_as_precise_as_without_flags():
 @each_dtype
 @pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
 def test_elementary_functions_are_those_of_cuda(name, dtype):
-    """What the CPU computes by additions and multiplications, the GPU takes from libdevice."""
+    """The GPU takes from libdevice the functions that the CPU computes by additions and multiplications."""
 
     def compiled_with(function):
         @cuda.jit

@@ -1,4 +1,4 @@
-"""The fast engine on GPUs: its ways to train agree, and go through Python no more often than they have to."""
+"""The fast engine on GPUs: all ways to train give the same network, with as few launches from Python as they can."""
 
 import gc
 import itertools
@@ -41,7 +41,7 @@ EPOCH = epoch_of(np.arange(COUNT), BATCH, 0.125)
 
 @pytest.fixture
 def launches(monkeypatch):
-    """The kernels that the engine starts itself, in order."""
+    """The kernels that the engine, a grid or a propagation launches, in order."""
     started = []
 
     def configured(kernel, grid, block, shared_bytes=0):
@@ -54,7 +54,7 @@ def launches(monkeypatch):
 
 
 def ways(top):
-    """Plans by name: blocks that train together may be many, and spread any number of layers."""
+    """Returns plans by name. Cooperative plans have one block or four, and spread every possible number of layers."""
     plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans
@@ -66,7 +66,7 @@ def ways(top):
 
 
 def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):
-    """Totals and parameters after training as planned."""
+    """Returns totals and parameters after training by a plan."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
     engine, _ = engine_with_parameters(top, "cuda", kernels)
     x, y = (engine.upload(array) for array in data(top, count))
@@ -77,7 +77,7 @@ def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=B
 
 
 def check_ways(monkeypatch, top, plans, **size):
-    """All plans end where the reference does."""
+    """Checks that all plans give the totals and the parameters of the reference."""
     totals, parameters = train(monkeypatch, top, None, "reference", **size)
     tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
     for name, plan in plans.items():
@@ -109,8 +109,8 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
 
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
-def test_between_two_meetings_no_block_waits_for_another(monkeypatch, spread):
-    """The simulator takes blocks in their order, which would hide that one reads what another writes in the same phase."""
+def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):
+    """The simulator runs blocks in order, which would hide that a block reads what another one writes in the same phase."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
     plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))
@@ -131,7 +131,7 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 
 @each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
-    """Also of many blocks on a GPU; simulated ones cannot meet, and what lies between two meetings is launched by itself."""
+    """The same is true of many blocks on a GPU. Simulated blocks cannot meet: each phase is launched by itself."""
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
     engine, _ = engine_with_parameters(top, "cuda", "fast")
@@ -159,7 +159,7 @@ def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
 
 
 def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
-    """The first step of all is launched, kernel by kernel, and the smaller last one of each epoch; the rest is repeated."""
+    """The first step of all and the smaller last step of each epoch are launched kernel by kernel; all others are repeated."""
     repeats = []
 
     def recorded(launch):
@@ -182,7 +182,20 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     repeats.clear()
     list(engine.train_epoch(x, y, EPOCH))
     assert len(repeats) == COUNT // BATCH
-    assert len(launches) == launches.count(output.output_rows) == 1  # the rest of the small step is not launched from here
+    assert len(launches) == launches.count(output.output_rows) == 1  # other modules launch the rest of the small step
+
+
+@each("activations", [("tanh", "softmax"), ("softmax", "sigmoid"), ("relu", "identity")])
+@each("dtype", DTYPES)
+def test_logits_are_z_of_the_last_layer(monkeypatch, activations, dtype):
+    monkeypatch.setattr(cuda_engine, "CHUNK", 4)
+    top = topology((3, 5, 2), activations, "sse", dtype)
+    engine, _ = engine_with_parameters(top, "cuda", "fast")
+    x, y = data(top, COUNT)
+    logits, traced = engine.predict(engine.upload(x), logits=True), engine.trace(engine.upload(x), engine.upload(y))
+    assert (logits == traced["z"][-1]).all() and (engine.predict(x) == traced["a"][-1]).all()
+    out = np.empty((COUNT, 2), dtype)
+    assert engine.predict(x, out, logits=True) is out and (out == logits).all()
 
 
 def test_workspaces_are_kept_for_a_few_sizes_only():
@@ -194,7 +207,7 @@ def test_workspaces_are_kept_for_a_few_sizes_only():
         assert len(engine.engine.workspaces.kept) <= workspace.MOST_WORKSPACES
 
 
-def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
+def test_too_little_memory_is_reported_before_anything_is_computed(monkeypatch):
     top = topology((3, 4, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     engine, flat = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, 12)
@@ -207,7 +220,7 @@ def test_too_little_memory_is_said_before_anything_is_computed(monkeypatch):
     assert (engine.read() == flat).all()
 
 
-def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
+def test_the_engine_does_not_keep_samples_alive(monkeypatch):
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
@@ -220,7 +233,7 @@ def test_samples_leave_the_gpu_with_the_one_who_brought_them(monkeypatch):
 
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
-    """x of another training, with the same y, count, batch size and learning rate."""
+    """Two trainings differ in x alone: y, count, batch size and learning rate are the same."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float64"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))

@@ -1,4 +1,4 @@
-"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or, where that is lost, on the host."""
+"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or on the host if the GPU is lost."""
 
 import itertools
 from types import SimpleNamespace
@@ -39,11 +39,11 @@ def launched_step_by_step(monkeypatch):
 
 
 class KernelError(Exception):
-    """What a driver may raise."""
+    """An error as a driver raises it."""
 
 
 def network(monkeypatch, way):
-    """A network that trains this way, and has trained before."""
+    """Returns a network that trains this way, after one step."""
     if way != "reference":
         monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(way, 0, 0.0))
     net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
@@ -52,7 +52,7 @@ def network(monkeypatch, way):
 
 
 def fail(monkeypatch, at, lost=False, error=KernelError):
-    """The launch with this number, from 1, raises; the GPU is lost from then on, or not. Returns what counts them."""
+    """Makes the launch with a number, counted from 1, raise an error, and lose the GPU if `lost`. Returns the counter."""
     numbers = itertools.count(1)
 
     def configured(kernel, *arguments):
@@ -77,7 +77,7 @@ def lose_the_gpu(monkeypatch):
 
 
 def launches_of(call, monkeypatch):
-    """How many kernels a call launches."""
+    """Returns the number of kernels that a call launches."""
     with monkeypatch.context() as patch:
         numbers = fail(patch, at=0)
         call()
@@ -134,6 +134,20 @@ def test_a_lost_gpu_leaves_the_parameters_on_the_host(monkeypatch, tmp_path, way
     assert net.predict(X).shape == (N, 2)
 
 
+def test_a_callback_that_reads_does_not_change_what_a_failure_leaves(monkeypatch):
+    net = network(monkeypatch, planning.RESIDENT)
+    before, read = flat(net), []
+
+    class Reader:
+        def on_train_batch_end(self, batch, logs):
+            read.append(flat(net))
+
+    fail(monkeypatch, 3)
+    with pytest.raises(KernelError):
+        net.fit(X, Y, callbacks=[Reader()], **EPOCH_OF_4_STEPS)
+    assert len(read) == 2 and (read[-1] != before).any() and (flat(net) == before).all()
+
+
 @each("way", WAYS)
 def test_an_epoch_that_fails_leaves_the_one_before(monkeypatch, way):
     net, twin = (network(monkeypatch, way) for _ in range(2))
@@ -170,6 +184,39 @@ def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
     assert len(reads) == 3
 
 
+@each("way", WAYS)
+def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
+    """Of the parameters and of each moment; `Network.parameters` returns a copy that may be written to."""
+    net = network(monkeypatch, way)
+    net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
+    engine = net._model.engine
+    assert engine.read() is engine.read() is engine.kept
+    assert [*map(id, engine.read_moments(2))] == [*map(id, engine.kept_moments)]
+    for array in (engine.read(), *engine.read_moments(2)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    before = flat(net)
+    for w, b in net.parameters():
+        w[...], b[...] = 0, 0
+    assert (flat(net) == before).all() and (before != 0).any()
+
+
+def test_steps_after_a_callback_that_reads_are_kept(monkeypatch):
+    net, twin = (network(monkeypatch, planning.RESIDENT) for _ in range(2))
+
+    class Reader:
+        def on_train_batch_end(self, batch, logs):
+            if batch == 2:
+                net.parameters()
+            elif batch == 3:
+                raise KeyboardInterrupt
+
+    assert net.fit(X, Y, shuffle=False, callbacks=[Reader()], **EPOCH_OF_4_STEPS).interrupted
+    for first in (0, 2, 4):
+        twin.train_step(X[first : first + 2], Y[first : first + 2], 0.5)
+    assert (flat(net) == flat(twin)).all()
+
+
 def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
     net = network(monkeypatch, planning.RESIDENT)
     before = flat(net)
@@ -182,7 +229,7 @@ def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
         assert (flat(net) == before).all()
 
 
-def test_a_gpu_that_takes_no_network_says_why(monkeypatch):
+def test_a_network_that_cannot_be_set_up_on_the_gpu(monkeypatch):
     net = build(seed=0)
     before = flat(net)
 
@@ -205,7 +252,7 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
 
 
 def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
-    """Only kernels that have run are compiled and loaded, which cannot be done while they are recorded."""
+    """A kernel is compiled and loaded by its first launch, which cannot be done while it is recorded."""
     x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
     tried = []
 

@@ -1,4 +1,4 @@
-"""How a network is to be trained on a GPU: the arithmetic of it, which needs none."""
+"""The choice of how a network is trained on a GPU: its arithmetic, which needs no GPU."""
 
 import math
 
@@ -218,5 +218,5 @@ def test_a_byte_too_many_means_products(dtype, size):
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])
 def test_one_block_is_not_asked_for_the_work_of_many(batch, way):
-    """A network that fills the shared memory of a block: on one sample the block is done before kernels have been started."""
+    """The network fills the shared memory of a block. On one sample a block has finished before the kernels have started."""
     assert plan(network([150, 120, 10]), batch, H100._replace(grid_blocks=0)).way == way

@@ -22,7 +22,7 @@ KINDS = [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU]
 EPSILON = 0.25
 ETA = 0.5
 
-# A simulated thread costs a thread: the tests have the smallest tile there can be, whose block is 16 of them.
+# A simulated thread is a Python thread: the tests use the smallest tile there can be, whose block has 16 of them.
 TINY = Tile(16, 16, 8, 1, 128, 1, 1.0)
 DEEP = Tile(16, 16, 16, 1, 128, 1, 1.0)  # two times eight steps
 WIDE = Tile(32, 64, 8, 1, 128, 1, 1.0)  # 128 threads: 2 x 2 warps
@@ -33,7 +33,7 @@ SHAPES = [(1, 1, 1), (17, 8, 1), (1, 9, 17), (7, 15, 16), (16, 16, 7), (20, 33, 
 
 
 class Layer:
-    """A layer and a batch, on the GPU; rows of the batch are scattered in x, and NaN is wherever nothing should be read."""
+    """A layer and a batch, on the GPU. Rows of the batch are scattered in x; all that should not be read is NaN."""
 
     def __init__(self, shape, dtype):
         n, n_in, n_out = shape
@@ -126,7 +126,7 @@ CHECKS = [check_forward, check_backward, check_update, check_gradient]
 
 @pytest.fixture
 def split(monkeypatch):
-    """Lets a test say into how many parts k is split, at most."""
+    """A function that sets the largest number of parts that k is split into."""
 
     def split(count):
         def plan(rows, columns, depth, multiprocessors, tiles):
@@ -216,7 +216,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """Each loads as many numbers as any other, all of one row or column, or of one k."""
+    """All threads load the same number of numbers, each from one row or column, or of one k."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
@@ -247,7 +247,7 @@ def test_small_and_deep_products_are_split():
 
 
 def test_large_tiles_are_not_split():
-    """The compile gate has not seen them."""
+    """The compile gate does not build them with split sums."""
     for size in range(64, 2048, 64):
         plan = planned(size, size, 4096)
         assert plan.parts == 1 or plan.tile.splits

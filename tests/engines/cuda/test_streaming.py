@@ -1,4 +1,4 @@
-"""Samples that do not fit on the GPU pass through it in chunks, with the bits they give when they lie there."""
+"""Samples that do not fit on the GPU pass through it in chunks, and give the same bits as samples that lie there."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ if not CUDA:
 
 cuda = _cuda.cuda
 COUNT, BATCH = 10, 3
-# Of chunks of at most 4: what trains has whole batches, what evaluates takes 2 at a time.
+# Sizes of chunks of at most 4 samples: training takes whole batches, evaluation 2 samples at a time.
 TRAINED, EVALUATED = [3, 3, 3, 1], [4, 4, 2]
 TOPOLOGY = (3, 5, 2), ("tanh", "softmax"), "cce"
 
@@ -32,7 +32,7 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def copies(monkeypatch):
-    """The numbers of rows that come to the GPU from pinned memory, in order."""
+    """The numbers of rows of the chunks that are copied to the GPU, in order."""
     made = []
 
     class Counted(streaming.Chunks):
@@ -49,7 +49,7 @@ def plan_for(way):
 
 
 def train(top, x, y, epochs=2, shuffled=True):
-    """Totals of each epoch, and the parameters after them."""
+    """Returns the totals of each epoch, and the parameters after the last one."""
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
@@ -143,7 +143,7 @@ def test_a_pass_that_is_cut_short_leaves_the_places_ready(small_chunks):
 
 
 def test_samples_of_a_file_stay_there(tmp_path, small_chunks):
-    """A memory map is read where its rows are picked, never as a whole."""
+    """Rows are picked from a memory map one by one; it is never read as a whole."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, _ = data(top, COUNT)
@@ -163,7 +163,7 @@ def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
 
 
 def test_what_does_not_fit_is_not_uploaded(monkeypatch):
-    """x and y both at a budget of theirs, which leaves room for notes and for what they are computed with."""
+    """The budget of x, and of y, leaves memory for notes and for a workspace."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)

@@ -6,9 +6,7 @@ from typing import Any
 from numbanet._cuda import cuda
 from numbanet.engines.cuda.memory.limits import QUAD
 
-# The context of the running kernel knows its block. The module's `cuda` does not: the simulator replaces that of the kernel's
-# own module only.
-simulator, one_at_a_time = cuda.simulator.kernel, threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 def limited(registers: Any) -> Any:
@@ -17,7 +15,7 @@ def limited(registers: Any) -> Any:
 
 def shared_numbers(count: Any, number: Any) -> Any:
     with one_at_a_time:  # else the first threads to come would get an array each
-        return simulator._get_kernel_context().shared.array(count, number)
+        return cuda.shared.array(count, number)
 
 
 def get(array: Any, index: Any) -> Any:
@@ -37,7 +35,7 @@ def quotient(a: Any, b: Any) -> Any:
 
 
 def own_memory(stand_in: Any, count: Any) -> Any:
-    first = simulator._get_kernel_context().blockIdx.x * count
+    first = cuda.blockIdx.x * count
     return stand_in[first : first + count]
 
 
@@ -50,7 +48,7 @@ def await_copies() -> None:
 
 
 def arrive(counter: Any) -> Any:
-    simulator._get_kernel_context().atomic.add(counter, 0, 1)
+    cuda.atomic.add(counter, 0, 1)
 
 
 def arrived(counter: Any) -> Any:

@@ -1,12 +1,13 @@
 """The update rules of `numbanet.equations.descent` over the flat vector of parameters, one thread for each parameter.
 
-To add a rule, write its device function and enter it in `UPDATES`. Kernels read the rates of the step and the norm of the
+To add a rule, write its device function and enter it in `FORMULAS`. Kernels read the rates of the step and the norm of the
 gradients on the GPU: so a recorded step is valid for every learning rate.
 """
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import from_dtype
@@ -31,13 +32,7 @@ from numbanet.equations.descent import (
 # Threads of a block, and blocks that add up squares: their sums are added in order. A simulated thread is a Python thread.
 THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
 
-# Columns of the constants of a rule: mu, 1 - beta_1, 1 - beta_2, the largest norm of the gradients.
-MU, SHARE_1, SHARE_2, MOST = range(4)
-
-
-def constants(rule: Rule, dtype: np.dtype) -> np.ndarray:
-    """Returns the constants of a rule, (4,), as kernels read them."""
-    return np.array([rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.clip_norm], dtype)
+MOST_NORM = 0  # place of the largest norm of the gradients in the constants of a rule; those of its formula follow
 
 
 def is_plain(rule: Rule) -> bool:
@@ -80,7 +75,7 @@ def by_descent(rates, constants, gradient, parameter, at, m, v):
 @device_function
 def by_momentum(rates, constants, gradient, parameter, at, m, v):
     """v <- mu v + dL/dw; w - eta v."""
-    velocity = velocity_after(get(constants, MU), gradient, get(m, at))
+    velocity = velocity_after(get(constants, 1), gradient, get(m, at))
     put(m, at, velocity)
     return descend(get(rates, ETA), velocity, parameter)
 
@@ -88,7 +83,7 @@ def by_momentum(rates, constants, gradient, parameter, at, m, v):
 @device_function
 def by_nesterov(rates, constants, gradient, parameter, at, m, v):
     """v <- mu v + dL/dw; w - eta (dL/dw + mu v)."""
-    mu = get(constants, MU)
+    mu = get(constants, 1)
     velocity = velocity_after(mu, gradient, get(m, at))
     put(m, at, velocity)
     return descend(get(rates, ETA), nesterov_gradient(mu, gradient, velocity), parameter)
@@ -97,35 +92,50 @@ def by_nesterov(rates, constants, gradient, parameter, at, m, v):
 @device_function
 def by_adam(rates, constants, gradient, parameter, at, m, v):
     """m <- beta_1 m + (1 - beta_1) dL/dw, v likewise of the square; w - eta_t m / (sqrt(v) + epsilon_t)."""
-    m_next = moment(get(constants, SHARE_1), gradient, get(m, at))
-    v_next = moment(get(constants, SHARE_2), gradient * gradient, get(v, at))
+    m_next = moment(get(constants, 1), gradient, get(m, at))
+    v_next = moment(get(constants, 2), gradient * gradient, get(v, at))
     put(m, at, m_next)
     put(v, at, v_next)
     return descend(get(rates, ETA_T), adam_gradient(get(rates, EPSILON_T), m_next, v_next), parameter)
 
 
-# The device function of each rule: returns the new parameter, and updates the moments m and v at `at`.
-UPDATES = {
-    rules.GRADIENT_DESCENT: by_descent,
-    rules.MOMENTUM: by_momentum,
-    rules.NESTEROV: by_nesterov,
-    rules.ADAM: by_adam,
-    rules.ADAMW: by_adam,
+class Formula(NamedTuple):
+    """An update rule as kernels compute it.
+
+    Parameters
+    ----------
+    updated : callable
+        updated(rates, constants, gradient, parameter, at, m, v), a device function that returns the new parameter and updates
+        the moments m[at] and v[at].
+    constants : callable
+        constants(rule): the numbers that `updated` finds in constants[1], constants[2], ...
+    """
+
+    updated: Callable
+    constants: Callable[[Rule], tuple[float, ...]] = lambda rule: ()
+
+
+FORMULAS = {
+    rules.GRADIENT_DESCENT: Formula(by_descent),
+    rules.MOMENTUM: Formula(by_momentum, lambda rule: (rule.mu,)),
+    rules.NESTEROV: Formula(by_nesterov, lambda rule: (rule.mu,)),
+    rules.ADAM: Formula(by_adam, lambda rule: (1 - rule.beta_1, 1 - rule.beta_2)),
+    rules.ADAMW: Formula(by_adam, lambda rule: (1 - rule.beta_1, 1 - rule.beta_2)),
 }
 
 
 @functools.cache
 def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     """Returns the kernel of a rule, with or without weight decay and clipping."""
-    updated = UPDATES[kind]
+    updated = FORMULAS[kind].updated
     decoupled = rules.KINDS[kind].decouples_decay
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates every parameter p, one thread each. Twins: those of the rules.
 
-        Reads rates, constants (4,), decay (p,), which is lambda for w and 0 for b, sums (SUMS,), gradients (p,); updates m, v,
-        parameters (p,).
+        Reads rates (4,), constants (c,), the first of which is the largest norm, decay (p,), which is lambda for w and 0 for
+        b, sums (SUMS,), gradients (p,); updates m, v, parameters (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -134,7 +144,7 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
                 squares = get(sums, 0)
                 for q in range(1, sums.shape[0]):
                     squares += get(sums, q)
-                gradient = gradient * clip_scale(get(constants, MOST), squares)
+                gradient = gradient * clip_scale(get(constants, MOST_NORM), squares)
             if decays and decoupled:
                 parameter = decayed(get(rates, ETA), get(decay, at), parameter)
             elif decays:
@@ -162,7 +172,8 @@ class ParameterUpdate:
         self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
         self.gradients, self.parameters = gradients, parameters
         self.m, self.v = [*moments, parameters, parameters][:2]  # a rule without moments does not read them
-        self.constants = cuda.to_device(constants(rule, topology.dtype))
+        numbers = rule.clip_norm, *FORMULAS[rule.kind].constants(rule)
+        self.constants = cuda.to_device(np.array(numbers, topology.dtype))
         self.sums = cuda.device_array(SUMS, topology.dtype)
         self.decay: Any = self.constants
         if self.decays:
