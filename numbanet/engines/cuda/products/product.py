@@ -73,7 +73,7 @@ class Form(NamedTuple):
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
-# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Numbers come in tuples. Arrays do not,
+# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Numbers are in tuples, arrays are not
 # because numba-cuda takes some 10 us more for each array in a tuple, at every launch.
 
 
