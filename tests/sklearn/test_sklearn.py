@@ -193,9 +193,7 @@ def test_a_warm_start_gives_the_same_bits(solver, samples):
 def test_a_warm_start_refuses_another_network(samples):
     X, y = samples["multiclass"]
     mlp = MLPClassifier(max_iter=1, warm_start=True).fit(X, y)
-    with pytest.raises(
-        ValueError, match=r"network has .*\[5, 100, 3\].* ask for .*\[5, 3, 3\].*: training cannot resume"
-    ):
+    with pytest.raises(ValueError, match=r"network has .*\[5, 100, 3\].* ask for .*\[5, 3, 3\].*: training cannot resume"):
         mlp.set_params(hidden_layer_sizes=(3,)).fit(X, y)
     mlp.set_params(hidden_layer_sizes=(100,))
     with pytest.raises(ValueError, match=r"y contains the classes \['z'\], which are not among"):
