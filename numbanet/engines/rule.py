@@ -7,7 +7,7 @@ GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 
 
 class Kind(NamedTuple):
-    """What engines need to know of a kind of rule besides its formula.
+    """Properties of a kind of rule, besides its formula, that engines depend on.
 
     Parameters
     ----------

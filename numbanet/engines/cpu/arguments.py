@@ -58,7 +58,7 @@ class Samples(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What a call of `epoch.run` computes.
+    """The work of one call of `epoch.run`.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """What decides which neurons drop out, see `numbanet.equations.dropout`; None for a network without dropout.
+    """The key and the sample from which dropout is counted, see `numbanet.equations.dropout`; None for a network without it.
 
     Parameters
     ----------

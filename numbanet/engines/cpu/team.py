@@ -1,4 +1,4 @@
-"""How threads work together on one compiled call: who is on the team, and where its members wait for each other.
+"""The team of threads that work together on one compiled call: joining it, its rounds, and the barriers within a round.
 
 Thread 0, the caller, opens one round after another. Other threads may join at any time, and take part from the next round on.
 Before the first round thread 0 waits for them, for some milliseconds at most: the system may be slow to start them. Results do

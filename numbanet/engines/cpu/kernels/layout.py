@@ -1,4 +1,4 @@
-"""Where the numbers of a network lie: in one flat array, cut into panels of NR columns, which are two vectors wide.
+"""The layout of a network in memory: one flat array, cut into panels of NR columns, which are two vectors wide.
 
 The rows of a panel follow each other in memory, so that the microkernel of `product` reads them in order. Column j of an array
 is column j % NR of panel j // NR. The last panel has room for columns beyond the last; their values reach no other column.
