@@ -202,25 +202,21 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns main_loop, a device function."""
+    """Returns main_loop(left, right, row, column, count, panels, sums), a device function; left and right are feeds."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
-    left_loads, left_place, load_left, store_left = left_loader.loads, left_loader.target, left_loader.load, left_loader.store
-    right_loads, right_place, load_right, store_right = (
-        right_loader.loads,
-        right_loader.target,
-        right_loader.load,
-        right_loader.store,
-    )
+    left_loads, right_loads = left_loader.loads, right_loader.loads
+    left_target, load_left, store_left = left_loader.target, left_loader.load, left_loader.store
+    right_target, load_right, store_right = right_loader.target, right_loader.load, right_loader.store
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the first pair of panels, and count k's more, to the sums of the square at (row, column). Returns these."""
+        """Adds the first pair of panels, and count more k's, to the sums of the square at (row, column); returns both."""
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
         left_origin, right_origin = left.origin, right.origin
         thread = int32(cuda.threadIdx.x)
-        left_put, right_put = left_place(thread), right_place(thread)
+        left_put, right_put = left_target(thread), right_target(thread)
         x_at, w_at = row, int32(right_begin + column)
         while True:
             if count > 0:
@@ -236,7 +232,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
             store_left(lefts, panels, left_put)
             store_right(rights, panels, right_put)
             cuda.syncthreads()
-        # Row and column are where they were: kept through the loop, they would take two more registers.
+        # The same row and column as before: kept through the loop, they would take two more registers.
         return (
             int32(x_at if x_at < buffer else x_at - buffer),
             int32((w_at if w_at < buffer else w_at - buffer) - right_begin),
@@ -267,7 +263,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """Returns the functions for the squares of a tile, each of quads x quads squares of 4 x 4, which lie apart."""
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
-    # As many threads of a warp side by side as read 128 bytes of right, or all there are; the others below each other.
+    # Threads of a warp lie side by side until they read 128 bytes of right, or span the tile, then below each other.
     across = min(tile.columns // side, 8)
     down = min(tile.rows // side, max(1, WARP // across))
     warps_across = tile.columns // side // across
@@ -297,7 +293,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
                 column_c = column + c % QUAD + c // QUAD * column_stride
                 if row_r < shape.rows and column_c < shape.columns:
                     finish_sum(epilogue, out, part + row_r * shape.columns + column_c, sums[c])
-            # The next row of sums moves up: counted by r, they would need addresses, and registers have none.
+            # The next row of sums moves to the front: an index that depends on r would need addresses, not registers.
             for e in range(sums_ - side):
                 sums[e] = sums[e + side]
 
@@ -320,6 +316,7 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
 
     @device_function
     def multiply(left_source, right_source, epilogue, out, shape):
+        """Computes the tile of this block: prologue, main loop and epilogue. A source is (array, order)."""
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)
         left_places = cuda.local.array(left_loads, left_place_type)
@@ -331,7 +328,7 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
         right = right_operand(right_source, thread, first_column, shape.columns, shape.depth)
         k = int32(cuda.blockIdx.z * shape.chunk)
         count = int32(min(shape.chunk, shape.depth - k))
-        head = int32((count - 1) % panel_depth + 1)  # the first panel takes what the others, which are full, leave over
+        head = int32((count - 1) % panel_depth + 1)  # k's of the first panel; all other panels are full
         row, column = corner(thread)
 
         begin(right, int32(first_column + column), shape.columns, k, sums)
