@@ -1,4 +1,4 @@
-"""How device functions find their way: entries of the tables of `layout`, and what this block and this thread work on."""
+"""Lookups of device functions: entries of the tables of `layout`, this block's tile, and the numbers of this thread."""
 
 from typing import Any, NamedTuple
 
