@@ -104,7 +104,7 @@ class Data(NamedTuple):
         ValueError, TypeError
             A weight is not a non-negative finite number, all are 0, or the loss has no classes.
         """
-        return self._replace(weights=weights.sample_weights(self.y, sample_weight, class_weight, loss, add_up))
+        return Data(self.x, self.y, weights.sample_weights(self.y, sample_weight, class_weight, loss, add_up))
 
     def smoothed(self, amount: float, loss: str) -> "Data":
         """Returns the samples with smoothed targets, y + amount (1/K - y) (Szegedy et al., 2016, arXiv:1512.00567).
@@ -132,4 +132,4 @@ class Data(NamedTuple):
 
     def uploaded(self, engine: Engine) -> "Data":
         """Returns the samples on the engine's device, if they fit there."""
-        return self._replace(x=engine.upload(self.x), y=engine.upload(self.y))
+        return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

@@ -66,12 +66,11 @@ class Pass(NamedTuple):
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
         """Returns the pass as engines take it; its first update is number `first_step` of the rule."""
-        weights = self.data.weights
+        order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
-            options = {"first_step": first_step, "weights": weights, "dropout_key": dropout_key}
-            return epoch_of(self.order, self.batch_size, eta, rule, **options)
+            return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
         rates = rates_of(self.batches.divisors, eta, rule, first_step)
-        return Epoch(self.order, self.batch_size, rule, rates, weights, dropout_key, self.batches.share)
+        return Epoch(order, size, rule, rates, weights, dropout_key, self.batches.share)
 
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
         """Returns the numbers of batches and of samples that are done, over all processes.
@@ -94,10 +93,10 @@ class Pass(NamedTuple):
 
 
 class Partition(Protocol):
-    """The division of samples among the processes of a training."""
+    """The division of samples among the processes of a training, which call all methods in the same order."""
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples of all processes."""
+        """Returns the number of samples of all processes; all of them call it."""
         ...
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
