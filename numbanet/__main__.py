@@ -1,4 +1,4 @@
-"""`python -m numbanet` is the command `numbanet`."""
+"""The command `numbanet`, as `python -m numbanet`."""
 
 import sys
 

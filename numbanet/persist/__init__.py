@@ -1,4 +1,4 @@
-"""Saves and loads networks without pickle, as NPZ or safetensors (a description in JSON, and flat vectors); exports ONNX."""
+"""Files of networks without pickle: a description in JSON and flat vectors, as NPZ or safetensors; export as ONNX."""
 
 import json
 import os

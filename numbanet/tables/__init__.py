@@ -1,4 +1,4 @@
-"""Tables: reads a file, learns how to encode its columns, encodes rows for a network, and decodes the network's answers."""
+"""Tables: reading a file, learning the encoding of its columns, encoding rows for a network, and decoding its answers."""
 
 from numbanet.tables.columns import Table as Table
 from numbanet.tables.encoding import Encoding as Encoding

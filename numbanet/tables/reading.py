@@ -1,4 +1,4 @@
-"""Reads tables from files: CSV with the module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
+"""Readers of tables: CSV with the module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
 
 The module csv is part of Python, keeps every text unchanged (007 is not 7) and knows the line of each row; pyarrow is needed
 for Parquet only.
