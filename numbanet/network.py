@@ -165,7 +165,7 @@ class Network(MultilayerPerceptron):
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_split: float = 0.0,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         label_smoothing: float = 0.0,
         metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] = (),
         early_stopping: SupportsIndex | EarlyStopping | None = None,

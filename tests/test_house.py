@@ -66,6 +66,7 @@ ENTRY = "a CUDA kernel takes arrays and numbers one by one"
 MANY_PARAMETERS = {
     "perceptron.MultilayerPerceptron.__init__": FRONT_DOOR,
     "engines.cuda.output.output_rows": ENTRY,
+    "engines.cpu.kernels.product.microkernel": MICROKERNEL,
     "network.Network.fit": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
     "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,

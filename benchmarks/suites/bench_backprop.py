@@ -93,7 +93,7 @@ class BiasGradient(Equation):
 
 
 class DeltaRecurrence(LayerEquation):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, where the previous layer is ReLU."""
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, with ReLU in the previous layer."""
 
     loop = staticmethod(backprop.delta_recurrence)
 

@@ -58,14 +58,14 @@ class Adam(Equation):
     def numpy(
         self,
         eta_t: float,
-        share_1: float,
-        share_2: float,
+        one_minus_beta_1: float,
+        one_minus_beta_2: float,
         epsilon_t: float,
         gradients: Array,
         m: Array,
         v: Array,
         parameters: Array,
     ) -> None:
-        m += share_1 * (gradients - m)
-        v += share_2 * (gradients**2 - v)
+        m += one_minus_beta_1 * (gradients - m)
+        v += one_minus_beta_2 * (gradients**2 - v)
         parameters -= eta_t * m / (np.sqrt(v) + epsilon_t)

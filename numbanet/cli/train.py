@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -158,9 +158,9 @@ def _defaults(option: str) -> str:
     return f"(default: {', '.join(f'{value} for ' + ' and '.join(user) for value, user in users.items())})"
 
 
-def _class_weight(text: str) -> str | dict[str, float]:
+def _class_weight(text: str) -> Literal["balanced"] | dict[str, float]:
     if text == "balanced":
-        return text
+        return "balanced"
     pairs = [name.rpartition("=") for name in names(text)]
     return {label: float(weight) for label, _, weight in pairs}
 
@@ -256,7 +256,9 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
     return OPTIMIZERS[options.optimizer](**constants)
 
 
-def _by_index(class_weight: str | dict[str, float] | None, labels: tuple[str, ...]) -> str | dict[int, float] | None:
+def _by_index(
+    class_weight: Literal["balanced"] | dict[str, float] | None, labels: tuple[str, ...]
+) -> Literal["balanced"] | dict[int, float] | None:
     """Returns class weights by the index of the class instead of its label."""
     if not isinstance(class_weight, dict):
         return class_weight

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.engines import samples
+from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.epoch import Epoch, N
 from numbanet.engines.interface import SLICE_SECONDS, Totals
 from numbanet.engines.loops import CpuLoops, CudaLoops, Moments, totals_of
@@ -61,7 +62,7 @@ class ReferenceEngine:
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
         self.moments.write(moments)
 
-    def upload(self, array) -> Any:
+    def upload(self, array: Any) -> Any:
         return self.loops.upload(array)
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
@@ -73,7 +74,7 @@ class ReferenceEngine:
         self.loops.wait()
         return outputs
 
-    def evaluate(self, x, y) -> Totals:
+    def evaluate(self, x: Any, y: Any) -> Totals:
         count = x.shape[0]
         loss_of_sample, hits_of_sample = self._empty(count), self.loops.empty(count, np.int32)
         for first in range(0, count, CHUNK):
@@ -84,7 +85,7 @@ class ReferenceEngine:
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
         return totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def loss_and_gradients(self, x, y) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
@@ -93,7 +94,7 @@ class ReferenceEngine:
         self._backward(y, layers, x.shape[0])
         return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
 
-    def train_epoch(self, x, y, epoch: Epoch) -> Iterator[Totals]:
+    def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         count, dtype = epoch.order.size, self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
@@ -119,7 +120,7 @@ class ReferenceEngine:
                 deadline = time.perf_counter() + SLICE_SECONDS
         yield totals_of(self.loops, loss_of_sample, hits_of_sample)
 
-    def trace(self, x, y) -> dict[str, list[NDArray[np.floating]]]:
+    def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
         layers = self._forward(x)
@@ -163,7 +164,7 @@ class ReferenceEngine:
     def _drop(self, key: int, first: int, l: int, rows) -> None:
         """Drops neurons of layer l (index 0 is layer 1) out of rows, the first of which is sample `first` of the epoch."""
         if p := self.topology.dropout_rates[l]:
-            limit, scale = dropout.limit_and_scale(p, self.topology.dtype)
+            limit, scale = limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:

@@ -5,9 +5,6 @@ doi:10.1145/2063384.2063405), computes the random number of a neuron from sample
 number of threads therefore drop the same neurons.
 """
 
-import math
-from typing import Any
-
 import numpy as np
 
 from numbanet._compile import njit, njit_formula
@@ -38,12 +35,6 @@ def random_number(key, sample, neuron, layer):
     """The random number of a neuron: one of the four numbers of its group of four neurons."""
     numbers = philox(key, neuron // 4, sample, layer)
     return numbers[neuron % 4]
-
-
-def limit_and_scale(p: float, dtype: np.dtype) -> tuple[np.uint64, Any]:
-    """Returns the arguments of `dropped` for a rate p: the limit p 2^32, as uint64, and the scale 1 / (1 - p), in the dtype."""
-    one = float(1)
-    return np.uint64(round(math.ldexp(p, 32))), dtype.type(one / (one - p))
 
 
 @njit

@@ -40,7 +40,7 @@ class Checkpoint:
     path: str | os.PathLike[str]
     every: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         os.fspath(self.path)
         checks.integer("every", self.every)
 

@@ -341,14 +341,14 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
             rows = order[part]
             yield X[rows].toarray(), targets[rows], None if weights is None else weights[rows]
 
-    def _predicted(self, X: Samples, network: Network | None = None) -> NDArray[np.floating]:  # noqa: N803
-        """Returns the prediction of the network for X."""
+    def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
+        """Returns the prediction of the network for X, or its logits."""
         check_is_fitted(self)
-        predict = (network or self.network_).predict
         samples = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not issparse(samples):
-            return predict(samples)
-        return np.concatenate([predict(samples[part].toarray()) for part in gen_batches(samples.shape[0], DENSE_ROWS)])
+            return self.network_.predict(samples, logits=logits)
+        parts = (samples[part].toarray() for part in gen_batches(samples.shape[0], DENSE_ROWS))
+        return np.concatenate([self.network_.predict(part, logits=logits) for part in parts])
 
 
 def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803

@@ -11,9 +11,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted
 
-from numbanet.network import Network
 from numbanet.sklearn.base import BaseMLP, Samples
 from numbanet.training.callbacks import Callback
 
@@ -272,12 +270,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray, (n_samples,) or (n_samples, n_classes)
             For two classes one number per sample, positive for the second class.
         """
-        check_is_fitted(self)
-        net = self.network_
-        activations = [*net.activations[:-1], "identity"]
-        linear = Network(net.sizes, activations, "mse", dtype=net.dtype, device=net.device, kernels=net.kernels)
-        linear.set_parameters(net.parameters())
-        z = self._predicted(X, linear)
+        z = self._predicted(X, logits=True)
         return z[:, 0] if self.n_outputs_ == 1 and not self._multilabel else z
 
     # The parts that BaseMLP leaves open

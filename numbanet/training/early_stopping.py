@@ -37,7 +37,7 @@ class EarlyStopping:
     min_delta: float = 0.0
     larger_is_better: bool | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.integer("patience", self.patience)
         checks.not_negative("min_delta", self.min_delta)
 

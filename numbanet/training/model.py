@@ -53,7 +53,7 @@ class Model:
     table: Any = None
     engine: Engine = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.engine = make_engine(self.topology, self.device, self.kernels)
 
     def initialize(self) -> None:

@@ -33,7 +33,7 @@ class Optimizer:
     kind: ClassVar[int]
     learning_rate: ClassVar[float] = 0.01  # the default of `fit`
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
             if value is not None or each.name != "clip_norm":

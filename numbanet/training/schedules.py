@@ -55,7 +55,7 @@ class Step(Schedule):
     every: int = 10
     by: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.integer("every", self.every)
         checks.positive("by", self.by)
 
@@ -75,7 +75,7 @@ class Exponential(Schedule):
 
     by: float = 0.95
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.positive("by", self.by)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
@@ -97,7 +97,7 @@ class Cosine(Schedule):
     warm_up: int = 0
     least: float = 0.01
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.integer("warm_up", self.warm_up, 0)
         checks.fraction("least", self.least)
 
@@ -129,7 +129,7 @@ class Plateau(Schedule):
     monitor: str | None = None
     min_delta: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.integer("patience", self.patience)
         checks.positive("by", self.by)
         checks.not_negative("min_delta", self.min_delta)

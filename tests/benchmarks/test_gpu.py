@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import peers
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import contest, contestants, oracle, stages
+from benchmarks.gpu import contest, contestants, oracle, stages, tasks
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.oracle import UPDATE_TOLERANCE, update_error
 from benchmarks.gpu.report import Report
@@ -200,6 +200,13 @@ def test_the_step_that_pytorch_captures_is_its_step(tiny, monkeypatch):
     start = problem(tiny)
     made = {"numbanet": peers.Numbanet(tiny, start), "CUDA graph": contestants.TorchGraph(tiny, start)}
     epochs.check(made, [np.random.default_rng(seed).permutation(24) for seed in range(2)])
+
+
+def test_every_pattern_of_tests_matches_a_file():
+    for pattern in (*tasks.TESTS, *tasks.DRY_TESTS):
+        assert tasks.NEEDS_NO_DEVICE not in [path.name for path in tasks.matching_tests(pattern)]
+    with pytest.raises(FileNotFoundError, match="no test file matches tests/no_such"):
+        tasks.matching_tests("no_such_*.py")
 
 
 def run_benchmark(*arguments):

@@ -155,16 +155,17 @@ class FastCpuEngine:
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, rates=NO_RATES, draw: Draw | None = None, layers=None) -> Totals:
-        """Calls `epoch.run` from position `totals.samples` on, for the first `layers` layers; no draw means no dropout."""
+        """Calls `epoch.run` from position `totals.samples` on, for the first `layers` layers; no dropout if draw is None."""
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
         header, records, _ = layout.records(rows, drops=draw is not None)
         workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
         rule = UpdateRule(*constants_of(self.rule, topology.dtype), rates)
         draw = (draw or NO_DRAW) if topology.dropout else None
+        arguments = tuple(job), tuple(workspace), tuple(samples), rule, tuple(totals), draw
         most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
         with self.lock, collection_paused() if self.compiles else nullcontext():
-            totals = Totals(*threads.crew.call(run, (job, workspace, samples, rule, totals, draw), most))
+            totals = Totals(*threads.crew.call(run, arguments, most))
         self.compiles = False
         return totals
 

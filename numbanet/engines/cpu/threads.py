@@ -8,6 +8,8 @@ import os
 import queue
 import threading
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 from numbanet._compile import config
 from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
@@ -22,15 +24,15 @@ class Lock:
     def _renew(self):
         self._lock, self._process = threading.RLock(), os.getpid()
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         if self._process != os.getpid():  # the thread that held it does not exist in this process
             self._renew()
         self._lock.acquire()
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self._lock.release()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return Lock, ()
 
 
@@ -65,7 +67,7 @@ class Crew:
         """The number of threads that help at present."""
         return sum(call.helpers for call in self.calls)
 
-    def call(self, run, arguments, most: int):
+    def call(self, run: Callable, arguments: tuple, most: int) -> Any:
         """Returns run(*arguments, team, False), and runs run(*arguments, team, True) on free cores: `most` threads in all."""
         call = Call()
         with self.lock:

@@ -12,9 +12,11 @@ from numbanet.engines.cpu.kernels import elementwise, product
 from numbanet.engines.cpu.kernels.descent import PlainConstants, UpdateStep
 from numbanet.engines.cpu.kernels.layout import Layout, panel_width, up_to
 from numbanet.engines.cpu.team import Span
+from numbanet.engines.epoch import epoch_of
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
+from tests.helpers.networks import data, engine_with_parameters
 
 pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
@@ -54,8 +56,8 @@ def update(memory, header, layers, n, opens, closes, eta, begin, end):
 
 @numba.njit
 def activation(kind, epsilon, memory, a, delta, count):
-    elementwise.activation(kind, epsilon, memory, a, count)
-    elementwise.activation_error(kind, epsilon, memory, a, delta, count)
+    elementwise.activation(kind, epsilon, memory, a, a, count)
+    elementwise.activation_error(kind, epsilon, memory, a, a, delta, count)
 
 
 class Layers:
@@ -167,3 +169,19 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
     activations.activation(kind, epsilon, z[None], a)
     backprop.activation_error(kind, epsilon, dl_da[None], z[None], a, delta)
     np.testing.assert_array_equal(memory, np.concatenate([a[0], delta[0]]))
+
+
+@each("kept", [(), (RELU,), (LEAKY_RELU,)])
+def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
+    """In hidden layers of more than one panel, with and without dropout; the derivatives of the rectifiers are taken at z."""
+    monkeypatch.setattr(elementwise, "KEEPS_Z", frozenset(kept))
+    top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
+    engine, _ = engine_with_parameters(top, "cpu", "fast")
+    x, y = data(top, 50)
+    list(engine.train_epoch(x, y, epoch_of(np.arange(50), 20, 0.125, dropout_key=1)))
+    _, layers, _ = engine.layout.records(20)
+    z, a = (engine.layout.rows_of(layers[0][name], 24, 20, 40) for name in ("z", "a"))
+    assert ((z < 0).any() and not (a < 0).any()) if RELU in kept else (z == a).all()
+    exact, _ = engine_with_parameters(top, "cpu", "reference")
+    list(exact.train_epoch(x, y, epoch_of(np.arange(50), 20, 0.125, dropout_key=1)))
+    np.testing.assert_allclose(engine.read(), exact.read(), rtol=1e-5, atol=1e-6)

@@ -65,7 +65,7 @@ KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(mod
 def types_of_parameters(number) -> dict:
     """Returns the type of each parameter that a kernel may have, by name, in a network of that dtype."""
     names_by_type = {
-        number: "epsilon eta n mu eta_t share_1 share_2 epsilon_t decay most scale",
+        number: "epsilon eta n mu eta_t one_minus_beta_1 one_minus_beta_2 epsilon_t decay most scale",
         types.int64: "kind loss_kind layer first",
         types.uint64: "key limit",
         types.int64[::1]: "order",

@@ -76,6 +76,7 @@ class PlainConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "PlainConstants":
+        """Returns the constants of a rule, as numbers of a dtype."""
         return cls()
 
 
@@ -86,6 +87,7 @@ class MomentumConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "MomentumConstants":
+        """Returns the constants of a rule, as numbers of a dtype."""
         return cls(number(rule.mu))
 
 
@@ -96,6 +98,7 @@ class NesterovConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "NesterovConstants":
+        """Returns the constants of a rule, as numbers of a dtype."""
         return cls(number(rule.mu))
 
 
@@ -107,6 +110,7 @@ class AdamConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamConstants":
+        """Returns the constants of a rule, as numbers of a dtype."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
@@ -118,6 +122,7 @@ class AdamWConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamWConstants":
+        """Returns the constants of a rule, as numbers of a dtype."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
@@ -129,13 +134,13 @@ def with_penalty(decay, w, gradient):
     return penalised(broadcast(decay), w, gradient)
 
 
-def descend_plain(memory, at, step, decay, gradient):
+def _descend_plain(memory, at, step, decay, gradient):
     """w <- w - eta dL/dw."""
     w = load(memory, at)
     store(memory, at, descend(broadcast(step.eta), with_penalty(decay, w, gradient), w))
 
 
-def descend_momentum(memory, at, step, decay, gradient):
+def _descend_momentum(memory, at, step, decay, gradient):
     """v <- mu v + dL/dw, w <- w - eta v."""
     w, v = load(memory, at), load(memory, at + step.moment_1)
     v = velocity_after(broadcast(step.constants.mu), with_penalty(decay, w, gradient), v)
@@ -143,7 +148,7 @@ def descend_momentum(memory, at, step, decay, gradient):
     store(memory, at, descend(broadcast(step.eta), v, w))
 
 
-def descend_nesterov(memory, at, step, decay, gradient):
+def _descend_nesterov(memory, at, step, decay, gradient):
     """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
     w, v, mu = load(memory, at), load(memory, at + step.moment_1), broadcast(step.constants.mu)
     gradient = with_penalty(decay, w, gradient)
@@ -162,13 +167,13 @@ def after_adam(memory, at, step, w, gradient):
     return descend(broadcast(step.eta_t), adam_gradient(broadcast(step.epsilon_t), m, v), w)
 
 
-def descend_adam(memory, at, step, decay, gradient):
+def _descend_adam(memory, at, step, decay, gradient):
     """w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, after_adam(memory, at, step, w, with_penalty(decay, w, gradient)))
 
 
-def descend_adamw(memory, at, step, decay, gradient):
+def _descend_adamw(memory, at, step, decay, gradient):
     """w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     if decay is not None:
@@ -178,11 +183,11 @@ def descend_adamw(memory, at, step, decay, gradient):
 
 # The constants of each kind of rule, and the function that updates a vector of w.
 RULES: dict[int, tuple[Any, Callable]] = {
-    rules.GRADIENT_DESCENT: (PlainConstants, descend_plain),
-    rules.MOMENTUM: (MomentumConstants, descend_momentum),
-    rules.NESTEROV: (NesterovConstants, descend_nesterov),
-    rules.ADAM: (AdamConstants, descend_adam),
-    rules.ADAMW: (AdamWConstants, descend_adamw),
+    rules.GRADIENT_DESCENT: (PlainConstants, _descend_plain),
+    rules.MOMENTUM: (MomentumConstants, _descend_momentum),
+    rules.NESTEROV: (NesterovConstants, _descend_nesterov),
+    rules.ADAM: (AdamConstants, _descend_adam),
+    rules.ADAMW: (AdamWConstants, _descend_adamw),
 }
 
 
@@ -207,7 +212,7 @@ def step_of(memory, header, rule, at):
     return UpdateStep(rule.constants, rule.decay, rule.clip_norm, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
-def descend_vector(memory, at, step, decay, gradient):
+def descend_vector(memory: Any, at: int, step: Any, decay: Any, gradient: Any) -> None:
     """One step of a vector of w that begins at a place, from its gradient."""
 
 

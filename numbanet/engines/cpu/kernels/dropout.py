@@ -65,4 +65,5 @@ def backward(workspace, l, draw, block, number, span):
     if layer.kind != SOFTMAX:
         for panel in range(-(-layer.n_out // nr)):
             start, count = (panel * header.rows + span.begin) * nr, (span.end - span.begin) * nr
-            elementwise.activation_error(layer.kind, header.epsilon, memory, layer.a + start, layer.delta + start, count)
+            z, a, delta = layer.z + start, layer.a + start, layer.delta + start
+            elementwise.activation_error(layer.kind, header.epsilon, memory, z, a, delta, count)

@@ -1,7 +1,11 @@
-"""a = phi(z) and delta = dL/da da/dz over a stretch of memory, the kind of activation decided before the loop.
+"""a = phi(z) and delta = dL/da da/dz over a stretch of memory; the kind of activation is decided before the loop.
 
-In the loops of `numbanet.equations` it is decided for every number anew; here LLVM vectorises. z gives way to a, so that the
-derivatives of the rectifiers are taken at a, which is positive where z is.
+The loops of `numbanet.equations` decide it for every number; here LLVM vectorises. a takes the place of z in memory, unless
+`KEEPS_Z` names the kind: z then stays beside it. Derivatives of z are taken at z or, if a took its place, at a: the rectifiers
+have the same derivative there, for a is positive where z is.
+
+An activation takes a branch in each of the two functions and, if its derivative is a function of z that a cannot replace, its
+constant in `KEEPS_Z`.
 """
 
 from numbanet._compile import njit_part, parts_of
@@ -13,12 +17,17 @@ relu, leaky_relu, sigmoid, tanh = parts_of(activations.relu, activations.leaky_r
 d_relu, d_leaky_relu = parts_of(activations.d_relu, activations.d_leaky_relu)
 d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_tanh, backprop.error_term)
 
+KEEPS_Z: frozenset[int] = frozenset()  # none of today's activations needs it
+
 
 @njit_part
-def activation(kind, epsilon, memory, a, count):
-    """a = phi(z), for `count` numbers from place a on, which hold z."""
-    # LLVM (22) makes a masked store, on some CPUs six times as slow, of one that may put back what it found. Hence 0 is added,
-    # in a form that LLVM does not see through.
+def activation(kind, epsilon, memory, z, a, count):
+    """a = phi(z), for `count` numbers from place a on, which hold z; copies z to place z before, if that is another place."""
+    if z != a:
+        for p in range(count):
+            put(memory, z + p, get(memory, a + p))
+    # LLVM (22) makes a masked store, on some CPUs six times as slow, of one that may put back the number it has read. Adding 0,
+    # in a form that LLVM does not see through, prevents that.
     zero = epsilon - epsilon
     if kind == RELU:
         for p in range(a, a + count):
@@ -35,14 +44,14 @@ def activation(kind, epsilon, memory, a, count):
 
 
 @njit_part
-def activation_error(kind, epsilon, memory, a, delta, count):
-    """delta = dL/da da/dz, for `count` numbers from places a and delta on; delta holds dL/da."""
+def activation_error(kind, epsilon, memory, z, a, delta, count):
+    """delta = dL/da da/dz, for `count` numbers from places z, a and delta on; delta holds dL/da, and z may be a itself."""
     if kind == RELU:
         for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, a + p))))
+            put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, z + p))))
     elif kind == LEAKY_RELU:
         for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_leaky_relu(get(memory, a + p), epsilon)))
+            put(memory, delta + p, error_term(get(memory, delta + p), d_leaky_relu(get(memory, z + p), epsilon)))
     elif kind == SIGMOID:
         for p in range(count):
             put(memory, delta + p, error_term(get(memory, delta + p), d_sigmoid(get(memory, a + p))))

@@ -23,10 +23,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS
+from numbanet.engines.cpu.kernels import elementwise
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
-from numbanet.equations.dropout import limit_and_scale
 from numbanet.equations.losses import CCE
 
 # What `output` works with: tables, numbers of each sample, and rows of each sample for the full Jacobian of softmax.
@@ -57,6 +58,7 @@ _LAYER = [
     ("w_rows", np.int64),  # number of their rows; a multiple of MR
     ("x", np.int64),  # place of the panels of its input, which is a of the layer before
     ("a", np.int64),
+    ("z", np.int64),  # that of a, unless the activation keeps z
     ("delta", np.int64),
     ("limit", np.uint64),  # p 2^32 for neurons that drop out with probability p
 ]
@@ -136,7 +138,9 @@ class Layout:
         x = place(rows * up_to(width, topology.sizes[0]))
         for layer, p in zip(layers, topology.dropout_rates, strict=True):
             layer["x"] = x
-            layer["a"] = x = place(rows * up_to(width, layer["n_out"]))
+            layer["a"] = layer["z"] = x = place(rows * up_to(width, layer["n_out"]))
+            if layer["kind"] in elementwise.KEEPS_Z:
+                layer["z"] = place(rows * up_to(width, layer["n_out"]))
             layer["delta"] = place(rows * up_to(width, layer["n_out"]))
             layer["scale"] = 1.0
             if drops and p > 0:

@@ -96,7 +96,7 @@ def activation(workspace, span):
         fill(memory, header, header.table_a, last.n_out, last.a, span)
         for j in range(last.n_out):
             a = header.table_a + j * header.rows + span.begin
-            elementwise.activation(last.kind, header.epsilon, memory, a, span.end - span.begin)
+            elementwise.activation(last.kind, header.epsilon, memory, a, a, span.end - span.begin)
 
 
 @njit_merged
@@ -174,7 +174,8 @@ def error(workspace, n, has_weights, span):
             for s in range(begin, end):
                 put(memory, delta + s, weighted(get(memory, header.weight + s), get(memory, delta + s)))
         if header.loss_kind == SSE or header.loss_kind == MSE:
-            elementwise.activation_error(last.kind, header.epsilon, memory, a + begin, delta + begin, end - begin)
+            z = header.table_z + j * rows + begin
+            elementwise.activation_error(last.kind, header.epsilon, memory, z, a + begin, delta + begin, end - begin)
     if last.kind == SOFTMAX and header.loss_kind == BCE:
         through_logits(memory, header, last.n_out, workspace.jacobian, span)
     elif last.kind == SOFTMAX and header.loss_kind != CCE:

@@ -3,7 +3,7 @@
 All three are c[r, j] += sum_k x[r, k] w[k, j]:
 
     product     r           j        k        x            w                   c
-    forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), which begins at b
+    forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), beginning with b
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
@@ -172,7 +172,8 @@ def forward(memory, header, layer, kind, groups, tiles):
                     c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, w + i * nr, depth)
                     store_rows(memory, z, half, c)
                 if i + depth == n_in:
-                    elementwise.activation(kind, header.epsilon, memory, a + begin * MR * nr, (end - begin) * MR * nr)
+                    at, count = panel * x_panel + begin * MR * nr, (end - begin) * MR * nr
+                    elementwise.activation(kind, header.epsilon, memory, layer.z + at, layer.a + at, count)
 
 
 @njit_part
@@ -188,20 +189,20 @@ def backward(memory, header, layer, before, groups, tiles, packed):
         for j in range(0, n_out, KC):
             depth = min(KC, n_out - j)
             for panel in panels_of(tiles, groups):
-                delta = before.delta + panel * x_panel
+                dl_da_panel = before.delta + panel * x_panel
                 begin, end = groups_of(panel, tiles, groups, slab, MC)
                 if begin < end:
                     pack_transposed(memory, layer, panel, j, depth, packed)
                 for group in range(begin, end):
-                    dl_da = delta + group * MR * nr
+                    dl_da = dl_da_panel + group * MR * nr
                     start, step = (header.zeros, 0) if j == 0 else (dl_da, nr)
                     x = sample_rows(memory, header, layer.delta, group, j)
                     c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, packed, depth)
                     store_rows(memory, dl_da, half, c)
                 if j + depth == n_out and before.kind != SOFTMAX and before.limit == 0:
-                    at, count = begin * MR * nr, (end - begin) * MR * nr
-                    a = before.a + panel * x_panel
-                    elementwise.activation_error(before.kind, header.epsilon, memory, a + at, delta + at, count)
+                    at, count = panel * x_panel + begin * MR * nr, (end - begin) * MR * nr
+                    z, a, delta = before.z + at, before.a + at, before.delta + at
+                    elementwise.activation_error(before.kind, header.epsilon, memory, z, a, delta, count)
 
 
 @njit_part

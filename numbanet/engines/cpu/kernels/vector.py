@@ -9,6 +9,7 @@ The arrays here are flat, and indices are neither negative nor checked.
 
 import math
 import operator
+from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
@@ -27,7 +28,7 @@ REGISTER_BYTES = next((width for name, width in _WIDTHS if _FEATURES.get(name)),
 class Vector(types.Type):
     """The Numba type of a vector of scalars."""
 
-    def __init__(self, scalar):
+    def __init__(self, scalar: Any):
         self.scalar = scalar
         self.lanes = 8 * REGISTER_BYTES // scalar.bitwidth
         super().__init__(name=f"Vector({scalar}, {self.lanes})")
@@ -35,11 +36,11 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
+    def __init__(self, manager: Any, kind: Vector):
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.lanes))
 
 
-def pointer(context, builder, array_type, array, index):
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     """Emits the address of array[index]."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 

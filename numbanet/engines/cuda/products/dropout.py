@@ -4,7 +4,8 @@ from typing import Any
 
 from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.cuda.products.batch import FIRST, KEY
-from numbanet.equations.dropout import dropped, limit_and_scale, random_number
+from numbanet.engines.dropout import limit_and_scale
+from numbanet.equations.dropout import dropped, random_number
 
 # Neurons and samples of a block. A simulated thread is a Python thread.
 THREADS = (2, 2) if SIMULATED else (32, 8)

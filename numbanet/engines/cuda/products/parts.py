@@ -15,6 +15,8 @@ THREADS = 256
 
 
 def forward(add_parts: Callable) -> Callable:
+    """Returns the kernel that finishes forward sums."""
+
     def kernel(activation, partial, a, count, parts):
         """a_j = phi(z_j). Writes a (n, n_out). Twin: activation."""
         add_parts(partial, activation, a, count, parts)
@@ -23,6 +25,8 @@ def forward(add_parts: Callable) -> Callable:
 
 
 def backward(add_parts: Callable) -> Callable:
+    """Returns the kernel that finishes delta recurrences."""
+
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
         """delta_i = z_i da_i/dz_i. Reads a_prev (n, n_in); writes delta_prev (n, n_in). Twin: delta_recurrence."""
         add_parts(partial, Derivative(activation, a_prev), delta_prev, count, parts)
@@ -31,6 +35,8 @@ def backward(add_parts: Callable) -> Callable:
 
 
 def update(add_parts: Callable) -> Callable:
+    """Returns the kernel that updates w and b by weight gradients."""
+
     def kernel(rates, partial, wb, count, parts):
         """w_ij <- w_ij - eta z_ij. Reads rates (4,); updates wb (n_in + 1, n_out). Twin: gradient_descent."""
         add_parts(partial, rates, wb, count, parts)
@@ -39,6 +45,8 @@ def update(add_parts: Callable) -> Callable:
 
 
 def gradient(add_parts: Callable) -> Callable:
+    """Returns the kernel that stores weight gradients."""
+
     def kernel(partial, z, count, parts):
         """The sums as they are. Writes z (count,)."""
         add_parts(partial, None, z, count, parts)

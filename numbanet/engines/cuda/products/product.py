@@ -78,6 +78,8 @@ class Form(NamedTuple):
 
 
 def forward(multiply: Callable) -> Callable:
+    """Returns the kernel of the forward sum, with the activation."""
+
     def kernel(activation, x, order, wb, a, shape):
         """a_j = phi(sum_i w_ij x_i + b_j), where x is row order[s] of x. Twins: forward_sum, activation.
 
@@ -89,6 +91,8 @@ def forward(multiply: Callable) -> Callable:
 
 
 def backward(multiply: Callable) -> Callable:
+    """Returns the kernel of the delta recurrence."""
+
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
         """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i being in the layer before. Twin: delta_recurrence.
 
@@ -101,6 +105,8 @@ def backward(multiply: Callable) -> Callable:
 
 
 def update(multiply: Callable) -> Callable:
+    """Returns the kernel of the weight gradient, with the update of w and b by plain gradient descent."""
+
     def kernel(rates, x, order, delta, wb, shape):
         """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike. Twins: weight_gradient, bias_gradient, gradient_descent.
 
@@ -112,6 +118,8 @@ def update(multiply: Callable) -> Callable:
 
 
 def gathered_sums(multiply: Callable) -> Callable:
+    """Returns the kernel of sums, or parts of sums, whose left operand has an order."""
+
     def kernel(x, order, right, z, shape):
         """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twins: forward_sum, weight_gradient.
 
@@ -123,6 +131,8 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
+    """Returns the kernel of parts of sums whose left operand has no order."""
+
     def kernel(left, right, z, shape):
         """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twin: delta_recurrence.
 
