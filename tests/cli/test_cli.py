@@ -14,6 +14,7 @@ import numbanet
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.idx_files import write_fashion_mnist
+from tests.helpers.processes import python
 
 
 def run(*arguments, **options):
@@ -207,8 +208,10 @@ import numbanet
 net = numbanet.Network([256, 512, 512, 10], "relu", "cce", seed=0, kernels=sys.argv[1])
 x, y = np.random.default_rng(0).standard_normal((20000, 256)), np.arange(20000) % 10
 net.train_step(x[:64], y[:64], 0.1)  # compiles
-print("ready", flush=True)
-history = net.fit(x, y, epochs=1000, batch_size=64, learning_rate=0.01, verbose=0)
+class Ready(numbanet.Callback):
+    def on_train_begin(self, logs):
+        print("ready", flush=True)
+history = net.fit(x, y, epochs=1000, batch_size=64, learning_rate=0.01, verbose=0, callbacks=[Ready()])
 assert history.interrupted
 w = net.parameters()[0][0]
 assert np.isfinite(w).all()
@@ -220,22 +223,22 @@ print("kept", np.isfinite(loss), flush=True)
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 @each("kernels", ["fast", "reference"])
 def test_ctrl_c_ends_training_and_keeps_the_network(kernels):
-    process = subprocess.Popen([sys.executable, "-c", LONG, kernels], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    with python("-c", LONG, kernels) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and out == "kept True\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_in_the_command_saves_and_says_so(tmp_path):
-    command = [sys.executable, "-m", "numbanet", "train", "digits", "--epochs", "1000000", "--output", "net.npz"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    lines = [process.stdout.readline() for _ in range(3)]
-    assert lines[-1].startswith("epoch ")
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    command = ["-m", "numbanet", "train", "digits", "--epochs", "1000000", "--output", "net.npz"]
+    with python(*command, cwd=tmp_path) as process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[-1].startswith("epoch ")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted in epoch" in out and out.endswith("saved net.npz\n")
     assert numbanet.Network.load(tmp_path / "net.npz").sizes == [64, 128, 10]

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numbanet import Network, tables
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.idx_files import write_fashion_mnist
+from tests.helpers.processes import python
 
 FOLDER = Path(__file__).parents[2] / "docs" / "penguins"
 PENGUINS, MORE = str(FOLDER / "penguins.csv"), str(FOLDER / "more-penguins.csv")
@@ -262,11 +262,11 @@ def test_help_shows_examples(command, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_saves_and_exits_130(tmp_path):
-    command = [sys.executable, "-m", "numbanet", *TRAIN[:-1], "1000000", "-o", "net.npz", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    while not process.stderr.readline().startswith("epoch "):
-        pass
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    command = ["-m", "numbanet", *TRAIN[:-1], "1000000", "-o", "net.npz", "--json"]
+    with python(*command, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        while not process.stderr.readline().startswith("epoch "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and json.loads(out)["interrupted"]
     assert Network.load(tmp_path / "net.npz").table.target.name == "species"

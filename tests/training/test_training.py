@@ -5,8 +5,6 @@ import math
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from numbanet.training import metrics, optimizers
 from numbanet.training.schedules import Constant, Cosine, Exponential, Plateau, Step
 from tests.helpers.engines import ENGINES as ALL_ENGINES
 from tests.helpers.engines import each
+from tests.helpers.processes import python
 
 # What fit does is the same for all engines; the simulator, which is slow, has one of them do it.
 ENGINES = ALL_ENGINES[:1] if _cuda.SIMULATED else ALL_ENGINES
@@ -593,13 +592,13 @@ print(np.concatenate([a.ravel() for pair in net.parameters() for a in pair]).tob
 
 
 def killed_training(path, epochs, kill_after=None):
-    """What the training printed last; None where it was killed first."""
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(epochs)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "begins\n"
-    if kill_after is not None:
-        time.sleep(kill_after)
-        process.send_signal(signal.SIGKILL)
-    printed = process.communicate()[0]
+    """The last line that a training prints; None if it is killed before, `kill_after` seconds after its begin."""
+    with python("-c", KILLED, path, epochs) as process:
+        assert process.stdout.readline() == "begins\n"
+        if kill_after is not None:
+            time.sleep(kill_after)
+            process.send_signal(signal.SIGKILL)
+        printed = process.communicate()[0]
     return printed.strip() if process.returncode == 0 else None
 
 
