@@ -25,6 +25,7 @@ read x 128 times, 26 MB, and a row of tiles per input would exchange 26 MB.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, int32
@@ -64,7 +65,7 @@ def load(memory, arrays, step, zero, one):
 
 
 @functools.cache
-def training_kernel(dtype: np.dtype):
+def training_kernel(dtype: np.dtype) -> Any:
     """Returns the kernel that trains networks of a dtype; `grid` launches it."""
     number, zero = from_dtype(dtype), dtype.type(0)
     forward, head, backward = forward_of(dtype), head_of(dtype), backward_of(dtype)

@@ -1,4 +1,4 @@
-"""Where the numbers of a network lie while all blocks of a grid train it together; `kernel` says what the blocks do.
+"""The places of a network's numbers while all blocks of a grid train it together; `kernel` says what the blocks do.
 
 w of every layer, with b as its last row, is cut into tiles, at most one per block (`LayerTiles`). The first layers are spread:
 their sums are computed tile by tile, too. The layers after them are the head: they are so small that every block keeps a copy
@@ -83,7 +83,7 @@ TABLE_LENGTH = COMMON + len(Common)  # both tables; a multiple of 4, so that nea
 
 
 class LayerTiles(NamedTuple):
-    """How w of a layer is cut into tiles.
+    """The division of a layer's w into tiles.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class LayerTiles(NamedTuple):
 
 
 class GridPlan(NamedTuple):
-    """How a network is divided among the blocks of a grid.
+    """The division of a network among the blocks of a grid.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class GridPlan(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Where all numbers lie; see `tables`.
+    """The places of all numbers; see `tables`.
 
     Parameters
     ----------

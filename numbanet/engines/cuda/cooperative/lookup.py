@@ -1,4 +1,4 @@
-"""How device functions find their way: entries of the tables of `layout`, and what this block and this thread work on."""
+"""Look-ups for device functions: entries of the tables of `layout`, and what this block and this thread work on."""
 
 from typing import Any, NamedTuple
 

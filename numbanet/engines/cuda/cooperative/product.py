@@ -158,7 +158,7 @@ UPDATE = Form(False, False, descend_weight)
 
 
 class Division(NamedTuple):
-    """How a product is divided among threads.
+    """The division of a product among threads.
 
     Parameters
     ----------

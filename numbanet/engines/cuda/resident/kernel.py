@@ -220,7 +220,7 @@ def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
 
 
 @functools.cache
-def training_kernel(dtype: np.dtype):
+def training_kernel(dtype: np.dtype) -> Any:
     """Returns the kernel that trains networks of a dtype; `block` launches it."""
     number = from_dtype(dtype)
 

@@ -1,4 +1,4 @@
-"""Where the numbers of a network lie in the shared memory of the one block that trains it.
+"""The places of a network's numbers in the shared memory of the one block that trains it.
 
 Shared memory is one flat array. A matrix begins at a place; its pitch, the step from row to row, is odd, so that the numbers of
 a column lie in different banks. Row n_in of w is b; column n_in of x is 1, the input of b. a of a layer is x of the next one.
@@ -50,7 +50,7 @@ LAYER_COLUMNS = PITCHES + len(Matrix)
 
 
 class Tables(NamedTuple):
-    """Where all numbers lie; see `tables`.
+    """The places of all numbers; see `tables`.
 
     Parameters
     ----------
