@@ -64,9 +64,10 @@ def by_two(alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(alone, tmp_path_factory):
-    """A launch of two, one of which is killed, and the folder with the checkpoint that it leaves."""
+    """A launch of two, one of which is killed, the folder with its checkpoint, and whether there is one."""
     folder = tmp_path_factory.mktemp("killed")
-    return mpiexec(2, CASES, folder, "killed"), folder
+    done = mpiexec(2, CASES, folder, "killed")
+    return done, folder, (folder / "state.npz").exists()
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +94,8 @@ def test_the_same_number_of_processes_ends_with_the_same_bits(alone, by_three, t
 
 @needs_mpi
 def test_a_killed_process_ends_all_and_training_resumes_from_the_checkpoint(alone, killed, by_three):
-    done, folder = killed
-    assert done.returncode != 0 and "9" in done.stdout + done.stderr
+    done, folder, has_checkpoint = killed
+    assert done.returncode != 0 and "9" in done.stdout + done.stderr and has_checkpoint
     assert not (folder / "killed.json").exists()
     np.testing.assert_allclose(by_three["trained"]["loss"], alone["trained"]["loss"], rtol=1e-10)
     assert len(by_three["trained"]["loss"]) == 5

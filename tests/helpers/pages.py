@@ -35,6 +35,10 @@ class Block(NamedTuple):
         """True if the block is a script of its own, which mpiexec runs."""
         return self.note == "run by mpiexec"
 
+    def is_part(self) -> bool:
+        """True if the block is no program by itself: a quotation, or lines of a recipe."""
+        return self.quoted() is not None or self.note == "not run: a recipe"
+
     def quoted(self) -> str | None:
         """The file that the block quotes."""
         return self.note.removeprefix("quoted from ") if self.note.startswith("quoted from ") else None
@@ -50,8 +54,9 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in BLOCK.findall(page.read_text())]
 
 
-# Numba ships annotations that its own kernels do not satisfy: `cuda.grid(1)`, `kernel[blocks, threads]`.
-NUMBA_STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
+# Their types refuse what the examples do with them, such as `cuda.grid(1)` and the difference of two predictions.
+UNTYPED = ["numba/__init__", "onnxruntime/__init__", "sklearn/__init__", "sklearn/neural_network"]
+STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
 
 
 def write_examples(folder: Path) -> None:
@@ -62,9 +67,11 @@ def write_examples(folder: Path) -> None:
     folder.mkdir(parents=True)
     extends = os.path.relpath(ROOT / "pyproject.toml", folder)
     (folder / "pyrightconfig.json").write_text(json.dumps({"extends": extends, "include": ["."]}))
-    (folder / "numba.pyi").write_text(NUMBA_STUB)
+    for module in UNTYPED:
+        (folder / module).parent.mkdir(exist_ok=True)
+        (folder / f"{module}.pyi").write_text(STUB)
     for page in PAGES:
-        blocks = [block for block in blocks_of(page) if block.language == "python" and not block.quoted()]
+        blocks = [block for block in blocks_of(page) if block.language == "python" and not block.is_part()]
         scripts = [block.code for block in blocks if block.is_script()]
         shared = "\n".join(block.code for block in blocks if not block.is_script())
         for number, code in enumerate([shared, *scripts] if shared else scripts):

@@ -1,4 +1,4 @@
-"""Copies into the near memory of a block, and back: its tiles of w, and the numbers that other blocks left in far memory."""
+"""Copies between far memory and a block's near memory: its tiles of w, and the numbers that other blocks left."""
 
 from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.cooperative.layout import THREADS, Common, Layer, Matrix

@@ -1,4 +1,4 @@
-"""The places of all numbers of a network that the blocks of a grid train together; `kernel` says what the blocks do.
+"""The places of a network's numbers while all blocks of a grid train it together; `kernel` says what the blocks do.
 
 w of every layer, with b as its last row, is cut into tiles, at most one per block (`LayerTiles`). The first layers are spread:
 their sums are computed tile by tile, too. The layers after them are the head: they are so small that every block keeps a copy

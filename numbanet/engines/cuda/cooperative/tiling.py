@@ -1,4 +1,4 @@
-"""Cuts a network into tiles for the blocks of a grid: the plan that fits the GPU and should take the least time."""
+"""The division of a network into tiles for the blocks of a grid: the plan that fits the GPU and should take the least time."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What kernels do with memory on a GPU, written in LLVM's intermediate language because `numba.cuda` has no names for it.
+"""Operations of kernels on GPU memory, written in LLVM's intermediate language because `numba.cuda` has no names for it.
 
 See `simulated` for the same functions in the simulator.
 """

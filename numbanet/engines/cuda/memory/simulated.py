@@ -1,4 +1,4 @@
-"""What kernels do with memory, in the simulator: the functions of `device`, under the same names, in plain Python."""
+"""Operations of kernels on memory, in the simulator: the functions of `device`, under the same names, in plain Python."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""The places of all numbers of a network in the shared memory of the one block that trains it.
+"""The places of a network's numbers in the shared memory of the one block that trains it.
 
 Shared memory is one flat array. A matrix begins at a place; its pitch, the step from row to row, is odd, so that the numbers of
 a column lie in different banks. Row n_in of w is b; column n_in of x is 1, the input of b. a of a layer is x of the next one.
