@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pytest
 
-from numbanet import _cuda
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
@@ -33,8 +32,6 @@ NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 
 def commands_of(code: str) -> list[list[str]]:

@@ -11,15 +11,12 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.blocks import KC
 from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
 from tests.helpers.networks import data, engine_with_parameters, topology
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 # Layers of more than one panel, hidden softmax, blocks that end in the middle of a group, and work enough to be shared.
 TOPOLOGY = topology((300, 70, 33, 10), ("tanh", "softmax", "softmax"), "cce", np.dtype("float32"))
