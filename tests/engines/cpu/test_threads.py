@@ -67,7 +67,7 @@ def test_helpers_compute_too():
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:
             return
-    pytest.fail("nobody helped")
+    pytest.fail("no thread helped")
 
 
 def test_every_call_has_its_helpers():
@@ -158,7 +158,7 @@ def test_no_more_threads_than_were_asked_for():
 
 
 def fork(function):
-    """What a forked child makes of it."""
+    """The result of the function in a forked child."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply_async(function).get(timeout=60)
 
