@@ -299,7 +299,7 @@ def test_exceptions_are_what_they_say(name):
 
 
 def docstrings() -> list[tuple[str, str]]:
-    """Where each docstring of the package stands, and its text."""
+    """The place and the text of each docstring of the package."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [(path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
     return [(f"{id_of(path)} {getattr(node, 'name', '')}", text) for path, node in nodes if (text := ast.get_docstring(node))]

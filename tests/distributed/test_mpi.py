@@ -178,7 +178,7 @@ def test_asking_for_mpi_says_what_to_install(monkeypatch, capsys, tmp_path):
     assert "pip install 'numbanet[mpi]'" in capsys.readouterr().err
 
 
-def test_mpi4py_is_imported_by_nobody_else():
+def test_importing_numbanet_does_not_import_mpi4py():
     code = "import sys, numbanet, numbanet.cli; sys.exit('mpi4py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=SECONDS).returncode == 0
 

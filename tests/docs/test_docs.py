@@ -3,10 +3,10 @@
 A page's blocks of Python run in their order, in one namespace and a folder of their own, as do its commands `numbanet ...`. A
 `text` block behind one shows lines that it prints. A comment in the line before a block says what is special about it:
 
-`needs torch, GPU`: left out where a package, or a GPU, is missing.
-`quoted from FILE`: not run; it stands there, but for docstrings.
-`run by mpiexec`: a script of its own, which `test_mpi.py` has two processes run.
-`not run: WHY`
+`needs torch, GPU`: skipped if a package, or a GPU, is missing.
+`quoted from FILE`: not run; the file has these lines, apart from docstrings.
+`run by mpiexec`: a script of its own, which two processes run in `test_mpi.py`.
+`not run: WHY`; `not run: a recipe` has lines that are no program by themselves.
 
 A page with the comment `runs in the simulator` does so, in a process of its own.
 """
@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pytest
 
-from numbanet import _cuda
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
@@ -33,8 +32,6 @@ NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 
 def commands_of(code: str) -> list[list[str]]:
@@ -54,7 +51,7 @@ def run(page: Path) -> None:
 
 
 def printed_by(block: Block, page: str, names: dict) -> str | None:
-    """What a block prints as it runs; None where it has no command of ours."""
+    """The output of a block; None if it has no command of numbanet."""
     commands = commands_of(block.code) if block.language == "sh" else []
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):

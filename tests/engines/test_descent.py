@@ -95,7 +95,7 @@ class Trained:
 
 
 def keep_factors(top, batch):
-    """What dropout multiplies the hidden activations of the samples at these positions of an epoch by."""
+    """The factors of dropout, per hidden layer, for the samples at these positions of an epoch."""
     factors = []
     for l, (p, width) in enumerate(zip(top.dropout_rates[:-1], top.sizes[1:-1], strict=True), start=1):
         keeps = oracle.philox_numbers(KEY, batch.stop, width, l)[batch.start :] >= round(p * 2**32)
@@ -143,7 +143,7 @@ def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_nothing_but_gradients_counts_for_their_norm(device, kernels, dtype):
-    """Not what batches of another size have left in memory, beside the outputs of the last layer."""
+    """The norm does not include numbers that batches of another size have left in memory."""
     top, rule = topology((3, 17, 2), ("sigmoid", "softmax"), "cce", dtype), Rule(clip_norm=1e-2)
     fresh, flat = engine_with_parameters(top, device, kernels)
     used, _ = engine_with_parameters(top, device, kernels)

@@ -158,7 +158,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """So that a bar can move and Ctrl-C be heard: with no time to a slice, every block or step is one."""
+    """Between slices a progress bar moves and Ctrl-C is noticed: with 0 seconds per slice, each block or step is one."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))

@@ -53,7 +53,7 @@ def test_the_inner_block_of_a_kernel_is_that_of_its_loop(path, name):
 
 
 def is_loop_over_numbers(node):
-    """Not one that repeats the same a number of times, as a formula may."""
+    """True unless the loop only repeats a statement, as formulas may."""
     return isinstance(node, ast.For) and node.target.id != "_"
 
 

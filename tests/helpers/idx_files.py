@@ -1,4 +1,4 @@
-"""Writes IDX files a value at a time, as the format's description has it: nothing of what reads them is in here."""
+"""Writes IDX files value by value, after the format's description, with none of the code that reads them."""
 
 import gzip
 import struct

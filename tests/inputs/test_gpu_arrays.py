@@ -222,7 +222,7 @@ def test_predictions_on_the_gpu_stay_there(device, kernels, monkeypatch):
 
 
 def sizes_copied_to_the_host(monkeypatch, kind) -> list:
-    """How many numbers each copy to the host has, from now on."""
+    """The number of elements in each copy to the host, from now on."""
     copied, copy_to_host = [], kind.copy_to_host
 
     def noted(self, *arguments, **options):
@@ -237,7 +237,7 @@ def sizes_copied_to_the_host(monkeypatch, kind) -> list:
 
 
 def answers(net, x, y):
-    """What every call says, and the parameters after it, in one list of arrays."""
+    """The results of all calls, and the parameters after them, as one list of arrays."""
     found = [net.predict(x), *net.evaluate(x, y).values()]
     loss, gradients = net.gradients(x, y)
     trace = net.trace(x, y)

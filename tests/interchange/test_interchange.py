@@ -16,11 +16,8 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda
 from numbanet.interchange import from_keras, from_sklearn, from_torch, to_torch
 from tests.helpers.engines import DTYPES, each
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 FILES = Path(__file__).parents[1] / "files"
 PREDICTIONS = json.loads((FILES / "predictions.json").read_text())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda, persist
+from numbanet import persist
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.persist.models import description_of
 from tests.helpers.engines import DTYPES, each
@@ -16,8 +16,6 @@ from tests.helpers.networks import PAIRS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 # Relative to the largest output: a small one may be the difference of large terms.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}

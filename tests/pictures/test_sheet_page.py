@@ -35,7 +35,7 @@ def figure():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """What the command writes, by format."""
+    """The files that the command writes, by format."""
     folder = tmp_path_factory.mktemp("sheet")
     contents = {}
     for kind in ("pdf", "svg", "html", "png"):

@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from numbanet import _cuda
 from numbanet.cli import main
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
 from numbanet.proof import golden, oracle
@@ -14,8 +12,6 @@ from tests.helpers.engines import each
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "porting.md").read_text()
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 
 def recorded(name, suffix, folder=ROOT / "docs" / "golden"):

@@ -1,4 +1,4 @@
-"""What `fit` does around the engines' epochs: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
+"""`fit`, apart from the engines' epochs: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
 
 import json
 import math

@@ -2,9 +2,7 @@
 
 import numba
 import numpy as np
-import pytest
 
-from numbanet import _cuda
 from numbanet.engines import Topology
 from numbanet.engines.cpu.arguments import Block
 from numbanet.engines.cpu.blocks import BLOCK_ROWS, GRADIENT_MC, KC, MC, MR, RANDOM_NUMBERS
@@ -17,8 +15,6 @@ from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 # (n, n_in, n_out): single numbers, one less and one more than a tile, a panel, its depth, a slab, a block; several of each.
 SHAPES = [

@@ -11,15 +11,12 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.blocks import KC
 from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
 from tests.helpers.networks import data, engine_with_parameters, topology
-
-pytestmark = pytest.mark.skipif(_cuda.SIMULATED, reason="runs on the CPU")
 
 # Layers of more than one panel, hidden softmax, blocks that end in the middle of a group, and work enough to be shared.
 TOPOLOGY = topology((300, 70, 33, 10), ("tanh", "softmax", "softmax"), "cce", np.dtype("float32"))
@@ -70,7 +67,7 @@ def test_helpers_compute_too():
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:
             return
-    pytest.fail("nobody helped")
+    pytest.fail("no thread helped")
 
 
 def test_every_call_has_its_helpers():
@@ -161,7 +158,7 @@ def test_no_more_threads_than_were_asked_for():
 
 
 def fork(function):
-    """What a forked child makes of it."""
+    """The result of the function in a forked child."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply_async(function).get(timeout=60)
 
