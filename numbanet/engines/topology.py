@@ -17,6 +17,9 @@ ACTIVATIONS = {
     "leaky_relu": LEAKY_RELU,
     "softmax": SOFTMAX,
 }
+# Activations whose derivative is a function of z that a cannot replace: engines keep z of such a hidden layer beside a.
+# The derivatives of today's activations are functions of a; those of the rectifiers have the same value at a as at z.
+KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 
@@ -51,6 +54,11 @@ class Topology:
     def kinds(self) -> tuple[int, ...]:
         """The activations, as the constants that the loops take."""
         return tuple(ACTIVATIONS[name] for name in self.activations)
+
+    @cached_property
+    def keeps_z(self) -> tuple[bool, ...]:
+        """True for each layer whose activation is in `KEEPS_Z`."""
+        return tuple(kind in KEEPS_Z for kind in self.kinds)
 
     @cached_property
     def loss_kind(self) -> int:

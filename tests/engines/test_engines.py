@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbanet import _cuda
+from numbanet.engines import topology as engine_topology
 from numbanet.engines.epoch import epoch_of
-from numbanet.engines.topology import ACTIVATIONS
+from numbanet.engines.topology import ACTIVATIONS, Topology
 from numbanet.proof import oracle
 from tests.helpers.engines import DTYPES, ENGINES, each
 from tests.helpers.networks import EPSILON, PAIRS, data, engine_with_parameters, flatten, topology
@@ -231,3 +232,19 @@ def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dty
     total, gradients = engine.loss_and_gradients(engine.upload(x), engine.upload(y))
     np.testing.assert_allclose(total, 40, rtol=1e-6)
     np.testing.assert_allclose(gradients[-2:], [2, -2], rtol=1e-6)
+
+
+@each("kept", [("relu",), ("leaky_relu",), ("relu", "leaky_relu")])
+@each("device, kernels", ENGINES)
+def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels, kept, monkeypatch):
+    """With and without dropout: the derivatives of the rectifiers are taken at z where it is kept, and at a otherwise."""
+    top = Topology((5, 7, 4, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float64"), 0.25, (0.5, 0.0))
+    x, y = data(top, 20)
+    epoch = epoch_of(np.arange(20), 8, 0.125, dropout_key=1)
+    exact, _ = engine_with_parameters(top, "cuda" if _cuda.SIMULATED else "cpu", "reference")
+    list(exact.train_epoch(exact.upload(x), exact.upload(y), epoch))
+    monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(ACTIVATIONS[name] for name in kept))
+    top = Topology(top.sizes, top.activations, top.loss, top.dtype, top.epsilon, top.dropout)  # reads the set anew
+    engine, _ = engine_with_parameters(top, device, kernels)
+    list(engine.train_epoch(engine.upload(x), engine.upload(y), epoch))
+    np.testing.assert_allclose(engine.read(), exact.read(), rtol=1e-12, atol=1e-14)

@@ -78,7 +78,8 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
 def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[TrainingPlan]:
     """Returns a plan for each way that the GPU has memory for."""
     plans = [TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
-    if (alone := resident.shared_bytes(topology, batch_size)) <= limits.shared_bytes:
+    alone = resident.shared_bytes(topology, batch_size)
+    if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # one block has no room for z beside a
         plans.append(TrainingPlan(RESIDENT, alone, resident_time(topology, batch_size)))
     if grid := tiling.best_plan(topology, batch_size, limits):
         each, estimate = cooperative.shared_bytes(topology, batch_size, grid), tiling.estimate(topology, batch_size, grid)

@@ -59,14 +59,12 @@ class Workspace:
 def separate_layers(topology: Topology) -> dict[int, int]:
     """Returns the widths of the layers whose activation or error takes a kernel of its own, after the product.
 
-    These are the last layer and the softmax layers, which need whole rows, and the layers with dropout.
+    These are the last layer and the softmax layers, which need whole rows, the layers that keep z, and those with dropout.
     """
     last = len(topology.kinds) - 1
-    return {
-        l: topology.sizes[l + 1]
-        for l, (kind, rate) in enumerate(zip(topology.kinds, topology.dropout_rates, strict=True))
-        if l == last or kind == SOFTMAX or rate > 0
-    }
+    whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]
+    separate = zip(whole_rows, topology.keeps_z, topology.dropout_rates, strict=True)
+    return {l: topology.sizes[l + 1] for l, reasons in enumerate(separate) if any(reasons)}
 
 
 def workspace_bytes(topology: Topology, n: int) -> int:

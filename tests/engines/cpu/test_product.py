@@ -4,6 +4,7 @@ import numba
 import numpy as np
 
 from numbanet.engines import Topology
+from numbanet.engines import topology as engine_topology
 from numbanet.engines.cpu.arguments import Block
 from numbanet.engines.cpu.blocks import BLOCK_ROWS, GRADIENT_MC, KC, MC, MR, RANDOM_NUMBERS
 from numbanet.engines.cpu.kernels import elementwise, product
@@ -170,7 +171,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
     """In hidden layers of more than one panel, with and without dropout; the derivatives of the rectifiers are taken at z."""
-    monkeypatch.setattr(elementwise, "KEEPS_Z", frozenset(kept))
+    monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")
     x, y = data(top, 50)

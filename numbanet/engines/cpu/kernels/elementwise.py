@@ -1,11 +1,10 @@
 """a = phi(z) and delta = dL/da da/dz over a stretch of memory; the kind of activation is decided before the loop.
 
 The loops of `numbanet.equations` decide it for every number; here LLVM vectorises. a takes the place of z in memory, unless
-`KEEPS_Z` names the kind: z then stays beside it. Derivatives of z are taken at z or, if a took its place, at a: the rectifiers
-have the same derivative there, for a is positive where z is.
+`topology.KEEPS_Z` names the kind: z then stays beside it. Derivatives of z are taken at z or, if a took its place, at a: the
+rectifiers have the same derivative there, because a is positive exactly when z is.
 
-An activation takes a branch in each of the two functions and, if its derivative is a function of z that a cannot replace, its
-constant in `KEEPS_Z`.
+An activation takes a branch in each of the two functions.
 """
 
 from numbanet._compile import njit_part, parts_of
@@ -16,8 +15,6 @@ from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
 relu, leaky_relu, sigmoid, tanh = parts_of(activations.relu, activations.leaky_relu, activations.sigmoid, activations.tanh)
 d_relu, d_leaky_relu = parts_of(activations.d_relu, activations.d_leaky_relu)
 d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_tanh, backprop.error_term)
-
-KEEPS_Z: frozenset[int] = frozenset()  # none of today's activations needs it
 
 
 @njit_part

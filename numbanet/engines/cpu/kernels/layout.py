@@ -23,7 +23,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS
-from numbanet.engines.cpu.kernels import elementwise
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.topology import Topology
@@ -136,10 +135,10 @@ class Layout:
         header["zeros"], header["ones"] = place(width), place(self.most_rows * width)
         header["packed"] = place(self.threads * KC * width)
         x = place(rows * up_to(width, topology.sizes[0]))
-        for layer, p in zip(layers, topology.dropout_rates, strict=True):
+        for layer, keeps_z, p in zip(layers, topology.keeps_z, topology.dropout_rates, strict=True):
             layer["x"] = x
             layer["a"] = layer["z"] = x = place(rows * up_to(width, layer["n_out"]))
-            if layer["kind"] in elementwise.KEEPS_Z:
+            if keeps_z:
                 layer["z"] = place(rows * up_to(width, layer["n_out"]))
             layer["delta"] = place(rows * up_to(width, layer["n_out"]))
             layer["scale"] = 1.0

@@ -72,9 +72,11 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
     Returns
     -------
     GridPlan or None
-        None if no plan fits, or if the network has too many layers or a hidden layer of softmax, which needs whole rows of z.
+        None if no plan fits, or if the network has too many layers or a hidden layer that needs whole rows of z (softmax) or
+        keeps z.
     """
-    if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or SOFTMAX in topology.kinds[:-1]:
+    needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
+    if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
         return None
 
     def cost(plan: GridPlan) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """One step of training by products: the layers from the first to the last, and back.
 
 The steps that change parameters go through the layers in the order of the sheet. Each layer takes one product, whose epilogue
-is the activation or its derivative. If that needs whole rows of z or of dL/da, or if neurons drop out, a kernel of its own
-follows; see `separate_layers`.
+is the activation or its derivative. If that needs whole rows of z or of dL/da, or z beside a, or if neurons drop out, a
+kernel of its own follows; see `separate_layers`.
 """
 
 from collections.abc import Iterator
@@ -126,8 +126,8 @@ class Propagation:
                 dropout.drop(self.topology.dropout_rates[l - 1], l, batch.counter, to, to)
             if kind == SOFTMAX:
                 self.loops.run(backprop.softmax_error, to, a, delta)
-            elif separate:  # the derivatives of the rectifiers are taken at a, which is positive where z is
-                self.loops.run(backprop.activation_error, kind, self.epsilon, to, a, a, delta)
+            elif separate:
+                self.loops.run(backprop.activation_error, kind, self.epsilon, to, work.z[l - 1], a, delta)
             yield l
         yield 0
 
