@@ -95,6 +95,8 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
     lines = [f"parameters and a batch of {batch_size} take {wanted:,} bytes"]
     if RESIDENT in plans:
         lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
+    elif wanted <= limits.shared_bytes:
+        lines.append(f" of {room}, but one block does not keep z, which a hidden layer needs")
     else:
         lines.append(f", more than {room}")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.rungs import RUNGS
+from numbanet.engines import topology as engine_topology
 from numbanet.engines.cuda.cooperative import layout, tiling
 from numbanet.engines.cuda.cooperative.layout import Common, GridPlan, Layer, LayerTiles, Matrix
 from numbanet.engines.cuda.memory import Limits
-from numbanet.engines.cuda.planning import COOPERATIVE, KNOWN_LIMITS, PRODUCTS, RESIDENT, plan, reason
+from numbanet.engines.cuda.planning import COOPERATIVE, KNOWN_LIMITS, PRODUCTS, RESIDENT, plan, possible_plans, reason
 from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import RELU, SOFTMAX
@@ -220,3 +221,11 @@ def test_a_byte_too_many_means_products(dtype, size):
 def test_one_block_is_not_asked_for_the_work_of_many(batch, way):
     """The network fills the shared memory of a block. On one sample a block has finished before the kernels have started."""
     assert plan(network([150, 120, 10]), batch, H100._replace(grid_blocks=0)).way == way
+
+
+@each("sizes", [[64, 32, 10], [784, 128, 10]])
+def test_a_hidden_layer_that_keeps_z_is_trained_by_products(sizes, monkeypatch):
+    monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset({RELU}))
+    assert [plan.way for plan in possible_plans(network(sizes), 32, H100)] == [PRODUCTS]
+    wanted = resident.shared_bytes(network(sizes), 32)
+    assert ("does not keep z" in reason(network(sizes), 32, H100)) == (wanted <= H100.shared_bytes)
