@@ -1,7 +1,7 @@
 """exp, expm1 and log1p, each under one name for every target.
 
 On the CPU they are arithmetic without a branch, so that LLVM compiles a loop over a formula to SIMD code; math.exp would be a
-call into libm for each number. On the GPU, in the simulator and without compilation they are those of the module math.
+call into libm for each number. On the GPU, in the simulator and without compilation they come from the module math.
 """
 
 import math

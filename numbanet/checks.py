@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 DOUBLE = np.dtype(np.float64)
+# The least ratio of difflib at which a name is suggested. 'gpu' and 'cpu' have 0.67, names with two letters swapped 0.75.
+SIMILAR = 0.7
 
 
-def choice(name: str, value: Any, known: Iterable[str]) -> str:
+def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> str:
     """Returns the value, which must be one of the known names.
 
     Parameters
@@ -21,6 +23,8 @@ def choice(name: str, value: Any, known: Iterable[str]) -> str:
         The argument's name, for the error message; likewise in the other checks.
     value
     known : iterable of str
+    meaning : str
+        Follows the known names in the error message.
 
     Raises
     ------
@@ -33,10 +37,15 @@ def choice(name: str, value: Any, known: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     if value not in known:
-        near = difflib.get_close_matches(value, known, 1)
+        near = difflib.get_close_matches(value, known, 1, SIMILAR)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"unknown {name} {value!r}{hint}; known are {', '.join(known)}")
+        raise ValueError(f"unknown {name} {value!r}{hint}; known are {', '.join(known)}{meaning}")
     return value
+
+
+def count(number: int, noun: str) -> str:
+    """Returns the number with its noun, such as "1 input" or "2 inputs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self, SupportsIndex
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
@@ -17,6 +18,7 @@ from numbanet.training.early_stopping import EarlyStopping, early_stopping_of
 from numbanet.training.history import History
 from numbanet.training.loop import Settings
 from numbanet.training.metrics import Metric, metrics_of
+from numbanet.training.model import Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
 from numbanet.training.schedules import Schedule, schedule_of
 
@@ -67,6 +69,25 @@ class Network(MultilayerPerceptron):
     Weights start uniformly in +-sqrt(6 / n_in) before relu and leaky_relu (He et al., 2015, doi:10.1109/ICCV.2015.123), in
     +-sqrt(6 / (n_in + n_out)) before the other activations (Glorot and Bengio, 2010, PMLR 9:249-256); biases at 0.
     """
+
+    def __init__(
+        self,
+        sizes: Iterable[SupportsIndex],
+        activations: str | Iterable[str],
+        loss: str,
+        *,
+        dtype: DTypeLike = "float32",
+        seed: SupportsIndex | None = None,
+        epsilon: float = 0.01,
+        dropout: float | Iterable[float] = 0.0,
+        device: str = "cpu",
+        kernels: str = "fast",
+    ):
+        topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
+        kernels = checks.choice("kernels", kernels, inputs.KERNELS)
+        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
+        self._model = Model(topology, inputs.usable_device(device), kernels, generator)
+        self._model.initialize()
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
         """Replaces all parameters, and resets the optimizer state.

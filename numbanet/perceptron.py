@@ -1,10 +1,10 @@
 """Class MultilayerPerceptron: all that reads a network's parameters: predictions, losses, gradients, traces."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, SupportsIndex, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs
 from numbanet.inputs import Data
@@ -18,29 +18,9 @@ Output = TypeVar("Output")
 
 
 class MultilayerPerceptron:
-    """A multilayer perceptron with fixed parameters; `numbanet.Network` adds training and files.
+    """A multilayer perceptron with fixed parameters; `numbanet.Network` makes its model, and adds training and files."""
 
-    Its parameters are those of `Network`.
-    """
-
-    def __init__(
-        self,
-        sizes: Iterable[SupportsIndex],
-        activations: str | Iterable[str],
-        loss: str,
-        *,
-        dtype: DTypeLike = "float32",
-        seed: SupportsIndex | None = None,
-        epsilon: float = 0.01,
-        dropout: float | Iterable[float] = 0.0,
-        device: str = "cpu",
-        kernels: str = "fast",
-    ):
-        topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
-        kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
-        self._model = Model(topology, inputs.usable_device(device), kernels, generator)
-        self._model.initialize()
+    _model: Model
 
     @property
     def sizes(self) -> list[int]:

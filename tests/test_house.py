@@ -67,7 +67,7 @@ DOCUMENTED = (
 )
 MANY_PARAMETERS = {
     "network.Network.fit": FRONT_DOOR,
-    "perceptron.MultilayerPerceptron.__init__": FRONT_DOOR,
+    "network.Network.__init__": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
     "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,
     "engines.cpu.kernels.product.microkernel": DOCUMENTED,

@@ -79,7 +79,7 @@ class Report:
 
     @property
     def well(self) -> bool:
-        """Whether every stage so far has ended well."""
+        """True if every stage so far has ended well."""
         return all(end["outcome"] == "ok" for end in self.results["stages"].values())
 
     def text(self) -> str:

@@ -93,7 +93,7 @@ def begin(name: str, seconds: float, dry: bool, **task: Any) -> Stage:
     dry : bool
         Whether to run in the simulator, with tiny networks.
     **task
-        What the function needs besides, in types of JSON.
+        Arguments that the function also needs, in types of JSON.
     """
     command = [sys.executable, "-m", "benchmarks.gpu.tasks", json.dumps({"stage": name, "dry": dry} | task)]
     return Stage(command, seconds, SIMULATOR if dry else None)

@@ -34,13 +34,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--activation", choices=("relu", "sigmoid", "tanh"), help="activation of the hidden layers of each RUNG"
     )
-    parser.add_argument("--epochs", action="store_true", help="whole epochs; the default table")
-    parser.add_argument("--predict", action="store_true", help="predictions of 1 and of 10,000 samples; R2, R3")
-    parser.add_argument("--startup", action="store_true", help="whole processes until the first epoch is trained; R2")
-    parser.add_argument("--memory", action="store_true", help="peak memory of whole processes; R6")
+    parser.add_argument("--epochs", action="store_true", help="whole epochs (the default table)")
+    parser.add_argument("--predict", action="store_true", help="predictions of 1 and of 10,000 samples, networks R2 and R3")
+    parser.add_argument("--startup", action="store_true", help="a whole process until the first epoch is trained, network R2")
+    parser.add_argument("--memory", action="store_true", help="peak memory of a whole process, network R6")
     parser.add_argument("--fashion", action="store_true", help="ten epochs of Fashion-MNIST, against PyTorch")
-    parser.add_argument("--optimizers", action="store_true", help="epochs by momentum, Nesterov, Adam and AdamW; R2, R3, R4")
-    parser.add_argument("--all", action="store_true", help="every table")
+    parser.add_argument(
+        "--optimizers", action="store_true", help="epochs by momentum, Nesterov, Adam and AdamW, networks R2 to R4"
+    )
+    parser.add_argument("--all", action="store_true", help="print every table")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores to use (default: %(default)s)")
     options = parser.parse_args()
     if (options.activation or options.dtype) and not options.rungs:

@@ -86,7 +86,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def take_turns(options: argparse.Namespace, rungs: list[Rung], cores: int) -> dict[int, list[dict[str, Any]]]:
-    """Launches each number of processes in turn, and returns the figures of each turn, by number of processes.
+    """Runs the benchmark with each number of processes in turn; returns the figures of each turn, keyed by that number.
 
     Exits if a launch fails.
     """

@@ -94,7 +94,7 @@ class Rank:
         return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
 
     def check(self, batch: int) -> None:
-        """Raises AssertionError unless losses are those of a single process, and all processes have the same parameters.
+        """Raises AssertionError unless the losses equal a single process's, and all processes have the same parameters.
 
         Leaves the parameters as they were.
         """
@@ -108,7 +108,7 @@ class Rank:
         self.engine.write(start)
         if communicator.rank == 0:
             alone = [self.loss_alone(order[first : first + batch]) for first in range(0, order.size, batch)]
-            rtol, message = AGREEMENT[self.rung.dtype], f"{self.rung.title}: the losses are not those of one process"
+            rtol, message = AGREEMENT[self.rung.dtype], f"{self.rung.title}: the losses differ from one process's losses"
             np.testing.assert_allclose(losses / batch, alone, rtol=rtol, err_msg=message)
         self.engine.write(start)
 

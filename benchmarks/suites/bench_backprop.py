@@ -28,7 +28,7 @@ class ActivationError(Equation):
 
 
 class SoftmaxError(Equation):
-    """delta_j = sum_i dL/da_i da_i/dz_j, of softmax."""
+    """delta_j = sum_i dL/da_i da_i/dz_j, for softmax."""
 
     loop = staticmethod(backprop.softmax_error)
 

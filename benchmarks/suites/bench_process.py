@@ -46,7 +46,7 @@ print(sum(seconds))
 
 
 class WholeProcess:
-    """A process from the start of Python until it has trained one epoch of R2, with everything compiled before."""
+    """A process from the start of Python to the end of one epoch of R2, with all code already compiled."""
 
     params = ("numbanet", *PEERS)
     param_names = ("contestant",)

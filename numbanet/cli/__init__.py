@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        The words after `numbanet`; by default those of the process.
+        The words after `numbanet`; by default the words of the process's command line.
 
     Returns
     -------
@@ -49,12 +49,19 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
-        message = f"numbanet: {error}"
+        message = f"numbanet: {_message(error)}"
         end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
         end_all(lambda: print("numbanet: interrupted", file=sys.stderr), INTERRUPTED)
         return INTERRUPTED
+
+
+def _message(error: Exception) -> str:
+    """Returns the message of an error, without the number that the operating system gives a missing file."""
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"cannot read {os.fspath(error.filename)!r}: no such file"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

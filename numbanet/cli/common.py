@@ -68,7 +68,7 @@ def add_device_options(parser: argparse._ActionsContainer) -> None:
         "--kernels",
         choices=KERNELS,
         default="fast",
-        help="fast kernels, or the loops of the sheet (default: %(default)s)",
+        help="fast: optimised kernels; reference: the plain loops of numbanet.equations (default: %(default)s)",
     )
 
 
@@ -89,12 +89,21 @@ def _separator(text: str) -> str:
 
 def sizes(text: str) -> list[int]:
     """Returns the numbers of neurons in a text such as 64,32."""
-    return [int(size) for size in text.split(",")]
+    try:
+        counts = [int(size) for size in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers separated by commas, such as 64,32, not {text!r}") from None
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"every layer needs at least 1 neuron, not {text!r}")
+    return counts
 
 
 def names(text: str) -> list[str]:
     """Returns the names in a text such as age,sex; a name that contains a comma stands in double quotes."""
-    return next(csv.reader([text], strict=True))
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
 
 
 def refuse_unwritable(path: str) -> None:
@@ -112,6 +121,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
     if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
         known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
         raise ValueError(f"cannot read {path!r}: DATA must be digits, or {known}")
+    Path(path).stat()  # raises FileNotFoundError with the file's name, which np.loadtxt leaves out
     try:
         if suffix == ".csv":
             return np.loadtxt(path, delimiter=",", ndmin=2)

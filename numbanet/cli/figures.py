@@ -16,7 +16,7 @@ OF_QUANTITIES = ("r2", "rmse", "mae")
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns the functions of named metrics; those of a quantity measure in the units of its table."""
+    """Returns the functions of named metrics; for a quantity they measure in the units of its table."""
     functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
         return functions

@@ -8,7 +8,7 @@ from numbanet.proof import golden
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
-    summary = "write golden vectors, every number of one training step of five networks, to check a port against"
+    summary = "write golden vectors, every number of one training step of five networks, for checking a port"
     vectors = add_command(commands, "golden", _golden, summary)
     vectors.add_argument("folder", metavar="FOLDER", help="folder for the files, as JSON and as NPZ; created if missing")
 

@@ -162,7 +162,12 @@ def _class_weight(text: str) -> Literal["balanced"] | dict[str, float]:
     if text == "balanced":
         return "balanced"
     pairs = [name.rpartition("=") for name in names(text)]
-    return {label: float(weight) for label, _, weight in pairs}
+    try:
+        if all(equals for _, equals, _ in pairs):
+            return {label: float(weight) for label, _, weight in pairs}
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be balanced or LABEL=WEIGHT,..., with numbers as weights, not {text!r}")
 
 
 def _train(options: argparse.Namespace) -> int:

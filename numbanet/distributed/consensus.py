@@ -66,7 +66,7 @@ class Agreement:
         Raises
         ------
         RuntimeError
-            Without callbacks, the parameters differ from those of rank 0.
+            Without callbacks, the parameters differ from rank 0's.
         """
         engine = training.model.engine
         own = {
@@ -82,8 +82,8 @@ class Agreement:
             engine.write(self._vector_of_rank_0(engine.read()))
         elif own["parameters"] != first["parameters"]:
             raise RuntimeError(
-                f"the parameters of rank {self.communicator.rank} have diverged from those of rank 0: "
-                "its processor or its MPI sums in another order"
+                f"the parameters of rank {self.communicator.rank} have diverged from the parameters of rank 0: "
+                "its processor or its MPI adds in a different order"
             )
         return first["stop"]
 
@@ -95,7 +95,7 @@ class Agreement:
                 raise ValueError(f"rank {self.communicator.rank} has another {name} than rank 0{advice}")
 
     def _take_over(self, training: "Training") -> None:
-        """Sets parameters, moments, generator and history to those of rank 0."""
+        """Copies parameters, moments, generator and history from rank 0."""
         model, history = training.model, training.history
         own = {
             "generator": model.generator.bit_generator.state,

@@ -132,7 +132,7 @@ class Shared:
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
         """Yields the pass over the samples, whose order all processes draw alike."""
-        assert isinstance(source, Data)  # the batches of a function are those of one process
+        assert isinstance(source, Data)  # a function yields the batches of one process
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
         if source.weights is None:

@@ -108,7 +108,7 @@ class Engine(Protocol):
 
         Yields the totals since the start of the epoch, several times and at its end. The number of times depends on the clock;
         the last totals and the parameters do not. If several processes share the batches, it yields after each step, and the
-        last totals are those of its own samples.
+        last totals count its own samples.
         """
         ...
 

@@ -65,12 +65,12 @@ class Rule(NamedTuple):
 
     @property
     def corrects_bias(self) -> bool:
-        """Whether the rule takes eta_t and epsilon_t in place of eta and epsilon."""
+        """True if the rule takes eta_t and epsilon_t in place of eta and epsilon."""
         return KINDS[self.kind].corrects_bias
 
     @property
     def decouples_decay(self) -> bool:
-        """Whether weight decay shrinks w itself instead of adding to its gradient."""
+        """True if weight decay shrinks w itself instead of adding to its gradient."""
         return KINDS[self.kind].decouples_decay
 
 

@@ -91,7 +91,7 @@ def d_softmax_logit(z_j, z_i, u_i, i, j):
 
 @njit
 def softmax_logit_error(dl_du, z, u, delta):
-    """delta_j = sum_i dL/du_i du_i/dz_j, of softmax with BCE, for every sample s and neuron j.
+    """delta_j = sum_i dL/du_i du_i/dz_j, for softmax with BCE, for every sample s and neuron j.
 
     For BCE, softmax(z)_i = sigmoid(u_i), see softmax_logit, so that dL/du_i is the short form 1/n (a_i - y_i).
     Reads dl_du, z, u (n, n_out); writes delta (n, n_out). Twin: softmax_logit_error_cuda.

@@ -12,7 +12,7 @@ from numbanet._cuda import cuda
 
 @njit
 def descend(eta, gradient, parameter):
-    """w - eta dL/dw, and b - eta dL/db alike."""
+    """w - eta dL/dw; likewise for b."""
     return parameter - eta * gradient
 
 

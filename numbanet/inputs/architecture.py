@@ -64,6 +64,8 @@ def _dtype(dtype: Any) -> np.dtype:
 
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
+    if isinstance(sizes, str):
+        raise TypeError(f"sizes must be a list of integers, input first, not the text {sizes!r}")
     try:
         sizes = list(sizes)
     except TypeError:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numbanet.checks import count
 from numbanet.engines.topology import Topology
 from numbanet.inputs import gpu as gpu_arrays
 from numbanet.inputs import host as host_arrays
@@ -45,6 +46,8 @@ def real_array(name: str, value: ArrayLike) -> np.ndarray:
 
 
 def _check_real(name: str, array: Any) -> None:
+    if array.dtype.kind in "US":
+        raise TypeError(f"{name} holds texts: encode them as numbers")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
 
@@ -54,13 +57,13 @@ def _gpu_array(name: str, value: Any, device: str) -> Any:
     array = _view_on_gpu(name, value, device)
     _check_real(name, array)
     if not array.flags["C_CONTIGUOUS"]:
-        raise ValueError(f"{name} lies on the GPU, where nothing is rearranged: it must be contiguous in C order")
+        raise ValueError(f"{name} is on the GPU and not contiguous in C order: copy it first")
     return array
 
 
 def _view_on_gpu(name: str, value: Any, device: str) -> Any:
     if device == "cpu":
-        raise ValueError(f"{name} lies on the GPU, the network on the CPU: net.to('cuda'), or pass a host array")
+        raise ValueError(f"{name} is on the GPU, but the network is on the CPU: call net.to('cuda'), or pass a host array")
     return gpu_arrays.view(name, value)
 
 
@@ -97,7 +100,7 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
         array.flags.writeable = False
     elif array.dtype != dtype:
         raise TypeError(
-            f"{name} lies on the GPU as {array.dtype}, where nothing is converted: the network takes {dtype}, "
+            f"{name} is on the GPU as {array.dtype}, but the network takes {dtype}: convert it first, by "
             f"{name}.astype('{dtype}') or, in PyTorch, {name}.to(torch.{dtype})"
         )
     place = module_of(array).first_not_finite(array)
@@ -119,7 +122,9 @@ def samples(x: ArrayLike, topology: Topology, device: str, name: str = "x") -> A
     n_in = topology.sizes[0]
     if array.ndim != 2 or array.shape[1] != n_in:
         single = f"; a single sample is {name}.reshape(1, {n_in})" if array.shape == (n_in,) else ""
-        raise ValueError(f"{name} must have shape (n, {n_in}), for the network has {n_in} inputs, not {array.shape}{single}")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the network has {count(n_in, 'input')}: pass shape (n, {n_in}){single}"
+        )
     if array.shape[0] == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}")
     return finite(name, array, topology.dtype)
@@ -142,7 +147,9 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
         array = array.reshape(array.shape[0], 1)
     if not labels and (array.ndim != 2 or array.shape[1] != n_out):
         flat = " or, as integer labels, (n,)" if topology.loss == "cce" else " or (n,)" if n_out == 1 else ""
-        raise ValueError(f"{name} must have shape (n, {n_out}){flat}, for the network has {n_out} outputs, not {array.shape}")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the network has {count(n_out, 'output')}: pass shape (n, {n_out}){flat}"
+        )
     if array.shape[0] != n:
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
     if labels:
@@ -159,7 +166,10 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
         raise TypeError(f"labels must be integers, but {name} holds {labels.dtype}; convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
-        raise ValueError(f"{name}[{s}] is {module.at(labels, s)}: labels must lie in 0 to {classes - 1}")
+        raise ValueError(
+            f"{name}[{s}] is {module.at(labels, s)}: labels must lie in 0 to {classes - 1}, "
+            f"because the network has {count(classes, 'output')}"
+        )
     return module.one_hot(labels, classes, topology.dtype)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from numbanet import _cuda, checks
 
 DEVICES = ("cpu", "cuda", "auto")
+MEANING = " (cuda: an NVIDIA GPU; auto: a GPU if there is one)"
 KERNELS = ("fast", "reference")
 
 
@@ -25,7 +26,7 @@ def usable_device(device: Any) -> str:
     RuntimeError
         device="cuda", but no GPU can be used; the message says what was found and what is missing.
     """
-    device = checks.choice("device", device, DEVICES)
+    device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":
         return "cpu"
     reason = _cuda.unusable_reason()
@@ -39,5 +40,5 @@ def usable_device(device: Any) -> str:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Issues a RuntimeWarning at the caller of `Network`, once per process."""
+    """Warns once per process; the warning points at the line that called `Network`."""
     warnings.warn(message, RuntimeWarning, stacklevel=4)  # above this function, usable_device and Network.__init__

@@ -19,7 +19,7 @@ def sample_weights(
 ) -> np.ndarray | None:
     """Returns the weights of samples with targets y, (n,), in the dtype of y; None if every sample weighs 1.
 
-    Parameters and errors are those of `Data.weighted`.
+    `Data.weighted` describes parameters and errors.
     """
     weights, dtype = None, y.dtype
     if sample_weight is not None:

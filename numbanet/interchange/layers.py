@@ -56,7 +56,7 @@ def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
 
 
 def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | None, **options: Any) -> Network:
-    """Returns a Network of the layers; if `activations` is None, it takes those of the layers."""
+    """Returns a Network of the layers; if `activations` is None, it takes the activations of the layers."""
     _check_shapes(layers)
     if activations is None:
         activations = [layer.activation or "identity" for layer in layers]

@@ -32,7 +32,7 @@ def container(path: str | os.PathLike[str]) -> ModuleType:
 
 
 def save(path: str | os.PathLike[str], description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and the vectors that it names, to a new file that then replaces the old one."""
+    """Writes the description and its vectors to a temporary file, which then replaces the old file."""
     write = container(path).write
     if len(text := json.dumps(description.to_dict())) > LIMIT:
         raise ValueError(f"the network's description takes {len(text)} bytes, but a file may have at most {LIMIT}")
@@ -65,6 +65,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
         start = file.read(9)
     read = safetensors_file.read if start[8:] == b"{" else npz_file.read
     try:
+        if read is npz_file.read and not start.startswith(b"PK"):
+            raise ValueError("it is neither an NPZ nor a safetensors file")
         description, vectors = read(path)
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}

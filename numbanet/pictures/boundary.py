@@ -30,7 +30,7 @@ def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None
     y : array_like, optional
         Targets of the samples, as for `Network.evaluate`; they determine the colours of the samples.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------

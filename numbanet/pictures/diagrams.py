@@ -46,7 +46,7 @@ def neuron_diagram(
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     most : int
         Maximum number of neurons drawn per layer, at least 3.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------

@@ -61,7 +61,7 @@ def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = N
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------

@@ -26,7 +26,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     metric : str
         Name in the history, such as "loss" or "accuracy"; the metric "val_..." is drawn beside it, if there is one.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     names : list of str, optional
         Names of the classes; by default their numbers.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     shape : (int, int)
         Height and width of the image.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default those of a new figure.
+        Axes to draw on; by default a new figure.
 
     Returns
     -------

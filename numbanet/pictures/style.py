@@ -28,7 +28,7 @@ def colour(number: int) -> str:
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
-    """Returns the axes given, or those of a new figure of a size in inches."""
+    """Returns the axes given, or the axes of a new figure of a size in inches."""
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 

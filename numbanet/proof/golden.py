@@ -1,4 +1,4 @@
-"""Golden vectors: every number of one training step of five small networks, to check a port against; see docs/porting.md."""
+"""Golden vectors: every number of one training step of five small networks, for checking a port; see docs/porting.md."""
 
 import os
 from pathlib import Path

@@ -27,7 +27,7 @@ Samples: TypeAlias = ArrayLike | sparray | spmatrix
 validate_data: Any = validation.validate_data
 train_test_split: Any = model_selection.train_test_split
 
-# Names of activations in scikit-learn that differ from those of the sheet.
+# Names of activations in scikit-learn that differ from the sheet's names.
 ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
 # Rows of a sparse X that are converted to a dense array at a time, for prediction.
@@ -167,7 +167,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
 
     @abstractmethod
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
-        """Returns the weights of the samples, multiplied by those of their classes."""
+        """Returns the weights of the samples, multiplied by the weights of their classes."""
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:

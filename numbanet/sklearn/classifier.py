@@ -85,7 +85,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     clip_norm : float, optional
         Maximum norm of all gradients together; larger gradients are scaled down to it.
     callbacks : Callback or list of Callback, optional
-        As for `Network.fit`. `loss` and `val_loss` in their logs are those of `history_`.
+        As for `Network.fit`. `loss` and `val_loss` in their logs have the meaning of `history_`.
     dtype : {"auto", "float32", "float64"}
         Type of all arithmetic; "auto" is that of X if it is one of these, else float64.
     device : {"cpu", "cuda", "auto"}
@@ -302,7 +302,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")
         if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(f"classes {classes} differ from those of the first fit, {self.classes_}")
+            raise ValueError(f"classes {classes} differ from the classes of the first fit, {self.classes_}")
         if not multilabel and len(np.setdiff1d(y, self.classes_)):
             raise ValueError(f"y contains the classes {np.setdiff1d(y, self.classes_)}, which are not among {self.classes_}")
 

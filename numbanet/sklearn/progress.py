@@ -122,7 +122,7 @@ class Progress(Callback):
         self._watch(score_is_no_better if estimator.early_stopping else self._record_best_loss())
 
     def restore_best(self) -> None:
-        """Sets the network's parameters to those of the best score, if early stopping recorded them."""
+        """Restores the parameters of the best score, if early stopping recorded them."""
         if self.best_parameters is not None:
             self.estimator.network_.set_parameters(self.best_parameters)
 

@@ -131,7 +131,10 @@ class Categorical:
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", _texts("categories", self.categories, 1))
         if self.fill is not None and self.fill not in self.categories:
-            raise ValueError(f"fill {self.fill!r} is not among the categories of {self.name!r}")
+            raise ValueError(
+                f"column {self.name!r}: the replacement for missing values, {self.fill!r}, is not one of its categories: "
+                f"{listed(self.categories)}"
+            )
 
     @property
     def width(self) -> int:
@@ -230,7 +233,7 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The properties of a network that its encoding must fit, such as those of `engines.topology.Topology`."""
+    """The properties of a network that its encoding must fit; `engines.topology.Topology` has them."""
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def learn(
         any case, the first in order among equals. By default missing values are refused.
     rows : ndarray of int, optional
         The rows from which means, standard deviations and replacements are computed, such as the training rows; by default
-        all. Categories and classes are those of all rows.
+        all. Categories and classes always come from all rows.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def learn(
     if not names:
         raise ValueError(f"{table.source} has no column beside the target {target!r} to predict it from")
     if impute is None:
-        refuse_missing(table, names, "; to replace missing values, impute mean, median or most-frequent")
+        refuse_missing(table, names, "; to replace missing values, use impute='median' (--impute median)")
     kinds = {name: Categorical if name in categorical else _kind(table, name) for name in names}
     features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
@@ -154,7 +154,7 @@ def _kind(table: Table, name: str, of_target: bool = False) -> type[Numeric | Ca
     if isinstance(column, Numbers):
         return Boolean if column.array.dtype.kind == "b" else Numeric
     if column.missing.all():
-        raise ValueError(f"{table.source}: column {name!r} is empty in every row: ignore it")
+        raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
     kind = None if column.typed else _kind_of_numbers(table, name, column, of_target)
     if kind is not None:
         return kind
@@ -174,7 +174,7 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
         return Boolean
     present = table.rows - np.count_nonzero(column.missing)
     if 2 * wrong.size < present or all(DECIMAL_COMMA.fullmatch(column.texts[row] or "") for row in wrong):
-        remedy = "" if of_target else "; if the column holds categories, declare it as categorical"
+        remedy = "" if of_target else "; if the column holds categories, name it in categorical (--categorical)"
         raise table.error(name, wrong[0], not_a_number(str(column.texts[wrong[0]])) + remedy)
     return None
 
@@ -182,7 +182,7 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
 def _refuse_names(table: Table, name: str, column: Texts) -> None:
     """Raises ValueError if the texts are dates, or too many to be categories."""
     texts = {text for text in set(column.texts) if text is not None}
-    remedy = "ignore the column, or declare it as categorical"
+    remedy = "name the column in ignore (--ignore) or in categorical (--categorical)"
     if all(DATE.fullmatch(text) for text in texts):
         row = int(column.missing.argmin())
         raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
@@ -202,7 +202,7 @@ def _feature(
     values = kind.values(table, name)[rows]
     known = values[~np.isnan(values)]
     if not known.size:
-        raise ValueError(f"{table.source}: column {name!r} is empty in all training rows: ignore it")
+        raise ValueError(f"{table.source}: column {name!r} is empty in all training rows: name it in ignore (--ignore)")
     fill = None
     if impute:
         fill = _replacement(known, "most-frequent" if kind is Boolean else impute)

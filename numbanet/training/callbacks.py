@@ -32,7 +32,7 @@ class Callback:
         """Runs after an epoch. logs holds its figures, and the history keeps the figures that a hook adds."""
 
     def on_train_end(self, logs: dict[str, float]) -> None:
-        """Runs after the last epoch, with its figures; also if Ctrl-C or an error ends the training."""
+        """Runs when training ends, even by Ctrl-C or an error, with the figures of the last epoch."""
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
@@ -44,9 +44,12 @@ def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
     Raises
     ------
     TypeError
-        An object has none of the hooks.
+        callbacks is not a callback or a list of callbacks, or an object has none of the hooks.
     """
-    callbacks = [callbacks] if any(hasattr(callbacks, hook) for hook in HOOKS) else list(callbacks or ())
+    try:
+        callbacks = [callbacks] if any(hasattr(callbacks, hook) for hook in HOOKS) else list(callbacks or ())
+    except TypeError:
+        raise TypeError(f"callbacks must be a callback or a list of callbacks, not {callbacks!r}") from None
     for callback in callbacks:
         if not any(hasattr(callback, hook) for hook in HOOKS):
             raise TypeError(f"{callback!r} is not a callback: it has none of the hooks {', '.join(HOOKS)}")

@@ -28,7 +28,7 @@ NO_TOTALS = Totals(0, 0.0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The checked arguments of `Network.fit`; the defaults are those of one silent pass over the samples in their order."""
+    """The checked arguments of `Network.fit`; the defaults make one silent pass over the samples in their order."""
 
     epochs: int = 1
     batch_size: int
@@ -114,7 +114,7 @@ class Training:
         Raises
         ------
         FloatingPointError
-            The loss or a parameter stopped being finite; the model has the parameters of the epoch before.
+            The loss or a parameter stopped being finite; the model keeps the parameters of the previous epoch.
         ValueError
             A function yielded no batch, or processes disagree about the training.
         """
@@ -227,7 +227,7 @@ class Training:
             self.model.restore(self.finite)
             raise FloatingPointError(
                 f"the loss stopped being finite in epoch {epoch} with learning rate {eta:g}; "
-                "the parameters are those of the epoch before. Try a smaller learning rate."
+                "the network keeps the parameters of the previous epoch. Try a smaller learning rate."
             )
         self.finite = after
 

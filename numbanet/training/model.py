@@ -73,7 +73,7 @@ class Model:
         return Snapshot(self.engine.read(), self.engine.read_moments(self.optimizer.moments), self.step)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Replaces parameters, moments and the number of updates by those of a snapshot."""
+        """Restores parameters, moments and the number of updates from a snapshot."""
         self.engine.write(snapshot.parameters)
         self.engine.write_moments(snapshot.moments)
         self.step = snapshot.step

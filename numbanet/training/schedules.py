@@ -28,7 +28,7 @@ class Schedule:
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of an epoch; the parameters are those of `learning_rate`."""
+        """Returns the factor of an epoch; `learning_rate` describes the parameters."""
         raise NotImplementedError
 
 

@@ -63,7 +63,7 @@ def test_ranks_that_compute_something_else_are_noticed():
     right, wrong = Rank(rung, SerialCommunicator(), 1e3), Rank(rung, Askew(), 1e3)
     right.check(4)
     np.testing.assert_array_equal(right.engine.read(), before)
-    with pytest.raises(AssertionError, match="tiny 7-5-3: the losses are not those of one process"):
+    with pytest.raises(AssertionError, match="tiny 7-5-3: the losses differ from one process's losses"):
         wrong.check(4)
 
 

@@ -92,12 +92,18 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
 @each(
     "arguments, message",
     [
-        (["predict", "missing.npz", "digits"], "missing.npz"),
-        (["predict", "MODEL", "missing.csv"], "missing.csv"),
+        (["predict", "missing.npz", "digits"], "cannot read 'missing.npz': no such file\n"),
+        (["predict", "MODEL", "missing.csv"], "cannot read 'missing.csv': no such file\n"),
+        (["train", "missing.csv", "--target", "a"], "cannot read 'missing.csv': no such file\n"),
+        (["evaluate", "MODEL", "missing.npz"], "cannot read 'missing.npz': no such file\n"),
+        (["export", "missing.npz", "net.onnx"], "cannot read 'missing.npz': no such file\n"),
         (["predict", "MODEL", "data.txt"], "DATA must be digits, or a .csv, .npy or .npz file"),
         (["predict", "MODEL", "words.csv"], "words.csv"),
         (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
-        (["predict", "words.csv", "digits"], "is damaged or not a numbanet model"),
+        (
+            ["predict", "words.csv", "digits"],
+            "is damaged or not a numbanet model: it is neither an NPZ nor a safetensors",
+        ),
         (["export", "MODEL", "net.pt"], "cannot export 'net.pt': OUT must end in .npz, .onnx, .safetensors"),
         (["export", "words.csv", "net.onnx"], "is damaged or not a numbanet model"),
         (["export", "MODEL", "missing/net.npz"], "cannot write missing/net.npz"),
@@ -150,6 +156,29 @@ def test_help_of_export_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["export", "--help"])
     assert "numbanet export digits.npz digits.onnx" in capsys.readouterr().out
+
+
+@each(
+    "arguments, message",
+    [
+        (["--hidden", "a"], "argument --hidden: must be whole numbers separated by commas, such as 64,32, not 'a'"),
+        (["--hidden", "0"], "argument --hidden: every layer needs at least 1 neuron, not '0'"),
+        (
+            ["--class-weight", "foo"],
+            "argument --class-weight: must be balanced or LABEL=WEIGHT,..., with numbers as weights",
+        ),
+        (
+            ["--class-weight", "1=x"],
+            "argument --class-weight: must be balanced or LABEL=WEIGHT,..., with numbers as weights",
+        ),
+        (["--metrics", '"f1'], "argument --metrics: cannot read the names '\"f1'"),
+    ],
+)
+def test_misused_options_are_named(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", "digits", *arguments])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @each("arguments", [[], ["fly"], ["train"], ["train", "letters"], ["train", "digits", "--hidden", "a"], ["info", "--device"]])

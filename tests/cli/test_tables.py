@@ -182,7 +182,8 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
     [
         (
             ["train", PENGUINS, "--target", "species"],
-            "column 'bill_length_mm', row 4 (line 5): the value is missing; to replace missing values",
+            "column 'bill_length_mm', row 4 (line 5): the value is missing; to replace missing values, "
+            "use impute='median' (--impute median)",
         ),
         (["train", PENGUINS, "--target", "specie"], "has no column 'specie'; its columns are 'species', 'island'"),
         (["train", PENGUINS, "--target", "species", "--loss", "mse", "--impute", "mean"], "loss 'mse' does not fit 'species'"),

@@ -1,4 +1,4 @@
-"""Several processes that train one network: what they share, what they find, and that it is what one would find."""
+"""Several processes train one network, with the result of one process."""
 
 import numpy as np
 import pytest
@@ -227,7 +227,7 @@ def test_batches_that_each_process_reads(samples):
         assert_same(found, one)
 
 
-# Who speaks, and who decides
+# Output and callbacks
 
 
 class Watching(numbanet.Callback):
@@ -315,7 +315,7 @@ def test_parameters_that_come_apart_are_noticed(samples):
         communicator.sum = careless
         return fitted(samples, communicator)
 
-    with pytest.raises(RuntimeError, match="the parameters of rank 1 have diverged from those of rank 0"):
+    with pytest.raises(RuntimeError, match="the parameters of rank 1 have diverged from the parameters of rank 0"):
         together(2, part)
 
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md: its tree and its drawing of the rooms are those of the package. test_house.py checks its table."""
+"""docs/architecture.md: its tree and its drawing of the rooms match the package. test_house.py checks its table."""
 
 import re
 

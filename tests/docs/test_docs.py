@@ -1,4 +1,4 @@
-"""README and docs/: the examples run and print what is shown, quotations are those of the source, links lead somewhere.
+"""README and docs/: the examples run and print what is shown, quotations match the source, links lead somewhere.
 
 A page's blocks of Python run in their order, in one namespace and a folder of their own, as do its commands `numbanet ...`. A
 `text` block behind one shows lines that it prints. A comment in the line before a block says what is special about it:
@@ -70,7 +70,7 @@ def shows(name: str, shown: str, printed: str) -> None:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two lines differ in times at most, and a little in numbers: another processor's exp may round otherwise."""
+    """True if two lines differ only in times, and a little in numbers: another processor's exp may round otherwise."""
     one, other = SECONDS.sub("", one).rstrip(), SECONDS.sub("", other).rstrip()
     numbers = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
     return NUMBER.sub("#", one).split() == NUMBER.sub("#", other).split() and numbers[0] == pytest.approx(numbers[1], abs=0.02)

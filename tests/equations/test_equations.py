@@ -149,7 +149,7 @@ def test_nan_in_a_layer_gives_nan_in_softmax(dtype):
 
 @each("device", DEVICES)
 def test_every_loop_passes_verification(device, capsys, monkeypatch):
-    if _cuda.SIMULATED:  # whole steps are those of test_engines, and take the simulator minutes
+    if _cuda.SIMULATED:  # test_engines checks whole steps, which take the simulator minutes
         monkeypatch.setattr(importlib.import_module("numbanet.proof.verification"), "_steps", lambda device, kernels: [])
     rows = numbanet.verify(device)
     assert rows and not [row for row in rows if not row.passed]

@@ -1,4 +1,4 @@
-"""Arrays that lie on a GPU are taken as they are, refused in the words that host arrays are, and written to on request."""
+"""Arrays on a GPU are used in place, refused with the messages of host arrays, and written to on request."""
 
 from types import SimpleNamespace
 
@@ -233,7 +233,7 @@ def sizes_copied_to_the_host(monkeypatch, kind) -> list:
     return copied
 
 
-# What a network makes of arrays on the GPU is what it makes of arrays on the host
+# A network computes the same from arrays on the GPU as from arrays on the host
 
 
 def answers(net, x, y):
@@ -413,7 +413,7 @@ def test_the_first_bad_place_is_named():
 def test_nothing_is_converted_on_the_gpu(kind):
     net, (x, y) = build(loss="mse", seed=0, device="cuda"), data("mse")
     kind = np.dtype(kind)
-    message = rf"lies on the GPU as {kind}, where nothing is converted: the network takes float32, "
+    message = rf"is on the GPU as {kind}, but the network takes float32: convert it first, by "
     with pytest.raises(TypeError, match=rf"^x {message}x.astype\('float32'\) or, in PyTorch, x.to\(torch.float32\)"):
         net.evaluate(cuda.to_device(x.astype(kind)), y)
     with pytest.raises(TypeError, match=rf"^y of validation_data {message}"):
@@ -423,7 +423,7 @@ def test_nothing_is_converted_on_the_gpu(kind):
 @on_cuda
 def test_nothing_is_rearranged_on_the_gpu():
     net, (x, y) = build(seed=0, device="cuda"), data()
-    message = "lies on the GPU, where nothing is rearranged: it must be contiguous in C order"
+    message = "is on the GPU and not contiguous in C order: copy it first"
     for given in (cuda.to_device(np.asfortranarray(x)), cuda.to_device(np.repeat(x, 2, axis=1))[:, ::2]):
         with pytest.raises(ValueError, match=rf"^x {message}"):
             net.predict(given)

@@ -1,4 +1,4 @@
-"""Weights of other libraries: what they predict is what the network made of them predicts.
+"""Weights of other libraries: imported networks predict what the originals predict.
 
 The files of PyTorch and Keras in tests/files were made by those libraries (make.py there), which need not be installed.
 """
@@ -86,7 +86,7 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
     with pytest.raises(TypeError, match="must be a fitted MLPClassifier or MLPRegressor, not list"):
         from_sklearn([])
     mlp = sklearn.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2).fit([[1], [2]], [1, 2])
-    mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions have not
+    mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions lack
     with pytest.raises(ValueError, match="output of this MLPRegressor is 'exp'; known are softmax, logistic, identity"):
         from_sklearn(mlp)
 

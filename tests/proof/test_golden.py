@@ -1,4 +1,4 @@
-"""Golden vectors: the recorded ones equal those of the present code, and of the oracle."""
+"""Golden vectors: the recorded vectors equal the vectors of the present code, and of the oracle."""
 
 import json
 from pathlib import Path

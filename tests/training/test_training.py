@@ -238,6 +238,7 @@ def test_class_weights_are_sample_weights(samples):
         ({"metrics": [3]}, "metric must be"),
         ({"early_stopping": 0}, "early_stopping"),
         ({"callbacks": [3]}, "hooks"),
+        ({"callbacks": 3}, "callbacks must be a callback or a list of callbacks, not 3"),
     ],
 )
 def test_bad_arguments_are_refused_and_nothing_changes(arguments, message, samples):
@@ -444,7 +445,7 @@ def test_batches_may_have_weights(samples):
         (np.zeros((2, 3)), "y must hold real numbers, not None"),
         (iter([]), "one-shot"),
         ([np.zeros((2, 3))], r"batch 1 must be \(x, y\)"),
-        ([(np.zeros((2, 4)), [0, 1])], r"x must have shape \(n, 3\)"),
+        ([(np.zeros((2, 4)), [0, 1])], r"x has shape \(2, 4\), but the network has 3 inputs"),
         ([], "no batch in epoch 1"),
         (3, "one-shot"),
     ],
@@ -551,7 +552,7 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, samples, t
 
 
 def test_a_checkpoint_goes_on_with_a_function_as_schedule(samples, tmp_path):
-    """Which lies somewhere else in memory each time."""
+    """The function is at another address each time."""
 
     def falling():
         return lambda epoch: 0.1 / epoch

@@ -1,6 +1,6 @@
 """The values that travel together through the compiled functions of the fast CPU engine.
 
-Numba passes a named tuple as its fields, so that it costs nothing where a function is merged into its caller.
+Numba passes a named tuple field by field, so the tuple itself costs nothing if the function is inlined.
 """
 
 from typing import Any, NamedTuple

@@ -1,11 +1,11 @@
 """The block sizes of the fast CPU engine: all of them in one table, each with its reason.
 
-The names MR, NR, KC, MC are those of Goto and van de Geijn (2008, doi:10.1145/1356052.1356053) and of BLIS:
+The names MR, NR, KC, MC come from Goto and van de Geijn (2008, doi:10.1145/1356052.1356053) and from BLIS:
 
     c (MR, NR) += x (MR, KC) w (KC, NR)    one call of the microkernel: c in registers, KC rows of a panel of w in L1
     c (MC, n) += x (MC, KC) w (KC, n)      MC rows of x, KC deep, stay in L2 while the panels of w pass by
 
-There is no NC: a slab of MC rows meets every panel of w before the next slab begins. Sizes in bytes are those of float32.
+There is no NC: a slab of MC rows meets every panel of w before the next slab begins. Sizes in bytes are for float32.
 KC, MC and the number of samples in a block do not change a result: a sum always adds its terms in the same order.
 """
 

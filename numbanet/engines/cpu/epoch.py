@@ -120,7 +120,7 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Returns loss and hits plus those of the n samples of a block."""
+    """Returns loss and hits plus the loss and hits of the n samples of a block."""
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)

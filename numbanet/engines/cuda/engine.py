@@ -73,7 +73,7 @@ class FastCudaEngine:
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
-        """Returns the array on the GPU; as it is if it does not fit there, beside what a chunk of its samples needs."""
+        """Copies the array to the GPU if it fits along with a chunk's workspace; otherwise returns it unchanged."""
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
         return self.loops.upload(array) if fits(array.nbytes + beside) else array
@@ -188,7 +188,7 @@ class FastCudaEngine:
         steps.notes.of(slice(count)).copy_to(notes)
 
     def _steps(self, x: Any, y: Any, part: Epoch) -> Steps:
-        """Returns the steps of such an epoch; those of the last two are kept, because chunks come by turns in two places."""
+        """Returns the recorded steps for x and y; keeps the last two, because chunks alternate between two buffers."""
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
             if steps.are_of(*kind, part.rule):

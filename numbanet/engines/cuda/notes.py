@@ -33,7 +33,7 @@ class Notes(NamedTuple):
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies the notes to those of as many samples."""
+        """Copies these notes into `other`, which has the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 

@@ -1,6 +1,6 @@
 """Softmax, and at the output loss, hits and delta: all that needs whole rows of a layer. One thread computes a row.
 
-The loops are those of `numbanet.equations`, called with matrices of a single row.
+The loops come from `numbanet.equations`, called with matrices of a single row.
 """
 
 from typing import Any, NamedTuple

@@ -75,12 +75,12 @@ class Chunks:
         rows : (m,) or None
             The rows of `there` that hold these samples; None if `there` holds all samples, as they lie.
         there : tuple
-            Arrays on the GPU: those given, or those of a place.
+            Arrays on the GPU: the ones given, or the arrays of a place.
 
         Raises
         ------
         MemoryError
-            The GPU has no memory for two times at_once samples.
+            The GPU cannot hold two chunks of at_once samples.
         """
         n = arrays[0].shape[0] if order is None else order.size
         if not any(isinstance(array, np.ndarray) for array in arrays):

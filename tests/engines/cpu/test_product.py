@@ -58,7 +58,7 @@ def activation(kind, epsilon, memory, a, delta, count):
 
 
 class Layers:
-    """Two layers in memory, of which the products are those of the second; NaN wherever nothing should be read."""
+    """Two layers in memory, of which the second's products are computed; NaN wherever nothing should be read."""
 
     def __init__(self, shape, dtype):
         n, n_in, n_out = shape

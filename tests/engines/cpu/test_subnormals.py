@@ -1,4 +1,4 @@
-"""Numbers below the smallest with a full mantissa: the fast rung on the CPU takes them for 0, Python does not notice."""
+"""Subnormal numbers: the fast CPU engine treats them as 0, and restores the processor's mode, so Python is unaffected."""
 
 import numpy as np
 import pytest

@@ -132,7 +132,7 @@ def test_one_network_asked_by_several_threads_at_once():
 
 
 def test_no_more_threads_than_were_asked_for():
-    """Callers count: where each of two cores has one, no thread helps; once one is gone, one does."""
+    """Callers count: while two callers use two cores, no thread helps; when one caller ends, one thread helps."""
     crew = threads.Crew(2)
     entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 
@@ -192,7 +192,7 @@ def predict_in_child():
 @FORKS
 @QUIETLY
 def test_after_a_fork_while_another_thread_computes():
-    """Whoever holds the lock of a network stays behind in the parent."""
+    """The thread that holds a network's lock does not exist in the child."""
     expected, locked, leave = predict_in_child(), threading.Event(), threading.Event()
 
     def hold():

@@ -90,7 +90,7 @@ def ranges_of_layer(layer, plan, batch, l, sizes):
 @settings(deadline=None)
 @given(sizes=sizes_of_networks, batch=st.integers(1, 40), blocks=st.integers(1, 12), data=st.data())
 def test_nothing_overlaps_in_the_memory_of_a_grid(sizes, batch, blocks, data):
-    """Nor leaves gaps, in shared memory and in that of all blocks; quads begin where they may be loaded."""
+    """The layout leaves no gaps, in shared memory and in the memory of all blocks; quads begin where they may be loaded."""
     top = network(sizes)
     layers = tuple(tiling.cut(*layer, data.draw(st.integers(1, blocks)), blocks) for layer in top.layers)
     plan = GridPlan(layers, data.draw(st.integers(1, len(layers))), blocks)

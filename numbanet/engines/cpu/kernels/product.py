@@ -9,7 +9,7 @@ All three are c[r, j] += sum_k x[r, k] w[k, j]:
 
 Only the places differ, since all that they read and write lies in panels (see `layout`). Work is counted in tiles of MR rows
 and NR columns, panel by panel; each thread takes a span of tiles. A sum adds its terms in the same order whatever the span.
-The terms are those of their namesakes in `numbanet.equations`.
+The terms have the names and formulas of `numbanet.equations`.
 """
 
 import numpy as np

@@ -7,8 +7,8 @@ a quad of numbers at a time. It adds up a square of QUAD x QUAD sums, QUAD terms
     main loop   `main_loop`            the sums of that square over that part
     epilogue    `epilogue`             adds the parts of each sum in their order, and finishes it
 
-If there are fewer squares than threads, several threads take a square, a part of its terms each. What becomes of a finished sum
-is a form's `finish`: `publish`, `activate`, `propagate` or `descend_weight`, each with a tuple of its own arguments.
+If there are fewer squares than threads, several threads take a square, a part of its terms each. A form's `finish` uses the
+finished sum: `publish`, `activate`, `propagate` or `descend_weight`, each with a tuple of its own arguments.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from numbanet.equations.neuron import weighted_input
 
 NOWHERE = -1  # a place in far memory that nothing is written to
 
-# What becomes of a sum
+# Uses of a finished sum
 
 
 class Activation(NamedTuple):
@@ -276,7 +276,7 @@ def epilogue_of(form: Form) -> Callable:
 
     @device_function
     def epilogue(memory, division, work, to):
-        """Finishes those sums of a square that fall to this part of its threads: every parts-th."""
+        """Finishes every parts-th sum of the square, this thread's share."""
         squares = division.down * division.across
         for e in range(work.part, SQUARE, division.parts):
             place = work.slot - work.part * squares + e * THREADS

@@ -1,6 +1,6 @@
 """Memory of the GPU: its limits, and the loads, stores, copies and barriers that `numba.cuda` has no names for.
 
-Kernels import the functions from here: those of `device`, or those of `simulated` in the simulator. Arrays are flat. An index
+Kernels import the functions from here: from `device`, or in the simulator from `simulated`. Arrays are flat. An index
 is not negative; only the simulator checks indices.
 """
 

@@ -30,7 +30,7 @@ class Limits(NamedTuple):
 
 
 def present_limits() -> Limits:
-    """Returns the limits of the GPU that this thread uses; those of the simulator are made up."""
+    """Returns the limits of the GPU that this thread uses; the simulator's limits are made up."""
     if SIMULATED:
         return Limits(2, PLAIN_SHARED_BYTES, 2)
     device = cuda.get_current_device()

@@ -49,14 +49,14 @@ class Products:
         self._launch(Product.BACKWARD.value, (activation, a_prev), (delta, wb), delta_prev, delta.shape[1])
 
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
-        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, and b alike, x being row order[s] of x.
+        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, x being row order[s] of x; likewise for b.
 
         Reads rates (4,) of the step, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
     def gradient(self, x: Any, order: Any, delta: Any, gradients: Any) -> None:
-        """Computes dL/dw_ij = sum_s delta_j x_i, and dL/db_j alike, x being row order[s] of x.
+        """Computes dL/dw_ij = sum_s delta_j x_i, x being row order[s] of x; likewise for b.
 
         Reads x (N, n_in), order (n,) of int64, delta (n, n_out); writes gradients (n_in + 1, n_out).
         """

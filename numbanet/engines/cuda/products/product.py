@@ -108,7 +108,7 @@ def update(multiply: Callable) -> Callable:
     """Returns the kernel of the weight gradient, with the update of w and b by plain gradient descent."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """w_ij <- w_ij - eta sum_s delta_j x_i, and b alike. Twins: weight_gradient, bias_gradient, gradient_descent.
+        """w_ij <- w_ij - eta sum_s delta_j x_i; likewise for b. Twins: weight_gradient, bias_gradient, gradient_descent.
 
         Reads rates (4,), x (N, n_in), order (n,), delta (n, n_out); updates wb (n_in + 1, n_out).
         """
@@ -131,7 +131,7 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel of parts of sums whose left operand has no order."""
+    """Returns the kernel that computes partial sums, for a left operand whose rows are not reordered."""
 
     def kernel(left, right, z, shape):
         """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twin: delta_recurrence.

@@ -53,7 +53,7 @@ class Tile(NamedTuple):
 
     @property
     def splits(self) -> bool:
-        """Whether k may be split into parts: only with the smaller tiles, of which a product has more."""
+        """True if k may be split into parts: only with the smaller tiles, of which a product has more."""
         return self.quads == 1
 
     @property

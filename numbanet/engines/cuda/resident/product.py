@@ -1,7 +1,7 @@
 """Products of matrices in shared memory by all threads of the block: sum_k a[r, k] b[k, c], for every row r and column c.
 
 A thread adds up a tile of 2 x 2 sums at a time. An `Operand` says how to step through a matrix, so that the same loop
-multiplies by a matrix or by its transpose. What becomes of a finished sum is a product's `finish`: `activate`, `propagate` or
+multiplies by a matrix or by its transpose. A product's `finish` uses the finished sum: `activate`, `propagate` or
 `descend_weight`, each with a tuple of its own arguments.
 """
 
@@ -34,7 +34,7 @@ class Operand(NamedTuple):
     term: Any
 
 
-# What becomes of a sum; a matrix is its place and its pitch
+# Uses of a finished sum; a matrix is its place and its pitch
 
 
 class Activation(NamedTuple):
@@ -46,7 +46,7 @@ class Activation(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """Arguments of `propagate`: those of the layer whose delta is computed, its a, and the matrix that delta goes to."""
+    """Arguments of `propagate`: kind, epsilon and a of the layer whose delta is computed, and the matrix that delta goes to."""
 
     kind: Any
     epsilon: Any
