@@ -11,7 +11,7 @@ import pytest
 from numbanet import _cuda
 
 if _cuda.SIMULATED:
-    sys.setswitchinterval(1e-4)  # simulated threads mostly wait for each other
+    sys.setswitchinterval(2e-5)  # simulated threads mostly wait for each other
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads its options
