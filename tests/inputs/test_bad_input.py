@@ -71,6 +71,13 @@ def test_what_is_no_network_is_refused(options, error, message):
         build(**options)
 
 
+def test_a_call_without_arguments_names_the_class_that_was_called():
+    with pytest.raises(
+        TypeError, match=r"^Network.__init__\(\) missing 3 required positional arguments: 'sizes', 'activations'"
+    ):
+        numbanet.Network()
+
+
 X, Y = np.ones((4, 3)), np.array([0, 1, 0, 1])
 BAD_X = [
     (np.ones((4, 2)), ValueError, r"x has shape \(4, 2\), but the network has 3 inputs: pass shape \(n, 3\)"),

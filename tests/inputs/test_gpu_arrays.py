@@ -79,14 +79,16 @@ def test_what_does_not_is_not(value):
 @each("call", list(CALLS))
 def test_a_network_on_the_cpu_says_where_the_array_lies(call, value):
     name = "x of validation_data" if "validation" in call else "x"
-    with pytest.raises(ValueError, match=rf"^{name} lies on the GPU, the network on the CPU: net.to\('cuda'\), or pass a host"):
+    with pytest.raises(
+        ValueError, match=rf"^{name} is on the GPU, but the network is on the CPU: call net.to\('cuda'\), or pass a host"
+    ):
         CALLS[call](build(seed=0), value, Y)
 
 
 def test_a_network_on_the_cpu_says_so_of_targets_and_outputs():
-    with pytest.raises(ValueError, match=r"^y lies on the GPU, the network on the CPU"):
+    with pytest.raises(ValueError, match=r"^y is on the GPU, but the network is on the CPU"):
         build(seed=0).evaluate(X, Shared(INTERFACE))
-    with pytest.raises(ValueError, match=r"^out lies on the GPU, the network on the CPU"):
+    with pytest.raises(ValueError, match=r"^out is on the GPU, but the network is on the CPU"):
         build(seed=0).predict(X, out=Shared(INTERFACE))
 
 
