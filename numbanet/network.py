@@ -307,7 +307,9 @@ class Network(MultilayerPerceptron):
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all that is needed to continue training, exactly at this path: topology, parameters, state of shuffling.
+        """Writes everything needed to continue training: topology, parameters, states of the optimizer and of the shuffling.
+
+        The path is used as it is: no suffix is added.
 
         The file is replaced in one move: a crash leaves the old file whole.
 

@@ -74,7 +74,7 @@ class Exchange:
         self.communicator = communicator
 
     def counts(self, n: int) -> np.ndarray:
-        """Returns the number that each process has of something, (size,); this process has n."""
+        """Gathers a count from every process: returns an array (size,) of each process's n."""
         counts = np.zeros(self.communicator.size, np.int64)
         counts[self.communicator.rank] = n
         self.communicator.sum(counts)

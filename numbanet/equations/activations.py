@@ -181,8 +181,8 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 def exp_difference(z, z_max):
     """e^(z - z_max), z <= z_max, to full precision.
 
-    The difference d is rounded, by up to half an ulp of a number that may be large. TwoSum (Knuth, The Art of Computer
-    Programming, volume 2, 4.2.2) gives the rounding error, and e^(d + lost) = e^d (1 + lost) corrects for it.
+    Rounding z - z_max to d loses up to half an ulp, which is much if d is large. TwoSum (Knuth, The Art of Computer
+    Programming, volume 2, 4.2.2) gives the lost part exactly; it is tiny, so e^(d + lost) is e^d (1 + lost) to rounding.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max

@@ -106,7 +106,8 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Sequence[Any]
             activate(layers, name, *_activation_layer(name, kind, settings))
         elif kind not in SKIPPED:
             raise ValueError(
-                f"layer {name} is {kind}; known are Dense, Activation, ReLU, LeakyReLU, Softmax, {', '.join(SKIPPED)}"
+                f"layer {name} is {kind}, which is not supported; supported are Dense, Activation, ReLU, LeakyReLU, Softmax, "
+                f"{', '.join(SKIPPED)}"
             )
     return layers
 

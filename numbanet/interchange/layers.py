@@ -51,7 +51,7 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
 def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
     """Returns numbanet's name of an activation from the name in its library; raises ValueError for an unknown one."""
     if not isinstance(name, str) or name not in names:
-        raise ValueError(f"layer {layer} has activation {name!r}; known are {', '.join(names)}")
+        raise ValueError(f"layer {layer} has activation {name!r}, which is not supported; supported are {', '.join(names)}")
     return names[name]
 
 

@@ -39,7 +39,9 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     if not hasattr(mlp, "coefs_"):
         raise ValueError(f"this {kind} is not fitted: call its fit first")
     if mlp.out_activation_ not in LOSSES:
-        raise ValueError(f"the output of this {kind} is {mlp.out_activation_!r}; known are {', '.join(LOSSES)}")
+        raise ValueError(
+            f"the output of this {kind} is {mlp.out_activation_!r}, which is not supported; supported are {', '.join(LOSSES)}"
+        )
     names = [mlp.activation] * (len(mlp.coefs_) - 1) + [mlp.out_activation_]
     layers = [
         Layer(str(l), w, b, known_activation(str(l), name, ACTIVATIONS))

@@ -125,7 +125,9 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
                 raise ValueError(f"layer {name} is a softmax over dimension {module.dim}: only the last dimension is supported")
             activate(layers, f"{name} ({kind})", ACTIVATIONS[kind], getattr(module, "negative_slope", None))
         else:
-            raise ValueError(f"layer {name} is {kind}; known are Linear, Sequential, {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"layer {name} is {kind}, which is not supported; supported are Linear, Sequential, {', '.join(ACTIVATIONS)}"
+            )
     return layers
 
 

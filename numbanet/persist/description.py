@@ -119,7 +119,7 @@ def _check_training(training: Any) -> None:
     epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
     dict(training["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
-        raise ValueError("the epochs of its history are not successive")
+        raise ValueError("the epochs of its history are not 1, 2, 3, ... with a value of each figure")
     if any(not isinstance(value, int | float) for values in figures.values() for value in values):
         raise ValueError("its history contains values that are not numbers")
     if best is not None and best not in epochs:

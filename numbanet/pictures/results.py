@@ -170,7 +170,7 @@ def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int 
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
     needed = 1 + max(y.max(), y_hat.max())
     if classes is not None and classes < needed:
-        raise ValueError(f"names has {classes} classes, but the labels go up to {needed - 1}")
+        raise ValueError(f"names has {classes} entries, but labels 0 to {needed - 1} need {needed}")
     counts = np.zeros((classes or needed,) * 2, int)
     np.add.at(counts, (y, y_hat), 1)
     return counts

@@ -303,7 +303,10 @@ class Encoding:
         """
         known = {self.target.name, *self.ignored, *ignore, *(feature.name for feature in self.features)}
         if unknown := [name for name in table.columns if name not in known]:
-            raise ValueError(f"{table.source} has columns that the model does not know: {listed(unknown)}; ignore them")
+            raise ValueError(
+                f"{table.source} has columns that the model does not know: {listed(unknown)}; "
+                "remove them, or name them in ignore (--ignore)"
+            )
         if lacking := [feature.name for feature in self.features if feature.name not in table.columns]:
             raise ValueError(f"{table.source} lacks columns that the model needs: {listed(lacking)}")
         refuse_missing(table, [feature.name for feature in self.features if feature.fill is None])

@@ -140,7 +140,7 @@ class Training:
         return history
 
     def run_pass(self) -> dict[str, float]:
-        """Trains for one epoch, without a copy to go back to, and returns its loss and accuracy."""
+        """Trains for one epoch without a snapshot to restore, and returns the epoch's loss and accuracy."""
         self._upload()
         totals, weight = self._train(1, self.settings.learning_rate)
         return loss_and_accuracy(totals, self.model.topology, weight)

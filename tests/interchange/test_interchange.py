@@ -87,7 +87,10 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
         from_sklearn([])
     mlp = sklearn.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2).fit([[1], [2]], [1, 2])
     mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions lack
-    with pytest.raises(ValueError, match="output of this MLPRegressor is 'exp'; known are softmax, logistic, identity"):
+    with pytest.raises(
+        ValueError,
+        match="output of this MLPRegressor is 'exp', which is not supported; supported are softmax, logistic, identity",
+    ):
         from_sklearn(mlp)
 
 
@@ -240,7 +243,7 @@ def test_of_another_module(torch):
 def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
     nn = torch.nn
     for modules, message in (
-        ([nn.Linear(4, 4), nn.BatchNorm1d(4)], "layer 1 is BatchNorm1d; known are Linear"),
+        ([nn.Linear(4, 4), nn.BatchNorm1d(4)], "layer 1 is BatchNorm1d, which is not supported; supported are Linear"),
         ([nn.Sequential(nn.GELU())], "layer 0.0 is GELU"),
         ([nn.ReLU(), nn.Linear(4, 4)], r"0 \(ReLU\) comes before the first linear layer"),
         ([nn.Linear(4, 4), nn.ReLU(), nn.Tanh()], r"layer 0 has two activations, relu and then 2 \(Tanh\)"),
@@ -321,13 +324,16 @@ def settings(position, **changes):
 @each(
     "change, message",
     [
-        (settings(1, activation="swish"), "layer dense has activation 'swish'; known are linear, sigmoid"),
+        (
+            settings(1, activation="swish"),
+            "layer dense has activation 'swish', which is not supported; supported are linear, sigmoid",
+        ),
         (settings(1, activation="relu"), "layer dense has two activations, relu and then leaky_re_lu"),
         (settings(4, use_bias=True), "layer dense_1 has 1 arrays of weights, not kernel and bias"),
         (lambda layers: layers.append(layers[1]), "weights of 3 Dense layers, but its configuration has 4"),
         (
             lambda layers: layers[3].update(class_name="BatchNormalization"),
-            "layer dropout is BatchNormalization; known are Dense",
+            "layer dropout is BatchNormalization, which is not supported; supported are Dense",
         ),
         (lambda layers: layers.insert(1, layers[2]), "leaky_re_lu comes before the first linear layer"),
         (lambda layers: layers.clear(), "weights of 3 Dense layers, but its configuration has 0"),

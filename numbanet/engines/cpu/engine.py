@@ -1,4 +1,4 @@
-"""The engine of the fast rung on the CPU: owns the memory, and calls `numbanet.engines.cpu.epoch` in slices."""
+"""The engine of the fast rung on the CPU: it owns the memory and runs epochs in slices, by `numbanet.engines.cpu.epoch`."""
 
 import time
 from collections.abc import Callable, Iterator

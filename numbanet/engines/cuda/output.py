@@ -86,7 +86,8 @@ def output_row(layer, n, y, z, a, delta, work, notes):
 def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
     """Computes `output_row` for every sample s, one thread each; loss and delta are multiplied by the sample's weight.
 
-    Arrays are parameters of their own because numba-cuda takes some 10 us more for each array in a tuple, at every launch.
+    The arrays are passed separately, not in a tuple: at every launch, numba-cuda takes about 10 us more for each array in a
+    tuple.
 
     Parameters
     ----------

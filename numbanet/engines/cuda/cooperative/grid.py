@@ -35,7 +35,7 @@ class Grid:
         self.kernel = cooperative.training_kernel(topology.dtype)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains on the batches from position first to stop of an order, by one launch.
+        """Trains, in one launch, on the batches between positions first and stop of the order.
 
         Simulated blocks run one after another and cannot wait for each other: in the simulator, phases between which blocks
         meet are launched one by one, unless there is only one block.

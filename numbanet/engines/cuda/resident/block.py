@@ -26,7 +26,7 @@ class Block:
         self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains on the batches from position first to stop of an order, by one launch.
+        """Trains, in one launch, on the batches between positions first and stop of the order.
 
         Parameters
         ----------
