@@ -3,6 +3,8 @@
 Only this module uses MPI. Any object with `rank`, `size`, `sum`, `broadcast` and `barrier` can replace it.
 """
 
+import contextlib
+import io
 import os
 import sys
 import time
@@ -19,6 +21,8 @@ from numbanet.engines import get_num_threads, set_num_threads
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
 # How long a process delays its error message, so that rank 0 can report the same error first.
 PATIENCE_SECONDS = 0.5
+# How long a process waits between its error message and the end of all: mpiexec drops output that it has not forwarded by then.
+FORWARD_SECONDS = 0.2
 
 
 class Communicator(Protocol):
@@ -202,8 +206,15 @@ def end_all(report: Callable[[], None], status: int = 1) -> None:
         return
     if _together.rank:
         time.sleep(PATIENCE_SECONDS)  # if rank 0 has the same error, it reports for all
-    print(f"rank {_together.rank} of {_together.size} ends the others:", file=sys.stderr)
-    report()
+    with contextlib.redirect_stderr(io.StringIO()) as reported:
+        report()
+    print(
+        f"rank {_together.rank} of {_together.size} ends the others:\n{reported.getvalue()}",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    time.sleep(FORWARD_SECONDS)
     _together.abort(status)
 
 
