@@ -1,7 +1,8 @@
 """GPU memory: the limits of a GPU, and the loads, stores, copies and barriers that `numba.cuda` does not provide.
 
 Kernels import these functions from this package. On a GPU the functions come from the module `device`; in Numba's simulator
-they come from `simulated`. The functions take flat arrays. Indices must not be negative; only the simulator checks them.
+they come from the module `simulated`. The functions of this package take flat arrays. Indices must not be negative; only the
+simulator checks indices.
 """
 
 from numbanet._cuda import SIMULATED

@@ -35,7 +35,7 @@ def limited(registers: int) -> Any:
 def shared_numbers(typingctx, count, number):
     """Returns an array of `count` values of dtype `number` in shared memory, aligned to 16 bytes.
 
-    In the simulator, a kernel may call this function only once.
+    In the simulator, a kernel may call `shared_numbers` only once.
     """
     if not hasattr(count, "literal_value"):
         return None
@@ -107,7 +107,7 @@ def own_memory(typingctx, stand_in, count):
     """Returns the dynamic shared memory that the thread block was launched with, as an array aligned to 16 bytes.
 
     On a GPU, `count` is unused and `stand_in` only sets the dtype. In the simulator, each block uses its own `count` values of
-    the array `stand_in` as shared memory, so that they survive from one launch to the next.
+    the array `stand_in` as shared memory, so that these values survive from one launch to the next.
     """
 
     def code(context, builder, signature, arguments):
@@ -156,7 +156,7 @@ def await_copies(typingctx):
 def arrive(typingctx, counter):
     """Adds 1 to counter[0] after everything that the thread block wrote before its last barrier has become visible.
 
-    A call marks the kernel as cooperative: the GPU runs all blocks of the kernel at the same time.
+    A call of `arrive` marks the kernel as cooperative: the GPU runs all blocks of the kernel at the same time.
     """
 
     def code(context, builder, signature, arguments):
@@ -172,7 +172,7 @@ def arrive(typingctx, counter):
 def arrived(typingctx, counter):
     """Returns counter[0], the number of calls of `arrive` so far.
 
-    After its next barrier, the thread block can read everything that other blocks wrote before these calls of `arrive`.
+    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls of `arrive`.
     """
 
     def code(context, builder, signature, arguments):

@@ -30,7 +30,7 @@ class Limits(NamedTuple):
 
 
 def present_limits() -> Limits:
-    """Returns the limits of the GPU that the calling thread uses; in Numba's simulator, the limits are invented."""
+    """Returns the limits of the GPU that the calling thread uses; in Numba's simulator, they are invented values."""
     if SIMULATED:
         return Limits(2, PLAIN_SHARED_BYTES, 2)
     device = cuda.get_current_device()
@@ -87,7 +87,7 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
 def stream_beside() -> Any:
     """Returns a CUDA stream that does not wait for the default stream.
 
-    With the CUDA target built into Numba (without the package numba-cuda), the returned stream does wait for the default stream.
+    Without the package numba-cuda, the CUDA target built into Numba is used; its streams wait for the default stream.
     """
     if not NUMBA_CUDA:
         return cuda.stream()

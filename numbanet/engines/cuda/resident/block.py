@@ -37,7 +37,8 @@ class Block:
         epsilon, eta : floating
             The slope of leaky_relu and the learning rate, in the network's dtype.
         first, stop : int
-            Indices into `arrays.order`. Each is a multiple of the batch size; `stop` may also be the length of the order.
+            Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
+            the order.
         """
         arguments = (
             self.layers,

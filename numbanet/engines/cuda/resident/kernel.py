@@ -1,7 +1,8 @@
 """Training in one thread block: parameters, activations and deltas stay in shared memory for any number of steps.
 
-The module `layout` assigns every matrix its offset in shared memory. A training step calls the functions listed here. After each
-call, the threads of the block wait for each other at a barrier; of the calls of `update`, only a step's last has a barrier.
+The module `layout` assigns every matrix its offset in shared memory. A training step calls the functions listed here. After
+each call except those of `update`, the threads of the block wait for each other at a barrier. The calls of `update` share one
+barrier, at the end of the step.
 
     `gather` copies the samples of the batch into shared memory.
     `forward` computes a of each layer, from the first layer to the last; for softmax layers and the last layer it computes z.
@@ -85,7 +86,7 @@ def row_of(memory, l, matrix, s):
 
 @device_function
 def forward(memory, l, last, epsilon, zero, n):
-    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i of layer l. The sum includes b as w_ij of i = n_in, where x_i = 1.
+    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i of layer l. The bias b_j is w_ij of i = n_in, multiplied by x_i = 1.
 
     If layer l is a softmax layer or the last layer, only z is computed.
     Reads x (n, n_in + 1), w (n_in + 1, n_out); writes a (n, n_out), or z (n, n_out).
@@ -104,7 +105,8 @@ def backward(memory, l, epsilon, zero, n):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of the neurons i of layer l - 1, from delta_j of layer l.
 
     If layer l - 1 is a softmax layer, only the sum, which is dL/da_i, is computed.
-    Reads w (n_in, n_out), delta (n, n_out) of layer l, a (n, n_in) of layer l - 1; writes delta or dL/da (n, n_in) of layer l - 1.
+    Reads w (n_in, n_out), delta (n, n_out) of layer l, a (n, n_in) of layer l - 1.
+    Writes delta (n, n_in), or dL/da (n, n_in), of layer l - 1.
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l - 1, Layer.KIND), place_of(memory, l - 1, Matrix.DELTA)
@@ -117,7 +119,7 @@ def backward(memory, l, epsilon, zero, n):
 
 @device_function
 def update(memory, l, eta, zero, n):
-    """Updates w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, in layer l; b is w_ij of i = n_in, where x_i = 1.
+    """Updates w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, in layer l. Updates b_j as w_ij of i = n_in.
 
     Reads x (n, n_in + 1), delta (n, n_out); updates w (n_in + 1, n_out).
     """

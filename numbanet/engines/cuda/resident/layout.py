@@ -31,8 +31,8 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices that a layer has in shared memory.
 
-    The table of layers has two columns for each matrix: the offset, counted from column `PLACES` on, and the pitch (the step from
-    row to row), counted from column `PITCHES` on.
+    The table of layers has two columns for each matrix. Column `PLACES` + matrix holds the offset of the matrix. Column
+    `PITCHES` + matrix holds the pitch of the matrix, which is the step from row to row.
     """
 
     W = auto()  # w, and b as row n_in, (n_in + 1, n_out)
@@ -62,7 +62,7 @@ class Tables(NamedTuple):
     Parameters
     ----------
     layers : (L, LAYER_COLUMNS) int32
-        The table of layers, one row per layer. The enumerations `Layer` and `Matrix` name its columns.
+        The table of layers, one row per layer; the enumerations `Layer` and `Matrix` name the columns of the table.
     output : (len(Output),) int32
         The offsets of the arrays that `Output` names.
     numbers : int

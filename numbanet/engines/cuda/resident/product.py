@@ -104,8 +104,8 @@ def activate(near, to, r, c, total):
 def propagate(near, to, r, c, total):
     """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of `to.delta`.
 
-    z is not stored, so `d_phi` gets a in its place. For relu and leaky_relu this gives the same value, because a > 0 if and only if
-    z > 0.
+    z is not stored, so `d_phi` gets a in place of z. For relu and leaky_relu, da/dz is the same at a as at z, because a is
+    positive exactly if z is positive.
     """
     a = get(near, place_in(to.a, r, c))
     put(near, place_in(to.delta, r, c), error_term(total, d_phi(to.kind, to.epsilon, a, a)))
