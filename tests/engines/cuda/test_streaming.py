@@ -188,7 +188,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_figures(monkeypatch):
     engine, before = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
     monkeypatch.setattr(limits, "free_bytes", lambda: 200)
-    message = r"streaming batches of 7 samples takes 280 bytes of the GPU's memory, of which 200 are free: 5 samples at once"
+    message = "batches of 7 samples takes 280 bytes of GPU memory, but only 200 bytes are free: at most 5 samples fit at once"
     with pytest.raises(MemoryError, match=message):
         list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), 7, 0.125)))
     assert (engine.read() == before).all()
@@ -204,6 +204,6 @@ def test_gradients_take_the_whole_batch(monkeypatch):
     monkeypatch.setattr(limits, "free_bytes", lambda: x.nbytes - 12)
     for call in (engine.loss_and_gradients, engine.trace):
         with pytest.raises(
-            MemoryError, match=r"holding 10 samples takes 120 bytes .* 108 are free: 9 samples at once would fit"
+            MemoryError, match=r"holding 10 samples takes 120 bytes .* 108 bytes are free: at most 9 samples fit at once"
         ):
             call(x, y)

@@ -1,1 +1,1 @@
-"""Training by a cooperative grid: the weights spread over all multiprocessors, many steps per launch."""
+"""Training by a cooperative grid: the weights are divided among all multiprocessors, for many steps per kernel launch."""

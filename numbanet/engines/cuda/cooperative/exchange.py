@@ -1,4 +1,4 @@
-"""Copies between far memory and a block's near memory: its tiles of w, and the numbers that other blocks left."""
+"""Copies between global memory and the shared memory of a block: parameters, samples, and the results of other blocks."""
 
 from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.cooperative.layout import THREADS, Common, Layer, Matrix
@@ -10,7 +10,7 @@ from numbanet.equations.backprop import error_term
 
 @device_function
 def sum_of_parts(far, place, parts, step):
-    """Returns the sum of numbers that lie a step apart, added in their order."""
+    """Returns far[place] + far[place + step] + far[place + 2 step] + ..., a sum of `parts` values, added in this order."""
     total = get(far, place)
     for _ in range(1, parts):
         place += step
@@ -20,9 +20,11 @@ def sum_of_parts(far, place, parts, step):
 
 @device_function
 def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
-    """Writes a_j = phi(z_j) of layer l to `to` in near memory, and to FAR_A if published; z_j is added up from Z_SUMS.
+    """Adds up z_j of layer l from the partial sums in Z_SUMS, and writes a_j = phi(z_j) to the matrix `to` in shared memory.
 
-    samples and neurons are ranges: the first and the count.
+    If `published` is true, a_j is also written to FAR_A in global memory, for other blocks to read.
+    The tuples `samples` and `neurons` are (first index, count) of the samples and the neurons j to compute. The matrix `to` is
+    given as (offset, pitch), where the pitch is the step from row to row.
     """
     n_out, parts = field(memory, l, Layer.N_OUT), field(memory, l, Layer.DOWN)
     (first, n), (j, width), (place, pitch) = samples, neurons, to
@@ -39,7 +41,10 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 
 @device_function
 def load_x(memory, l, n):
-    """Writes x of n samples in the rows of the tile of layer l, a layer of the head: a of the layer before, from FAR_A."""
+    """Copies the inputs x of layer l from FAR_A of layer l - 1 to matrix X in shared memory, for n samples.
+
+    Only the inputs that are multiplied by this block's tile of w are copied. Layer l is in the head (the small last layers).
+    """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
     a, (place, pitch) = field(memory, l - 1, Layer.FAR_A) + i, place_of(memory, l, Matrix.X)
@@ -52,9 +57,11 @@ def load_x(memory, l, n):
 
 @device_function
 def load_delta(memory, l, epsilon, zero, n):
-    """Writes delta of n samples in the columns of the tile of layer l, and 0 for the samples that fill the last quad.
+    """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
-    delta_j = dL/da_j da_j/dz_j, from DL_DA_SUMS of layer l + 1 if that is spread; else the head left it in FAR_DELTA.
+    If layer l + 1 is a spread layer (a layer before the head), delta_j = dL/da_j da_j/dz_j is computed from the partial sums
+    of dL/da_j in DL_DA_SUMS. For the last spread layer and the layers of the head, delta_j is copied from FAR_DELTA,
+    to which the head phase has written it. Rows n and following of DELTA are filled with 0, up to a multiple of QUAD rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)
@@ -78,14 +85,20 @@ def load_delta(memory, l, epsilon, zero, n):
 
 @device_function
 def first_x(memory, step):
-    """Returns the place of x of the first layer in a step: two matrices take turns, one is read while the other is written."""
+    """Returns the offset in shared memory of the samples x that the first layer reads in a step.
+
+    Training steps use two matrices in turn: while one matrix is read, the samples of the next step are copied to the other.
+    """
     place, _ = place_of(memory, 0, Matrix.X)
     return place if step & 1 == 0 else common(memory, Common.SECOND_X)
 
 
 @device_function
 def prefetch_x(memory, arrays, step):
-    """Begins to copy x of a later step in the rows of the first layer's tile; `await_copies` waits for it."""
+    """Starts asynchronous copies of the samples of a step to shared memory; `await_copies` waits for them.
+
+    Only the inputs that are multiplied by this block's tile of the first layer's w are copied.
+    """
     n_in, batch_size, (_, pitch) = field(memory, 0, Layer.N_IN), common(memory, Common.BATCH), place_of(memory, 0, Matrix.X)
     position = step * batch_size
     i, _, rows, _ = tile_of(memory, 0)
@@ -99,7 +112,10 @@ def prefetch_x(memory, arrays, step):
 
 @device_function
 def copy_tile(memory, l, parameters, back):
-    """Copies the tile of w and b of layer l from the flat vector into near memory, or back."""
+    """Copies this block's tile of w and b of layer l from the vector `parameters` to shared memory.
+
+    If `back` is true, copies the tile from shared memory to `parameters` instead.
+    """
     n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.W)
     i, j, rows, columns = tile_of(memory, l)
     flat = field(memory, l, Layer.FLAT) + i * n_out + j
@@ -114,7 +130,7 @@ def copy_tile(memory, l, parameters, back):
 
 @device_function
 def load_head(memory, parameters):
-    """Copies w and b of the layers of the head from the flat vector into near memory."""
+    """Copies all w and b of the head (the small last layers) from the vector `parameters` to this block's shared memory."""
     for l in range(common(memory, Common.SPREAD), common(memory, Common.LAYERS)):
         n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.HEAD_W)
         flat = field(memory, l, Layer.FLAT)
@@ -126,7 +142,10 @@ def load_head(memory, parameters):
 
 @device_function
 def fill_ones(memory, one):
-    """Writes 1, the input of b, in every x."""
+    """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
+
+    A matrix X whose tile of w does not contain b has no column for this constant input, and is left as it is.
+    """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)
         i, _, rows, _ = tile_of(memory, l)

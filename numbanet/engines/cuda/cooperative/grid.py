@@ -1,4 +1,4 @@
-"""The blocks that train a network together by the cooperative kernel, with all that they work in."""
+"""The host side of cooperative training: launches of the kernel, and the arrays that its thread blocks share."""
 
 import itertools
 
@@ -13,13 +13,16 @@ from numbanet.engines.topology import Topology
 
 
 class Grid:
-    """The blocks that train a network on batches of a size, with the memory that they exchange numbers in.
+    """The grid of thread blocks that train a network together, with the global memory through which they exchange values.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
     plan : GridPlan
+        The division of the network among the blocks.
     """
 
     def __init__(self, topology: Topology, batch_size: int, plan: GridPlan):
@@ -30,23 +33,25 @@ class Grid:
         self.shared_bytes = near_numbers * topology.dtype.itemsize
         self.tables, self.far = cuda.to_device(layout.flat()), cuda.device_array(layout.far_numbers, topology.dtype)
         self.counter = cuda.device_array(1, np.int32)
-        # the shared memory of simulated blocks, which are launched anew for each phase
+        # stands in for the blocks' shared memory in the simulator, where each phase is a new launch
         self.kept = cuda.device_array(plan.blocks * near_numbers if SIMULATED else 1, topology.dtype)
         self.kernel = cooperative.training_kernel(topology.dtype)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains, in one launch, on the batches between positions first and stop of the order.
+        """Trains on the samples arrays.order[first:stop], batch by batch, in one kernel launch.
 
-        Simulated blocks run one after another and cannot wait for each other: in the simulator, phases between which blocks
-        meet are launched one by one, unless there is only one block.
+        Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
+        simulator, a grid of several blocks is therefore launched anew after each barrier of all blocks.
 
         Parameters
         ----------
         arrays : EpochArrays
+            The samples, their order, the parameters and the arrays for losses and hits, all on the GPU.
         epsilon, eta : floating
             The slope of leaky_relu and the learning rate, in the network's dtype.
         first, stop : int
-            Positions in the order, multiples of the batch size; stop may be the end of the order instead.
+            Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
+            the order.
         """
         self.counter.copy_to_device(np.zeros(1, np.int32))
         first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))

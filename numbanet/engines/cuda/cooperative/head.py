@@ -1,4 +1,8 @@
-"""The head: the phase in which every block takes some samples of the batch through the layers that are not spread, and back."""
+"""The head phase of a training step: each block computes the last layers, forward and back, for a share of the batch's samples.
+
+The head consists of the last layers of a network, which are so small that every block has a copy of their w and b. The layers
+before the head are called spread layers, because all blocks work on their sums, each block with its own tile of w.
+"""
 
 from collections.abc import Callable
 
@@ -17,13 +21,17 @@ from numbanet.equations.activations import IDENTITY
 
 @device_function
 def output_place(memory, entry, s):
-    """Returns the place of row s of Z, A, U or DL."""
+    """Returns the offset in shared memory of row s of the matrix Z, A, U or DL; `entry` is the matrix's member of `Common`."""
     return common(memory, entry) + s * common(memory, Common.OUTPUT_PITCH)
 
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """`output_row` of the last layer, one thread for each sample of a range (first, count); copies delta to FAR_DELTA."""
+    """Calls `output_row` for the last layer: computes a, delta, loss and hits of samples, one thread per sample.
+
+    The tuple `samples` is (index in the batch of the first sample, number of samples). Delta is also copied to FAR_DELTA in
+    global memory.
+    """
     near, l = memory.near, common(memory, Common.LAYERS) - 1
     n_out, kind, (first, m) = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND), samples
     place, pitch = place_of(memory, l, Matrix.HEAD_DELTA)
@@ -49,14 +57,15 @@ def last_rows(memory, arrays, batch, epsilon, samples):
 
 
 def head_of(dtype: np.dtype) -> Callable:
-    """Returns the device function of the head."""
+    """Returns the device function `head`, which a thread block calls in the head phase of a training step."""
     multiply_forward, multiply_back = product_of(dtype, FORWARD), product_of(dtype, BACKWARD)
 
     @device_function
     def forward(memory, epsilon, samples):
-        """a_j = phi(z_j) of the layers of the head, from Z_SUMS of the layer before them; z alone of the last layer.
+        """Computes a_j = phi(z_j) in the head (the small last layers) for m samples; in the last layer, only z_j.
 
-        samples is a range (first, count). Writes HEAD_X and FAR_A (m, n_in) of every layer, and Z (m, n_out).
+        The tuple `samples` is (index in the batch of the first sample, m). Reads Z_SUMS of the layer before the head.
+        Writes a (m, n_in), the inputs of each head layer, to HEAD_X and FAR_A; writes z (m, n_out) of the last layer to Z.
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)
@@ -78,9 +87,10 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, epsilon, samples):
-        """delta_i = (sum_j w_ij delta_j) da_i/dz_i of the layers before each layer of the head.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i in the layer l - 1 before each layer l of the head, for m samples.
 
-        samples is a range (first, count). Reads HEAD_DELTA (m, n_out); writes HEAD_DELTA and FAR_DELTA of the layer before.
+        The tuple `samples` is (index in the batch of the first sample, m). Reads delta_j from HEAD_DELTA (m, n_out) of layer l.
+        Writes delta_i to HEAD_DELTA and FAR_DELTA (m, n_in) of layer l - 1.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1
@@ -94,7 +104,10 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def head(memory, arrays, batch, epsilon):
-        """Loss, hits, a and delta of this block's samples in the layers of the head, and delta of the last spread layer."""
+        """Computes loss, hits, and a and delta of the head (the small last layers), for this block's share of the samples.
+
+        Also computes delta of the layer before the head.
+        """
         first = cuda.blockIdx.x * common(memory, Common.SAMPLES)
         m = min(common(memory, Common.SAMPLES), batch.n - first)
         if m <= 0:

@@ -1,27 +1,40 @@
 """Training by all multiprocessors in one launch: parameters stay in the shared memory of the blocks, which meet at barriers.
 
-Each block keeps a tile of every layer's w (with b as one more row, whose input is 1), and the part of x that meets the rows of
-its tile; `layout` says where. A step of a network with K spread layers has 2 K + 1 phases, one after another in every block:
+Each thread block keeps a tile of every layer's w in its shared memory, and the part of the inputs x that is multiplied by the
+tile. The biases b are stored as one more row of w, whose input is 1. The module `layout` assigns every matrix its offset.
 
-    phase            layers         a block                                               leaves in far memory
-    0 .. K - 1       0 .. K - 1     forward: sums of z over the rows of its tile          Z_SUMS
-    K                K .. L - 1     head: its samples through the other layers and back   a and delta of those layers
-    K + 1 .. 2 K     K - 1 .. 0     backward: sums of dL/da over the columns of its tile  DL_DA_SUMS
-                                    update of its tile, and of its tiles of the head      w and b of the head
+The first K of the L layers are spread layers: all blocks compute their sums together, each block with its own tile. The other
+layers are the head: they are so small that every block copies all of them, and computes them for its share of the samples. A
+training step has 2 K + 1 phases. Every block goes through the phases of a step in order.
 
-Two spread layers of three, on four blocks; `|` is a barrier of all blocks:
+    Phases 0 to K - 1 are the forward phases of the layers with index 0 to K - 1. In a forward phase, a block sums up z over
+    the rows of its tile and writes the partial sums to Z_SUMS in global memory.
+
+    Phase K is the head phase. In the head phase, a block takes its share of the samples forward and back through the head, and
+    writes the a and delta that the backward phases need to global memory.
+
+    Phases K + 1 to 2 K are the backward phases of the layers with index K - 1 to 0. In a backward phase, a block sums up dL/da
+    over the columns of its tile and writes the partial sums to DL_DA_SUMS in global memory. Then the block updates its tile of
+    w. In phase K + 1, a block also updates its tiles of the head, and writes w and b of the head to global memory.
+
+This is a step of a network with three layers, two of them spread, on four blocks; `|` stands for a barrier of all blocks:
 
               phase 0     phase 1     phase 2    phase 3                   phase 4
     block 0   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
     block 1   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
     block 2   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
     block 3   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
-                                      x of the next batch is copied from here on
 
-The block that reads sums adds them up, always in the same order. No block waits between the update of the first layer and its
-next forward sums, because both concern its own tile: a step has 2 K barriers. For 784-128-10 that is 2. Its first w, in 16 x 8
-tiles of 52 x 16, reads x 8 times, 1.6 MB for a batch of 64, and exchanges 0.5 MB of sums; a column of tiles per neuron would
-read x 128 times, 26 MB, and a row of tiles per input would exchange 26 MB.
+The asynchronous copy of the samples of the next batch to shared memory starts in the head phase.
+
+A block that reads partial sums of other blocks adds them up itself, always in the same order. A step with K spread layers has
+2 K barriers of all blocks. There is no barrier between the update of the first layer and the forward phase of the next step,
+because both concern only a block's own tile. The network 784-128-10 has 2 barriers per step.
+
+In the network 784-128-10, the first w is cut into 16 x 8 tiles of 52 x 16 weights, so that the blocks read the inputs of a
+batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had a column of tiles of
+its own, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had a row of tiles of its
+own, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools
@@ -43,7 +56,10 @@ from numbanet.engines.cuda.notes import Notes
 
 @device_function
 def meet(counter, times):
-    """Waits until every block has called this `times` times; then each block sees what the others wrote before."""
+    """Waits at a barrier of all blocks: returns when every block of the grid has called `meet` at least `times` times.
+
+    After the barrier, a block can read everything that the other blocks wrote to global memory before it.
+    """
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
         arrive(counter)
@@ -54,7 +70,10 @@ def meet(counter, times):
 
 @device_function
 def load(memory, arrays, step, zero, one):
-    """Fills near memory for the first step: the block's tiles of w, and 1 as the input of b; begins to copy x."""
+    """Fills the block's shared memory before the first step: its tiles of w, and 1 as the constant input multiplied by b.
+
+    Also starts the asynchronous copy of the first batch's samples.
+    """
     for e in range(cuda.threadIdx.x, common(memory, Common.NEAR_NUMBERS), THREADS):
         put(memory.near, e, zero)
     cuda.syncthreads()
@@ -66,32 +85,32 @@ def load(memory, arrays, step, zero, one):
 
 @functools.cache
 def training_kernel(dtype: np.dtype) -> Any:
-    """Returns the kernel that trains networks of a dtype; `grid` launches it."""
+    """Returns the kernel that trains networks of a dtype on all multiprocessors; the class `Grid` launches it."""
     number, zero = from_dtype(dtype), dtype.type(0)
     forward, head, backward = forward_of(dtype), head_of(dtype), backward_of(dtype)
 
     @cuda.jit
     def train_cooperative(
-        tables,  # (TABLE_LENGTH,) int32, see `layout.tables`
+        tables,  # (TABLE_LENGTH,) int32, the sizes of the layers and the offsets of all matrices, see `layout.tables`
         epsilon,  # the slope of leaky_relu
         eta,  # the learning rate
         x,  # (N n_in,), the samples, one after another
         y,  # (N, n_out), the targets
         order,  # (n,) int64, the rows of x and y to train on, batch after batch
-        first,  # the first phase, counted over all steps of the order
-        stop,  # the phase after the last one
+        first,  # index of the first phase to run, counted over all steps of the order
+        stop,  # index of the phase after the last one to run
         parameters,  # (p,), w and b of all layers, flat
-        far,  # (far numbers,), a, delta and sums that blocks exchange
-        counter,  # (1,) int32, counts blocks at barriers; 0 before the launch
-        fresh,  # whether near memory has to be loaded first; true on a GPU
-        kept,  # (blocks near numbers,), near memory in the simulator; on a GPU only its dtype matters
-        loss_of_sample,  # (n,)
-        hits_of_sample,  # (n,) int32
+        far,  # (far numbers,), global memory for a, delta and the partial sums that blocks exchange
+        counter,  # (1,) int32, counts the arrivals of blocks at barriers; must be 0 before the launch
+        fresh,  # whether the blocks have to fill their shared memory first; always true on a GPU
+        kept,  # (blocks near numbers,), the blocks' shared memory in the simulator; on a GPU only its dtype matters
+        loss_of_sample,  # (n,), the loss of each sample of the order
+        hits_of_sample,  # (n,) int32, the number of right answers of each sample of the order
     ):
-        """Gradient descent on the batches of an order, from phase first to stop of all its steps.
+        """Performs gradient descent on the batches of an order: the phases first to stop - 1, counted over all its steps.
 
         Reads x (N n_in,), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
-        Works in far, counter and kept.
+        Uses far, counter and kept as working memory.
         """
         memory = Memory(own_memory(kept, tables[TABLE_LENGTH - 1]), far, shared_numbers(TABLE_LENGTH, int32))
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))

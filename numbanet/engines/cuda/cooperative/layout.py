@@ -1,13 +1,16 @@
-"""The places of a network's numbers while all blocks of a grid train it together; `kernel` says what the blocks do.
+"""The memory layout of a network that all thread blocks of a grid train together: the offset of every matrix.
 
-w of every layer, with b as its last row, is cut into tiles, at most one per block (`LayerTiles`). The first layers are spread:
-their sums are computed tile by tile, too. The layers after them are the head: they are so small that every block keeps a copy
-of them, and takes some samples of each batch through it (`GridPlan`).
+The matrix w of every layer, with b as its last row, is cut into tiles. Each block has at most one tile of a layer
+(`LayerTiles`). The first layers are spread layers: all blocks compute their sums together, each block with its own tile. The
+layers after the spread layers are the head: they are so small that every block also keeps a copy of all of them, and computes
+them for its share of the samples of each batch (`GridPlan`).
 
-The numbers lie in two flat arrays: `near` is the shared memory of a block, `far` is global memory that all blocks read and
-write. A place is an index into one of them, a pitch the step from row to row of a matrix. Kernels find places and pitches in
-two tables of integers, which every block copies into its shared memory: `Layer` and `Matrix` name the columns of the table of
-layers, `Common` names the entries of the table that follows it.
+All values of the network lie in two flat arrays. The array `near` is the shared memory of a block. The array `far` is global
+memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called its place. The step from
+one row of a matrix to the next is called its pitch. Kernels look up places and pitches in two tables of integers: the table of
+layers, with one row per layer, and the table of values that all layers share. Every block copies both tables of integers into
+its shared memory. The enumerations `Layer` and `Matrix` name the columns of the table of layers. The enumeration `Common` names
+the entries of the table of shared values.
 """
 
 from enum import auto
@@ -20,77 +23,85 @@ from numbanet.engines.cuda.columns import Columns
 from numbanet.engines.cuda.memory import QUAD
 from numbanet.engines.topology import Topology
 
-THREADS = 4 if SIMULATED else 256  # of a block; a simulated thread costs a thread of Python
-SQUARE = QUAD * QUAD  # sums that a thread computes at a time
+THREADS = 4 if SIMULATED else 256  # number of threads of a block; each simulated thread takes a Python thread
+SQUARE = QUAD * QUAD  # number of sums that a thread computes at a time, a tile of QUAD x QUAD
 
 
 class Layer(Columns):
-    """The first columns of the table of layers."""
+    """The first columns of the table of layers, which has one row per layer.
 
-    N_IN = auto()  # neurons of the layer before
-    N_OUT = auto()  # neurons of this layer
-    KIND = auto()  # activation constant
-    ROWS = auto()  # rows of a tile of w; row n_in of w is b
-    COLUMNS = auto()  # columns of a tile
-    DOWN = auto()  # tiles below each other
-    ACROSS = auto()  # tiles side by side
-    TILES = auto()  # tiles in all, DOWN x ACROSS
-    FLAT = auto()  # where w begins in the flat vector of parameters
-    Z_SUMS = auto()  # far: sums of z over the rows of a tile, (DOWN, batch, n_out); spread layers
-    DL_DA_SUMS = auto()  # far: sums of dL/da over the columns of a tile, (ACROSS, batch, n_in); spread layers but the first
+    The columns hold the sizes, the activation and the tiles of a layer, and the offsets of its arrays in global memory (far).
+    """
+
+    N_IN = auto()  # number of inputs of the layer
+    N_OUT = auto()  # number of neurons of the layer
+    KIND = auto()  # integer constant of the activation
+    ROWS = auto()  # number of rows of a tile of w; row n_in of w is b
+    COLUMNS = auto()  # number of columns of a tile of w
+    DOWN = auto()  # number of tiles in vertical direction
+    ACROSS = auto()  # number of tiles in horizontal direction
+    TILES = auto()  # number of all tiles, DOWN x ACROSS
+    FLAT = auto()  # index at which w begins in the flat vector of parameters
+    Z_SUMS = auto()  # far: sums of z over the rows of a tile, (DOWN, batch, n_out); spread layers only
+    DL_DA_SUMS = auto()  # far: sums of dL/da over the columns of a tile, (ACROSS, batch, n_in); spread layers except the first
     FAR_A = auto()  # far: a, (batch, n_out)
     FAR_DELTA = auto()  # far: delta, (batch, n_out)
 
 
 class Matrix(Columns):
-    """The matrices of a layer in near memory. Each has a place and a pitch in the table of layers: see `PLACES`, `PITCHES`."""
+    """The matrices that a layer has in the shared memory of a block.
+
+    The table of layers has two columns for each matrix. Column `PLACES` + matrix holds the offset of the matrix. Column
+    `PITCHES` + matrix holds the pitch of the matrix, which is the step from row to row.
+    """
 
     W = auto()  # the block's tile of w, (ROWS, COLUMNS)
-    X = auto()  # x of a batch in the rows of the tile, (batch, ROWS)
-    DELTA = auto()  # delta of a batch in the columns of the tile, (batch, COLUMNS)
-    HEAD_W = auto()  # w and b, (n_in + 1, n_out); layers of the head
-    HEAD_X = auto()  # x of the block's samples, (samples, n_in + 1); layers of the head
-    HEAD_DELTA = auto()  # delta of the block's samples, (samples, n_out); layers of the head and the last spread one
+    X = auto()  # the inputs x of a batch that are multiplied by the tile, (batch, ROWS)
+    DELTA = auto()  # delta of a batch for the columns of the tile, (batch, COLUMNS)
+    HEAD_W = auto()  # w and b, (n_in + 1, n_out); layers of the head only
+    HEAD_X = auto()  # x of the block's share of the samples, (samples, n_in + 1); layers of the head only
+    HEAD_DELTA = auto()  # delta of the block's share of the samples, (samples, n_out); the head and the layer before it
 
 
 class Common(Columns):
-    """The entries of the table that all layers have in common."""
+    """The entries of the table of values that all layers share, such as the batch size, and offsets in shared memory (near)."""
 
-    LAYERS = auto()  # layers of the network
-    PHASES = auto()  # phases of a step
-    LOSS = auto()  # loss constant
-    BATCH = auto()  # samples of a batch
-    SPREAD = auto()  # layers that are spread
-    SAMPLES = auto()  # samples of a batch that a block takes through the head
+    LAYERS = auto()  # number of layers of the network
+    PHASES = auto()  # number of phases of a step
+    LOSS = auto()  # integer constant of the loss
+    BATCH = auto()  # number of samples of a batch
+    SPREAD = auto()  # number of spread layers
+    SAMPLES = auto()  # number of samples of a batch that a block takes through the head
     SECOND_X = auto()  # near: a second X of the first layer, for the next batch
     SUMS = auto()  # near: the sums of all threads, (SQUARE, THREADS)
     Z = auto()  # near: z of the last layer, (samples, n_out)
     A = auto()  # near: a of the last layer, (samples, n_out)
     U = auto()  # near: work space of `output_row`, (samples, n_out)
     DL = auto()  # near: dL/da of the last layer, (samples, n_out)
-    OUTPUT_PITCH = auto()  # pitch of Z, A, U and DL
+    OUTPUT_PITCH = auto()  # step from row to row of Z, A, U and DL
     Z_MAX = auto()  # near: the largest z of each sample, (samples,)
     OTHERS = auto()  # near: the sum of e^(z - z_max) without its largest term, (samples,)
-    NEAR_NUMBERS = auto()  # numbers of near memory
+    NEAR_NUMBERS = auto()  # number of values in the shared memory of a block
 
 
-MOST_LAYERS = 16  # that the table of layers has room for
-PLACES = len(Layer)  # the column of the place of the first `Matrix`; the places of the others follow
-PITCHES = PLACES + len(Matrix)  # the column of the pitch of the first `Matrix`, likewise
+MOST_LAYERS = 16  # the number of layers that the table of layers has room for
+PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
+PITCHES = PLACES + len(Matrix)  # the column with the pitch of the first `Matrix`; the pitches of the other matrices follow
 LAYER_COLUMNS = PITCHES + len(Matrix)
-COMMON = MOST_LAYERS * LAYER_COLUMNS  # where the entries of `Common` begin, behind the table of layers
-TABLE_LENGTH = COMMON + len(Common)  # both tables; a multiple of 4, so that near memory begins at a multiple of 16 bytes
+COMMON = MOST_LAYERS * LAYER_COLUMNS  # the index at which the entries of `Common` begin, after the table of layers
+# The length of both tables is a multiple of 4 integers, so that `near`, which follows them, begins at a multiple of 16 bytes.
+TABLE_LENGTH = COMMON + len(Common)
 
 
 class LayerTiles(NamedTuple):
-    """The tiles that w of a layer is cut into.
+    """The tiles that w of a layer, with b as its last row, is cut into.
 
     Parameters
     ----------
     rows, columns : int
-        Of a tile, multiples of QUAD; row n_in of w is b.
+        Number of rows and columns of a tile; both are multiples of QUAD.
     down, across : int
-        Tiles below each other, and side by side.
+        Number of tiles in vertical and in horizontal direction.
     """
 
     rows: int
@@ -100,16 +111,17 @@ class LayerTiles(NamedTuple):
 
 
 class GridPlan(NamedTuple):
-    """The division of a network among the blocks of a grid.
+    """The division of a network among the thread blocks of a grid.
 
     Parameters
     ----------
     layers : tuple of LayerTiles
         The tiles of each layer.
     spread : int
-        The number of spread layers, at least 1; the layers after them are the head.
+        Number of spread layers (layers whose sums all blocks compute together), at least 1. The layers after the spread layers
+        are the head: each block computes them for its share of the samples.
     blocks : int
-        Blocks of the grid.
+        Number of thread blocks of the grid.
     """
 
     layers: tuple[LayerTiles, ...]
@@ -117,20 +129,21 @@ class GridPlan(NamedTuple):
     blocks: int
 
     def head_samples(self, batch_size: int) -> int:
-        """Returns how many samples of a batch a block takes through the head."""
+        """Returns the largest number of samples of a batch that a block takes through the head (the small last layers)."""
         return -(-batch_size // self.blocks)
 
 
 class Tables(NamedTuple):
-    """The places of all numbers; see `tables`.
+    """The tables from which the training kernel reads the sizes of all layers and the offsets of all matrices.
 
     Parameters
     ----------
     layers : (L, LAYER_COLUMNS) int32
-        `Layer` and `Matrix` name its columns.
+        The table of layers, one row per layer; the enumerations `Layer` and `Matrix` name the columns of the table.
     common : (len(Common),) int32
+        The table of values that all layers share; the enumeration `Common` names the entries of the table.
     far_numbers : int
-        Numbers of far memory.
+        Number of values in the global memory through which the blocks exchange results.
     """
 
     layers: np.ndarray
@@ -138,46 +151,53 @@ class Tables(NamedTuple):
     far_numbers: int
 
     def flat(self) -> np.ndarray:
-        """Returns both tables as one array (TABLE_LENGTH,), as kernels read it."""
+        """Returns the tables `layers` and `common` joined into one flat array (TABLE_LENGTH,), which the kernel reads."""
         flat = np.zeros(TABLE_LENGTH, np.int32)
         flat[: self.layers.size], flat[COMMON:] = self.layers.reshape(-1), self.common
         return flat
 
 
 def padded(count: int) -> int:
-    """Returns the smallest multiple of QUAD that is at least count."""
+    """Returns `count` rounded up to a multiple of QUAD."""
     return -(-count // QUAD) * QUAD
 
 
 def pitch(width: int) -> int:
-    """Returns the pitch of a matrix: an odd number of quads, so that quads below each other lie in different banks."""
+    """Returns the pitch, the step from row to row, of a matrix with `width` columns in shared memory.
+
+    The pitch is an odd number of quads (groups of 4 values), so that quads in the same column of successive rows lie in
+    different memory banks.
+    """
     return QUAD * (-(-width // QUAD) | 1)
 
 
 class _Allocator:
-    """Hands out consecutive ranges of a flat array."""
+    """Assigns consecutive ranges of a flat array to the matrices that lie in it."""
 
     def __init__(self):
         self.end = 0
 
     def take(self, count: int) -> int:
-        """Returns the place of the next count numbers."""
+        """Reserves the next `count` values of the flat array, and returns the offset of the first of them."""
         start, self.end = self.end, self.end + count
         return start
 
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
-        """Writes the place and the pitch of a matrix (rows, width) into a row of the table of layers."""
+        """Reserves space for a matrix (rows, width); writes its offset and pitch to `layer`, a row of the table of layers."""
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 
 
 def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
-    """Returns the tables of a network that is trained on batches of a size as planned.
+    """Assigns an offset to each matrix of a network that is trained as planned, and returns the tables of these offsets.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
     plan : GridPlan
+        The division of the network among the blocks.
 
     Returns
     -------
@@ -218,6 +238,6 @@ def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
 
 
 def shared_bytes(topology: Topology, batch_size: int, plan: GridPlan) -> int:
-    """Returns the bytes of shared memory that a block takes, tables included."""
+    """Returns the number of bytes of shared memory that each thread block takes, including the tables of sizes and offsets."""
     near_numbers = tables(topology, batch_size, plan).common[Common.NEAR_NUMBERS]
     return int(near_numbers) * topology.dtype.itemsize + 4 * TABLE_LENGTH

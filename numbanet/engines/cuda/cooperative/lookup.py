@@ -1,4 +1,4 @@
-"""Lookups of device functions: entries of the tables of `layout`, this block's tile, and the numbers of this thread."""
+"""Lookups for device functions: entries of the tables of `layout`, the tile of a block, and the loop ranges of a thread."""
 
 from typing import Any, NamedTuple
 
@@ -6,20 +6,20 @@ from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.cooperative.layout import COMMON, LAYER_COLUMNS, PITCHES, PLACES, THREADS, Layer
 from numbanet.engines.cuda.memory import QUAD, get, quotient
 
-NO_ROW = 1 << 30  # more than any matrix has
+NO_ROW = 1 << 30  # a row index beyond the last row of any matrix
 
 
 class Memory(NamedTuple):
-    """The memory that a block works in.
+    """The memory that a thread block reads and writes.
 
     Parameters
     ----------
     near : array (near numbers,)
-        The block's shared memory.
+        The block's shared memory, as one flat array.
     far : array (far numbers,)
-        Global memory that blocks exchange sums, a and delta in.
+        Global memory in which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
-        The tables, in shared memory.
+        The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` makes.
     """
 
     near: Any
@@ -28,16 +28,16 @@ class Memory(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of an order.
+    """The samples of one training step: order[position : position + n].
 
     Parameters
     ----------
     step : int
-        The number of the batch, counted from 0.
+        Index of the training step, counted from 0 at the start of the order.
     position : int
-        Where its first sample is in the order.
+        Index in `order` of the first sample of the batch.
     n : int
-        Its number of samples.
+        Number of samples of the batch.
     """
 
     step: Any
@@ -47,38 +47,44 @@ class Batch(NamedTuple):
 
 @device_function
 def field(memory, l, column):
-    """Returns a column of `Layer` of layer l."""
+    """Returns the entry for layer l in a column of the table of layers; `column` is a member of `Layer`."""
     return get(memory.table, l * LAYER_COLUMNS + column)
 
 
 @device_function
 def place_of(memory, l, matrix):
-    """Returns the place and the pitch of a `Matrix` of layer l."""
+    """Returns where a matrix of layer l lies in shared memory: its offset, and its pitch (the step between rows).
+
+    The argument `matrix` is a member of `Matrix`.
+    """
     row = l * LAYER_COLUMNS
     return get(memory.table, row + PLACES + matrix), get(memory.table, row + PITCHES + matrix)
 
 
 @device_function
 def common(memory, entry):
-    """Returns an entry of `Common`."""
+    """Returns an entry of the table of values that all layers share; `entry` is a member of `Common`."""
     return get(memory.table, COMMON + entry)
 
 
 @device_function
 def quads_of(count):
-    """Returns how many quads hold count numbers."""
+    """Returns the number of quads (groups of 4 values) that are needed to hold `count` values."""
     return quotient(count + QUAD - 1, QUAD)
 
 
 @device_function
 def tile_row(memory, l):
-    """Returns the row of tiles of layer l that this block's tile is in."""
+    """Returns the index of the row of tiles that contains this block's tile of layer l."""
     return quotient(cuda.blockIdx.x, field(memory, l, Layer.ACROSS))
 
 
 @device_function
 def tile_of(memory, l):
-    """Returns this block's tile of layer l: its first row i and first column j, and its rows, 0 if it has none, and columns."""
+    """Returns this block's tile of w of layer l as (first row i, first column j, number of rows, number of columns).
+
+    The number of rows is 0 if the block has no tile of the layer.
+    """
     block, across, row = cuda.blockIdx.x, field(memory, l, Layer.ACROSS), tile_row(memory, l)
     i, j = row * field(memory, l, Layer.ROWS), (block - row * across) * field(memory, l, Layer.COLUMNS)
     rows, columns = field(memory, l, Layer.N_IN) + 1 - i, field(memory, l, Layer.N_OUT) - j
@@ -89,9 +95,10 @@ def tile_of(memory, l):
 
 @device_function
 def threads_over(width):
-    """Returns the first row and column of this thread in a matrix of that width, and its steps down and across.
+    """Returns the loop ranges by which the threads of a block visit all elements of a matrix of `width` columns together.
 
-    Neighbouring threads take neighbouring numbers of a row. A thread without a row begins at NO_ROW.
+    The result is (first row, first column, row step, column step) of the calling thread. Threads with consecutive indices visit
+    consecutive elements of a row. A thread that gets no rows starts at row NO_ROW, beyond the end of every matrix.
     """
     across = max(1, min(width, THREADS))
     down, row = quotient(THREADS, across), quotient(cuda.threadIdx.x, across)

@@ -1,4 +1,4 @@
-"""The phases of a step that work on tiles of w: forward, and backward with the update."""
+"""The forward phase, and the backward phase with the update: the phases in which each block works on its tiles of w."""
 
 from collections.abc import Callable
 
@@ -20,14 +20,15 @@ from numbanet.engines.cuda.memory import await_copies
 
 
 def forward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function of the forward phase."""
+    """Returns the device function `forward`, which a thread block calls in the forward phase of a layer."""
     multiply = product_of(dtype, FORWARD_SUMS)
 
     @device_function
     def forward(memory, l, batch, epsilon):
-        """Writes sum_i w_ij x_i + b_j over the rows i of this block's tile of layer l, a part of z_j, to Z_SUMS.
+        """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
-        Reads x of the first layer, or Z_SUMS of the layer before, (n, rows of the tile); writes (n, columns of the tile).
+        Reads (n, rows of the tile): the samples x in the first layer, Z_SUMS of layer l - 1 in other layers.
+        Writes the partial sums (n, columns of the tile) to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
         i, j, rows, columns = tile_of(memory, l)
@@ -48,15 +49,15 @@ def forward_of(dtype: np.dtype) -> Callable:
 
 
 def update_of(dtype: np.dtype) -> Callable:
-    """Returns the device function that updates a tile of w."""
+    """Returns the device function `update`, which updates a thread block's tile of w and b."""
     multiply = product_of(dtype, UPDATE)
 
     @device_function
     def update(memory, l, batch, eta, parameters):
-        """w_ij <- w_ij - eta sum_s delta_j x_i, and b likewise, in this block's tile of layer l.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j in the same way, in this block's tile of layer l.
 
-        Reads X (n, rows), DELTA (n, columns); updates W (rows, columns). Updates parameters, too, if layer l is in the head,
-        which all blocks read.
+        Reads X (n, rows), DELTA (n, columns); updates W (rows, columns) in shared memory. If layer l is in the head (the small
+        last layers), the vector `parameters` in global memory is updated as well, because all blocks read these layers from it.
         """
         x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
         if l == 0:
@@ -72,14 +73,16 @@ def update_of(dtype: np.dtype) -> Callable:
 
 
 def backward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function of the backward phase."""
+    """Returns the device function `backward`, which a thread block calls in the backward phase of a layer."""
     zero, multiply, update = dtype.type(0), product_of(dtype, BACKWARD_SUMS), update_of(dtype)
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
-        """Writes sum_j w_ij delta_j over the columns j of a tile of layer l, a part of dL/da_i, to DL_DA_SUMS; then updates it.
+        """Computes a part of dL/da_i = sum_j w_ij delta_j, the sum over the columns j of this block's tile of layer l.
 
-        The last spread layer updates the layers of the head, too. Reads DL_DA_SUMS of layer l + 1, or FAR_DELTA.
+        Then updates the block's tile of layer l. If layer l + 1 begins the head (the small last layers), the block's tiles of
+        the head are also updated.
+        Reads DL_DA_SUMS of layer l + 1, or FAR_DELTA; writes the partial sums to DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1
@@ -89,7 +92,7 @@ def backward_of(dtype: np.dtype) -> Callable:
             load_delta(memory, k, epsilon, zero, batch.n)
         cuda.syncthreads()
         i, _, rows, columns = tile_of(memory, l)
-        if l > 0 and rows > 0 and i < n_in:  # a tile of b alone has no dL/da
+        if l > 0 and rows > 0 and i < n_in:  # a tile that holds only b contributes nothing to dL/da
             column = cuda.blockIdx.x - tile_row(memory, l) * field(memory, l, Layer.ACROSS)
             sums = field(memory, l, Layer.DL_DA_SUMS) + column * common(memory, Common.BATCH) * n_in + i
             shape = batch.n, min(rows, n_in - i), quads_of(columns)

@@ -1,14 +1,18 @@
-"""Products of matrices in near memory by all threads of a block: sum_k x[r, k] w[k, c], for every row r and column c.
+"""Products of matrices in shared memory, computed by all threads of a block: sum_k x[r, k] w[k, c] for all rows r, columns c.
 
-A matrix lies deep if the terms k of a line (a row r of x, a column c of w) are next to each other. Deep or not, a thread loads
-a quad of numbers at a time. It adds up a square of QUAD x QUAD sums, QUAD terms at a time:
+A matrix is stored deep if the terms k of a sum are consecutive in memory: in x the elements x[r, k] of a row r, in w the
+elements w[k, c] of a column c. In a matrix that is not stored deep, elements with consecutive r (in x) or consecutive c (in w)
+are consecutive in memory. Whether a matrix is stored deep or not, a thread loads a quad (4 consecutive values) at a time. Each
+thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
+threads, several threads share a tile, and each of them adds up a part of the terms. A product has three stages: prologue, main
+loop and epilogue.
 
-    prologue    `divide`, `work_of`    which square, and which part of the terms, is this thread's
-    main loop   `main_loop`            the sums of that square over that part
-    epilogue    `epilogue`             adds the parts of each sum in their order, and finishes it
+    The prologue (`divide`, `work_of`) selects the tile, and the part of the terms, that a thread computes.
+    The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
+    The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
-If there are fewer squares than threads, several threads take a square, a part of its terms each. A form's `finish` uses the
-finished sum: `publish`, `activate`, `propagate` or `descend_weight`, each with a tuple of its own arguments.
+The function `finish` of a product is `publish`, `activate`, `propagate` or `descend_weight`. Each of these four functions
+takes a tuple of arguments of its own.
 """
 
 from collections.abc import Callable
@@ -26,22 +30,22 @@ from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-NOWHERE = -1  # a place in far memory that nothing is written to
+NOWHERE = -1  # given as an offset in global memory, it says that nothing is to be written there
 
-# Uses of a finished sum
+# Uses of a finished sum. A matrix is given as (offset, pitch); the pitch is the step from row to row.
 
 
 class Activation(NamedTuple):
-    """Arguments of `activate`; a matrix is its place and its pitch.
+    """Arguments of `activate`.
 
     Parameters
     ----------
     kind, epsilon : int, float
-        Activation constant, and the slope of leaky_relu.
+        The integer constant of the activation, and the slope of leaky_relu.
     to : (int, int)
-        Near memory that a goes to.
+        Offset and pitch of the matrix in shared memory that a is written to.
     out : (int, int)
-        Far memory that a goes to as well, unless the place is NOWHERE.
+        Offset and pitch of the matrix in global memory that a is also written to; nothing is written if the offset is NOWHERE.
     """
 
     kind: Any
@@ -51,18 +55,18 @@ class Activation(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """Arguments of `propagate`; a matrix is its place and its pitch.
+    """Arguments of `propagate`.
 
     Parameters
     ----------
     kind, epsilon : int, float
-        Activation constant of the layer whose delta is computed, and the slope of leaky_relu.
+        The integer constant of the activation of the layer whose delta is computed, and the slope of leaky_relu.
     a : (int, int)
-        Near memory with a of that layer.
+        Offset and pitch of the matrix in shared memory that holds a of the layer whose delta is computed.
     to : (int, int)
-        Near memory that delta goes to.
+        Offset and pitch of the matrix in shared memory that delta is written to.
     out : (int, int)
-        Far memory that delta goes to as well.
+        Offset and pitch of the matrix in global memory that delta is also written to.
     """
 
     kind: Any
@@ -73,18 +77,18 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`; a matrix is its place and its pitch.
+    """Arguments of `descend_weight`.
 
     Parameters
     ----------
     eta : float
-        Learning rate.
+        The learning rate.
     w : (int, int)
-        Near memory with the weights.
+        Offset and pitch of the matrix of weights in shared memory.
     parameters : array (p,)
-        The flat vector, which the weights go to as well.
+        The vector of all parameters in global memory, to which the new weights are also written.
     out : (int, int)
-        Where in the flat vector, unless the place is NOWHERE.
+        Offset and pitch of the weights in `parameters`; nothing is written to `parameters` if the offset is NOWHERE.
     """
 
     eta: Any
@@ -95,7 +99,11 @@ class WeightUpdate(NamedTuple):
 
 @device_function
 def put_twice(near, to, shared, out, r, c, value):
-    """Writes value at row r and column c of `to` in near memory, and of `out` in a shared array unless that is NOWHERE."""
+    """Writes `value` to row r and column c of two matrices: `to` in the array `near`, and `out` in the array `shared`.
+
+    `near` is the block's shared memory. `shared` is an array in global memory, which all blocks share. If the offset of `out`
+    is NOWHERE, `shared` is not changed.
+    """
     (to_place, to_pitch), (out_place, out_pitch) = to, out
     put(near, to_place + r * to_pitch + c, value)
     if out_place >= 0:
@@ -104,20 +112,24 @@ def put_twice(near, to, shared, out, r, c, value):
 
 @device_function
 def publish(memory, to, r, c, total):
-    """Writes part of a sum to far memory at `to`, for other blocks to add up."""
+    """Writes `total`, a partial sum, to row r and column c of the matrix `to` in global memory, for other blocks to add up."""
     place, row_pitch = to
     put(memory.far, place + r * row_pitch + c, total)
 
 
 @device_function
 def activate(memory, to, r, c, total):
-    """Writes a_j = phi(z_j)."""
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of `to.to` and `to.out`."""
     put_twice(memory.near, to.to, memory.far, to.out, r, c, phi(to.kind, to.epsilon, total))
 
 
 @device_function
 def propagate(memory, to, r, c, total):
-    """Writes delta_i = dL/da_i da_i/dz_i; rectifiers have their derivative at a, which is positive where z is."""
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of `to.to`, `to.out`.
+
+    z is not stored, so `d_phi` gets a in place of z. For relu and leaky_relu, da/dz is the same at a as at z, because a is
+    positive exactly if z is positive.
+    """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
     put_twice(memory.near, to.to, memory.far, to.out, r, c, error_term(total, d_phi(to.kind, to.epsilon, a, a)))
@@ -125,21 +137,25 @@ def propagate(memory, to, r, c, total):
 
 @device_function
 def descend_weight(memory, to, r, c, total):
-    """Writes w_ij <- w_ij - eta dL/dw_ij."""
+    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of `to.w`; `total` is dL/dw_ij.
+
+    The new weight is also written to `to.parameters`, unless the offset in `to.out` is NOWHERE.
+    """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
     put_twice(memory.near, to.w, to.parameters, to.out, r, c, w)
 
 
 class Form(NamedTuple):
-    """A kind of product.
+    """A variant of the product sum_k x[r, k] w[k, c]: the storage order of both factors, and the use of the sums.
 
     Parameters
     ----------
     x_deep, w_deep : bool
-        Whether x, and w, lies deep.
+        x_deep is true if the elements of a row of x are consecutive in memory, false if the elements of a column are. w_deep is
+        true if the elements of a column of w are consecutive in memory, false if the elements of a row are.
     finish : device function
-        finish(memory, to, r, c, total) writes what becomes of a sum.
+        finish(memory, to, r, c, total) is called with the completed sum `total` of row r and column c, and writes a result.
     """
 
     x_deep: bool
@@ -158,16 +174,17 @@ UPDATE = Form(False, False, descend_weight)
 
 
 class Division(NamedTuple):
-    """The division of a product among threads.
+    """The division of a matrix product among the threads of a block.
 
     Parameters
     ----------
     rows, columns, quads : int
-        Of the product; quads of terms, those beyond a layer being 0.
+        Number of rows and of columns of the product, and number of quads (groups of 4) of terms k. The terms that fill up the
+        last quad are 0.
     down, across : int
-        Squares of sums below each other, and side by side.
+        Number of thread tiles, of QUAD x QUAD sums each, in vertical and in horizontal direction.
     parts, chunk : int
-        In how many parts the terms are cut, and how many quads a part has.
+        Number of parts that the terms of a sum are divided into, and number of quads of terms in a part.
     """
 
     rows: Any
@@ -180,7 +197,17 @@ class Division(NamedTuple):
 
 
 class Work(NamedTuple):
-    """The work of a thread: a part of the terms, the row and the column of its square, and where it puts its sums."""
+    """The share of a thread in a matrix product: one thread tile of QUAD x QUAD sums, over one part of the terms.
+
+    Parameters
+    ----------
+    part : int
+        Index of the part of the terms that the thread adds up.
+    row, column : int
+        Index of the row and of the column of thread tiles that the thread's tile is in.
+    slot : int
+        Offset in shared memory of the thread's first sum; the thread's other sums follow at intervals of THREADS values.
+    """
 
     part: Any
     row: Any
@@ -190,7 +217,7 @@ class Work(NamedTuple):
 
 @device_function
 def divide(shape):
-    """Returns the `Division` of a product of a shape: rows, columns, and quads of terms."""
+    """Returns the `Division` of a product among threads; `shape` is (rows, columns, number of quads of terms)."""
     rows, columns, quads = shape
     down, across = quads_of(rows), quads_of(columns)
     parts = max(1, min(min(quotient(THREADS, down * across), quads), SQUARE))
@@ -199,7 +226,10 @@ def divide(shape):
 
 @device_function
 def work_of(memory, division, number):
-    """Returns the `Work` of a number: squares are counted by rows, and all squares of a part before the next part."""
+    """Returns the `Work` with index `number`: a thread tile, and a part of its terms.
+
+    Indices run through the thread tiles row by row, first for the first part of the terms, then for the second part, and so on.
+    """
     squares = division.down * division.across
     part = quotient(number, squares)
     square = number - part * squares
@@ -211,7 +241,7 @@ def work_of(memory, division, number):
 
 
 def terms_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that adds QUAD terms to each sum of a square, in the order of k."""
+    """Returns the device function that adds QUAD terms, in the order of k, to each of the QUAD x QUAD sums of a thread tile."""
     number = from_dtype(dtype)
     x_line, x_term = (QUAD, 1) if form.x_deep else (1, QUAD)
     w_line, w_term = (QUAD, 1) if form.w_deep else (1, QUAD)
@@ -224,7 +254,10 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
     @device_function
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
-        """sums[r, c] += sum_k x[r, k] w[k, c] for QUAD rows, columns and terms, from quads that lie a step apart."""
+        """Adds sum_k x[r, k] w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
+
+        Loads QUAD quads of x, beginning at the offset x_at and x_step apart, and QUAD quads of w at w_at, w_step apart.
+        """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)
         for q in range(QUAD):
@@ -241,13 +274,16 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
 
 def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes the sums of a thread's square over its part of the terms."""
+    """Returns the device function that computes the sums of a thread's tile over the thread's part of the terms."""
     zero, add_terms = dtype.type(0), terms_of(dtype, form)
     x_deep, w_deep = form.x_deep, form.w_deep
 
     @device_function
     def main_loop(near, division, work, x, w, sums):
-        """sums[r, c] = sum_k x[r, k] w[k, c], of QUAD rows and columns; leaves them at the thread's slot in near memory."""
+        """Computes sums[r, c] = sum_k x[r, k] w[k, c] of a thread tile, over the thread's part of the terms k.
+
+        Stores the sums in shared memory from the offset work.slot on, at intervals of THREADS.
+        """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)
         w_step, w_next = (division.across * w_pitch, QUAD) if w_deep else (w_pitch, QUAD * w_pitch)
@@ -271,12 +307,15 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
 
 
 def epilogue_of(form: Form) -> Callable:
-    """Returns the device function that adds the parts of sums and finishes them."""
+    """Returns the device function that adds up the parts of each sum and calls the form's `finish` with the result."""
     x_deep, w_deep, finish = form
 
     @device_function
     def epilogue(memory, division, work, to):
-        """Finishes every parts-th sum of the square, this thread's share."""
+        """Adds up the parts of this thread's share of the sums of a tile, and calls `finish` with each complete sum.
+
+        The threads that computed parts of a tile divide its sums among themselves: of p threads, each takes every p-th sum.
+        """
         squares = division.down * division.across
         for e in range(work.part, SQUARE, division.parts):
             place = work.slot - work.part * squares + e * THREADS
@@ -293,14 +332,15 @@ def epilogue_of(form: Form) -> Callable:
 
 
 def product_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function of a product of a form."""
+    """Returns the device function that computes a matrix product of the variant `form`."""
     number, main_loop, epilogue = from_dtype(dtype), main_loop_of(dtype, form), epilogue_of(form)
 
     @device_function
     def product(memory, shape, x, w, to):
-        """Finishes sum_k x[r, k] w[k, c] for the rows, columns and quads of terms of a shape.
+        """Computes total = sum_k x[r, k] w[k, c] and calls finish(memory, to, r, c, total) for every row r and column c.
 
-        x and w are (place, pitch) in near memory; to is what the form's `finish` takes. All threads of the block call it.
+        `shape` is (rows, columns, number of quads of terms k). x and w are (offset, pitch) of matrices in shared memory. The
+        argument `to` is passed on to the form's function `finish`. All threads of the block must call `product`.
         """
         division = divide(shape)
         sums = cuda.local.array(SQUARE, number)

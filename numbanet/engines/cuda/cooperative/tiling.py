@@ -1,4 +1,4 @@
-"""The division of a network into tiles for the blocks of a grid: the plan that fits the GPU and should take the least time."""
+"""The choice of the tiles in which a network is divided among the blocks of a grid: the fastest plan that fits the GPU."""
 
 import functools
 from collections.abc import Callable
@@ -9,18 +9,21 @@ from numbanet.engines.cuda.memory import Limits
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# What a step costs, by which plans are compared. These are estimates: no GPU has measured them.
-SPEED = 90_000  # multiply-adds that a multiprocessor does in a microsecond
-TRAFFIC = 8_000  # numbers of 4 bytes that it exchanges with global memory in a microsecond
-MEETING = 1.5  # microseconds of a barrier of all blocks
-PHASE = 1.0  # microseconds of a phase beside its products and its traffic: it waits for global memory two or three times
-HEAD = 2.5  # microseconds of the head beside those: it waits more often
+# The costs of a training step, by which plans are compared. These values are estimates; they have not been measured on a GPU.
+SPEED = 90_000  # multiply-adds that a multiprocessor performs per microsecond
+TRAFFIC = 8_000  # values of 4 bytes that a multiprocessor exchanges with global memory per microsecond
+MEETING = 1.5  # microseconds that a barrier of all blocks takes
+PHASE = 1.0  # microseconds of a phase in addition to its products and traffic: it waits for global memory two or three times
+HEAD = 2.5  # microseconds of the head phase in addition to its products and traffic: it waits for global memory more often
 
-ROUNDS = 2  # in each of which every layer's tiles are chosen anew
+ROUNDS = 2  # number of rounds; in each round, the tiles of every layer are chosen anew
 
 
 def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
-    """Returns w and b of a layer in at most `down` tiles below each other, and as many side by side as blocks allow."""
+    """Returns tiles for a layer with n_in inputs and n_out neurons, at most one tile for each of `blocks` blocks.
+
+    There are at most `down` tiles in vertical direction, and as many in horizontal direction as the number of blocks allows.
+    """
     rows = padded(-(-(n_in + 1) // down))
     down = -(-(n_in + 1) // rows)
     columns = padded(-(-n_out // max(1, blocks // down)))
@@ -28,20 +31,23 @@ def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
 
 
 def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
-    """Returns the microseconds of a step, as estimated.
+    """Returns the estimated time of a training step, in microseconds.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
     plan : GridPlan
+        The division of the network among the blocks.
 
     Returns
     -------
     float
     """
     rows, spread, samples = padded(batch_size), plan.spread, plan.head_samples(batch_size)
-    products = numbers = 0  # multiply-adds and exchanged numbers of a block
+    products = numbers = 0  # number of multiply-adds, and number of exchanged values, of a block
     for l, tiles in enumerate(plan.layers):
         n_in, n_out = topology.layers[l]
         area = rows * tiles.rows * tiles.columns
@@ -60,20 +66,23 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
 
 @functools.cache
 def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan | None:
-    """Returns the plan that fits the GPU and should take the least time.
+    """Returns the plan with the shortest estimated time of a step, among the plans that fit the GPU.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
     limits : Limits
-        Of the GPU.
+        The limits of the GPU.
 
     Returns
     -------
     GridPlan or None
-        None if no plan fits, or if the network has too many layers or a hidden layer that needs whole rows of z (softmax) or
-        keeps z.
+        None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
+        MOST_LAYERS layers. Also None if a hidden layer has the activation softmax, which needs all z of a sample, or an
+        activation whose derivative needs z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
@@ -89,7 +98,10 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Returns a plan with a number of spread layers: each layer in turn takes the tiles that cost least beside the others'."""
+    """Returns the plan with the lowest cost that was found, with `spread` spread layers (layers whose sums all blocks share).
+
+    Chooses the tiles of one layer at a time: the tiles that give the plan the lowest cost, with all other layers unchanged.
+    """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))
         for n_in, n_out in topology.layers

@@ -1,7 +1,8 @@
-"""Memory of the GPU: its limits, and the loads, stores, copies and barriers that `numba.cuda` has no names for.
+"""GPU memory: the limits of a GPU, and the loads, stores, copies and barriers that `numba.cuda` does not provide.
 
-Kernels import the functions from here: from `device`, or in the simulator from `simulated`. Arrays are flat. An index
-is not negative; only the simulator checks indices.
+Kernels import these functions from this package. On a GPU the functions come from the module `device`; in Numba's simulator
+they come from the module `simulated`. The functions of this package take flat arrays. Indices must not be negative; only the
+simulator checks indices.
 """
 
 from numbanet._cuda import SIMULATED

@@ -1,6 +1,6 @@
-"""Operations of kernels on GPU memory, written in LLVM's intermediate language because `numba.cuda` has no names for it.
+"""Memory operations that kernels call on a GPU, in LLVM's intermediate language because `numba.cuda` does not provide them.
 
-See `simulated` for the same functions in the simulator.
+The module `simulated` has the same functions for Numba's simulator.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numbanet._cuda import cuda, intrinsic_on_gpu
 from numbanet.engines.cuda.memory.limits import QUAD
 
-GLOBAL, SHARED = 1, 3  # address spaces: the memory of the GPU, and a block's shared memory
+GLOBAL, SHARED = 1, 3  # LLVM's address spaces for global memory, and for the shared memory of a thread block
 
 
 def _pointer(context, builder, array_type, array, index):
@@ -20,20 +20,23 @@ def _pointer(context, builder, array_type, array, index):
 
 
 def _assembly(builder, result, instruction: str, constraints: str, operands):
-    """Emits an instruction that LLVM has no name for. The compiler moves no load or store across it."""
+    """Emits a machine instruction that LLVM does not provide. The compiler moves no load or store across this instruction."""
     kind = ir.FunctionType(result, [operand.type for operand in operands])
     clobbers = "~{memory}"
     return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)
 
 
 def limited(registers: int) -> Any:
-    """Returns `cuda.jit` for kernels whose threads use at most that many registers."""
+    """Returns a `cuda.jit` decorator that limits a kernel to `registers` registers per thread."""
     return cuda.jit(max_registers=registers)
 
 
 @intrinsic_on_gpu
 def shared_numbers(typingctx, count, number):
-    """Returns an array of count numbers in shared memory, aligned to 16 bytes. The simulator allows one per kernel."""
+    """Returns an array of `count` values of dtype `number` in shared memory, aligned to 16 bytes.
+
+    In the simulator, a kernel may call `shared_numbers` only once.
+    """
     if not hasattr(count, "literal_value"):
         return None
     dtype = number.instance_type
@@ -73,7 +76,7 @@ def put(typingctx, array, index, value):
 
 @intrinsic_on_gpu
 def get_quad(typingctx, array, index):
-    """Returns array[index : index + 4] as a tuple; it has to be aligned to 16 bytes."""
+    """Returns array[index : index + 4] as a tuple; the address of array[index] must be a multiple of 16 bytes."""
 
     def code(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature.args[0], *arguments)
@@ -87,7 +90,10 @@ def get_quad(typingctx, array, index):
 
 @intrinsic_on_gpu
 def quotient(typingctx, a, b):
-    """Returns a // b of numbers from 0 to 2^31 - 1, in a fraction of the instructions that 64 bits and signs take."""
+    """Returns a // b for integers from 0 to 2^31 - 1.
+
+    This unsigned 32-bit division takes a fraction of the instructions of a signed 64-bit division.
+    """
 
     def code(context, builder, signature, arguments):
         a, b = (builder.trunc(argument, ir.IntType(32)) for argument in arguments)
@@ -98,9 +104,10 @@ def quotient(typingctx, a, b):
 
 @intrinsic_on_gpu
 def own_memory(typingctx, stand_in, count):
-    """Returns the shared memory that the block was launched with, aligned to 16 bytes.
+    """Returns the dynamic shared memory that the thread block was launched with, as an array aligned to 16 bytes.
 
-    stand_in and count are for the simulator: its blocks keep count numbers each in stand_in, which outlives a launch.
+    On a GPU, `count` is unused and `stand_in` only sets the dtype. In the simulator, each block uses its own `count` values of
+    the array `stand_in` as shared memory, so that these values survive from one launch to the next.
     """
 
     def code(context, builder, signature, arguments):
@@ -116,7 +123,10 @@ def own_memory(typingctx, stand_in, count):
 
 @intrinsic_on_gpu
 def copy_later(typingctx, target, at, source, index):
-    """Starts to copy source[index] in global memory to target[at] in shared memory. The copy ends by `await_copies`."""
+    """Starts an asynchronous copy of source[index] in global memory to target[at] in shared memory.
+
+    The value can be read after the thread that started the copy has called `await_copies`.
+    """
 
     def code(context, builder, signature, arguments):
         addresses = []
@@ -133,7 +143,7 @@ def copy_later(typingctx, target, at, source, index):
 
 @intrinsic_on_gpu
 def await_copies(typingctx):
-    """Waits for all copies that this thread has started."""
+    """Waits until all asynchronous copies that this thread has started by `copy_later` are complete."""
 
     def code(context, builder, signature, arguments):
         _assembly(builder, ir.VoidType(), "cp.async.wait_all;", "", [])
@@ -144,9 +154,9 @@ def await_copies(typingctx):
 
 @intrinsic_on_gpu
 def arrive(typingctx, counter):
-    """Adds 1 to counter[0], after all that the block wrote before its last barrier.
+    """Adds 1 to counter[0] after everything that the thread block wrote before its last barrier has become visible.
 
-    Marks the kernel as cooperative: all of its blocks run at once.
+    A call of `arrive` marks the kernel as cooperative: the GPU runs all blocks of the kernel at the same time.
     """
 
     def code(context, builder, signature, arguments):
@@ -160,7 +170,10 @@ def arrive(typingctx, counter):
 
 @intrinsic_on_gpu
 def arrived(typingctx, counter):
-    """Returns counter[0]. What was written before it was counted can be read after the block's next barrier."""
+    """Returns counter[0], the number of calls of `arrive` so far.
+
+    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls of `arrive`.
+    """
 
     def code(context, builder, signature, arguments):
         address = builder.ptrtoint(context.make_array(counter)(context, builder, arguments[0]).data, ir.IntType(64))
@@ -171,7 +184,7 @@ def arrived(typingctx, counter):
 
 @intrinsic_on_gpu
 def matrix(typingctx, flat, start, rows, columns):
-    """Returns flat[start : start + rows * columns] as an array (rows, columns)."""
+    """Returns flat[start : start + rows * columns] as a view of shape (rows, columns)."""
     result = types.Array(flat.dtype, 2, "C")
 
     def code(context, builder, signature, arguments):

@@ -1,27 +1,27 @@
-"""The limits of a GPU, and of its memory as it is now."""
+"""The hardware limits of a GPU, and checks against its free memory."""
 
 import math
 from typing import Any, NamedTuple
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda
 
-# Shared memory that a block gets without asking the driver for more.
+# Bytes of shared memory that a thread block gets without a request to the driver.
 PLAIN_SHARED_BYTES = 48 * 1024
-QUAD = 4  # numbers that are loaded together: 16 bytes of float32, 32 of float64
+QUAD = 4  # values that a thread loads together: 16 bytes in float32, 32 bytes in float64
 
 
 class Limits(NamedTuple):
-    """The limits of a GPU.
+    """The hardware limits of a GPU that decide how a network is trained.
 
     Parameters
     ----------
     multiprocessors : int
-        Number of multiprocessors.
+        Number of multiprocessors of the GPU.
     shared_bytes : int
-        The most shared memory that a block may ask for.
+        The largest number of bytes of shared memory that a thread block can request.
     grid_blocks : int
-        The most blocks, each with shared_bytes of shared memory, that run at once and can wait for each other; 0 if no blocks
-        can.
+        The largest number of thread blocks that can run at the same time and wait for each other, if each block takes
+        `shared_bytes` of shared memory. 0 if blocks cannot wait for each other on this GPU.
     """
 
     multiprocessors: int
@@ -30,25 +30,28 @@ class Limits(NamedTuple):
 
 
 def present_limits() -> Limits:
-    """Returns the limits of the GPU that this thread uses; the simulator's limits are made up."""
+    """Returns the limits of the GPU that the calling thread uses; in Numba's simulator, they are invented values."""
     if SIMULATED:
         return Limits(2, PLAIN_SHARED_BYTES, 2)
     device = cuda.get_current_device()
     multiprocessors = device.MULTIPROCESSOR_COUNT
     if not NUMBA_CUDA:
         return Limits(multiprocessors, PLAIN_SHARED_BYTES, 0)
-    # copies in the background came with compute capability 8.0
+    # asynchronous copies to shared memory need compute capability 8.0
     grid_blocks = multiprocessors if device.COOPERATIVE_LAUNCH and device.compute_capability >= (8, 0) else 0
     return Limits(multiprocessors, device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, grid_blocks)
 
 
 def present_gpu() -> int:
-    """Returns the number of the GPU that this thread uses."""
+    """Returns the device index of the GPU that the calling thread uses; 0 in Numba's simulator."""
     return 0 if SIMULATED else cuda.get_current_device().id
 
 
 def free_bytes() -> float:
-    """Returns the bytes of the GPU's memory that are free, after Numba has released deleted arrays; inf in the simulator."""
+    """Returns the number of free bytes of GPU memory, after making Numba release the memory of deleted arrays.
+
+    In Numba's simulator, the result is infinity.
+    """
     if SIMULATED:
         return math.inf
     context = cuda.current_context()
@@ -57,32 +60,35 @@ def free_bytes() -> float:
 
 
 def ensure_free(wanted: int, samples: int, what: str) -> None:
-    """Ensures that the GPU has `wanted` bytes of memory free.
+    """Raises MemoryError unless at least `wanted` bytes of GPU memory are free.
 
     Parameters
     ----------
     wanted : int
-        Bytes.
+        Number of bytes that the caller is about to allocate.
     samples : int
-        The number of samples that take these bytes.
+        Number of samples that need the `wanted` bytes.
     what : str
-        What they are wanted for, such as "computing with".
+        The purpose of the memory, such as "computing with"; the error message begins with it.
 
     Raises
     ------
     MemoryError
-        Fewer bytes are free; the message says how many samples would fit.
+        Fewer than `wanted` bytes are free. The message says how many samples would fit.
     """
     free = free_bytes()
     if wanted > free:
         raise MemoryError(
-            f"{what} {samples:,} samples takes {wanted:,} bytes of the GPU's memory, of which {free:,} are free: "
-            f"{free * samples // wanted:,} samples at once would fit"
+            f"{what} {samples:,} samples takes {wanted:,} bytes of GPU memory, but only {free:,} bytes are free: "
+            f"at most {free * samples // wanted:,} samples fit at once"
         )
 
 
 def stream_beside() -> Any:
-    """Returns a stream that does not wait for the default stream; with Numba's built-in target, all streams wait for it."""
+    """Returns a CUDA stream that does not wait for the default stream.
+
+    Without the package numba-cuda, the CUDA target built into Numba is used; its streams wait for the default stream.
+    """
     if not NUMBA_CUDA:
         return cuda.stream()
     from cuda.core import Device
@@ -93,22 +99,22 @@ def stream_beside() -> Any:
 
 
 def allow_shared_memory(kernel: Any, arguments: tuple, shared_bytes: int, fixed_bytes: int = 0) -> None:
-    """Lets a block of a kernel have more shared memory than the driver grants without being asked.
+    """Requests permission from the driver to launch a kernel with more than 48 KiB of shared memory per thread block.
 
     Parameters
     ----------
     kernel : dispatcher
-        Compiled here for these arguments if it is not yet.
+        The kernel, which this function compiles for `arguments` if necessary.
     arguments : tuple
-        The arguments it will be launched with.
+        The arguments that the kernel will be launched with.
     shared_bytes : int
-        Bytes that it will be launched with.
+        Bytes of dynamic shared memory per block that the kernel will be launched with.
     fixed_bytes : int
-        Bytes of the arrays in its code, which come on top.
+        Bytes of the shared arrays declared in the kernel's code, which a block needs in addition to `shared_bytes`.
     """
     if SIMULATED or shared_bytes + fixed_bytes <= PLAIN_SHARED_BYTES:
         return
-    # numba-cuda has no name for it (its issue 94); its own function for the carveout sets that attribute this way
+    # numba-cuda has no public function for this (its issue 94); its own function for the carveout sets an attribute this way
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
     function = compiled._codelibrary.get_cufunc()
     attribute = cuda.cudadrv.driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

@@ -1,4 +1,4 @@
-"""Operations of kernels on memory, in the simulator: the functions of `device`, under the same names, in plain Python."""
+"""Memory operations that kernels call in Numba's simulator: plain Python versions of the functions in `device`."""
 
 import threading
 from typing import Any
@@ -14,7 +14,7 @@ def limited(registers: Any) -> Any:
 
 
 def shared_numbers(count: Any, number: Any) -> Any:
-    with one_at_a_time:  # else the first threads to come would get an array each
+    with one_at_a_time:  # without the lock, each of the first threads would get an array of its own
         return cuda.shared.array(count, number)
 
 

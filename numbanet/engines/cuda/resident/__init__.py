@@ -1,1 +1,1 @@
-"""Training by one resident block: a whole network in the shared memory of one multiprocessor, many steps per launch."""
+"""Training in one thread block, which keeps the whole network in its shared memory for many steps per launch."""

@@ -1,4 +1,4 @@
-"""The block that trains a network by the resident kernel."""
+"""The host side of training in one thread block: launches of the kernel in `resident/kernel.py`."""
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from numbanet.engines.topology import Topology
 
 
 class Block:
-    """The one block that trains a network on batches of a size.
+    """The single thread block that trains a network, with its tables on the GPU.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
     """
 
     def __init__(self, topology: Topology, batch_size: int):
@@ -26,15 +28,17 @@ class Block:
         self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains, in one launch, on the batches between positions first and stop of the order.
+        """Trains on the samples arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Parameters
         ----------
         arrays : EpochArrays
+            The samples, their order, the parameters and the arrays for losses and hits, all on the GPU.
         epsilon, eta : floating
             The slope of leaky_relu and the learning rate, in the network's dtype.
         first, stop : int
-            Positions in the order, multiples of the batch size; stop may be the end of the order instead.
+            Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
+            the order.
         """
         arguments = (
             self.layers,

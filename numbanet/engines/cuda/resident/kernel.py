@@ -1,11 +1,16 @@
-"""Training in one thread block: parameters, activations and deltas stay in shared memory, through any number of steps.
+"""Training in one thread block: parameters, activations and deltas stay in shared memory for any number of steps.
 
-`layout` says where everything lies. A step goes through these phases, with a barrier of the block's threads after each:
+The module `layout` assigns every matrix its offset in shared memory. A training step calls the functions listed here. After
+each call except those of `update`, the threads of the block wait for each other at a barrier. The calls of `update` share one
+barrier, at the end of the step.
 
-    gather                          x of the batch
-    forward, layer by layer         a, or z where whole rows are needed, and a of softmax from it
-    last rows                       loss, hits, a and delta of the last layer
-    backward, layer by layer back   delta of the layer before, then the update of w and b
+    `gather` copies the samples of the batch into shared memory.
+    `forward` computes a of each layer, from the first layer to the last; for softmax layers and the last layer it computes z.
+    `softmax_rows` computes a of a hidden softmax layer from its z.
+    `last_rows` computes a, delta, loss and hits of the last layer from its z.
+    `backward` computes delta of the previous layer, for each layer from the last to the second.
+    `softmax_error_rows` computes delta of a hidden softmax layer from dL/da.
+    `update` changes w and b of a layer, after `backward` has read them.
 """
 
 import functools
@@ -33,16 +38,16 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 
 class Memory(NamedTuple):
-    """The memory that the block works in.
+    """The arrays that the device functions of the training kernel read and write.
 
     Parameters
     ----------
     near : array (numbers,)
-        Its shared memory.
+        The shared memory of the thread block, as one flat array.
     layers : array (L LAYER_COLUMNS,) int32
-        The table of layers, row after row.
+        The table of L layers, row after row: sizes, activation, and the offsets of the layer's matrices in `near`.
     output : array (len(Output),) int32
-        The table of places that whole rows are computed in.
+        The offsets in `near` of the arrays that softmax and `output_row` work in.
     """
 
     near: Any
@@ -52,35 +57,39 @@ class Memory(NamedTuple):
 
 @device_function
 def layers_of(memory):
-    """Returns the number of layers."""
+    """Returns the number of layers of the network."""
     return quotient(memory.layers.shape[0], LAYER_COLUMNS)
 
 
 @device_function
 def field(memory, l, column):
-    """Returns a column of `Layer` of layer l."""
+    """Returns the entry for layer l in a column of the table of layers; `column` is a member of `Layer`."""
     return get(memory.layers, l * LAYER_COLUMNS + column)
 
 
 @device_function
 def place_of(memory, l, matrix):
-    """Returns the place and the pitch of a `Matrix` of layer l."""
+    """Returns where a matrix of layer l lies in shared memory: its offset, and its pitch (the step between rows).
+
+    The argument `matrix` is a member of `Matrix`.
+    """
     row = l * LAYER_COLUMNS
     return get(memory.layers, row + PLACES + matrix), get(memory.layers, row + PITCHES + matrix)
 
 
 @device_function
 def row_of(memory, l, matrix, s):
-    """Returns the place of row s of a `Matrix` of layer l."""
+    """Returns the offset in shared memory of row s of a matrix of layer l; `matrix` is a member of `Matrix`."""
     place, pitch = place_of(memory, l, matrix)
     return place + s * pitch
 
 
 @device_function
 def forward(memory, l, last, epsilon, zero, n):
-    """a_j = phi(z_j), z_j = sum_i w_ij x_i where x_n_in = 1, of layer l; of softmax and of the last layer, z alone.
+    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i of layer l. The bias b_j is w_ij of i = n_in, multiplied by x_i = 1.
 
-    Reads x (n, n_in + 1), w (n_in + 1, n_out); writes a, or z (n, n_out).
+    If layer l is a softmax layer or the last layer, only z is computed.
+    Reads x (n, n_in + 1), w (n_in + 1, n_out); writes a (n, n_out), or z (n, n_out).
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l, Layer.KIND), place_of(memory, l, Matrix.A)
@@ -93,9 +102,11 @@ def forward(memory, l, last, epsilon, zero, n):
 
 @device_function
 def backward(memory, l, epsilon, zero, n):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before layer l; of softmax, dL/da alone.
+    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of the neurons i of layer l - 1, from delta_j of layer l.
 
-    Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes its delta, or dL/da (n, n_in).
+    If layer l - 1 is a softmax layer, only the sum, which is dL/da_i, is computed.
+    Reads w (n_in, n_out), delta (n, n_out) of layer l, a (n, n_in) of layer l - 1.
+    Writes delta (n, n_in), or dL/da (n, n_in), of layer l - 1.
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l - 1, Layer.KIND), place_of(memory, l - 1, Matrix.DELTA)
@@ -108,7 +119,7 @@ def backward(memory, l, epsilon, zero, n):
 
 @device_function
 def update(memory, l, eta, zero, n):
-    """w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i where x_n_in = 1, of layer l.
+    """Updates w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, in layer l. Updates b_j as w_ij of i = n_in.
 
     Reads x (n, n_in + 1), delta (n, n_out); updates w (n_in + 1, n_out).
     """
@@ -120,7 +131,7 @@ def update(memory, l, eta, zero, n):
 
 @device_function
 def softmax_rows(memory, l, n):
-    """a_j = e^z_j / sum_k e^z_k of layer l, one thread per sample. Reads z, writes a (n, n_out)."""
+    """Computes a_j = e^z_j / sum_k e^z_k of layer l, one thread per sample. Reads z (n, n_out); writes a (n, n_out)."""
     near, n_out = memory.near, field(memory, l, Layer.N_OUT)
     for s in range(cuda.threadIdx.x, n, cuda.blockDim.x):
         z = matrix(near, get(memory.output, Output.Z) + s * n_out, 1, n_out)
@@ -133,7 +144,10 @@ def softmax_rows(memory, l, n):
 
 @device_function
 def softmax_error_rows(memory, l, n):
-    """delta_j = sum_i dL/da_i da_i/dz_j of layer l, one thread per sample. Reads dL/da, a, writes delta (n, n_out)."""
+    """Computes delta_j = sum_i dL/da_i da_i/dz_j of softmax layer l, one thread per sample.
+
+    Reads dL/da (n, n_out), a (n, n_out); writes delta (n, n_out).
+    """
     near, n_out = memory.near, field(memory, l, Layer.N_OUT)
     for s in range(cuda.threadIdx.x, n, cuda.blockDim.x):
         a = matrix(near, row_of(memory, l, Matrix.A, s), 1, n_out)
@@ -143,7 +157,10 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """`output_row` of the last layer, one thread per sample, for the n samples from a position of the order on."""
+    """Calls `output_row` for the last layer: computes a, delta, loss and hits of n samples, one thread per sample.
+
+    The samples are the rows order[position : position + n] of x and y.
+    """
     near, l = memory.near, layers_of(memory) - 1
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     for s in range(cuda.threadIdx.x, n, cuda.blockDim.x):
@@ -163,7 +180,7 @@ def last_rows(memory, loss_kind, epsilon, arrays, position, n):
 
 @device_function
 def gather(memory, arrays, position, n):
-    """Writes x of the first layer: n rows of x (N, n_in), from a position of the order on."""
+    """Copies n samples, the rows order[position : position + n] of x (N, n_in), to matrix X of the first layer."""
     n_in, (place, pitch) = field(memory, 0, Layer.N_IN), place_of(memory, 0, Matrix.X)
     for e in range(cuda.threadIdx.x, n * n_in, cuda.blockDim.x):
         s, i = e // n_in, e % n_in
@@ -172,7 +189,7 @@ def gather(memory, arrays, position, n):
 
 @device_function
 def fill_ones(memory, batch_size, one):
-    """Writes 1, the input of b, in column n_in of every layer's x."""
+    """Writes 1, the constant input that is multiplied by b, to column n_in of matrix X of every layer."""
     for l in range(layers_of(memory)):
         for s in range(cuda.threadIdx.x, batch_size, cuda.blockDim.x):
             put(memory.near, row_of(memory, l, Matrix.X, s) + field(memory, l, Layer.N_IN), one)
@@ -180,7 +197,7 @@ def fill_ones(memory, batch_size, one):
 
 @device_function
 def copy_parameters(memory, parameters, back):
-    """Copies w and b of all layers from the flat vector into shared memory, or back."""
+    """Copies w and b of all layers from the vector `parameters` to shared memory; if `back` is true, back to the vector."""
     start = 0
     for l in range(layers_of(memory)):
         n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.W)
@@ -196,7 +213,7 @@ def copy_parameters(memory, parameters, back):
 
 @device_function
 def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
-    """One step on the n samples from a position of the order on."""
+    """Performs one training step on the n samples order[position : position + n]."""
     last = layers_of(memory) - 1
     gather(memory, arrays, position, n)
     cuda.syncthreads()
@@ -221,27 +238,27 @@ def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
 
 @functools.cache
 def training_kernel(dtype: np.dtype) -> Any:
-    """Returns the kernel that trains networks of a dtype; `block` launches it."""
+    """Returns the kernel that trains networks of a dtype in one thread block; the class `Block` launches it."""
     number = from_dtype(dtype)
 
     @cuda.jit
     def train_resident(
         layers,  # (L LAYER_COLUMNS,) int32, the table of layers, see `layout.tables`
-        output,  # (len(Output),) int32, the table of places that whole rows are computed in
-        loss_kind,  # loss constant
+        output,  # (len(Output),) int32, offsets in shared memory of the arrays for softmax and `output_row`
+        loss_kind,  # integer constant of the loss
         epsilon,  # the slope of leaky_relu
         eta,  # the learning rate
-        batch_size,  # samples of a step; the last step of the order may have fewer
+        batch_size,  # number of samples of a step; the last step of the order may have fewer
         x,  # (N, n_in), the samples
         y,  # (N, n_out), the targets
         order,  # (n,) int64, the rows of x and y to train on, batch after batch
-        first,  # the position in the order of the first sample
-        stop,  # the position after the last one
+        first,  # index in `order` of the first sample to train on
+        stop,  # index in `order` after the last sample to train on
         parameters,  # (p,), w and b of all layers, flat
-        loss_of_sample,  # (n,)
-        hits_of_sample,  # (n,) int32
+        loss_of_sample,  # (n,), the loss of each sample of the order
+        hits_of_sample,  # (n,) int32, the number of right answers of each sample of the order
     ):
-        """Gradient descent on the batches of an order, from position first to stop.
+        """Performs gradient descent on the samples order[first:stop], one step per batch.
 
         Reads x (N, n_in), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
         """

@@ -1,7 +1,9 @@
-"""The places of a network's numbers in the shared memory of the one block that trains it.
+"""The layout of a network in shared memory, for training in one thread block: the offset of every matrix.
 
-Shared memory is one flat array. A matrix begins at a place; its pitch, the step from row to row, is odd, so that the numbers of
-a column lie in different banks. Row n_in of w is b; column n_in of x is 1, the input of b. a of a layer is x of the next one.
+Shared memory is one flat array. Each matrix begins at an offset, called its place. The pitch of a matrix is the step from one
+row to the next in the flat array. The pitch is odd, so that the values of a column lie in different memory banks. Row n_in of
+matrix W holds b. Column n_in of matrix X is 1, the constant input that is multiplied by b. Matrix A of a layer and matrix X of
+the next layer are stored at the same offset, because the outputs of a layer are the inputs of the next layer.
 """
 
 from enum import auto
@@ -14,28 +16,33 @@ from numbanet.engines.cuda.columns import Columns
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-THREADS = 4 if SIMULATED else 256  # of the block; each has 4 sums of a tile at a time. A simulated one costs a thread of Python
+# Threads of the block. Each thread computes the 4 sums of a 2 x 2 tile at a time. A simulated thread takes a Python thread.
+THREADS = 4 if SIMULATED else 256
 
 
 class Layer(Columns):
-    """The first columns of the table of layers."""
+    """The first columns of the table of layers, which has one row per layer: the sizes and the activation of the layer."""
 
-    N_IN = auto()  # neurons of the layer before
-    N_OUT = auto()  # neurons of this layer
-    KIND = auto()  # activation constant
+    N_IN = auto()  # number of inputs of the layer
+    N_OUT = auto()  # number of neurons of the layer
+    KIND = auto()  # integer constant of the activation
 
 
 class Matrix(Columns):
-    """The matrices of a layer. Each has a place and a pitch in the table of layers: see `PLACES` and `PITCHES`."""
+    """The matrices that a layer has in shared memory.
 
-    W = auto()  # w and b, (n_in + 1, n_out)
-    X = auto()  # x, (batch, n_in + 1)
+    The table of layers has two columns for each matrix. Column `PLACES` + matrix holds the offset of the matrix. Column
+    `PITCHES` + matrix holds the pitch of the matrix, which is the step from row to row.
+    """
+
+    W = auto()  # w, and b as row n_in, (n_in + 1, n_out)
+    X = auto()  # x, and 1 as column n_in, (batch, n_in + 1)
     A = auto()  # a, (batch, n_out + 1)
     DELTA = auto()  # delta, (batch, n_out)
 
 
 class Output(Columns):
-    """The entries of the table of places that whole rows of a layer are computed in: softmax, and `output_row`."""
+    """The arrays in shared memory that softmax and `output_row` work in; the table `output` holds the offset of each array."""
 
     Z = auto()  # z, (batch, n_out)
     U = auto()  # work space of `output_row`, (batch, n_out)
@@ -44,21 +51,22 @@ class Output(Columns):
     OTHERS = auto()  # the sum of e^(z - z_max) without its largest term, (batch,)
 
 
-PLACES = len(Layer)  # the column of the place of the first `Matrix`; the places of the others follow
-PITCHES = PLACES + len(Matrix)  # the column of the pitch of the first `Matrix`, likewise
+PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
+PITCHES = PLACES + len(Matrix)  # the column with the pitch of the first `Matrix`; the pitches of the other matrices follow
 LAYER_COLUMNS = PITCHES + len(Matrix)
 
 
 class Tables(NamedTuple):
-    """The places of all numbers; see `tables`.
+    """The tables from which the training kernel reads the sizes of all layers and the offsets of all matrices.
 
     Parameters
     ----------
     layers : (L, LAYER_COLUMNS) int32
-        `Layer` and `Matrix` name its columns.
+        The table of layers, one row per layer; the enumerations `Layer` and `Matrix` name the columns of the table.
     output : (len(Output),) int32
+        The offsets of the arrays that `Output` names.
     numbers : int
-        Numbers of shared memory.
+        The number of values that the whole network takes in shared memory.
     """
 
     layers: np.ndarray
@@ -67,17 +75,19 @@ class Tables(NamedTuple):
 
 
 def odd(count: int) -> int:
-    """Returns the smallest odd number that is at least count."""
+    """Returns `count` if it is odd, else count + 1."""
     return count | 1
 
 
 def tables(topology: Topology, batch_size: int) -> Tables:
-    """Returns the tables of a network that is trained on batches of a size.
+    """Assigns an offset in shared memory to each matrix of a network, and returns the tables of these offsets.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
+        Number of samples of a batch.
 
     Returns
     -------
@@ -112,5 +122,5 @@ def tables(topology: Topology, batch_size: int) -> Tables:
 
 
 def shared_bytes(topology: Topology, batch_size: int) -> int:
-    """Returns the bytes of shared memory that training takes."""
+    """Returns the number of bytes of shared memory that training a network on batches of `batch_size` samples takes."""
     return tables(topology, batch_size).numbers * topology.dtype.itemsize

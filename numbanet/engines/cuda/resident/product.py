@@ -1,8 +1,8 @@
-"""Products of matrices in shared memory by all threads of the block: sum_k a[r, k] b[k, c], for every row r and column c.
+"""Products of matrices in shared memory, computed by all threads of a block: sum_k a[r, k] b[k, c] for all rows r, columns c.
 
-A thread adds up a tile of 2 x 2 sums at a time. An `Operand` says how to step through a matrix, so that the same loop
-multiplies by a matrix or by its transpose. A product's `finish` uses the finished sum: `activate`, `propagate` or
-`descend_weight`, each with a tuple of its own arguments.
+Each thread computes a tile of 2 x 2 sums at a time. An `Operand` describes how to step through a matrix, so that the same loop
+multiplies by a matrix or by its transpose. When a sum is complete, the product passes it to a function called `finish`. This
+function is `activate`, `propagate` or `descend_weight`; each of these three functions takes a tuple of arguments of its own.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,16 @@ from numbanet.equations.neuron import weighted_input
 
 
 class Operand(NamedTuple):
-    """A factor of a product.
+    """A factor, a or b, of a matrix product sum_k a[r, k] b[k, c]: its offset and strides in shared memory.
 
     Parameters
     ----------
     place : int
-        Where it begins.
+        Offset of the first element of the matrix in shared memory.
     line : int
-        The step from row to row of the left factor, from column to column of the right factor.
+        Stride between rows r of the left factor, or between columns c of the right factor.
     term : int
-        The step from term to term.
+        Stride between successive terms k of the sum.
     """
 
     place: Any
@@ -34,11 +34,19 @@ class Operand(NamedTuple):
     term: Any
 
 
-# Uses of a finished sum; a matrix is its place and its pitch
+# Uses of a finished sum. A matrix is given as (offset in shared memory, pitch); the pitch is the step from row to row.
 
 
 class Activation(NamedTuple):
-    """Arguments of `activate`: the activation constant, the slope of leaky_relu, and the matrix that a goes to."""
+    """Arguments of `activate`.
+
+    Parameters
+    ----------
+    kind, epsilon : int, float
+        The integer constant of the activation, and the slope of leaky_relu.
+    a : (int, int)
+        Offset and pitch of the matrix that a is written to.
+    """
 
     kind: Any
     epsilon: Any
@@ -46,7 +54,17 @@ class Activation(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """Arguments of `propagate`: kind, epsilon and a of the layer whose delta is computed, and the matrix that delta goes to."""
+    """Arguments of `propagate`.
+
+    Parameters
+    ----------
+    kind, epsilon : int, float
+        The integer constant of the activation of the layer whose delta is computed, and the slope of leaky_relu.
+    a : (int, int)
+        Offset and pitch of the matrix a of the layer whose delta is computed.
+    delta : (int, int)
+        Offset and pitch of the matrix that delta is written to.
+    """
 
     kind: Any
     epsilon: Any
@@ -55,7 +73,15 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`: the learning rate and the matrix of the weights."""
+    """Arguments of `descend_weight`.
+
+    Parameters
+    ----------
+    eta : float
+        The learning rate.
+    w : (int, int)
+        Offset and pitch of the matrix of weights.
+    """
 
     eta: Any
     w: Any
@@ -63,34 +89,38 @@ class WeightUpdate(NamedTuple):
 
 @device_function
 def place_in(matrix, r, c):
-    """Returns the place of row r and column c of a matrix."""
+    """Returns the offset in shared memory of the element in row r and column c of a matrix, given as (offset, pitch)."""
     place, pitch = matrix
     return place + r * pitch + c
 
 
 @device_function
 def activate(near, to, r, c, total):
-    """Writes a_j = phi(z_j)."""
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of the matrix `to.a`."""
     put(near, place_in(to.a, r, c), phi(to.kind, to.epsilon, total))
 
 
 @device_function
 def propagate(near, to, r, c, total):
-    """Writes delta_i = dL/da_i da_i/dz_i; rectifiers have their derivative at a, which is positive where z is."""
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of `to.delta`.
+
+    z is not stored, so `d_phi` gets a in place of z. For relu and leaky_relu, da/dz is the same at a as at z, because a is
+    positive exactly if z is positive.
+    """
     a = get(near, place_in(to.a, r, c))
     put(near, place_in(to.delta, r, c), error_term(total, d_phi(to.kind, to.epsilon, a, a)))
 
 
 @device_function
 def descend_weight(near, to, r, c, total):
-    """Writes w_ij <- w_ij - eta dL/dw_ij."""
+    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of the matrix `to.w`; `total` is dL/dw_ij."""
     at = place_in(to.w, r, c)
     put(near, at, descend(to.eta, total, get(near, at)))
 
 
 @device_function
 def tile(near, zero, depth, a, b):
-    """Returns sum_k a[r, k] b[k, c] for 2 rows r and 2 columns c, over k < depth, of two operands."""
+    """Returns four sums sum_k a[r, k] b[k, c] over k < depth, for 2 rows r and 2 columns c; a and b are of class `Operand`."""
     c_00 = c_01 = c_10 = c_11 = zero
     a_at, b_at = a.place, b.place
     end = a_at + depth * a.term
@@ -107,13 +137,15 @@ def tile(near, zero, depth, a, b):
 
 
 def product_with(finish: Callable) -> Callable:
-    """Returns the device function of a product whose sums are finished by finish(near, to, r, c, total)."""
+    """Returns a device function that computes a matrix product and calls finish(near, to, r, c, total) with each sum."""
 
     @device_function
     def product(near, zero, shape, operands, to):
-        """Finishes sum_k a[r, k] b[k, c] for the rows, columns and terms of a shape; a and b are the operands.
+        """Computes total = sum_k a[r, k] b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
-        The columns of a tile are half of all columns apart, so that neighbouring threads take neighbouring columns.
+        `shape` is (rows, columns, number of terms k); `operands` is the pair (a, b).
+        Each thread computes tiles of 2 x 2 sums. The two columns of a tile lie half the matrix apart, so that threads with
+        consecutive indices compute consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2
