@@ -26,9 +26,9 @@ CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 
 
 def fits(wanted: int) -> bool:
-    """Returns True if `wanted` bytes fit on the GPU and leave enough memory free.
+    """Returns True if `wanted` bytes fit on the GPU and leave enough of its memory free.
 
-    Enough is the memory of two chunk buffers, or half of the memory that is free now, whichever is less.
+    The memory of two chunk buffers, or half of the memory that is free now, has to stay free, whichever is less.
     """
     free = limits.free_bytes()
     return wanted <= max(free - 2 * CHUNK_BYTES, free / 2)
@@ -37,7 +37,7 @@ def fits(wanted: int) -> bool:
 class Place(NamedTuple):
     """A buffer for a chunk of samples, in pinned memory of the host and again in memory of the GPU.
 
-    Each of the two tuples has an array for x, (rows, n_in), and an array for y, (rows, n_out).
+    Each of the tuples `pinned` and `on_gpu` has an array for x, (rows, n_in), and an array for y, (rows, n_out).
     """
 
     pinned: tuple[Any, ...]
@@ -83,8 +83,8 @@ class Chunks:
         part : slice
             The range of `order` whose samples are yielded.
         rows : (m,) or None
-            Row indices into the arrays of `there` at which these samples are. None means that `there` holds all samples in
-            order.
+            Row indices of the part's samples in the arrays of `there`. None means that `there` holds exactly these samples, in
+            their order.
         there : tuple
             Arrays on the GPU that hold the samples: the arguments `arrays`, or the arrays of a buffer.
 
