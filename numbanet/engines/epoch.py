@@ -20,11 +20,11 @@ class BatchShare(NamedTuple):
     Parameters
     ----------
     ends : (steps,) int
-        For each step, the index in this process's `Epoch.order` at which its samples end. The samples of the next step begin at
-        that index. A step may have no samples of this process.
+        For each step, the index in this process's `Epoch.order` at which its samples end. Each index is also the index at which
+        this process's samples of the next step begin. A step may have no samples of this process.
     firsts : (steps,) int
         For each step, the index of this process's first sample within the whole epoch. The random numbers of dropout depend on
-        this index.
+        a sample's index within the whole epoch.
     add_up : callable
         add_up(flat) replaces the flat vector, which lies on the engine's device, by its sum over all processes.
     """
@@ -48,12 +48,12 @@ class Epoch(NamedTuple):
     rates : (steps, 4) float64
         The values n, eta, eta_t and epsilon_t of each step, as `rates_of` computes them.
     weights : (N,) or None
-        Weight of each row of x, in the network's dtype. None gives all samples the weight 1.
+        Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1.
     dropout_key : int
         Key of the random numbers of `numbanet.equations.dropout`.
     share : BatchShare, optional
-        This process's part of each batch, if several processes share the batches. `order` then holds only the samples of this
-        process.
+        This process's part of each batch, if several processes share the batches. If `share` is given, `order` holds only the
+        samples of this process.
     """
 
     order: NDArray[np.integer]
@@ -102,7 +102,8 @@ def epoch_of(
     rule : Rule
         Update rule, which is the same for all steps.
     first_step : int
-        Number t of the epoch's first step, on which Adam's bias correction depends. A training begins with t = 1.
+        Number t of the epoch's first step, on which Adam's bias correction depends. The first step of a training has the number
+        t = 1.
     weights : (N,), optional
         Weight of each row of x. Without weights, all samples have the weight 1.
     dropout_key : int
@@ -133,7 +134,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     rule : Rule
         Update rule, whose constants determine eta_t and epsilon_t.
     first_step : int
-        Number t of the first of these steps. A training begins with t = 1.
+        Number t of the first step whose values are returned. The first step of a training has the number t = 1.
 
     Returns
     -------

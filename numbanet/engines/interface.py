@@ -1,4 +1,4 @@
-"""The interface that every engine implements. It covers all numerical work that a network needs."""
+"""The interface that every engine implements. The interface covers all numerical work that a network needs."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -27,7 +27,7 @@ class Pace:
     def took(self, samples: int, seconds: float) -> None:
         """Adapts the number of samples of the next slice, given the samples and the seconds of the last slice.
 
-        One call changes the number by a factor of 0.1 to 8.
+        The new number of samples is 0.1 to 8 times the old number.
         """
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
@@ -94,8 +94,8 @@ class Engine(Protocol):
         ----------
         x : (n, n_in)
         out : (n, n_out), optional
-            Array to write the outputs to: a NumPy array, or an array on the engine's device. If None, the outputs are written
-            to a new NumPy array.
+            Array to write the outputs to: a NumPy array, or an array on the engine's device. If `out` is None, the outputs are
+            written to a new NumPy array.
         logits : bool
             Whether to return z, the values of the last layer before its activation, instead of y_hat.
 
@@ -121,8 +121,8 @@ class Engine(Protocol):
         """Updates the parameters once for every batch of the epoch.
 
         Yields the totals since the start of the epoch, several times during the epoch and once at its end. The number of yields
-        depends on the clock; the last totals and the parameters do not depend on it. If several processes share the batches,
-        the engine yields after each step, and the last totals count only the samples of this process.
+        depends on the clock; the last totals and the parameters do not depend on the clock. If several processes share the
+        batches, the engine yields after each step, and the last totals count only the samples of this process.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Runs a loop of `numbanet.equations` on the CPU, or its CUDA kernel on the GPU.
 
-Also keeps the optimizer's state on the device.
+The class `Moments` keeps the optimizer's
+state on the device.
 """
 
 import sys
@@ -63,7 +64,7 @@ class CudaLoops:
 
     @staticmethod
     def upload(array: Any) -> Any:
-        """Copies a NumPy array to the GPU. An array that already lies on the GPU is returned itself."""
+        """Copies a NumPy array to the GPU. An array that already lies on the GPU is returned unchanged."""
         return cuda.to_device(array) if isinstance(array, np.ndarray) else array
 
     @staticmethod

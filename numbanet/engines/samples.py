@@ -29,8 +29,8 @@ def hits(loss_kind, y, y_hat, hits_of_sample):
     """Counts the right answers of each sample.
 
     With the loss CCE, a sample has one right answer if the largest y_hat and the largest y have the same index. With other
-    losses, an output is a right answer if y_hat and y are both above 1/2, or both not above.
-    Reads y, y_hat (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
+    losses, an output is a right answer if y_hat and y lie on the same side of 1/2, which itself counts as below. Reads y, y_hat
+    (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
         half = type(y[s, 0])(0.5)

@@ -26,7 +26,7 @@ LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 @dataclass(frozen=True)
 class Topology:
-    """The sizes, the activations and the loss of a network. `numbanet.inputs` has already checked them.
+    """The sizes, the activations and the loss of a network. `numbanet.inputs` has already checked these values.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ class EpochArrays(NamedTuple):
     Parameters
     ----------
     x, y : device array (N, n_in), (N, n_out)
-        The samples. The cooperative kernel, which runs on all multiprocessors, takes x as a flat array.
+        Inputs and targets of the samples. The cooperative kernel, which runs on all multiprocessors, takes x as a flat array.
     order : device array (n,) int64
         Row indices into x and y of the samples to train on, batch after batch.
     parameters : device array (p,)

@@ -1,4 +1,4 @@
-"""Names for the columns of tables of integers. Kernels read a column by its index."""
+"""Gives names to the columns of integer tables, which kernels read by column index."""
 
 from enum import IntEnum
 

@@ -35,7 +35,9 @@ NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """Trains in the way that `planning` chooses; predicts and evaluates by one product per layer, CHUNK samples at a time.
+    """Trains in the way that `planning` chooses. Predicts and evaluates by a matrix product per layer.
+
+    Predictions and evaluations pass CHUNK samples at a time through the network.
 
     Parameters
     ----------
@@ -146,7 +148,7 @@ class FastCudaEngine:
     def _train(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
         """Trains on a part of an epoch, and yields how many samples of the part are done.
 
-        before is the number of samples of the epoch that precede the part.
+        `before` is the number of samples of the epoch that precede the part.
         """
         if plan.way == planning.PRODUCTS:
             return self._train_by_products(x, y, part, before, notes)
@@ -175,16 +177,16 @@ class FastCudaEngine:
     def _train_in_shared_memory(self, grid: Block | Grid, x: Any, y: Any, part: Epoch, notes: Notes) -> Iterator[int]:
         """Trains on successive ranges of the order, by one kernel launch for each range.
 
-        grid is a single block, or a grid of blocks that wait for each other.
+        `grid` is a single thread block, or a grid of thread blocks that wait for each other.
         """
         order, eta = cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self.topology.dtype.type(part.rates[0, ETA])
         arrays = EpochArrays(x, y, order, self.parameters, notes)
         return self._slices(lambda first, stop: grid.train(arrays, self.epsilon, eta, first, stop), part)
 
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
-        """Returns the grid of blocks for cooperative training as planned.
+        """Returns the grid of thread blocks that trains cooperatively (on all multiprocessors) by `plan`.
 
-        The grid is kept, and returned again for the next part of the epoch.
+        The grid is kept, and is returned again if the next call has the same batch size and plan.
         """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
@@ -210,7 +212,7 @@ class FastCudaEngine:
         steps.notes.of(slice(count)).copy_to(notes)
 
     def _steps(self, x: Any, y: Any, part: Epoch) -> Steps:
-        """Returns the recorded steps for the arrays x and y.
+        """Returns `Steps` for the arrays x and y, which repeat a training step that is recorded as a CUDA graph.
 
         The last two `Steps` are kept, because chunks of samples alternate between two buffers on the GPU.
         """
@@ -228,7 +230,7 @@ class FastCudaEngine:
     def _train_share(self, x: Any, y: Any, epoch: Epoch, add_up: Callable[[Any], None]) -> Iterator[Totals]:
         """Trains on this process's share of each batch; other processes train on the rest of the batch.
 
-        add_up replaces the gradients by their sum over all processes.
+        `add_up` replaces the gradients by their sum over all processes.
         """
         update, notes = self._update(epoch.rule), Notes.empty(max(1, epoch.order.size), self.topology.dtype)
         rates = cuda.to_device(epoch.rates.astype(self.topology.dtype))
@@ -245,7 +247,8 @@ class FastCudaEngine:
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
         """Computes the gradients of this process's share of a batch.
 
-        samples is the range of the share in `epoch.order`; position is the index of its first sample within the whole epoch.
+        `samples` is the range of the share in `epoch.order`; `position` is the index of the share's first sample within the
+        whole epoch.
         """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
@@ -275,8 +278,8 @@ class FastCudaEngine:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns some samples of an epoch as an epoch of their own.
 
-    samples is the range of these samples in the order of the epoch. The new epoch's order is `rows`, and its weights belong to
-    these rows.
+    `samples` is the range of the selected samples in the order of the epoch. The order of the returned epoch is `rows`, and its
+    weights belong to these rows.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

@@ -24,7 +24,8 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
     Raises
     ------
     RuntimeError
-        The engine cannot be set up on the GPU, for instance because memory is short. The message quotes the driver's error.
+        The engine cannot be set up on the GPU, for instance because memory is short. The message of the RuntimeError quotes the
+        driver's error.
     """
     try:
         engine = engine_class(*arguments)
@@ -45,8 +46,8 @@ class GuardedEngine:
     ----------
     kept, kept_moments : ndarray, list of ndarray
         Copies in host memory of the parameters and their moments after the last call that was not interrupted. The copies are
-        read-only: `read` and `read_moments` return them without copying again, for the sake of a training that reads the
-        parameters once an epoch.
+        read-only, so that `read` and `read_moments` can return the copies themselves. A training that reads the parameters once
+        an epoch therefore makes no second copy.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because a training is under way or was interrupted.
     lost : str or None
@@ -160,7 +161,7 @@ class GuardedEngine:
     def _guard(self) -> Iterator[None]:
         """Restores the parameters if an Exception is raised in the with block.
 
-        Ctrl-C raises no Exception but a KeyboardInterrupt, after which the training steps that were finished before it stay in
+        Ctrl-C raises KeyboardInterrupt, which is not an Exception. Training steps that were finished before Ctrl-C stay in
         effect.
         """
         if self.lost is not None:
@@ -179,7 +180,7 @@ class GuardedEngine:
     def _restore(self, error: Exception) -> None:
         """Writes the kept parameters and moments back to the GPU.
 
-        If writing fails, this process cannot use the GPU any more, and RuntimeError is raised.
+        If the parameters cannot be written, this process cannot use the GPU any more, and RuntimeError is raised.
         """
         try:
             cuda.synchronize()

@@ -33,7 +33,7 @@ class Notes(NamedTuple):
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies these losses and right answers to `other`, which has the same length."""
+        """Copies the losses and right answers of these notes to `other`, which has the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 

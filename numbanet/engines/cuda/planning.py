@@ -1,7 +1,7 @@
 """Chooses how a network is trained on a GPU, from its topology, the batch size and the limits of the GPU.
 
-The choice compares estimates of the time of a training step. They are good enough to tell which way is much faster; the GPU
-benchmarks measure the actual times.
+The choice compares estimates of the time of a training step. The estimates are good enough to tell which way is much faster;
+the GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -41,9 +41,9 @@ class TrainingPlan(NamedTuple):
     Parameters
     ----------
     way : str
-        "resident": one thread block trains for many steps per launch, see `resident`. "cooperative": many blocks, which wait
-        for each other at barriers, train for many steps per launch, see `cooperative`. "products": several kernels are launched
-        for each step.
+        "resident": one thread block trains for many steps per launch, see `engines/cuda/resident`. "cooperative": many blocks,
+        which wait for each other at barriers, train for many steps per launch, see `engines/cuda/cooperative`. "products":
+        several kernels are launched for each step.
     shared_bytes : int
         Bytes of shared memory that a block takes; 0 for "products".
     estimate : float
@@ -59,7 +59,9 @@ class TrainingPlan(NamedTuple):
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
-    """Returns the plan with the shortest estimated time of a step. `FAVOUR` gives training in one block an advantage.
+    """Returns the plan with the shortest estimated time of a step.
+
+    The constant `FAVOUR` gives training in one block an advantage over faster ways.
 
     Parameters
     ----------
@@ -69,8 +71,8 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
     limits : Limits
         Limits of the GPU.
     plain : bool
-        True for plain gradient descent without dropout and without sample weights. If False, the network is trained by
-        products.
+        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the network is trained
+        by products (kernel launches for each step).
     """
     if not plain:
         return TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))

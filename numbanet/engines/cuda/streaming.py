@@ -1,8 +1,8 @@
 """Streams samples that do not fit on the GPU: they stay on the host, and are copied chunk by chunk to two buffers on the GPU.
 
-While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. At the
-same time, threads of the host copy the rows of the chunk after that to pinned memory. Buffers and pinned memory keep their
-addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
+While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
+GPU computes, threads of the host also copy the rows of the next chunk but one to pinned memory. Buffers and pinned memory keep
+their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools
@@ -65,7 +65,7 @@ class Chunks:
     def of(self, at_once: int, arrays: tuple, order: NDArray[np.integer] | None = None) -> Iterator[tuple[slice, Any, tuple]]:
         """Yields samples on the GPU: all at once if their arrays lie on the GPU already, else chunk by chunk.
 
-        A chunk is valid until the next chunk is yielded.
+        The arrays of a chunk are valid until the next chunk is yielded.
 
         Parameters
         ----------
@@ -75,16 +75,16 @@ class Chunks:
         arrays : tuple of x, or of x and y
             NumPy arrays, or arrays on the GPU.
         order : (n,), optional
-            Row indices of the samples in the order in which they are yielded. If None, all rows are yielded in the order of the
-            arrays.
+            Row indices of the samples in the order in which they are yielded. If `order` is None, all rows are yielded in the
+            order of the arrays.
 
         Yields
         ------
         part : slice
             The range of `order` whose samples are yielded.
         rows : (m,) or None
-            Row indices of the part's samples in the arrays of `there`. None means that `there` holds exactly these samples, in
-            their order.
+            Row indices of the part's samples in the arrays of `there`. If `rows` is None, `there` holds exactly the samples of
+            the part, in their order.
         there : tuple
             Arrays on the GPU that hold the samples: the arguments `arrays`, or the arrays of a buffer.
 

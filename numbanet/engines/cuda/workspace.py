@@ -60,8 +60,8 @@ class Workspace:
 def separate_layers(topology: Topology) -> dict[int, int]:
     """Returns the widths, by layer index, of the layers that need a kernel of their own for the activation or the error.
 
-    Such an additional kernel runs after the layer's product. It is needed for the last layer and softmax layers, which use
-    whole rows, for layers that keep z, and for layers with dropout.
+    In these layers, a separate kernel runs after the product. A separate kernel is needed for the last layer and softmax
+    layers, which use whole rows, for layers that keep z, and for layers with dropout.
     """
     last = len(topology.kinds) - 1
     whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]

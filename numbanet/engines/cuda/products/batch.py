@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 # Indices into a counter. KEY: the key of the random numbers of dropout. FIRST: the index of the batch's first sample within the
-# epoch. BEFORE: the number of samples of the epoch that precede this part of it. POSITION: the index in the order of the part at
-# which the next batch begins.
+# epoch. BEFORE: the number of samples of the epoch that precede this part of it. POSITION: the index at which the next batch
+# begins in the order of the part.
 KEY, FIRST, BEFORE, POSITION = range(4)
 COUNTERS = 4
 
@@ -21,7 +21,8 @@ class Batch(NamedTuple):
     weights : device array (m,)
         Weight of each sample.
     counter : device array (4,) int64, or None
-        Position of the step in the epoch and the key of dropout, by the indices KEY to POSITION; None if no neuron drops out.
+        The key of dropout and the step's position in the epoch, at the indices KEY, FIRST, BEFORE and POSITION. `counter` is
+        None if no neuron drops out.
     notes : Notes or None
         The arrays to which kernels write the loss and the right answers of each sample.
     """

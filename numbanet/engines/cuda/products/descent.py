@@ -135,7 +135,7 @@ FORMULAS = {
 def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     """Returns the kernel of an update rule.
 
-    decays tells whether the kernel applies weight decay, clips whether it clips the norm of the gradients.
+    The kernel applies weight decay if `decays` is True, and clips the norm of the gradients if `clips` is True.
     """
     updated = FORMULAS[kind].updated
     decoupled = rules.KINDS[kind].decouples_decay

@@ -1,7 +1,7 @@
-"""How each sum of a product starts, and what is stored when the sum is complete (the epilogue).
+"""The start value of each sum of a product, and the epilogue: the function that stores the result of a complete sum.
 
-A device function finish(epilogue, out, at, z) computes a result from the complete sum z, and stores it at out[at]. Its argument
-`epilogue` holds further values that the result depends on, such as the kind of activation.
+A device function finish(epilogue, out, at, z) computes a result from the complete sum z, and stores the result at out[at]. The
+argument `epilogue` of this function holds further values that the result depends on, such as the kind of activation.
 """
 
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ from numbanet.equations.descent import descend
 
 @device_function
 def zero_start(right, column, zero):
-    """Returns 0, the start of a sum without bias."""
+    """Returns 0, the start value of a sum without bias."""
     return zero
 
 
 @device_function
 def bias_start(right, column, zero):
-    """Returns b_j, the start of the sum of neuron j, from the row of wb that follows the rows of w."""
+    """Returns b_j, the start value of the sum of neuron j, from the row of wb that follows the rows of w."""
     return get(right.array, right.depth * right.lines + column)
 
 
@@ -56,7 +56,8 @@ class Derivative(NamedTuple):
 def multiply_by_derivative(before, out, at, dl_da):
     """Stores delta_i = dL/da_i da_i/dz_i of the previous layer at out[at].
 
-    da_i/dz_i is computed from a_i alone. For the rectifiers a_i is enough, because its sign tells the sign of z_i.
+    da_i/dz_i is computed from a_i alone. The derivatives of ReLU and leaky ReLU depend on the sign of z_i, which is the sign of
+    a_i.
     """
     a = get(before.a_prev, at)
     put(out, at, error_term(dl_da, d_phi(before.activation.kind, before.activation.epsilon, a, a)))

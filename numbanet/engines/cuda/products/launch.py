@@ -14,7 +14,7 @@ from numbanet.engines.cuda.products.tiles import Tile, plan_tiles, tiles_for
 class Products:
     """Launches the kernels for the three matrix products of a layer.
 
-    All arrays lie on the GPU and are C-contiguous. Arrays of floats have the type `dtype`. wb is the matrix w (n_in, n_out)
+    All arrays lie on the GPU and are C-contiguous. Arrays of floats have the type `dtype`. `wb` is the matrix w (n_in, n_out)
     with b (n_out,) as an additional last row.
 
     Parameters
@@ -66,8 +66,8 @@ class Products:
     def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
         """Launches the kernels that compute the product of a form.
 
-        epilogue and operands are arguments of the form's kernel. out is the result (rows, columns), each element a sum of
-        `depth` terms.
+        `epilogue` and `operands` are arguments of the form's kernel. `out` receives the result (rows, columns), of which each
+        element is a sum of `depth` terms.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
@@ -83,7 +83,10 @@ class Products:
         configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
-        """Returns an array of `count` sums of parts, which is kept for the next product that needs the same count."""
+        """Returns GPU memory for `count` sums of parts.
+
+        The memory is kept for the next product that needs the same count.
+        """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)
         return self.partials[count]

@@ -1,12 +1,13 @@
 """Reads the operands of a product: tells where in global memory a thread finds its elements of the left and right matrix.
 
 In z[r, c] = sum_k left[r, k] right[k, c], a row r of left and a column c of right are both called a line. A panel of an operand
-is the part that is in shared memory at a time: several lines, each with `depth` successive k's. A thread loads several elements
-of each panel. The offset of the thread's first element of a panel is called the `origin`, which advances from panel to panel.
-The thread's q-th element lies q line steps and q k-steps after its first element. The distance between these two elements is
-called the `place`, and is the same in all panels.
+is the part that is in shared memory at a time: several lines, each with `depth` successive k's. Each thread loads several
+elements of each panel. The offset of the thread's first element of a panel is called the `origin`, which advances from panel to
+panel. The thread's q-th element lies q line steps and q k-steps after its first element. The distance from the first to the
+q-th element is called the `place` of the q-th element, and is the same in all panels.
 
-A read beyond the last line returns some other element of the operand. Sums that contain such an element are never stored.
+A read beyond the last line returns some other element of the operand. Sums with elements from beyond the last line are never
+stored.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class Operand(NamedTuple):
     array : array, flat
         The matrix as a flat array.
     order : array (n,) of int64, or None
-        Row indices into the matrix of the samples of the batch. None if the rows of the matrix are the samples of the batch.
+        Row indices into the matrix of the samples of the batch. `order` is None if the rows of the matrix are the samples of
+        the batch.
     first : int32
         Index of the first line (row of left, column of right) in the block's panels.
     line : int32
@@ -75,7 +77,7 @@ class Layout(NamedTuple):
     Parameters
     ----------
     deep : bool
-        True if the successive k's of a line are neighbours in memory, False if the successive lines of a k are neighbours.
+        True if the elements of one line are neighbours in memory, False if the elements with the same k are neighbours.
     access : callable
         access(line_step, k_step): returns the `Access` of threads whose next element lies line_step lines and k_step k's
         further.
@@ -128,7 +130,7 @@ def gathered(line_step: int, k_step: int) -> Access:
     def place(operand, q):
         """Returns order[line], a row index.
 
-        Every load multiplies the row index by depth, because the product, if it were kept, would take two registers.
+        Every load multiplies the row index by depth, because a stored product of the two would take two registers.
         """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 

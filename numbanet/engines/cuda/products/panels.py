@@ -24,10 +24,10 @@ class Loader(NamedTuple):
         target(thread): returns the index in shared memory for the thread's first element of the first panel.
     first : callable
         first(operand, thread, k, head, panels, places): copies the first panel, which has the `head` k's from k on. The
-        function writes the places of the thread's elements (their positions relative to the panel's origin) to places, and
-        returns the origin of the next panel.
+        function `first` also writes the places of the thread's elements (positions relative to the panel's origin) to the array
+        `places`, and returns the origin of the next panel.
     load : callable
-        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array numbers, and returns
+        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array `numbers`, and returns
         the origin of the next panel.
     store : callable
         store(numbers, panels, at): stores the loaded elements in shared memory, beginning at index `at`.

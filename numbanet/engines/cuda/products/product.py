@@ -5,14 +5,15 @@ recurrence, k is a neuron j; in the weight gradient, k is a sample s. The produc
 and in what they compute from z.
 
 A block of threads computes a tile of z. Panels of left and right (the tile's rows of left and columns of right, for some k's)
-are copied to shared memory. There is room for two pairs of panels: the block reads one pair while the next pair is on its way
-from global memory. Each thread computes a square of sums within the tile.
+are copied to shared memory. Shared memory has room for two pairs of panels: the block reads one pair while the next pair is on
+its way from global memory. Each thread computes a square of sums within the tile.
 
 The prologue copies the first pair of panels to shared memory and starts the sums. The main loop adds a pair of panels to the
 sums, while the elements of the next pair are loaded into registers. The epilogue finishes the sums and stores the results.
 
-The terms of a sum are added in the order of k. If there are too few tiles for the multiprocessors, the range of k is split into
-parts, and a second kernel adds up the parts' sums in a fixed order. The results therefore have the same bits on every run.
+The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
+split into parts, and a second kernel adds up the parts' sums in a fixed order. Because of the fixed order, the results have the
+same bits on every run.
 
 Indices have 32 bits if they count the rows of an array or the elements of a panel, and 64 bits if they count all elements of an
 array.
@@ -153,7 +154,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """The products of a layer. The value of each member is the product's `Form`."""
+    """The products of a layer: forward sum, delta recurrence and weight gradient. A member's value is the product's `Form`."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
@@ -183,7 +184,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """Adds the terms of UNROLL successive k's; the steps are written out because the compiler does not unroll a loop."""
+        """Adds the terms of UNROLL successive k's. The code is written out because the compiler would not unroll a loop."""
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -225,7 +226,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
     def main_loop(left, right, row, column, count, panels, sums):
         """Adds the first pair of panels, and `count` further k's, to the sums of the square at (row, column).
 
-        Returns the row and the column.
+        Returns row and column of the square unchanged.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -276,7 +277,7 @@ class Square(NamedTuple):
 
 
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
-    """Returns the device functions for the squares of a tile.
+    """Returns the device functions for the sums of a thread, which form a square within the tile.
 
     A thread's square consists of quads x quads smaller squares of 4 x 4 sums, which lie apart from each other in the tile.
     """
@@ -324,7 +325,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
 def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
     """Returns the kernel of a form, for tiles of the size `tile` and elements of the type `dtype`.
 
-    Each block of the kernel's threads computes one tile of z.
+    Each thread block of the kernel computes one tile of the product.
     """
     number = from_dtype(dtype)
     rows, columns, panel_depth, shared, sums_ = tile.rows, tile.columns, tile.depth, 2 * tile.buffer, tile.side**2
@@ -339,9 +340,9 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
 
     @device_function
     def multiply(left_source, right_source, epilogue, out, shape):
-        """Computes the tile of this block: prologue, main loop and epilogue.
+        """Computes the tile of this thread block in three phases: prologue, main loop and epilogue.
 
-        left_source and right_source are pairs (array, order).
+        `left_source` and `right_source` are pairs (array, order).
         """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)

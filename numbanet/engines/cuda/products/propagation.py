@@ -1,9 +1,9 @@
 """Passes a batch through the layers of a network, forward and backward, by launching one product for each layer and pass.
 
 A training step computes in the order of the formula sheet: forward pass, loss and output error, backward pass, update. The
-epilogue of a layer's product applies the activation or its derivative. If the activation or the derivative needs whole rows of
-z or dL/da, or needs z in addition to a, or if neurons drop out, a kernel of its own follows the product; see
-`workspace.separate_layers`.
+epilogue of a layer's product applies the activation or its derivative. In some layers, a separate kernel after the product
+applies the activation or its derivative: in the last layer and softmax layers, which need whole rows of z or dL/da, in layers
+that need z in addition to a, and in layers with dropout; see `workspace.separate_layers`.
 """
 
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ class Propagation:
                 dropout.drop(self.topology.dropout_rates[l], l + 1, batch.counter, work.a[l], work.x[l])
 
     def logits(self, x: Any, work: Workspace) -> list[Any]:
-        """Returns z of every layer as new arrays. `forward` must have been called before."""
+        """Returns z of every layer as new arrays. `Propagation.forward` must have been called before."""
         return [self._logits(l, x, work) for l in range(self.last + 1)]
 
     def _logits(self, l: int, x: Any, work: Workspace) -> Any:

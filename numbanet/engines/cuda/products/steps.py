@@ -1,8 +1,8 @@
-"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays the graph for others.
+"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays it for others.
 
 All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. A position in GPU memory
-tells which part of the order comes next. The simulator and Numba's built-in CUDA target cannot record graphs; with these
-targets, the kernels of each step are launched again.
+tells which samples of the order the next step takes. The simulator and Numba's built-in CUDA target cannot record graphs; with
+these targets, the kernels of each step are launched again.
 """
 
 import functools
@@ -30,9 +30,9 @@ THREADS = 2 if SIMULATED else 256
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
     """batch[s] = order[position + s], with the rates and weights of the batch; advances the counter.
 
-    Runs in one block, so that no thread reads the position after it has advanced. Reads order (n,), all_rates (steps, 4) and
-    all_weights, which is (N,), or (1,) if all samples weigh the same; writes batch, weights (m,), rates (4,); updates counter
-    (4,).
+    Runs in one block, so that no thread reads the position after the position has advanced. Reads order (n,), all_rates (steps,
+    4) and all_weights, which is (N,), or (1,) if all samples weigh the same; writes batch, weights (m,), rates (4,); updates
+    counter (4,).
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -120,7 +120,7 @@ class Steps:
     def begin(self, part: Epoch, before: int) -> None:
         """Begins a part of an epoch, with at most N samples: copies its order, rates and weights to the GPU.
 
-        before is the number of samples of the epoch that precede the part.
+        `before` is the number of samples of the epoch that precede the part.
         """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
@@ -132,7 +132,8 @@ class Steps:
     def take(self) -> None:
         """Runs the next training step.
 
-        The first step after the creation launches its kernels one by one, which compiles them. The second step is recorded.
+        The first step launches its kernels one by one, which compiles them. The second step is recorded as a CUDA graph, which
+        the second and all later steps replay.
         """
         if not self.launched:
             self._launch(self.batch, self.work)

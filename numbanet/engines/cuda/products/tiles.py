@@ -34,10 +34,10 @@ class Tile(NamedTuple):
     registers : int
         The largest number of registers that a thread may use.
     residents : int
-        The number of blocks, at least, for which a multiprocessor has enough registers at the same time.
+        Lower bound of the number of blocks for which a multiprocessor has enough registers at the same time.
     rate : float
-        The fraction of multiply-adds, at least, among the machine instructions of the main loop. Estimates compare tiles by
-        this fraction.
+        Lower bound of the fraction of multiply-adds among the machine instructions of the main loop. Estimates of time compare
+        tiles by their `rate`.
     """
 
     rows: int
@@ -57,7 +57,7 @@ class Tile(NamedTuple):
     def splits(self) -> bool:
         """True if the sums over k may be split into parts with this tile.
 
-        Only the smaller tiles, of which a product has more, are combined with parts.
+        Sums are split only with the smaller tiles, of which a product has more than of large tiles.
         """
         return self.quads == 1
 
@@ -66,8 +66,8 @@ class Tile(NamedTuple):
         """Number of threads of a block."""
         return self.rows // self.side * (self.columns // self.side)
 
-    # With the pitches, the rows of a panel are aligned to 16 bytes, and begin in different banks of shared memory: an operand whose
-    # k's are neighbours in global memory is stored column by column.
+    # With the pitches, the rows of a panel are aligned to 16 bytes, and begin in different banks of shared memory: an operand
+    # whose k's are neighbours in global memory is stored column by column.
 
     @property
     def left_pitch(self) -> int:
