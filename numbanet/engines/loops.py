@@ -1,7 +1,6 @@
 """Runs a loop of `numbanet.equations` on the CPU, or its CUDA kernel on the GPU.
 
-The class `Moments` keeps the optimizer's
-state on the device.
+The class `Moments` keeps the optimizer's state on the device.
 """
 
 import sys
