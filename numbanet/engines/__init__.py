@@ -1,4 +1,7 @@
-"""Engines, which drive the loops. All of them have the interface `numbanet.engines.interface.Engine`."""
+"""Engines: the objects that hold the parameters of a network and compute with them.
+
+Every engine has the interface `numbanet.engines.interface.Engine`.
+"""
 
 from numbanet._compile import config
 from numbanet.engines.cpu.threads import get_num_threads as get_num_threads
@@ -8,16 +11,17 @@ from numbanet.engines.topology import Topology as Topology
 
 
 def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
-    """Returns a new engine, whose parameters are 0.
+    """Returns a new engine for a network. All parameters of a new engine are 0.
 
     Parameters
     ----------
     topology : Topology
     device : str
-        "cpu" or "cuda".
+        "cpu" or "cuda": the device that computes.
     kernels : str
-        The rung: "fast" or "reference". If NUMBA_DISABLE_JIT is set, to step through the loops in Python, it is always the
-        reference rung: the fast one exists in compiled form only.
+        "fast" for the optimised kernels, "reference" for the loops of the formula sheet as they are written. If
+        NUMBA_DISABLE_JIT is set, to step through the loops in Python, the engine is always a reference engine, because the fast
+        kernels exist in compiled form only.
 
     Returns
     -------

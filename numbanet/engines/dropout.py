@@ -1,20 +1,21 @@
-"""The constants of dropout, from a rate."""
+"""The two constants that dropout computes from its rate, the probability that a neuron drops out."""
 
 import numpy as np
 
 
 def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
-    """Returns what `numbanet.equations.dropout.dropped` takes for a rate p: the limit p 2^32, and the scale 1 / (1 - p).
+    """Returns the limit p 2^32 and the scale 1 / (1 - p), which `numbanet.equations.dropout.dropped` takes for a rate p.
 
     Parameters
     ----------
     rate : float
         Probability p that a neuron drops out, in [0, 1).
     dtype : numpy.dtype
-        Of the scale.
+        Type of the returned scale.
 
     Returns
     -------
     (uint64, floating)
+        The limit and the scale.
     """
     return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))

@@ -1,4 +1,4 @@
-"""One pass over samples, as engines receive it: the order of the samples, the batches, and the rates of each step."""
+"""One pass over the training samples, as engines receive it: sample order, batches, and the rates of each step."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,23 +8,25 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# Columns of the rates of a step: the divisor of the mean of its losses, the learning rate, and Adam's eta_t and epsilon_t.
+# Columns of a table of rates, which has a row for each step: the divisor n of the mean loss, the learning rate eta, and Adam's
+# bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
 
 class BatchShare(NamedTuple):
-    """One process's part of each batch of an epoch, and the sum that makes the batch's gradients of those of the processes.
+    """One process's part of each batch of an epoch, and a function that adds up the gradients of all processes.
 
     Parameters
     ----------
     ends : (steps,) int
-        Positions in the order of this process at which its part of each step ends, and that of the next step begins. A part may
-        be empty.
+        For each step, the index in this process's `Epoch.order` at which its samples end. Each index is also the index at which
+        this process's samples of the next step begin. A step may have no samples of this process.
     firsts : (steps,) int
-        Number, within the whole epoch, of the first sample of each part: dropout depends on it.
+        For each step, the index of this process's first sample within the whole epoch. The random numbers of dropout depend on
+        a sample's index within the whole epoch.
     add_up : callable
-        Replaces a flat vector, which lies where the engine computes, by its sum over all processes.
+        add_up(flat) replaces the flat vector, which lies on the engine's device, by its sum over all processes.
     """
 
     ends: NDArray[np.integer]
@@ -33,24 +35,25 @@ class BatchShare(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One pass over samples; see `epoch_of`.
+    """One pass over the training samples, as `Engine.train_epoch` takes it; `epoch_of` creates one.
 
     Parameters
     ----------
     order : (n,) int
-        Rows of x and y, in the order in which they are used.
+        Row indices into x and y, in the order in which training uses the rows.
     batch_size : int
-        Samples of a step; the last step may have fewer.
+        Number of samples of each step. The last step may have fewer samples.
     rule : Rule
-        Update rule of all steps.
+        Update rule, which is the same for all steps.
     rates : (steps, 4) float64
-        Rates of each step.
+        The values n, eta, eta_t and epsilon_t of each step, as `rates_of` computes them.
     weights : (N,) or None
-        Weights of the samples, as rows of x, in the network's dtype; None if all weigh 1.
+        Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1.
     dropout_key : int
         Key of the random numbers of `numbanet.equations.dropout`.
     share : BatchShare, optional
-        Given if other processes have the rest of each batch. The order is then that of this process alone.
+        This process's part of each batch, if several processes share the batches. If `share` is given, `order` holds only the
+        samples of this process.
     """
 
     order: NDArray[np.integer]
@@ -62,12 +65,13 @@ class Epoch(NamedTuple):
     share: BatchShare | None = None
 
     def steps(self) -> Iterator[tuple[int, int, int]]:
-        """Iterates over the steps.
+        """Returns an iterator over the steps.
 
         Returns
         -------
         iterator of (int, int, int)
-            Begin and end of the step's samples in the order, and the number of the first of them within the whole epoch.
+            For each step, the indices in `order` at which its samples begin and end, and the index of its first sample within
+            the whole epoch.
         """
         if self.share is None:
             count = self.order.size
@@ -85,22 +89,23 @@ def epoch_of(
     weights: NDArray[np.floating] | None = None,
     dropout_key: int = 0,
 ) -> Epoch:
-    """Returns an epoch of a single process.
+    """Returns an `Epoch` for training by a single process.
 
     Parameters
     ----------
     order : (n,) int
-        Rows of x and y, in the order in which they are used.
+        Row indices into x and y, in the order in which training uses the rows.
     batch_size : int
-        Samples of a step; the last step may have fewer.
+        Number of samples of each step. The last step may have fewer samples.
     eta : float or (steps,) float64
-        Learning rate, of all steps or of each.
+        Learning rate: one value for all steps, or one value for each step.
     rule : Rule
-        Update rule of all steps.
+        Update rule, which is the same for all steps.
     first_step : int
-        Step t of the rule that the epoch begins with; 1 is the first of a training.
+        Number t of the epoch's first step, on which Adam's bias correction depends. The first step of a training has the number
+        t = 1.
     weights : (N,), optional
-        Weights of the samples, as rows of x.
+        Weight of each row of x. Without weights, all samples have the weight 1.
     dropout_key : int
         Key of the random numbers of `numbanet.equations.dropout`.
 
@@ -113,27 +118,29 @@ def epoch_of(
         n[-1] -= n.size * batch_size - order.size  # the last batch may be smaller
     else:
         n = np.add.reduceat(weights[order].astype(np.float64), np.arange(0, order.size, batch_size))
-        n[n == 0] = 1  # a batch without weight has no gradients: 0 / 1
+        n[n == 0] = 1  # if all samples of a batch weigh 0, their sum of gradients, 0, is divided by 1
     return Epoch(order, batch_size, rule, rates_of(n, eta, rule, first_step), weights, dropout_key)
 
 
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
-    """Returns the rates of successive steps.
+    """Returns the values n, eta, eta_t and epsilon_t of successive steps.
 
     Parameters
     ----------
     n : (steps,)
         Number of samples of each step, or the sum of their weights.
     eta : float or (steps,) float64
-        Learning rate, of all steps or of each.
+        Learning rate: one value for all steps, or one value for each step.
     rule : Rule
+        Update rule, whose constants determine eta_t and epsilon_t.
     first_step : int
-        Step t of the rule that the first of these steps is.
+        Number t of the first step whose values are returned. The first step of a training has the number t = 1.
 
     Returns
     -------
     (steps, 4) float64
-        The columns N, ETA, ETA_T and EPSILON_T. The last two are 1 unless the rule corrects the bias of its moments.
+        The values of each step in the columns N, ETA, ETA_T and EPSILON_T. ETA_T and EPSILON_T are 1 unless the rule corrects
+        the bias of its moments, as Adam does.
     """
     rates = np.empty((n.size, RATES))
     rates[:] = 1

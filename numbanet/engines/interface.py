@@ -1,4 +1,4 @@
-"""The interface of engines: all numerical work that a network asks for."""
+"""The interface that every engine implements. The interface covers all numerical work that a network needs."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from numbanet.engines.epoch import Epoch
 
-# The longest time that an engine computes before it yields, so that progress is shown and Ctrl-C is heard.
+# The longest time that an engine computes before it yields, so that progress is displayed and Ctrl-C takes effect.
 SLICE_SECONDS = 0.05
 
 
 class Pace:
-    """The number of samples that fit into a slice, adapted to the duration of the last slice.
+    """Adapts the number of samples in a slice (the work of an engine between two yields) to the time that the last slice took.
 
     Parameters
     ----------
@@ -25,22 +25,26 @@ class Pace:
         self.samples = samples
 
     def took(self, samples: int, seconds: float) -> None:
-        """Adapts the number of samples, by a factor of 0.1 to 8, to the seconds that the last slice took."""
+        """Adapts the number of samples of the next slice, given the samples and the seconds of the last slice.
+
+        The new number of samples is 0.1 to 8 times the old number.
+        """
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
 
 
 class Totals(NamedTuple):
-    """Sums over samples.
+    """The sums of the losses and of the right answers over a number of samples.
 
     Parameters
     ----------
     samples : int
-        Number of samples.
+        Number of samples that have been processed.
     loss : float
-        Sum of their losses, each the inner sum of the sheet's formula with n = 1, times the sample's weight.
+        Sum of the samples' losses. The loss of a sample is the inner sum of the loss formula with n = 1, times the sample's
+        weight.
     hits : int
-        Number of right answers: right samples for cce, right outputs for bce.
+        Number of right answers: correctly classified samples for the loss cce, correct outputs for the loss bce.
     """
 
     samples: int
@@ -49,69 +53,79 @@ class Totals(NamedTuple):
 
 
 class Engine(Protocol):
-    """Holds the parameters of one network, on the device that computes with them.
+    """Holds the parameters of one network on a device (CPU or GPU), and computes with them there.
 
-    `x` is (n, n_in) and `y` is (n, n_out) in all methods, as `upload` returned them.
+    In all methods, `x` is an array (n, n_in) and `y` is an array (n, n_out), as `upload` returned them.
     """
 
     def read(self) -> NDArray[np.floating]:
-        """Returns the parameters: flat, layer by layer, w then b. The array stays as it is; it may be read-only."""
+        """Returns the parameters as a flat array: layer by layer, w and then b.
+
+        Training does not change the returned array, which may be read-only.
+        """
         ...
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces the parameters."""
+        """Replaces all parameters by those in `parameters`, a flat array in the order of `read`."""
         ...
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns the first `count` moments of the update rule, each flat like the parameters; the arrays may be read-only."""
+        """Returns the first `count` moments of the update rule (such as Adam's m and v), each flat like the parameters.
+
+        The returned arrays may be read-only.
+        """
         ...
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first moments of the update rule; all moments are 0 at first."""
+        """Replaces the first `len(moments)` moments of the update rule. All moments of a new engine are 0."""
         ...
 
     def upload(self, array: Any) -> Any:
-        """Returns the array, in C order and of the network's dtype, on the engine's device.
+        """Copies the array, which has C order and the network's dtype, to the engine's device, and returns the copy.
 
-        An array that lies there already, or that does not fit there and is brought in parts, is returned as it is.
+        The array itself is returned if it already lies on the device, or if it does not fit there and is copied in parts later.
         """
         ...
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
-        """Returns the outputs of the last layer.
+        """Returns the outputs of the last layer for every sample.
 
         Parameters
         ----------
         x : (n, n_in)
         out : (n, n_out), optional
-            Array to write to, in NumPy's memory or on the engine's device; a new NumPy array if None.
+            Array to write the outputs to: a NumPy array, or an array on the engine's device. If `out` is None, the outputs are
+            written to a new NumPy array.
         logits : bool
-            Whether to return z, the pre-activations of the last layer, in place of y_hat.
+            Whether to return z, the values of the last layer before its activation, instead of y_hat.
 
         Returns
         -------
         (n, n_out)
-            `out`, or the new array.
+            The array with the outputs: `out`, or the new array.
         """
         ...
 
     def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns loss and hits over all samples."""
+        """Returns the sums of the losses and of the right answers over all samples."""
         ...
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
-        """Returns the sum of the samples' losses (as in Totals), and dL/dw, dL/db of the batch, flat like the parameters."""
+        """Returns the sum of the samples' losses (as in `Totals`), and the gradients of the batch that x and y form.
+
+        The gradients dL/dw and dL/db are one array, flat like the parameters.
+        """
         ...
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch.
 
-        Yields the totals since the start of the epoch, several times and at its end. The number of times depends on the clock;
-        the last totals and the parameters do not. If several processes share the batches, it yields after each step, and the
-        last totals count its own samples.
+        Yields the totals since the start of the epoch, several times during the epoch and once at its end. The number of yields
+        depends on the clock; the last totals and the parameters do not depend on the clock. If several processes share the
+        batches, the engine yields after each step, and the last totals count only the samples of this process.
         """
         ...
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns z, a and delta of one batch, each as a list with layer 1 at index 0."""
+        """Returns z, a and delta of one batch, each as a list of arrays with layer 1 at index 0."""
         ...

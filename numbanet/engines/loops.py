@@ -1,4 +1,7 @@
-"""Runs a loop of `numbanet.equations`, or its CUDA twin, on arrays of the device; keeps optimizer state there."""
+"""Runs a loop of `numbanet.equations` on the CPU, or its CUDA kernel on the GPU.
+
+The class `Moments` keeps the optimizer's state on the device.
+"""
 
 import sys
 from typing import Any
@@ -14,75 +17,75 @@ MOST_BLOCKS = 65535
 
 
 class CpuLoops:
-    """Calls the loops, on NumPy arrays."""
+    """Runs loops of `numbanet.equations` on NumPy arrays."""
 
     @staticmethod
     def empty(shape: Any, dtype: Any) -> Any:
-        """Returns a new array with any content."""
+        """Returns a new NumPy array with undefined values."""
         return np.empty(shape, dtype)
 
     @staticmethod
     def upload(array: Any) -> Any:
-        """Returns the array on the device: itself."""
+        """Returns the array itself, because the CPU computes with NumPy arrays directly."""
         return array
 
     @staticmethod
     def download(array: Any) -> NDArray[Any]:
-        """Returns a copy in host memory."""
+        """Returns a copy of the array in host memory."""
         return array.copy()
 
     @staticmethod
     def copy(array: Any, to: Any) -> None:
-        """Copies an array of the device to another one."""
+        """Copies the values of `array` to the array `to`."""
         to[...] = array
 
     @staticmethod
     def run(loop: Any, *arguments: Any) -> None:
-        """Runs a loop; its arguments end with the array that it writes."""
+        """Calls a loop with its arguments. The last argument is the array that the loop writes."""
         loop(*arguments)
 
     @staticmethod
     def wait() -> None:
-        """Returns once all loops and copies have ended: at once."""
+        """Returns immediately, because every loop and copy on the CPU has ended when its call returns."""
 
 
 class CudaLoops:
-    """Launches the twins of the loops, one thread per element of the last argument, on arrays of the GPU."""
+    """Launches the CUDA kernels of loops on arrays of the GPU, with one thread per element of a loop's last argument."""
 
     # Threads per block for outputs of 1, 2 and 3 dimensions. The last index of an array is the x of a thread, so that
-    # neighbouring threads touch neighbouring numbers. A simulated thread costs a Python thread.
+    # neighbouring threads access neighbouring elements. In the simulator blocks are small: each thread is a Python thread.
     block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
 
     @staticmethod
     def empty(shape: Any, dtype: Any) -> Any:
-        """Returns a new array on the GPU with any content."""
+        """Returns a new array on the GPU with undefined values."""
         return cuda.device_array(shape, dtype)
 
     @staticmethod
     def upload(array: Any) -> Any:
-        """Returns the array on the GPU; itself if it lies there."""
+        """Copies a NumPy array to the GPU. An array that already lies on the GPU is returned unchanged."""
         return cuda.to_device(array) if isinstance(array, np.ndarray) else array
 
     @staticmethod
     def download(array: Any) -> NDArray[Any]:
-        """Returns a copy in host memory."""
+        """Returns a copy of the array in host memory."""
         return array.copy_to_host()
 
     @staticmethod
     def copy(array: Any, to: Any) -> None:
-        """Copies an array of the GPU to another one there or in host memory, or one in host memory to the GPU."""
+        """Copies `array` to `to`: from the GPU to the GPU or to host memory, or from host memory to the GPU."""
         if isinstance(to, np.ndarray):
             array.copy_to_host(to)
         else:
             to.copy_to_device(array)
 
     def run(self, loop: Any, *arguments: Any) -> None:
-        """Launches the twin of a loop; its arguments end with the array that it writes.
+        """Launches the CUDA kernel of a loop. The last argument is the array that the kernel writes.
 
         Raises
         ------
         ValueError
-            If that array has more samples than a grid has threads along them.
+            The array that the kernel writes has more samples than a CUDA grid has threads along that dimension.
         """
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
@@ -95,22 +98,23 @@ class CudaLoops:
 
     @staticmethod
     def twin(loop: Any) -> Any:
-        """Returns the kernel of a loop: the same name in the same module, with _cuda appended."""
+        """Returns the CUDA kernel of a loop: the function with the loop's name plus `_cuda`, in the same module."""
         function = loop.py_func
         return getattr(sys.modules[function.__module__], f"{function.__name__}_cuda")
 
     @staticmethod
     def wait() -> None:
-        """Returns once all kernels and copies have ended."""
+        """Waits until all kernels and copies on the GPU have ended."""
         cuda.synchronize()
 
 
 class Moments:
-    """Optimizer state on the device of `loops`: arrays like the parameter vector, which are 0 at first.
+    """The optimizer's state (moments) on the device of `loops`: arrays as long as the parameter vector, which are 0 at first.
 
     Parameters
     ----------
     loops : CpuLoops or CudaLoops
+        Determines the device that holds the moments.
     count : int
         Length of the parameter vector.
     dtype : numpy.dtype
@@ -121,22 +125,22 @@ class Moments:
         self.arrays: list[Any] = []
 
     def first(self, count: int) -> list[Any]:
-        """Returns the first `count` moments, on the device. Each stays the same array."""
+        """Returns the first `count` moments, on the device. Every call returns the same arrays."""
         while len(self.arrays) < count:
             self.arrays.append(self.loops.upload(np.zeros(self.count, self.dtype)))
         return self.arrays[:count]
 
     def read(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns copies of the first `count` moments, in host memory."""
+        """Returns copies of the first `count` moments in host memory."""
         return [self.loops.download(array) for array in self.first(count)]
 
     def write(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first moments in place: recorded steps hold the arrays."""
+        """Overwrites the first `len(moments)` moments in place, because recorded CUDA graphs refer to these arrays."""
         for moment, array in zip(moments, self.first(len(moments)), strict=True):
             self.loops.copy(np.ascontiguousarray(moment, self.dtype), array)
 
 
 def totals_of(loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any) -> Totals:
-    """Returns the sums of the losses and hits of samples, (n,) each on the device of `loops`."""
+    """Returns the sums over samples of their losses and right answers, two arrays (n,) on the device of `loops`."""
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
     return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), int(hits.sum()))

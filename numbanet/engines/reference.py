@@ -1,4 +1,4 @@
-"""The reference rung: runs the sheet's loops as they stand, or their CUDA twins, batch by batch and layer by layer."""
+"""The reference engine: runs the loops of the formula sheet as they are written, or their CUDA kernels, layer by layer."""
 
 import functools
 import time
@@ -19,10 +19,11 @@ from numbanet.equations import activations, backprop, descent, dropout, losses, 
 from numbanet.equations.activations import IDENTITY, SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE
 
-# Samples that pass through the network at once if nothing asks for a whole batch.
+# Number of samples that pass through the network at once where no whole batch is needed: in `predict` and `evaluate`.
 CHUNK = 1024
 
-# The loop of each kind of rule and its constants, from the rule and the step's eta, eta_t and epsilon_t.
+# For each kind of update rule, a function that returns its loop and the loop's constants. The function takes the rule, and eta,
+# eta_t and epsilon_t of the step.
 UPDATES: dict[int, Callable] = {
     GRADIENT_DESCENT: lambda rule, eta, eta_t, epsilon_t: (descent.gradient_descent, eta),
     MOMENTUM: lambda rule, eta, eta_t, epsilon_t: (descent.momentum, eta, rule.mu),
@@ -33,13 +34,13 @@ UPDATES: dict[int, Callable] = {
 
 
 class ReferenceEngine:
-    """The engine whose arithmetic is the sheet's loops alone.
+    """The engine that computes only with the loops of the formula sheet, on the CPU or on the GPU.
 
     Parameters
     ----------
     topology : Topology
     device : str
-        "cpu" or "cuda".
+        "cpu" or "cuda": the device that runs the loops.
     """
 
     def __init__(self, topology: Topology, device: str):
@@ -127,16 +128,19 @@ class ReferenceEngine:
         layers["delta"] = self._backward(y, layers, x.shape[0])
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
-    # One batch: the loops in the order of the sheet.
+    # The work on one batch: these methods call the loops in the order of the formula sheet.
 
     def _batch(self, rows, order):
-        """Returns the rows of a batch, in its order."""
+        """Returns the rows with the indices `order`, in that order, as a new array on the device."""
         batch = self._empty(order.shape[0], rows.shape[1])
         self.loops.run(samples.gather, rows, self.loops.upload(order), batch)
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
-        """Returns lists of x, z and a of every layer, and of "sums": the two parts of the sum of each softmax layer."""
+        """Returns lists of x, z, a and "sums", each with an entry per layer.
+
+        The entry of a softmax layer in "sums" has the two results of softmax_sum; the entries of all other layers are empty.
+        """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
             z, a = self._empty(x.shape[0], w.shape[1]), self._empty(x.shape[0], w.shape[1])
@@ -154,7 +158,7 @@ class ReferenceEngine:
         return layers
 
     def _dropped(self, l: int, a, drops):
-        """Returns x of layer l + 1: a of layer l, after dropout."""
+        """Returns the input x of the next layer: the activations a of layer l (index 0 is layer 1) after dropout."""
         if not self.topology.dropout_rates[l]:
             return a
         x = self._batch(a, np.arange(a.shape[0]))
@@ -162,13 +166,13 @@ class ReferenceEngine:
         return x
 
     def _drop(self, key: int, first: int, l: int, rows) -> None:
-        """Drops neurons of layer l (index 0 is layer 1) out of rows, the first of which is sample `first` of the epoch."""
+        """Applies dropout of layer l (index 0 is layer 1) to rows. The first row is sample number `first` of the epoch."""
         if p := self.topology.dropout_rates[l]:
             limit, scale = limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
-        """Writes the losses of the samples, with n = 1, each times its weight."""
+        """Writes the loss of each sample, computed with n = 1 and multiplied by the sample's weight."""
         loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -180,11 +184,11 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the hits of the samples, see `samples.hits`."""
+        """Writes the number of right answers of each sample, as `samples.hits` counts them."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
-        """Returns the argument of sigmoid that gives y_hat: z itself for a sigmoid output, u of `softmax_logit` for softmax."""
+        """Returns u with sigmoid(u) = y_hat: z for a sigmoid output layer, or the result of `softmax_logit` for softmax."""
         z = layers["z"][-1]
         if self.topology.kinds[-1] == SIGMOID:
             return z
@@ -193,7 +197,7 @@ class ReferenceEngine:
         return u
 
     def _output_error(self, y, layers, n):
-        """Returns delta of the last layer."""
+        """Returns delta of the last layer. n is the number of samples of the batch, or the sum of their weights."""
         z, a = layers["z"][-1], layers["a"][-1]
         kind, loss_kind, n = self.topology.kinds[-1], self.topology.loss_kind, self.topology.dtype.type(n)
         delta = self._empty(*a.shape)
@@ -212,11 +216,12 @@ class ReferenceEngine:
         return delta
 
     def _delta_before(self, l, delta, layers, drops=None):
-        """Returns delta of layer l - 1 (index 0 is layer 1), from delta of layer l."""
+        """Returns delta of layer l - 1 (index 0 is layer 1), computed from delta of layer l."""
         w, _ = self.topology.views(self.parameters)[l]
         kind, z_prev, a_prev = self.topology.kinds[l - 1], layers["z"][l - 1], layers["a"][l - 1]
         delta_prev = self._empty(*a_prev.shape)
-        if kind == SOFTMAX or drops:  # with da/dz = 1 the recurrence gives dL/dx, which is dL/da of neurons that stay
+        # With IDENTITY, da/dz is 1, and the recurrence gives dL/dx, which is dL/da of neurons that do not drop out.
+        if kind == SOFTMAX or drops:
             dl_da = self._empty(*a_prev.shape)
             self.loops.run(backprop.delta_recurrence, IDENTITY, self.epsilon, w, delta, z_prev, a_prev, dl_da)
             if drops:
@@ -230,7 +235,10 @@ class ReferenceEngine:
         return delta_prev
 
     def _backward(self, y, layers, n, weight=None, drops=None):
-        """Computes the gradients of a batch of n samples, or of weight n; returns delta of every layer."""
+        """Computes the gradients of a batch, and returns delta of every layer.
+
+        n is the number of samples of the batch, or the sum of their weights.
+        """
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:
             self.loops.run(losses.weigh, weight, deltas[0])
@@ -242,7 +250,7 @@ class ReferenceEngine:
         return deltas
 
     def _descend(self, rule: Rule, *rates: float) -> None:
-        """One step of all parameters, from the gradients and the step's eta, eta_t and epsilon_t."""
+        """Updates all parameters once by the rule, from their gradients. rates are eta, eta_t and epsilon_t of the step."""
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
             squares = self._empty(1)
@@ -260,9 +268,9 @@ class ReferenceEngine:
         run(loop, *map(number, constants), self.gradients, *moments, self.parameters)
 
     def _weights(self, flat) -> list:
-        """Returns w of every layer, as flat views into a vector like the parameters."""
+        """Returns w of every layer as a flat view into `flat`, a vector in the order of the parameters."""
         return [w.reshape(-1) for w, _ in self.topology.views(flat)]
 
     def _empty(self, *shape):
-        """Returns a new array of the network's dtype on the device."""
+        """Returns a new array with undefined values, of the network's dtype, on the engine's device."""
         return self.loops.empty(shape, self.topology.dtype)

@@ -1,4 +1,7 @@
-"""Update rules, as engines receive them: the kind of a rule of `numbanet.equations.descent`, and its constants."""
+"""Update rules as engines receive them: the kind of a rule, such as ADAM, and its constants.
+
+The formulas of the rules are in `numbanet.equations.descent`.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,16 +10,17 @@ GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 
 
 class Kind(NamedTuple):
-    """Properties of a kind of rule, besides its formula, that engines depend on.
+    """Properties of a kind of update rule, besides its formula, that engines depend on.
 
     Parameters
     ----------
     moments : int
-        Numbers that each parameter keeps from step to step: its velocity, or m and v.
+        Number of values that the rule keeps for each parameter from step to step: its velocity, or Adam's m and v.
     corrects_bias : bool
-        Whether the rule takes eta_t and epsilon_t, see `numbanet.engines.epoch.rates_of`, in place of eta and epsilon.
+        Whether the rule takes the bias-corrected eta_t and epsilon_t of `numbanet.engines.epoch.rates_of` instead of eta and
+        epsilon.
     decouples_decay : bool
-        Whether weight decay shrinks w itself, w <- w - eta lambda w, instead of adding lambda w to dL/dw.
+        Whether weight decay shrinks w directly, by w <- w - eta lambda w, instead of adding lambda w to dL/dw.
     """
 
     moments: int
@@ -34,20 +38,20 @@ KINDS = {
 
 
 class Rule(NamedTuple):
-    """A rule of `numbanet.equations.descent`, and its constants.
+    """An update rule of `numbanet.equations.descent`, with its constants.
 
     Parameters
     ----------
     kind : int
-        A key of `KINDS`.
+        The kind of rule, such as ADAM: a key of `KINDS`.
     mu : float
-        Factor of the velocity, of MOMENTUM and NESTEROV.
+        Factor of the velocity in the rules MOMENTUM and NESTEROV.
     beta_1, beta_2, epsilon : float
-        Constants of ADAM and ADAMW.
+        Constants of the rules ADAM and ADAMW.
     weight_decay : float
-        lambda, for w alone: b does not decay.
+        Factor lambda of weight decay, which applies to w but not to b.
     clip_norm : float
-        Largest norm of all gradients together; longer gradients are scaled to it.
+        Largest norm of the vector of all gradients. A vector with a larger norm is scaled down to this norm.
     """
 
     kind: int = GRADIENT_DESCENT
@@ -60,17 +64,17 @@ class Rule(NamedTuple):
 
     @property
     def moments(self) -> int:
-        """Number of moments that each parameter keeps from step to step."""
+        """Number of values (moments) that the rule keeps for each parameter from step to step."""
         return KINDS[self.kind].moments
 
     @property
     def corrects_bias(self) -> bool:
-        """True if the rule takes eta_t and epsilon_t in place of eta and epsilon."""
+        """True if the rule takes the bias-corrected eta_t and epsilon_t instead of eta and epsilon."""
         return KINDS[self.kind].corrects_bias
 
     @property
     def decouples_decay(self) -> bool:
-        """True if weight decay shrinks w itself instead of adding to its gradient."""
+        """True if weight decay shrinks w directly instead of adding lambda w to the gradient of w."""
         return KINDS[self.kind].decouples_decay
 
 

@@ -1,4 +1,4 @@
-"""The loops of training that are not on the sheet: gathering the rows of a batch, and counting its right predictions."""
+"""The training loops that are not on the formula sheet: `gather` copies a batch, and `hits` counts right answers."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -7,7 +7,7 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """batch_s = rows_order(s): the samples of a batch, in shuffled order.
+    """batch[s] = rows[order[s]]: copies the samples of a batch in shuffled order.
 
     Reads rows (N, width), order (n,); writes batch (n, width). Twin: gather_cuda.
     """
@@ -18,7 +18,7 @@ def gather(rows, order, batch):
 
 @cuda.jit
 def gather_cuda(rows, order, batch):
-    """batch_s = rows_order(s), one thread per sample s and column i. Twin: gather."""
+    """batch[s] = rows[order[s]], with one thread per sample s and column i. Twin: gather."""
     i, s = cuda.grid(2)
     if s < batch.shape[0] and i < batch.shape[1]:
         batch[s, i] = rows[order[s], i]
@@ -26,9 +26,11 @@ def gather_cuda(rows, order, batch):
 
 @njit
 def hits(loss_kind, y, y_hat, hits_of_sample):
-    """1 if the largest y_hat is the largest y (cce); otherwise the number of outputs on the right side of 1/2.
+    """Counts the right answers of each sample.
 
-    Reads y, y_hat (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
+    With the loss CCE, a sample has one right answer if the largest y_hat and the largest y have the same index. With other
+    losses, an output is a right answer if y_hat and y lie on the same side of 1/2, which itself counts as below. Reads y, y_hat
+    (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
         half = type(y[s, 0])(0.5)
@@ -47,7 +49,7 @@ def hits(loss_kind, y, y_hat, hits_of_sample):
 
 @cuda.jit
 def hits_cuda(loss_kind, y, y_hat, hits_of_sample):
-    """Right answers of a sample, one thread per sample s. Twin: hits."""
+    """Counts the right answers of each sample, with one thread per sample s. Twin: hits."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         half = type(y[s, 0])(0.5)

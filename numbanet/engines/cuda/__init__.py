@@ -1,1 +1,1 @@
-"""The fast rung on NVIDIA GPUs."""
+"""The fast engine on NVIDIA GPUs, with its three ways to train and the choice among them."""

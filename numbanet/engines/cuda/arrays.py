@@ -1,4 +1,4 @@
-"""The arrays on the GPU that training in shared memory reads and writes, passed around as one value."""
+"""Bundles the arrays on the GPU that training in shared memory reads and writes into one value."""
 
 from typing import Any, NamedTuple
 
@@ -6,18 +6,18 @@ from numbanet.engines.cuda.notes import Notes
 
 
 class EpochArrays(NamedTuple):
-    """The device arrays of a part of an epoch.
+    """The arrays on the GPU for training on a part of an epoch.
 
     Parameters
     ----------
     x, y : device array (N, n_in), (N, n_out)
-        The samples; the cooperative kernel takes x as a flat array.
+        Inputs and targets of the samples. The cooperative kernel, which runs on all multiprocessors, takes x as a flat array.
     order : device array (n,) int64
-        The rows of x and y to train on, batch after batch.
+        Row indices into x and y of the samples to train on, batch after batch.
     parameters : device array (p,)
-        The flat vector of w and b, which training updates.
+        The flat vector of all w and b, which training updates.
     notes : Notes
-        The loss and the hits of each sample of the order, which training writes.
+        The loss and the number of right answers of each sample in `order`, which training writes.
     """
 
     x: Any

@@ -1,4 +1,4 @@
-"""The engine of the fast rung on GPUs: parameters and activations stay there, and losses come back once an epoch."""
+"""The fast engine on GPUs: parameters and activations stay on the GPU, and losses are copied back once an epoch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,14 +28,16 @@ from numbanet.engines.loops import CudaLoops, Moments
 from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
 
-# Samples that pass through the network at once if nothing asks for a whole batch.
+# Number of samples that pass through the network at once where no whole batch is needed: in `predict` and `evaluate`.
 CHUNK = 16384
-# Order, loss and hits of a sample, as an epoch and its recorded steps note them, at most.
+# Bytes that an epoch and its recorded steps take for each sample, at most, for its order, its loss and its right answers.
 NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """Trains as `planning` says; predicts and evaluates by products, a chunk of samples at a time.
+    """Trains in the way that `planning` chooses. Predicts and evaluates by a matrix product per layer.
+
+    Predictions and evaluations pass CHUNK samples at a time through the network.
 
     Parameters
     ----------
@@ -57,29 +59,35 @@ class FastCudaEngine:
         self.grid: Grid | None = None
 
     def read(self) -> NDArray[np.floating]:
-        """Returns a copy of the parameters."""
+        """Returns a copy of the parameters in host memory."""
         return self.parameters.copy_to_host()
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces the parameters."""
+        """Replaces the parameters on the GPU."""
         self.parameters.copy_to_device(np.ascontiguousarray(parameters, self.topology.dtype))
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns copies of the first `count` moments of the update rule."""
+        """Returns copies of the first `count` moments of the update rule, in host memory."""
         return self.moments.read(count)
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first moments of the update rule."""
+        """Replaces the first `len(moments)` moments of the update rule on the GPU."""
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
-        """Copies the array to the GPU if it fits along with a chunk's workspace; otherwise returns it unchanged."""
+        """Copies the array to the GPU if the workspace for a chunk of samples fits there too.
+
+        An array that does not fit is returned unchanged; it is copied in chunks later.
+        """
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
         return self.loops.upload(array) if fits(array.nbytes + beside) else array
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
-        """Returns y_hat, or z of the last layer if logits, (n, n_out), in `out` if that is given."""
+        """Returns y_hat (n, n_out), or z of the last layer if `logits` is True.
+
+        The result is written to `out` if `out` is given, else to a new NumPy array.
+        """
         result = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for rows, work, (x_rows,) in self._chunks(x):
             self.propagation.forward(x_rows, work.batch(), work)
@@ -90,7 +98,7 @@ class FastCudaEngine:
         return result
 
     def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns loss and hits over all samples."""
+        """Returns the sums of the losses and of the right answers over all samples."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
             batch = work.batch(notes.of(rows))
@@ -106,7 +114,7 @@ class FastCudaEngine:
         return notes.totals().loss, self.gradients.copy_to_host()
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns z, a and delta of one batch, each as a list with layer 1 at index 0."""
+        """Returns z, a and delta of one batch, each as a list of arrays with layer 1 at index 0."""
         x, y = self._whole(x), self._whole(y)
         self.loss_and_gradients(x, y)
         work = self.workspaces.of(x.shape[0])
@@ -114,12 +122,16 @@ class FastCudaEngine:
         return {symbol: [array.copy_to_host() for array in arrays] for symbol, arrays in symbols.items()}
 
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
-        """Returns how batches of that size are trained: by plain gradient descent, or as an epoch demands."""
+        """Returns the plan for training with batches of `batch_size` samples.
+
+        The plan depends on the update rule and the weights of `epoch`. If `epoch` is None, the plan is for plain gradient
+        descent.
+        """
         plain = epoch is None or (is_plain(epoch.rule) and epoch.weights is None and not self.topology.dropout)
         return planning.plan(self.topology, batch_size, self.limits, plain)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
-        """Updates the parameters once for every batch of the epoch; see `numbanet.engines.interface`."""
+        """Updates the parameters once for every batch of the epoch, and yields totals as `interface.Engine` describes."""
         if epoch.share:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
             return
@@ -134,17 +146,23 @@ class FastCudaEngine:
         yield notes.totals()
 
     def _train(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains on a part of an epoch, which comes after `before` samples. Yields how many of its samples are done."""
+        """Trains on a part of an epoch, and yields how many samples of the part are done.
+
+        `before` is the number of samples of the epoch that precede the part.
+        """
         if plan.way == planning.PRODUCTS:
             return self._train_by_products(x, y, part, before, notes)
         if plan.grid is not None:
             return self._train_in_shared_memory(self._grid(part.batch_size, plan.grid), x, y, part, notes)
         return self._train_in_shared_memory(Block(self.topology, part.batch_size), x, y, part, notes)
 
-    # Training in shared memory: one launch trains on a slice of the order, of some batches
+    # Training in shared memory: one launch trains on a range of the order with one or more batches
 
     def _slices(self, train: Callable[[int, int], None], part: Epoch) -> Iterator[int]:
-        """Calls train(first, stop), a range of the order that lasts as long as a slice, until the end of the order."""
+        """Calls train(first, stop) for successive ranges of the order, and yields the end of every range but the last.
+
+        Each range has as many batches as can be trained on in about SLICE_SECONDS, but at least one batch.
+        """
         first, count, batch_size = 0, part.order.size, part.batch_size
         while first < count:
             start = time.perf_counter()
@@ -157,13 +175,19 @@ class FastCudaEngine:
                 yield first
 
     def _train_in_shared_memory(self, grid: Block | Grid, x: Any, y: Any, part: Epoch, notes: Notes) -> Iterator[int]:
-        """Trains on slices of the order, by one launch each of one block, or of blocks that wait for each other."""
+        """Trains on successive ranges of the order, by one kernel launch for each range.
+
+        `grid` is a single thread block, or a grid of thread blocks that wait for each other.
+        """
         order, eta = cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self.topology.dtype.type(part.rates[0, ETA])
         arrays = EpochArrays(x, y, order, self.parameters, notes)
         return self._slices(lambda first, stop: grid.train(arrays, self.epsilon, eta, first, stop), part)
 
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
-        """Returns the blocks of a plan for cooperative training; they are kept for the next part of an epoch."""
+        """Returns the grid of thread blocks that trains cooperatively (on all multiprocessors) by `plan`.
+
+        The grid is kept, and is returned again if the next call has the same batch size and plan.
+        """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
         return self.grid
@@ -171,7 +195,7 @@ class FastCudaEngine:
     # Training by products
 
     def _train_by_products(self, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Launches some kernels for each batch, or repeats recorded ones by one call."""
+        """Trains by several kernel launches for each batch, or by one call for each batch that replays recorded launches."""
         count, batch_size = part.order.size, part.batch_size
         steps = self._steps(x, y, part)
         steps.begin(part, before)
@@ -188,7 +212,10 @@ class FastCudaEngine:
         steps.notes.of(slice(count)).copy_to(notes)
 
     def _steps(self, x: Any, y: Any, part: Epoch) -> Steps:
-        """Returns the recorded steps for x and y; keeps the last two, because chunks alternate between two buffers."""
+        """Returns `Steps` for the arrays x and y, which repeat a training step that is recorded as a CUDA graph.
+
+        The last two `Steps` are kept, because chunks of samples alternate between two buffers on the GPU.
+        """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
             if steps.are_of(*kind, part.rule):
@@ -201,7 +228,10 @@ class FastCudaEngine:
         return ParameterUpdate(self.topology, rule, self.gradients, self.moments.first(rule.moments), self.parameters)
 
     def _train_share(self, x: Any, y: Any, epoch: Epoch, add_up: Callable[[Any], None]) -> Iterator[Totals]:
-        """Trains on batches of which other processes have the rest; add_up makes the sum of the gradients of all."""
+        """Trains on this process's share of each batch; other processes train on the rest of the batch.
+
+        `add_up` replaces the gradients by their sum over all processes.
+        """
         update, notes = self._update(epoch.rule), Notes.empty(max(1, epoch.order.size), self.topology.dtype)
         rates = cuda.to_device(epoch.rates.astype(self.topology.dtype))
         for k, (first, last, position) in enumerate(epoch.steps()):
@@ -215,19 +245,23 @@ class FastCudaEngine:
         yield notes.of(slice(epoch.order.size)).totals() if epoch.order.size else Totals(0, 0.0, 0)
 
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
-        """Computes the gradients of some samples of the order; position is the number, within the epoch, of the first."""
+        """Computes the gradients of this process's share of a batch.
+
+        `samples` is the range of the share in `epoch.order`; `position` is the index of the share's first sample within the
+        whole epoch.
+        """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
         weights = work.ones if epoch.weights is None else cuda.to_device(epoch.weights[order])
         counter = cuda.to_device(np.array([epoch.dropout_key, position, position, 0], np.int64))
-        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # one chunk: a share is never cut
+        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a single chunk, as large as the share
             batch = Batch(cuda.to_device(rows), rates, weights, counter, notes.of(samples))
             self.propagation.gradients(x_rows, y_rows, batch, work)
 
-    # Samples
+    # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Yields CHUNK samples at a time: which ones, a workspace for them, and their rows of the arrays, on the GPU."""
+        """Yields up to CHUNK samples at a time: their range, a workspace for them, and their rows of the arrays on the GPU."""
         for part, _, there in self.chunks.of(CHUNK, arrays):
             for first in range(part.start, part.stop, CHUNK):
                 rows = slice(first, min(first + CHUNK, part.stop))
@@ -235,14 +269,18 @@ class FastCudaEngine:
                 yield rows, self.workspaces.of(rows.stop - first), [array[within] for array in there]
 
     def _whole(self, array: Any) -> Any:
-        """Returns the array on the GPU, all of it at once."""
+        """Returns the whole array on the GPU. Raises MemoryError if the array does not fit into the GPU's free memory."""
         if isinstance(array, np.ndarray):
             ensure_free(array.nbytes, array.shape[0], "holding")
         return self.loops.upload(array)
 
 
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
-    """Returns some samples of an epoch as an epoch, whose order is `rows`, and whose weights are those of these rows."""
+    """Returns some samples of an epoch as an epoch of their own.
+
+    `samples` is the range of the selected samples in the order of the epoch. The order of the returned epoch is `rows`, and its
+    weights belong to these rows.
+    """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights
     if weights is not None and samples.stop - samples.start < epoch.order.size:

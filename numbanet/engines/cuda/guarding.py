@@ -1,7 +1,7 @@
-"""All-or-nothing calls on the GPU: after a failure the parameters from before the call are restored, if only on the host.
+"""All-or-nothing calls on the GPU: if a call fails, the parameters from before the call are restored, at least on the host.
 
-CUDA may report an error long after the kernel that caused it, and some errors leave the GPU unusable by this process, which
-then cannot even read its memory. So the host keeps a copy of the parameters between any two calls.
+CUDA may report an error long after the kernel that caused it. After some errors, this process cannot use the GPU any more, and
+cannot even read the GPU's memory. The host therefore keeps a copy of the parameters between calls.
 """
 
 import contextlib
@@ -19,22 +19,23 @@ from numbanet.engines.interface import Totals
 
 
 def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine":
-    """Returns an engine of that class, guarded.
+    """Returns a new engine of class `engine_class` in a `GuardedEngine`, which restores the parameters if a call fails.
 
     Raises
     ------
     RuntimeError
-        The GPU cannot hold the network; the message has the driver's words.
+        The engine cannot be set up on the GPU, for instance because memory is short. The message of the RuntimeError quotes the
+        driver's error.
     """
     try:
         engine = engine_class(*arguments)
-    except Exception as error:  # the driver's errors have no common class in all targets
+    except Exception as error:  # the driver's errors have no common base class in all CUDA targets of Numba
         raise RuntimeError(f"cannot set up the network on the GPU: {error}") from error
     return GuardedEngine(engine)
 
 
 class GuardedEngine:
-    """An engine on the GPU, each call of which does all or nothing.
+    """Wraps an engine on the GPU: if a call fails, the network has the parameters from before the call.
 
     Parameters
     ----------
@@ -44,12 +45,13 @@ class GuardedEngine:
     Attributes
     ----------
     kept, kept_moments : ndarray, list of ndarray
-        The parameters and their moments after the last call that was not cut short. These arrays are read-only: `read` and
-        `read_moments` return them as they are, so that a training that reads them once an epoch makes no second copy.
+        Copies in host memory of the parameters and their moments after the last call that was not interrupted. The copies are
+        read-only, so that `read` and `read_moments` can return the copies themselves. A training that reads the parameters once
+        an epoch therefore makes no second copy.
     changed : bool
-        Whether the GPU may have other parameters, of a training that is under way or was interrupted.
+        Whether the parameters on the GPU may differ from `kept`, because a training is under way or was interrupted.
     lost : str or None
-        The reason why the GPU cannot be used any more.
+        The reason why this process cannot use the GPU any more, or None if it can use the GPU.
     """
 
     def __init__(self, engine: Any):
@@ -59,55 +61,64 @@ class GuardedEngine:
         self.changed, self.lost = False, None
 
     def read(self) -> NDArray[np.floating]:
-        """Returns the parameters, to be read only; those that are kept if the GPU is lost."""
+        """Returns the parameters as a read-only array.
+
+        If this process cannot use the GPU any more, the array is the copy that the host keeps.
+        """
         self._refresh()
         return self.kept
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns the first `count` moments of the update rule, to be read only; those that are kept if the GPU is lost."""
+        """Returns the first `count` moments of the update rule as read-only arrays.
+
+        If this process cannot use the GPU any more, the arrays are the copies that the host keeps.
+        """
         self._refresh()
         self._keep_moments(count)
         return self.kept_moments[:count]
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces the parameters."""
+        """Replaces the parameters on the GPU, and the copy that the host keeps."""
         with self._guard():
             self.engine.write(parameters)
         self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first moments of the update rule."""
+        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps."""
         with self._guard():
             self.engine.write_moments(moments)
         self.kept_moments = [_read_only(np.array(moment, self.engine.topology.dtype)) for moment in moments]
 
     def upload(self, array: Any) -> Any:
-        """Calls `upload` of the engine."""
+        """Calls `upload` of the wrapped engine, and restores the parameters if the call fails."""
         with self._guard():
             return self.engine.upload(array)
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
-        """Calls `predict` of the engine."""
+        """Calls `predict` of the wrapped engine, and restores the parameters if the call fails."""
         with self._guard():
             return self.engine.predict(x, out, logits=logits)
 
     def evaluate(self, x: Any, y: Any) -> Totals:
-        """Calls `evaluate` of the engine."""
+        """Calls `evaluate` of the wrapped engine, and restores the parameters if the call fails."""
         with self._guard():
             return self.engine.evaluate(x, y)
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
-        """Calls `loss_and_gradients` of the engine."""
+        """Calls `loss_and_gradients` of the wrapped engine, and restores the parameters if the call fails."""
         with self._guard():
             return self.engine.loss_and_gradients(x, y)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Calls `trace` of the engine."""
+        """Calls `trace` of the wrapped engine, and restores the parameters if the call fails."""
         with self._guard():
             return self.engine.trace(x, y)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
-        """Calls `train_epoch` of the engine; keeps what it leaves."""
+        """Calls `train_epoch` of the wrapped engine, and restores the parameters if training fails.
+
+        After the epoch, the host keeps copies of the new parameters and moments.
+        """
         with self._guard():
             if self.changed:
                 self._keep()
@@ -116,7 +127,7 @@ class GuardedEngine:
             before = self.kept, self.kept_moments
             try:
                 for totals in self.engine.train_epoch(x, y, epoch):
-                    self.changed = True  # even if the parameters have been read, and kept, since the last yield
+                    self.changed = True  # even if the caller has read, and thereby kept, the parameters since the last yield
                     yield totals
             except Exception:
                 self.kept, self.kept_moments = before
@@ -127,32 +138,39 @@ class GuardedEngine:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
 
     def _keep_moments(self, count: int) -> None:
-        """Keeps at least `count` moments, which are 0 at first."""
+        """Extends `kept_moments` to at least `count` moments; the new moments are 0."""
         self.kept_moments += [self._zeros() for _ in range(count - len(self.kept_moments))]
 
     def _keep(self) -> None:
-        """Keeps what the GPU has."""
+        """Copies the parameters and the moments from the GPU to the host, which keeps them."""
         self.kept = _read_only(self.engine.read())
         self.kept_moments = [_read_only(moment) for moment in self.engine.read_moments(len(self.kept_moments))]
         self.changed = False
 
     def _refresh(self) -> None:
-        """Keeps what the GPU has, if that may differ from what is kept and can be read."""
+        """Copies the parameters from the GPU to the host if they may have changed; warns if the GPU cannot be read."""
         if self.changed and self.lost is None:
             try:
                 with self._guard():
                     self._keep()
             except Exception as error:
-                message = f"the steps of the training that was interrupted are lost: {error}"
+                message = f"the last steps of the interrupted training are lost, because the GPU cannot be read: {error}"
                 warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Restores the parameters if an exception is raised. Ctrl-C is not an Exception: the steps done until then stay."""
+        """Restores the parameters if an Exception is raised in the with block.
+
+        Ctrl-C raises KeyboardInterrupt, which is not an Exception. Training steps that were finished before Ctrl-C stay in
+        effect.
+        """
         if self.lost is not None:
             raise RuntimeError(self.lost)
         if present_gpu() != self.gpu:
-            raise RuntimeError(f"the network lies on GPU {self.gpu}, but this thread uses GPU {present_gpu()}")
+            raise RuntimeError(
+                f"the network lies on GPU {self.gpu}, but this thread uses GPU {present_gpu()}: "
+                f"call the network from a thread that uses GPU {self.gpu}"
+            )
         try:
             yield
         except Exception as error:
@@ -160,7 +178,10 @@ class GuardedEngine:
             raise
 
     def _restore(self, error: Exception) -> None:
-        """Writes what is kept to the GPU; if that fails, the GPU is lost."""
+        """Writes the kept parameters and moments back to the GPU.
+
+        If the parameters cannot be written, this process cannot use the GPU any more, and RuntimeError is raised.
+        """
         try:
             cuda.synchronize()
             self.engine.write(self.kept)
@@ -169,7 +190,7 @@ class GuardedEngine:
         except Exception as again:
             self.lost = (
                 f"the GPU failed, and this process cannot use it any more: {error}. The network has the parameters from before "
-                "that call: parameters(), save() and to('cpu') work; a new process can use the GPU"
+                "the failed call, and parameters(), save() and to('cpu') still work. To use the GPU again, start a new process"
             )
             raise RuntimeError(self.lost) from again
         self.changed = False

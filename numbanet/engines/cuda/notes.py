@@ -1,4 +1,4 @@
-"""The losses and the hits of samples, noted on the GPU and added up on the host once an epoch."""
+"""The losses and right answers of samples: kernels write them on the GPU, and the host adds them up once an epoch."""
 
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from numbanet.engines.loops import CudaLoops, totals_of
 
 
 class Notes(NamedTuple):
-    """The losses and the hits of samples, in the order of the epoch or of the batch.
+    """The loss and the number of right answers of each sample, in the order of the epoch or of the batch.
 
     Parameters
     ----------
     loss : device array (n,)
-        Losses, each with n = 1, times the sample's weight.
+        Loss of each sample, computed with n = 1 and multiplied by the sample's weight.
     hits : device array (n,) int32
-        Numbers of right answers.
+        Number of right answers of each sample.
     """
 
     loss: Any
@@ -25,18 +25,18 @@ class Notes(NamedTuple):
 
     @classmethod
     def empty(cls, n: int, dtype: np.dtype) -> "Notes":
-        """Returns notes of n samples, to be written."""
+        """Returns notes for n samples with undefined values, which kernels are to overwrite."""
         return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
 
     def of(self, samples: slice) -> "Notes":
-        """Returns the notes of some of the samples, as views."""
+        """Returns the notes of the samples in a slice, as views of these arrays."""
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies these notes into `other`, which has the same length."""
+        """Copies the losses and right answers of these notes to `other`, which has the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 
     def totals(self) -> Totals:
-        """Returns the sums over the samples, added up on the host."""
+        """Returns the sums of the losses and of the right answers over all samples; the host adds them up."""
         return totals_of(CudaLoops(), self.loss, self.hits)

@@ -1,6 +1,7 @@
-"""Softmax, and at the output loss, hits and delta: all that needs whole rows of a layer. One thread computes a row.
+"""Computes softmax, and the loss, the right answers and delta of the output layer: everything that needs whole rows of a layer.
 
-The loops come from `numbanet.equations`, called with matrices of a single row.
+One thread computes one row, which holds the values of one sample. The loops come from `numbanet.equations`; each thread calls
+them with matrices of a single row.
 """
 
 from typing import Any, NamedTuple
@@ -27,12 +28,12 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
-# Threads of a block: few, so that a batch is spread over many multiprocessors. A simulated thread is a Python thread.
+# Threads of a block: few, so that a batch is spread over many multiprocessors. In the simulator, a thread is a Python thread.
 THREADS = 2 if SIMULATED else 32
 
 
 class OutputLayer(NamedTuple):
-    """The loss of a network, the activation of its last layer, and the slope of leaky ReLU."""
+    """The loss of a network, the activation of its last layer, and the slope epsilon of leaky ReLU."""
 
     loss_kind: Any
     kind: Any
@@ -40,7 +41,7 @@ class OutputLayer(NamedTuple):
 
 
 class OutputWork(NamedTuple):
-    """The work space of `output_row`: u and dL/da (1, n_out), and the two parts of the softmax sum (1,)."""
+    """Scratch arrays of `output_row`: u and dL/da (1, n_out), and z_max and others (1,), the two results of softmax_sum."""
 
     u: Any
     dl: Any
@@ -50,9 +51,10 @@ class OutputWork(NamedTuple):
 
 @device_function
 def output_row(layer, n, y, z, a, delta, work, notes):
-    """Computes a, delta, loss and hits of one sample, in a batch of n samples, from y and z.
+    """Computes a, delta, the loss and the right answers of one sample, from its y and z.
 
-    Reads y, z (1, n_out); writes a, delta (1, n_out), notes (1,); works in `work`. layer is an `OutputLayer`.
+    layer is an `OutputLayer`; n is the divisor of the batch's mean loss. Reads y, z (1, n_out); writes a, delta (1, n_out) and
+    notes (1,); uses the scratch arrays in work.
     """
     loss_kind, kind, epsilon = layer
     u, dl, z_max, others = work
@@ -84,28 +86,29 @@ def output_row(layer, n, y, z, a, delta, work, notes):
 
 @cuda.jit
 def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
-    """Computes `output_row` for every sample s, one thread each; loss and delta are multiplied by the sample's weight.
+    """Calls `output_row` for every sample s, one thread each, and multiplies loss and delta by the sample's weight.
 
-    The arrays are passed separately, not in a tuple: at every launch, numba-cuda takes about 10 us more for each array in a
-    tuple.
+    The arrays are passed separately, not in a tuple, because numba-cuda takes about 10 us more at every launch for each array
+    in a tuple.
 
     Parameters
     ----------
     layer : OutputLayer
+        The loss and the activation of the last layer.
     rates : array (4,)
-        Rates of the step.
+        The rates of the step, of which the kernel reads n, the divisor of the mean loss.
     weights : array (m,)
-        Weights of the samples.
+        Weight of each sample of the batch.
     y : array (N, n_out)
         Targets of all samples.
     order : array (m,)
-        Rows of y.
+        Row indices into y of the samples of the batch.
     z, a, delta : array (m, n_out)
-        z is read, a and delta are written.
+        Arrays of the last layer: the kernel reads z, and writes a and delta.
     u, dl, z_max, others : array (m, n_out), (m, n_out), (m,), (m,)
-        Work space, see `OutputWork`.
+        Scratch arrays, one row per sample, see `OutputWork`.
     loss_of_sample, hits_of_sample : array (m,)
-        Written.
+        The loss and the number of right answers of each sample, which the kernel writes.
     """
     s = cuda.grid(1)
     if s < order.shape[0]:

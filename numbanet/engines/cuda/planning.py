@@ -1,6 +1,7 @@
-"""The choice of how a network is trained on a GPU: a function of its topology, the batch and the GPU's limits.
+"""Chooses how a network is trained on a GPU, from its topology, the batch size and the limits of the GPU.
 
-Times are estimates, good enough to tell which way is much faster; the GPU benchmarks measure the ways themselves.
+The choice compares estimates of the time of a training step. The estimates are good enough to tell which way is much faster;
+the GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -13,17 +14,18 @@ from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 
 RESIDENT, COOPERATIVE, PRODUCTS = "resident", "cooperative", "products"
-# Multiply-adds of a block of `resident` in a microsecond, and the microseconds between its barriers.
+# Multiply-adds that the one block of the resident way computes in a microsecond, and microseconds that each barrier adds.
 RESIDENT_SPEED, RESIDENT_BARRIER = 30_000, 0.1
-# Multiply-adds of a multiprocessor in a microsecond, in tiles, and the microseconds from one recorded kernel to the next.
+# Multiply-adds that a multiprocessor computes in a microsecond in a tiled product, and microseconds from one recorded kernel
+# to the next.
 PRODUCT_SPEED, LAUNCH = 100_000, 3.0
-# One block is chosen even if it is estimated to be somewhat slower: it leaves the other multiprocessors free. Its time counts
-# times this.
+# The estimated time of training in one block is multiplied by this factor before times are compared. One block leaves the other
+# multiprocessors free, and is therefore chosen even if it is somewhat slower.
 FAVOUR = 0.75
 
 
 # The limits of one GPU of each compute capability (CUDA C++ Programming Guide, technical specifications): T4, A100, RTX 3090,
-# RTX 4090, H100. `cooperative` copies in the background, which takes compute capability 8.0.
+# RTX 4090, H100. The cooperative way copies in the background, which requires compute capability 8.0.
 KNOWN_LIMITS = {
     "sm_75": Limits(40, 64 << 10, 0),
     "sm_80": Limits(108, 163 << 10, 108),
@@ -34,19 +36,20 @@ KNOWN_LIMITS = {
 
 
 class TrainingPlan(NamedTuple):
-    """A way to train.
+    """A way to train a network on a GPU, and the estimated time of a step.
 
     Parameters
     ----------
     way : str
-        "resident": whole slices of an epoch in one block, see `resident`; "cooperative": in many blocks that wait for each
-        other, see `cooperative`; "products": some kernels for each step.
+        "resident": one thread block trains for many steps per launch, see `engines/cuda/resident`. "cooperative": many blocks,
+        which wait for each other at barriers, train for many steps per launch, see `engines/cuda/cooperative`. "products":
+        several kernels are launched for each step.
     shared_bytes : int
-        Shared memory of a block; 0 for "products".
+        Bytes of shared memory that a block takes; 0 for "products".
     estimate : float
-        Microseconds of a step.
+        Estimated time of a training step, in microseconds.
     grid : GridPlan or None
-        How the network is divided among the blocks, for "cooperative".
+        The division of the network among the blocks for the way "cooperative"; None for other ways.
     """
 
     way: str
@@ -56,15 +59,20 @@ class TrainingPlan(NamedTuple):
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
-    """Returns the plan with the lowest estimate.
+    """Returns the plan with the shortest estimated time of a step.
+
+    The constant `FAVOUR` gives training in one block an advantage over faster ways.
 
     Parameters
     ----------
     topology : Topology
     batch_size : int
+        Number of samples of a batch.
     limits : Limits
+        Limits of the GPU.
     plain : bool
-        True for plain gradient descent on all neurons, without weights of samples; all else is trained by products.
+        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the network is trained
+        by products (kernel launches for each step).
     """
     if not plain:
         return TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))
@@ -76,10 +84,10 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
 
 
 def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[TrainingPlan]:
-    """Returns a plan for each way that the GPU has memory for."""
+    """Returns a plan for each way to train that suits the network and for which the GPU has enough shared memory."""
     plans = [TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
     alone = resident.shared_bytes(topology, batch_size)
-    if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # one block has no room for z beside a
+    if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # one block does not keep z beside a
         plans.append(TrainingPlan(RESIDENT, alone, resident_time(topology, batch_size)))
     if grid := tiling.best_plan(topology, batch_size, limits):
         each, estimate = cooperative.shared_bytes(topology, batch_size, grid), tiling.estimate(topology, batch_size, grid)
@@ -88,38 +96,42 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
 
 
 def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
-    """Returns the reason for the choice of `plan`, in words."""
+    """Explains the choice of `plan` in a sentence, which compares the memory and the estimated time of each way to train."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
-    room = f"the {limits.shared_bytes:,} of a block's shared memory"
+    room = f"the {limits.shared_bytes:,} bytes of a block's shared memory"
     lines = [f"parameters and a batch of {batch_size} take {wanted:,} bytes"]
     if RESIDENT in plans:
-        lines.append(f" of {room}, some {plans[RESIDENT].estimate:.0f} us a step in one block")
+        lines.append(f" of {room}; in one block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append(f" of {room}, but one block does not keep z, which a hidden layer needs")
+        lines.append(f" of {room}, but training in one block does not keep z, which a hidden layer needs")
     else:
         lines.append(f", more than {room}")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:
-        spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread"
-        lines.append(f"; {plan.shared_bytes:,} in each of {plan.grid.blocks} blocks, {spread}, some {plan.estimate:.0f} us")
+        spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread over all"
+        lines.append(f"; in {plan.grid.blocks} blocks, {spread}, each with {plan.shared_bytes:,} bytes of shared memory")
+        lines.append(f", a step takes about {plan.estimate:.0f} us")
     else:
-        lines.append("; no way to share them out over blocks that wait for each other")
-    lines.append(f"; kernels for each product take some {plans[PRODUCTS].estimate:.0f} us")
+        lines.append("; they cannot be divided among blocks that wait for each other")
+    lines.append(f"; with a kernel for each product, a step takes about {plans[PRODUCTS].estimate:.0f} us")
     return "".join(lines)
 
 
 def multiply_adds(topology: Topology, batch_size: int) -> int:
-    """Returns the multiply-adds of the three products of a step: forward, recurrence and gradient."""
+    """Returns the number of multiply-adds in the three products of a training step.
+
+    The three products are the forward pass, the delta recurrence (backward pass) and the weight gradient.
+    """
     return 3 * batch_size * topology.parameter_count
 
 
 def resident_time(topology: Topology, batch_size: int) -> float:
-    """Returns the estimated microseconds of a step in one block."""
+    """Returns the estimated time of a training step in one block, in microseconds."""
     barriers = 3 * len(topology.kinds) + 2
     return multiply_adds(topology, batch_size) / RESIDENT_SPEED + barriers * RESIDENT_BARRIER
 
 
 def products_time(topology: Topology, batch_size: int, limits: Limits) -> float:
-    """Returns the estimated microseconds of a step by products."""
-    kernels = 3 * len(topology.kinds) - 1 + 3  # forward, backward and update, but no first backward; begin, output and end
+    """Returns the estimated time of a training step by products, with a kernel for each product, in microseconds."""
+    kernels = 3 * len(topology.kinds) - 1 + 3  # 3 products a layer, but 2 in the first; begin, output and end
     return kernels * LAUNCH + multiply_adds(topology, batch_size) / (PRODUCT_SPEED * limits.multiprocessors)

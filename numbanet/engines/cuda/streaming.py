@@ -1,8 +1,8 @@
-"""Streaming: samples that do not fit on the GPU stay on the host, and pass through two places on the GPU, chunk by chunk.
+"""Streams samples that do not fit on the GPU: they stay on the host, and are copied chunk by chunk to two buffers on the GPU.
 
-While the GPU computes with one chunk, a separate stream copies the next chunk to the other place, and threads of the host pick
-the rows of the chunk after that. Pinned memory and places stay where they are from pass to pass, so that recorded steps stay
-valid.
+While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
+GPU computes, threads of the host also copy the rows of the next chunk but one to pinned memory. Buffers and pinned memory keep
+their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools
@@ -20,26 +20,32 @@ from numbanet.engines.loops import CudaLoops
 from numbanet.engines.samples import gather
 from numbanet.engines.topology import Topology
 
-# The most that a chunk takes, unless one batch takes more: it is copied in some milliseconds, much longer than a pause between
-# chunks.
+# The largest bytes and rows of a chunk, unless one batch takes more. Copying such a chunk takes some milliseconds, much longer
+# than the pause between two chunks.
 CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 
 
 def fits(wanted: int) -> bool:
-    """Returns True if `wanted` bytes fit on the GPU and leave free what both places take, or half of what is free now."""
+    """Returns True if `wanted` bytes fit on the GPU and leave enough of its memory free.
+
+    The memory of two chunk buffers, or half of the memory that is free now, has to stay free, whichever is less.
+    """
     free = limits.free_bytes()
     return wanted <= max(free - 2 * CHUNK_BYTES, free / 2)
 
 
 class Place(NamedTuple):
-    """Memory for a chunk: x (rows, n_in) and y (rows, n_out), pinned on the host and on the GPU."""
+    """A buffer for a chunk of samples, in pinned memory of the host and again in memory of the GPU.
+
+    Each of the tuples `pinned` and `on_gpu` has an array for x, (rows, n_in), and an array for y, (rows, n_out).
+    """
 
     pinned: tuple[Any, ...]
     on_gpu: tuple[Any, ...]
 
 
 class Chunks:
-    """The two places that chunks of samples pass through.
+    """Brings samples to the GPU in chunks, which alternate between two buffers.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ class Chunks:
     Attributes
     ----------
     rows : int
-        Samples of a place; 0 before the first use.
+        Number of samples that fit into a buffer; 0 before the first use.
     """
 
     def __init__(self, topology: Topology):
@@ -57,30 +63,35 @@ class Chunks:
         self.rows, self.places = 0, []
 
     def of(self, at_once: int, arrays: tuple, order: NDArray[np.integer] | None = None) -> Iterator[tuple[slice, Any, tuple]]:
-        """Yields samples on the GPU: all together if they lie there, else chunk by chunk. A chunk is valid until the next one.
+        """Yields samples on the GPU: all at once if their arrays lie on the GPU already, else chunk by chunk.
+
+        The arrays of a chunk are valid until the next chunk is yielded.
 
         Parameters
         ----------
         at_once : int
-            The number of samples of a chunk is a multiple of it, except for the last chunk.
+            Number of samples that have to be in the same chunk, such as a batch. Every chunk has a multiple of at_once samples,
+            except for the last chunk.
         arrays : tuple of x, or of x and y
             NumPy arrays, or arrays on the GPU.
         order : (n,), optional
-            Rows of the arrays, in the order in which they are wanted; all rows as they lie if None.
+            Row indices of the samples in the order in which they are yielded. If `order` is None, all rows are yielded in the
+            order of the arrays.
 
         Yields
         ------
         part : slice
-            The part of the order.
+            The range of `order` whose samples are yielded.
         rows : (m,) or None
-            The rows of `there` that hold these samples; None if `there` holds all samples, as they lie.
+            Row indices of the part's samples in the arrays of `there`. If `rows` is None, `there` holds exactly the samples of
+            the part, in their order.
         there : tuple
-            Arrays on the GPU: the ones given, or the arrays of a place.
+            Arrays on the GPU that hold the samples: the arguments `arrays`, or the arrays of a buffer.
 
         Raises
         ------
         MemoryError
-            The GPU cannot hold two chunks of at_once samples.
+            The GPU has too little free memory for two buffers of at_once samples each.
         """
         n = arrays[0].shape[0] if order is None else order.size
         if not any(isinstance(array, np.ndarray) for array in arrays):
@@ -91,10 +102,10 @@ class Chunks:
         step = self.rows // at_once * at_once
         parts = [slice(first, min(first + step, n)) for first in range(0, n, step)]
         with ThreadPoolExecutor(get_num_threads()) as threads:
-            cuda.synchronize()  # a pass that was cut short may still be copying
+            cuda.synchronize()  # a pass over the samples that was interrupted may still be copying
             picking = self._pick(threads, order[parts[0]], arrays, self.places[0])
             for k in range(-1, len(parts)):
-                cuda.synchronize()  # chunk k has arrived, and the GPU has finished with the chunk before it
+                cuda.synchronize()  # chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
                 if k + 1 < len(parts):
                     for rows in picking:
                         rows.result()
@@ -105,7 +116,10 @@ class Chunks:
                     yield parts[k], np.arange(parts[k].stop - parts[k].start), self.places[k % 2].on_gpu[: len(arrays)]
 
     def _make_places(self, at_once: int) -> None:
-        """Makes places for at_once samples, or more if these are few; keeps places that are large enough."""
+        """Creates the two buffers for chunks, unless the present buffers are large enough.
+
+        A buffer has room for at_once samples, or for more samples if at_once samples are few.
+        """
         if self.rows >= at_once:
             return
         self.rows, self.places = 0, []
@@ -123,10 +137,13 @@ class Chunks:
         self.rows = rows
 
     def _pick(self, threads: ThreadPoolExecutor, order: np.ndarray, arrays: tuple, place: Place) -> list[Future]:
-        """Starts to copy rows of the host's arrays to pinned memory, and returns what the threads will have done."""
+        """Starts threads that copy the rows `order` of the NumPy arrays to the pinned memory of a buffer.
+
+        Returns the futures of the threads' copies.
+        """
         ends = np.linspace(0, order.size, get_num_threads() + 1).astype(int)
         return [
-            # mode="clip" writes to out directly, whereas "raise" would use a buffer
+            # with mode="clip", NumPy writes to out directly; with "raise", it would use a temporary array
             threads.submit(np.take, array, order[first:end], axis=0, out=pinned[first:end], mode="clip")
             for array, pinned in zip(arrays, place.pinned, strict=False)
             if isinstance(array, np.ndarray)
@@ -134,7 +151,10 @@ class Chunks:
         ]
 
     def _copy(self, order: np.ndarray, arrays: tuple, place: Place) -> None:
-        """Starts to copy a chunk to its place on the GPU: from pinned memory, or from an array on the GPU."""
+        """Starts to copy a chunk to the GPU arrays of a buffer.
+
+        Samples of NumPy arrays are copied from pinned memory; samples of arrays on the GPU are gathered there.
+        """
         for array, pinned, there in zip(arrays, *place, strict=False):
             if isinstance(array, np.ndarray):
                 there[: order.size].copy_to_device(pinned[: order.size], stream=self.stream)

@@ -1,4 +1,4 @@
-"""The arrays on the GPU that samples pass through a network in: activations, errors, and what is needed to compute them."""
+"""Workspaces: the arrays on the GPU that hold activations, errors and other values while samples pass through a network."""
 
 import numpy as np
 
@@ -9,34 +9,35 @@ from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# Numbers of samples that workspaces are kept for: an epoch has two sizes of batches, and a validation two more of chunks.
+# Number of workspaces that are kept: an epoch has batches of two sizes, and a validation has chunks of two more sizes.
 MOST_WORKSPACES = 4
 
 
 class Workspace:
-    """The arrays that n samples pass through a network in.
+    """The arrays on the GPU that hold the values of n samples while these pass through a network.
 
     Parameters
     ----------
     topology : Topology
     n : int
-        Number of samples.
+        Number of samples that the arrays hold.
 
     Attributes
     ----------
     a, delta : list of device array (n, n_out), one per layer
+        The activations and the errors of each layer.
     z, dl : dict of device array (n, n_out)
-        z and dL/da of the layers that have a kernel of their own for the activation: see `separate_layers`.
+        z and dL/da of each layer that needs a kernel of its own for the activation, by layer index, see `separate_layers`.
     u : device array (n, n_out)
-        Work space of the output layer.
+        Scratch array of the output layer.
     z_max, others : device array (n,)
-        The two parts of a softmax sum.
+        Scratch arrays for the two results of softmax_sum.
     x : dict of device array (n, n_out)
-        The activations of the layers with dropout, after dropout.
+        The activations after dropout of each layer with dropout, by layer index.
     order : device array (n,) int64
-        0 to n - 1.
+        The row indices 0 to n - 1.
     ones, rates : device array (n,), (4,)
-        Weights and rates of a batch of n samples of weight 1.
+        The weights and the rates of a batch of n samples that all have the weight 1.
     """
 
     def __init__(self, topology: Topology, n: int):
@@ -52,14 +53,15 @@ class Workspace:
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
     def batch(self, notes: Notes | None = None) -> Batch:
-        """Returns the batch of n samples in the order in which they lie, all of weight 1, without dropout."""
+        """Returns a batch of the n samples in the order of their rows, all with the weight 1, without dropout."""
         return Batch(self.order, self.rates, self.ones, None, notes)
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:
-    """Returns the widths of the layers whose activation or error takes a kernel of its own, after the product.
+    """Returns the widths, by layer index, of the layers that need a kernel of their own for the activation or the error.
 
-    These are the last layer and the softmax layers, which need whole rows, the layers that keep z, and those with dropout.
+    In these layers, a separate kernel runs after the product. A separate kernel is needed for the last layer and softmax
+    layers, which use whole rows, for layers that keep z, and for layers with dropout.
     """
     last = len(topology.kinds) - 1
     whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]
@@ -68,14 +70,14 @@ def separate_layers(topology: Topology) -> dict[int, int]:
 
 
 def workspace_bytes(topology: Topology, n: int) -> int:
-    """Returns the bytes of the GPU's memory that a workspace for n samples takes."""
+    """Returns the number of bytes of GPU memory that a workspace for n samples takes."""
     dropped = sum(width for width, rate in zip(topology.sizes[1:], topology.dropout_rates, strict=True) if rate)
     numbers = 2 * sum(topology.sizes[1:]) + 2 * sum(separate_layers(topology).values()) + dropped + topology.sizes[-1] + 3
     return n * (numbers * topology.dtype.itemsize + 8)
 
 
 class Workspaces:
-    """The workspaces of a network, by number of samples.
+    """The workspaces of a network, one for each number of samples that occurs.
 
     Parameters
     ----------
@@ -87,7 +89,10 @@ class Workspaces:
         self.kept: dict[int, Workspace] = {}
 
     def of(self, n: int) -> Workspace:
-        """Returns a workspace for n samples, which is kept; raises MemoryError if it does not fit."""
+        """Returns the workspace for n samples, and keeps it for later calls.
+
+        Raises MemoryError if a new workspace does not fit into the GPU's free memory.
+        """
         if n not in self.kept:
             if len(self.kept) >= MOST_WORKSPACES:
                 self.kept.clear()

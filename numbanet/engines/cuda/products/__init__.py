@@ -1,1 +1,1 @@
-"""Training by matrix products: one tiled kernel for all three products, launched or replayed as a graph for each batch."""
+"""Training by matrix products: one tiled kernel computes all three products of a layer, batch by batch."""

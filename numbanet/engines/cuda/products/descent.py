@@ -1,7 +1,7 @@
-"""The update rules of `numbanet.equations.descent` over the flat vector of parameters, one thread for each parameter.
+"""Applies the update rules of `numbanet.equations.descent` to the flat parameter vector, with one thread for each parameter.
 
-To add a rule, write its device function and enter it in `FORMULAS`. Kernels read the rates of the step and the norm of the
-gradients on the GPU: so a recorded step is valid for every learning rate.
+To add a rule, write its device function and enter it in `FORMULAS`. The kernels read the rates of the step and the norm of the
+gradients from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
 """
 
 import functools
@@ -29,25 +29,29 @@ from numbanet.equations.descent import (
     velocity_after,
 )
 
-# Threads of a block, and blocks that add up squares: their sums are added in order. A simulated thread is a Python thread.
+# Threads of a block, and blocks that add up squares; the sums of the blocks are added in order. In the simulator there are few
+# threads, because each is a Python thread.
 THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
 
-MOST_NORM = 0  # place of the largest norm of the gradients in the constants of a rule; those of its formula follow
+MOST_NORM = 0  # index of the largest norm of the gradients in a rule's constants; the constants of its formula follow
 
 
 def is_plain(rule: Rule) -> bool:
-    """Returns True if the rule is w <- w - eta dL/dw and nothing else."""
+    """Returns True if the rule is plain gradient descent, w <- w - eta dL/dw, without weight decay and clipping."""
     return rule.kind == rules.GRADIENT_DESCENT and not rule.weight_decay and not rule.clip_norm < math.inf
 
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of gradients, with SUMS blocks."""
+    """Returns the kernel that adds up the squares of all gradients. The kernel runs with SUMS blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
     def kernel(gradients, sums):
-        """sums_q = sum of g_p^2 over the p's of block q, in a fixed order. Reads gradients (p,); writes sums (SUMS,)."""
+        """sums_q = sum of g_p^2 over the gradients g_p of block q, added in a fixed order.
+
+        Reads gradients (p,); writes sums (SUMS,).
+        """
         totals = shared_numbers(THREADS, number)
         thread, step = cuda.threadIdx.x, cuda.gridDim.x * cuda.blockDim.x
         total = number(0)
@@ -68,13 +72,13 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
 @device_function
 def by_descent(rates, constants, gradient, parameter, at, m, v):
-    """Plain gradient descent: w - eta dL/dw."""
+    """Plain gradient descent: returns w - eta dL/dw, the new value of a parameter w."""
     return descend(get(rates, ETA), gradient, parameter)
 
 
 @device_function
 def by_momentum(rates, constants, gradient, parameter, at, m, v):
-    """v <- mu v + dL/dw; w - eta v."""
+    """Momentum: updates the velocity v <- mu v + dL/dw, and returns the new parameter w - eta v."""
     velocity = velocity_after(get(constants, 1), gradient, get(m, at))
     put(m, at, velocity)
     return descend(get(rates, ETA), velocity, parameter)
@@ -82,7 +86,7 @@ def by_momentum(rates, constants, gradient, parameter, at, m, v):
 
 @device_function
 def by_nesterov(rates, constants, gradient, parameter, at, m, v):
-    """v <- mu v + dL/dw; w - eta (dL/dw + mu v)."""
+    """Nesterov: updates the velocity v <- mu v + dL/dw, and returns the new parameter w - eta (dL/dw + mu v)."""
     mu = get(constants, 1)
     velocity = velocity_after(mu, gradient, get(m, at))
     put(m, at, velocity)
@@ -91,7 +95,10 @@ def by_nesterov(rates, constants, gradient, parameter, at, m, v):
 
 @device_function
 def by_adam(rates, constants, gradient, parameter, at, m, v):
-    """m <- beta_1 m + (1 - beta_1) dL/dw, v likewise of the square; w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Adam: returns the new parameter w - eta_t m / (sqrt(v) + epsilon_t), after the update of both moments.
+
+    The moments are m <- beta_1 m + (1 - beta_1) dL/dw and v <- beta_2 v + (1 - beta_2) (dL/dw)^2.
+    """
     m_next = moment(get(constants, 1), gradient, get(m, at))
     v_next = moment(get(constants, 2), gradient * gradient, get(v, at))
     put(m, at, m_next)
@@ -100,15 +107,15 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
 
 
 class Formula(NamedTuple):
-    """An update rule as kernels compute it.
+    """An update rule as the kernels compute it.
 
     Parameters
     ----------
     updated : callable
-        updated(rates, constants, gradient, parameter, at, m, v), a device function that returns the new parameter and updates
-        the moments m[at] and v[at].
+        updated(rates, constants, gradient, parameter, at, m, v): a device function that updates the moments m[at] and v[at] of
+        a parameter, and returns the parameter's new value.
     constants : callable
-        constants(rule): the numbers that `updated` finds in constants[1], constants[2], ...
+        constants(rule): returns the values that the device function `updated` reads from constants[1], constants[2], ...
     """
 
     updated: Callable
@@ -126,16 +133,19 @@ FORMULAS = {
 
 @functools.cache
 def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
-    """Returns the kernel of a rule, with or without weight decay and clipping."""
+    """Returns the kernel of an update rule.
+
+    The kernel applies weight decay if `decays` is True, and clips the norm of the gradients if `clips` is True.
+    """
     updated = FORMULAS[kind].updated
     decoupled = rules.KINDS[kind].decouples_decay
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates every parameter p, one thread each. Twins: those of the rules.
+        """Updates every parameter p, with one thread each. Twins: the loops of the rules in `numbanet.equations.descent`.
 
-        Reads rates (4,), constants (c,), the first of which is the largest norm, decay (p,), which is lambda for w and 0 for
-        b, sums (SUMS,), gradients (p,); updates m, v, parameters (p,).
+        Reads rates (4,), constants (c,), decay (p,), sums (SUMS,), gradients (p,); updates m, v, parameters (p,). constants[0]
+        is the largest norm of the gradients; decay is lambda for w and 0 for b.
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -155,16 +165,16 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
 
 class ParameterUpdate:
-    """The update of all parameters by one rule, from the gradients.
+    """Updates all parameters from their gradients, by one rule.
 
     Parameters
     ----------
     topology : Topology
     rule : Rule
     gradients, parameters : device array (p,)
-        The flat vectors of dL/dw and dL/db, and of w and b.
+        The flat vector of all gradients dL/dw and dL/db, and the flat vector of all parameters w and b.
     moments : list of device array (p,)
-        The moments of the rule, at least `rule.moments` of them.
+        The moments of the rule: at least `rule.moments` arrays.
     """
 
     def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):
@@ -183,7 +193,7 @@ class ParameterUpdate:
             self.decay = cuda.to_device(decay)
 
     def launch(self, rates: Any) -> None:
-        """Launches one update of all parameters, by the rates (4,) of the step."""
+        """Launches the kernels that update all parameters once. rates (4,) are the rates of the step on the GPU."""
         if self.clips:
             configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)
         kernel, blocks = update_kernel(self.rule.kind, self.decays, self.clips), -(-self.parameters.shape[0] // THREADS)

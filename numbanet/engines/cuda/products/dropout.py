@@ -1,4 +1,7 @@
-"""Dropout on the GPU, see `numbanet.equations.dropout`. The counter lies on the GPU, so that recorded steps stay valid."""
+"""Dropout on the GPU, by the formulas of `numbanet.equations.dropout`.
+
+The kernel reads the counter of its random numbers from GPU memory, so that a recorded CUDA graph is valid for every batch.
+"""
 
 from typing import Any
 
@@ -7,16 +10,16 @@ from numbanet.engines.cuda.products.batch import FIRST, KEY
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.equations.dropout import dropped, random_number
 
-# Neurons and samples of a block. A simulated thread is a Python thread.
+# Threads of a block along the neurons and along the samples. In the simulator, a thread is a Python thread.
 THREADS = (2, 2) if SIMULATED else (32, 8)
-MOST_BLOCKS = 65535  # for samples; a thread takes several samples if these are too few
+MOST_BLOCKS = 65535  # along the samples; if there are more samples than threads, a thread takes several of them
 
 
 @cuda.jit
 def drop_rows(counter, layer, scale, limit, rows, to):
-    """to_sj = rows_sj / (1 - p), or 0 where neuron j drops out of sample s of a batch. Twin: drop.
+    """to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s of the batch. Twin: drop.
 
-    Reads counter of the step, rows (n, n_out); writes to (n, n_out), which may be rows.
+    Reads the counter of the step and rows (n, n_out); writes to (n, n_out), which may be the same array as rows.
     """
     j, first = cuda.grid(2)
     if j < rows.shape[1]:
@@ -26,7 +29,10 @@ def drop_rows(counter, layer, scale, limit, rows, to):
 
 
 def drop(rate: float, layer: int, counter: Any, rows: Any, to: Any) -> None:
-    """Launches `drop_rows` for a layer, counted from 1, whose neurons drop out with probability rate."""
+    """Launches `drop_rows` for a layer.
+
+    layer is the number of the layer, counted from 1; rate is the probability that a neuron of the layer drops out.
+    """
     limit, scale = limit_and_scale(rate, rows.dtype)
     n, width = rows.shape
     across, down = -(-width // THREADS[0]), min(-(-n // THREADS[1]), MOST_BLOCKS)

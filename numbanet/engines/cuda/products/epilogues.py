@@ -1,6 +1,7 @@
-"""The first and the last of a product: what a sum starts with, and what is stored when it is complete.
+"""The start value of each sum of a product, and the epilogue: the function that stores the result of a complete sum.
 
-`finish(epilogue, out, at, z)` stores what becomes of the sum z at out[at]. The first argument holds what it needs besides.
+A device function finish(epilogue, out, at, z) computes a result from the complete sum z, and stores the result at out[at]. The
+argument `epilogue` of this function holds further values that the result depends on, such as the kind of activation.
 """
 
 from typing import Any, NamedTuple
@@ -15,22 +16,24 @@ from numbanet.equations.descent import descend
 
 @device_function
 def zero_start(right, column, zero):
+    """Returns 0, the start value of a sum without bias."""
     return zero
 
 
 @device_function
 def bias_start(right, column, zero):
-    """b_j: the row of wb behind w."""
+    """Returns b_j, the start value of the sum of neuron j, from the row of wb that follows the rows of w."""
     return get(right.array, right.depth * right.lines + column)
 
 
 @device_function
 def store(nothing, out, at, z):
+    """Stores the sum z unchanged at out[at]."""
     put(out, at, z)
 
 
 class Activation(NamedTuple):
-    """The activation of the layer: its kind, and the slope of leaky ReLU."""
+    """The kind of a layer's activation, and the slope epsilon of leaky ReLU."""
 
     kind: Any
     epsilon: Any
@@ -38,12 +41,12 @@ class Activation(NamedTuple):
 
 @device_function
 def activate(activation, out, at, z):
-    """a_j = phi(z_j)."""
+    """Stores a_j = phi(z_j), the activation of neuron j, at out[at]."""
     put(out, at, phi(activation.kind, activation.epsilon, z))
 
 
 class Derivative(NamedTuple):
-    """The activation of the layer before, and its values a_prev, flat."""
+    """The activation of the previous layer, and a_prev, the flat array of that layer's activations."""
 
     activation: Activation
     a_prev: Any
@@ -51,12 +54,16 @@ class Derivative(NamedTuple):
 
 @device_function
 def multiply_by_derivative(before, out, at, dl_da):
-    """delta_i = dL/da_i da_i/dz_i. The rectifiers' derivatives depend on the sign of z, which is that of a."""
+    """Stores delta_i = dL/da_i da_i/dz_i of the previous layer at out[at].
+
+    da_i/dz_i is computed from a_i alone. The derivatives of ReLU and leaky ReLU depend on the sign of z_i, which is the sign of
+    a_i.
+    """
     a = get(before.a_prev, at)
     put(out, at, error_term(dl_da, d_phi(before.activation.kind, before.activation.epsilon, a, a)))
 
 
 @device_function
 def descend_in_place(rates, out, at, gradient):
-    """w_ij <- w_ij - eta dL/dw_ij."""
+    """Stores w_ij - eta dL/dw_ij, the updated weight, in place of w_ij at out[at]."""
     put(out, at, descend(get(rates, ETA), gradient, get(out, at)))

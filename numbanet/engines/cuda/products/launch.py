@@ -1,4 +1,4 @@
-"""Launches the products of a layer, in tiles and parts as `tiles` plans them."""
+"""Launches the kernels for the products of a layer, with the tiles and parts that `tiles.plan_tiles` chooses."""
 
 from typing import Any
 
@@ -12,18 +12,19 @@ from numbanet.engines.cuda.products.tiles import Tile, plan_tiles, tiles_for
 
 
 class Products:
-    """Launches the three products of a layer.
+    """Launches the kernels for the three matrix products of a layer.
 
-    All arrays are on the GPU, C-contiguous and of the dtype given; wb is w (n_in, n_out) with b (n_out,) as one more row.
+    All arrays lie on the GPU and are C-contiguous. Arrays of floats have the type `dtype`. `wb` is the matrix w (n_in, n_out)
+    with b (n_out,) as an additional last row.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        float32 or float64.
+        float32 or float64: the type in which the products are computed.
     multiprocessors : int
-        Multiprocessors of the GPU.
+        Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tiles to choose from.
+        The tiles to choose from; `tiles_for(dtype)` if None.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
@@ -33,39 +34,40 @@ class Products:
         self.partials: dict[int, Any] = {}
 
     def forward(self, activation: Activation, x: Any, order: Any, wb: Any, a: Any) -> None:
-        """Computes a_j = phi(sum_i w_ij x_i + b_j), x being row order[s] of x, for every sample s and neuron j.
+        """Computes a_j = phi(sum_i w_ij x_i + b_j) for every sample s and neuron j, where x_i is x[order[s], i].
 
-        Reads x (N, n_in), order (n,) of int64, wb (n_in + 1, n_out); writes a (n, n_out). The activation is not softmax:
-        a softmax layer takes z, by IDENTITY, and is finished elsewhere.
+        Reads x (N, n_in), order (n,) of int64, wb (n_in + 1, n_out); writes a (n, n_out). The activation must not be softmax.
+        For a softmax layer, IDENTITY is passed to compute z, and another kernel computes a from z.
         """
         self._launch(Product.FORWARD.value, (activation,), (x, order, wb), a, x.shape[1])
 
     def backward(self, activation: Activation, wb: Any, delta: Any, a_prev: Any, delta_prev: Any) -> None:
-        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before, for every sample s and neuron i.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for every sample s and every neuron i of the previous layer.
 
-        Reads wb (n_in + 1, n_out), delta (n, n_out), a_prev (n, n_in); writes delta_prev (n, n_in). With IDENTITY
-        delta_prev is dL/da.
+        Reads wb (n_in + 1, n_out), delta (n, n_out), a_prev (n, n_in); writes delta_prev (n, n_in). With the activation
+        IDENTITY, delta_prev is dL/da of the previous layer.
         """
         self._launch(Product.BACKWARD.value, (activation, a_prev), (delta, wb), delta_prev, delta.shape[1])
 
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
-        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, x being row order[s] of x; likewise for b.
+        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i]; b is updated likewise.
 
         Reads rates (4,) of the step, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
     def gradient(self, x: Any, order: Any, delta: Any, gradients: Any) -> None:
-        """Computes dL/dw_ij = sum_s delta_j x_i, x being row order[s] of x; likewise for b.
+        """Computes dL/dw_ij = sum_s delta_j x_i, where x_i is x[order[s], i]; dL/db is computed likewise.
 
         Reads x (N, n_in), order (n,) of int64, delta (n, n_out); writes gradients (n_in + 1, n_out).
         """
         self._launch(Product.GRADIENT.value, (), (x, order, delta), gradients, delta.shape[0])
 
     def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
-        """Launches the kernels of a form.
+        """Launches the kernels that compute the product of a form.
 
-        epilogue and operands are the kernel's arguments by these names; sums of depth terms make out (rows, columns).
+        `epilogue` and `operands` are arguments of the form's kernel. `out` receives the result (rows, columns), of which each
+        element is a sum of `depth` terms.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
@@ -81,12 +83,15 @@ class Products:
         configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
-        """Returns memory for the sums of all parts, kept for the next product that needs as much."""
+        """Returns GPU memory for `count` sums of parts.
+
+        The memory is kept for the next product that needs the same count.
+        """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)
         return self.partials[count]
 
 
 def _flat(arguments: tuple) -> tuple:
-    """Returns the arguments, with arrays flattened."""
+    """Returns the arguments, in which matrices are flattened to one dimension."""
     return tuple(argument.reshape(-1) if getattr(argument, "ndim", 0) > 1 else argument for argument in arguments)

@@ -1,10 +1,13 @@
-"""The operands of a product: how a thread finds its numbers of left and right in global memory.
+"""Reads the operands of a product: tells where in global memory a thread finds its elements of the left and right matrix.
 
-In z[r, c] = sum_k left[r, k] right[k, c] a row r of left, or a column c of right, is called a line. A panel of an operand holds
-some lines, `depth` k's deep. A thread loads several numbers of each panel. The first lies at the operand's `origin`, which
-advances from panel to panel; the q-th lies q line steps and q k steps further, which is its `place`, the same in all panels.
+In z[r, c] = sum_k left[r, k] right[k, c], a row r of left and a column c of right are both called a line. A panel of an operand
+is the part that is in shared memory at a time: several lines, each with `depth` successive k's. Each thread loads several
+elements of each panel. The offset of the thread's first element of a panel is called the `origin`, which advances from panel to
+panel. The thread's q-th element lies q line steps and q k-steps after its first element. The distance from the first to the
+q-th element is called the `place` of the q-th element, and is the same in all panels.
 
-Reads beyond the last line return some number of the operand, which is never stored.
+A read beyond the last line returns some other element of the operand. Sums with elements from beyond the last line are never
+stored.
 """
 
 from collections.abc import Callable
@@ -19,20 +22,21 @@ MOST_LINES = 128  # rows, or columns, of the largest tile
 
 
 class Operand(NamedTuple):
-    """Left or right of a product, as a thread reads it.
+    """The left or right matrix of a product, as a thread reads it.
 
     Parameters
     ----------
     array : array, flat
-        The numbers.
+        The matrix as a flat array.
     order : array (n,) of int64, or None
-        The rows of array that are the rows of the batch; None if array holds the batch itself.
+        Row indices into the matrix of the samples of the batch. `order` is None if the rows of the matrix are the samples of
+        the batch.
     first : int32
-        First line of the block's panels.
+        Index of the first line (row of left, column of right) in the block's panels.
     line : int32
-        Line of the thread's first number, counted from `first`.
+        Line of the thread's first element, counted from the line `first`.
     lines, depth : int64
-        Lines of the whole operand, and its k's.
+        Number of lines of the whole operand, and number of elements k of each line.
     """
 
     array: Any
@@ -44,20 +48,20 @@ class Operand(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The device functions that read an operand.
+    """The device functions by which a thread reads an operand.
 
     Parameters
     ----------
     origin : callable
-        origin(operand, k): where the thread's first number of the panel that begins at k lies.
+        origin(operand, k): returns the offset of the thread's first element in the panel that begins at k.
     place : callable
-        place(operand, q): how far from the origin the thread's q-th number lies.
+        place(operand, q): returns the place of the thread's q-th element, which is its position relative to the origin.
     place_type : Numba type
-        The type of a place.
+        The integer type of the values that `place` returns.
     number : callable
-        number(operand, origin, place): the number there.
+        number(operand, origin, place): returns the element of the operand at an origin and a place.
     advance : callable
-        advance(operand, origin, k): the origin k k's further on.
+        advance(operand, origin, k): returns the origin after a move by k elements along the lines.
     """
 
     origin: Callable
@@ -73,9 +77,10 @@ class Layout(NamedTuple):
     Parameters
     ----------
     deep : bool
-        True if the k's of a line are neighbours in memory, False if the lines of a k are.
+        True if the elements of one line are neighbours in memory, False if the elements with the same k are neighbours.
     access : callable
-        access(line_step, k_step): the `Access` of threads whose next number lies so many lines and k's further on.
+        access(line_step, k_step): returns the `Access` of threads whose next element lies line_step lines and k_step k's
+        further.
     """
 
     deep: bool
@@ -93,7 +98,10 @@ def advance_by_lines(operand, origin, k):
 
 
 def deep(line_step: int, k_step: int) -> Access:
-    """Returns the access to array[line, k]. Origins count from the panel's first line on: 32 bits, which take one register."""
+    """Returns the device functions that read array[line, k].
+
+    Origins are counted from the panel's first line, so that they fit into 32 bits, which take one register.
+    """
 
     @device_function
     def origin(operand, k):
@@ -112,7 +120,7 @@ def deep(line_step: int, k_step: int) -> Access:
 
 
 def gathered(line_step: int, k_step: int) -> Access:
-    """Returns the access to array[order[line], k]."""
+    """Returns the device functions that read array[order[line], k], where the lines are samples in shuffled order."""
 
     @device_function
     def origin(operand, k):
@@ -120,7 +128,10 @@ def gathered(line_step: int, k_step: int) -> Access:
 
     @device_function
     def place(operand, q):
-        """order[line]; its product with depth, which is left to every load, would take two registers."""
+        """Returns order[line], a row index.
+
+        Every load multiplies the row index by depth, because a stored product of the two would take two registers.
+        """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 
     @device_function
@@ -131,7 +142,7 @@ def gathered(line_step: int, k_step: int) -> Access:
 
 
 def wide(line_step: int, k_step: int) -> Access:
-    """Returns the access to array[k, line]."""
+    """Returns the device functions that read array[k, line]."""
 
     @device_function
     def origin(operand, k):
@@ -149,7 +160,10 @@ def wide(line_step: int, k_step: int) -> Access:
 
 
 def of_samples(line_step: int, k_step: int) -> Access:
-    """Returns the access to x_i of sample order[k], i being the line; the last line is 1, the input of b."""
+    """Returns the device functions that read x_i of sample order[k], where i is the line.
+
+    The elements of the last line are 1, which is the input that b is multiplied by.
+    """
 
     @device_function
     def origin(operand, k):

@@ -1,4 +1,4 @@
-"""The way of an operand's panels from global memory to shared memory."""
+"""Copies panels of an operand (parts of the left or right matrix of a product) from global memory to shared memory."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,25 +13,28 @@ from numbanet.engines.cuda.products.tiles import Tile
 
 
 class Loader(NamedTuple):
-    """The device functions that bring panels of an operand to shared memory.
+    """The device functions by which a thread copies its elements of an operand's panels to shared memory.
 
     Parameters
     ----------
     operand : callable
-        operand(source, thread, first, lines, depth): the `Operand` as this thread reads it; source is (array, order).
+        operand(source, thread, first, lines, depth): returns the `Operand` as this thread reads it. source is the pair (array,
+        order).
     target : callable
-        target(thread): where in the first buffer the thread's first number of a panel goes.
+        target(thread): returns the index in shared memory for the thread's first element of the first panel.
     first : callable
-        first(operand, thread, k, head, panels, places): loads the first panel, whose k's are the `head` k's from k on, notes
-        the places of the thread's numbers, and returns the origin of the next panel.
+        first(operand, thread, k, head, panels, places): copies the first panel, which has the `head` k's from k on. The
+        function `first` also writes the places of the thread's elements (positions relative to the panel's origin) to the array
+        `places`, and returns the origin of the next panel.
     load : callable
-        load(operand, origin, places, numbers): loads the thread's numbers of a panel, and returns the origin of the next one.
+        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array `numbers`, and returns
+        the origin of the next panel.
     store : callable
-        store(numbers, panels, at): stores them in shared memory.
+        store(numbers, panels, at): stores the loaded elements in shared memory, beginning at index `at`.
     loads : int
-        Numbers of a panel that a thread loads.
+        Number of elements of a panel that each thread loads.
     place_type : Numba type
-        The type of their places.
+        The integer type of places, the positions of a thread's elements relative to the panel's origin.
     """
 
     operand: Callable
@@ -44,10 +47,14 @@ class Loader(NamedTuple):
 
 
 def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero: np.floating) -> Loader:
-    """Returns the loader of panels of `width` lines. They begin at `begin` in a buffer, with `pitch` numbers from k to k."""
+    """Returns the loader for panels that have `width` lines.
+
+    A panel begins at index `begin` of a buffer in shared memory. Successive k's of the panel lie `pitch` elements apart.
+    """
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
-    # Neighbouring threads load neighbours in memory: numbers of a line, or of a k. The next load of a thread is a step further.
+    # Neighbouring threads load elements that are neighbours in memory: elements of one line, or of one k. The next element of a
+    # thread lies line_step lines, or k_step k's, further.
     across = panel_depth if layout.deep else width
     line_step, k_step = (threads // across, 0) if layout.deep else (0, threads // across)
     step = line_step + k_step * pitch
@@ -56,7 +63,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
 
     @device_function
     def line_and_k(thread):
-        """Of the thread's first number of a panel, both counted from the panel's first."""
+        """Returns the line and the k of the thread's first element in a panel, both counted from the beginning of the panel."""
         if deep:
             return int32(thread // across), int32(thread % across)
         return int32(thread % across), int32(thread // across)

@@ -1,6 +1,7 @@
-"""The sums of a product whose k is split into parts: z = sum_p partial[p], in the order of p, finished as the form says.
+"""Adds up the sums of a product whose range of k is split into parts: z = sum_p partial[p], in the order of the parts p.
 
-One thread computes one number of z. The kernels read partial (parts, count) and write out (count,), both flat.
+Each thread computes one element of z, and finishes it by the epilogue of the product. The kernels read partial (parts, count)
+and write out (count,), both as flat arrays.
 """
 
 import functools
@@ -15,40 +16,46 @@ THREADS = 256
 
 
 def forward(add_parts: Callable) -> Callable:
-    """Returns the kernel that finishes forward sums."""
+    """Returns the kernel that adds up the parts of forward sums and applies the activation."""
 
     def kernel(activation, partial, a, count, parts):
-        """a_j = phi(z_j). Writes a (n, n_out). Twin: activation."""
+        """a_j = phi(z_j), where z_j is the sum of its parts. Writes a (n, n_out). Twin: activation."""
         add_parts(partial, activation, a, count, parts)
 
     return kernel
 
 
 def backward(add_parts: Callable) -> Callable:
-    """Returns the kernel that finishes delta recurrences."""
+    """Returns the kernel that adds up the parts of the delta recurrence and multiplies by the derivative of the activation."""
 
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
-        """delta_i = z_i da_i/dz_i. Reads a_prev (n, n_in); writes delta_prev (n, n_in). Twin: delta_recurrence."""
+        """delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its parts. Twin: delta_recurrence.
+
+        Reads a_prev (n, n_in); writes delta_prev (n, n_in).
+        """
         add_parts(partial, Derivative(activation, a_prev), delta_prev, count, parts)
 
     return kernel
 
 
 def update(add_parts: Callable) -> Callable:
-    """Returns the kernel that updates w and b by weight gradients."""
+    """Returns the kernel that adds up the parts of weight gradients and updates w and b."""
 
     def kernel(rates, partial, wb, count, parts):
-        """w_ij <- w_ij - eta z_ij. Reads rates (4,); updates wb (n_in + 1, n_out). Twin: gradient_descent."""
+        """w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its parts. Twin: gradient_descent.
+
+        Reads rates (4,); updates wb (n_in + 1, n_out).
+        """
         add_parts(partial, rates, wb, count, parts)
 
     return kernel
 
 
 def gradient(add_parts: Callable) -> Callable:
-    """Returns the kernel that stores weight gradients."""
+    """Returns the kernel that adds up the parts of weight gradients and stores the sums."""
 
     def kernel(partial, z, count, parts):
-        """The sums as they are. Writes z (count,)."""
+        """z = sum_p partial[p], stored without an epilogue. Writes z (count,)."""
         add_parts(partial, None, z, count, parts)
 
     return kernel
@@ -56,7 +63,7 @@ def gradient(add_parts: Callable) -> Callable:
 
 @functools.cache
 def sum_of_parts(form: Any) -> Any:
-    """Returns the kernel that adds up the parts of the sums of a `Form`, and finishes them."""
+    """Returns the kernel that adds up the parts of each sum of a `Form`, and finishes the sums as the form says."""
     finish = form.finish
 
     @device_function

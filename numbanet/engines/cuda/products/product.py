@@ -1,18 +1,22 @@
-"""The three products of a layer on the GPU, by one kernel that keeps its sums in registers.
+"""Computes the three matrix products of a layer on the GPU, by one kernel that keeps its sums in registers.
 
-All three are z[r, c] = sum_k left[r, k] right[k, c]: the forward sum with k = i, the delta recurrence with k = j, the weight
-gradient with k = s. They differ in their addresses, and in what becomes of z. A block of threads computes a tile of z. Panels
-of left and right, some k's deep, go to shared memory, twice over: the block reads one pair while the next is on its way from
-global memory. Each thread adds up a square of the tile.
+All three products have the form z[r, c] = sum_k left[r, k] right[k, c]. In the forward sum, k is an input i; in the delta
+recurrence, k is a neuron j; in the weight gradient, k is a sample s. The products differ in how they address left and right,
+and in what they compute from z.
 
-    prologue     the first pair of panels goes to shared memory; sums start
-    main loop    a pair of panels is added to the sums, while the numbers of the next one are loaded into registers
-    epilogue     the sums are finished and stored
+A block of threads computes a tile of z. Panels of left and right (the tile's rows of left and columns of right, for some k's)
+are copied to shared memory. Shared memory has room for two pairs of panels: the block reads one pair while the next pair is on
+its way from global memory. Each thread computes a square of sums within the tile.
 
-The terms of a sum are added in the order of k. If there are too few tiles for the multiprocessors, k is split into parts, whose
-sums a second kernel adds in their order: the same bits on every run.
+The prologue copies the first pair of panels to shared memory and starts the sums. The main loop adds a pair of panels to the
+sums, while the elements of the next pair are loaded into registers. The epilogue finishes the sums and stores the results.
 
-Indices are 32 bits wide if they count the rows of an array or the numbers of a panel, and 64 if they count all its numbers.
+The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
+split into parts, and a second kernel adds up the parts' sums in a fixed order. Because of the fixed order, the results have the
+same bits on every run.
+
+Indices have 32 bits if they count the rows of an array or the elements of a panel, and 64 bits if they count all elements of an
+array.
 """
 
 import functools
@@ -37,7 +41,10 @@ WARP = 32
 
 
 class Shape(NamedTuple):
-    """The shape of z (rows, columns), the number of terms of its sums (depth), and of those of a part (chunk)."""
+    """The shape of a product.
+
+    The matrix z has the shape (rows, columns). Each sum has `depth` terms, and each part of a sum has `chunk` terms.
+    """
 
     rows: Any
     columns: Any
@@ -46,17 +53,20 @@ class Shape(NamedTuple):
 
 
 class Form(NamedTuple):
-    """One of the products.
+    """One of the three products of a layer: its operands, its start and finish of sums, and its kernels.
 
     Parameters
     ----------
     left, right : Layout
+        The layouts of the left and the right matrix in memory.
     start, finish : callable
-        See `epilogues`.
+        Device functions of `epilogues`: start returns the value that a sum starts with, finish stores the result of a complete
+        sum.
     kernel, part_kernel : callable
-        kernel(multiply): the kernel of whole sums, or of parts of sums, that calls the device function multiply.
+        kernel(multiply) returns the kernel that computes whole sums; part_kernel(multiply) returns the kernel that computes
+        parts of sums. The returned kernels call multiply, a device function.
     sum_kernel : callable
-        sum_kernel(add_parts): the kernel that adds up the parts, see `parts`.
+        sum_kernel(add_parts): returns the kernel that adds up the parts of each sum, see `parts`.
     """
 
     left: Layout
@@ -69,21 +79,21 @@ class Form(NamedTuple):
 
     @property
     def part(self) -> "Form":
-        """The form that stores the sums of parts of k as they are."""
+        """The form that computes the sums of the parts of k, and stores them unchanged."""
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
-# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Numbers are in tuples, arrays are not
-# because numba-cuda takes some 10 us more for each array in a tuple, at every launch.
+# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Scalars are passed in tuples. Arrays are
+# passed separately, because numba-cuda takes some 10 us more at every launch for each array in a tuple.
 
 
 def forward(multiply: Callable) -> Callable:
-    """Returns the kernel of the forward sum, with the activation."""
+    """Returns the kernel of the forward sum, which also applies the activation."""
 
     def kernel(activation, x, order, wb, a, shape):
-        """a_j = phi(sum_i w_ij x_i + b_j), where x is row order[s] of x. Twins: forward_sum, activation.
+        """a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
 
-        Reads x (N, n_in), order (n,), wb (n_in + 1, n_out); writes a (n, n_out). activation is an `Activation`.
+        Reads x (N, n_in), order (n,), wb (n_in + 1, n_out); writes a (n, n_out). activation is the `Activation` of the layer.
         """
         multiply((x, order), (wb, None), activation, a, shape)
 
@@ -91,13 +101,13 @@ def forward(multiply: Callable) -> Callable:
 
 
 def backward(multiply: Callable) -> Callable:
-    """Returns the kernel of the delta recurrence."""
+    """Returns the kernel of the delta recurrence, which also multiplies by the derivative of the activation."""
 
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
-        """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i being in the layer before. Twin: delta_recurrence.
+        """delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
 
-        Reads a_prev (n, n_in), delta (n, n_out), wb (n_in + 1, n_out); writes delta_prev (n, n_in). activation is an
-        `Activation`, that of the layer before.
+        Reads a_prev (n, n_in), delta (n, n_out), wb (n_in + 1, n_out); writes delta_prev (n, n_in). activation is the
+        `Activation` of the previous layer.
         """
         multiply((delta, None), (wb, None), Derivative(activation, a_prev), delta_prev, shape)
 
@@ -105,10 +115,10 @@ def backward(multiply: Callable) -> Callable:
 
 
 def update(multiply: Callable) -> Callable:
-    """Returns the kernel of the weight gradient, with the update of w and b by plain gradient descent."""
+    """Returns the kernel of the weight gradient, which also updates w and b by plain gradient descent."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """w_ij <- w_ij - eta sum_s delta_j x_i; likewise for b. Twins: weight_gradient, bias_gradient, gradient_descent.
+        """w_ij <- w_ij - eta sum_s delta_j x_i; b is updated likewise. Twins: weight_gradient, bias_gradient, gradient_descent.
 
         Reads rates (4,), x (N, n_in), order (n,), delta (n, n_out); updates wb (n_in + 1, n_out).
         """
@@ -118,12 +128,12 @@ def update(multiply: Callable) -> Callable:
 
 
 def gathered_sums(multiply: Callable) -> Callable:
-    """Returns the kernel of sums, or parts of sums, whose left operand has an order."""
+    """Returns the kernel of sums, or of parts of sums, that reads the samples of its left operand in a given order."""
 
     def kernel(x, order, right, z, shape):
         """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twins: forward_sum, weight_gradient.
 
-        Reads left by way of x (N, n_in) and order (n,), right (depth, columns); writes z (parts, rows, columns).
+        Reads the samples x[order[s]] of x (N, n_in) as left, and right (depth, columns); writes z (parts, rows, columns).
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -131,12 +141,12 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes partial sums, for a left operand whose rows are not reordered."""
+    """Returns the kernel of parts of sums that reads the rows of its left operand in the order of the array."""
 
     def kernel(left, right, z, shape):
         """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twin: delta_recurrence.
 
-        Reads left (rows, depth), right (columns, depth); writes z (parts, rows, columns).
+        Reads left (rows, depth), and right stored as (columns, depth); writes z (parts, rows, columns).
         """
         multiply((left, None), (right, None), None, z, shape)
 
@@ -144,7 +154,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """The products of a layer, each by its form."""
+    """The products of a layer: forward sum, delta recurrence and weight gradient. A member's value is the product's `Form`."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
@@ -153,14 +163,14 @@ class Product(Enum):
 
 
 def panel_adder(tile: Tile, number: Any) -> Callable:
-    """Returns add_panel(panels, x_at, w_at, sums), a device function that adds a pair of panels to the sums of a thread."""
+    """Returns the device function add_panel(panels, x_at, w_at, sums), which adds a pair of panels to the sums of a thread."""
     quads, side, panel_depth = tile.quads, tile.side, tile.depth
     left_pitch, right_pitch = tile.left_pitch, tile.right_pitch
     row_stride, column_stride = tile.rows // quads, tile.columns // quads
 
     @device_function
     def step(panels, x_at, w_at, sums):
-        """z[r, c] += left[r, k] right[k, c], for the rows and columns of a thread and one k."""
+        """z[r, c] += left[r, k] right[k, c] for the rows and columns of a thread, and for a single k."""
         x = cuda.local.array(side, number)
         w = cuda.local.array(side, number)
         for q in range(quads):
@@ -174,7 +184,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """UNROLL steps, written out because the compiler would leave a loop over them as it is."""
+        """Adds the terms of UNROLL successive k's. The code is written out because the compiler would not unroll a loop."""
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -194,7 +204,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
 
 class Feed(NamedTuple):
-    """An operand, the places of a thread's numbers in a panel, and the origin of the next panel."""
+    """An operand, the places of a thread's elements (relative to the panel's origin), and the origin of the next panel."""
 
     operand: Any
     places: Any
@@ -202,7 +212,10 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns main_loop(left, right, row, column, count, panels, sums), a device function; left and right are feeds."""
+    """Returns the device function main_loop(left, right, row, column, count, panels, sums).
+
+    The arguments left and right of main_loop are of type `Feed`.
+    """
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
     left_loads, right_loads = left_loader.loads, right_loader.loads
@@ -211,7 +224,10 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the first pair of panels, and count more k's, to the sums of the square at (row, column); returns both."""
+        """Adds the first pair of panels, and `count` further k's, to the sums of the square at (row, column).
+
+        Returns row and column of the square unchanged.
+        """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
         left_origin, right_origin = left.origin, right.origin
@@ -232,7 +248,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
             store_left(lefts, panels, left_put)
             store_right(rights, panels, right_put)
             cuda.syncthreads()
-        # The same row and column as before: kept through the loop, they would take two more registers.
+        # The row and the column from the arguments: kept through the loop, they would take two more registers.
         return (
             int32(x_at if x_at < buffer else x_at - buffer),
             int32((w_at if w_at < buffer else w_at - buffer) - right_begin),
@@ -242,16 +258,17 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
 
 class Square(NamedTuple):
-    """The device functions for the square of sums of a thread.
+    """The device functions for the sums of a thread, which form a square of rows and columns.
 
     Parameters
     ----------
     corner : callable
-        corner(thread): its first row and column in the tile.
+        corner(thread): returns the first row and the first column, within the tile, of the thread's square.
     begin : callable
-        begin(right, first_column, columns, k, sums): starts the sums.
+        begin(right, first_column, columns, k, sums): sets the sums to their start values.
     finish : callable
-        finish(epilogue, out, row, column, shape, sums): finishes them; row and column are those of z.
+        finish(epilogue, out, row, column, shape, sums): finishes and stores the sums. row and column are the first row and
+        column of the square in z.
     """
 
     corner: Callable
@@ -260,10 +277,14 @@ class Square(NamedTuple):
 
 
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
-    """Returns the functions for the squares of a tile, each of quads x quads squares of 4 x 4, which lie apart."""
+    """Returns the device functions for the sums of a thread, which form a square within the tile.
+
+    A thread's square consists of quads x quads smaller squares of 4 x 4 sums, which lie apart from each other in the tile.
+    """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
-    # Threads of a warp lie side by side until they read 128 bytes of right, or span the tile, then below each other.
+    # The squares of a warp's threads lie side by side until they read 128 bytes of right or span the tile. Further squares lie
+    # below.
     across = min(tile.columns // side, 8)
     down = min(tile.rows // side, max(1, WARP // across))
     warps_across = tile.columns // side // across
@@ -293,7 +314,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
                 column_c = column + c % QUAD + c // QUAD * column_stride
                 if row_r < shape.rows and column_c < shape.columns:
                     finish_sum(epilogue, out, part + row_r * shape.columns + column_c, sums[c])
-            # The next row of sums moves to the front: an index that depends on r would need addresses, not registers.
+            # The next row of sums moves to the front. With an index that depends on r, the sums could not stay in registers.
             for e in range(sums_ - side):
                 sums[e] = sums[e + side]
 
@@ -302,7 +323,10 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
 
 @functools.cache
 def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
-    """Returns the kernel of a form, for tiles of that size and numbers of that dtype. One block computes a tile."""
+    """Returns the kernel of a form, for tiles of the size `tile` and elements of the type `dtype`.
+
+    Each thread block of the kernel computes one tile of the product.
+    """
     number = from_dtype(dtype)
     rows, columns, panel_depth, shared, sums_ = tile.rows, tile.columns, tile.depth, 2 * tile.buffer, tile.side**2
     zero = dtype.type(0)
@@ -316,7 +340,10 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
 
     @device_function
     def multiply(left_source, right_source, epilogue, out, shape):
-        """Computes the tile of this block: prologue, main loop and epilogue. A source is (array, order)."""
+        """Computes the tile of this thread block in three phases: prologue, main loop and epilogue.
+
+        `left_source` and `right_source` are pairs (array, order).
+        """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)
         left_places = cuda.local.array(left_loads, left_place_type)

@@ -1,8 +1,9 @@
-"""One step of training by products: the layers from the first to the last, and back.
+"""Passes a batch through the layers of a network, forward and backward, by launching one product for each layer and pass.
 
-The steps that change parameters go through the layers in the order of the sheet. Each layer takes one product, whose epilogue
-is the activation or its derivative. If that needs whole rows of z or of dL/da, or z beside a, or if neurons drop out, a
-kernel of its own follows; see `separate_layers`.
+A training step computes in the order of the formula sheet: forward pass, loss and output error, backward pass, update. The
+epilogue of a layer's product applies the activation or its derivative. In some layers, a separate kernel after the product
+applies the activation or its derivative: in the last layer and softmax layers, which need whole rows of z or dL/da, in layers
+that need z in addition to a, and in layers with dropout; see `workspace.separate_layers`.
 """
 
 from collections.abc import Iterator
@@ -24,15 +25,15 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 
 class Propagation:
-    """The passes of a batch through the layers of a network, forward and back.
+    """Passes batches through the layers of a network, forward and backward.
 
     Parameters
     ----------
     topology : Topology
     multiprocessors : int
-        Multiprocessors of the GPU.
+        Number of multiprocessors of the GPU.
     parameters, gradients : device array (p,)
-        The flat vectors of w and b, and of dL/dw and dL/db.
+        The flat vector of all parameters w and b, and the flat vector of all gradients dL/dw and dL/db.
     """
 
     def __init__(self, topology: Topology, multiprocessors: int, parameters: Any, gradients: Any):
@@ -44,7 +45,10 @@ class Propagation:
         self.wb, self.d_wb = topology.matrices(parameters), topology.matrices(gradients)
 
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
-        """Launches the kernels of a training step. The products of plain gradient descent update w and b themselves."""
+        """Launches the kernels of a training step.
+
+        With plain gradient descent, the products that compute the weight gradients also update w and b.
+        """
         if update.plain:
             for l, x_l, order in self._layers_to_change(x, y, batch, work):
                 self.products.update(batch.rates, x_l, order, work.delta[l], self.wb[l])
@@ -53,19 +57,22 @@ class Propagation:
             update.launch(batch.rates)
 
     def gradients(self, x: Any, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes the gradients of a batch, and notes its losses and hits."""
+        """Computes the gradients of a batch, and writes the losses and right answers of its samples to `batch.notes`."""
         for l, x_l, order in self._layers_to_change(x, y, batch, work):
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
-        """Yields each layer, from the last to the first, as soon as its w and b may change, with its x and the order of x."""
+        """Yields each layer index, from the last to the first, as soon as w and b of the layer may change.
+
+        The layer's input x and the order of the rows of x are yielded with the index.
+        """
         self.forward(x, batch, work)
         self.score(y, batch, work)
         for l in self._backward(batch, work):
             yield l, *self._input(l, x, batch, work)
 
     def forward(self, x: Any, batch: Batch, work: Workspace) -> None:
-        """Computes a of every layer but the last, and z of the last."""
+        """Computes a of every layer except the last, and z of the last layer."""
         for l, kind in enumerate(self.topology.kinds):
             separate = l in work.z
             z = work.z[l] if separate else work.a[l]
@@ -77,7 +84,7 @@ class Propagation:
                 dropout.drop(self.topology.dropout_rates[l], l + 1, batch.counter, work.a[l], work.x[l])
 
     def logits(self, x: Any, work: Workspace) -> list[Any]:
-        """Returns z of every layer, as new arrays, after `forward`."""
+        """Returns z of every layer as new arrays. `Propagation.forward` must have been called before."""
         return [self._logits(l, x, work) for l in range(self.last + 1)]
 
     def _logits(self, l: int, x: Any, work: Workspace) -> Any:
@@ -87,7 +94,7 @@ class Propagation:
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
-        """Computes a of a separate layer from z."""
+        """Computes a of layer l from z by a kernel of its own, for a layer whose product stores z instead of a."""
         if self.topology.kinds[l] == SOFTMAX:
             self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
             self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])
@@ -95,7 +102,10 @@ class Propagation:
             self.loops.run(activations.activation, self.topology.kinds[l], self.epsilon, work.z[l], work.a[l])
 
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes a and delta of the last layer from z; notes the losses (with n = 1) and the hits of the samples."""
+        """Computes a and delta of the last layer from z.
+
+        The losses (with n = 1) and the right answers of the samples are written to `batch.notes`.
+        """
         blocks = -(-batch.order.size // output.THREADS)
         configured(output.output_rows, blocks, output.THREADS)(
             OutputLayer(self.topology.loss_kind, self.topology.kinds[-1], self.epsilon),
@@ -115,7 +125,7 @@ class Propagation:
         )
 
     def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
-        """Yields each layer, from the last to the first, once the layer before it has its delta."""
+        """Yields each layer index, from the last to the first, as soon as delta of the layer before has been computed."""
         for l in range(self.last, 0, -1):
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl
@@ -135,7 +145,7 @@ class Propagation:
         return Activation(kind, self.epsilon)
 
     def _input(self, l: int, x: Any, batch: Batch, work: Workspace) -> tuple[Any, Any]:
-        """Returns x of layer l, and the order of its rows."""
+        """Returns the input x of layer l, and the order of the rows of x."""
         if l == 0:
             return x, batch.order
         drops = batch.counter is not None and l - 1 in work.x

@@ -1,7 +1,8 @@
-"""Steps that differ only in which samples they take: recorded once as a CUDA graph, and repeated by one call each.
+"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays it for others.
 
-All that a step reads and writes stays where it is, so that the record stays valid: a position on the GPU says which part of the
-order is next. In the simulator and with Numba's built-in target, which cannot record, the kernels are launched again.
+All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. A position in GPU memory
+tells which samples of the order the next step takes. The simulator and Numba's built-in CUDA target cannot record graphs; with
+these targets, the kernels of each step are launched again.
 """
 
 import functools
@@ -21,16 +22,17 @@ from numbanet.engines.cuda.workspace import Workspaces
 from numbanet.engines.epoch import RATES, Epoch
 from numbanet.engines.rule import Rule
 
-# Threads of the single block of `begin_step`, and of each block of `end_step`. A simulated thread is a Python thread.
+# Threads of the single block of `begin_step`, and of each block of `end_step`. In the simulator, a thread is a Python thread.
 THREADS = 2 if SIMULATED else 256
 
 
 @cuda.jit
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
-    """batch_s = order[position + s], with its rates and weights; the counter advances.
+    """batch[s] = order[position + s], with the rates and weights of the batch; advances the counter.
 
-    One block: no thread reads the position once it has advanced. Reads order (n,), all_rates (steps, 4), all_weights (N,), or
-    (1,) for all samples; writes batch, weights (m,), rates (4,); updates counter (4,).
+    Runs in one block, so that no thread reads the position after the position has advanced. Reads order (n,), all_rates (steps,
+    4) and all_weights, which is (N,), or (1,) if all samples weigh the same; writes batch, weights (m,), rates (4,); updates
+    counter (4,).
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -46,9 +48,10 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 
 @cuda.jit
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
-    """Copies losses and hits of a batch to where its samples are in the order, before the position.
+    """Copies the losses and right answers of a batch to the elements of the epoch's arrays that belong to the samples.
 
-    Reads counter (4,), loss_of_batch, hits_of_batch (m,); writes loss_of_sample, hits_of_sample (n,).
+    Reads counter (4,), whose position is the end of the batch, and loss_of_batch, hits_of_batch (m,); writes loss_of_sample,
+    hits_of_sample (n,).
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -58,22 +61,27 @@ def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_samp
 
 
 class Steps:
-    """The steps of an epoch, whose batches all have the same size, except perhaps the last.
+    """Runs the training steps of an epoch, whose batches all have the same size, except perhaps the last batch.
 
     Parameters
     ----------
     x, y : device array (N, n_in), (N, n_out)
+        The samples from which the steps take their batches.
     batch_size : int
+        Number of samples of a batch.
     weighted : bool
-        Whether samples have weights.
+        Whether the samples have weights.
     update : ParameterUpdate
+        Updates the parameters from the gradients of a batch.
     propagation : Propagation
+        Passes a batch forward and backward through the network.
     workspaces : Workspaces
+        Provides the arrays that hold the values of a batch.
 
     Attributes
     ----------
     notes : Notes
-        Losses and hits of N samples, in the order of the epoch.
+        Losses and right answers of N samples, in the order of the epoch.
     """
 
     def __init__(
@@ -86,7 +94,7 @@ class Steps:
         propagation: Propagation,
         workspaces: Workspaces,
     ):
-        self.x, self.y = weakref.ref(x), weakref.ref(y)  # else they would stay on the GPU after the training
+        self.x, self.y = weakref.ref(x), weakref.ref(y)  # strong references would keep x and y on the GPU after training
         self.batch_size, self.weighted = batch_size, weighted
         self.update, self.propagation, self.workspaces = update, propagation, workspaces
         self.work = workspaces.of(batch_size)
@@ -105,12 +113,15 @@ class Steps:
         self.launched, self.repeat = False, None
 
     def are_of(self, x: Any, y: Any, batch_size: int, weighted: bool, rule: Rule) -> bool:
-        """Returns True if these are the steps of such a training."""
+        """Returns True if these steps were created for the same x, y, batch size, use of weights and update rule."""
         same = (self.batch_size, self.weighted, self.update.rule) == (batch_size, weighted, rule)
         return same and self.x() is x and self.y() is y
 
     def begin(self, part: Epoch, before: int) -> None:
-        """Begins a part of an epoch, of at most N samples, which comes after `before` samples."""
+        """Begins a part of an epoch, with at most N samples: copies its order, rates and weights to the GPU.
+
+        `before` is the number of samples of the epoch that precede the part.
+        """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
         self.rates[: len(part.rates)].copy_to_device(np.ascontiguousarray(part.rates, dtype))
@@ -119,7 +130,11 @@ class Steps:
         self.batch.counter.copy_to_device(np.array([part.dropout_key, before, before, 0], np.int64))
 
     def take(self) -> None:
-        """Takes the next step. The first step of all compiles its kernels; the second is recorded."""
+        """Runs the next training step.
+
+        The first step launches its kernels one by one, which compiles them. The second step is recorded as a CUDA graph, which
+        the second and all later steps replay.
+        """
         if not self.launched:
             self._launch(self.batch, self.work)
             self.launched = True
@@ -128,7 +143,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Takes the last step, of n samples, which are fewer than a batch."""
+        """Runs the last training step, whose batch has n samples, fewer than the other batches."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:
@@ -139,7 +154,10 @@ class Steps:
 
 
 def recorded(launch: Callable[[], None]) -> Callable[[], None]:
-    """Returns a function that repeats the kernels that `launch` launches, by one call; `launch` itself if it cannot record."""
+    """Records the kernels that `launch` launches as a CUDA graph, and returns a function that replays the graph by one call.
+
+    If no graph can be recorded, `launch` itself is returned.
+    """
     if not NUMBA_CUDA:
         return launch
     try:
@@ -155,7 +173,7 @@ def recorded(launch: Callable[[], None]) -> Callable[[], None]:
             graph = builder.end_building().complete()
         finally:
             builder.close()
-    except Exception as error:  # the driver and cuda.core each raise their own kind
+    except Exception as error:  # the driver and cuda.core each raise exceptions of their own
         warnings.warn(f"kernels are launched one by one, because no CUDA graph could be recorded: {error}", stacklevel=2)
         return launch
     return lambda: graph.launch(stream)

@@ -1,4 +1,4 @@
-"""The division of a product into tiles, one for each block of threads, and the choice among tiles of different sizes."""
+"""Divides a product into tiles, one for each block of threads, and chooses among tiles of different sizes."""
 
 import functools
 import math
@@ -9,33 +9,35 @@ import numpy as np
 from numbanet._cuda import SIMULATED
 from numbanet.engines.cuda.memory import QUAD
 
-UNROLL = 8  # k's of a panel whose code is written out one after another; the depth of a panel is a multiple of it
+UNROLL = 8  # number of k's for which the code is written out (unrolled); the depth of a panel is a multiple of UNROLL
 
-# Estimates by which `plan_tiles` compares plans, in multiply-adds of a multiprocessor, which does 128 in a cycle.
-LEAST_CHUNK = 32  # the fewest k's that are worth a part
-MOST_PARTS = 4  # parts for each multiprocessor
-BUSY_THREADS = 256  # threads with which a multiprocessor reaches the rate of its tiles
-SECOND_KERNEL = 300_000  # its launch, 1.4 microseconds
-PART_TRAFFIC = 40  # to write and read one sum of a part
+# Constants of the estimates by which `plan_tiles` compares plans. The unit of time is a multiply-add of a multiprocessor, which
+# does 128 of them in a cycle.
+LEAST_CHUNK = 32  # smallest number of k's for which a part is worthwhile
+MOST_PARTS = 4  # largest number of parts for each multiprocessor
+BUSY_THREADS = 256  # number of threads with which a multiprocessor reaches the `rate` of its tiles
+SECOND_KERNEL = 300_000  # time to launch the kernel that adds up parts: 1.4 microseconds
+PART_TRAFFIC = 40  # time to write and read one sum of a part
 
 
 class Tile(NamedTuple):
-    """The part of a product that one block of threads computes.
+    """The size of the part of a product that one block of threads computes, and the resources that the block needs.
 
     Parameters
     ----------
     rows, columns : int
-        Size of the tile.
+        Number of rows and number of columns of the tile.
     depth : int
-        Terms of each sum between two barriers: UNROLL or twice as many.
+        Number of terms that are added to each sum between two barriers: UNROLL, or twice as many.
     quads : int
-        Each thread adds up (4 quads) x (4 quads) sums.
+        Determines the number of sums that each thread computes: (4 quads) x (4 quads).
     registers : int
-        The most registers that a thread may use.
+        The largest number of registers that a thread may use.
     residents : int
-        The least number of blocks that a multiprocessor has registers for.
+        Lower bound of the number of blocks for which a multiprocessor has enough registers at the same time.
     rate : float
-        The least fraction of multiply-adds in the machine code of the main loop; tiles are compared by it.
+        Lower bound of the fraction of multiply-adds among the machine instructions of the main loop. Estimates of time compare
+        tiles by their `rate`.
     """
 
     rows: int
@@ -48,38 +50,45 @@ class Tile(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Number of rows, and of columns, of a thread's sums."""
+        """Number of rows, and also of columns, of the square of sums that a thread computes."""
         return QUAD * self.quads
 
     @property
     def splits(self) -> bool:
-        """True if k may be split into parts: only with the smaller tiles, of which a product has more."""
+        """True if the sums over k may be split into parts with this tile.
+
+        Sums are split only with the smaller tiles, of which a product has more than of large tiles.
+        """
         return self.quads == 1
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """Number of threads of a block."""
         return self.rows // self.side * (self.columns // self.side)
 
-    # Rows of a panel are aligned to 16 bytes, and begin in different banks, because a deep operand is stored column by column.
+    # With the pitches, the rows of a panel are aligned to 16 bytes, and begin in different banks of shared memory: an operand
+    # whose k's are neighbours in global memory is stored column by column.
 
     @property
     def left_pitch(self) -> int:
-        """Numbers from one k of a panel of left to the next."""
+        """Number of elements from one k to the next in a panel of the left matrix."""
         return self.rows + QUAD
 
     @property
     def right_pitch(self) -> int:
-        """Numbers from one k of a panel of right to the next."""
+        """Number of elements from one k to the next in a panel of the right matrix."""
         return self.columns + QUAD
 
     @property
     def buffer(self) -> int:
-        """Numbers in a panel of left and one of right."""
+        """Number of elements in a pair of panels, one of the left matrix and one of the right matrix."""
         return self.depth * (self.left_pitch + self.right_pitch)
 
     def shared_bytes(self, dtype: np.dtype) -> int:
-        """Returns the shared memory of a block: two pairs of panels, one being read while the other is written."""
+        """Returns the bytes of shared memory that a block needs.
+
+        Shared memory holds two pairs of panels: one pair is read while the other pair is written.
+        """
         return 2 * self.buffer * dtype.itemsize
 
 
@@ -96,26 +105,26 @@ TILES = {
     ),
 }
 
-# The smallest tile there can be, because a simulated thread is a Python thread.
+# The smallest possible tile, because in the simulator a thread is a Python thread.
 SIMULATED_TILE = Tile(16, 16, 8, 1, 128, 2, 1.0)
 
 
 def tiles_for(dtype: np.dtype) -> tuple[Tile, ...]:
-    """Returns the tiles that products of a dtype choose from."""
+    """Returns the tiles that are available for products of a dtype."""
     return (SIMULATED_TILE,) if SIMULATED else TILES[dtype]
 
 
 class TilePlan(NamedTuple):
-    """The division of a product among blocks.
+    """The division of a product among the blocks of a kernel.
 
     Parameters
     ----------
     tile : Tile
-        The tile of a block.
+        The size of the tile that each block computes.
     parts : int
-        Number of parts that k is split into.
+        Number of parts into which the range of k is split.
     chunk : int
-        k's of each part; the last part may have fewer.
+        Number of k's in each part; the last part may have fewer.
     """
 
     tile: Tile
@@ -123,13 +132,13 @@ class TilePlan(NamedTuple):
     chunk: int
 
     def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
-        """Returns the numbers of blocks along r, c and k."""
+        """Returns the numbers of blocks along the rows, along the columns and along the parts of k."""
         return -(-rows // self.tile.rows), -(-columns // self.tile.columns), self.parts
 
 
 @functools.cache
 def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple[Tile, ...]) -> TilePlan:
-    """Returns the plan with the lowest estimate for a product of that shape."""
+    """Returns the plan with the shortest estimated time for a product of shape (rows, columns) with `depth` terms per sum."""
     plans = []
     for tile in tiles:
         most_parts = max(1, min(depth // LEAST_CHUNK, MOST_PARTS * multiprocessors)) if tile.splits else 1
@@ -140,10 +149,10 @@ def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles:
 
 
 def estimate(plan: TilePlan, rows: int, columns: int, multiprocessors: int) -> float:
-    """Returns the estimated time of a product, in multiply-adds that a multiprocessor could do meanwhile."""
+    """Returns the estimated time of a product, as the number of multiply-adds that one multiprocessor could do in this time."""
     tile, parts, chunk = plan
     blocks = math.prod(plan.grid(rows, columns))
-    # While the threads of one small block do not keep a multiprocessor busy, several blocks take as long as one.
+    # As long as the threads of one small block do not keep a multiprocessor busy, several blocks take as long as one block.
     turns = max(-(-blocks // multiprocessors), -(-BUSY_THREADS // tile.threads))
     product = turns * tile.rows * tile.columns * chunk / tile.rate
     return product if parts == 1 else product + SECOND_KERNEL + PART_TRAFFIC * parts * rows * columns / multiprocessors
