@@ -74,8 +74,8 @@ class SerialCommunicator:
 class MPICommunicator:
     """The communicator of the processes that `mpiexec` started, which are connected by MPI.
 
-    An uncaught error in one process ends all processes, and its message is printed. The communicator gives each process an
-    equal part of the cores of its machine, and process k of a machine uses GPU k. Create the communicator before any network.
+    An uncaught error in one process ends all processes, and its message is printed. Each process computes with its
+    part of the cores of its machine, and process k of a machine uses GPU k. Create the communicator before any network.
 
     Parameters
     ----------
