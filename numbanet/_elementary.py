@@ -130,7 +130,7 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
     Parameters
     ----------
     number : type
-        np.float32 or np.float64.
+        The dtype of the arguments, np.float32 or np.float64.
     log_2 : pair of float
         Two numbers whose sum is log(2). The first number has few enough bits that its product with any exponent is exact (W. J.
         Cody and W. Waite, Software Manual for the Elementary Functions, 1980).

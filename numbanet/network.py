@@ -298,6 +298,7 @@ class Network(MultilayerPerceptron):
         Parameters
         ----------
         device : {"cpu", "cuda", "auto"}
+            The new device; "auto" means "cuda" if a GPU can be used, otherwise "cpu".
 
         Returns
         -------

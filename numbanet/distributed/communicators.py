@@ -163,7 +163,8 @@ def communicator_of(value: Communicator | None) -> Communicator:
     if value is None:
         return SerialCommunicator()
     if missing := [name for name in ("rank", "size", "sum", "broadcast", "barrier") if not hasattr(value, name)]:
-        raise TypeError(f"communicator must have rank, size, sum, broadcast and barrier; {value!r} lacks {', '.join(missing)}")
+        members = "rank, size, sum, broadcast and barrier"
+        raise TypeError(f"communicator must have the members {members}; {value!r} lacks {', '.join(missing)}")
     return value
 
 

@@ -66,7 +66,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
     read = safetensors_file.read if start[8:] == b"{" else npz_file.read
     try:
         if read is npz_file.read and not start.startswith(b"PK"):
-            raise ValueError("it is neither an NPZ nor a safetensors file")
+            raise ValueError("the file is neither an NPZ file nor a safetensors file")
         description, vectors = read(path)
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}

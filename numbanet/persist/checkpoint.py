@@ -20,7 +20,7 @@ CHECKSUM_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file to which `Network.fit` writes its state, and how often.
+    """The file to which `Network.fit` writes the state of the training, and the number of epochs between writes.
 
     The file is also a saved model: `Network.load` reads the network as it was when the file was written.
 
@@ -107,7 +107,7 @@ class CheckpointFile:
             raise ValueError(f"{self.path} is a model but not a checkpoint: use another path, or load it and continue training")
         for name, value in self.conditions.items():
             if description.training["conditions"].get(name) != value:
-                raise ValueError(f"{self.path} was written by a run with another {name}: use another path")
+                raise ValueError(f"{self.path} is the checkpoint of a training with another {name}: use another path")
 
 
 def conditions(settings: Settings, data: Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
@@ -118,8 +118,11 @@ def conditions(settings: Settings, data: Any, validation: Data | None, sharded: 
     Parameters
     ----------
     settings : Settings
+        The checked arguments of `Network.fit` except the samples.
     data : Data or callable
+        The training samples, or a function that yields batches.
     validation : Data, optional
+        The validation samples.
     sharded : bool
         Whether each process has its own samples. Arrays are then represented only by the shape of a row, which is the same in
         all processes.

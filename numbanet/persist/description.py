@@ -120,8 +120,8 @@ def _check_training(training: Any) -> None:
     epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
     dict(training["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
-        raise ValueError("its history does not have one value of each metric for the epochs 1, 2, 3, ...")
+        raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
     if any(not isinstance(value, int | float) for values in figures.values() for value in values):
-        raise ValueError("its history contains values that are not numbers")
+        raise ValueError("its training history contains values that are not numbers")
     if best is not None and best not in epochs:
-        raise ValueError(f"its best epoch {best!r} is not in its history")
+        raise ValueError(f"its best epoch {best!r} is not in its training history")

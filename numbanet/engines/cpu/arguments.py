@@ -36,12 +36,14 @@ class Workspace(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """The samples that pass through the network, and the array that receives the outputs.
+    """The inputs, targets and weights of the samples to process, and the array that receives the outputs.
 
     Parameters
     ----------
     x : (N, n_in)
+        Inputs, one row per sample.
     y : (N, n_out)
+        Targets, one row per sample.
     weights : (N,)
         Sample weights; an empty array (0,) if all samples have weight 1.
     order : (n,) int64
@@ -58,7 +60,7 @@ class Samples(NamedTuple):
 
 
 class Job(NamedTuple):
-    """The work of one call of `epoch.run`.
+    """The task of one call of `epoch.run`, with its batch size and the position at which it ends.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ class Draw(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Successive samples of a batch that pass through the network together.
+    """Successive samples of a batch that the network processes together.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The number of threads that compute, and the Python threads that help a caller in its compiled call.
+"""Sets the number of threads that compute, and manages the Python threads that help a caller in a compiled call.
 
 Compiled calls run without Python's global lock, so that Python threads can compute in parallel. Numba's threading layers, which
 limit forking and calls from several threads at once, are not used. A helping thread uses no processor time while it is idle.
@@ -150,7 +150,7 @@ def set_num_threads(count: int) -> None:
     TypeError
         If count is not an integer.
     ValueError
-        If count is less than 1, or too large.
+        If count is less than 1, or is 65536 or more.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"the number of threads must be an integer, not {count!r}")

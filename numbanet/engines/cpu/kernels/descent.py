@@ -55,7 +55,7 @@ class UpdateStep(NamedTuple):
     Parameters
     ----------
     constants, decay, clip_norm
-        See `UpdateRule`.
+        The constants of the rule, the factor of weight decay and the largest norm, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
         The learning rate of the step, and the rates eta_t and epsilon_t of Adam.
     moment_1, moment_2 : int

@@ -75,9 +75,10 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
 
     Notes
     -----
-    `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. `x` is read
-    number by number. The edges of a matrix need no extra code, because panels have room for whole tiles: rows beyond the last
-    sample or input, and columns beyond the last neuron, are computed like all others, and do not affect other rows or columns.
+    `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. Elements
+    of `x` are read one at a time. The edges of a matrix need no extra code, because panels have room for whole tiles: rows
+    beyond the last sample or input, and columns beyond the last neuron, are computed like all others, and do not affect other
+    rows or columns.
     """
     half = lanes(memory)
     x_0, x_1, x_2, x_3, x_4, x_5 = x
