@@ -1,4 +1,4 @@
-"""The command `numbanet`, as `python -m numbanet`."""
+"""Runs the command line of numbanet: `python -m numbanet` does the same as the command `numbanet`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Compilation for the CPU: the only import of `numba.njit`, the flags with their reasons, and the cache.
+"""Compilation for the CPU: decorators with the package's compiler flags, and the cache folder of the compiled functions.
 
 =============== ============================ ====== ========================================================================
-decorator       called by                    cached use it for
+decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
 `njit`          Python and compiled code     yes    loops of the sheet, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, so that LLVM inlines and vectorises the loop around them
@@ -10,8 +10,11 @@ decorator       called by                    cached use it for
 `njit_merged`   compiled code only           no     microkernels and small helpers: like `njit_part`, inlined at every call
 =============== ============================ ====== ========================================================================
 
-`parts_of` turns formulas of the sheet into `njit_merged` functions. Where Numba takes options in place of a decorator
-(`overload`, `register_jitable`), MERGED holds those of `njit_merged`. Parts need no cache: the entry that holds them has one.
+`parts_of` turns formulas of `numbanet.equations` into `njit_merged` functions. `overload` and `register_jitable` of Numba take
+options instead of a decorator; MERGED contains the options of `njit_merged`. Functions compiled by `njit_part` or `njit_merged`
+need no cache of their own, because their code is cached with the `njit_entry` function that calls them.
+
+No other module of the package imports `numba.njit`.
 """
 
 import contextlib
@@ -32,26 +35,26 @@ from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-config: Any = numba.core.config  # fills itself from the environment; no attribute is declared
-intrinsic: Any = extending.intrinsic  # its declared type is that of the function it decorates, typing context included
+config: Any = numba.core.config  # reads the environment; its attributes are not declared for type checkers
+intrinsic: Any = extending.intrinsic  # its declared type would include the typing context among the parameters
 
 # error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
 # every loop that divides, and such a loop does not vectorise.
 # fastmath "contract": a * b + c may become one fused operation. Never reassoc, nnan or ninf: they change sums with the
 # vector width and delete the tests for NaN.
-# nogil: other Python threads run during a loop.
-# no_cfunc_wrapper: C code never calls a loop, so Numba need not compile a wrapper for it.
+# nogil: other Python threads can run while a compiled function runs.
+# no_cfunc_wrapper: C code never calls a compiled function, so Numba need not compile a wrapper for such calls.
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "no_cfunc_wrapper": True}
 
-# Without it LLVM does not inline a function of more than about fifty instructions, and the loop around the call stays scalar.
+# Without forceinline, LLVM does not inline a function of more than about fifty instructions, and the calling loop stays scalar.
 _INLINED = FLAGS | {"forceinline": True}
 
 
 def _folder_by_sources() -> str:
-    """Returns the path of a cache folder, named by a hash of all sources of the package and of the compiler's versions.
+    """Returns the path of the cache folder, whose name is a hash of all source files and of the versions of the compilers.
 
-    Numba's own cache checks only the file of the compiled function: a loop that calls a formula from another file would
-    keep the machine code of the formula before an edit (numba issues 1833 and 8396).
+    Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in another
+    file that calls the formula would keep the old machine code (numba issues 1833 and 8396).
     """
     package = Path(__file__).parent
     stamp = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -64,7 +67,7 @@ def _folder_by_sources() -> str:
 
 @functools.cache
 def cache_folder() -> str | None:
-    """Returns the path of the cache folder, or None if it cannot be written."""
+    """Returns the path of the cache folder, or None if the folder cannot be written."""
     try:
         folder = _folder_by_sources()
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -74,18 +77,18 @@ def cache_folder() -> str | None:
 
 
 def _exact_on_gpu(dispatcher: Any) -> Any:
-    """Hides fastmath from numba.cuda, which reads any of its flags as all, and would approximate exp, log and division."""
+    """Turns fastmath off for numba.cuda, which takes any of its flags for all, and would approximate exp, log and division."""
     if not config.DISABLE_JIT:  # if it is set, the dispatcher is the plain Python function
         dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 
 
 def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles like `numba.njit`, with the package's flags and its cache; without the cache if its folder cannot be written."""
+    """Compiles a function like `numba.njit`, with the flags of the package, and with its cache if the folder is writable."""
     folder = cache_folder()
     if folder is None:
         return _exact_on_gpu(numba.njit(**flags)(function))
-    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads it while it decorates, and only then
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads CACHE_DIR only while it decorates
     try:
         return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
     finally:
@@ -93,14 +96,14 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
 
 
 def njit_formula(function: Callable) -> Any:
-    """Compiles a formula of many instructions such that LLVM inlines it into every loop that calls it."""
+    """Compiles a formula like `njit`, but so that LLVM inlines it into every loop that calls it, even if it is long."""
     return njit(function, _INLINED)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The code of a part, left unoptimised until it is linked into its caller.
+    """The code of a function compiled by `njit_part`, which is not optimised until it is linked into its caller.
 
-    Numba would optimise a part and generate its machine code, and then do both again in every caller and its callers.
+    By default, Numba would optimise the function and generate its machine code, and repeat this work for every caller.
     """
 
     def _optimize_final_module(self):
@@ -117,7 +120,7 @@ class _PartLibrary(JITCodeLibrary):
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Does nothing: a part needs no environment in memory, because Python never calls it."""
+        """Does nothing, because Python never calls a function of `njit_part`, so that it needs no environment object."""
 
 
 class _PartCompiler(Compiler):
@@ -133,22 +136,22 @@ MERGED: Any = _PART | _INLINED
 
 
 def njit_entry(function: Callable) -> Any:
-    """Compiles the function by which Python enters an engine's compiled code."""
+    """Compiles a function that Python calls to start the compiled code of an engine."""
     return njit(function, _ENTRY)
 
 
 def njit_part(function: Callable) -> Any:
-    """Compiles a function that only compiled code calls, in a third less time than `njit`."""
+    """Compiles a function that only compiled code calls; this takes a third less time than with `njit`."""
     return numba.njit(**_PART)(function)
 
 
 def njit_merged(function: Callable) -> Any:
-    """Compiles a part that LLVM inlines into every caller: vectors pass in registers, and arguments cost nothing."""
+    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments cost nothing."""
     return numba.njit(**MERGED)(function)
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Compiles formulas of the sheet once more as `njit_merged` parts, which saves an engine their wrappers for Python."""
+    """Compiles formulas again by `njit_merged`, so that an engine does not have to compile their wrappers for Python."""
     if config.DISABLE_JIT:
         return formulas
     return tuple(njit_merged(formula.py_func) for formula in formulas)
@@ -156,7 +159,7 @@ def parts_of(*formulas: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Returns a context without garbage collection, which takes a tenth of the time of a long compilation."""
+    """Returns a context that pauses garbage collection, which otherwise takes a tenth of the time of a long compilation."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -167,7 +170,7 @@ def collection_paused() -> Iterator[None]:
 
 
 class _FirstCompilation(event.Listener):
-    """A listener that reports the first compilation once; Numba fires no event for functions loaded from the cache."""
+    """A listener that reports the first compilation; Numba sends no event if a function is loaded from the cache."""
 
     reported = False
 
@@ -181,5 +184,5 @@ class _FirstCompilation(event.Listener):
 
 
 def announced() -> contextlib.AbstractContextManager:
-    """Returns a context in which the first compilation is reported on stderr."""
+    """Returns a context manager that reports the first compilation within it on stderr."""
     return event.install_listener("numba:compile", _FirstCompilation())

@@ -1,7 +1,7 @@
-"""The only import of `numba.cuda`: kernels, the simulator, and one clear error if no GPU can be used.
+"""Access to `numba.cuda` for all other modules: compilation and launch of kernels, the simulator, and the diagnosis of a GPU.
 
-`numba.cuda` is NVIDIA's `numba-cuda` if that is installed (extras `cuda12` and `cuda13`), else Numba's built-in target. If the
-environment variable NUMBA_ENABLE_CUDASIM is 1, it is Numba's simulator.
+If the package `numba-cuda` of NVIDIA is installed (extras `cuda12` and `cuda13`), it provides `numba.cuda`; otherwise Numba's
+built-in CUDA target does. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
 """
 
 import contextlib
@@ -34,7 +34,8 @@ __all__ = [
     "versions",
 ]
 
-# Neither declares its names: the provider of `numba.cuda` is chosen at run time, and `numba.config` reads the environment.
+# Typed as Any, because neither module declares its names: the provider of `numba.cuda` is chosen at run time, and
+# `numba.config` reads the environment.
 _provided: Any = numba.cuda
 config: Any = numba.core.config
 
@@ -42,9 +43,9 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 
 
 class _SimulatedCuda:
-    """The simulator's `numba.cuda`, for device functions in any module.
+    """A replacement for `numba.cuda` in the simulator that works in every module.
 
-    The simulator itself provides `threadIdx`, `syncthreads` and the like only in the module of the kernel that is running.
+    Numba's simulator provides `threadIdx`, `syncthreads` and similar names only in the module of the running kernel.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -56,12 +57,12 @@ class _SimulatedCuda:
 
 
 cuda: Any = _SimulatedCuda() if SIMULATED else _provided
-# True if numba-cuda runs the kernels: unlike Numba's built-in target it can record graphs and request more shared memory.
+# True if numba-cuda runs the kernels. Unlike Numba's built-in target, it can record graphs and request more shared memory.
 NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
 
 
 def provider() -> str:
-    """Returns the name of the implementation behind `numba.cuda`."""
+    """Returns the name of the implementation that provides `numba.cuda`, for display."""
     implementation = getattr(cuda, "implementation", "Built-in")
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
@@ -73,7 +74,7 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context in which `configured` kernels are launched on a stream, or recorded by a graph builder."""
+    """Returns a context in which `configured` launches kernels on the given stream, or records them with a graph builder."""
     token = _stream.set(stream)
     try:
         yield
@@ -82,32 +83,32 @@ def launching_on(stream: Any) -> Iterator[None]:
 
 
 def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any:
-    """Returns kernel[grid, block, stream, shared_bytes], without numba.cuda's warning about small grids (small networks)."""
+    """Returns kernel[grid, block, stream, shared_bytes], and suppresses the warning of numba.cuda about small grids."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kernel[grid, block, _stream.get(), shared_bytes]
 
 
 def overload_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.overload`, for kernels only; simulated kernels call the Python function."""
+    """Works like `numba.extending.overload`, but only for kernels; in the simulator, kernels call the Python function."""
     if SIMULATED:
         return lambda implementation: implementation
-    # numba-cuda looks up functions in its own tables; its older versions and the built-in target use those of Numba
+    # numba-cuda looks up functions in its own tables; its older versions and the built-in target use the tables of Numba
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")
 
 
 def callable_in_kernels(loop: Any) -> Any:
-    """Returns a CPU loop in the form that kernels can call; in the simulator that is the Python function."""
+    """Returns a CPU loop in a form that kernels can call; in the simulator, this is the Python function without compilation."""
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 
 def device_function(function: Callable) -> Any:
-    """Compiles a function that kernels of the same file call; the simulator calls it directly, which is its fastest way."""
+    """Compiles a device function for kernels of the same file; the simulator calls the Python function, which is fastest."""
     return function if SIMULATED else cuda.jit(device=True)(function)
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, for kernels; not available in the simulator."""
+    """Works like `numba.extending.intrinsic`, but for kernels; the simulator does not support it."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 
@@ -122,7 +123,7 @@ def _first_lines(error: Exception) -> str:
 
 
 def versions() -> _cuda_versions.Versions:
-    """Returns the versions of driver, toolkit and numba-cuda on this machine, and the compute capability of its GPU."""
+    """Returns the versions of driver, CUDA toolkit and numba-cuda on this machine, and the compute capability of its GPU."""
     return _cuda_versions.find(
         _or_none(lambda: cuda.runtime.get_version()), _or_none(lambda: cuda.get_current_device().compute_capability)
     )
@@ -137,7 +138,7 @@ def _or_none(query: Callable[[], Any]) -> Any:
 
 @functools.cache
 def unusable_reason() -> str | None:
-    """Returns None if a kernel runs (on a GPU, or in the simulator), else the diagnosis, the versions found and the remedy."""
+    """Returns None if a kernel can run on a GPU or in the simulator, else a text that says what is missing and what to do."""
     if SIMULATED:
         return None
     try:
@@ -155,7 +156,7 @@ def unusable_reason() -> str | None:
 
 
 def select(number: int) -> None:
-    """Makes this thread use GPU `number`, modulo the number of GPUs; does nothing without a GPU."""
+    """Makes the calling thread use the GPU with index `number` modulo the number of GPUs; does nothing without a GPU."""
     if SIMULATED:
         return
     try:
@@ -165,7 +166,7 @@ def select(number: int) -> None:
 
 
 def devices() -> list[str]:
-    """Returns one line per usable GPU: its name, compute capability, multiprocessors and memory."""
+    """Returns one line of text per usable GPU, with its name, compute capability, number of multiprocessors and memory."""
     if unusable_reason() is not None:
         return []
     if SIMULATED:

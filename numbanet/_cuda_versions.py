@@ -1,7 +1,7 @@
-"""Versions of driver, toolkit and numba-cuda on this machine, whether they are compatible, and what to install if not.
+"""Finds the versions of driver, CUDA toolkit and numba-cuda, tests whether they are compatible, and says what to install.
 
-Source of the drivers that each CUDA needs and of the GPUs that each toolkit supports: NVIDIA's "CUDA Toolkit, Driver, and
-Architecture Matrix" and the release notes of CUDA 12 and 13.
+The drivers that each version of CUDA needs, and the GPUs that each toolkit supports, are taken from NVIDIA's "CUDA Toolkit,
+Driver, and Architecture Matrix" and from the release notes of CUDA 12 and 13.
 """
 
 import ctypes
@@ -19,18 +19,18 @@ NONE_VISIBLE = ("", "-1", "NoDevFiles")
 
 
 class Versions(NamedTuple):
-    """Versions found on this machine; None for each that was not found.
+    """The versions found on this machine; a field is None if its version was not found.
 
     Parameters
     ----------
     driver : str
-        Release of NVIDIA's driver, such as "550.54.15".
+        Release number of the NVIDIA driver, such as "550.54.15".
     driver_cuda : tuple of int
-        The newest CUDA that the driver supports; None if the driver library cannot be loaded.
+        Newest CUDA version that the driver supports; None if the driver library cannot be loaded.
     toolkit : tuple of int
-        CUDA version of the compiler in this environment.
+        CUDA version of the toolkit, which contains the compiler, in this Python environment.
     numba_cuda : str
-        Version of numba-cuda; without it kernels are compiled by Numba's built-in target.
+        Version of the package numba-cuda; without the package, Numba's built-in target compiles kernels.
     capability : tuple of int
         Compute capability of the current GPU.
     visible : str
@@ -59,7 +59,7 @@ class Versions(NamedTuple):
 
 
 def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) -> Versions:
-    """Returns the versions on this machine; the caller asks `numba.cuda` for the toolkit and the compute capability."""
+    """Returns the versions on this machine; the caller passes toolkit and capability, which it obtained from `numba.cuda`."""
     return Versions(
         driver=driver_release(),
         driver_cuda=driver_cuda(),
@@ -71,13 +71,13 @@ def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) ->
 
 
 def what_to_do(found: Versions, error: str) -> str:
-    """Returns a diagnosis and a remedy, from the versions found and the error that the driver or the compiler raised."""
+    """Returns a diagnosis and a remedy, derived from the versions found and the text of the error that was raised."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = (
         f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
     )
     if found.driver_cuda is None:
-        return f"There is no NVIDIA driver here, or Python cannot load its library. Install a driver: {drivers}."
+        return f"This machine has no NVIDIA driver, or Python cannot load its library. Install a driver: {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:
         return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset it, or name a GPU such as 0."
     if found.driver_cuda[0] < min(DRIVERS):
@@ -93,7 +93,7 @@ def what_to_do(found: Versions, error: str) -> str:
         )
     least = CAPABILITIES.get(found.toolkit[0], CAPABILITIES[newest])
     if found.capability and found.capability < CAPABILITIES[12]:
-        return f"The GPU is too old: numbanet needs compute capability {_dotted(CAPABILITIES[12])} at least, and CUDA 12."
+        return f"The GPU is too old: numbanet needs compute capability {_dotted(CAPABILITIES[12])} at least, with CUDA 12."
     if found.capability and found.capability < least:
         return (
             f"This CUDA toolkit compiles for compute capability {_dotted(least)} and newer. "
@@ -110,7 +110,7 @@ def what_to_do(found: Versions, error: str) -> str:
 
 
 def _extra(found: Versions) -> str:
-    """Returns the extra of numbanet that supports the driver and the GPU."""
+    """Returns the name of the optional dependencies of numbanet, "cuda12" or "cuda13", that fit the driver and the GPU."""
     old_gpu = found.capability is not None and found.capability < CAPABILITIES[13]
     return "cuda13" if found.driver_cuda and found.driver_cuda[0] >= 13 and not old_gpu else "cuda12"
 
@@ -120,7 +120,7 @@ def _dotted(version: tuple[int, ...] | None) -> str:
 
 
 def numba_cuda() -> str | None:
-    """Returns the installed version of numba-cuda, or None."""
+    """Returns the installed version of the package numba-cuda, or None if it is not installed."""
     try:
         return importlib.metadata.version("numba-cuda")
     except importlib.metadata.PackageNotFoundError:
@@ -128,7 +128,7 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """Returns the newest CUDA that the driver supports, which its library reports even without a GPU."""
+    """Returns the newest CUDA version that the driver supports; the driver library reports it even without a GPU."""
     version = ctypes.c_int()
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -139,12 +139,12 @@ def driver_cuda() -> tuple[int, int] | None:
 
 
 def parsed_cuda(version: int) -> tuple[int, int]:
-    """Returns (13, 1) for 13010, the driver's way to write a version."""
+    """Converts the integer by which the driver reports a version of CUDA to a pair: 13010 becomes (13, 1)."""
     return version // 1000, version % 1000 // 10
 
 
 def driver_release(path: str = "/proc/driver/nvidia/version") -> str | None:
-    """Returns the release that the driver's kernel module reports on Linux, or None."""
+    """Returns the release number that the kernel module of the driver reports on Linux, or None if there is none."""
     try:
         match = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", Path(path).read_text())
     except OSError:

@@ -1,7 +1,8 @@
-"""exp, expm1 and log1p, each under one name for every target.
+"""The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
-On the CPU they are arithmetic without a branch, so that LLVM compiles a loop over a formula to SIMD code; math.exp would be a
-call into libm for each number. On the GPU, in the simulator and without compilation they come from the module math.
+On the CPU, the functions consist of arithmetic without branches, so that LLVM compiles a loop that calls them to SIMD code;
+math.exp would call the C library for each number. On the GPU, in the simulator and without compilation, the functions of the
+module math are used.
 """
 
 import math
@@ -17,21 +18,21 @@ from numba.extending import overload, register_jitable
 from numbanet._compile import MERGED
 from numbanet._cuda import overload_on_gpu
 
-intrinsic: Any = numba.extending.intrinsic  # its functions are called without the typing context that they declare
+intrinsic: Any = numba.extending.intrinsic  # decorated functions are called without the typing context that they declare
 
 
 def exp(x: float) -> float:
-    """e^x."""
+    """Returns e^x."""
     return math.exp(x)
 
 
 def expm1(x: float) -> float:
-    """e^x - 1, without cancellation near 0."""
+    """Returns e^x - 1 without cancellation near x = 0."""
     return math.expm1(x)
 
 
 def log1p(x: float) -> float:
-    """log(1 + x), without cancellation near 0."""
+    """Returns log(1 + x) without cancellation near x = 0."""
     return math.log1p(x)
 
 
@@ -70,7 +71,7 @@ def _log1p_on_cpu(x):
 
 @intrinsic
 def _power_of_2(typingctx, raised):
-    """2^n, from raised = n + 1.5 2^mantissa + bias with n whole, -bias < n <= bias: n + bias stands in its lowest bits."""
+    """Returns 2^n for an integer n, -bias < n <= bias, from raised = n + 1.5 2^mantissa + bias, whose low bits are n + bias."""
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
     def code(context, builder, signature, arguments):
@@ -81,7 +82,9 @@ def _power_of_2(typingctx, raised):
 
 @intrinsic
 def _binade(typingctx, u):
-    """k and 4 / 2^k for u = 2^k m > 0, 0.75 <= m < 1.5: adding half a mantissa carries into the exponent from m = 1.5 on."""
+    """Returns k and 4 / 2^k for u = 2^k m > 0 with 0.75 <= m < 1.5; adding half a mantissa carries
+    into the exponent if the mantissa of u is 1.5 or more.
+    """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
     def code(context, builder, signature, arguments):
@@ -98,7 +101,7 @@ def _binade(typingctx, u):
 
 
 def polynomial(coefficients: Sequence[float]) -> Any:
-    """Returns a function of x, the sum of c_k x^k by Horner's rule, unrolled so that a loop around it still vectorises."""
+    """Returns a function of x that computes the sum of c_k x^k by Horner's rule, unrolled so that calling loops vectorise."""
 
     @intrinsic
     def value(typingctx, x):
@@ -114,7 +117,7 @@ def polynomial(coefficients: Sequence[float]) -> Any:
 
 
 class Functions(NamedTuple):
-    """The three functions for one dtype."""
+    """The functions exp, expm1 and log1p, implemented for arguments of one dtype."""
 
     exp: Callable
     expm1: Callable
@@ -122,26 +125,26 @@ class Functions(NamedTuple):
 
 
 def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[float], log_series: Sequence[float]) -> Functions:
-    """Returns the three functions for float32 or float64 arguments.
+    """Returns exp, expm1 and log1p for float32 or float64 arguments.
 
     Parameters
     ----------
     number : type
-        np.float32 or np.float64.
+        The dtype of the arguments, np.float32 or np.float64.
     log_2 : pair of float
-        Two numbers whose sum is log(2). The first has so few bits that its product with any exponent is exact (W. J. Cody
-        and W. Waite, Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The first number has few enough bits that its product with any exponent is exact (W. J.
+        Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
-        Coefficients, from the constant term up, of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
+        Coefficients of a polynomial in r, constant term first, for (e^r - 1 - r) / r^2 with |r| <= log(2) / 2.
     log_series : sequence of float
-        Coefficients of (2 atanh(s) - 2 s) / s^3 in s^2 for |s| <= 0.2.
+        Coefficients of a polynomial in s^2, constant term first, for (2 atanh(s) - 2 s) / s^3 with |s| <= 0.2.
     """
     exp, expm1 = _exponentials(number, log_2, polynomial(exp_series))
     return Functions(exp, expm1, _logarithm(number, log_2, polynomial(log_series)))
 
 
 def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) -> tuple[Callable, Callable]:
-    """Returns exp and expm1 for one dtype."""
+    """Returns the functions exp and expm1 for arguments of one dtype."""
     info = np.finfo(number)
     zero, half, one = map(number, (0, 0.5, 1))
     per_log_2 = number(1 / math.log(2))
@@ -159,7 +162,7 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
 
     @register_jitable(**MERGED)
     def reduced(x, shift):
-        """n + shift and r, for x = n log(2) + r with |r| <= log(2) / 2, and the rounding error of r."""
+        """Returns n + shift, r, and the rounding error of r, where x = n log(2) + r and |r| <= log(2) / 2."""
         raised = x * per_log_2 + shift
         n = raised - shift
         high, low = x - n * log_2_high, n * log_2_low
@@ -192,7 +195,7 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
 
 
 def _logarithm(number: Any, log_2: tuple[float, float], log_polynomial: Any) -> Callable:
-    """Returns log1p for one dtype."""
+    """Returns the function log1p for arguments of one dtype."""
     quarter, half, one, two = map(number, (0.25, 0.5, 1, 2))
     infinity, nan = number(np.inf), number(np.nan)
     log_2_high, log_2_low = map(number, log_2)

@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, with one clear error if they are missing."""
+"""Imports optional packages when they are used, and raises an error that says what to install if one is missing."""
 
 import importlib
 from typing import Any
@@ -10,14 +10,14 @@ def imported(module: str, requirement: str) -> Any:
     Parameters
     ----------
     module : str
-        Name of the module, such as "safetensors.numpy".
+        Full name of the module, such as "safetensors.numpy".
     requirement : str
-        Argument of the `pip install` that the error recommends, such as "numbanet[safetensors]".
+        The argument of `pip install` that the error message recommends, such as "numbanet[safetensors]".
 
     Returns
     -------
     module
-        Typed as Any: type checkers cannot assume that the package is installed.
+        The module, typed as Any because type checkers cannot assume that the package is installed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of numbers, flags and names: each returns the value as a plain Python type, or raises an error that names it."""
+"""Functions that check an argument: each returns the value as a plain Python type, or raises an error that names it."""
 
 import difflib
 import math
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 DOUBLE = np.dtype(np.float64)
-# The least ratio of difflib at which a name is suggested. 'gpu' and 'cpu' have 0.67, names with two letters swapped 0.75.
+# Smallest difflib ratio at which a known name is suggested. 'gpu' and 'cpu' have the ratio 0.67, names with two swapped letters
+# 0.75.
 SIMILAR = 0.7
 
 
@@ -20,18 +21,20 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
     Parameters
     ----------
     name : str
-        The argument's name, for the error message; likewise in the other checks.
+        The name of the checked argument, for the error message.
     value
+        The value to check.
     known : iterable of str
+        The allowed values.
     meaning : str
-        Follows the known names in the error message.
+        A text that the error message contains after the known names.
 
     Raises
     ------
     TypeError
         The value is not a string.
     ValueError
-        The value is unknown; the message lists the known names and suggests the nearest.
+        The value is not a known name; the message lists the known names and suggests the most similar one.
     """
     known = tuple(known)
     if not isinstance(value, str):
@@ -49,12 +52,12 @@ def count(number: int, noun: str) -> str:
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:
-    """Returns the value as an int, which must be a whole number and at least `least`.
+    """Returns the value as an int; it must be an integer of at least `least`.
 
     Raises
     ------
     TypeError, ValueError
-        The value is not an integer, or is too small.
+        The value is not an integer, or is less than `least`.
     """
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -68,12 +71,12 @@ def integer(name: str, value: Any, least: int = 1) -> int:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Returns the value as a bool; True, False, 1 and 0 are accepted.
+    """Returns the value as a bool; it must be True, False, 1 or 0.
 
     Raises
     ------
     ValueError
-        The value is something else.
+        The value is neither True, False, 1 nor 0.
     """
     if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
         raise ValueError(f"{name} must be True or False (1 or 0), not {value!r}")
@@ -81,7 +84,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def real(name: str, value: Any) -> float:
-    """Returns the value as a float, which must be a finite real number.
+    """Returns the value as a float; it must be a finite real number.
 
     Raises
     ------
@@ -96,12 +99,12 @@ def real(name: str, value: Any) -> float:
 
 
 def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
-    """Returns the value as a float, which must be positive and finite, also after rounding to `dtype`.
+    """Returns the value as a float; it must be positive and finite, also after rounding to `dtype`.
 
     Raises
     ------
     TypeError, ValueError
-        The value is not a real number, or is not positive and finite.
+        The value is not a real number, or is not both positive and finite.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {value!r}")
@@ -113,7 +116,7 @@ def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
 
 
 def not_negative(name: str, value: Any) -> float:
-    """Returns the value as a float, which must be finite and at least 0.
+    """Returns the value as a float; it must be finite and at least 0.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def not_negative(name: str, value: Any) -> float:
 
 
 def fraction(name: str, value: Any) -> float:
-    """Returns the value as a float, which must lie in [0, 1).
+    """Returns the value as a float; it must be at least 0 and less than 1.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The way from the arguments of a network's training calls to samples, processes and a `Training`."""
+"""Checks the arguments of `Network.fit`, `train_step` and `partial_fit`, and makes a `Training` from them."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from numbanet.training.processes import Batches, Processes
 
 
 class Samples(NamedTuple):
-    """The arguments of `Network.fit` that say what to train on and what to validate with, unchecked."""
+    """The unchecked arguments of `Network.fit` that contain or describe the training and validation data."""
 
     x: Any
     y: ArrayLike | None
@@ -32,7 +32,7 @@ class Samples(NamedTuple):
     validation_split: float = 0.0
 
     def fractions(self) -> tuple[float, float]:
-        """Returns label_smoothing and validation_split, checked."""
+        """Checks and returns label_smoothing and validation_split."""
         split = checks.fraction("validation_split", self.validation_split)
         if split and self.validation_data is not None:
             raise ValueError("pass either validation_data or validation_split, not both")
@@ -40,14 +40,14 @@ class Samples(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The checked arguments communicator and sharded of `Network.fit`."""
+    """The checked arguments `communicator` and `sharded` of `Network.fit`."""
 
     communicator: Communicator
     sharded: bool
 
 
 def learning_rate_of(value: float | None, optimizer: Optimizer, model: Model) -> float:
-    """Returns the checked learning rate; by default the optimizer's."""
+    """Returns the checked learning rate, or the default learning rate of the optimizer if value is None."""
     return checks.positive("learning_rate", optimizer.learning_rate if value is None else value, model.topology.dtype)
 
 
@@ -59,7 +59,7 @@ def fit(
     communicator: Communicator | None,
     sharded: bool | Literal[0, 1],
 ) -> History:
-    """Trains a model; `Network.fit` describes the arguments, the result and the errors."""
+    """Trains a model and returns its history; `Network.fit` describes the arguments and the errors."""
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
     if y is None:
@@ -85,7 +85,7 @@ def train_pass(
     learning_rate: float | None,
     optimizer: str | Optimizer,
 ) -> dict[str, float]:
-    """Trains on samples once, in their order, in one batch if no size is given; returns their loss and accuracy."""
+    """Trains on samples once, in their order, and returns their loss and accuracy; batch_size None means one batch."""
     optimizer = optimizer_of(optimizer)
     eta = learning_rate_of(learning_rate, optimizer, model)
     data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight, None, model.topology.loss)
@@ -95,11 +95,11 @@ def train_pass(
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:
-    """Returns a function that yields the checked batches of an epoch."""
+    """Returns a function that yields the checked batches of one epoch from the iterable that the user passed as x."""
     if samples.validation_split or samples.sample_weight is not None:
         raise ValueError(
-            "validation_split and sample_weight cannot be used when x yields batches: pass validation_data, "
-            "and yield (x, y, sample_weight)"
+            "validation_split and sample_weight cannot be used if x yields batches: pass validation_data in place of "
+            "validation_split, and yield (x, y, sample_weight) in place of (x, y)"
         )
     loss = model.topology.loss
 
@@ -128,11 +128,11 @@ def _training(
     group: Group,
     checkpoint: Checkpoint | None,
 ) -> Training:
-    """Returns the training, resumed from its checkpoint if there is a file."""
+    """Returns a new training, or a training resumed from its checkpoint file if the file exists."""
     several = group.communicator.size > 1
     known = conditions(settings, data, validation, group.sharded) if checkpoint or several else {}
     processes = _several(model, settings, group, isinstance(data, Data), known) if several else Processes()
-    if group.communicator.rank:  # rank 0 calls the callbacks, prints, and has the checkpoint
+    if group.communicator.rank:  # only rank 0 calls the callbacks, prints, and writes the checkpoint
         settings, checkpoint = replace(settings, callbacks=[], verbose=False), None
     record = CheckpointFile(checkpoint, known) if checkpoint else None
     training = Training(model, settings, data, validation, processes, record)
@@ -143,7 +143,7 @@ def _training(
 
 
 def _several(model: Model, settings: Settings, group: Group, arrays: bool, known: dict[str, Any]) -> Processes:
-    """Returns the processes of a training with several of them; `known` holds its conditions."""
+    """Returns the object through which several processes train together; `known` contains arguments to compare between them."""
     shared, shards = Shared(group.communicator), Shards(group.communicator, model.topology)
     known = known | {
         "network": [repr(model.topology), model.device, model.kernels],

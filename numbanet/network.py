@@ -1,4 +1,4 @@
-"""Class Network: a multilayer perceptron, its training and its files. Engines do everything numerical."""
+"""Class Network: a multilayer perceptron with training and files; the engines in `numbanet.engines` do all computation."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -29,45 +29,49 @@ class Network(MultilayerPerceptron):
     Parameters
     ----------
     sizes : list of int
-        Numbers of neurons, input first: [n_in, ..., n_out].
+        Number of neurons of each layer, beginning with the inputs: [n_in, ..., n_out].
     activations : str or list of str
-        One name per layer; or one name for all hidden layers, the output layer then having the natural activation for the
-        loss (cce: softmax, bce: sigmoid, mse and sse: identity). Known: identity, sigmoid, tanh, relu, leaky_relu, softmax.
+        One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
+        suits the loss: softmax for cce, sigmoid for bce, identity for mse and sse. The names are identity, sigmoid, tanh, relu,
+        leaky_relu and softmax.
     loss : {"sse", "mse", "bce", "cce"}
-        Sum or mean of squared errors, binary or categorical cross-entropy. With n samples in a batch, sse is the sum over
-        samples and outputs; mse, bce and cce are 1/n times the sum. cce needs a softmax output, bce sigmoid or softmax.
+        Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. With n samples in a batch,
+        sse is the sum over samples and outputs; mse, bce and cce are 1/n times such a sum. The output layer needs softmax for
+        cce, and sigmoid or softmax for bce.
     dtype : {"float32", "float64"}
-        Of parameters and all arithmetic.
+        The dtype of the parameters and of all arithmetic.
     seed : int, optional
-        Of the initial weights and of all shuffling. The same seed gives the same bits.
+        Seed of the initial weights, of shuffling and of dropout. The same seed gives bit-identical results.
     epsilon : float
         Slope of leaky_relu for z <= 0.
     dropout : float or list of float
-        The fraction of a hidden layer's neurons that drop out of each training step, in [0, 1): for all hidden layers, or one
-        number for each. The remaining activations are scaled up, so that predictions need no change (Srivastava et al., 2014,
-        JMLR 15:1929).
+        Probability, in [0, 1), with which a neuron of a hidden layer drops out of a training step: one number for all hidden
+        layers, or one per hidden layer. The remaining activations are scaled up, so that predictions need no change (Srivastava
+        et al., 2014, JMLR 15:1929).
     device : {"cpu", "cuda", "auto"}
-        "auto" is "cuda" if a GPU can be used, else "cpu".
+        Where the network computes. "auto" means "cuda" if a GPU can be used, otherwise "cpu".
     kernels : {"fast", "reference"}
-        "reference" computes with the loops of `numbanet.equations`, unchanged.
+        The implementation. "fast" is optimised; "reference" computes with the unchanged loops of `numbanet.equations`.
 
     Raises
     ------
     ValueError, TypeError
         An argument is not as described above; the message names it.
     RuntimeError
-        device="cuda", but no GPU can be used; the message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used; the message says what was found and what is missing.
 
     Notes
     -----
-    On a GPU, host arrays that fit stay there for the duration of a call. `fit`, `evaluate` and `predict` bring larger arrays in
-    chunks, the next while the GPU works on the current one, with bit-identical results. `gradients`, `trace` and `train_step`
-    need room for the whole batch; MemoryError says how much is free and what would fit. If a call fails on the GPU, the network
-    keeps the parameters from before it; after `fit`, those of the last finished epoch. If this process cannot use the GPU any
-    more, the error says so, and `parameters`, `save` and `to("cpu")` still work.
+    On a GPU, host arrays that fit into GPU memory are copied to it once per call. `fit`, `evaluate` and `predict` copy larger
+    arrays in chunks, each while the GPU works on the chunk before, with bit-identical results. `gradients`, `trace` and
+    `train_step` need GPU memory for the whole batch; otherwise they raise MemoryError, which says how much memory is free and
+    what would fit. If a call fails on the GPU, the network keeps the parameters from before the call; after a failed `fit`, it
+    keeps the parameters of the last finished epoch. If this process can no longer use the GPU, the error says so, and
+    `parameters`, `save` and `to("cpu")` still work.
 
-    Weights start uniformly in +-sqrt(6 / n_in) before relu and leaky_relu (He et al., 2015, doi:10.1109/ICCV.2015.123), in
-    +-sqrt(6 / (n_in + n_out)) before the other activations (Glorot and Bengio, 2010, PMLR 9:249-256); biases at 0.
+    Initial weights are drawn uniformly from +-sqrt(6 / n_in) for layers with relu or leaky_relu (He et al., 2015,
+    doi:10.1109/ICCV.2015.123), and from +-sqrt(6 / (n_in + n_out)) for layers with other activations (Glorot and Bengio, 2010,
+    PMLR 9:249-256). Initial biases are 0.
     """
 
     def __init__(
@@ -90,17 +94,17 @@ class Network(MultilayerPerceptron):
         self._model.initialize()
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
-        """Replaces all parameters, and resets the optimizer state.
+        """Replaces all weights and biases, and resets the state of the optimizer.
 
         Parameters
         ----------
         parameters : list of (w, b)
-            One pair per layer, finite, in the shapes that `parameters()` returns.
+            One pair of finite arrays per layer, with the shapes that `parameters()` returns.
 
         Raises
         ------
         ValueError, TypeError
-            parameters is not as described above; the network is unchanged.
+            `parameters` is not as described above; the network is unchanged.
         """
         self._model.engine.write(inputs.parameters(parameters, self._model.topology))
         self._model.reset(self._model.optimizer)
@@ -114,14 +118,14 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Updates the parameters once, by one batch: w <- w - eta dL/dw and b <- b - eta dL/db, or by another optimizer's rule.
+        """Updates the parameters once, from one batch: w <- w - eta dL/dw, b <- b - eta dL/db, or by another optimizer.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`.
+            Inputs and targets, as for `evaluate`.
         learning_rate : float
-            eta, positive.
+            The learning rate eta, positive.
         optimizer, sample_weight
             As for `fit`.
 
@@ -148,21 +152,21 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains once on further samples, in their order: for data that arrive in parts.
+        """Trains once on samples, in their order; further calls continue the training with data that arrive later.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`.
+            Inputs and targets, as for `evaluate`.
         batch_size : int
-            Samples per update; the last batch may be smaller.
+            Number of samples per update; the last batch may be smaller.
         learning_rate, optimizer, sample_weight
             As for `fit`.
 
         Returns
         -------
         dict
-            "loss" and, for cce and bce, "accuracy" of the batches as they were trained on.
+            "loss" and, for cce and bce, "accuracy", computed for each batch before its update.
 
         Raises
         ------
@@ -198,75 +202,79 @@ class Network(MultilayerPerceptron):
     ) -> History:
         """Trains the network in batches.
 
-        A further `fit` continues from the current state: with the same optimizer, two fits equal one fit over all their epochs
-        bit by bit, if the learning rates are equal. Changing the optimizer class, or calling `set_parameters`, resets the
-        optimizer state; changing its hyperparameters does not.
+        A further call of `fit` continues from the current state: with the same optimizer and learning rates, two calls are
+        bit-identical to one call over all their epochs. Changing the optimizer class, or calling `set_parameters`, resets the
+        state of the optimizer; changing the hyperparameters of the optimizer does not.
 
-        Ctrl-C ends the training early: the network keeps its last finished step, and `fit` returns the history of the finished
-        epochs, with `interrupted` set.
+        Ctrl-C ends the training early: the network keeps the parameters after the last finished step, and `fit` returns the
+        history of the finished epochs, whose attribute `interrupted` is True.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`. Without y, x yields the batches of an epoch: a callable that returns an iterable of (x, y) or
-            (x, y, sample_weight), or an object to iterate over once per epoch, such as a list or a loader. Each item is
-            one batch, in the order given.
+            Inputs and targets, as for `evaluate`. Without y, x supplies batches: it is a callable that returns an iterable of
+            (x, y) or (x, y, sample_weight), or an object that is iterated over once per epoch, such as a list or a data loader.
+            Each item is one batch; the order of the batches is kept.
         epochs : int
             Number of passes over all samples.
         batch_size : int
-            Samples per update; the last batch of an epoch may be smaller.
+            Number of samples per update; the last batch of an epoch may be smaller.
         learning_rate : float, optional
-            eta, positive; by default 0.01, or 0.001 for adam and adamw.
+            The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
             "gradient_descent", "momentum", "nesterov", "adam", "adamw", or an object such as `Adam(beta_2=0.99, clip_norm=1)`.
         schedule : str, Schedule or callable, optional
-            The change of the learning rate: "constant", "step", "exponential", "cosine", "plateau", an object such as
-            `Cosine(warm_up=5)`, or a function of the epoch, counted from 1, that returns the learning rate.
+            How the learning rate changes from epoch to epoch: "constant", "step", "exponential", "cosine", "plateau", an object
+            such as `Cosine(warm_up=5)`, or a function of the epoch, counted from 1, that returns the learning rate.
         shuffle : bool
-            Whether each epoch takes the samples in a new random order, drawn from the network's seed.
+            Whether each epoch uses the samples in a new random order, which depends on the seed of the network.
         validation_data : tuple (x, y), optional
-            Samples to evaluate after each epoch, without training on them.
+            Samples that are evaluated after each epoch, but not trained on.
         validation_split : float
-            Instead of validation_data: the fraction of the samples, the last ones, to keep for validation.
+            Fraction of the samples, taken from the end, that is used for validation in place of validation_data.
         sample_weight : array_like (n,), optional
-            Non-negative sample weights. Each loss is multiplied by its weight; means divide by the batch's total weight.
+            Non-negative weights of the samples. The loss of each sample is multiplied by its weight; means are divided by the
+            total weight of the batch.
         class_weight : dict or "balanced", optional
-            Weights of the samples of each class, by label, for cce and for bce with one output; "balanced" gives all classes
+            The weight of the samples of each class, by label, for cce and for bce with one output. "balanced" gives all classes
             the same total weight.
         label_smoothing : float
-            In [0, 1): how far the targets of bce and cce move from certainty to indifference, in training only.
+            A number in [0, 1). In training, the targets y of cce become (1 - label_smoothing) y + label_smoothing / n_out; for
+            bce, the last term is label_smoothing / 2.
         metrics : str, callable, or list or dict of them
-            Further figures after each epoch, of the training data and of the validation data: "mae", "mse", "rmse", "r2",
-            "balanced_accuracy", "f1", or functions of targets and predictions, (n, n_out) each.
+            Additional metrics of training and validation data to compute after each epoch: "mae", "mse", "rmse", "r2",
+            "balanced_accuracy", "f1", or functions of targets and predictions, which are arrays (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            The number of epochs without progress that ends the training. The network then has the parameters of the best
-            epoch, however the training ended.
+            Number of epochs without improvement after which the training ends. At the end, however the training ended, the
+            network has the parameters of the best epoch.
         callbacks : Callback or list of them
-            Objects with Keras-style hooks, called during training.
+            Objects with methods as in Keras, such as `on_epoch_end`, which are called during training.
         checkpoint : path or Checkpoint, optional
-            A file with the whole state of the training, replaced after each epoch. If it exists when `fit` is called, training
-            resumes from it, with bit-identical results; the arguments and the data must be the same.
+            A file with the whole state of the training, which is replaced after each epoch. If the file exists when `fit` is
+            called, training resumes from it, with bit-identical results; the arguments and the data must be the same.
         communicator : Communicator, optional
-            Of several processes that make this call to train one network together: `MPICommunicator()`. Each process trains on
-            a part of every batch; batch_size counts the whole batch. Up to rounding, all processes end with the network that
-            one process would train. Rank 0 calls the callbacks, prints, and writes the checkpoint.
+            The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
+            Each process trains on a part of every batch; batch_size is the size of the whole batch. Up to rounding, all
+            processes end with the network that one process would train. Only rank 0 calls the callbacks, prints, and writes the
+            checkpoint.
         sharded : bool
-            Whether x, y, sample_weight and validation_data are this process's own samples, to be trained on together with those
-            of all other processes, instead of the same samples in every process. Batches that x yields are always a process's
-            own.
+            If True, x, y, sample_weight and validation_data are the samples of this process alone, and training uses the
+            samples of all processes together. If False, every process passes the same samples. Batches that x yields always
+            belong to this process alone.
         verbose : {0, 1}
-            1 prints a line per epoch and, on a terminal, shows a bar in long epochs. 0 prints nothing.
+            1 prints a line per epoch and, on a terminal, shows a progress bar during long epochs; 0 prints nothing.
 
         Returns
         -------
         History
+            The loss, accuracy and metrics of each epoch.
 
         Raises
         ------
         ValueError, TypeError
             An argument is not as described above; the network is unchanged.
         FloatingPointError
-            The loss or a parameter stopped being finite; the network keeps the parameters of the last finite epoch.
+            The loss or a parameter is no longer finite; the network keeps the parameters of the last epoch that was finite.
         """
         optimizer = optimizer_of(optimizer)
         settings = Settings(
@@ -285,16 +293,17 @@ class Network(MultilayerPerceptron):
         return fitting.fit(self._model, settings, samples, checkpoint, communicator, sharded)
 
     def to(self, device: str) -> Self:
-        """Moves the network to another device.
+        """Moves the network to another device, with its parameters and the state of the optimizer.
 
         Parameters
         ----------
         device : {"cpu", "cuda", "auto"}
+            The new device; "auto" means "cuda" if a GPU can be used, otherwise "cpu".
 
         Returns
         -------
         Network
-            The same object.
+            The network itself.
 
         Raises
         ------
@@ -307,16 +316,14 @@ class Network(MultilayerPerceptron):
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes everything needed to continue training: topology, parameters, states of the optimizer and of the shuffling.
+        """Saves the network with everything needed to continue training: parameters, optimizer state and random generator.
 
-        The path is used as it is: no suffix is added.
-
-        The file is replaced in one move: a crash leaves the old file whole.
+        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact.
 
         Parameters
         ----------
         path : path
-            A name that ends in .safetensors makes a safetensors file, any other name an NPZ file.
+            The file. If the name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file.
 
         Raises
         ------
@@ -328,15 +335,15 @@ class Network(MultilayerPerceptron):
         persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Writes an ONNX file for other programs to predict with: opset 17, input x (N, n_in), output y_hat (N, n_out).
+        """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
 
-        Its nodes are a Gemm and an activation per layer; its metadata hold a description of the network as JSON, under the
-        key numbanet. The file is replaced in one move, as by `save`.
+        The ONNX graph has a Gemm node and an activation node per layer. The metadata of the file contain a description of the
+        network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
 
         Parameters
         ----------
         path : path
-            A name that ends in .onnx.
+            The file, whose name must end in .onnx.
 
         Raises
         ------
@@ -351,23 +358,23 @@ class Network(MultilayerPerceptron):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu", kernels: str = "fast") -> Self:
-        """Reads a network that `save` wrote. Nothing in the file is executed.
+        """Loads a network from a file that `save` wrote; no code in the file is executed.
 
         Parameters
         ----------
         path : path
-            Of a file of either format; the content decides which, not the name.
+            An NPZ or safetensors file; its content, not its name, determines the format.
         device, kernels : str
-            As for `Network`; a file is not tied to a device.
+            As for `Network`. A file can be loaded on any device.
 
         Raises
         ------
         ValueError
-            The file is damaged, or is not a network; the message says what is wrong.
+            The file is damaged, or does not contain a network; the message says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError
-            It is a safetensors file, and that package is not installed; the message says what to install.
+            The file is a safetensors file, but the package safetensors is not installed; the message says what to install.
         """
         description, vectors = persist.load(path)
         topology = description.topology

@@ -1,4 +1,4 @@
-"""Class MultilayerPerceptron: all that reads a network's parameters: predictions, losses, gradients, traces."""
+"""Class MultilayerPerceptron: the methods that do not change parameters: predictions, losses, gradients and traces."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
@@ -18,56 +18,56 @@ Output = TypeVar("Output")
 
 
 class MultilayerPerceptron:
-    """A multilayer perceptron with fixed parameters; `numbanet.Network` makes its model, and adds training and files."""
+    """The base class of `numbanet.Network`, with all methods that read parameters; `Network` adds training and files."""
 
     _model: Model
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of neurons, input first."""
+        """The number of neurons of each layer, beginning with the number of inputs."""
         return list(self._model.topology.sizes)
 
     @property
     def activations(self) -> list[str]:
-        """One name per layer."""
+        """The names of the activation functions, one per layer."""
         return list(self._model.topology.activations)
 
     @property
     def loss(self) -> str:
-        """Name of the loss."""
+        """The name of the loss: "sse", "mse", "bce" or "cce"."""
         return self._model.topology.loss
 
     @property
     def dtype(self) -> str:
-        """The name "float32" or "float64"."""
+        """The dtype of the parameters and of all arithmetic: "float32" or "float64"."""
         return self._model.topology.dtype.name
 
     @property
     def dropout(self) -> list[float]:
-        """One rate per hidden layer."""
+        """The dropout rates, one per hidden layer."""
         topology = self._model.topology
         return list(topology.dropout or [0.0] * (len(topology.sizes) - 2))
 
     @property
     def epsilon(self) -> float:
-        """Slope of leaky_relu for z <= 0."""
+        """The slope of leaky_relu for z <= 0."""
         return self._model.topology.epsilon
 
     @property
     def device(self) -> str:
-        """The name "cpu" or "cuda"."""
+        """The device on which the network computes: "cpu" or "cuda"."""
         return self._model.device
 
     @property
     def kernels(self) -> str:
-        """The name "fast" or "reference"."""
+        """The implementation that the network computes with: "fast" or "reference"."""
         return self._model.kernels
 
     @property
     def table(self) -> Encoding | None:
-        """The encoding of a table's rows as x and y, see `numbanet.tables`; saved with the network.
+        """The encoding that turns rows of a table into x and y, see `numbanet.tables`; it is saved with the network.
 
-        Setting an encoding that does not fit the network raises ValueError.
+        Setting an encoding raises ValueError if it does not fit the loss, the inputs or the outputs of the network.
         """
         return self._model.table
 
@@ -85,12 +85,13 @@ class MultilayerPerceptron:
         )
 
     def parameters(self) -> Pairs:
-        """Returns copies of the parameters.
+        """Returns copies of the weights and biases of all layers.
 
         Returns
         -------
         list of (w, b)
-            One pair per layer, w (n_in, n_out) with w[i, j] from neuron i to neuron j, b (n_out,).
+            One pair per layer: the weights w (n_in, n_out), where w[i, j] leads from neuron i to neuron j, and the biases b
+            (n_out,).
         """
         return self._model.topology.views(self._model.engine.read().copy())  # an engine may return an array that it keeps
 
@@ -101,34 +102,36 @@ class MultilayerPerceptron:
     def predict(self, x: ArrayLike, *, out: Output, logits: bool = False) -> Output: ...
 
     def predict(self, x: ArrayLike, *, out: Any = None, logits: bool = False) -> Any:
-        """Returns the network's outputs.
+        """Returns the outputs of the network for samples x.
 
         Parameters
         ----------
         x : array_like or GPU array, (n, n_in)
-            Finite real numbers.
+            Inputs, one row per sample: finite real numbers.
         out : ndarray or GPU array, (n, n_out), optional
-            The array to write to: of the network's dtype, contiguous in C order, and without memory in common with x.
+            The array that receives the outputs. It must have the dtype of the network, be contiguous in C order, and share no
+            memory with x.
         logits : bool
-            If True, the outputs are z of the last layer, before its activation.
+            If True, the outputs are z of the last layer, which are the values before its activation function.
 
         Returns
         -------
         (n, n_out)
-            y_hat, the activations of the last layer, or z with logits: `out` if given, else a NumPy array, also for x on the
-            GPU.
+            The activations y_hat of the last layer, or z if `logits` is True. The method returns `out` if it is given,
+            otherwise a NumPy array, even if x is on the GPU.
 
         Raises
         ------
         ValueError, TypeError
-            x or out is not as described above; out is unchanged.
+            `x` or `out` is not as described above; `out` is unchanged.
 
         Notes
         -----
-        A GPU array is an array that Numba, CuPy, PyTorch or another library holds on a GPU: it has
-        `__cuda_array_interface__`, or DLPack. A network on the GPU takes it without a copy; it must be contiguous in C order
-        and of the network's dtype. The call waits for the stream that the array names, and has finished its work on return.
-        An array on a GPU that the network does not use is refused. This holds for y, too, and for every call with x and y.
+        A GPU array is an array that Numba, CuPy, PyTorch or another library holds on a GPU; it supports
+        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without a copy; the array must be contiguous
+        in C order and have the dtype of the network. The call waits for the CUDA stream that the array names, and has finished
+        its work when it returns. If an array is on a GPU that the network does not use, the call raises ValueError. These rules
+        apply to all methods with arguments x and y.
         """
         model = self._model
         logits = checks.flag("logits", logits)
@@ -150,22 +153,24 @@ class MultilayerPerceptron:
         Parameters
         ----------
         x : array_like or GPU array, (n, n_in)
+            Inputs, as for `predict`.
         y : array_like or GPU array
-            For cce integer labels (n,), or rows of probabilities (n, n_out) that add up to 1; for bce numbers in [0, 1], for
-            mse and sse any real numbers: (n, n_out), or (n,) for a single output.
+            Targets. For cce, integer labels (n,), or rows of probabilities (n, n_out) that add up to 1. For bce, numbers in
+            [0, 1]; for mse and sse, any real numbers. Their shape is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
-            Further metrics, as for `fit`.
+            Additional metrics to compute, in the same form as for `Network.fit`.
 
         Returns
         -------
         dict
-            "loss"; "accuracy": for cce the fraction of samples whose largest output is that of their class, for bce the
-            fraction of outputs on the correct side of 1/2; and the metrics by name.
+            The values of "loss", of "accuracy" for cce and bce, and of the metrics by name. For cce, the accuracy is the
+            fraction of samples whose largest output belongs to the correct class; for bce, the fraction of outputs on the
+            correct side of 1/2.
 
         Raises
         ------
         ValueError, TypeError
-            x, y or a metric is not as described above.
+            `x`, `y` or `metrics` is not as described above.
         """
         functions = metrics_of(metrics)
         data, engine = self._uploaded(x, y), self._model.engine
@@ -175,44 +180,46 @@ class MultilayerPerceptron:
         return figures
 
     def gradients(self, x: ArrayLike, y: ArrayLike) -> tuple[float, Pairs]:
-        """Returns the loss of a batch and its gradients at the current parameters.
+        """Returns the loss of a batch, and its gradients with respect to the current parameters.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`.
+            Inputs and targets, as for `evaluate`.
 
         Returns
         -------
         loss : float
+            The loss of the batch.
         gradients : list of (dw, db)
-            In the shapes of `parameters()`.
+            One pair per layer, with the shapes of the pairs (w, b) that `parameters()` returns.
 
         Raises
         ------
         ValueError, TypeError
-            x or y is not as for `evaluate`.
+            `x` or `y` is not as `evaluate` describes it.
         """
         data = self._uploaded(x, y)
         total, flat = self._model.engine.loss_and_gradients(data.x, data.y)
         return self._batch_loss(total, data.n), self._model.topology.views(flat)
 
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
-        """Returns every symbol of one training step, without taking the step.
+        """Returns all intermediate values of one training step, without updating the parameters.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            As for `evaluate`.
+            Inputs and targets, as for `evaluate`.
 
         Returns
         -------
         Trace
+            The values of all layers, as arrays by name.
 
         Raises
         ------
         ValueError, TypeError
-            x or y is not as for `evaluate`.
+            `x` or `y` is not as `evaluate` describes it.
         """
         engine, topology = self._model.engine, self._model.topology
         data = self._uploaded(x, y)

@@ -1,4 +1,4 @@
-"""The trace of one training step: every symbol of the sheet by name, layer by layer, as golden vectors for a port."""
+"""The trace of one training step: the values of all symbols of the equations, to print, or to test a port against."""
 
 import os
 from collections.abc import Iterator
@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 
 from numbanet.persist import vectors
 
-# Symbols of each layer, in the order in which a step computes them.
+# The symbols of each layer, in the order in which a training step computes them.
 FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """All numbers of one training step, as returned by `Network.trace`.
+    """All intermediate values of one training step, as returned by `Network.trace`.
 
     Attributes
     ----------
     x, y, y_hat : ndarray
-        Inputs (n, n_in), targets and predictions (n, n_out).
+        Inputs x (n, n_in), targets y (n, n_out), and predictions y_hat (n, n_out).
     loss : float
-        Loss of the batch.
+        The loss of the batch.
     w, b, z, a, delta, dw, db : list of ndarray
-        One array per layer, layer 1 at index 0: w, dw (n_in, n_out), b, db (n_out,), z, a, delta (n, n_out).
+        Lists with one array per layer; index 0 is layer 1. The shapes are (n_in, n_out) for w and dw, (n_out,) for b and db,
+        and (n, n_out) for z, a and delta.
     """
 
     x: NDArray[Any]
@@ -41,13 +42,13 @@ class Trace:
     db: list[NDArray[Any]]
 
     def symbols(self) -> dict[str, NDArray[Any]]:
-        """Returns all arrays by name, in the order in which a step computes them.
+        """Returns all arrays by name, in the order in which a training step computes them.
 
         Returns
         -------
         dict of str to ndarray
-            The names are x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ... with the number of the
-            layer.
+            The names are x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ... The digits are the number of
+            the layer.
         """
         arrays, layers = {"x": self.x}, range(1, len(self.w) + 1)
         for l in layers:
@@ -58,24 +59,24 @@ class Trace:
         return arrays
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the arrays of `symbols()` to a file, as golden vectors for a port.
+        """Writes the arrays of `symbols()` to a file, as expected values for tests of a port to another language.
 
         Parameters
         ----------
         path : str or path-like
-            The file; JSON with nested lists if the name ends in .json, else NPZ.
+            The file. It is JSON with nested lists if the name ends in .json, otherwise NPZ.
 
         Raises
         ------
         ValueError
-            The file is JSON, and a number is not finite.
+            The file would be JSON, and a value is not finite, which JSON cannot represent.
         OSError
             The file cannot be written.
         """
         vectors.write(path, {}, self.symbols())
 
     def table(self) -> None:
-        """Prints every number in the notation of the sheet: the forward pass, then the backward pass."""
+        """Prints every value in the notation of the equations: first the forward pass, then the backward pass."""
         print("\n".join(self._lines()))
 
     def _lines(self) -> Iterator[str]:

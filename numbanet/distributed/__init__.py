@@ -1,1 +1,1 @@
-"""Data-parallel training by several processes: communicators, division of the samples, agreement of the processes."""
+"""Data-parallel training by several processes: communicators, division of the samples, and agreement on the state."""

@@ -1,4 +1,4 @@
-"""The agreement of several processes that train one network: rank 0 decides, prints and writes."""
+"""Keeps the processes that train one network in agreement: rank 0 decides when to stop, prints, and writes files."""
 
 import json
 import zlib
@@ -19,37 +19,38 @@ if TYPE_CHECKING:
 
 
 class Agreement:
-    """The agreement of several processes.
+    """Keeps the training states of several processes equal.
 
-    All start with the parameters, moments and history of rank 0, and take over its figures after each epoch.
+    All processes start with the parameters, moments and history of rank 0, and copy its losses and metrics after each epoch.
 
     Parameters
     ----------
     communicator : Communicator
     conditions : dict
-        JSON values that must be the same in all processes, by the names of the arguments of `fit`.
+        Arguments of `Network.fit` by name, as JSON values, which must be equal in all processes.
     """
 
-    interruptible = False  # the other processes would wait for this one
+    interruptible = False  # Ctrl-C must not end one process alone: the others would wait for it
 
     def __init__(self, communicator: Communicator, conditions: dict[str, Any]):
         self.communicator, self.conditions = communicator, conditions
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Turns SystemExit into an error: Python would end this process without one, while the others wait."""
+        """Turns SystemExit into RuntimeError, because Python would end this process silently while the others wait for it."""
         try:
             yield
         except SystemExit as end:
-            raise RuntimeError(f"exit({end.code}) was called during training") from end
+            raise RuntimeError(f"exit({end.code}) was called during training, while other processes wait for this one") from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the conditions, takes over the state of rank 0, and compiles.
+        """Compares the conditions with those of rank 0, copies its state, and compiles the training step.
 
         Raises
         ------
         ValueError
-            This process has another condition than rank 0, or adds gradients in another order.
+            An argument or the data differ from rank 0, or the processor has SIMD registers of another width, so that gradients
+            would be added in another order.
         """
         self._compare()
         self._take_over(training)
@@ -61,12 +62,14 @@ class Agreement:
             self.communicator.barrier()
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Takes over the logs, the wish to stop and, if callbacks may have changed them, the parameters of rank 0.
+        """Copies the logs of rank 0 and, if there are callbacks, its parameters; returns whether rank 0 wants to stop.
+
+        Callbacks, which only rank 0 calls, may have changed the parameters.
 
         Raises
         ------
         RuntimeError
-            Without callbacks, the parameters differ from rank 0's.
+            There are no callbacks, and the parameters of this process differ from the parameters of rank 0.
         """
         engine = training.model.engine
         own = {
@@ -83,7 +86,7 @@ class Agreement:
         elif own["parameters"] != first["parameters"]:
             raise RuntimeError(
                 f"the parameters of rank {self.communicator.rank} have diverged from the parameters of rank 0: "
-                "its processor or its MPI adds in a different order"
+                "its processor or its MPI library adds numbers in a different order"
             )
         return first["stop"]
 
@@ -92,10 +95,11 @@ class Agreement:
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
                 advice = "; if each process has its own samples, pass sharded=True" if "data" in name else ""
-                raise ValueError(f"rank {self.communicator.rank} has another {name} than rank 0{advice}")
+                difference = f"rank {self.communicator.rank} has another {name} than rank 0"
+                raise ValueError(f"{difference}: it must be the same in all processes{advice}")
 
     def _take_over(self, training: "Training") -> None:
-        """Copies parameters, moments, generator and history from rank 0."""
+        """Copies the parameters, moments, random generator and history of rank 0 to this process."""
         model, history = training.model, training.history
         own = {
             "generator": model.generator.bit_generator.state,
@@ -115,7 +119,7 @@ class Agreement:
             training.best = self._vector_of_rank_0(parameters if training.best is None else training.best)
 
     def _of_rank_0(self, value: Any) -> Any:
-        """Returns the JSON value that rank 0 passes."""
+        """Returns the JSON value that rank 0 passes to this method."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
         length = np.array([text.size], np.int64)
         self.communicator.broadcast(length)
@@ -124,14 +128,14 @@ class Agreement:
         return json.loads(text.tobytes())
 
     def _vector_of_rank_0(self, vector: np.ndarray) -> np.ndarray:
-        """Returns the vector that rank 0 passes."""
+        """Returns the vector that rank 0 passes to this method."""
         vector = vector.copy()
         self.communicator.broadcast(vector)
         return vector
 
 
 def _compile(training: "Training") -> None:
-    """Compiles the training step: takes one, on a sample of zeros and without the other processes, and undoes it."""
+    """Compiles the training step by taking one on a sample of zeros, without the other processes, and undoing it."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
     alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one, one)

@@ -1,8 +1,8 @@
 """The division of samples among several processes that train one network.
 
-All processes hold the same parameters. In each step every process computes the gradients of its part of the batch; the
-gradients are summed, and every process takes the same step with the sum. Up to rounding this is the step that one process would
-take with the whole batch.
+All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
+gradients are summed over the processes, and every process makes the same update with the sum. Up to rounding, this update
+equals the update of a single process with the whole batch.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from numbanet.training.processes import Batches, Order, Pass, SharedBatches
 
 
 class Part(NamedTuple):
-    """The part of one process in an epoch.
+    """The samples of an epoch that one process trains on, divided into batches.
 
     Parameters
     ----------
     order : (m,) int
-        The rows of its x and y, in the order in which they are trained on.
+        Row indices of x and y of the process, in the order in which it trains on them.
     ends : (steps,) int
-        The positions in that order at which its part of each batch ends.
+        Positions in `order` at which the process's part of each batch ends.
     firsts : (steps,) int
-        The number of the first sample of its part of each batch, among all samples of the epoch.
+        For each batch, the index of the first sample of its part, counted in the whole epoch over all processes.
     sizes : (steps,) int
-        The number of samples of each whole batch.
+        The number of samples of each batch in all processes together.
     """
 
     order: np.ndarray
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns a process's part of samples that all processes have: of each batch, about 1/size of its samples."""
+    """Returns the part of process `rank`, about 1/size of each batch, if every process has all samples."""
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -50,9 +50,9 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns a process's part of an epoch if each process has its own samples, counts (size,) of them.
+    """Returns the part of process `rank` in an epoch if each process has its own samples; process r has counts[r] samples.
 
-    Each batch has a proportional part of the samples of every process.
+    Each batch contains the same fraction of the samples of every process.
     """
     steps = -(-int(counts.sum()) // batch_size)
     ends = counts[:, None] * np.arange(steps + 1) // steps  # (size, steps + 1)
@@ -63,7 +63,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """The sums and gatherings that divided samples need.
+    """Sums and gathers numbers and arrays of all processes.
 
     Parameters
     ----------
@@ -74,25 +74,25 @@ class Exchange:
         self.communicator = communicator
 
     def counts(self, n: int) -> np.ndarray:
-        """Gathers a count from every process: returns an array (size,) of each process's n."""
+        """Returns an array (size,) with the number n of every process, by rank."""
         counts = np.zeros(self.communicator.size, np.int64)
         counts[self.communicator.rank] = n
         self.communicator.sum(counts)
         return counts
 
     def sums(self, *numbers: float) -> list[float]:
-        """Returns each number, summed over all processes."""
+        """Returns the sum over all processes of each of the numbers."""
         sums = np.array(numbers, np.float64)
         self.communicator.sum(sums)
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the sums of the totals of all processes."""
+        """Returns the numbers of samples, the losses and the hits, each summed over all processes."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, int(hits))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the rows of all processes, in the order of their ranks."""
+        """Returns the rows of all processes in one array, in the order of the ranks."""
         counts, rank = self.counts(rows.shape[0]), self.communicator.rank
         gathered = np.zeros((int(counts.sum()), rows.shape[1]), rows.dtype)
         first = int(counts[:rank].sum())
@@ -101,7 +101,7 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part, weights: np.ndarray | None) -> SharedBatches:
-        """Returns the batches of a part, with their total weights over all processes; 1 if all weights of a batch are 0."""
+        """Returns the batches of a part, with divisors: each batch's total weight over all processes, or 1 if that is 0."""
         step = np.searchsorted(part.ends, np.arange(part.order.size), side="right")
         of_samples = np.ones(part.order.size) if weights is None else weights[part.order].astype(np.float64)
         divisors = np.bincount(step, of_samples, part.ends.size)
@@ -110,12 +110,12 @@ class Exchange:
         return self.batches_of_weight(part, divisors)
 
     def batches_of_weight(self, part: Part, divisors: np.ndarray) -> SharedBatches:
-        """Returns the batches of a part, whose total weights over all processes are known."""
+        """Returns the batches of a part, where divisors are the total weights of the batches over all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes), divisors)
 
 
 class Shared:
-    """Samples that every process has; each process trains on a part of every batch, and evaluates a part of the rows.
+    """The division of samples that every process has: each process trains on a part of every batch, and evaluates some rows.
 
     Parameters
     ----------
@@ -127,11 +127,11 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples."""
+        """Returns the number of samples, which every process has."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields the pass over the samples, whose order all processes draw alike."""
+        """Yields one pass over the samples; all processes draw the same order of the samples."""
         assert isinstance(source, Data)  # a function yields the batches of one process
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
@@ -142,14 +142,14 @@ class Shared:
         yield Pass(source, part.order, batch_size, source.total_weight, batches)
 
     def part(self, data: Data) -> Data | None:
-        """Returns about 1/size of the samples; None if there are fewer than processes and this process has none."""
+        """Returns the samples that this process evaluates, about 1/size of all, or None if no sample is left for it."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None
 
 
 class Shards:
-    """Samples of each process's own; every batch has a proportional part of each process's samples.
+    """The division of samples if each process has its own: every batch has the same fraction of each process's samples.
 
     Parameters
     ----------
@@ -162,17 +162,17 @@ class Shards:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples of all processes."""
+        """Returns the number of samples of all processes together."""
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over the samples, or one over each batch, of which every process reads a part.
+        """Yields one pass over the samples or, if source yields batches, one pass per batch, to which each process contributes.
 
-        A process that has run out of batches still takes part in the steps, with no samples, until all have run out.
+        A process that has no more batches takes part in further steps without samples, until no process has batches.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)
-            # All processes draw the orders of all, so that their generators stay in the same state.
+            # Every process draws the orders of all processes, so that their generators stay in the same state.
             rows = [order(int(n)) for n in counts][self.communicator.rank]
             yield self._pass(source, rows, counts, batch_size)
             return
@@ -191,12 +191,12 @@ class Shards:
         return Pass(data, part.order, batch_size, weight, self.exchange.batches(part, data.weights))
 
     def part(self, data: Data) -> Data:
-        """Returns the samples of this process."""
+        """Returns all samples of this process, which it evaluates itself."""
         return data
 
 
 def zeros(topology: Topology) -> Data:
-    """Returns one sample of zeros."""
+    """Returns data that consist of one sample, whose x and y are zeros."""
     x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
     x.flags.writeable = y.flags.writeable = False
     return Data(x, y)

@@ -1,6 +1,7 @@
-"""The cheat sheet, one file per section: each formula as a scalar function, a reference loop and its CUDA twin.
+"""The equations of the cheat sheet, one module per section: formulas as scalar functions, reference loops and CUDA kernels.
 
-`docs/sheet.md` lists every row of the sheet beside these names.
+The CUDA kernel with the same body as a reference loop is called the loop's twin. `docs/sheet.md` lists every formula of the
+sheet beside the names of its functions.
 """
 
 from numbanet.equations.neuron import (

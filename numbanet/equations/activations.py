@@ -1,8 +1,9 @@
 """Activation functions a = phi(z), each next to its derivative da/dz.
 
-The formulas of the sheet, arranged to avoid overflow and cancellation: each scalar formula is within 4 ulp of the exact value
-for every finite argument. A derivative takes the output a if that determines it, else z; its parameter is named accordingly.
-Constants are written type(z)(1): a bare 1.0, or a comparison with a bare 0, would turn float32 into float64.
+The formulas are arranged to avoid overflow and cancellation: each scalar formula is within 4 units in the last place (ulp) of
+the exact value for every finite argument. The derivative of an activation takes the output a as its parameter if a determines
+the derivative, otherwise z. Constants are written type(z)(1), because a bare 1.0, or a comparison with a bare 0, would turn
+float32 values into float64.
 """
 
 import math
@@ -34,7 +35,7 @@ def d_identity(z):
 
 @njit_formula
 def sigmoid(z):
-    """a = 1 / (1 + e^-z); for z < 0 as e^z / (1 + e^z), so that the power cannot overflow."""
+    """a = 1 / (1 + e^-z), computed for z < 0 as e^z / (1 + e^z), so that the exponential cannot overflow."""
     zero, one = type(z)(0), type(z)(1)
     power = exp(-abs(z))
     return (power if z < zero else one) / (one + power)
@@ -51,7 +52,7 @@ def d_sigmoid(a):
 
 @njit_formula
 def tanh(z):
-    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), with expm1 for e^-2|z| - 1 to avoid cancellation near 0."""
+    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), where expm1 computes e^-2|z| - 1 without cancellation near 0."""
     two = type(z)(2)
     power_less_one = expm1(-abs(two * z))
     return math.copysign(power_less_one / (two + power_less_one), z)
@@ -59,7 +60,7 @@ def tanh(z):
 
 @njit
 def d_tanh(a):
-    """da/dz = 1 - a^2 = (1 - a)(1 + a), without cancellation near a = 1."""
+    """da/dz = 1 - a^2, computed as (1 - a)(1 + a) to avoid cancellation near a = 1."""
     one = type(a)(1)
     return (one - a) * (one + a)
 
@@ -106,7 +107,7 @@ def d_leaky_relu(z, epsilon):
 
 @njit_formula
 def phi(kind, epsilon, z):
-    """a = phi(z); kind is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns a = phi(z) for the activation that the constant kind names: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return sigmoid(z)
     if kind == TANH:
@@ -120,7 +121,7 @@ def phi(kind, epsilon, z):
 
 @njit
 def d_phi(kind, epsilon, z, a):
-    """da/dz for a = phi(z); kind is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns da/dz for the activation that the constant kind names: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return d_sigmoid(a)
     if kind == TANH:
@@ -153,7 +154,7 @@ def activation_cuda(kind, epsilon, z, a):
 
 @njit
 def d_activation(kind, epsilon, z, a, da_dz):
-    """da_j/dz_j for a_j = phi(z_j), for every sample s and neuron j.
+    """Computes da_j/dz_j, where a_j = phi(z_j), for every sample s and neuron j.
 
     Reads z, a (n, n_out); writes da_dz (n, n_out). Twin: d_activation_cuda.
     """
@@ -164,7 +165,7 @@ def d_activation(kind, epsilon, z, a, da_dz):
 
 @cuda.jit
 def d_activation_cuda(kind, epsilon, z, a, da_dz):
-    """da_j/dz_j, one thread per sample s and neuron j. Twin: d_activation."""
+    """Computes da_j/dz_j, one thread per sample s and neuron j. Twin: d_activation."""
     j, s = cuda.grid(2)
     if s < da_dz.shape[0] and j < da_dz.shape[1]:
         da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
@@ -172,17 +173,18 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 
 # Softmax: a_j = e^z_j / sum_k e^z_k, which depends on a whole layer
 #
-# With z_max the largest z_k, sum_k e^(z_k - z_max) = 1 + others cannot overflow: the 1 is the term of z_max itself, others the
-# sum of all other terms. They are kept apart because log(1 + others), the cross-entropy of a confident prediction, is far
-# smaller than 1.
+# Let z_max be the largest z_k. Then sum_k e^(z_k - z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and
+# others is the sum of all other terms. The code keeps 1 and others apart, because log(1 + others), the cross-entropy of a
+# confident prediction, is far smaller than 1.
 
 
 @njit_formula
 def exp_difference(z, z_max):
-    """e^(z - z_max), z <= z_max, to full precision.
+    """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    Rounding z - z_max to d loses up to half an ulp, which is much if d is large. TwoSum (Knuth, The Art of Computer
-    Programming, volume 2, 4.2.2) gives the lost part exactly; it is tiny, so e^(d + lost) is e^d (1 + lost) to rounding.
+    Rounding z - z_max to a float d loses up to half a unit in the last place (ulp) of d, which is much if d is large. The
+    algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part exactly. The lost part is
+    tiny, so that e^(d + lost) equals e^d (1 + lost) up to rounding.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
@@ -194,9 +196,10 @@ def exp_difference(z, z_max):
 
 @njit
 def softmax_sum(z, z_max, others):
-    """sum_k e^(z_k - z_max) = 1 + others, for every sample s.
+    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
-    Reads z (n, n_out); writes z_max, the largest z_k, and others (n,). Twin: softmax_sum_cuda.
+    Reads z (n, n_out); writes z_max (n,), the largest z_k, and others (n,), the sum of all terms but that of z_max.
+    Twin: softmax_sum_cuda.
     """
     for s in range(z.shape[0]):
         k_max = 0
@@ -213,7 +216,7 @@ def softmax_sum(z, z_max, others):
 
 @cuda.jit
 def softmax_sum_cuda(z, z_max, others):
-    """sum_k e^(z_k - z_max) = 1 + others, one thread per sample s. Twin: softmax_sum."""
+    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, one thread per sample s. Twin: softmax_sum."""
     s = cuda.grid(1)
     if s < z.shape[0]:
         k_max = 0
@@ -230,13 +233,14 @@ def softmax_sum_cuda(z, z_max, others):
 
 @njit_formula
 def softmax(power_j, others):
-    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others), from power_j = e^(z_j - z_max)."""
+    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others), from power_j = e^(z_j - z_max)
+    and others, which softmax_sum computes."""
     return power_j / (type(power_j)(1) + others)
 
 
 @njit
 def d_softmax(a_i, a_j, i, j):
-    """da_i/dz_j = a_i (1 - a_i) for i = j; -a_i a_j for i != j."""
+    """da_i/dz_j = a_i (1 - a_i) for i = j, and -a_i a_j for i != j."""
     if i == j:
         return a_i * (type(a_i)(1) - a_i)
     return -a_i * a_j
@@ -246,7 +250,7 @@ def d_softmax(a_i, a_j, i, j):
 def softmax_activation(z, z_max, others, a):
     """a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
 
-    Reads z (n, n_out) and z_max, others (n,) of softmax_sum; writes a (n, n_out). Twin: softmax_activation_cuda.
+    Reads z (n, n_out), and z_max, others (n,) that softmax_sum computes; writes a (n, n_out). Twin: softmax_activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -263,7 +267,7 @@ def softmax_activation_cuda(z, z_max, others, a):
 
 @njit
 def softmax_jacobian(a, da_dz):
-    """da_i/dz_j, for every sample s and pair of neurons i, j.
+    """Computes da_i/dz_j for softmax, for every sample s and pair of neurons i, j.
 
     Reads a (n, n_out); writes da_dz (n, n_out, n_out), indexed [s, i, j]. Twin: softmax_jacobian_cuda.
     """
@@ -275,7 +279,7 @@ def softmax_jacobian(a, da_dz):
 
 @cuda.jit
 def softmax_jacobian_cuda(a, da_dz):
-    """da_i/dz_j, one thread per sample s and pair of neurons i, j. Twin: softmax_jacobian."""
+    """Computes da_i/dz_j for softmax, one thread per sample s and pair of neurons i, j. Twin: softmax_jacobian."""
     j, i, s = cuda.grid(3)
     if s < a.shape[0] and i < a.shape[1] and j < a.shape[1]:
         da_dz[s, i, j] = d_softmax(a[s, i], a[s, j], i, j)

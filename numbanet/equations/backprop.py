@@ -1,4 +1,4 @@
-"""Backpropagation: the error term delta = dL/dz at the output, the gradients of one layer, delta of the layer before."""
+"""Backpropagation: the error term delta = dL/dz of the output layer, the gradients of a layer, delta of the layer before."""
 
 from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
@@ -36,7 +36,7 @@ def activation_error_cuda(kind, epsilon, dl_da, z, a, delta):
 
 @njit
 def softmax_error(dl_da, a, delta):
-    """delta_j = sum_i dL/da_i da_i/dz_j, the full Jacobian of softmax, for every sample s and neuron j.
+    """delta_j = sum_i dL/da_i da_i/dz_j, with the full Jacobian of softmax, for every sample s and neuron j.
 
     Reads dl_da, a (n, n_out); writes delta (n, n_out). Twin: softmax_error_cuda.
     """
@@ -83,7 +83,7 @@ def short_error_cuda(n, y, a, delta):
 
 @njit_formula
 def d_softmax_logit(z_j, z_i, u_i, i, j):
-    """du_i/dz_j for u_i = z_i - log(sum_{k != i} e^z_k): 1 for i = j; -e^z_j / sum_{k != i} e^z_k for i != j."""
+    """du_i/dz_j for u_i = z_i - log(sum_{k != i} e^z_k): 1 for i = j, and -e^z_j / sum_{k != i} e^z_k for i != j."""
     if i == j:
         return type(z_j)(1)
     return -exp(z_j - (z_i - u_i))
@@ -93,7 +93,7 @@ def d_softmax_logit(z_j, z_i, u_i, i, j):
 def softmax_logit_error(dl_du, z, u, delta):
     """delta_j = sum_i dL/du_i du_i/dz_j, for softmax with BCE, for every sample s and neuron j.
 
-    For BCE, softmax(z)_i = sigmoid(u_i), see softmax_logit, so that dL/du_i is the short form 1/n (a_i - y_i).
+    The function softmax_logit computes u, for which softmax(z)_i = sigmoid(u_i). For BCE, dL/du_i is then 1/n (a_i - y_i).
     Reads dl_du, z, u (n, n_out); writes delta (n, n_out). Twin: softmax_logit_error_cuda.
     """
     for s in range(delta.shape[0]):
@@ -184,16 +184,17 @@ def bias_gradient_cuda(delta, db):
 
 @njit
 def weighted_error(w_ij, delta_j):
-    """w_ij delta_j: the part of dL/da_i that comes back from neuron j, because z_j contains w_ij a_i."""
+    """Returns w_ij delta_j, the part of dL/da_i that comes back from neuron j, because z_j contains w_ij a_i."""
     return w_ij * delta_j
 
 
 @njit
 def delta_recurrence(kind, epsilon, w, delta, z_prev, a_prev, delta_prev):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, i in the layer before, for every sample s and neuron i.
+    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for every sample s and every neuron i of the layer before.
 
     Reads w (n_in, n_out), delta (n, n_out), z_prev, a_prev (n, n_in); writes delta_prev (n, n_in).
-    Chain rule through z_j = sum_i w_ij a_i + b_j and a_i = phi(z_i) of the layer before. Twin: delta_recurrence_cuda.
+    This is the chain rule through z_j = sum_i w_ij a_i + b_j, where a_i = phi(z_i) belongs to the layer before.
+    Twin: delta_recurrence_cuda.
     """
     for s in range(delta_prev.shape[0]):
         for i in range(delta_prev.shape[1]):

@@ -1,7 +1,7 @@
 """Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from it.
 
-Each loop updates a flat vector of parameters: all of w and b, or a part of them. The state that an optimizer keeps for each
-parameter, a velocity or two moments, starts at 0.
+Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. The state that an optimizer keeps
+for each parameter, a velocity or two moments, starts at 0.
 """
 
 import math
@@ -12,7 +12,7 @@ from numbanet._cuda import cuda
 
 @njit
 def descend(eta, gradient, parameter):
-    """w - eta dL/dw; likewise for b."""
+    """Returns w - eta dL/dw for a weight w, or b - eta dL/db for a bias b."""
     return parameter - eta * gradient
 
 
@@ -39,13 +39,13 @@ def gradient_descent_cuda(eta, gradients, parameters):
 
 @njit
 def velocity_after(mu, gradient, velocity):
-    """mu v + dL/dw."""
+    """Returns mu v + dL/dw, the velocity after a step."""
     return mu * velocity + gradient
 
 
 @njit
 def nesterov_gradient(mu, gradient, velocity):
-    """dL/dw + mu v, with v the velocity after this step: the look-ahead along the velocity."""
+    """Returns dL/dw + mu v, where v is the velocity after this step: the gradient with a look-ahead along the velocity."""
     return gradient + mu * velocity
 
 
@@ -97,13 +97,13 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 @njit
 def moment(one_minus_beta, value, average):
-    """beta m + (1 - beta) value, a moving average; 1 - beta as an argument keeps its digits for beta close to 1."""
+    """Returns the moving average beta m + (1 - beta) value; passing 1 - beta, not beta, keeps all digits if beta is near 1."""
     return average + one_minus_beta * (value - average)
 
 
 @njit
 def adam_gradient(epsilon_t, m, v):
-    """m / (sqrt(v) + epsilon_t)."""
+    """Returns m / (sqrt(v) + epsilon_t), the direction of a step of Adam."""
     return m / (math.sqrt(v) + epsilon_t)
 
 
@@ -111,7 +111,7 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    For every parameter p. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
+    The loop updates every parameter p. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
         m[p] = moment(one_minus_beta_1, gradients[p], m[p])
@@ -134,7 +134,7 @@ def adam_cuda(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m
 
 @njit
 def penalised(decay, parameter, gradient):
-    """dL/dw + lambda w: the gradient of L + lambda/2 sum w^2."""
+    """Returns dL/dw + lambda w, the gradient of the penalised loss L + lambda/2 sum w^2."""
     return gradient + decay * parameter
 
 
@@ -158,7 +158,7 @@ def l2_gradient_cuda(decay, parameters, gradients):
 
 @njit
 def decayed(eta, decay, parameter):
-    """w - eta lambda w."""
+    """Returns w - eta lambda w, the weight after decoupled weight decay."""
     return parameter - eta * decay * parameter
 
 
@@ -182,7 +182,7 @@ def weight_decay_cuda(eta, decay, parameters):
 
 @njit
 def clip_scale(most, squares):
-    """min(1, most / |g|), from |g|^2."""
+    """Returns min(1, most / |g|), the factor that limits the norm of the gradients g to most; squares is |g|^2."""
     norm = math.sqrt(squares)
     return most / norm if norm > most else type(most)(1)
 
@@ -199,7 +199,7 @@ def sum_of_squares(gradients, squares):
 
 @cuda.jit
 def sum_of_squares_cuda(gradients, squares):
-    """|g|^2 = sum_p g_p^2, by a single thread. Twin: sum_of_squares."""
+    """|g|^2 = sum_p g_p^2, computed by a single thread. Twin: sum_of_squares."""
     s = cuda.grid(1)
     if s < squares.shape[0]:
         total = type(gradients[0])(0)
@@ -212,7 +212,7 @@ def sum_of_squares_cuda(gradients, squares):
 def clip(most, squares, gradients):
     """g <- g min(1, most / |g|), for every parameter p.
 
-    Reads squares (1,), the number |g|^2; updates gradients (p,). Twin: clip_cuda.
+    Reads squares (1,), which holds |g|^2; updates gradients (p,). Twin: clip_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

@@ -1,7 +1,7 @@
 """Loss functions L(y, y_hat), each next to its gradient.
 
-n is the number of samples in the batch. Both cross-entropies are evaluated from z, the pre-activations of y_hat: log(y_hat) is
-then accurate for every finite z, even if y_hat itself rounds to 0 or 1.
+In all formulas, n is the number of samples in the batch. Binary and categorical cross-entropy are evaluated from z, the
+pre-activations of y_hat, so that log(y_hat) is accurate for every finite z, even if y_hat itself rounds to 0 or 1.
 """
 
 import math
@@ -18,7 +18,7 @@ SSE, MSE, BCE, CCE = range(4)
 
 @njit
 def sse(y, y_hat):
-    """One term of L: (y_i - y_hat_i)^2."""
+    """Returns one term of the loss L: (y_i - y_hat_i)^2."""
     error = y - y_hat
     return error * error
 
@@ -34,7 +34,7 @@ def d_sse(y, y_hat):
 
 @njit
 def mse(n, y, y_hat):
-    """One term of L: 1/n (y_i - y_hat_i)^2."""
+    """Returns one term of the loss L: 1/n (y_i - y_hat_i)^2."""
     return sse(y, y_hat) / type(y)(n)
 
 
@@ -49,19 +49,20 @@ def d_mse(n, y, y_hat):
 
 @njit
 def bce(n, y, y_hat):
-    """One term of L, from y_hat in (0, 1): -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
+    """Returns one term of the loss L, for y_hat in (0, 1): -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
     return -(y * math.log(y_hat) + (type(y)(1) - y) * log1p(-y_hat)) / type(y)(n)
 
 
 @njit
 def d_bce(n, y, y_hat):
-    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), as one fraction, to avoid cancellation."""
+    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), computed as one fraction to avoid
+    cancellation."""
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 
 
 @njit_formula
 def softplus(z):
-    """log(1 + e^z) = -log(1 - sigmoid(z)), and softplus(-z) = -log(sigmoid(z)), without overflow or cancellation."""
+    """Returns log(1 + e^z) = -log(1 - sigmoid(z)) without overflow or cancellation; softplus(-z) is -log(sigmoid(z))."""
     zero = type(z)(0)
     above = zero if z < zero else z
     return above + log1p(exp(-abs(z)))
@@ -69,7 +70,7 @@ def softplus(z):
 
 @njit_formula
 def bce_from_z(n, y, z):
-    """One term of L for y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
+    """Returns one term of the loss L for y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
     return (y * softplus(-z) + (type(y)(1) - y) * softplus(z)) / type(y)(n)
 
 
@@ -78,13 +79,13 @@ def bce_from_z(n, y, z):
 
 @njit_formula
 def log_softmax_sum(others):
-    """log sum_k e^(z_k - z_max) = log(1 + others), so that log a_i = (z_i - z_max) - log(1 + others), see softmax."""
+    """Returns log sum_k e^(z_k - z_max) = log(1 + others), so that log a_i = (z_i - z_max) - log(1 + others), see softmax."""
     return log1p(others)
 
 
 @njit
 def cce(n, y, z, z_max, log_sum):
-    """One term of L, -1/n y_i log a_i, with log a_i = (z_i - z_max) - log_sum, see log_softmax_sum."""
+    """Returns one term of the loss L, -1/n y_i log a_i, where log a_i = (z_i - z_max) - log_sum, see log_softmax_sum."""
     return y * ((z_max - z) + log_sum) / type(y)(n)
 
 
@@ -99,7 +100,7 @@ def d_cce(n, y, a):
 
 @njit
 def loss_term(kind, n, y, y_hat):
-    """One term of L from y_hat; kind is SSE, MSE or BCE."""
+    """Returns one term of the loss L, computed from y_hat; the constant kind names the loss: SSE, MSE or BCE."""
     if kind == SSE:
         return sse(y, y_hat)
     if kind == MSE:
@@ -109,7 +110,7 @@ def loss_term(kind, n, y, y_hat):
 
 @njit
 def d_loss_term(kind, n, y, y_hat):
-    """dL/dy_hat_i; kind is SSE, MSE or BCE."""
+    """Returns dL/dy_hat_i; the constant kind names the loss: SSE, MSE or BCE."""
     if kind == SSE:
         return d_sse(y, y_hat)
     if kind == MSE:
@@ -119,7 +120,7 @@ def d_loss_term(kind, n, y, y_hat):
 
 @njit
 def loss(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i loss_term; writes the inner sum for every sample s.
+    """L = sum_s sum_i loss_term; writes the inner sum, over the outputs i, for every sample s.
 
     Reads y, y_hat (n, n_out); writes loss_of_sample (n,). Twin: loss_cuda.
     """
@@ -132,7 +133,7 @@ def loss(kind, n, y, y_hat, loss_of_sample):
 
 @cuda.jit
 def loss_cuda(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i loss_term; one thread per sample s writes its inner sum. Twin: loss."""
+    """L = sum_s sum_i loss_term; one thread per sample s writes the sum over its outputs i. Twin: loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -143,7 +144,7 @@ def loss_cuda(kind, n, y, y_hat, loss_of_sample):
 
 @njit
 def d_loss(kind, n, y, y_hat, dl_da):
-    """dL/da_i at the output (a = y_hat), for every sample s and neuron i.
+    """Computes dL/da_i of the output layer, where a_i = y_hat_i, for every sample s and neuron i.
 
     Reads y, y_hat (n, n_out); writes dl_da (n, n_out). Twin: d_loss_cuda.
     """
@@ -154,7 +155,7 @@ def d_loss(kind, n, y, y_hat, dl_da):
 
 @cuda.jit
 def d_loss_cuda(kind, n, y, y_hat, dl_da):
-    """dL/da_i at the output, one thread per sample s and neuron i. Twin: d_loss."""
+    """Computes dL/da_i of the output layer, one thread per sample s and neuron i. Twin: d_loss."""
     i, s = cuda.grid(2)
     if s < dl_da.shape[0] and i < dl_da.shape[1]:
         dl_da[s, i] = d_loss_term(kind, n, y[s, i], y_hat[s, i])
@@ -162,7 +163,7 @@ def d_loss_cuda(kind, n, y, y_hat, dl_da):
 
 @njit
 def bce_from_z_loss(n, y, z, loss_of_sample):
-    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]; writes the inner sum for every sample s.
+    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]; writes the sum over i for every sample s.
 
     Reads y, z (n, n_out), with y_hat = sigmoid(z); writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
     """
@@ -175,7 +176,7 @@ def bce_from_z_loss(n, y, z, loss_of_sample):
 
 @cuda.jit
 def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
-    """BCE from z; one thread per sample s writes its inner sum. Twin: bce_from_z_loss."""
+    """Computes BCE from z: one thread per sample s writes the sum over its outputs i. Twin: bce_from_z_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -186,9 +187,9 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 
 @njit
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
-    """L = -1/n sum_s sum_i y_i log a_i; writes the inner sum for every sample s.
+    """L = -1/n sum_s sum_i y_i log a_i; writes the sum over the outputs i for every sample s.
 
-    Reads y, z (n, n_out) and z_max, others (n,) of softmax_sum; writes loss_of_sample (n,). Twin: cce_loss_cuda.
+    Reads y, z (n, n_out), and z_max, others (n,) that softmax_sum computes; writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -199,7 +200,7 @@ def cce_loss(n, y, z, z_max, others, loss_of_sample):
 
 @cuda.jit
 def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
-    """CCE; one thread per sample s writes its inner sum. Twin: cce_loss."""
+    """Computes CCE: one thread per sample s writes the sum over its outputs i. Twin: cce_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -213,13 +214,13 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
 
 @njit
 def weighted(weight, value):
-    """weight_s L_s, or weight_s delta_j, for one sample s."""
+    """Returns weight_s L_s or weight_s delta_j, the loss or an error term of sample s times the weight of the sample."""
     return weight * value
 
 
 @njit
 def weigh(weights, rows):
-    """weight_s times every number in row s: the loss, or the delta, of sample s.
+    """Multiplies every value in row s, which holds the loss or the delta of sample s, by weight_s.
 
     Reads weights (n,); updates rows (n, width). Twin: weigh_cuda.
     """
@@ -230,7 +231,7 @@ def weigh(weights, rows):
 
 @cuda.jit
 def weigh_cuda(weights, rows):
-    """weight_s times every number in row s, one thread per sample s and column j. Twin: weigh."""
+    """Multiplies every value in row s by weight_s, one thread per sample s and column j. Twin: weigh."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         rows[s, j] = weighted(weights[s], rows[s, j])

@@ -6,7 +6,7 @@ from numbanet._cuda import cuda
 
 @njit
 def weighted_input(w_ij, x_i):
-    """w_ij x_i: the term of input i in the sum of neuron j."""
+    """Returns w_ij x_i, the term of input i in the sum z_j of neuron j."""
     return w_ij * x_i
 
 

@@ -1,4 +1,4 @@
-"""Files of networks without pickle: a description in JSON and flat vectors, as NPZ or safetensors; export as ONNX."""
+"""Saves networks without pickle, as NPZ or safetensors files with a JSON description and flat vectors, and exports ONNX."""
 
 import json
 import os
@@ -16,15 +16,15 @@ from numbanet.persist.atomic import replacing as replacing
 from numbanet.persist.description import LIMIT
 from numbanet.persist.description import Description as Description
 
-# Exceptions from reading a damaged or foreign file, or the JSON in it; OSError if it refers to places outside the file.
+# Exceptions raised by reading a damaged or foreign file, or its JSON; OSError if the file refers to offsets beyond its end.
 DAMAGE = (*npz_file.DAMAGE, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, OSError)
 
 
 def container(path: str | os.PathLike[str]) -> ModuleType:
-    """Returns the module that writes the format of the path's suffix: safetensors, which must be installed, else NPZ."""
+    """Returns the module that writes the format of a path: safetensors, which must be installed, for .safetensors, else NPZ."""
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
-        raise ValueError(f"cannot save {os.fspath(path)!r}: .onnx files are written by export(), and cannot be loaded again")
+        raise ValueError(f"cannot save {os.fspath(path)!r}: .onnx files are written by export(), and numbanet cannot load them")
     if suffix == ".safetensors":
         safetensors_file.package()
         return safetensors_file
@@ -32,10 +32,10 @@ def container(path: str | os.PathLike[str]) -> ModuleType:
 
 
 def save(path: str | os.PathLike[str], description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and its vectors to a temporary file, which then replaces the old file."""
+    """Writes the description and its vectors to a temporary file, which then replaces the file at path."""
     write = container(path).write
     if len(text := json.dumps(description.to_dict())) > LIMIT:
-        raise ValueError(f"the network's description takes {len(text)} bytes, but a file may have at most {LIMIT}")
+        raise ValueError(f"the description of the network takes {len(text)} bytes, but may take at most {LIMIT} in a file")
     # safetensors does not store the byte order, and its package writes arrays that are not contiguous wrongly.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
     with replacing(path) as file:
@@ -43,7 +43,7 @@ def save(path: str | os.PathLike[str], description: Description, vectors: dict[s
 
 
 def export(path: str | os.PathLike[str], description: Description, parameters: NDArray[Any]) -> None:
-    """Writes the predicting part of a network as ONNX."""
+    """Writes an ONNX file that computes the predictions of a network; the path must end in .onnx."""
     if Path(path).suffix.lower() != ".onnx":
         raise ValueError(f"cannot export {os.fspath(path)!r}: the name must end in .onnx; save() writes all other formats")
     content = onnx_file.serialized(description, parameters)
@@ -52,7 +52,7 @@ def export(path: str | os.PathLike[str], description: Description, parameters: N
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the vectors in a file of either format, of any name.
+    """Returns the description and the vectors of an NPZ or safetensors file, which may have any name.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
     read = safetensors_file.read if start[8:] == b"{" else npz_file.read
     try:
         if read is npz_file.read and not start.startswith(b"PK"):
-            raise ValueError("it is neither an NPZ nor a safetensors file")
+            raise ValueError("the file is neither an NPZ file nor a safetensors file")
         description, vectors = read(path)
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}

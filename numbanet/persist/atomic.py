@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a binary file to write to, which replaces `path` when the context ends without an exception.
+    """Opens a temporary binary file for writing, which replaces `path` if the context ends without an exception.
 
-    The new file is complete and on the disk before it replaces the old one; if writing fails, the old one stays.
+    The new file is complete and on the disk before it replaces the old file; if writing fails, the old file stays unchanged.
     """
     path = Path(os.path.abspath(path))
     if not path.parent.is_dir():

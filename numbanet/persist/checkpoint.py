@@ -1,4 +1,4 @@
-"""Checkpoints: files that hold a training after an epoch, so that it can be killed at any moment and resumed."""
+"""Checkpoints: files with the state of a training after an epoch, from which an interrupted training resumes."""
 
 import os
 import re
@@ -14,27 +14,27 @@ from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.training.loop import Settings, Training
 
-# The checksum of an array covers this number of its bytes.
+# The checksum of an array covers its first rows, about CHECKSUM_BYTES bytes.
 CHECKSUM_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file to which `Network.fit` writes its state, and how often.
+    """The file to which `Network.fit` writes the state of the training, and the number of epochs between writes.
 
-    The file is also a model: `Network.load` reads the network as it was after that epoch.
+    The file is also a saved model: `Network.load` reads the network as it was when the file was written.
 
     Parameters
     ----------
     path : path
-        Each write replaces the file in one move: a crash leaves the old file whole.
+        The file. Each write replaces it atomically, so that a crash during the write leaves the old file intact.
     every : int
-        Number of epochs between writes. The last epoch is always written.
+        Number of epochs between writes. The state after the last epoch is always written.
 
     Raises
     ------
     TypeError, ValueError
-        path is not a path, or every is not a positive integer.
+        `path` is not a path, or `every` is not a positive integer.
     """
 
     path: str | os.PathLike[str]
@@ -46,25 +46,25 @@ class Checkpoint:
 
 
 def checkpoint_of(value: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
-    """Returns the checkpoint that `Network.fit` takes as a path or an object."""
+    """Converts the argument checkpoint of `Network.fit`, a path, a `Checkpoint` or None, to a `Checkpoint` or None."""
     return value if value is None or isinstance(value, Checkpoint) else Checkpoint(value)
 
 
 class CheckpointFile:
-    """Writes a training to its file after an epoch, and resumes it from there.
+    """Writes the state of a training to a checkpoint file after epochs, and resumes the training from the file.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     conditions : dict
-        The conditions of the training, see `conditions`.
+        The arguments and data on which the training depends, as the function `conditions` returns them.
     """
 
     def __init__(self, checkpoint: Checkpoint, conditions: dict[str, Any]):
         self.path, self.every, self.conditions = os.fspath(checkpoint.path), checkpoint.every, conditions
 
     def after_epoch(self, training: Training, is_last: bool) -> None:
-        """Writes the training, every `every` epochs and after the last one."""
+        """Writes the state of the training if the epoch is a multiple of `every` or the last one."""
         history = training.history
         if not is_last and history.epoch[-1] % self.every:
             return
@@ -80,12 +80,13 @@ class CheckpointFile:
         persist.save(self.path, models.description_of(training.model, progress), vectors)
 
     def resume(self, training: Training) -> None:
-        """Gives the training the state that the file holds, if there is a file.
+        """Loads the state of the training from the file; does nothing if the file does not exist.
 
         Raises
         ------
         ValueError
-            The file is damaged, is not a checkpoint, or belongs to a training with another condition, optimizer or network.
+            The file is damaged, is not a checkpoint, or belongs to a training with another network, another optimizer, other
+            arguments or other data.
         """
         if not Path(self.path).exists():
             return
@@ -98,7 +99,7 @@ class CheckpointFile:
         models.restore(training.model, description, vectors)
 
     def _check(self, training: Training, description: persist.Description) -> None:
-        """Raises ValueError if the file does not belong to this training."""
+        """Raises ValueError if the description in the file does not belong to this training."""
         if description.topology != training.model.topology or description.optimizer != training.settings.optimizer:
             other = "network" if description.topology != training.model.topology else "optimizer"
             raise ValueError(f"{self.path} is the checkpoint of another {other}: use another path")
@@ -106,19 +107,25 @@ class CheckpointFile:
             raise ValueError(f"{self.path} is a model but not a checkpoint: use another path, or load it and continue training")
         for name, value in self.conditions.items():
             if description.training["conditions"].get(name) != value:
-                raise ValueError(f"{self.path} was written by a run with another {name}: use another path")
+                raise ValueError(f"{self.path} is the checkpoint of a training with another {name}: use another path")
 
 
 def conditions(settings: Settings, data: Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
-    """Returns, in JSON values by the names of arguments of `fit`, the conditions of resuming a training bit by bit.
+    """Returns the arguments and data that must be equal for a training to resume with bit-identical results.
+
+    The result maps names of arguments of `Network.fit` to JSON values; arrays are represented by shape and checksum.
 
     Parameters
     ----------
     settings : Settings
+        The checked arguments of `Network.fit` except the samples.
     data : Data or callable
+        The training samples, or a function that yields batches.
     validation : Data, optional
+        The validation samples.
     sharded : bool
-        Whether each process has its own samples. The conditions are then those that hold in all processes.
+        Whether each process has its own samples. Arrays are then represented only by the shape of a row, which is the same in
+        all processes.
     """
     look = _columns if sharded else _shape_and_checksum
     samples = {"data": data, "validation_data": validation}
@@ -138,7 +145,7 @@ def _without_addresses(value: Any) -> str:
 
 
 def _shape_and_checksum(array: Any) -> list | None:
-    """Returns the shape of an array and, for a host array, a checksum of its first rows."""
+    """Returns the shape of an array and a checksum of its first rows; the checksum is 0 for an array on the GPU."""
     if array is None:
         return None
     rows = max(1, CHECKSUM_BYTES // max(1, array[:1].nbytes)) if isinstance(array, np.ndarray) else 0

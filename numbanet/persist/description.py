@@ -1,4 +1,4 @@
-"""The description of a network in a file: JSON with the same content in every format."""
+"""The description of a network in a file: JSON with the same content in NPZ, safetensors and ONNX files."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from numbanet.training import optimizers
 from numbanet.training.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
-# Maximum size in bytes. A description takes a few hundred, and about a hundred more for each column of a table.
+# Largest size of a description in bytes. A description takes a few hundred bytes, and about a hundred for each table column.
 LIMIT = 1 << 24
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
@@ -24,21 +24,22 @@ _OPTIONAL = {"dropout", "optimizer", "step", "training", "table"}
 
 @dataclass(frozen=True)
 class Description:
-    """A network without its flat vectors.
+    """All properties of a saved network except its flat vectors, such as the parameters.
 
-    To save something new, add a field with a default, an entry in `to_dict` (written only if the value is not the default),
-    and a check in `from_dict`; older files then stay readable. `vectors` names the flat vectors, each as long as the
-    parameters.
+    To save a new property, add a field with a default, an entry in `to_dict` (written only if the value is not the default),
+    and a check in `from_dict`; older files then stay readable. The property `vectors` names the flat vectors of the file, each
+    of which has as many numbers as the network has parameters.
 
     Attributes
     ----------
     topology : Topology
+        The sizes, activations, loss and dtype of the network.
     generator : dict
         State of the `numpy.random.PCG64` that shuffles the samples.
     optimizer : Optimizer
         The optimizer of the last training.
     step : int
-        Number of updates that it made.
+        Number of parameter updates that this optimizer has made.
     training : dict, optional
         State of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best
         epoch.
@@ -55,13 +56,13 @@ class Description:
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        """Names of the flat vectors in the file of this description, the parameters first."""
+        """The names of the flat vectors in the file of this description; the first is "parameters"."""
         moments = ("moment_1", "moment_2")[: self.optimizer.rule().moments if self.step else 0]
         best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
         return ("parameters", *moments, *best)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the description as a dict that JSON can hold."""
+        """Returns the description as a dict of values that can be written as JSON."""
         topology = self.topology
         optional: dict[str, Any] = {}
         if topology.dropout:
@@ -86,15 +87,15 @@ class Description:
 
     @classmethod
     def from_dict(cls, entries: Any) -> "Description":
-        """Returns the description in a dict of `to_dict`; raises ValueError, TypeError or LookupError if it is invalid."""
+        """Converts a dict that `to_dict` returned to a description; raises ValueError, TypeError or LookupError if invalid."""
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-            raise ValueError("its description has another format")
+            raise ValueError("its description does not have the format of numbanet")
         if entries.get("version") != VERSION:
-            raise ValueError(f"its version is {entries.get('version')!r}, but this numbanet reads version {VERSION}")
+            raise ValueError(f"its format has version {entries.get('version')!r}, but this numbanet reads version {VERSION}")
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
-            raise ValueError(f"its description has unknown entries {unknown}: a newer numbanet wrote it")
+            raise ValueError(f"its description has unknown entries {unknown}: a newer version of numbanet wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
-            raise ValueError(f"its description lacks {missing}")
+            raise ValueError(f"its description lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises an exception if it is not a state
@@ -110,17 +111,17 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":
-        """Returns the description in a JSON text; raises what `from_dict` and `json.loads` raise."""
+        """Converts a JSON text to a description; raises the exceptions of `from_dict` and `json.loads`."""
         return cls.from_dict(json.loads(text))
 
 
 def _check_training(training: Any) -> None:
-    """Raises ValueError, TypeError or LookupError if it is not a state that `numbanet.persist.checkpoint` saves."""
+    """Raises ValueError, TypeError or LookupError if the entry "training" is not one that a checkpoint can contain."""
     epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
     dict(training["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
-        raise ValueError("the epochs of its history are not 1, 2, 3, ... with a value of each figure")
+        raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
     if any(not isinstance(value, int | float) for values in figures.values() for value in values):
-        raise ValueError("its history contains values that are not numbers")
+        raise ValueError("its training history contains values that are not numbers")
     if best is not None and best not in epochs:
-        raise ValueError(f"its best epoch {best!r} is not in its history")
+        raise ValueError(f"its best epoch {best!r} is not in its training history")

@@ -1,4 +1,4 @@
-"""A model as a file holds it: a description and flat vectors."""
+"""Converts a model to the contents of a file, a description and flat vectors, and restores it from them."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from numbanet.training.model import Model, Snapshot
 
 
 def description_of(model: Model, training: dict[str, Any] | None = None) -> Description:
-    """Returns the description of a model and, for a checkpoint, of its training."""
+    """Returns the description of a model; for a checkpoint, it includes the state of the training."""
     state = model.generator.bit_generator.state
     return Description(model.topology, dict(state), model.optimizer, model.step, training, model.table)
 
 
 def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """Returns the flat vectors of a file by name: the parameters, and the moments if there has been an update."""
+    """Returns the flat vectors to save, by name: the parameters and, after at least one update, the optimizer's moments."""
     return {"parameters": snapshot.parameters} | {f"moment_{k}": moment for k, moment in enumerate(snapshot.moments, start=1)}
 
 
 def restore(model: Model, description: Description, vectors: dict[str, np.ndarray]) -> None:
-    """Gives a model of the same topology all that a file holds."""
+    """Restores a model from the description and the flat vectors of a file with the same topology."""
     model.engine.write(vectors["parameters"])
     model.reset(description.optimizer)
     if description.step:

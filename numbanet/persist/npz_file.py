@@ -1,4 +1,4 @@
-"""A network as an NPZ file: its description as JSON in an array of bytes, and each flat vector as an array."""
+"""Writes and reads a network as an NPZ file: an array of bytes with a JSON description, and an array per flat vector."""
 
 import json
 import os
@@ -13,52 +13,56 @@ from numbanet.persist.description import LIMIT, Description
 
 # An NPY header is padded to a multiple of 64 bytes, 128 in practice.
 HEADER_LIMIT = 1 << 10
-# Exceptions from a damaged or encrypted archive, besides those from a foreign one.
+# Exceptions raised for a damaged or encrypted archive; `persist.DAMAGE` adds the exceptions raised for a foreign file.
 DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network to an open file."""
+    """Writes the description and the flat vectors of a network to an open file, in NPZ format."""
     arrays: dict[str, Any] = {"description": np.frombuffer(json.dumps(description.to_dict()).encode(), np.uint8)}
     arrays.update(vectors)
     np.savez(file, **arrays)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the vectors that it names; raises one of `persist.DAMAGE` if the file is invalid."""
+    """Returns the description and the flat vectors of an NPZ file; raises one of `persist.DAMAGE` if the file is invalid."""
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if "description.npy" not in members or members["description.npy"].file_size > LIMIT:
-            raise ValueError(f"it contains {sorted(members)}, but no description of a network")
+            raise ValueError(f"it contains {sorted(members)}, but no valid description of a network")
         text = _array(archive, "description.npy", np.dtype(np.uint8))
         description = Description.from_json(text.tobytes())
         expected = {f"{name}.npy": name for name in description.vectors}
         if members.keys() != {"description.npy", *expected}:
-            raise ValueError(f"it contains {sorted(members)}, not {['description.npy', *expected]}")
+            raise ValueError(f"it contains {sorted(members)}, but its description requires {['description.npy', *expected]}")
         return description, {name: _vector(archive, members[member], name, description) for member, name in expected.items()}
 
 
 def _vector(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, description: Description) -> NDArray[Any]:
     topology = description.topology
-    # Checked before memory is allocated: the file has the size that the description requires.
+    # Before memory is allocated, check that the array has the size that the description requires.
     needed = topology.parameter_count * topology.dtype.itemsize
     if not needed < info.file_size <= needed + HEADER_LIMIT:
         raise ValueError(
-            f"sizes {list(topology.sizes)} need {topology.parameter_count} parameters, but its {name} have another size"
+            f"a network of sizes {list(topology.sizes)} has {topology.parameter_count} parameters, but its array {name!r} has "
+            "another size"
         )
     vector = _array(archive, info.filename, topology.dtype)
     if vector.size != topology.parameter_count:
-        raise ValueError(f"its {name} have shape {vector.shape}, not ({topology.parameter_count},)")
+        raise ValueError(f"its array {name!r} has shape {vector.shape}, not ({topology.parameter_count},)")
     return vector
 
 
 def _array(archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> NDArray[Any]:
-    """Returns a one-dimensional array of the dtype, after checking its header against its content."""
+    """Returns a one-dimensional array of the archive, after checking its header against the dtype and the size in bytes."""
     with archive.open(member) as file:
         if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{member} has an unknown NPY version")
+            raise ValueError(f"its array {member} has an unknown version of the NPY format")
         shape, _, stored = np.lib.format.read_array_header_1_0(file)
         content = file.read()  # to the end, where zipfile compares the checksum
     if stored != dtype or len(shape) != 1 or len(content) != shape[0] * dtype.itemsize:
-        raise ValueError(f"{member} is {stored} {shape} in {len(content)} bytes, not {dtype} in one dimension")
+        raise ValueError(
+            f"its array {member} has dtype {stored}, shape {shape} and {len(content)} bytes, "
+            f"but must have dtype {dtype}, one dimension and as many bytes as its shape needs"
+        )
     return np.frombuffer(content, dtype)

@@ -1,4 +1,4 @@
-"""A network as an ONNX model for prediction: https://onnx.ai/onnx/operators, opset 17."""
+"""Converts a network to an ONNX model for prediction, with operators of opset 17 (https://onnx.ai/onnx/operators)."""
 
 import json
 from importlib import metadata
@@ -11,13 +11,13 @@ from numbanet._extras import imported
 from numbanet.engines.topology import Topology
 from numbanet.persist.description import Description
 
-OPSET, IR_VERSION = 17, 8  # of 2022: many programs that run ONNX files do not know newer ones
+OPSET, IR_VERSION = 17, 8  # versions of 2022, because many programs that run ONNX files do not support newer ones
 LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; a megabyte is left for all but the parameters
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu": "PRelu", "softmax": "Softmax"}
 
 
 def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
-    """Returns the bytes of a checked model: x (N, n_in) to y_hat (N, n_out), initialisers layer1.w, layer1.b, ..."""
+    """Returns the bytes of a checked ONNX model from x (N, n_in) to y_hat (N, n_out), with constants layer1.w, layer1.b, ..."""
     topology = description.topology
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
@@ -44,7 +44,7 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
 
 
 def _version() -> str:
-    """Returns the version of the installed numbanet, or an empty text if it runs without an installation."""
+    """Returns the version of the installed numbanet, or an empty string if numbanet is not installed as a package."""
     try:
         return metadata.version("numbanet")
     except metadata.PackageNotFoundError:
@@ -52,7 +52,7 @@ def _version() -> str:
 
 
 def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Returns the initialisers by name."""
+    """Returns the constant tensors (initialisers) of the ONNX model by name."""
     constants: dict[str, NDArray[Any]] = {}
     for l, (w, b) in enumerate(topology.views(np.ascontiguousarray(parameters)), start=1):
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
@@ -62,7 +62,7 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
 
 
 def _nodes(helper: Any, activations: tuple[str, ...]) -> list[Any]:
-    """Returns the nodes of z = x w + b and a = phi(z) for each layer; identity needs no node, and the last a is y_hat."""
+    """Returns the nodes for z = x w + b and a = phi(z) of each layer; identity has no node; a of the last layer is y_hat."""
     nodes, x = [], "x"
     for l, name in enumerate(activations, start=1):
         a = "y_hat" if l == len(activations) else f"a{l}"

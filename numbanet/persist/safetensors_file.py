@@ -1,7 +1,7 @@
-"""A network as a safetensors file: tensors `layer1.w`, `layer1.b`, ..., and its description as JSON in the header.
+"""Writes and reads a network as a safetensors file: a JSON description in the header, and tensors `layer1.w`, `layer1.b`, ...
 
-The tensors of a further vector v are named `v.layer1.w` and so on. The format has no checksum: the header contains one beside
-the description.
+The tensors of an additional flat vector, such as moment_1, are named `moment_1.layer1.w` and so on. The safetensors format has
+no checksum, so numbanet stores a SHA-256 checksum in the header, beside the description.
 """
 
 import hashlib
@@ -18,17 +18,17 @@ from numbanet._extras import imported
 from numbanet.engines.topology import Topology
 from numbanet.persist.description import LIMIT, Description
 
-KEY = "numbanet"  # a single key, because the package writes several in an order that differs from run to run
+KEY = "numbanet"  # a single key, because the package writes several keys in an order that differs from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 def package(module: str = "safetensors") -> Any:
-    """Returns the package, or a module of it; raises ModuleNotFoundError if it is not installed."""
+    """Imports and returns the package safetensors, or a module of it; raises ModuleNotFoundError if it is not installed."""
     return imported(module, "numbanet[safetensors]")
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network to an open file."""
+    """Writes the description and the flat vectors of a network to an open file, in safetensors format."""
     topology = description.topology
     tensors: dict[str, NDArray[Any]] = {}
     for vector, flat in vectors.items():
@@ -42,7 +42,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the vectors that it names; raises one of `persist.DAMAGE` if the file is invalid."""
+    """Returns description and flat vectors of a safetensors file; raises one of `persist.DAMAGE` if the file is invalid."""
     try:
         with package().safe_open(path, framework="np") as file:
             return _read(file)
@@ -53,20 +53,20 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
 def _read(file: Any) -> tuple[Description, dict[str, NDArray[Any]]]:
     text = (file.metadata() or {}).get(KEY)
     if text is None or len(text) > LIMIT:
-        raise ValueError("its header does not describe a network; numbanet.from_torch imports weights of PyTorch")
+        raise ValueError("its header does not describe a network; to import weights of PyTorch, call numbanet.from_torch")
     header = json.loads(text)
     description = Description.from_dict(header["description"])
     topology = description.topology
     layout = {vector: _tensors(vector, topology) for vector in description.vectors}
-    # Checked before tensors are read: the file contains those that the description requires, and no others.
+    # Before tensors are read, check that the file contains the tensors that the description requires, and no others.
     expected = dict(tensor for tensors in layout.values() for tensor in tensors)
     if set(file.keys()) != expected.keys():
-        raise ValueError(f"it contains {sorted(file.keys())}, not {sorted(expected)}")
+        raise ValueError(f"it contains the tensors {sorted(file.keys())}, but its description requires {sorted(expected)}")
     for name, shape in expected.items():
         tensor = file.get_slice(name)
         stored = tuple(tensor.get_shape()), tensor.get_dtype()
         if stored != (shape, DTYPES[topology.dtype.name]):
-            raise ValueError(f"its {name} is {stored[1]} {stored[0]}, not {DTYPES[topology.dtype.name]} {shape}")
+            raise ValueError(f"its tensor {name} is {stored[1]} {stored[0]}, not {DTYPES[topology.dtype.name]} {shape}")
     tensors = {name: file.get_tensor(name) for name in expected}
     if header["sha256"] != _checksum(header["description"], tensors):
         raise ValueError("its checksum does not match its content")
@@ -76,7 +76,7 @@ def _read(file: Any) -> tuple[Description, dict[str, NDArray[Any]]]:
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns the name and shape of each tensor, in their order in the vector."""
+    """Returns the name and the shape of each tensor of a flat vector, in the order in which the vector contains them."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):

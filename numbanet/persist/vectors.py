@@ -1,4 +1,4 @@
-"""Named facts and arrays in a file for other programs: NPZ, or JSON in a layout for human readers."""
+"""Writes named values and arrays to a file for other programs, as NPZ or as JSON with one matrix row per line."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from numbanet.persist.atomic import replacing
 
 
 def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes JSON if the path ends in .json, else NPZ, in which each fact is an array of one JSON text."""
+    """Writes JSON if the path ends in .json, else NPZ; an NPZ file stores each of the facts as an array with one JSON text."""
     if Path(path).suffix.lower() == ".json":
         entries = [f" {json.dumps(name)}: {json.dumps(fact)}" for name, fact in facts.items()]
         entries += [f" {json.dumps(name)}: {_text(name, array)}" for name, array in arrays.items()]
@@ -27,7 +27,7 @@ def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mappin
 
 
 def _text(name: str, array: NDArray[Any]) -> str:
-    """Returns an array as JSON, a matrix row by row, each number with the fewest digits that identify it in its dtype."""
+    """Returns an array as JSON, one matrix row per line, each number with the fewest digits that identify it in its dtype."""
     if not np.isfinite(array).all():
         raise ValueError(f"{name} contains inf or nan, which JSON cannot represent: save it as .npz")
     if array.ndim == 0:

@@ -102,7 +102,7 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
         (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
         (
             ["predict", "words.csv", "digits"],
-            "is damaged or not a numbanet model: it is neither an NPZ nor a safetensors",
+            "is damaged or not a numbanet model: the file is neither an NPZ file nor a safetensors",
         ),
         (["export", "MODEL", "net.pt"], "cannot export 'net.pt': OUT must end in .npz, .onnx, .safetensors"),
         (["export", "words.csv", "net.onnx"], "is damaged or not a numbanet model"),

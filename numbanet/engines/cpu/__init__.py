@@ -1,1 +1,1 @@
-"""The fast rung on the CPU: whole epochs in one compiled call, their products in tiles that stay in registers."""
+"""The fast CPU engine: one compiled call computes whole epochs, and its matrix products keep tiles of sums in registers."""

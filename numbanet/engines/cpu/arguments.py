@@ -1,4 +1,4 @@
-"""The values that travel together through the compiled functions of the fast CPU engine.
+"""Named tuples that group the arguments of the compiled functions of the fast CPU engine.
 
 Numba passes a named tuple field by field, so the tuple itself costs nothing if the function is inlined.
 """
@@ -9,22 +9,22 @@ import numpy as np
 
 
 class Workspace(NamedTuple):
-    """The memory of a network, see `kernels.layout`.
+    """The arrays that hold a network and its intermediate results; `kernels.layout` describes them.
 
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        Parameters, gradients, moments, and the panels and tables of a block.
+        One flat array with the parameters, gradients and moments, and with the intermediate results of a block of samples.
     header : (1,) record
-        Places and sizes that all layers share. Within the compiled functions it is the record itself.
+        Sizes, and offsets into memory, that all layers share. Compiled functions receive the record itself, not the array.
     layers : (L,) record
-        Places and sizes of each layer.
+        Sizes of each layer, and offsets into memory at which its arrays begin.
     integers : (3 rows,) int32
-        Whole numbers of each sample of a block, see `kernels.output`.
+        Three rows of integers with one value per sample of a block: two class indices and the hits, see `kernels.output`.
     random : (RANDOM_NUMBERS THREADS,) uint64
-        Random numbers of each thread for dropout; (0,) for a network without dropout.
+        Buffers for dropout, RANDOM_NUMBERS random numbers for each thread; (0,) for a network without dropout.
     jacobian : True or None
-        None if no derivative goes through the full Jacobian of softmax: that code is then not compiled.
+        True if a derivative needs the full Jacobian of softmax; if it is None, the code for it is not compiled.
     """
 
     memory: np.ndarray
@@ -36,18 +36,20 @@ class Workspace(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """The samples that pass through the network, and the array that receives the outputs.
+    """The inputs, targets and weights of the samples to process, and the array that receives the outputs.
 
     Parameters
     ----------
     x : (N, n_in)
+        Inputs, one row per sample.
     y : (N, n_out)
+        Targets, one row per sample.
     weights : (N,)
-        Of the samples; (0,) if all weigh 1.
+        Sample weights; an empty array (0,) if all samples have weight 1.
     order : (n,) int64
-        Rows of x and y, in the order in which they pass.
+        Indices of the rows of x and y, in the order in which they are processed.
     outputs : (n, n_out)
-        Receives y_hat (PREDICT) or z of the last layer (LOGITS).
+        Receives y_hat for the task PREDICT, or z of the last layer for the task LOGITS.
     """
 
     x: np.ndarray
@@ -58,18 +60,19 @@ class Samples(NamedTuple):
 
 
 class Job(NamedTuple):
-    """The work of one call of `epoch.run`.
+    """The task of one call of `epoch.run`, with its batch size and the position at which it ends.
 
     Parameters
     ----------
     task : int
-        A constant of `epoch`: PREDICT, LOGITS, EVALUATE, TRAIN or DESCEND.
+        A constant of the module `epoch`: PREDICT, LOGITS, EVALUATE, TRAIN or DESCEND.
     batch_size : int
-        Samples of a batch.
+        Number of samples in a batch.
     stop : int
-        The call returns after the first block that reaches this position of the order.
+        Position in `Samples.order`: the call returns after the first block of samples that reaches it.
     updates : bool
-        TRAIN changes the parameters after each batch; otherwise it leaves the gradients of the last batch in memory.
+        If True, the task TRAIN updates the parameters after each batch; if False, it leaves the gradients of the last batch in
+        memory.
     """
 
     task: int
@@ -79,13 +82,14 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key and the sample from which dropout is counted, see `numbanet.equations.dropout`; None for a network without it.
+    """The key and the counter from which dropout draws random numbers; a network without dropout passes None instead.
 
     Parameters
     ----------
     key : uint64
+        The key of the random generator.
     first_sample : int
-        The sample of the epoch that is the first of the order.
+        Index, within the epoch, of the sample at position 0 of `Samples.order`.
     """
 
     key: np.uint64
@@ -93,18 +97,19 @@ class Draw(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Successive samples of a batch that pass through the network together.
+    """Successive samples of a batch that the network processes together.
 
     Parameters
     ----------
     position : int
-        Position of the first sample in the order.
+        Position of the block's first sample in `Samples.order`.
     n : int
-        Number of samples.
+        Number of samples in the block.
     opens, closes : bool
-        Whether the block is the first of its batch, and whether the parameters are updated after it, as the last of its batch.
+        opens: whether the block is the first of its batch. closes: whether it is the last of its batch, so that the parameters
+        are updated after it.
     rates_at : int
-        Place of the batch's rates in the flat table of `UpdateRule.rates`.
+        Index into the flattened `UpdateRule.rates` at which the rates of the batch begin.
     """
 
     position: int

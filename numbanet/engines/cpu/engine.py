@@ -1,4 +1,4 @@
-"""The engine of the fast rung on the CPU: it owns the memory and runs epochs in slices, by `numbanet.engines.cpu.epoch`."""
+"""The fast CPU engine: it owns the memory of a network, and trains by calling `numbanet.engines.cpu.epoch.run` in slices."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,11 +24,12 @@ ONE_POSITION = np.zeros(1, np.int64)  # the order of DESCEND, which reads no sam
 
 
 class FastCpuEngine:
-    """Whole epochs in one compiled call, in slices.
+    """The engine that trains on the CPU by one compiled function, each call of which processes a slice of an epoch.
 
     Parameters
     ----------
     topology : Topology
+        The sizes, activations, loss and dtype of the network.
     """
 
     def __init__(self, topology: Topology):
@@ -37,9 +38,10 @@ class FastCpuEngine:
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_weights = np.empty(0, topology.dtype)
-        self.no_targets.flags.writeable = False  # as targets are: another type would be compiled again
-        self.compiles = True  # perhaps, at the first call
-        self.rule = Rule()  # the last one: predictions then run what is compiled for training
+        # Targets are read-only; Numba would compile again for a writable array, which has another type.
+        self.no_targets.flags.writeable = False
+        self.compiles = True  # the first call may compile
+        self.rule = Rule()  # the last rule: predictions then use the code compiled for training
         self.lock = threads.Lock()
         self.layout = Layout(topology, self.most_rows)
         self.jacobian = needs_jacobian(topology) or None  # the type decides what is compiled
@@ -95,7 +97,7 @@ class FastCpuEngine:
             yield totals
 
     def _train_share(self, x, y, epoch: Epoch, add_up: Callable) -> Iterator[Totals]:
-        """The steps of an epoch whose batches several processes share: gradients, their sum over the processes, an update."""
+        """Trains one epoch whose batches are shared by several processes: each step sums the gradients of all, then updates."""
         gradients, totals = self.layout.all_gradients(), NOTHING
         samples = self._samples(x, y, epoch.order, epoch.weights)
         for k, (first, last, position) in enumerate(epoch.steps()):
@@ -127,7 +129,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Returns `outputs`, to which it writes a, or z, of the last of the first `count` layers."""
+        """Writes a, or z if `logits`, of layer number `count` to `outputs`, and returns `outputs`."""
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
@@ -135,7 +137,7 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y) -> Iterator[Totals]:
-        """Adds up the gradients of one batch; yields after each block, whose deltas are then in memory and Ctrl-C is heard."""
+        """Adds up the gradients of one batch; yields after each block of samples, when its deltas are in memory."""
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
         samples = self._samples(x, y, batch.order)
@@ -144,18 +146,18 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays as the compiled functions take them: another type would be compiled again."""
+        """Returns the arrays in the types that the compiled functions expect; for other types Numba would compile again."""
         weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)  # a copy: writable and aligned
         outputs = self.no_outputs if outputs is None else outputs
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples of a block: a batch is cut into blocks of one size."""
+        """Returns the number of samples in a block, such that a batch is cut into blocks of equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, rates=NO_RATES, draw: Draw | None = None, layers=None) -> Totals:
-        """Calls `epoch.run` from position `totals.samples` on, for the first `layers` layers; no dropout if draw is None."""
+        """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers; draw None means no dropout."""
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
         header, records, _ = layout.records(rows, drops=draw is not None)
@@ -170,7 +172,7 @@ class FastCpuEngine:
         return totals
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
-        """Yields the rows 0 to count - 1 in slices, each of which passes through the network in a moment."""
+        """Yields the row indices 0 to count - 1 in slices of samples that the network processes in about 50 ms."""
         first = 0
         while first < count:
             rows, start = np.arange(first, min(first + self.forward_pace.samples, count)), time.perf_counter()

@@ -1,11 +1,11 @@
-"""Whole epochs in one compiled call, so that one compilation serves every network of a dtype.
+"""The compiled function `run`, which computes whole epochs, and is compiled once for all networks of a dtype.
 
-Samples pass through in blocks of a fixed number of rows, which may be fewer than the batch has: the gradients of the blocks
-add up, in their order, until the batch is complete. So memory stays small, and the call can stop between any two blocks. The
-sums of losses are arguments, and the call continues them: they are rounded alike wherever a call stops.
+The network processes samples in blocks of a fixed number of rows. A batch may take several blocks: their gradients are added
+up, in the order of the blocks, until the batch is complete. Blocks keep the memory small, and `run` can return after any block.
+The sums of losses are arguments that `run` continues, so that they are rounded alike wherever a call ends.
 
-Any number of threads runs `run` with the same arguments. They share each phase of a block, and meet before the next phase reads
-the results of the last one; the numbers of a phase do not depend on which thread computes them.
+Any number of threads may call `run` with the same arguments. The threads divide each phase of a block among themselves, and
+wait for each other before the next phase reads the results. The results do not depend on which thread computes them.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, x, order, position, span):
-    """The panels of x, which begin at a place, for a span of the block at a position of the order."""
+    """Copies rows order[position + s] of x to the panels that begin at memory[panels], for a span of the block's samples s."""
     half = lanes(memory)
     nr, n_in = NR_VECTORS * half, x.shape[1]
     for s in range(span.begin, span.end):
@@ -45,20 +45,20 @@ def gather(memory, header, panels, x, order, position, span):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles of a layer's activations, for `groups` groups of MR samples."""
+    """Returns the number of tiles (MR samples x NR neurons) of a layer's activations, for `groups` groups of MR samples."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the span of the rows of a block that is this thread's: whole groups of MR."""
+    """Returns the rows of a block that this thread processes, as a span of whole groups of MR rows."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(groups.begin * MR, min(groups.end * MR, block.n))
 
 
 @njit_merged
 def forward(workspace, samples, block, draw, member):
-    """a of every layer, and the tables of z and a of the last one, from the samples of a block."""
+    """Computes a of every layer for the samples of a block; writes z and a of the last layer to its tables [neuron][sample]."""
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
     gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows)
@@ -79,7 +79,7 @@ def forward(workspace, samples, block, draw, member):
 
 @njit_merged
 def backward(workspace, block, step, draw, member):
-    """delta of all layers but the last, whose delta is there, and the updates; or the gradients alone, see `product.update`."""
+    """Computes delta of all layers from delta of the last one, and updates w and b, or leaves gradients: `product.update`."""
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
     for l in range(layers.size - 1, -1, -1):
@@ -102,7 +102,7 @@ def backward(workspace, block, step, draw, member):
 
 @njit_merged
 def block_at(position, block_rows, count, job):
-    """Returns the block of at most `block_rows` samples that begins at a position of an order of `count` samples."""
+    """Returns the block of at most `block_rows` samples that begins at `position`; the order has `count` samples."""
     batch = position // job.batch_size
     begin = batch * job.batch_size
     end = min(begin + job.batch_size, count)
@@ -112,7 +112,7 @@ def block_at(position, block_rows, count, job):
 
 @njit_merged
 def copy_outputs(memory, header, table, outputs, position, span):
-    """outputs[position + s, j] = table[j][s], for a span of the samples s of a block."""
+    """Copies a table of the last layer: outputs[position + s, j] = table[j][s], for a span of the samples s of a block."""
     for s in range(span.begin, span.end):
         for j in range(outputs.shape[1]):
             outputs[position + s, j] = get(memory, table + j * header.rows + s)
@@ -120,7 +120,7 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Returns loss and hits plus the loss and hits of the n samples of a block."""
+    """Adds the losses and hits of the n samples of a block to the sums loss and hits; returns the new sums."""
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)
@@ -130,19 +130,20 @@ def added_up(workspace, n, loss, hits):
 
 @njit_entry
 def run(job, workspace, samples, rule, totals, draw, team, helps):
-    """From the position `totals.samples` of the order, block by block, until position `job.stop` is reached or passed.
+    """Processes blocks of samples from position `totals.samples` of the order until it reaches `job.stop`.
 
-    PREDICT writes y_hat, LOGITS z of the last layer; EVALUATE and TRAIN add up losses and hits; TRAIN changes the parameters if
-    `job.updates`, or leaves the gradients of the batch so far, which must be left alone between two calls; DESCEND takes a step
-    from gradients in memory. Returns the position reached, loss and hits; they mean nothing for a thread that helps.
+    The task PREDICT writes y_hat, LOGITS writes z of the last layer; EVALUATE and TRAIN add up losses and hits. TRAIN updates
+    the parameters if `job.updates`; otherwise it leaves in memory the gradients of the batch so far, which the next call
+    continues. DESCEND updates the parameters from gradients in memory. Thread 0 returns the position reached, loss and hits;
+    the values that a helping thread returns are not used.
     """
     subnormals = flush_subnormals()
-    job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba knows their types 6 us sooner than those of named ones
+    job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba finds their types 6 us faster than for named tuples
     memory, headers, layers, integers, random, jacobian = workspace
     header = headers[0]
     network = Workspace(memory, header, layers, integers, random, jacobian)
     batch_blocks = -(-job.batch_size // header.rows)
-    block_rows = -(-job.batch_size // batch_blocks)  # blocks of a batch are of one size
+    block_rows = -(-job.batch_size // batch_blocks)  # equal blocks
     member = enlist(team, helps)
     position, loss, hits = totals
     while True:

@@ -1,10 +1,10 @@
-"""The team of threads that work together on one compiled call: joining it, its rounds, and the barriers within a round.
+"""The team of threads that work together on one compiled call: functions to join it, to open rounds, and to wait at barriers.
 
-Thread 0, the caller, opens one round after another. Other threads may join at any time, and take part from the next round on.
-Before the first round thread 0 waits for them, for some milliseconds at most: the system may be slow to start them. Results do
-not depend on the number of threads.
+A round is the work on one block of samples. Thread 0, the caller, opens one round after another. Other threads may join the
+team at any time, and take part from the next round on. Before the first round, thread 0 waits for the expected threads, at most
+for some milliseconds, because the system may be slow to start them. Results do not depend on the number of threads.
 
-A team is an array of int64 whose fields lie a cache line apart.
+A team is an array of int64; its fields are a cache line apart.
 """
 
 import platform
@@ -18,30 +18,31 @@ from numbanet._compile import intrinsic, njit_merged, njit_part
 from numbanet.engines.cpu.kernels.vector import pointer
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
-SPINS = 2000  # of a waiting thread before it gives up its core, for some ten microseconds each time
-# ROUND holds the number of the round times MOST_THREADS plus the number of threads on it, in one word so that both are always
-# read together; or CLOSED after the last round.
+SPINS = 2000  # reads by a waiting thread before it gives up its core, for some ten microseconds each time
+# The field ROUND holds the index of the round times MOST_THREADS plus the number of its threads, in one word, so that they are
+# always read together. After the last round it holds CLOSED.
 MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
 _WINDOWS = platform.system() == "Windows"  # its Sleep counts milliseconds; 0 gives way to other threads
 _sleep = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
 _NAP = np.uint32(0 if _WINDOWS else 20)
-_NAPS = 20  # of thread 0 while it waits for helpers: some milliseconds at most
+_NAPS = 20  # calls of _sleep by thread 0 while it waits for helpers: some milliseconds at most
 
 
 class Member(NamedTuple):
-    """A thread's place on the team in one round.
+    """A thread as a member of its team in one round.
 
     Parameters
     ----------
     team : (48,) int64
+        The array of the team.
     number : int
-        0 for the caller, 1 or more for a thread that helps it.
+        The index of the thread: 0 for the caller, 1 or more for a thread that helps it.
     size : int
-        Number of threads on the round; 0 after the last round.
+        Number of threads that take part in the round; 0 after the last round.
     round : int
-        The round as the field ROUND has it, for a thread that helps.
+        The value of the field ROUND for this round; only a helping thread uses it.
     """
 
     team: np.ndarray
@@ -51,14 +52,14 @@ class Member(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A thread's part of a range: begin, ..., end - 1."""
+    """The part of a range of work that one thread does: the indices begin, ..., end - 1."""
 
     begin: int
     end: int
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """Returns a team whose only member is the caller, and which expects `helpers` more threads."""
+    """Returns the array of a team whose only member is the caller, and which expects `helpers` more threads."""
     team = np.zeros(48, np.int64)
     team[EXPECTED] = helpers
     return team
@@ -66,7 +67,7 @@ def new_team(helpers: int) -> np.ndarray:
 
 @intrinsic
 def fetch_add(typingctx, team, field, value):
-    """Adds to a field, as one operation; returns the value before it."""
+    """Adds a value to a field of the team in one atomic operation; returns the value of the field before the addition."""
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -77,7 +78,7 @@ def fetch_add(typingctx, team, field, value):
 
 @intrinsic
 def read(typingctx, team, field):
-    """Returns a field; all that was written before it was published can then be read, too."""
+    """Returns a field of the team (an acquire load): all memory written before `publish` set the field is then visible."""
 
     def code(context, builder, signature, arguments):
         return builder.load_atomic(pointer(context, builder, signature.args[0], *arguments), "acquire", 8)
@@ -87,7 +88,7 @@ def read(typingctx, team, field):
 
 @intrinsic
 def publish(typingctx, team, field, value):
-    """Writes a field, after all that was written before."""
+    """Writes a field of the team (a release store): a thread that reads it also sees all memory written before."""
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -99,7 +100,7 @@ def publish(typingctx, team, field, value):
 
 @intrinsic
 def pause(typingctx):
-    """Tells the core that this thread only waits, if the core has an instruction for that."""
+    """Tells the core that this thread is only waiting, if the core has an instruction for this purpose."""
 
     def code(context, builder, signature, arguments):
         if _HAS_PAUSE:
@@ -112,7 +113,7 @@ def pause(typingctx):
 
 @njit_merged
 def wait_while(team, field, value):
-    """Returns once the field has another value."""
+    """Waits while the field of the team has this value; returns once it has another value."""
     spins = 0
     while read(team, field) == value:
         spins += 1
@@ -124,7 +125,7 @@ def wait_while(team, field, value):
 
 @njit_part
 def meet(team, size):
-    """Returns when all `size` threads of the round have called it."""
+    """Waits until all `size` threads of the round have called this function."""
     passed = read(team, PASSED)
     if fetch_add(team, ARRIVED, 1) == size - 1:
         publish(team, ARRIVED, 0)
@@ -135,20 +136,20 @@ def meet(team, size):
 
 @njit_merged
 def barrier(member):
-    """Returns when all threads of the round have reached it."""
+    """Waits until all threads of the round have reached this barrier."""
     if member.size > 1:
         meet(member.team, member.size)
 
 
 @njit_merged
 def join(team):
-    """Puts the calling thread on the team; returns its number, 1 or more."""
+    """Adds the calling thread to the team; returns its index, 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
 
 
 @njit_merged
 def await_helpers(team):
-    """Thread 0 waits until all expected threads have joined, or for some milliseconds."""
+    """Makes thread 0 wait until all expected threads have joined, but at most for some milliseconds."""
     naps = 0
     while read(team, JOINED) < team[EXPECTED] and naps < _NAPS:
         _sleep(_NAP)
@@ -157,7 +158,7 @@ def await_helpers(team):
 
 @njit_merged
 def enlist(team, helps):
-    """Returns the calling thread as a member before the first round: a thread that helps, or thread 0."""
+    """Returns the calling thread as a member before the first round: a helping thread if `helps`, otherwise thread 0."""
     number = 0
     if helps:
         number = join(team)
@@ -168,7 +169,7 @@ def enlist(team, helps):
 
 @njit_merged
 def open_round(team, position):
-    """Thread 0 opens a round, about this position of an order, to all who have joined; returns the number of threads on it."""
+    """Opens a round, by thread 0, for the block at `position`; returns the number of its threads, all that have joined."""
     size = read(team, JOINED) + 1
     publish(team, POSITION, position)
     publish(team, ROUND, (read(team, ROUND) // MOST_THREADS + 1) * MOST_THREADS + size)
@@ -177,7 +178,7 @@ def open_round(team, position):
 
 @njit_merged
 def await_round(team, number, seen):
-    """Thread `number` waits for a round other than `seen` that it is on, or for the end; returns that round."""
+    """Makes thread `number` wait for a round after `seen` in which it takes part, or for the end; returns the field ROUND."""
     while True:
         wait_while(team, ROUND, seen)
         seen = read(team, ROUND)
@@ -187,15 +188,16 @@ def await_round(team, number, seen):
 
 @njit_merged
 def size_of(round_):
-    """Returns the number of threads on a round."""
+    """Returns the number of threads that take part in a round, from the value of the field ROUND."""
     return round_ % MOST_THREADS
 
 
 @njit_merged
 def next_round(member, position, stop):
-    """Returns the member of the next round, of size 0 if there is none, and the position of the order that the round is about.
+    """Returns the thread as a member of the next round, and the position of the block of samples that the round computes.
 
-    Thread 0 opens rounds at its position until that has reached `stop`; the other threads wait for them.
+    The size of the member is 0 if there is no further round. Thread 0 opens rounds until its position has reached `stop`; the
+    helping threads wait for the rounds.
     """
     team, round_, size = member.team, member.round, 0
     if member.number > 0:
@@ -211,7 +213,7 @@ def next_round(member, position, stop):
 
 @njit_merged
 def thread_range(count, member):
-    """Returns the span of `count` pieces of work that is this thread's."""
+    """Returns the span of indices, of `count` pieces of work, that this thread processes in the round."""
     if member.size == 1:  # the two divisions would be a tenth of a step of a very small network
         return Span(0, count)
     return Span(count * member.number // member.size, count * (member.number + 1) // member.size)

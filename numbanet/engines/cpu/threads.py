@@ -1,7 +1,7 @@
-"""The number of threads that compute, and the Python threads that help a caller in its compiled call.
+"""Sets the number of threads that compute, and manages the Python threads that help a caller in a compiled call.
 
-Compiled calls run without Python's global lock, so that Python threads are enough: no threading layer is involved, nor its
-limits on several callers at once or on forking. A thread that helps costs nothing while there is nothing to do.
+Compiled calls run without Python's global lock, so that Python threads can compute in parallel. Numba's threading layers, which
+limit forking and calls from several threads at once, are not used. A helping thread uses no processor time while it is idle.
 """
 
 import os
@@ -16,7 +16,7 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 
 
 class Lock:
-    """A reentrant lock; its copies, and the lock itself in a forked process, are new locks."""
+    """A reentrant lock that can be copied and pickled: a copy is a new lock, and so is the lock itself in a forked process."""
 
     def __init__(self):
         self._renew()
@@ -25,7 +25,7 @@ class Lock:
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __enter__(self) -> None:
-        if self._process != os.getpid():  # the thread that held it does not exist in this process
+        if self._process != os.getpid():  # the thread that held the lock does not exist in this process
             self._renew()
         self._lock.acquire()
 
@@ -37,22 +37,23 @@ class Lock:
 
 
 class Call:
-    """A call in progress, and the number of threads that help in it."""
+    """A compiled call in progress, with the number of threads that help the caller."""
 
     helpers = 0
 
 
 class Crew:
-    """The threads that help, and the calls in progress.
+    """The Python threads that help callers in compiled calls, and the list of calls in progress.
 
     Parameters
     ----------
     size : int
-        Number of threads that compute at once at most, callers included.
+        Largest number of threads that compute at once, callers included.
 
     Notes
     -----
-    `calls` holds weak references: if Ctrl-C ends a call at any point, its cores are free again as soon as its `Call` is gone.
+    `calls` holds weak references. If Ctrl-C ends a call at any point, its cores are free again as soon as its `Call` object is
+    deleted.
     """
 
     def __init__(self, size: int):
@@ -64,11 +65,14 @@ class Crew:
 
     @property
     def helping(self) -> int:
-        """The number of threads that help at present."""
+        """The number of threads that help in calls at present."""
         return sum(call.helpers for call in self.calls)
 
     def call(self, run: Callable, arguments: tuple, most: int) -> Any:
-        """Returns run(*arguments, team, False), and runs run(*arguments, team, True) on free cores: `most` threads in all."""
+        """Calls `run` in the calling thread and in helping threads on free cores, at most `most` threads in all.
+
+        Returns the result of run(*arguments, team, False) in the calling thread; helping threads pass True in place of False.
+        """
         call = Call()
         with self.lock:
             self.calls.add(call)
@@ -80,7 +84,7 @@ class Crew:
                 self.jobs.put((run, arguments, team))
             return run(*arguments, team, False)
         finally:
-            team[ROUND] = CLOSED  # the threads that help see it and leave
+            team[ROUND] = CLOSED  # the helping threads see this value and leave the call
             with self.lock:
                 self.calls.discard(call)
 
@@ -95,21 +99,21 @@ class Crew:
         while True:
             run, arguments, team = self.jobs.get()
             run(*arguments, team, True)
-            del run, arguments, team  # or the arrays of the last job would live until the next
+            del run, arguments, team  # otherwise the arrays of a job would stay alive until the next job
 
 
 def _cores() -> int:
-    """Returns the number of cores this process may use, or NUMBA_NUM_THREADS if that is less."""
+    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if that number is smaller."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, config.NUMBA_NUM_THREADS)
 
 
-# Read as `threads.crew` at each call: a forked process has another one.
+# Each call reads it as `threads.crew`, because a forked process replaces it.
 crew = Crew(_cores())
 
 
 def _renew_crew():
-    """Replaces the crew in a forked process, which has none of its parent's threads."""
+    """Replaces the crew in a forked process, because the threads of the parent process do not exist there."""
     global crew
     crew = Crew(crew.size)
 
@@ -124,8 +128,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The count passed to `set_num_threads`; by default the number of cores this process may use, or NUMBA_NUM_THREADS if that
-        is less.
+        The count passed to `set_num_threads`. By default, the number of cores that this process may use, or the environment
+        variable NUMBA_NUM_THREADS if its value is smaller.
     """
     return crew.size
 
@@ -133,20 +137,20 @@ def get_num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Sets the largest number of threads that compute together on the CPU, in the whole process.
 
-    Networks that are trained at the same time, each from its own thread, share these threads. Results are bit-identical for any
-    number of threads.
+    Networks that are trained at the same time, each from its own Python thread, share this number of threads. Results are
+    bit-identical for any number of threads.
 
     Parameters
     ----------
     count : int
-        At least 1, which is the caller itself.
+        The number of threads, at least 1; it includes the calling thread.
 
     Raises
     ------
     TypeError
         If count is not an integer.
     ValueError
-        If count is less than 1, or too large.
+        If count is less than 1, or is 65536 or more.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"the number of threads must be an integer, not {count!r}")

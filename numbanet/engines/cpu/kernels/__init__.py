@@ -1,1 +1,1 @@
-"""The compiled kernels of the fast CPU engine: vectors, panels in memory, the blocked product, and what is fused into it."""
+"""The compiled kernels of the fast CPU engine: vectors, panels in memory, blocked products, and operations fused with them."""

@@ -1,10 +1,11 @@
-"""The update rules of `numbanet.equations.descent`, for vectors and tiles of w and b.
+"""The update rules of `numbanet.equations.descent`, applied to SIMD vectors and to tiles of w and b.
 
-The constants of a rule are a tuple whose type says which rule it is: so the update that is compiled into the tile loop of
-`product` is that of a single rule. A parameter's moments lie `moment_1` and `moment_2` behind it. Without weight decay `decay`
-is None, and the code for it is not compiled.
+Each update rule has its own class of constants, whose type tells Numba the rule: the tile loop of `product` is therefore
+compiled with the code of a single rule. The moments of a parameter lie at the distances `moment_1` and `moment_2` behind the
+parameter in memory. Without weight decay, `decay` is None, and the code for weight decay is not compiled.
 
-A new rule needs a tuple of constants, a function from gradients to updated parameters, and its line in `RULES`.
+To add a rule, write a named tuple of its constants and a function that updates parameters from gradients, and add both to
+`RULES`.
 """
 
 from collections.abc import Callable
@@ -28,18 +29,18 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule, and the rates of its steps.
+    """An update rule with its constants, and a table of the rates of its steps.
 
     Parameters
     ----------
     constants : tuple
-        One of the tuples of constants below; its type says which rule it is.
+        An instance of one of the classes of constants in this module, such as `AdamConstants`; its type selects the rule.
     decay : floating or None
-        lambda; None for no weight decay.
+        The factor lambda of weight decay; None for no weight decay.
     clip_norm : floating
-        Largest norm of all gradients together; inf for no clipping.
+        Largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
-        Of each step, see `numbanet.engines.epoch`.
+        One row per step: n, eta, eta_t and epsilon_t, see `numbanet.engines.epoch`.
     """
 
     constants: Any
@@ -49,16 +50,16 @@ class UpdateRule(NamedTuple):
 
 
 class UpdateStep(NamedTuple):
-    """One step of an update rule.
+    """The constants and rates of one step of an update rule.
 
     Parameters
     ----------
     constants, decay, clip_norm
-        See `UpdateRule`.
+        The constants of the rule, the factor of weight decay and the largest norm, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
-        The rates of the step.
+        The learning rate of the step, and the rates eta_t and epsilon_t of Adam.
     moment_1, moment_2 : int
-        Distance in memory from a parameter to its moments.
+        Distance in memory from a parameter to its first moment and to its second moment.
     """
 
     constants: Any
@@ -72,76 +73,76 @@ class UpdateStep(NamedTuple):
 
 
 class PlainConstants(NamedTuple):
-    """Constants of plain gradient descent, which has none."""
+    """The empty tuple of constants of plain gradient descent."""
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "PlainConstants":
-        """Returns the constants of a rule, as numbers of a dtype."""
+        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
         return cls()
 
 
 class MomentumConstants(NamedTuple):
-    """Constants of momentum."""
+    """The constant mu of gradient descent with momentum."""
 
     mu: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "MomentumConstants":
-        """Returns the constants of a rule, as numbers of a dtype."""
+        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
         return cls(number(rule.mu))
 
 
 class NesterovConstants(NamedTuple):
-    """Constants of Nesterov's momentum."""
+    """The constant mu of gradient descent with Nesterov momentum."""
 
     mu: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "NesterovConstants":
-        """Returns the constants of a rule, as numbers of a dtype."""
+        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
         return cls(number(rule.mu))
 
 
 class AdamConstants(NamedTuple):
-    """Constants of Adam: 1 - beta_1 and 1 - beta_2."""
+    """The constants of Adam: 1 - beta_1 and 1 - beta_2."""
 
     share_1: np.floating
     share_2: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamConstants":
-        """Returns the constants of a rule, as numbers of a dtype."""
+        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
 class AdamWConstants(NamedTuple):
-    """Constants of Adam with decoupled weight decay: 1 - beta_1 and 1 - beta_2."""
+    """The constants of AdamW, Adam with decoupled weight decay: 1 - beta_1 and 1 - beta_2."""
 
     share_1: np.floating
     share_2: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamWConstants":
-        """Returns the constants of a rule, as numbers of a dtype."""
+        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
 @njit_merged
 def with_penalty(decay, w, gradient):
-    """Returns dL/dw + lambda w, for vectors."""
+    """Returns dL/dw + lambda w for a SIMD vector of weights w, or dL/dw if decay is None."""
     if decay is None:
         return gradient
     return penalised(broadcast(decay), w, gradient)
 
 
 def _descend_plain(memory, at, step, decay, gradient):
-    """w <- w - eta dL/dw."""
+    """Updates a vector of parameters by gradient descent: w <- w - eta dL/dw."""
     w = load(memory, at)
     store(memory, at, descend(broadcast(step.eta), with_penalty(decay, w, gradient), w))
 
 
 def _descend_momentum(memory, at, step, decay, gradient):
-    """v <- mu v + dL/dw, w <- w - eta v."""
+    """Updates a vector of parameters with momentum: v <- mu v + dL/dw, w <- w - eta v."""
     w, v = load(memory, at), load(memory, at + step.moment_1)
     v = velocity_after(broadcast(step.constants.mu), with_penalty(decay, w, gradient), v)
     store(memory, at + step.moment_1, v)
@@ -149,7 +150,7 @@ def _descend_momentum(memory, at, step, decay, gradient):
 
 
 def _descend_nesterov(memory, at, step, decay, gradient):
-    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
+    """Updates a vector of parameters with Nesterov momentum: v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
     w, v, mu = load(memory, at), load(memory, at + step.moment_1), broadcast(step.constants.mu)
     gradient = with_penalty(decay, w, gradient)
     v = velocity_after(mu, gradient, v)
@@ -159,7 +160,7 @@ def _descend_nesterov(memory, at, step, decay, gradient):
 
 @njit_merged
 def after_adam(memory, at, step, w, gradient):
-    """Updates m and v of a vector of w; returns w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates the moments m and v of a vector of weights w; returns w - eta_t m / (sqrt(v) + epsilon_t)."""
     m = moment(broadcast(step.constants.share_1), gradient, load(memory, at + step.moment_1))
     v = moment(broadcast(step.constants.share_2), gradient * gradient, load(memory, at + step.moment_2))
     store(memory, at + step.moment_1, m)
@@ -168,20 +169,20 @@ def after_adam(memory, at, step, w, gradient):
 
 
 def _descend_adam(memory, at, step, decay, gradient):
-    """w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters by Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, after_adam(memory, at, step, w, with_penalty(decay, w, gradient)))
 
 
 def _descend_adamw(memory, at, step, decay, gradient):
-    """w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters by AdamW: w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     if decay is not None:
         w = decayed(broadcast(step.eta), broadcast(decay), w)
     store(memory, at, after_adam(memory, at, step, w, gradient))
 
 
-# The constants of each kind of rule, and the function that updates a vector of w.
+# For each update rule, the class of its constants, and the function that updates a vector of parameters.
 RULES: dict[int, tuple[Any, Callable]] = {
     rules.GRADIENT_DESCENT: (PlainConstants, _descend_plain),
     rules.MOMENTUM: (MomentumConstants, _descend_momentum),
@@ -193,27 +194,27 @@ RULES: dict[int, tuple[Any, Callable]] = {
 
 @lru_cache  # epochs of very small networks take less than a millisecond
 def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[Any, np.floating | None, np.floating]:
-    """Returns `constants`, `decay` and `clip_norm` of an `UpdateRule`, in the network's dtype."""
+    """Returns `constants`, `decay` and `clip_norm` for an `UpdateRule`, as numbers of the network's dtype."""
     number, (constants, _) = dtype.type, RULES[rule.kind]
     return constants.of(rule, number), number(rule.weight_decay) if rule.weight_decay else None, number(rule.clip_norm)
 
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns a number of the table of rates, rounded to the dtype of memory."""
+    """Returns element `at` of the flattened table of rates, rounded to the dtype of memory."""
     return memory.dtype.type(get(table, at))
 
 
 @njit_merged
 def step_of(memory, header, rule, at):
-    """Returns the step of a rule whose rates begin at a place of the table."""
+    """Returns the `UpdateStep` of a rule whose rates begin at index `at` of the flattened table `rule.rates`."""
     table = rule.rates
     eta, eta_t, epsilon_t = rate(memory, table, at + ETA), rate(memory, table, at + ETA_T), rate(memory, table, at + EPSILON_T)
     return UpdateStep(rule.constants, rule.decay, rule.clip_norm, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
 def descend_vector(memory: Any, at: int, step: Any, decay: Any, gradient: Any) -> None:
-    """One step of a vector of w that begins at a place, from its gradient."""
+    """Updates the SIMD vector of parameters that begins at memory[at], from its gradient."""
 
 
 @overload(descend_vector, jit_options=MERGED)
@@ -224,7 +225,7 @@ def _descend_vector(memory, at, step, decay, gradient):
 
 @njit_merged
 def decay_of(decay, row, n_in):
-    """Returns lambda for a row of w; 0 for b, which is row n_in, and for the rows behind it."""
+    """Returns lambda for rows of w, which are rows 0 to n_in - 1, and 0 for row n_in, which holds b, and all later rows."""
     if decay is None:
         return decay
     return decay if row < n_in else decay - decay
@@ -232,16 +233,16 @@ def decay_of(decay, row, n_in):
 
 @njit_merged
 def descend_row(memory, at, step, decay, c_0, c_1):
-    """One step of the two vectors of a row, from their gradients."""
+    """Updates one row of a panel, which consists of two vectors at memory[at], from their gradients c_0 and c_1."""
     descend_vector(memory, at, step, decay, c_0)
     descend_vector(memory, at + lanes(memory), step, decay, c_1)
 
 
 @njit_merged
 def descend_tile(memory, at, step, row, n_in, c):
-    """One step of MR = 6 successive rows of a panel, the first of which is `row`: gradients go from registers into the update.
+    """Updates MR = 6 successive rows of a panel of w and b, beginning with row number `row`, from gradients in registers.
 
-    Reads the gradients c, 12 vectors as `product.microkernel` returns them; updates the rows of w and b from place `at` on.
+    Reads the gradients c, 12 vectors as `product.microkernel` returns them; updates the rows that begin at memory[at].
     """
     nr, decay = NR_VECTORS * lanes(memory), step.decay
     descend_row(memory, at, step, decay_of(decay, row, n_in), c[0], c[1])
@@ -252,12 +253,12 @@ def descend_tile(memory, at, step, row, n_in, c):
     descend_row(memory, at + 5 * nr, step, decay_of(decay, row + 5, n_in), c[10], c[11])
 
 
-# Gradients that wait in memory until all of them are there, and their norm is known
+# Updates from gradients in memory, after all gradients have been computed and their norm is known
 
 
 @njit_part
 def squares_of_panel(memory, header, layer, panel, place):
-    """Writes the sum of the squares of a panel's gradients, column by column, to a place."""
+    """Writes the sum of squares of the gradients in each column of a panel to memory[place], memory[place + 1], ..."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     at = layer.w + panel * layer.w_rows * nr + header.gradients
@@ -274,7 +275,7 @@ def squares_of_panel(memory, header, layer, panel, place):
 
 @njit_part
 def descend_panel(memory, header, layer, panel, step, scale):
-    """One step of a panel of w and b from gradients in memory, each times the scale."""
+    """Updates a panel of w and b from gradients in memory, each multiplied by the scale."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
@@ -286,7 +287,7 @@ def descend_panel(memory, header, layer, panel, step, scale):
 
 @njit_merged
 def clip_scale_of(workspace, clip_norm, panels, count, member):
-    """Returns min(1, clip_norm / |g|) of gradients in memory: `count` panels, of which this thread's are a span."""
+    """Returns min(1, clip_norm / |g|) for `count` panels of gradients g in memory; this thread adds up the span `panels`."""
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     number = 0
@@ -304,7 +305,7 @@ def clip_scale_of(workspace, clip_norm, panels, count, member):
 
 @njit_part
 def descend_from_memory(workspace, step, member):
-    """g <- g min(1, clip_norm / |g|) and one step of all parameters, from gradients in memory; threads share the panels."""
+    """Clips the gradients in memory, g <- g min(1, clip_norm / |g|), and updates all parameters; threads divide the panels."""
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     count = 0

@@ -1,7 +1,7 @@
-"""Dropout over the panels of a layer, see `numbanet.equations.dropout`.
+"""Dropout in the panels of a layer, by the formulas of `numbanet.equations.dropout`.
 
-Random numbers are made for some rows of a panel at a time, in a loop that vectorises: four columns are one group of the
-generator, and the four numbers of a group lie in the order of the columns.
+Random numbers are generated for some rows of a panel at a time, in a loop that LLVM vectorises. The generator Philox makes four
+numbers at once; they serve four neighbouring columns (neurons), in the order of the columns.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -18,7 +18,7 @@ GROUP = 4
 
 @njit_part
 def fill(random, at, key, layer, panel, nr, sample, count):
-    """Makes the random numbers of `count` rows of a panel, the first of which is that sample of the epoch."""
+    """Writes the random numbers of `count` rows of a panel, for samples of the epoch from `sample` on, to random[at], ..."""
     groups = nr // GROUP
     for i in range(count * groups):
         numbers = philox(key, panel * groups + i % groups, sample + i // groups, layer)
@@ -30,9 +30,10 @@ def fill(random, at, key, layer, panel, nr, sample, count):
 
 @njit_part
 def drop(workspace, l, draw, block, number, span, source, target):
-    """target = source / (1 - p), or 0 where a neuron of layer l drops out, for a span of the rows of a block.
+    """Writes target = source / (1 - p), or 0 if a neuron of layer l drops out, for a span of the rows of a block.
 
-    Reads the panels that begin at place source; writes those that begin at place target. `number` is that of the thread.
+    Reads the panels that begin at memory[source]; writes the panels that begin at memory[target]. `number` is the index of the
+    thread, which selects its buffer of random numbers.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr, at, first = NR_VECTORS * lanes(memory), number * RANDOM_NUMBERS, draw.first_sample + block.position
@@ -49,14 +50,14 @@ def drop(workspace, l, draw, block, number, span, source, target):
 
 @njit_merged
 def forward(workspace, l, draw, block, number, span):
-    """x of the layer after layer l, from its a."""
+    """Computes x of layer l + 1 from the activations a of layer l by dropout; does nothing if draw is None."""
     if draw is not None:
         drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
 
 
 @njit_part
 def backward(workspace, l, draw, block, number, span):
-    """delta of layer l, whose panels of delta hold dL/dx of the layer after it; dL/da if the layer is softmax."""
+    """Replaces dL/dx of layer l + 1, in the panels of delta of layer l, by delta of layer l, or by dL/da for softmax."""
     if draw is None:
         return
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]

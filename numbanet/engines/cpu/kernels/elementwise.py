@@ -1,10 +1,11 @@
-"""a = phi(z) and delta = dL/da da/dz over a stretch of memory; the kind of activation is decided before the loop.
+"""Functions that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
-The loops of `numbanet.equations` decide it for every number; here LLVM vectorises. a takes the place of z in memory, unless
-`topology.KEEPS_Z` names the kind: z then stays beside it. Derivatives of z are taken at z or, if a took its place, at a: the
-rectifiers have the same derivative there, because a is positive exactly when z is.
+The functions test the kind of activation once, before the loop, so that LLVM vectorises the loop; the loops of
+`numbanet.equations` test it for every number. In memory a overwrites z, unless `topology.KEEPS_Z` names the kind of activation:
+z is then kept in its own panels. If a has overwritten z, the derivatives of relu and leaky_relu are computed from a. They equal
+the derivatives at z, because a is positive exactly when z is positive.
 
-An activation takes a branch in each of the two functions.
+To add an activation, add a branch to each of the two functions.
 """
 
 from numbanet._compile import njit_part, parts_of
@@ -19,12 +20,12 @@ d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_ta
 
 @njit_part
 def activation(kind, epsilon, memory, z, a, count):
-    """a = phi(z), for `count` numbers from place a on, which hold z; copies z to place z before, if that is another place."""
+    """Replaces `count` numbers z, from memory[a] on, by a = phi(z); first copies z to memory[z] if the offsets z, a differ."""
     if z != a:
         for p in range(count):
             put(memory, z + p, get(memory, a + p))
-    # LLVM (22) makes a masked store, on some CPUs six times as slow, of one that may put back the number it has read. Adding 0,
-    # in a form that LLVM does not see through, prevents that.
+    # LLVM (22) turns a store that may write back the number that was read into a masked store, which is six times as slow on
+    # some CPUs. Adding a 0 that LLVM cannot recognise as 0 prevents this.
     zero = epsilon - epsilon
     if kind == RELU:
         for p in range(a, a + count):
@@ -42,7 +43,7 @@ def activation(kind, epsilon, memory, z, a, count):
 
 @njit_part
 def activation_error(kind, epsilon, memory, z, a, delta, count):
-    """delta = dL/da da/dz, for `count` numbers from places z, a and delta on; delta holds dL/da, and z may be a itself."""
+    """Replaces `count` numbers dL/da, from memory[delta] on, by delta = dL/da da/dz; offsets z and a may be equal."""
     if kind == RELU:
         for p in range(count):
             put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, z + p))))

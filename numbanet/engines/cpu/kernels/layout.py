@@ -1,13 +1,12 @@
-"""The layout of a network in memory: one flat array, cut into panels of NR columns, which are two vectors wide.
+"""The layout of a network in memory: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
 
-The rows of a panel follow each other in memory, so that the microkernel of `product` reads them in order. Column j of an array
-is column j % NR of panel j // NR. The last panel has room for columns beyond the last; their values reach no other column.
+The rows of a panel follow each other in memory, so that the microkernel of `product` reads them in order. Column j of a matrix
+is column j % NR of panel j // NR. The last panel has room for columns beyond the last one; they do not affect other columns.
 
-    w, b    of a layer: a row per input i, then the row of b, then rows of 0 up to a multiple of MR
-    a       of a layer, and x: a row per sample s of a block
-    delta   likewise
+    w, b        of a layer: one row per input i, then the row of b, then rows of 0 up to a multiple of MR
+    x, a, delta of a layer: one row per sample s of a block
 
-               panel 0      panel 1            A place is an index into the flat array:
+               panel 0      panel 1            Offsets such as layer.w are indices into the flat array:
              j = 0 .. NR-1  NR .. 2 NR-1
     i = 0    +-----------+ +-----------+      w[i, j] lies at layer.w + (j // NR * w_rows + i) NR + j % NR
         1    | 0 1 2 ... | | w_rows NR |      a[s, j] lies at layer.a + (j // NR * rows + s) NR + j % NR
@@ -29,42 +28,42 @@ from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 from numbanet.equations.losses import CCE
 
-# What `output` works with: tables, numbers of each sample, and rows of each sample for the full Jacobian of softmax.
+# Memory of the module `output`: tables, values of each sample, and rows of each sample for the full Jacobian of softmax.
 TABLES, OF_SAMPLES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss", "weight"), 4
 
-# A network as the compiled functions read it: one record for what all layers share, and one for each layer. A place is an index
-# into memory.
+# The compiled functions read a network from one record that all layers share, and one record for each layer. An offset is an
+# index into memory.
 _HEADER = [
     ("loss_kind", np.int64),
     ("rows", np.int64),  # samples that a block may have; a multiple of MR
     ("gradients", np.int64),  # distance from a parameter to its gradient,
     ("moment_1", np.int64),  # to its first moment (its velocity, or m of Adam),
     ("moment_2", np.int64),  # and to its second moment (v of Adam)
-    ("squares", np.int64),  # place of the sums of the gradients' squares, panel by panel
-    ("zeros", np.int64),  # place of a panel's row of zeros
-    ("ones", np.int64),  # place of a panel whose first column is 1, and 0 beside it: the input of b
-    *((f"table_{name}", np.int64) for name in TABLES),  # places of the tables of `output`, (n_out, rows) each
-    *((name, np.int64) for name in OF_SAMPLES),  # places of its numbers of each sample, (rows,) each
-    ("jacobian_rows", np.int64),  # place of its rows, (rows, n_out) each, if the full Jacobian of softmax is needed
+    ("squares", np.int64),  # offset of the sums of the squared gradients, panel by panel
+    ("zeros", np.int64),  # offset of NR zeros, a row of a panel
+    ("ones", np.int64),  # offset of a panel with 1 in its first column and 0 elsewhere: the input of b
+    *((f"table_{name}", np.int64) for name in TABLES),  # offsets of the tables of `output`, (n_out, rows) each
+    *((name, np.int64) for name in OF_SAMPLES),  # offsets of the values of each sample, (rows,) each
+    ("jacobian_rows", np.int64),  # offset of (rows, n_out) matrices, if the full Jacobian of softmax is needed
     ("table_size", np.int64),
-    ("packed", np.int64),  # place of KC rows of a panel, for one thread after another
+    ("packed", np.int64),  # offset of KC rows of a panel for each thread
 ]
 _LAYER = [
     ("n_in", np.int64),
     ("n_out", np.int64),
     ("kind", np.int64),  # activation constant
-    ("w", np.int64),  # place of the panels of w and b
-    ("w_rows", np.int64),  # number of their rows; a multiple of MR
-    ("x", np.int64),  # place of the panels of its input, which is a of the layer before
+    ("w", np.int64),  # offset of the panels of w and b
+    ("w_rows", np.int64),  # rows of each panel of w and b; a multiple of MR
+    ("x", np.int64),  # offset of the panels of the layer's input, which is a of the layer before
     ("a", np.int64),
-    ("z", np.int64),  # that of a, unless the activation keeps z
+    ("z", np.int64),  # offset of z: the same as that of a, unless the activation keeps z
     ("delta", np.int64),
-    ("limit", np.uint64),  # p 2^32 for neurons that drop out with probability p
+    ("limit", np.uint64),  # p 2^32, if neurons drop out with probability p
 ]
 
 
 def panel_width(dtype: np.dtype) -> int:
-    """Returns NR, the number of columns of a panel."""
+    """Returns NR, the number of columns of a panel, for values of a dtype."""
     return NR_VECTORS * REGISTER_BYTES // dtype.itemsize
 
 
@@ -74,19 +73,20 @@ def up_to(multiple: int, count: int) -> int:
 
 
 def needs_jacobian(topology: Topology) -> bool:
-    """Returns True if derivatives go through the full Jacobian of softmax: in a hidden layer, or with any loss but CCE."""
+    """Returns True if training needs the full Jacobian of softmax: for a hidden softmax layer, or for any loss but CCE."""
     *hidden, output = topology.kinds
     return SOFTMAX in hidden or (output == SOFTMAX and topology.loss_kind != CCE)
 
 
 class Layout:
-    """The memory of a network, with room for the largest block; the system provides only the pages that are used.
+    """The memory of a network, with room for the largest block of samples; the system provides only pages that are used.
 
     Parameters
     ----------
     topology : Topology
+        The sizes, activations, loss and dtype of the network.
     most_rows : int
-        Largest number of samples of a block.
+        Largest number of samples in a block.
     """
 
     def __init__(self, topology: Topology, most_rows: int):
@@ -103,10 +103,10 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the header (1,), the layers (L,), and the size of the memory, for blocks of `rows` rows.
+        """Returns the header (1,), the layers (L,), and the size of the memory, for blocks of `rows` samples.
 
-        The arrays of a block lie close together whatever its size, so that they share the caches best. `drops` says whether
-        neurons drop out.
+        For any number of rows, the arrays of a block lie close together, so that they make the best use of the caches. `drops`
+        says whether dropout is applied.
         """
         rows = up_to(MR, rows)
         if (rows, drops) not in self._records:
@@ -114,7 +114,7 @@ class Layout:
         return self._records[rows, drops]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns new records, see `records`."""
+        """Returns a new header, new layers and the size of the memory, as the method `records` describes them."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -155,28 +155,28 @@ class Layout:
         return headers, layers, end
 
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
-        """Writes the parameters, or the vector that lies `offset` behind them, from the canonical form."""
+        """Writes the flat vector of w and b of all layers as the parameters or, with an offset, as gradients or moments."""
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
-        """Returns the parameters, or the vector that lies `offset` behind them, in the canonical form."""
+        """Returns the parameters or, with an offset, the gradients or moments, as a flat vector of w and b of all layers."""
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
             canonical[...] = in_panel
         return flat
 
     def all_gradients(self) -> np.ndarray:
-        """Returns a view of the gradients of all panels, including those beside the columns and rows of w and b."""
+        """Returns a view of the gradients in all panels, including the unused rows and columns beside w and b."""
         return self.memory[self.gradients : 2 * self.gradients]
 
     def rows_of(self, start: int, rows: int, n: int, n_out: int) -> np.ndarray:
-        """Returns a copy (n, n_out) of the first n rows of the panels that begin at `start` and have `rows` rows."""
+        """Returns a copy (n, n_out) of the first n rows of panels that begin at memory[start] and have `rows` rows each."""
         panels = self.memory[start : start + rows * up_to(self.width, n_out)].reshape(-1, rows, self.width)
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields pairs of views of w and b, in the flat vector and in memory: of all whole panels, then of the last panel."""
+        """Yields pairs of views of w or b, in the flat vector and in memory: of all full panels, then of the last panel."""
         width = self.width
         for (w, b), (start, rows) in zip(self.topology.views(flat), self.places, strict=True):
             (n_in, n_out), start = w.shape, start + offset
@@ -192,7 +192,7 @@ class Layout:
 
 
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
-    """Returns zeros that begin at a cache line; otherwise every other vector would straddle two lines."""
+    """Returns an array of zeros that begins at a cache line, because otherwise every second vector would straddle two lines."""
     raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)

@@ -1,4 +1,4 @@
-"""A matrix inside a flat array, without the checks and reference counts of slicing and reshaping."""
+"""A view of part of a flat array as a matrix, made without the checks and reference counts of slicing and reshaping."""
 
 from numba.core import cgutils, types
 from numba.np import arrayobj
@@ -8,7 +8,7 @@ from numbanet._compile import intrinsic
 
 @intrinsic
 def matrix(typingctx, flat, start, rows, columns):
-    """Returns flat[start : start + rows * columns] as an array (rows, columns); flat must outlive it."""
+    """Returns flat[start : start + rows * columns] as a view of shape (rows, columns); flat must outlive it."""
     result = types.Array(flat.dtype, 2, "C")
 
     def code(context, builder, signature, arguments):

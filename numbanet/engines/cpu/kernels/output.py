@@ -1,9 +1,9 @@
-"""The loops over whole rows of a layer: softmax, and at the output losses, hits and delta.
+"""The loops that need all neurons of a layer: softmax, and for the output layer the losses, hits and delta.
 
-Rows are copied from the panels of `layout` into tables, [neuron j][sample s], where the loops over s vectorise, and back. Every
-function works on a span of the samples of a block, so that threads can share the block. The full Jacobian of softmax is rarely
-needed, and goes row by row through the loops of `numbanet.equations`; `jacobian` is None for a network that does not need it,
-and that code is then not compiled.
+Values are copied from the panels of `layout` into tables indexed [neuron j][sample s], in which LLVM vectorises loops over s,
+and back. Every function processes a span of the samples of a block, so that threads can divide the block. The full Jacobian of
+softmax is rarely needed, and is computed sample by sample by the loops of `numbanet.equations`. For a network that does not
+need the Jacobian, `jacobian` is None, and the code for it is not compiled.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -20,12 +20,12 @@ exp_difference, softmax, log_softmax_sum = parts_of(activations.exp_difference, 
 sse, bce_from_z, cce = parts_of(losses.sse, losses.bce_from_z, losses.cce)
 d_sse, d_mse, d_cce, weighted = parts_of(losses.d_sse, losses.d_mse, losses.d_cce, losses.weighted)
 
-INDEX, TARGET, HITS = range(3)  # rows of `integers`, which hold whole numbers of each sample
+INDEX, TARGET, HITS = range(3)  # rows of `integers`, each with one integer per sample
 
 
 @njit_part
 def fill(memory, header, table, n_out, panels, span):
-    """table[j][s] = panels[s, j]; both begin at their places."""
+    """Copies panels to a table, table[j][s] = panels[s, j], for a span of samples s; both arguments are offsets into memory."""
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
         for s in range(span.begin, span.end):
@@ -34,7 +34,7 @@ def fill(memory, header, table, n_out, panels, span):
 
 @njit_part
 def pour(memory, header, table, n_out, panels, span):
-    """panels[s, j] = table[j][s]; both begin at their places."""
+    """Copies a table to panels, panels[s, j] = table[j][s], for a span of samples s; both arguments are offsets into memory."""
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
         for s in range(span.begin, span.end):
@@ -43,7 +43,7 @@ def pour(memory, header, table, n_out, panels, span):
 
 @njit_part
 def find_largest(memory, header, table, n_out, top, neurons, largest, span):
-    """Writes the largest number of each sample in a table to place top, and the first neuron that has it to place largest."""
+    """Writes the largest value of each sample s in a table to memory[top + s], and its first neuron to neurons[largest + s]."""
     rows = header.rows
     for s in range(span.begin, span.end):
         put(memory, top + s, get(memory, table + s))
@@ -52,14 +52,14 @@ def find_largest(memory, header, table, n_out, top, neurons, largest, span):
         column_j, neuron = table + j * rows, type(get(neurons, largest))(j)
         for s in range(span.begin, span.end):
             value, best = get(memory, column_j + s), get(memory, top + s)
-            # max, as j exceeds all before it: a choice between the two would become a slow store under a mask
+            # max works because j exceeds all earlier indices; a conditional value would become a slow masked store
             put(neurons, largest + s, max(get(neurons, largest + s), neuron if value > best else 0))
             put(memory, top + s, value if value > best else best)
 
 
 @njit_part
 def softmax_activation(memory, header, layer, integers, span):
-    """a_j = e^z_j / sum_k e^z_k: fills the tables of z and a, from the panels of a, which hold z."""
+    """Computes softmax, a_j = e^z_j / sum_k e^z_k; reads z from the panels of a, and writes z and a to their tables."""
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)
     find_largest(memory, header, header.table_z, n_out, z_max, integers, k_max, span)
@@ -79,7 +79,7 @@ def softmax_activation(memory, header, layer, integers, span):
 
 @njit_merged
 def hidden_softmax_activation(workspace, layer, span):
-    """a of a hidden softmax layer, in its panels, which hold z before."""
+    """Replaces z by a = softmax(z) in the panels of a hidden softmax layer."""
     memory, header = workspace.memory, workspace.header
     softmax_activation(memory, header, layer, workspace.integers, span)
     pour(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -87,7 +87,7 @@ def hidden_softmax_activation(workspace, layer, span):
 
 @njit_merged
 def activation(workspace, span):
-    """Fills the tables of the last layer's z and a, from its panels, which hold z."""
+    """Computes the activation of the last layer: reads z from its panels, and writes z and a to their tables."""
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     if last.kind == SOFTMAX:
         softmax_activation(memory, header, last, workspace.integers, span)
@@ -101,7 +101,10 @@ def activation(workspace, span):
 
 @njit_merged
 def score(workspace, samples, position, span):
-    """Losses (with n = 1, times the samples' weights) and hits of the block at a position of the order; after activation."""
+    """Computes the loss and the hits (correct answers) of each sample of the block that begins at a position of the order.
+
+    The losses are those of batches with n = 1, times the sample weights. `activation` must have filled the tables of z and a.
+    """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights
     for s in range(span.begin, span.end):
@@ -136,9 +139,12 @@ def score(workspace, samples, position, span):
 
 @njit_merged
 def count_hits(memory, header, n_out, integers, span):
-    """1 if the largest y_hat is the largest y (cce); otherwise the number of outputs on the right side of 1/2."""
+    """Writes the hits of each sample: for cce 1 if the largest y_hat has the index of the largest y, otherwise 0.
+
+    For all other losses, the hits are the number of outputs y_hat on the same side of 1/2 as y.
+    """
     guess, target, hits = INDEX * header.rows, TARGET * header.rows, HITS * header.rows
-    if header.loss_kind == CCE:  # the place of the losses, which are computed later, is free
+    if header.loss_kind == CCE:  # the memory of the losses, which are computed later, is free
         find_largest(memory, header, header.table_a, n_out, header.loss, integers, guess, span)
         find_largest(memory, header, header.table_y, n_out, header.loss, integers, target, span)
         for s in range(span.begin, span.end):
@@ -156,7 +162,10 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_merged
 def error(workspace, n, has_weights, span):
-    """delta of the last layer, of a batch of n samples, or of weight n; after activation and score."""
+    """Computes delta of the last layer, where n is the number of samples of the batch or the sum of their weights.
+
+    It reads tables that `activation` and `score` have filled.
+    """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     rows, begin, end = header.rows, span.begin, span.end
     for j in range(last.n_out):
@@ -188,27 +197,27 @@ def error(workspace, n, has_weights, span):
 
 @njit_merged
 def row(header, number, s, n_out):
-    """Returns the place of a row (1, n_out) of a sample, which has JACOBIAN_ROWS of them."""
+    """Returns the offset of row `number` of the JACOBIAN_ROWS work rows (1, n_out) of sample s."""
     return header.jacobian_rows + number * header.table_size + s * n_out
 
 
 @njit_part
 def read_row(memory, header, table, s, row):
-    """row_j = table[j][s]."""
+    """Copies the values of sample s from a table to a row: row_j = table[j][s]."""
     for j in range(row.shape[1]):
         row[0, j] = get(memory, table + j * header.rows + s)
 
 
 @njit_part
 def write_row(memory, header, table, s, row):
-    """table[j][s] = row_j."""
+    """Copies a row to the values of sample s in a table: table[j][s] = row_j."""
     for j in range(row.shape[1]):
         put(memory, table + j * header.rows + s, row[0, j])
 
 
 @njit_part
 def through_softmax(memory, header, n_out, jacobian, span):
-    """delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer, in the table of delta, which holds dL/da."""
+    """Replaces dL/da in the table of delta by delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer."""
     if jacobian is None:
         return
     for s in range(span.begin, span.end):
@@ -223,7 +232,7 @@ def through_softmax(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_hidden_softmax(memory, header, layer, jacobian, span):
-    """delta of a hidden softmax layer, whose panels of delta hold dL/da."""
+    """Replaces dL/da by delta in the panels of delta of a hidden softmax layer."""
     if jacobian is None:
         return
     fill(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -234,7 +243,7 @@ def through_hidden_softmax(memory, header, layer, jacobian, span):
 
 @njit_part
 def become_logits(memory, header, n_out, jacobian, span):
-    """Replaces the table of z by u of softmax_logit; leaves z and u in rows 0 and 1 of the samples."""
+    """Replaces z in its table by u, which softmax_logit computes; keeps z and u in the work rows 0 and 1 of each sample."""
     if jacobian is None:
         return
     for s in range(span.begin, span.end):
@@ -247,7 +256,7 @@ def become_logits(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_logits(memory, header, n_out, jacobian, span):
-    """delta_j = sum_i dL/du_i du_i/dz_j, in the table of delta, which holds dL/du; after become_logits."""
+    """Replaces dL/du in the table of delta by delta_j = sum_i dL/du_i du_i/dz_j; reads z and u that become_logits has kept."""
     if jacobian is None:
         return
     for s in range(span.begin, span.end):

@@ -1,15 +1,15 @@
-"""The three products of a layer, by one microkernel that keeps its sums in registers.
+"""The three matrix products of a layer, computed by one microkernel that keeps its sums in registers.
 
-All three are c[r, j] += sum_k x[r, k] w[k, j]:
+Each of the three products has the form c[r, j] += sum_k x[r, k] w[k, j]:
 
     product     r           j        k        x            w                   c
     forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), beginning with b
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-Only the places differ, since all that they read and write lies in panels (see `layout`). Work is counted in tiles of MR rows
-and NR columns, panel by panel; each thread takes a span of tiles. A sum adds its terms in the same order whatever the span.
-The terms have the names and formulas of `numbanet.equations`.
+The products differ only in the memory offsets of their operands, since all operands lie in panels (see `layout`). The result c
+is divided into tiles of MR rows and NR columns, counted panel by panel; each thread computes a span of tiles. A sum always adds
+its terms in the same order, whichever thread computes it. Names and formulas of the terms come from `numbanet.equations`.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ from numbanet.equations.activations import SOFTMAX
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     """Returns c[r, j] = start[r, j] + sum_k x[r, k] w[k, j], for MR = 6 rows r, NR columns j and `depth` terms k.
 
-    The kernel does not write: c is a tuple of 12 vectors, row by row, two to a row (q is a vector's number of lanes, NR = 2 q):
+    The kernel does not write to memory: c is a tuple of 12 vectors, two for each row (a vector has q lanes, NR = 2 q):
 
                start, c                   x                                    w
                0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
@@ -52,32 +52,33 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     + 5 step  | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
               +--------+---------+       +------------------+--------+        +----------------+
 
-    Each term costs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds; 12 + 2 + 1 vectors stay in registers.
+    Each term k costs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds; 12 + 2 + 1 vectors stay in registers.
 
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        All operands lie in it. A place is an index into it, a step a difference of two places.
-    start : place
-        Of the first row of the values that c begins with.
+        The flat array that contains all operands. An offset is an index into memory.
+    start : int
+        Offset of the first row of the values that c begins with.
     step : int
-        From row to row of `start`: NR in a panel; 0 where all rows begin with the same values, such as b or zeros.
-    x : tuple of MR places
-        Of x[r, 0] in each row r. The rows may lie anywhere.
+        Distance between the rows of `start`: NR in a panel, or 0 if all rows begin with the same values, such as b or zeros.
+    x : tuple of MR ints
+        Offsets of x[r, 0] for each row r. The rows may lie anywhere in memory.
     x_step : int
-        From x[r, k] to x[r, k + 1], the same for all rows.
+        Distance from x[r, k] to x[r, k + 1], the same for all rows.
     chunk, chunk_step : int
-        After every `chunk` terms, x moves on by `chunk_step` in addition: rows of x are cut into panels of NR columns.
-    w : place
-        Of a panel of w: NR numbers for each k, without gaps.
+        Additional distance `chunk_step` after every `chunk` terms, because rows of x are cut into panels of NR columns.
+    w : int
+        Offset of a panel of w: NR numbers for each k, without gaps.
     depth : int
         Number of terms, at least 0. The terms are added to c in the order of k.
 
     Notes
     -----
-    Alignment: `start` and `w` need none, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. `x` is read
-    number by number. Edges: there are none. Panels have room for whole tiles, so that rows beyond the last sample or input, and
-    columns beyond the last neuron, are read and computed like the rest; each of them reaches only itself.
+    `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. Elements
+    of `x` are read one at a time. The edges of a matrix need no extra code, because panels have room for whole tiles: rows
+    beyond the last sample or input, and columns beyond the last neuron, are computed like all others, and do not affect other
+    rows or columns.
     """
     half = lanes(memory)
     x_0, x_1, x_2, x_3, x_4, x_5 = x
@@ -114,7 +115,7 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the places of column k of the MR samples of a group, in panels that begin at a place."""
+    """Returns the offsets of column k in the MR rows of a group of samples; the panels begin at memory[panels]."""
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr
     return x_0, x_0 + nr, x_0 + 2 * nr, x_0 + 3 * nr, x_0 + 4 * nr, x_0 + 5 * nr
@@ -122,14 +123,14 @@ def sample_rows(memory, header, panels, group, k):
 
 @njit_merged
 def input_column(memory, header, layer, i):
-    """Returns the place of the column of input i of a layer; i = n_in is the input of b, and behind it are columns of 0."""
+    """Returns the offset of the column of input i of a layer; column n_in holds 1, the input of b, and later columns hold 0."""
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
 
 
 @njit_merged
 def input_columns(memory, header, layer, i):
-    """Returns the places of the columns of the MR inputs i, i + 1, ... of a layer."""
+    """Returns the offsets of the columns of the MR inputs i, i + 1, ... of a layer."""
     x_0, x_1 = input_column(memory, header, layer, i), input_column(memory, header, layer, i + 1)
     x_2, x_3 = input_column(memory, header, layer, i + 2), input_column(memory, header, layer, i + 3)
     return x_0, x_1, x_2, x_3, input_column(memory, header, layer, i + 4), input_column(memory, header, layer, i + 5)
@@ -137,7 +138,7 @@ def input_columns(memory, header, layer, i):
 
 @njit_merged
 def panels_of(tiles, groups):
-    """Returns the range of panels that a span of tiles belongs to, each panel having `groups` groups of MR rows."""
+    """Returns the range of panels that contain a span of tiles; each panel has `groups` groups of MR rows, one per tile."""
     if tiles.end <= groups:  # a very small network has one panel, and no time for divisions
         return range(0, 1)
     return range(tiles.begin // groups, -(-tiles.end // groups))
@@ -145,14 +146,14 @@ def panels_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, tiles, groups, slab, rows):
-    """Returns begin and end of a panel's groups that are in a span of tiles, and in the slab of `rows` rows from `slab` on."""
+    """Returns begin and end of the groups of a panel in a span of tiles and in the slab, `rows` rows from group `slab` on."""
     begin = panel * groups
     return max(slab, tiles.begin - begin), min(slab + rows // MR, groups, tiles.end - begin)
 
 
 @njit_part
 def forward(memory, header, layer, kind, groups, tiles):
-    """a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a span of a layer's tiles; softmax leaves z.
+    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a span of tiles of a layer; for softmax, it writes z as a.
 
     Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
     """
@@ -178,9 +179,9 @@ def forward(memory, header, layer, kind, groups, tiles):
 
 @njit_part
 def backward(memory, header, layer, before, groups, tiles, packed):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a span of tiles of the layer before.
+    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a span of tiles of the layer before.
 
-    Leaves the sums, which are dL/da_i, if that layer is softmax or its neurons drop out.
+    If the layer before has softmax or dropout, the function writes only the sums dL/da_i in place of delta_i.
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
     """
     half, n_out = lanes(memory), layer.n_out
@@ -207,7 +208,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_part
 def pack_transposed(memory, layer, panel, j, depth, packed):
-    """packed[k, i] = w[i, j + k], for the inputs i of a panel and k < depth; inputs beyond the last are 0."""
+    """Writes packed[k, i] = w[i, j + k] for the inputs i of a panel and k < depth; inputs beyond the last are set to 0."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     inputs = min(nr, layer.n_in - panel * nr)
@@ -226,10 +227,10 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 @njit_part
 def update(memory, header, layer, block, step, tiles):
-    """One step of w_ij, from dL/dw_ij = sum_s delta_j x_i, and of b, for a span of a layer's tiles.
+    """Updates w_ij, from dL/dw_ij = sum_s delta_j x_i, and b, for a span of tiles of a layer.
 
-    If the block does not close its batch, or gradients are clipped, the gradients stay in memory: they begin at 0 where a batch
-    opens. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
+    If the block is not the last of its batch, or if gradients are clipped, the function only adds to gradients in memory, which
+    start at 0 in the first block. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf

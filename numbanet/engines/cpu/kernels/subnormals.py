@@ -1,7 +1,8 @@
-"""Subnormal numbers, below 1.2e-38 (float64: 2.2e-308): the compiled functions treat them as 0, on x86.
+"""Functions that make an x86 CPU treat subnormal numbers, below 1.2e-38 (float64: 2.2e-308), as 0.
 
-The moments of a neuron that is never active, or of an input that stays 0, shrink from step to step until they are subnormal,
-and stay so; an operation with a subnormal number takes many x86 CPUs a multiple of the time. Other machines compute with them.
+The optimizer's moments of a neuron that is never active, or of an input that stays 0, shrink from step to step until they are
+subnormal, and stay subnormal. On many x86 CPUs, an operation with a subnormal number takes several times as long. On other
+machines, the functions do nothing, and subnormal numbers are computed as usual.
 """
 
 import platform
@@ -13,11 +14,11 @@ from numba.core import cgutils
 from numbanet._compile import intrinsic
 
 FLUSHES = platform.machine() in ("x86_64", "AMD64")
-_FLUSH = 0x8040  # of MXCSR: results are flushed to zero (bit 15), operands are zeros (bit 6)
+_FLUSH = 0x8040  # bits of MXCSR: subnormal results become 0 (bit 15), subnormal operands count as 0 (bit 6)
 
 
 def _mxcsr(builder, name, place):
-    """Emits a store of the thread's control word of vector arithmetic to a place, or a load of it from there."""
+    """Emits the instruction `name`, which stores the control word MXCSR of vector arithmetic to an address, or loads it."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
@@ -26,7 +27,7 @@ def _mxcsr(builder, name, place):
 
 @intrinsic
 def flush_subnormals(typingctx):
-    """Makes this thread treat subnormal numbers as 0; returns the state before, for `restore_subnormals`."""
+    """Makes this thread treat subnormal numbers as 0; returns the previous state, which `restore_subnormals` takes."""
 
     def code(context, builder, signature, arguments):
         if not FLUSHES:
@@ -43,7 +44,7 @@ def flush_subnormals(typingctx):
 
 @intrinsic
 def restore_subnormals(typingctx, before):
-    """Makes this thread treat subnormal numbers as before `flush_subnormals`."""
+    """Makes this thread treat subnormal numbers as it did before it called `flush_subnormals`."""
 
     def code(context, builder, signature, arguments):
         if FLUSHES:

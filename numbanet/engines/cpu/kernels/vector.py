@@ -1,10 +1,10 @@
-"""A SIMD value for Numba: the numbers that fill a vector register of this machine, as one value that stays in the register.
+"""A SIMD vector as a Numba type: the numbers that fill one vector register of this machine, as a single value.
 
-Numba unrolls loops but does not pack the unrolled scalars into registers, so the inner loops of the products name their
-vectors. A vector is as wide as the widest registers that LLVM reports for the host; a CPU without vector registers gets vectors
-of 16 bytes, which LLVM splits.
+Numba unrolls loops but does not pack the unrolled scalars into vector registers. The inner loops of the matrix products
+therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. A CPU without
+vector registers gets vectors of 16 bytes, which LLVM splits into scalars.
 
-The arrays here are flat, and indices are neither negative nor checked.
+The functions of this module take flat arrays and indices that are not negative; they do not check the indices.
 """
 
 import math
@@ -26,7 +26,7 @@ REGISTER_BYTES = next((width for name, width in _WIDTHS if _FEATURES.get(name)),
 
 
 class Vector(types.Type):
-    """The Numba type of a vector of scalars."""
+    """The Numba type of a SIMD vector, which holds `lanes` scalars of one type."""
 
     def __init__(self, scalar: Any):
         self.scalar = scalar
@@ -41,13 +41,13 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Emits the address of array[index]."""
+    """Emits LLVM code that computes the address of array[index]."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
 @intrinsic
 def lanes(typingctx, array):
-    """Returns the number of elements of this array's dtype that a vector holds."""
+    """Returns the number of lanes of a vector: the number of elements of the array's dtype that it holds."""
 
     def code(context, builder, signature, arguments):
         return context.get_constant(types.intp, Vector(array.dtype).lanes)
@@ -57,7 +57,7 @@ def lanes(typingctx, array):
 
 @intrinsic
 def get(typingctx, array, index):
-    """Returns array[index]."""
+    """Returns array[index], without a check of the index."""
 
     def code(context, builder, signature, arguments):
         return builder.load(pointer(context, builder, signature.args[0], *arguments))
@@ -67,7 +67,7 @@ def get(typingctx, array, index):
 
 @intrinsic
 def put(typingctx, array, index, value):
-    """Sets array[index] = value."""
+    """Sets array[index] = value, without a check of the index."""
 
     def code(context, builder, signature, arguments):
         array, index, value = arguments
@@ -79,7 +79,7 @@ def put(typingctx, array, index, value):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Asks the cache to fetch array[index] of an array in C order, indexed as if flat; nothing waits for it."""
+    """Asks the cache to fetch array[index], without waiting; the index counts the elements of the array in C order."""
 
     def code(context, builder, signature, arguments):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -127,13 +127,13 @@ def store(typingctx, array, index, vector):
 
 @intrinsic
 def transpose(typingctx, rows):
-    """Returns the columns of a square, a tuple of `lanes` vectors, as vectors."""
+    """Returns the transpose of a square matrix, which is a tuple of `lanes` vectors, one per row."""
     count = rows.dtype.lanes
 
     def code(context, builder, signature, arguments):
         rows = cgutils.unpack_tuple(builder, arguments[0], count)
         half = count // 2
-        while half:  # swaps the blocks beside the diagonal, of half the side each time
+        while half:  # swaps the two off-diagonal blocks, which are half as large in each round
             for i in range(count):
                 if not i & half:
                     above, below = rows[i], rows[i + half]
@@ -147,12 +147,12 @@ def transpose(typingctx, rows):
 
 
 def _shuffled(builder, a, b, lanes):
-    """Emits a vector of the given lanes of a and, counted from the width of a vector on, of b."""
+    """Emits a vector whose lanes are taken from a and b; indices from the number of lanes of a upwards select lanes of b."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
 def _load_rows(array_type, count):
-    """The signature and the code of an intrinsic that loads `count` vectors, a step apart."""
+    """Returns the signature and the code of an intrinsic that loads `count` vectors, each `step` elements after the last."""
     kind = Vector(array_type.dtype)
     vectors = types.UniTuple(kind, count)
 
@@ -169,19 +169,19 @@ def _load_rows(array_type, count):
 
 @intrinsic
 def load_rows(typingctx, array, index, step):
-    """Returns MR vectors: the first is at array[index], each of the others a step behind the one before."""
+    """Returns MR vectors: vector r begins at array[index + r * step]."""
     return _load_rows(array, MR)
 
 
 @intrinsic
 def load_square(typingctx, array, index, step):
-    """Returns `lanes` vectors: the first is at array[index], each of the others a step behind the one before."""
+    """Returns `lanes` vectors: vector r begins at array[index + r * step]."""
     return _load_rows(array, Vector(array.dtype).lanes)
 
 
 @intrinsic
 def store_rows(typingctx, array, index, step, rows):
-    """Stores a tuple of vectors: the first at array[index], each of the others a step behind the one before."""
+    """Stores a tuple of vectors: vector r is written to the elements from array[index + r * step] on."""
 
     def code(context, builder, signature, arguments):
         array, index, step, rows = arguments
@@ -208,7 +208,7 @@ def broadcast(typingctx, scalar):
 
 
 def _elementwise(operation, instruction):
-    """Lets an operator take two vectors. "contract": a product and a sum become one operation if the CPU has it."""
+    """Defines an operator for two vectors; with the flag "contract", LLVM may fuse a product and a sum into one instruction."""
 
     @intrinsic
     def apply(typingctx, a, b):
