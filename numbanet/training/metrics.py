@@ -53,7 +53,7 @@ def root_mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns R^2, the explained fraction of the variance of y, averaged over outputs; an output with constant y counts as 0."""
+    """Returns R^2, the explained fraction of the variance of y, averaged over outputs; an output with constant y adds 0."""
     residual, total = np.square(y - y_hat).sum(axis=0), np.square(y - y.mean(axis=0)).sum(axis=0)
     return float(np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), 0).mean())
 

@@ -152,7 +152,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but a bias of shape \(3,\)"),
         ({"2.weight": np.zeros((2, 4, 3, 3))}, {}, r"weight of layer 2 has shape \(2, 4, 3, 3\)"),
         ({"2.weight": np.full((2, 4), np.nan)}, {}, "w of layer 2.* is nan"),
-        ({"2.weight": np.zeros((2, 4), complex)}, {}, "w of layer 2 must hold real numbers"),
+        ({"2.weight": np.zeros((2, 4), complex)}, {}, "w of layer 2 must contain real numbers"),
         ({"1.running_mean": np.zeros(4)}, {}, "layer '1' has running_mean: a linear layer has weight and bias"),
         ({"2.running_mean": np.zeros(4)}, {}, "layer '2' has weight, bias, running_mean"),
         ({"layer3.w": np.zeros(4)}, {"layers": ["0", "2", "layer3"]}, "layer 'layer3' has w"),
