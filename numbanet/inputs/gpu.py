@@ -69,7 +69,8 @@ def _check_place(name: str, interface: dict) -> None:
         )
     if address and NUMBA_CUDA and gpu_of(address) != present_gpu():
         raise ValueError(
-            f"{name} is on GPU {gpu_of(address)}, but this thread uses GPU {present_gpu()}: copy the array to the latter"
+            f"{name} is on GPU {gpu_of(address)}, but this thread uses GPU {present_gpu()}: copy the array to "
+            f"GPU {present_gpu()}"
         )
 
 

@@ -68,7 +68,7 @@ class Parameters:
             checks.flag(name, getattr(self, name))
 
     def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
-        """Returns the solver as an optimizer, with constants scaled so that updates are the same as in scikit-learn."""
+        """Returns the solver as an optimizer, with constants scaled to make up for the network's other gradient scale."""
         scale = self._gradient_scale
         options: dict[str, Any] = {
             "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / batch_weight,

@@ -53,7 +53,7 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         (
             {"activations": ["relu", "tanh"], "loss": "bce"},
             ValueError,
-            r"loss 'bce' needs the output activation sigmoid or softmax",
+            r"needs the output activation sigmoid or softmax",
         ),
         ({"sizes": [3, 1], "activations": ["softmax"], "loss": "bce"}, ValueError, r"needs at least 2 outputs"),
         ({"dtype": "float16"}, ValueError, r"unknown dtype 'float16'; known are float32, float64"),
