@@ -68,7 +68,7 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     """
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
         if activations is None:
-            raise ValueError("a .weights.h5 file contains weights only: pass the activations as activations")
+            raise ValueError("a .weights.h5 file contains weights only: pass the argument activations, too")
         return network(_weights_file(Path(source)), loss, activations, **options)
     if activations is not None:
         raise ValueError("the Keras model defines its activations itself: leave out the argument activations")

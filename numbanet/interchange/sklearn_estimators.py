@@ -37,7 +37,7 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     if not hasattr(mlp, "hidden_layer_sizes") or not hasattr(mlp, "activation"):
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {kind}")
     if not hasattr(mlp, "coefs_"):
-        raise ValueError(f"this {kind} is not fitted: call its fit first")
+        raise ValueError(f"this {kind} is not fitted: call its method fit first")
     if mlp.out_activation_ not in LOSSES:
         raise ValueError(
             f"the output activation of this {kind} is {mlp.out_activation_!r}, which is not supported; supported are "

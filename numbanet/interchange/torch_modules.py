@@ -85,7 +85,7 @@ def from_torch(
     else:
         raise TypeError(f"source must be an nn.Module, a state dict or the path of a file, not {type(source).__name__}")
     if activations is None:
-        raise ValueError("a state dict contains weights only: pass the activations as activations")
+        raise ValueError("a state dict contains weights only: pass the argument activations, too")
     return network(linear, loss, activations, **options)
 
 

@@ -213,7 +213,7 @@ class Training:
                 if not np.isfinite(totals.loss):
                     break
         if not totals.samples:
-            raise ValueError(f"x yielded no batch in epoch {epoch}")
+            raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
 
     def _order(self, n: int) -> np.ndarray:

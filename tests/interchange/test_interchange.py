@@ -142,7 +142,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
 @each(
     "changes, options, message",
     [
-        ({}, {"activations": None}, "a state dict contains weights only: pass the activations"),
+        ({}, {"activations": None}, "a state dict contains weights only: pass the argument activations"),
         ({}, {"activations": "swish"}, "unknown activation 'swish'|unknown activation"),
         ({}, {"activations": ["tanh"]}, "activation"),
         ({}, {"loss": "mae"}, "unknown loss 'mae'"),
@@ -430,7 +430,7 @@ def test_what_keras_has_not_made_is_refused(h5py, tmp_path):
         from_keras(tmp_path / "missing.keras", loss="cce")
     with pytest.raises(ValueError, match=r"net.h5: it must be a .keras or .weights.h5 file"):
         from_keras(tmp_path / "net.h5", loss="cce")
-    with pytest.raises(ValueError, match=r"a .weights.h5 file contains weights only: pass the activations"):
+    with pytest.raises(ValueError, match=r"a .weights.h5 file contains weights only: pass the argument activations"):
         from_keras(FILES / "sequential.weights.h5", loss="cce")
     with pytest.raises(ValueError, match="the Keras model defines its activations itself: leave out"):
         from_keras(FILES / "sequential.keras", loss="cce", activations="tanh")
