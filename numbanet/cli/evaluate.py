@@ -1,4 +1,4 @@
-"""The subcommand `numbanet evaluate`."""
+"""The subcommand `numbanet evaluate`: measures loss and metrics of a saved network on other data."""
 
 import argparse
 import json

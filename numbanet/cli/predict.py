@@ -1,4 +1,4 @@
-"""The subcommand `numbanet predict`."""
+"""The subcommand `numbanet predict`: prints the predictions of a saved network."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""The subcommand `numbanet train`."""
+"""The subcommand `numbanet train`: trains a network and saves it."""
 
 import argparse
 import json

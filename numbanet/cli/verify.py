@@ -1,4 +1,4 @@
-"""The subcommand `numbanet verify`."""
+"""The subcommand `numbanet verify`: checks every compiled loop."""
 
 import argparse
 

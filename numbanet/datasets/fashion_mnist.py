@@ -44,8 +44,8 @@ def load_fashion_mnist(
     FileNotFoundError
         A file is missing; the message says which package to install or which variable to set.
     ValueError
-        A file is damaged, or does not contain images or labels in the form of Fashion-MNIST. The number of images is not
-        checked.
+        A file is damaged, or does not contain images or labels in the form of Fashion-MNIST. The number of images in
+        a file is not checked.
 
     References
     ----------

@@ -35,7 +35,7 @@ def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def neuron_diagram(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = N
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------

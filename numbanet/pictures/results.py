@@ -33,7 +33,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------

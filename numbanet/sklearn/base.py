@@ -79,8 +79,9 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         sample_weight : array_like (n_samples,), optional
             Non-negative weights: a weight of 2 is equivalent to two copies of the sample, a weight of 0 to leaving it out.
         validation_data : tuple (X, y), optional
-            Validation samples and targets, which are not trained on. After each epoch their loss is added to `history_` and
-            their score to `validation_scores_`. With `early_stopping` they replace the part of X that would be held out.
+            Validation samples and targets, which are not trained on. After each epoch, the loss on the validation samples is
+            added to `history_`, and the score to `validation_scores_`. With `early_stopping`, validation_data replaces the part
+            of X that would be held out.
 
         Returns
         -------
@@ -90,7 +91,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         FloatingPointError
             The loss is no longer finite; the parameters of the last finite epoch are kept.
         """

@@ -210,7 +210,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X, y, sample_weight
             The same parameters as those of `fit`.
         classes : array_like (n_classes,), optional
-            All classes that occur in any call of `partial_fit`. Required in the first call, unless y is multilabel.
+            All classes that occur in any call of `partial_fit`. The first call requires classes, unless y is multilabel.
 
         Returns
         -------
@@ -220,7 +220,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(

@@ -113,7 +113,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         """
         return self._partial_fit(X, y, sample_weight)
 

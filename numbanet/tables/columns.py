@@ -103,7 +103,7 @@ class Table:
     rows : int
         Number of rows.
     lines : sequence of int, optional
-        For each row, the line of the file in which it begins.
+        For each row, the line of the file in which the row begins.
     alike : bool
         True if all columns have the same kind of values, like the pixels of an image, and are thus standardised together.
 

@@ -186,7 +186,7 @@ class Classes:
         return [self.labels[k] for k in classes_of(y_hat)]
 
     def probabilities(self, y_hat: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the probability of each class, (n, classes)."""
+        """Returns the probability of each class for each row, (n, classes)."""
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
 
 
@@ -319,7 +319,7 @@ class Encoding:
         return x
 
     def y(self, table: Table) -> NDArray[Any]:
-        """Encodes the target column.
+        """Encodes the target column of a table as y of the network.
 
         Parameters
         ----------

@@ -50,7 +50,8 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, target: 
         with it, an array of targets (n,). A .npy file has x only. A file whose name contains "idx" has x in the format of
         MNIST. The columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a .csv or .tsv file. By default it is detected among comma, semicolon, tab and |.
+        Character between the columns of a .csv or .tsv file. By default the separator is detected:
+        comma, semicolon, tab or |.
     target : str, optional
         For a .npz file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file of labels,
         which become the column y.

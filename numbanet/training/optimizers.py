@@ -67,7 +67,7 @@ class Momentum(Optimizer):
     momentum : float
         The factor mu of the velocity v, in [0, 1).
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     momentum: float = 0.9
@@ -83,7 +83,7 @@ class Nesterov(Momentum):
     momentum : float
         The factor mu of the velocity v, in [0, 1).
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     kind = rule.NESTEROV
@@ -103,7 +103,7 @@ class Adam(Optimizer):
     epsilon : float
         The positive constant in the denominator, which prevents a division by 0.
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     beta_1: float = 0.9
@@ -120,11 +120,11 @@ class AdamW(Adam):
     Parameters
     ----------
     beta_1, beta_2, epsilon
-        As for `Adam`.
+        The same parameters as those of `Adam`.
     weight_decay : float
         The factor lambda of the weight decay. Biases do not decay.
     clip_norm
-        As for `Optimizer`.
+        The same parameter as that of `Optimizer`.
     """
 
     weight_decay: float = field(default=0.01, kw_only=True)
