@@ -1,1 +1,1 @@
-"""Proof that the loops are correct: an independent implementation (the oracle), comparisons of every loop with it, and golden vectors."""
+"""Checks that the loops are correct: an independent implementation (the oracle), `numbanet verify`, and golden vectors."""
