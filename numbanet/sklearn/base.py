@@ -361,7 +361,7 @@ def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
         raise ValueError(f"sample_weight must have one dimension, but has shape {weights.shape}")
     check_consistent_length(X, weights)
     if (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight must contain no negative weight, and at least one positive weight")
+        raise ValueError("sample_weight contains a negative weight, or all weights are zero: pass weights of 0 or more")
     return weights
 
 

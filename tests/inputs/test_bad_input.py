@@ -92,7 +92,7 @@ BAD_X = [
     ([], ValueError, r"x has shape \(0,\)"),
     ([[1, 2, 3], [1, 2]], ValueError, r"x is not a rectangular array of numbers"),
     (np.ones((4, 3), complex), TypeError, r"x must contain real numbers, but its dtype is complex128"),
-    (np.full((4, 3), "1"), TypeError, r"x contains texts, but must contain real numbers"),
+    (np.full((4, 3), "1"), TypeError, r"contains texts, but must contain real numbers"),
     (np.full((4, 3), None), TypeError, r"x must contain real numbers, but its dtype is object"),
     (np.full((4, 3), "2020-01-01", "datetime64[D]"), TypeError, r"x must contain real numbers"),
     (None, TypeError, r"x must contain real numbers, but its dtype is object"),
@@ -140,7 +140,7 @@ BAD_Y = {
         (np.full((4, 2), 0.6), ValueError, r"y\[0\] adds up to 1.2.*: the targets of a sample must add up to 1"),
         ([[0, 1], [1, 0], [2, -1], [0, 1]], ValueError, r"y\[2, 0\] is 2.0: targets of cce must lie in \[0, 1\]"),
         ([[0, 1], [1, 0], [N, 1], [0, 1]], ValueError, r"y\[2, 0\] is nan"),
-        (["0", "1", "0", "1"], TypeError, r"y contains texts, but must contain real numbers"),
+        (["0", "1", "0", "1"], TypeError, r"contains texts, but must contain real numbers"),
         (None, TypeError, r"y must contain real numbers"),
     ],
     "bce": [
@@ -216,8 +216,8 @@ def test_bad_settings_of_other_calls_are_refused(net):
 @each(
     "change, error, message",
     [
-        (lambda p: p[:1], ValueError, r"parameters must be 2 pairs \(w, b\)"),
-        (lambda p: [p[0], (p[1][0],)], ValueError, r"parameters must be 2 pairs"),
+        (lambda p: p[:1], ValueError, r"parameters must be a list of 2 pairs \(w, b\)"),
+        (lambda p: [p[0], (p[1][0],)], ValueError, r"parameters must be a list of 2 pairs"),
         (lambda p: 5, TypeError, r"parameters must be a list of pairs"),
         (lambda p: [p[0], (p[1][0].T, p[1][1])], ValueError, r"w of layer 2 must have shape \(4, 2\), not \(2, 4\)"),
         (lambda p: [(p[0][0], p[0][1][:1]), p[1]], ValueError, r"b of layer 1 must have shape \(4,\), not \(1,\)"),

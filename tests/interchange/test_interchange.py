@@ -89,7 +89,7 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
     mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions lack
     with pytest.raises(
         ValueError,
-        match="output of this MLPRegressor is 'exp', which is not supported; supported are softmax, logistic, identity",
+        match="is 'exp', which is not supported; supported are softmax, logistic, identity",
     ):
         from_sklearn(mlp)
 

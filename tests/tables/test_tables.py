@@ -84,7 +84,7 @@ def test_a_row_is_found_in_its_line(tmp_path):
         ("a,b\n", "has no rows"),
         ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but 2 columns are named"),
         ("a,a\n1,2\n", "two columns named 'a'"),
-        (",a\n0,1\n", r"column 1 has no name .*index=False"),
+        (",a\n0,1\n", r"column 1 has no name: .*index=False"),
         ("1,2\n3,4\n", "must name the columns, but contains numbers: '1', '2'"),
         ('a,b\n1,"x\n', "line 2: unexpected end of data"),
         ('a,b\n1,"x"y\n', "line 2: "),
