@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   numbanet evaluate model.npz more.csv           measure the accuracy or error on other rows
   numbanet predict model.npz new.csv -o out.csv  predict one value per row
   numbanet export model.npz model.onnx           export for ONNX Runtime and other programs
-  numbanet verify                                check every loop on this machine
+  numbanet verify                                check the results of every compiled loop on this machine
   numbanet sheet -o sheet.svg                    draw every formula beside the curve that its loop computes
 
 numbanet COMMAND --help describes the options of a command.
@@ -34,12 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        The words after `numbanet`; by default the words of the process's command line.
+        The command-line arguments after `numbanet`; by default those of the process.
 
     Returns
     -------
     int
-        The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C. Misuse raises SystemExit(2).
+        The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C. Invalid arguments raise
+        SystemExit(2).
     """
     options = _parser().parse_args(arguments)
     try:
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error, without the number that the operating system gives a missing file."""
+    """Returns the message of an error; for a missing file, without the error number of the operating system."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
     return str(error)
@@ -67,7 +68,7 @@ def _message(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="numbanet",
-        description="Neural networks as loops you can read, compiled for the CPU and for NVIDIA GPUs.",
+        description="Neural networks written as readable loops, compiled for the CPU and for NVIDIA GPUs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

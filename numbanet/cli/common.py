@@ -1,4 +1,4 @@
-"""Parts that several subcommands use: bundled data sets, common options, readers of option values and of arrays."""
+"""Code that several subcommands share: data sets known by name, common options, readers of option values and of arrays."""
 
 import argparse
 import csv
@@ -19,7 +19,7 @@ MODEL_HELP = "a file written by numbanet train or Network.save"
 
 
 class DataSet(NamedTuple):
-    """A data set that `train` knows by name, and the defaults of its options."""
+    """A data set that the subcommand `train` knows by name, with the default options for training on it."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
@@ -62,7 +62,7 @@ def add_command(
 def add_device_options(parser: argparse._ActionsContainer) -> None:
     """Adds the options --device and --kernels."""
     parser.add_argument(
-        "--device", choices=DEVICES, default="cpu", help="device to compute on; auto: the GPU if usable (default: %(default)s)"
+        "--device", choices=DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
     )
     parser.add_argument(
         "--kernels",
@@ -99,7 +99,7 @@ def sizes(text: str) -> list[int]:
 
 
 def names(text: str) -> list[str]:
-    """Returns the names in a text such as age,sex; a name that contains a comma stands in double quotes."""
+    """Returns the names in a text such as age,sex; a name that contains a comma must be in double quotes."""
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error as error:
@@ -107,7 +107,7 @@ def names(text: str) -> list[str]:
 
 
 def refuse_unwritable(path: str) -> None:
-    """Raises OSError if a file cannot be written, before hours of work rather than after."""
+    """Raises OSError if a file cannot be written; called before a long training, so that its result is not lost at the end."""
     folder = Path(path).absolute().parent
     if Path(path).is_dir():
         raise OSError(f"cannot write {path}: it is a folder")
@@ -116,7 +116,7 @@ def refuse_unwritable(path: str) -> None:
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Returns an array from a .csv, .npy or .npz file: the samples x (n, n_in), or from .npz an array of another name."""
+    """Returns the samples x (n, n_in) in a .csv, .npy or .npz file, or the array `name` in a .npz file."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
         known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"

@@ -1,4 +1,4 @@
-"""The subcommand `numbanet evaluate`."""
+"""The subcommand `numbanet evaluate`: measures loss and metrics of a saved network on other data."""
 
 import argparse
 import json
@@ -11,10 +11,10 @@ from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_o
 from numbanet.cli.figures import add_metrics_option, figures, line
 
 EXAMPLES = """examples:
-  numbanet evaluate model.npz more.csv                      rows with the columns and the target of the training table
+  numbanet evaluate model.npz more.csv                      rows with the same columns and target as the training table
   numbanet evaluate model.npz more.csv --metrics f1 --json
   numbanet evaluate model.npz t10k-images-idx3-ubyte.gz --target t10k-labels-idx1-ubyte.gz
-  numbanet evaluate digits.npz digits                       the held-out images
+  numbanet evaluate digits.npz digits                       the held-out images of digits
 """
 
 
@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="DATA",
         help=f"a table; for a network trained on arrays: {', '.join(DATA_SETS)} (the held-out images), or a .npz with x and y",
     )
-    evaluate.add_argument("--target", metavar="FILE", help="for IDX: the file of labels")
+    evaluate.add_argument("--target", metavar="FILE", help="for a DATA file in IDX format: the IDX file of labels")
     add_metrics_option(evaluate)
     add_table_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
@@ -47,14 +47,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns x and y of a table."""
+    """Reads the table in the file options.data, and returns it as x and y of the network."""
     target = options.target if tables.is_idx(options.data) else encoding.target.name
     table = tables.read(options.data, separator=options.separator, target=target)
     return encoding.x(table, ignore=options.ignore or ()), encoding.y(table)
 
 
 def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns x and y of a bundled data set or of a file of arrays."""
+    """Returns x and y of a data set known by name, or of a file of arrays."""
     if data in DATA_SETS:
         return DATA_SETS[data].load()[2:]
     return read_array(data, "x"), read_array(data, "y")

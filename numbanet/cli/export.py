@@ -1,4 +1,4 @@
-"""The subcommand `numbanet export`."""
+"""The subcommand `numbanet export`: converts a saved network to another file format."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The figures that train and evaluate print: loss, accuracy, and further metrics."""
+"""The values that the subcommands train and evaluate print: loss, accuracy, and further metrics."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ OF_QUANTITIES = ("r2", "rmse", "mae")
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns the functions of named metrics; for a quantity they measure in the units of its table."""
+    """Returns metrics as functions by name; for a network that predicts a quantity, they compute in the table's units."""
     functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
         return functions
@@ -25,7 +25,7 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
 
 
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
-    """Returns the loss, the accuracy (for a quantity of a table: r2, rmse and mae), and the named metrics."""
+    """Returns the loss, the named metrics, and for classes the accuracy or for a table's quantity r2, rmse and mae."""
     values = network.evaluate(x, y)
     if network.table is not None and isinstance(network.table.target, Quantity):
         metrics = dict.fromkeys((*OF_QUANTITIES, *metrics))
@@ -37,7 +37,7 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 
 
 def line(values: dict[str, float]) -> str:
-    """Returns the figures as one line of text, the loss last."""
+    """Returns the loss and metrics as one line of text that ends with the loss."""
     in_units = ("rmse", "mae")
     ordered = [*(name for name in values if name != "loss"), "loss"]
     return ", ".join(f"{name} {values[name]:{'.6g' if name in in_units else '.4f'}}" for name in ordered)

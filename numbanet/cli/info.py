@@ -1,4 +1,4 @@
-"""The subcommand `numbanet info`: the environment of an installation, for bug reports, and the kernels for a network."""
+"""The subcommand `numbanet info`: prints versions and hardware for bug reports, or how a network would train on a GPU."""
 
 import argparse
 import importlib.metadata
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--plan",
         type=sizes,
         metavar="N,N[,N...]",
-        help="show instead how a network of these sizes trains on a GPU, and why",
+        help="show instead how a network with layers of these sizes, input first, would train on a GPU, and why",
     )
     about.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
@@ -56,7 +56,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def environment() -> dict[str, str]:
-    """Returns the versions, CPU, threads, GPU and kernels of this installation, as text by name."""
+    """Returns texts that describe this installation: versions, CPU, threads, GPU and kernels, by name."""
     features = llvmlite.binding.get_host_cpu_features()
     reason = _cuda.unusable_reason()
     return {
@@ -65,7 +65,8 @@ def environment() -> dict[str, str]:
         "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
         "numpy": np.__version__,
         "cpu": f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} cores",
-        "cpu features": ", ".join(name for name in LISTED_CPU_FEATURES if features.get(name)) or "none of those listed",
+        "cpu features": ", ".join(name for name in LISTED_CPU_FEATURES if features.get(name))
+        or f"none of {', '.join(LISTED_CPU_FEATURES)}",
         "threads": f"at most {get_num_threads()}, Python threads (no threading layer of Numba)",
         "compile cache": _compile.cache_folder() or "none: no folder is writable",
         "mpi": _mpi(),
@@ -79,7 +80,7 @@ def environment() -> dict[str, str]:
 
 
 def _mpi() -> str:
-    """Returns the version of mpi4py, without starting MPI."""
+    """Returns the version of the package mpi4py, without importing it, because an import starts MPI."""
     try:
         return f"mpi4py {importlib.metadata.version('mpi4py')}"
     except importlib.metadata.PackageNotFoundError:
@@ -87,7 +88,7 @@ def _mpi() -> str:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how a network trains on this machine's GPU and why; without a GPU, on one GPU of each compute capability."""
+    """Returns how a network trains on this machine's GPU and why; without a GPU, for one known GPU per compute capability."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

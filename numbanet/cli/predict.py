@@ -1,4 +1,4 @@
-"""The subcommand `numbanet predict`."""
+"""The subcommand `numbanet predict`: prints the predictions of a saved network."""
 
 import argparse
 import csv
@@ -17,7 +17,7 @@ from numbanet.tables.encoding import Classes
 INK = " .:-=+*#%@"
 EXAMPLES = """examples:
   numbanet predict model.npz new.csv -o out.csv             one line per row, in a column named like the target
-  numbanet predict model.npz new.csv --probabilities        and a column per class
+  numbanet predict model.npz new.csv --probabilities        the same, and a column with the probability of each class
   numbanet predict digits.npz digits --draw 3               classify the held-out images, draw three of them
   numbanet predict net.npz numbers.csv                      a network trained on arrays: one line per line of numbers
 """
@@ -37,7 +37,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument("--json", action="store_true", help="print one JSON object")
     predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of every class")
     predict.add_argument("--outputs", action="store_true", help="for arrays: print all outputs instead of the class")
-    predict.add_argument("--draw", type=int, default=0, metavar="N", help="draw the first N images of digits")
+    predict.add_argument("--draw", type=int, default=0, metavar="N", help="for digits: draw the first N images as text")
     add_table_options(predict)
     add_device_options(predict)
 
@@ -80,7 +80,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns the predictions for samples, as lines or JSON; drawings and the number of correct ones go to stderr."""
+    """Returns the predictions for arrays as lines or JSON; for digits, prints drawings and the correct count on stderr."""
     if options.probabilities:
         raise ValueError("--probabilities applies to networks trained on a table; for arrays use --outputs")
     labels = None
@@ -89,7 +89,7 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
     else:
         x = read_array(options.data)
     if options.draw and labels is None:
-        raise ValueError("--draw applies to digits only")
+        raise ValueError(f"--draw applies to the data set digits only, not to {options.data}")
     y_hat = network.predict(x)
     classes = y_hat.argmax(axis=1) if network.loss == "cce" else (y_hat > 0.5).astype(int) if network.loss == "bce" else y_hat
     answers = y_hat if options.outputs else classes
@@ -104,6 +104,6 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
 
 
 def _drawing(image: NDArray[Any]) -> str:
-    """Returns an 8x8 image as text, two characters per pixel."""
+    """Returns an image of 8 x 8 pixels as text, with two characters per pixel."""
     shades = (image.reshape(8, 8) * (len(INK) - 1)).round().astype(int)
     return "\n".join("".join(INK[shade] * 2 for shade in line) for line in shades)

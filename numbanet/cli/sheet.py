@@ -1,4 +1,4 @@
-"""The subcommand `numbanet sheet`."""
+"""The subcommand `numbanet sheet`: draws the cheat sheet."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The subcommand `numbanet train`."""
+"""The subcommand `numbanet train`: trains a network and saves it."""
 
 import argparse
 import json
@@ -46,7 +46,7 @@ DATA_SETS_LEARNING_RATE = 0.1
 
 
 class Problem(NamedTuple):
-    """The data to train on, and the ends of a network for it."""
+    """The data to train on, and the loss, output count and class labels that a network for the data needs."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -67,7 +67,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="the bundled 8x8 handwritten digits, Fashion-MNIST (if installed), or a table",
     )
     train.add_argument("-o", "--output", metavar="FILE", help=f"file to save the network to {_defaults('output')}")
-    train.add_argument("--json", action="store_true", help="print the result as JSON, and everything else on stderr")
+    train.add_argument("--json", action="store_true", help="print the result as JSON on stdout, and all other text on stderr")
     train.add_argument("-q", "--quiet", action="store_true", help="print only the result")
     _add_network_options(train.add_argument_group("network"))
     _add_training_options(train.add_argument_group("training"))
@@ -85,7 +85,8 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
     table.add_argument(
         "--impute",
         choices=IMPUTE,
-        help="statistic that replaces missing numbers; missing categories become the most frequent one (default: refuse both)",
+        help="statistic that replaces missing numbers; missing categories become the most frequent category (default: missing "
+        "values are an error)",
     )
     table.add_argument(
         "--validation-split",
@@ -111,7 +112,11 @@ def _add_network_options(network: argparse._ActionsContainer) -> None:
     )
     network.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
     network.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="random seed; the same seed gives the same bits (default: %(default)s)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="random seed; the same seed gives bitwise the same network (default: %(default)s)",
     )
     add_device_options(network)
 
@@ -139,7 +144,7 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         "--class-weight",
         type=_class_weight,
         metavar="balanced|LABEL=WEIGHT,...",
-        help="weight of each class in the loss; balanced: inversely proportional to its frequency (default: 1 for all)",
+        help="weight of each class in the loss; balanced: inversely proportional to the class's frequency (default: 1 for all)",
     )
     add_metrics_option(training)
     training.add_argument(
@@ -150,7 +155,7 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
 
 
 def _defaults(option: str) -> str:
-    """Returns the help text for the defaults of an option: for each data set, and for tables."""
+    """Returns the help text that lists an option's default for each data set and for tables."""
     users: dict[str, list[str]] = {}  # of each default value
     for name, defaults in {**{name: known.defaults for name, known in DATA_SETS.items()}, "a table": TABLE_DEFAULTS}.items():
         value = defaults[option]
@@ -181,7 +186,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _check_paths(options: argparse.Namespace) -> None:
-    """Raises an error if an output file cannot be written, or is the input table."""
+    """Raises OSError or ValueError if an output file cannot be written, or is the input table."""
     for path in [options.output] if options.checkpoint is None else [options.output, options.checkpoint]:
         refuse_unwritable(path)
         if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
@@ -190,7 +195,7 @@ def _check_paths(options: argparse.Namespace) -> None:
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
-    """Trains in every process; rank 0 saves the network and reports."""
+    """Trains the network together with the other processes; the process of rank 0 saves it and prints the result."""
     optimizer = _optimizer(options)
     problem = _of_data_set(options) if options.data in DATA_SETS else _of_table(options)
     network = Network(
@@ -235,7 +240,7 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
 
 
 def _set_defaults(options: argparse.Namespace) -> None:
-    """Fills in the defaults of the data; exits with status 2 if options contradict the data."""
+    """Sets missing options to the defaults for the data; exits with status 2 if an option does not apply to the data."""
     if options.data in DATA_SETS:
         for name in OF_TABLES:
             if getattr(options, name) is not None:
@@ -264,7 +269,7 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
 def _by_index(
     class_weight: Literal["balanced"] | dict[str, float] | None, labels: tuple[str, ...]
 ) -> Literal["balanced"] | dict[int, float] | None:
-    """Returns class weights by the index of the class instead of its label."""
+    """Returns class weights with class labels replaced by class indices."""
     if not isinstance(class_weight, dict):
         return class_weight
     return {labels.index(checks.choice("class", label, labels)): weight for label, weight in class_weight.items()}
@@ -308,7 +313,7 @@ def _of_table(options: argparse.Namespace) -> Problem:
 
 
 def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
-    """Returns a line about the target and the columns of a table."""
+    """Returns a line of text about the target and the columns of a table."""
     target, classes = encoding.target, ""
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"
@@ -320,7 +325,7 @@ def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
 
 
 def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
-    """Prints the result, as JSON or as two lines."""
+    """Prints the loss and metrics of the training, as JSON or as two lines of text."""
     count, noun = len(problem.y), "training rows"
     if problem.held_out:
         count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"

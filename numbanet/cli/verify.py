@@ -1,4 +1,4 @@
-"""The subcommand `numbanet verify`."""
+"""The subcommand `numbanet verify`: checks every compiled loop."""
 
 import argparse
 
@@ -9,12 +9,14 @@ from numbanet.proof.verification import verify
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
-    check = add_command(commands, "verify", _verify, "check every loop of this installation against an independent oracle")
+    check = add_command(
+        commands, "verify", _verify, "compare the results of every compiled loop with an independent computation in NumPy"
+    )
     check.add_argument(
         "--device",
         choices=DEVICES,
         default="auto",
-        help="auto: the CPU and, if usable, the GPU (default: %(default)s)",
+        help="device to check; auto: the CPU and, if usable, the GPU (default: %(default)s)",
     )
 
 

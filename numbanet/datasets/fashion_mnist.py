@@ -1,4 +1,4 @@
-"""Fashion-MNIST, read from an installed package or a folder."""
+"""Fashion-MNIST, read from the files of an installed system package or of a folder."""
 
 import os
 from pathlib import Path
@@ -18,18 +18,19 @@ SIDE = 28
 def load_fashion_mnist(
     folder: str | os.PathLike[str] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Loads the 70,000 images of Fashion-MNIST, 28 x 28 pixels, from its four files, compressed with gzip or not.
+    """Loads the 70,000 images of Fashion-MNIST, 28 x 28 pixels, from four files, which may be compressed with gzip.
 
     Parameters
     ----------
     folder : str or path-like, optional
-        Folder of the files. By default it is that of the environment variable NUMBANET_FASHION_MNIST, or
-        /usr/share/datasets/fashion-mnist, where the Debian and Ubuntu package dataset-fashion-mnist installs them.
+        Folder of the four files. By default it is the folder that the environment variable NUMBANET_FASHION_MNIST names or, if
+        the variable is not set, /usr/share/datasets/fashion-mnist, where the Debian and Ubuntu package dataset-fashion-mnist
+        installs the files.
 
     Returns
     -------
     x : ndarray, (60000, 784), float32
-        Training images, row by row; from 0 (background) to 1.
+        Training images: the pixels of each image row by row, from 0 (background) to 1.
     y : ndarray, (60000,), int64
         Classes of the training images: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt,
         7 sneaker, 8 bag, 9 ankle boot.
@@ -41,9 +42,10 @@ def load_fashion_mnist(
     Raises
     ------
     FileNotFoundError
-        A file is missing; the message says what to install or to set.
+        A file is missing; the message says which package to install or which variable to set.
     ValueError
-        A file is damaged, or does not have the form of Fashion-MNIST. The number of images is not checked.
+        A file is damaged, or does not contain images or labels in the form of Fashion-MNIST. The number of images in
+        a file is not checked.
 
     References
     ----------
@@ -55,19 +57,19 @@ def load_fashion_mnist(
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the paths of the four files, each plain or with the suffix .gz."""
+    """Returns the paths of the four files; the name of each file may have the suffix .gz."""
     paths = {name: path for name in FILES for path in (folder / f"{name}.gz", folder / name) if path.is_file()}
     missing = ", ".join(name for name in FILES if name not in paths)
     if missing:
         raise FileNotFoundError(
-            f"Fashion-MNIST not found: {folder} lacks {missing} (plain or with .gz); install the Debian or Ubuntu package "
-            f"dataset-fashion-mnist, or set {VARIABLE} to the folder of the four files"
+            f"Fashion-MNIST not found: the folder {folder} does not contain {missing} (with or without .gz); install the "
+            f"Debian or Ubuntu package dataset-fashion-mnist, or set {VARIABLE} to the folder of the four files"
         )
     return [paths[name] for name in FILES]
 
 
 def _pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Returns images as rows in [0, 1], and their labels."""
+    """Reads images and labels; returns each image as a row of values in [0, 1], and the labels."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
         raise ValueError(f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")

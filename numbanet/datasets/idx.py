@@ -1,4 +1,4 @@
-"""Reader for IDX files, the format of MNIST and its successors."""
+"""Reads IDX files, the format of the data set MNIST and its successors."""
 
 import gzip
 import io
@@ -25,18 +25,19 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Parameters
     ----------
     path : str or path-like
-        The file, of any name. Memory is allocated for its content only, however large the shape in its header.
+        The file, which may have any name. Memory is allocated for the file's content only, even if the header claims a larger
+        shape.
 
     Returns
     -------
     ndarray
-        An array with the shape of the file, 1 to 32 dimensions, and its type: uint8, int8, int16, int32, float32 or float64;
-        in C order and native byte order.
+        The array in C order and native byte order. It has 1 to 32 dimensions, and the data type of the file: uint8, int8,
+        int16, int32, float32 or float64.
 
     Raises
     ------
     ValueError
-        The file is not IDX, or it is damaged, truncated or too long.
+        The file is not an IDX file, or it is damaged, truncated or too long.
     OSError
         The file cannot be opened.
 
@@ -66,17 +67,19 @@ def _array(file: io.BufferedIOBase) -> NDArray[Any]:
 
 
 def _header(file: io.BufferedIOBase) -> tuple[np.dtype, tuple[int, ...]]:
-    """Returns the type and the shape in the header; raises ValueError if NumPy cannot have such an array."""
+    """Returns the data type and the shape in the header; raises ValueError if NumPy does not support such an array."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
-        raise ValueError(f"it begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and a number")
+        raise ValueError(
+            f"it begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and the number of dimensions"
+        )
     dtype, dimensions = DTYPES[magic[2]], magic[3]
     if not 1 <= dimensions <= DIMENSION_LIMIT:
-        raise ValueError(f"it claims {dimensions} dimensions, not 1 to {DIMENSION_LIMIT}")
+        raise ValueError(f"its header claims {dimensions} dimensions, but only 1 to {DIMENSION_LIMIT} are supported")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
         raise ValueError(f"it ends before the sizes of its {dimensions} dimensions")
     shape = struct.unpack(f">{dimensions}I", sizes)
     if math.prod(size or 1 for size in shape) * dtype.itemsize > BYTE_LIMIT:
-        raise ValueError(f"it claims an impossible shape, {shape}")
+        raise ValueError(f"its header claims the shape {shape}, which NumPy does not support")
     return dtype, shape

@@ -23,17 +23,17 @@ def make_topology(
     epsilon: float,
     dropout: float | Iterable[float] = 0.0,
 ) -> Topology:
-    """Returns a checked `Topology`.
+    """Checks the arguments that describe a network, and returns them as a `Topology`.
 
     Parameters
     ----------
     sizes, activations, loss, dtype, epsilon, dropout
-        As for `Network`.
+        The same parameters as those of `Network`.
 
     Raises
     ------
     ValueError, TypeError
-        An argument is not as `Network` describes it; the message names the argument and the layer.
+        An argument is invalid by the description of `Network`; the message names the argument and the layer.
     """
     loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name)
@@ -48,9 +48,15 @@ def _check_output(activations: tuple[str, ...], loss: str, n_out: int) -> None:
     output = activations[-1]
     allowed = ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS))
     if output not in allowed:
-        raise ValueError(f"loss {loss!r} needs a {' or '.join(allowed)} output, but layer {len(activations)} is {output!r}")
+        raise ValueError(
+            f"loss {loss!r} needs the output activation {' or '.join(allowed)}, but the last layer, {len(activations)}, "
+            f"has {output!r}"
+        )
     if loss == "bce" and output == "softmax" and n_out == 1:
-        raise ValueError("loss 'bce' needs at least 2 softmax outputs: a single softmax output is always 1; use sigmoid")
+        raise ValueError(
+            "loss 'bce' with a softmax output needs at least 2 outputs, because a single softmax output is always 1: "
+            "use sigmoid for a single output"
+        )
 
 
 def _dtype(dtype: Any) -> np.dtype:
@@ -83,19 +89,21 @@ def _activations(activations: Any, layers: int, loss: str) -> tuple[str, ...]:
     except TypeError:
         raise TypeError(f"activations must be a name or a list of names, not {activations!r}") from None
     if len(activations) != layers:
-        raise ValueError(f"{layers} layers need {layers} activations, not {len(activations)}: {activations!r}")
+        raise ValueError(f"{layers} layers need {layers} activations, but {len(activations)} are given: {activations!r}")
     return tuple(checks.choice(f"activation of layer {l}", name, ACTIVATIONS) for l, name in enumerate(activations, start=1))
 
 
 def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:
-    """Returns a rate for each hidden layer; () if all are 0."""
+    """Returns the dropout rate of each hidden layer, or () if all rates are 0."""
     if isinstance(dropout, numbers.Real | str):
         dropout = [dropout] * hidden
     try:
         dropout = list(dropout)
     except TypeError:
-        raise TypeError(f"dropout must be a number in [0, 1), or one for each hidden layer, not {dropout!r}") from None
+        raise TypeError(
+            f"dropout must be a number in [0, 1), or a list of one number for each hidden layer, not {dropout!r}"
+        ) from None
     if len(dropout) != hidden:
-        raise ValueError(f"{hidden} hidden layers need {hidden} dropout rates, not {len(dropout)}: {dropout!r}")
+        raise ValueError(f"{hidden} hidden layers need {hidden} dropout rates, but {len(dropout)} are given: {dropout!r}")
     rates = tuple(checks.fraction(f"dropout of layer {l}", rate) for l, rate in enumerate(dropout, start=1))
     return rates if any(rates) else ()

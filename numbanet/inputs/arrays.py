@@ -1,7 +1,7 @@
-"""Checks of arrays from outside, which become the one form that engines take, before anything is computed.
+"""Checks of arrays that users pass, and their conversion to the form that engines take.
 
-Host arrays leave here in C order, in the network's dtype and read-only: the compiled loops then see one array type, and
-cannot write to memory that belongs to the caller. Arrays on the GPU stay there, unchanged.
+The functions return host arrays in C order, in the network's dtype and read-only. The compiled loops therefore see a single
+array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,23 +20,23 @@ _ROW_SUM_TOLERANCE = 1e-4
 
 
 def real_array(name: str, value: ArrayLike) -> np.ndarray:
-    """Returns the value as an array of real numbers of any dtype; an array is not copied.
+    """Returns the value as an array of real numbers of any dtype; a value that is an array already is not copied.
 
     Parameters
     ----------
     name : str
-        The argument's name, for the error message; likewise in the other functions.
+        Name of the argument in error messages, here and in the other functions of this module.
     value : array_like
 
     Raises
     ------
     TypeError
-        It is a masked array, or its dtype is not real.
+        The value is a masked array, or its dtype is not real.
     ValueError
-        It is not rectangular.
+        The value is a nested list whose rows differ in length.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill in or remove the masked entries first")
+        raise TypeError(f"{name} is a masked array, which is not supported: fill in or remove the masked entries first")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -47,9 +47,9 @@ def real_array(name: str, value: ArrayLike) -> np.ndarray:
 
 def _check_real(name: str, array: Any) -> None:
     if array.dtype.kind in "US":
-        raise TypeError(f"{name} holds texts: encode them as numbers")
+        raise TypeError(f"{name} contains texts, but must contain real numbers: encode the texts as numbers")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
+        raise TypeError(f"{name} must contain real numbers, but its dtype is {array.dtype}")
 
 
 def _gpu_array(name: str, value: Any, device: str) -> Any:
@@ -57,7 +57,7 @@ def _gpu_array(name: str, value: Any, device: str) -> Any:
     array = _view_on_gpu(name, value, device)
     _check_real(name, array)
     if not array.flags["C_CONTIGUOUS"]:
-        raise ValueError(f"{name} is on the GPU and not contiguous in C order: copy it first")
+        raise ValueError(f"{name}, an array on the GPU, is not contiguous in C order: pass a contiguous copy")
     return array
 
 
@@ -68,31 +68,31 @@ def _view_on_gpu(name: str, value: Any, device: str) -> Any:
 
 
 def module_of(array: Any) -> Any:
-    """Returns the module whose functions work where the array lies: `numbanet.inputs.gpu` or `numbanet.inputs.host`."""
+    """Returns the module with the checks for this array: `numbanet.inputs.gpu` for GPU arrays, else `numbanet.inputs.host`."""
     return gpu_arrays if on_gpu(array) else host_arrays
 
 
 def finite(name: str, array: Any, dtype: np.dtype) -> Any:
-    """Returns the array in C order and in this dtype, after checking that all its numbers are finite in it.
+    """Returns the array in C order and in `dtype`, after a check that all its values are finite in `dtype`.
 
     Parameters
     ----------
     name : str
     array : ndarray or GPU array
-        A NumPy array is converted. An array on the GPU is not, and must have this dtype.
+        A NumPy array is converted to `dtype`. An array on the GPU is not converted, and must have this dtype already.
     dtype : numpy.dtype
 
     Returns
     -------
     ndarray or GPU array
-        A NumPy array is read-only.
+        If it is a NumPy array, it is read-only.
 
     Raises
     ------
     TypeError
-        The array lies on the GPU in another dtype.
+        The array is on the GPU, and its dtype is not `dtype`.
     ValueError
-        A number is not finite; the message gives the first one and its index.
+        A value is not finite; the message gives the first such value and its index.
     """
     if not on_gpu(array):
         with np.errstate(over="ignore"):
@@ -100,7 +100,7 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
         array.flags.writeable = False
     elif array.dtype != dtype:
         raise TypeError(
-            f"{name} is on the GPU as {array.dtype}, but the network takes {dtype}: convert it first, by "
+            f"{name} is an array on the GPU with dtype {array.dtype}, but the network takes {dtype}: convert it first, by "
             f"{name}.astype('{dtype}') or, in PyTorch, {name}.to(torch.{dtype})"
         )
     place = module_of(array).first_not_finite(array)
@@ -111,12 +111,13 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
 
 
 def samples(x: ArrayLike, topology: Topology, device: str, name: str = "x") -> Any:
-    """Returns x, (n, n_in), in the form that the engines of this device take.
+    """Returns the samples x, (n, n_in), in the form that the engines of this device take.
 
     Raises
     ------
     ValueError, TypeError
-        x is not a finite real array (n, n_in) with n at least 1, or lies on a GPU that the network does not use.
+        x is not an array of finite real numbers of shape (n, n_in) with n at least 1, or is on a GPU that the network does
+        not use.
     """
     array = _gpu_array(name, x, device) if on_gpu(x) else real_array(name, x)
     n_in = topology.sizes[0]
@@ -126,7 +127,7 @@ def samples(x: ArrayLike, topology: Topology, device: str, name: str = "x") -> A
             f"{name} has shape {array.shape}, but the network has {count(n_in, 'input')}: pass shape (n, {n_in}){single}"
         )
     if array.shape[0] == 0:
-        raise ValueError(f"{name} is empty: shape {array.shape}")
+        raise ValueError(f"{name} is empty, with shape {array.shape}: pass at least one sample")
     return finite(name, array, topology.dtype)
 
 
@@ -138,7 +139,7 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
     Raises
     ------
     ValueError, TypeError
-        y does not have the shape, dtype or range that the loss needs, or lies on a GPU that the network does not use.
+        y does not have the shape, dtype or range that the loss needs, or is on a GPU that the network does not use.
     """
     array = _gpu_array(name, y, device) if on_gpu(y) else real_array(name, y)
     n_out = topology.sizes[-1]
@@ -163,7 +164,7 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
 def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
-        raise TypeError(f"labels must be integers, but {name} holds {labels.dtype}; convert it with {name}.astype(int)")
+        raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
         raise ValueError(
@@ -187,7 +188,7 @@ def _check_probabilities(name: str, y: Any, loss: str) -> None:
 
 
 def on_host(array: Any) -> np.ndarray:
-    """Returns a NumPy array as it is, and a copy of an array on the GPU."""
+    """Returns a NumPy array unchanged, and an array on the GPU as a copy in host memory."""
     return array.copy_to_host() if on_gpu(array) else array
 
 
@@ -197,18 +198,19 @@ def batches(source: Any, epochs: int, check: Callable[..., Any]) -> Callable[[],
     Parameters
     ----------
     source : iterable or callable
-        Yields, or returns an iterable of, (x, y) or (x, y, sample_weight).
+        An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns such an iterable.
     epochs : int
-        Number of epochs for which the function will be called.
+        Number of epochs, and thus of calls of the returned function.
     check : callable
-        Returns the checked batch for x, y and sample_weight (or None).
+        Takes x, y and sample_weight (or None) of a batch, and returns the checked batch.
 
     Raises
     ------
     TypeError
-        source is an array: y is missing.
+        source is a single array, so that y is missing.
     ValueError
-        source can be iterated over only once, for several epochs. The function raises it for an item that is not a batch.
+        source can be iterated over only once, but there are several epochs. The returned function raises ValueError, too,
+        for an item that is not a batch.
     """
     if not callable(source):
         try:
@@ -216,10 +218,11 @@ def batches(source: Any, epochs: int, check: Callable[..., Any]) -> Callable[[],
         except TypeError:
             one_shot = True
         if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
-            raise TypeError("y must hold real numbers, not None: fit takes x and y, or an x that yields batches (x, y)")
+            raise TypeError("y must contain real numbers, not None: pass x and y, or an x that yields batches (x, y)")
         if one_shot and epochs > 1:
             raise ValueError(
-                "x is a one-shot iterator: for more than one epoch, pass a function that returns a new iterator, or a list"
+                "x is an iterator that can be used only once, but there is more than one epoch: pass a list of batches, or a "
+                "function that returns a new iterator"
             )
 
     def epoch():
@@ -233,12 +236,12 @@ def batches(source: Any, epochs: int, check: Callable[..., Any]) -> Callable[[],
 
 
 def output(out: Any, n: int, topology: Topology, device: str) -> Any:
-    """Returns out, (n, n_out), in the form that the engines of this device write to.
+    """Returns the output array out, (n, n_out), in the form that the engines of this device write to.
 
     Raises
     ------
     ValueError, TypeError
-        out has another shape or dtype, is read-only, or is not contiguous in C order.
+        out does not have the shape (n, n_out) or the network's dtype, is read-only, or is not contiguous in C order.
     """
     if on_gpu(out):
         array = _view_on_gpu("out", out, device)
@@ -252,26 +255,26 @@ def output(out: Any, n: int, topology: Topology, device: str) -> Any:
     if array.shape != shape:
         raise ValueError(f"out must have shape {shape}, not {array.shape}")
     if array.dtype != topology.dtype:
-        raise TypeError(f"out must hold {topology.dtype}, as the network does, not {array.dtype}")
+        raise TypeError(f"out must have the network's dtype, {topology.dtype}, not {array.dtype}")
     if not ready:
         raise ValueError("out must be writable, aligned and contiguous in C order")
     return array
 
 
 def parameters(pairs: Any, topology: Topology) -> np.ndarray:
-    """Returns [(w, b), ...] as the flat parameter vector.
+    """Returns the pairs [(w, b), ...] of all layers as one flat parameter vector.
 
     Raises
     ------
     ValueError, TypeError
-        The pairs do not have the network's shapes, or a number is not real and finite; the message names the layer.
+        w or b of a layer does not have the network's shape, or a value is not real and finite; the message names the layer.
     """
     try:
         pairs = [tuple(pair) for pair in pairs]
     except TypeError:
         raise TypeError("parameters must be a list of pairs (w, b), one per layer") from None
     if len(pairs) != len(topology.layers) or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"parameters must be {len(topology.layers)} pairs (w, b), one per layer")
+        raise ValueError(f"parameters must be a list of {len(topology.layers)} pairs (w, b), one per layer")
     flat = np.empty(topology.parameter_count, topology.dtype)
     views = topology.views(flat)
     for l, (pair, view) in enumerate(zip(pairs, views, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Checked samples: x, y and weights, as all calls that take x and y hand them on."""
+"""Checked samples: `Data` holds x, y and weights after their checks, and all further functions take `Data`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class Data(NamedTuple):
     x : (n, n_in)
     y : (n, n_out)
     weights : (n,) ndarray, optional
-        In the network's dtype, on the host; None if every sample weighs 1.
+        Weights of the samples, in the network's dtype, in host memory; None if every sample weighs 1.
     """
 
     x: Any
@@ -36,12 +36,12 @@ class Data(NamedTuple):
         topology : Topology
         device : {"cpu", "cuda"}
         of : str
-            Follows "x" and "y" in error messages, such as " of validation_data".
+            Text that follows "x" and "y" in error messages, such as " of validation_data".
 
         Raises
         ------
         ValueError, TypeError
-            x or y does not fit the network, see `samples` and `targets`.
+            x or y does not fit the network; `samples` and `targets` describe the conditions.
         """
         samples = arrays.samples(x, topology, device, f"x{of}")
         return cls(samples, arrays.targets(y, samples.shape[0], topology, device, f"y{of}"))
@@ -53,25 +53,25 @@ class Data(NamedTuple):
 
     @property
     def total_weight(self) -> float:
-        """The sum of the weights; the number of samples if every sample weighs 1."""
+        """The sum of the weights of all samples, which is the number of samples if every sample weighs 1."""
         return float(self.n if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def rows(self, rows: slice) -> "Data":
-        """Returns views of some of the samples."""
+        """Returns the samples of a slice of rows, as views."""
         return Data(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     def split(self, fraction: float) -> tuple["Data", "Data"]:
-        """Returns the first samples, and without weights the last ones.
+        """Splits the samples into training samples, the first ones, and validation samples, the last ones, without weights.
 
         Parameters
         ----------
         fraction : float
-            Fraction of the samples in the second part, in [0, 1).
+            Fraction of the samples that become validation samples, in [0, 1).
 
         Raises
         ------
         ValueError
-            One of the parts would be empty.
+            No training samples or no validation samples would be left.
         """
         first = self.n - round(fraction * self.n)
         if not 0 < first < self.n:
@@ -87,46 +87,49 @@ class Data(NamedTuple):
         loss: str,
         add_up: Callable[[np.ndarray], None] | None = None,
     ) -> "Data":
-        """Returns the samples with weights, each the product of its sample weight and the weight of its class.
+        """Returns the samples with new weights: the weight of a sample is its sample weight times the weight of its class.
 
         Parameters
         ----------
         sample_weight : array_like (n,), optional
         class_weight : dict or "balanced", optional
-            Weights by class.
+            Weights of the classes, by class index.
         loss : str
-            The network's loss: it decides which classes there are.
+            The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Replaces the numbers of samples per class by their sums over all processes, if each process has its own samples.
+            Given if each process has its own samples. It replaces an array, the number of samples of each class, by the sum of
+            these arrays over all processes.
 
         Raises
         ------
         ValueError, TypeError
-            A weight is not a non-negative finite number, all are 0, or the loss has no classes.
+            A weight is not a non-negative finite number, all weights are 0, or class_weight is given for a loss without
+            classes.
         """
         return Data(self.x, self.y, weights.sample_weights(self.y, sample_weight, class_weight, loss, add_up))
 
     def smoothed(self, amount: float, loss: str) -> "Data":
         """Returns the samples with smoothed targets, y + amount (1/K - y) (Szegedy et al., 2016, arXiv:1512.00567).
 
-        The targets stay on the device that holds them.
+        The smoothed targets are on the device that holds y.
 
         Parameters
         ----------
         amount : float
-            In [0, 1).
+            Fraction of each target that is spread evenly over all classes, in [0, 1).
         loss : str
-            For cce, K is the number of outputs; for bce, where each output decides between two classes, K is 2.
+            The network's loss, which determines the number K of classes: for cce, K is the number of outputs; for bce, K is 2,
+            because each output decides between two classes.
 
         Raises
         ------
         ValueError
-            Another loss has no classes to smooth.
+            The loss is neither cce nor bce, and thus has no classes.
         """
         if not amount:
             return self
         if loss not in ("bce", "cce"):
-            raise ValueError(f"label_smoothing needs the loss bce or cce, not {loss}")
+            raise ValueError(f"label_smoothing needs the loss bce or cce, but the network's loss is {loss}")
         indifferent = 1 / self.y.shape[1] if loss == "cce" else 0.5
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 

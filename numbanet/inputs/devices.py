@@ -1,4 +1,4 @@
-"""The check of the argument device, and the choice that "auto" makes."""
+"""Checks the argument device, and chooses between CPU and GPU for device="auto"."""
 
 import functools
 import warnings
@@ -12,19 +12,19 @@ KERNELS = ("fast", "reference")
 
 
 def usable_device(device: Any) -> str:
-    """Returns "cpu" or "cuda", the latter only if this process can use a GPU.
+    """Returns the device to compute on: "cpu" or, only if this process can use a GPU, "cuda".
 
     Parameters
     ----------
     device : {"cpu", "cuda", "auto"}
-        "auto" is "cuda" if a GPU can be used, else "cpu", with one warning per process.
+        "auto" chooses "cuda" if a GPU can be used, else "cpu" with a warning, which appears once per process.
 
     Raises
     ------
     ValueError, TypeError
-        The device is unknown.
+        The device is none of "cpu", "cuda" and "auto".
     RuntimeError
-        device="cuda", but no GPU can be used; the message says what was found and what is missing.
+        The device is "cuda", but no GPU can be used; the message says what was found and what is missing.
     """
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":
@@ -34,11 +34,11 @@ def usable_device(device: Any) -> str:
         return "cuda"
     if device == "cuda":
         raise RuntimeError(reason)
-    warn_once(f"device='auto' takes the CPU. {reason}")
+    warn_once(f"device='auto' chooses the CPU, because no GPU can be used. {reason}")
     return "cpu"
 
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Warns once per process; the warning points at the line that called `Network`."""
+    """Gives each warning once per process; the warning points at the line that called `Network`."""
     warnings.warn(message, RuntimeWarning, stacklevel=4)  # above this function, usable_device and Network.__init__

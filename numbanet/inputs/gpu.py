@@ -1,6 +1,7 @@
-"""Arrays that lie on a GPU already, by CuPy, PyTorch, Numba or others: recognises, views without a copy and checks them there.
+"""Recognises arrays that CuPy, PyTorch, Numba or others put on the GPU, views them without a copy and checks them on the GPU.
 
-One thread looks at each number or row. Only the first bad index comes back to the host, 8 bytes, never the array.
+In each check one GPU thread examines one value or one row. Only the index of the first invalid value, 8 bytes, is copied to
+the host, never the array.
 """
 
 import math
@@ -13,12 +14,12 @@ from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
 # Threads per block. Each simulated thread is a Python thread.
 THREADS = 4 if SIMULATED else 256
-# DLPack's numbers for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels here run.
+# DLPack's codes for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels of this module run.
 DLPACK_CUDA, DEFAULT_STREAM = 2, 1
 
 
 def on_gpu(value: Any) -> bool:
-    """Returns whether the value is an array on a GPU: Numba's own, or by `__cuda_array_interface__`, or by DLPack."""
+    """Returns whether the value is an array on a GPU: a Numba array, or one with `__cuda_array_interface__` or DLPack."""
     if isinstance(value, np.ndarray):
         return False
     if getattr(value, "__cuda_ndarray__", False) or hasattr(value, "__cuda_array_interface__"):
@@ -28,10 +29,10 @@ def on_gpu(value: Any) -> bool:
 
 
 def view(name: str, value: Any) -> Any:
-    """Returns the array on the GPU as a Numba device array, without a copy, after the work of its stream has finished."""
+    """Returns a GPU array as a Numba device array, without a copy, after all work on the array's stream has finished."""
     if SIMULATED:
         if not getattr(value, "__cuda_ndarray__", False):
-            raise TypeError(f"{name} lies on a GPU, where Numba's simulator cannot read it: pass a host array")
+            raise TypeError(f"{name} is on a GPU, where Numba's simulator cannot read it: pass an array in host memory")
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
@@ -51,32 +52,37 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
     if interface is not None:
         return interface, value
     if not NUMBA_CUDA:
-        raise TypeError(f"{name} offers DLPack only, which requires numba-cuda: pass an array with __cuda_array_interface__")
+        raise TypeError(
+            f"{name} supports only DLPack, which requires the package numba-cuda: pass an array with __cuda_array_interface__"
+        )
     from cuda.core.utils import StridedMemoryView
 
     return dlpack_interface(StridedMemoryView.from_dlpack(value, DEFAULT_STREAM))
 
 
 def _check_place(name: str, interface: dict) -> None:
-    """Refuses an array that the kernels of this GPU cannot reach: after a bad address this process cannot use the GPU."""
+    """Raises ValueError if the present GPU cannot access the array: a bad access makes the GPU unusable for this process."""
     (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
     if address % itemsize:
         raise ValueError(
-            f"{name} is not aligned: it begins at {address:#x} on the GPU, not at a multiple of its item size, {itemsize} bytes"
+            f"{name} is not aligned: its address on the GPU, {address:#x}, is not a multiple of its item size, {itemsize} bytes"
         )
     if address and NUMBA_CUDA and gpu_of(address) != present_gpu():
-        raise ValueError(f"{name} lies on GPU {gpu_of(address)}, but this thread uses GPU {present_gpu()}: copy it there")
+        raise ValueError(
+            f"{name} is on GPU {gpu_of(address)}, but this thread uses GPU {present_gpu()}: copy the array to "
+            f"GPU {present_gpu()}"
+        )
 
 
 def gpu_of(address: int) -> int:
-    """Returns the number of the GPU whose memory contains an address."""
+    """Returns the index of the GPU whose memory contains the address."""
     driver = cuda.cudadrv.driver
     attribute = driver.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
     return int(driver.driver.cuPointerGetAttribute(attribute, driver.binding.CUdeviceptr(address)))
 
 
 def dlpack_interface(memory: Any) -> tuple[dict, object]:
-    """Returns the same for a StridedMemoryView, whose strides count items, not bytes."""
+    """Returns a `__cuda_array_interface__` for a StridedMemoryView, whose strides count items, not bytes; and the view."""
     strides = memory.strides and tuple(stride * memory.dtype.itemsize for stride in memory.strides)
     data = memory.ptr, memory.readonly
     interface = {"shape": tuple(memory.shape), "strides": strides, "typestr": memory.dtype.str, "data": data, "version": 3}
@@ -87,27 +93,27 @@ def dlpack_interface(memory: Any) -> tuple[dict, object]:
 
 
 def first_not_finite(array: Any) -> tuple[int, ...] | None:
-    """Returns the index of the first number that is inf or nan, or None."""
+    """Returns the index of the first value that is inf or nan, or None if all values are finite."""
     return _index(array, _first(find_not_finite, array.size, array.reshape(array.size)))
 
 
 def first_improbable(y: Any) -> tuple[int, ...] | None:
-    """Returns the index of the first number of y (n, n_out) outside [0, 1], or None."""
+    """Returns the index of the first value of y (n, n_out) outside [0, 1], or None if there is no such value."""
     return _index(y, _first(find_improbable, y.size, y.reshape(y.size)))
 
 
 def first_wrong_sum(y: Any, tolerance: float) -> int | None:
-    """Returns the first row of y (n, n_out) that does not add up to 1, or None."""
+    """Returns the index of the first row of y (n, n_out) whose sum is not 1 within the tolerance, or None."""
     return _first(find_wrong_sum, y.shape[0], y, y.dtype.type(tolerance))
 
 
 def first_unknown_label(labels: Any, classes: int) -> int | None:
-    """Returns the first sample whose label is not in 0 to classes - 1, or None."""
+    """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
     return _first(find_unknown_label, labels.shape[0], labels, classes)
 
 
 def one_hot(labels: Any, classes: int, dtype: np.dtype) -> Any:
-    """Returns rows (n, classes), on the GPU, with 1 at the label of each sample."""
+    """Returns the labels as one-hot rows (n, classes) on the GPU."""
     n = labels.shape[0]
     ensure_free(n * classes * dtype.itemsize, n, "holding the targets of")
     y = cuda.device_array((n, classes), dtype)
@@ -116,7 +122,7 @@ def one_hot(labels: Any, classes: int, dtype: np.dtype) -> Any:
 
 
 def classes(y: Any, binary: bool) -> np.ndarray:
-    """Returns the class of each row of y (n, n_out), (n,), on the host: one integer per sample is copied, y is not."""
+    """Returns the class of each row of y (n, n_out) as a host array (n,); only the classes are copied to the host, not y."""
     n = y.shape[0]
     ensure_free(n * np.dtype(np.int32).itemsize, n, "finding the classes of")
     found = cuda.device_array(n, np.int32)
@@ -125,9 +131,10 @@ def classes(y: Any, binary: bool) -> np.ndarray:
 
 
 def smoothed(y: Any, amount: float, indifferent: float) -> Any:
-    """Returns y + amount (indifferent - y), (n, n_out), on the GPU, with the bits of `numbanet.inputs.host.smoothed`.
+    """Returns y + amount (indifferent - y) on the GPU, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
-    Two kernels round the product to memory before the sum. One kernel would fuse both into a multiply-add, which rounds once.
+    One kernel writes the rounded products to memory, and a second kernel adds y. A single kernel would fuse product and sum
+    into one multiply-add instruction, which rounds only once and thus gives other bits.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -138,7 +145,7 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
 
 
 def at(array: Any, index: Any) -> Any:
-    """Returns array[index], a number or a row, on the host."""
+    """Returns array[index], a single value or a row, in host memory."""
     part = array[index]
     return part.copy_to_host() if on_gpu(part) else part
 
@@ -148,7 +155,7 @@ def _blocks(count: int) -> int:
 
 
 def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
-    """Returns the least k below count that a kernel writes to its last argument, or None."""
+    """Runs a kernel that writes an index below `count` to its last argument; returns the index, or None if none was found."""
     first = cuda.to_device(np.full(1, count, np.int64))
     configured(kernel, _blocks(count), THREADS)(*arguments, first)
     k = int(first.copy_to_host()[0])
@@ -156,13 +163,16 @@ def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
 
 
 def _index(array: Any, k: int | None) -> tuple[int, ...] | None:
-    """Returns the index of the array's k-th number."""
+    """Converts a flat index k into the array's index, a tuple; returns None for None."""
     return None if k is None else tuple(int(i) for i in np.unravel_index(k, array.shape))
 
 
 @cuda.jit
 def find_not_finite(numbers, first):
-    """Finds the least k whose number is inf or nan, one thread per number. Reads numbers (n,); lowers first (1,)."""
+    """Finds the first value that is inf or nan, one thread per value.
+
+    Reads numbers (n,); lowers first (1,) to the smallest index of such a value.
+    """
     k = cuda.grid(1)
     if k < numbers.shape[0] and not math.isfinite(numbers[k]):
         cuda.atomic.min(first, 0, k)
@@ -170,7 +180,10 @@ def find_not_finite(numbers, first):
 
 @cuda.jit
 def find_improbable(numbers, first):
-    """Finds the least k whose number is outside [0, 1], one thread per number. Reads numbers (n,); lowers first (1,)."""
+    """Finds the first value outside [0, 1], one thread per value.
+
+    Reads numbers (n,); lowers first (1,) to the smallest index of such a value.
+    """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
         p = numbers[k]
@@ -180,9 +193,10 @@ def find_improbable(numbers, first):
 
 @cuda.jit
 def find_wrong_sum(y, tolerance, first):
-    """Finds the least s with |sum_j y_sj - 1| > tolerance, one thread per sample. Reads y (n, n_out); lowers first (1,).
+    """Finds the first sample s with |sum_j y_sj - 1| > tolerance, one thread per sample.
 
-    Kahan's sum (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
+    Reads y (n, n_out); lowers first (1,) to the smallest index of such a sample. Kahan's summation (1965,
+    doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -199,7 +213,10 @@ def find_wrong_sum(y, tolerance, first):
 
 @cuda.jit
 def find_unknown_label(labels, classes, first):
-    """Finds the least s whose label is not in 0 to classes - 1, one thread per sample. Reads labels (n,); lowers first (1,)."""
+    """Finds the first sample whose label is outside 0 to classes - 1, one thread per sample.
+
+    Reads labels (n,); lowers first (1,) to the smallest index of such a sample.
+    """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):
         cuda.atomic.min(first, 0, s)
@@ -207,7 +224,7 @@ def find_unknown_label(labels, classes, first):
 
 @cuda.jit
 def write_one_hot(labels, y):
-    """y_sj = 1 if j is the label of sample s, else 0, one thread per number. Reads labels (n,); writes y (n, n_out)."""
+    """Computes y_sj = 1 if j is the label of sample s, else 0, one thread per y_sj. Reads labels (n,); writes y (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]
@@ -216,9 +233,9 @@ def write_one_hot(labels, y):
 
 @cuda.jit
 def find_classes(y, binary, classes):
-    """The first largest y_sj of each sample or, if binary, whether y_s1 > 1/2, one thread per sample.
+    """Finds the class of each sample s, one thread per sample. Reads y (n, n_out); writes classes (n,).
 
-    Reads y (n, n_out); writes classes (n,).
+    The class is the index j of the largest y_sj (the first if several are equal) or, if binary, 1 for y_s1 > 1/2, else 0.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -232,7 +249,7 @@ def find_classes(y, binary, classes):
 
 @cuda.jit
 def write_moves(y, amount, indifferent, moved):
-    """moved_sj = amount (indifferent - y_sj), one thread per number. Reads y (n, n_out); writes moved (n, n_out)."""
+    """Computes moved_sj = amount (indifferent - y_sj), one thread per y_sj. Reads y (n, n_out); writes moved (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]
@@ -241,7 +258,7 @@ def write_moves(y, amount, indifferent, moved):
 
 @cuda.jit
 def add_targets(y, moved):
-    """moved_sj <- y_sj + moved_sj, one thread per number. Reads y (n, n_out); changes moved (n, n_out)."""
+    """Computes moved_sj <- y_sj + moved_sj, one thread per y_sj. Reads y (n, n_out); changes moved (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]

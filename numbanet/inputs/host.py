@@ -1,4 +1,4 @@
-"""Looks through NumPy arrays and makes targets of them. `numbanet.inputs.gpu` has the same functions for arrays on the GPU."""
+"""Finds invalid values in NumPy arrays, and converts targets; `numbanet.inputs.gpu` has the same functions for GPU arrays."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ _CHUNK_ROWS = 4096
 
 
 def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
-    """Returns the index of the first number that is inf or nan, or None."""
+    """Returns the index of the first value that is inf or nan, or None if all values are finite."""
     for first in range(0, array.shape[0], _CHUNK_ROWS):
         part = array[first : first + _CHUNK_ROWS]
         with np.errstate(all="ignore"):
-            if np.isfinite(part.sum()):  # then so are all its terms, and the sum is quicker than they are
+            if np.isfinite(part.sum()):  # then all terms are finite, and the sum is quicker than a check of each term
                 continue
         good = np.isfinite(part)
         if not good.all():
@@ -22,25 +22,25 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
 
 
 def first_improbable(y: np.ndarray) -> tuple[int, ...] | None:
-    """Returns the index of the first number of y (n, n_out) outside [0, 1], or None."""
+    """Returns the index of the first value of y (n, n_out) outside [0, 1], or None if there is no such value."""
     places = np.argwhere((y < 0) | (y > 1))
     return tuple(places[0]) if places.size else None
 
 
 def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
-    """Returns the first row of y (n, n_out) that does not add up to 1, or None."""
+    """Returns the index of the first row of y (n, n_out) whose sum is not 1 within the tolerance, or None."""
     rows = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > tolerance)
     return int(rows[0]) if rows.size else None
 
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
-    """Returns the first sample whose label is not in 0 to classes - 1, or None."""
+    """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
     return int(samples[0]) if samples.size else None
 
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
-    """Returns read-only rows (n, classes) with 1 at the label of each sample."""
+    """Returns the labels as read-only one-hot rows (n, classes)."""
     y = np.zeros((labels.shape[0], classes), dtype)
     y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
     y.flags.writeable = False
@@ -48,12 +48,12 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
 
 
 def classes(y: np.ndarray, binary: bool) -> np.ndarray:
-    """Returns the class of each row of y (n, n_out), (n,): its first largest number or, if binary, whether y_s1 > 1/2."""
+    """Returns the class of each row of y: the index of the largest value or, if binary, 1 for a first value above 1/2."""
     return (y[:, 0] > 0.5).astype(np.intp) if binary else y.argmax(axis=1)
 
 
 def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
-    """Returns y + amount (indifferent - y), read-only, (n, n_out)."""
+    """Returns y + amount (indifferent - y) as a read-only array (n, n_out)."""
     number = y.dtype.type
     moved = y + number(amount) * (number(indifferent) - y)
     moved.flags.writeable = False
@@ -61,5 +61,5 @@ def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
 
 
 def at(array: np.ndarray, index: Any) -> Any:
-    """Returns array[index]."""
+    """Returns array[index], a single value or a row."""
     return array[index]

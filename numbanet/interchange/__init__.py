@@ -1,4 +1,4 @@
-"""Exchange of networks with other libraries: one module per library, which is imported only when it is needed."""
+"""Exchanges networks with scikit-learn, Keras and PyTorch, each of which is imported only when it is needed."""
 
 from numbanet.interchange.keras_models import from_keras as from_keras
 from numbanet.interchange.sklearn_estimators import from_sklearn as from_sklearn

@@ -1,4 +1,4 @@
-"""Keras 3: import of a model, of its .keras file, or of its weights in a .weights.h5 file; files are read without Keras."""
+"""Imports a Keras 3 model, its .keras file, or its weights in a .weights.h5 file; the files are read without Keras."""
 
 import contextlib
 import json
@@ -36,41 +36,42 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     Parameters
     ----------
     source : keras.Model or path
-        A Sequential, or a functional model that is a chain, of Dense, the activations of numbanet, and Dropout; or its file,
-        .keras or .weights.h5, which h5py reads. Nothing in a file is executed.
+        A Sequential model, or a functional model whose layers form a chain, with Dense layers, the activations that numbanet
+        has, and Dropout layers; or the path of a .keras or .weights.h5 file of such a model, which h5py reads. Code in a file
+        is not executed.
     loss : {"sse", "mse", "bce", "cce"}
-        As for `Network`.
+        Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        As for `Network`; required for a .weights.h5 file, and for no other source: models define their activations. If a
-        model ends without an activation (in logits), the output gets the natural one for the loss (cce: softmax, bce:
-        sigmoid).
+        Activations of the layers, as for `Network`. They are required for a .weights.h5 file, and must be left out for any
+        other source, which defines its activations itself. If the model's last layer has no activation (its outputs are
+        logits), the network's output gets the activation that fits the loss (cce: softmax, bce: sigmoid).
     **options
-        dtype, seed, epsilon, device, kernels, as for `Network`; the default dtype is float64 if any weights are, else
-        float32.
+        The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
+        model have this dtype, else float32.
 
     Returns
     -------
     Network
-        A network with the predictions of the model.
+        A network with the same predictions as the model.
 
     Raises
     ------
     ValueError, TypeError
-        A layer is missing or unknown, or its shape does not fit (the message names the layer), or the file is damaged.
+        A layer is missing or unknown, its shape does not fit (the message names the layer), or the file is damaged.
     ModuleNotFoundError
         h5py is not installed; the message says what to install.
 
     Notes
     -----
-    The checksums of a .keras file are compared first. A .weights.h5 file has none, and the HDF5 library reads it: a file that
-    is damaged on purpose may make that library hang.
+    The checksums of a .keras file are verified before the file is read. A .weights.h5 file has no checksums. If such a file
+    has been damaged on purpose, the HDF5 library may hang when it reads the file.
     """
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
         if activations is None:
-            raise ValueError("activations must be given: a .weights.h5 file holds weights only")
+            raise ValueError("a .weights.h5 file contains weights only: pass the argument activations, too")
         return network(_weights_file(Path(source)), loss, activations, **options)
     if activations is not None:
-        raise ValueError("the Keras model defines its activations itself: leave them out")
+        raise ValueError("the Keras model defines its activations itself: leave out the argument activations")
     if isinstance(source, str | os.PathLike):
         layers = _model_file(Path(source))
     elif hasattr(source, "get_config") and hasattr(source, "layers"):
@@ -84,7 +85,7 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
 
 
 def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Sequence[Any]]) -> list[Layer]:
-    """Returns the layers of a configuration in its order; `weights_of` returns [kernel, bias] of a Dense layer by name."""
+    """Returns the layers of a model configuration in order; `weights_of` maps a Dense layer's name to its [kernel, bias]."""
     layers: list[Layer] = []
     before = None
     for entry in config["layers"]:
@@ -118,14 +119,14 @@ def _dense(name: str, arrays: Sequence[Any]) -> Layer:
 
 
 def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> None:
-    """Raises ValueError if a layer of a functional model takes any other input than the output of the layer before it."""
+    """Raises ValueError if the input of a functional model's layer is not exactly the output of the layer before it."""
     taken = re.findall(r'"keras_history": \["([^"]*)"', json.dumps(entry.get("inbound_nodes", [])))
     if "inbound_nodes" in entry and taken != ([] if before is None else [before]):
         raise ValueError(f"the model is not a chain: layer {name} takes {taken or 'nothing'}, but follows {before}")
 
 
 def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name of an activation in a configuration, and the slope if it is leaky_relu."""
+    """Returns numbanet's name of an activation in a Keras configuration, and the slope if the activation is leaky_relu."""
     if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "Softmax"):
         return _activation_layer(name, activation["class_name"], activation["config"])
     ours = known_activation(name, activation, ACTIVATIONS)
@@ -135,7 +136,7 @@ def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
 def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tuple[str, float | None]:
     if kind == "Softmax":
         if settings.get("axis", -1) != -1:
-            raise ValueError(f"layer {name} is a softmax over axis {settings['axis']}: only the last axis is supported")
+            raise ValueError(f"layer {name} is a softmax over axis {settings['axis']}, but only the last axis is supported")
         return "softmax", None
     if kind == "LeakyReLU":
         return "leaky_relu", settings["negative_slope"]
@@ -146,7 +147,9 @@ def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tupl
 
 def _model_file(path: Path) -> list[Layer]:
     if path.suffix.lower() != ".keras":
-        raise ValueError(f"cannot read {path}: it must be a .keras or .weights.h5 file; for others pass the loaded model")
+        raise ValueError(
+            f"cannot read {path}: it must be a .keras or .weights.h5 file; load any other file with Keras, and pass the model"
+        )
     with _reading(path) as file, zipfile.ZipFile(file) as archive:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
             raise ValueError(f"its config.json is larger than {CONFIG_LIMIT} bytes")
@@ -157,7 +160,9 @@ def _model_file(path: Path) -> list[Layer]:
             arrays = [arrays for _, arrays in _weights(weights)]
         names = [entry["config"]["name"] for entry in config["layers"] if entry["class_name"] == "Dense"]
         if len(names) != len(arrays):
-            raise ValueError(f"it has weights of {len(arrays)} Dense layers, but its configuration has {len(names)}")
+            raise ValueError(
+                f"it has weights of {len(arrays)} Dense layers, but its configuration has {len(names)} Dense layers"
+            )
         return _layers(config, dict(zip(names, arrays, strict=True)).__getitem__)
 
 
@@ -168,7 +173,7 @@ def _weights_file(path: Path) -> list[Layer]:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file; turns the exceptions that a damaged or foreign file raises into a ValueError that names it."""
+    """Opens a file; turns exceptions that a damaged or foreign file causes into a ValueError that names the file."""
     with path.open("rb") as file:
         try:
             yield file
@@ -186,7 +191,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 
 def _weights(file: Any) -> list[tuple[str, list[NDArray[Any]]]]:
-    """Returns the name and [kernel, bias] of each Dense layer in an HDF5 file, in the order in which Keras numbers them."""
+    """Returns the name and [kernel, bias] of each Dense layer in an HDF5 file, in the order of the layers' numbers."""
     h5py = imported("h5py", "numbanet[keras]")
     with h5py.File(file, "r") as archive:
         dense = {}
@@ -196,19 +201,19 @@ def _weights(file: Any) -> list[tuple[str, list[NDArray[Any]]]]:
             if number:
                 dense[int(number[1] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables)]
             elif variables:
-                raise ValueError(f"layer {name} has weights: only those of Dense layers are supported")
+                raise ValueError(f"layer {name} has weights, but only weights of Dense layers are supported")
         return [dense[number] for number in sorted(dense)]
 
 
 def _members(h5py: Any, group: Any) -> dict[str, Any]:
-    """Returns the members of a group; raises ValueError if one is a link, which could lead out of the file."""
+    """Returns the members of an HDF5 group; raises ValueError if a member is a soft or external link, which is not followed."""
     if any(not isinstance(group.get(name, getlink=True), h5py.HardLink) for name in group):
-        raise ValueError(f"{group.name} has links, which are not followed")
+        raise ValueError(f"the HDF5 group {group.name} contains soft or external links, which are not supported")
     return dict(group)
 
 
 def _dataset(name: str, dataset: Any) -> NDArray[Any]:
-    """Returns the array of a dataset, if the file contains all of it: the size in a header alone is never allocated."""
+    """Returns the array of an HDF5 dataset; raises ValueError, before allocating memory, if the file lacks a part of it."""
     if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() != dataset.size * dataset.dtype.itemsize:
-        raise ValueError(f"the weights of layer {name} are not completely in the file")
+        raise ValueError(f"the file does not contain all weights of layer {name}")
     return dataset[...]

@@ -1,4 +1,4 @@
-"""Layers read from another library, and the Network built from them."""
+"""Layers that were read from a model of another library, and the `Network` that is built from these layers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Layer:
     Parameters
     ----------
     name : str
-        Name of the layer in its library, for error messages.
+        Name of the layer in the other library, for error messages.
     w, b : ndarray
         Weights (n_in, n_out) and biases (n_out,).
     activation : str, optional
-        Name of the activation; None until one is known.
+        Name of the activation; None as long as no activation has been read.
     epsilon : float, optional
         Slope of leaky_relu for z <= 0.
     """
@@ -36,27 +36,27 @@ class Layer:
 
 
 def activate(layers: list[Layer], name: str, activation: str, epsilon: float | None = None) -> None:
-    """Adds an activation to the last layer; `name` is its name in its library."""
+    """Sets the activation of the last layer in `layers`; `name` is the activation's name in the other library."""
     if activation == "identity":
         return
     if not layers:
-        raise ValueError(f"{name} comes before the first linear layer: the first layer of a network must be linear")
+        raise ValueError(f"{name} comes before the first linear layer, but the first layer of a network must be linear")
     if layers[-1].activation is not None:
         raise ValueError(
-            f"layer {layers[-1].name} has two activations, {layers[-1].activation} and then {name}: only one is supported"
+            f"layer {layers[-1].name} has two activations, {layers[-1].activation} and then {name}, but only one is supported"
         )
     layers[-1].activation, layers[-1].epsilon = activation, epsilon
 
 
 def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
-    """Returns numbanet's name of an activation from the name in its library; raises ValueError for an unknown one."""
+    """Returns numbanet's name for an activation of another library; raises ValueError if numbanet does not have it."""
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"layer {layer} has activation {name!r}, which is not supported; supported are {', '.join(names)}")
     return names[name]
 
 
 def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | None, **options: Any) -> Network:
-    """Returns a Network of the layers; if `activations` is None, it takes the activations of the layers."""
+    """Returns a `Network` built from the layers; if `activations` is None, the layers' own activations are used."""
     _check_shapes(layers)
     if activations is None:
         activations = [layer.activation or "identity" for layer in layers]
@@ -64,7 +64,7 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
             activations[-1] = NATURAL_OUTPUT[checks.choice("loss", loss, NATURAL_OUTPUT)]
     slope = _slope(layers)
     if slope is not None and options.setdefault("epsilon", slope) != slope:
-        raise ValueError(f"epsilon is {options['epsilon']}, but leaky_relu of the layers has slope {slope}: leave epsilon out")
+        raise ValueError(f"epsilon is {options['epsilon']}, but the layers' leaky_relu has slope {slope}: leave out epsilon")
     options.setdefault("dtype", "float64" if any(layer.w.dtype == np.float64 for layer in layers) else "float32")
     result = Network([layers[0].w.shape[0], *(layer.w.shape[1] for layer in layers)], activations, loss, **options)
     result.set_parameters([(layer.w, layer.b) for layer in layers])
@@ -72,25 +72,27 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
 
 
 def _check_shapes(layers: list[Layer]) -> None:
-    """Raises ValueError unless each layer takes the outputs of the one before it."""
+    """Raises ValueError unless each layer has as many inputs as the layer before it has outputs."""
     if not layers:
-        raise ValueError("there is no linear layer")
+        raise ValueError("the source contains no linear layer, but a network needs at least one")
     n_out = None
     for layer in layers:
         layer.w, layer.b = (inputs.real_array(f"{symbol} of layer {layer.name}", getattr(layer, symbol)) for symbol in "wb")
         if layer.w.ndim != 2:
-            raise ValueError(f"weights of layer {layer.name} have shape {layer.w.shape}, but a linear layer has two dimensions")
+            raise ValueError(
+                f"the weights of layer {layer.name} have shape {layer.w.shape}, but a linear layer needs two dimensions"
+            )
         if layer.b.shape != (layer.w.shape[1],):
-            raise ValueError(f"layer {layer.name} has {layer.w.shape[1]} outputs, but a bias of shape {layer.b.shape}")
+            raise ValueError(f"layer {layer.name} has {layer.w.shape[1]} outputs, but its bias has shape {layer.b.shape}")
         if n_out not in (None, layer.w.shape[0]):
             raise ValueError(f"layer {layer.name} has {layer.w.shape[0]} inputs, but the layer before it has {n_out} outputs")
         n_out = layer.w.shape[1]
 
 
 def _slope(layers: list[Layer]) -> float | None:
-    """Returns the slope of leaky_relu, which has to be the same in all layers."""
+    """Returns the slope of leaky_relu, or None if no layer has leaky_relu; raises ValueError if layers differ in the slope."""
     slopes = {layer.epsilon: layer.name for layer in layers if layer.epsilon is not None}
     if len(slopes) > 1:
         listed = ", ".join(f"{slope} (layer {name})" for slope, name in slopes.items())
-        raise ValueError(f"leaky_relu has several slopes, {listed}: a network has only one epsilon")
+        raise ValueError(f"leaky_relu has several slopes, {listed}, but a network has the same slope, epsilon, in all layers")
     return next(iter(slopes), None)

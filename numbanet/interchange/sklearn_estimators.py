@@ -1,4 +1,4 @@
-"""Import of fitted multilayer perceptrons of scikit-learn."""
+"""Imports fitted multilayer perceptrons of scikit-learn."""
 
 from typing import Any
 
@@ -15,32 +15,33 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     Parameters
     ----------
     mlp : estimator
-        Its loss becomes cce (several classes), bce (two classes, or multilabel) or mse (regression). For two classes the
-        network has one output, the probability of the second class.
+        The fitted estimator. The loss of the network becomes cce for several classes, bce for two classes or multilabel
+        targets, and mse for a regression. For two classes the network has one output, the probability of the second class.
     **options
-        dtype, seed, device, kernels, as for `Network`; the default dtype is that of the estimator's weights.
+        The parameters dtype, seed, device and kernels of `Network`. The default dtype is the dtype of the estimator's weights.
 
     Returns
     -------
     Network
-        A network with the predictions of `predict_proba`, or of a regressor's `predict`. Class k stands for
-        `mlp.classes_[k]`.
+        A network whose predictions equal the estimator's `predict_proba`, or for a regressor its `predict`. Class k of the
+        network is the class `mlp.classes_[k]`.
 
     Raises
     ------
     TypeError
-        mlp is not such an estimator.
+        mlp is neither an MLPClassifier nor an MLPRegressor.
     ValueError
-        The estimator is not fitted, or its output is not supported (such as that of a Poisson regression).
+        The estimator is not fitted, or its output activation is not supported, such as the one of a Poisson regression.
     """
     kind = type(mlp).__name__
     if not hasattr(mlp, "hidden_layer_sizes") or not hasattr(mlp, "activation"):
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {kind}")
     if not hasattr(mlp, "coefs_"):
-        raise ValueError(f"this {kind} is not fitted: call its fit first")
+        raise ValueError(f"this {kind} is not fitted: call its method fit first")
     if mlp.out_activation_ not in LOSSES:
         raise ValueError(
-            f"the output of this {kind} is {mlp.out_activation_!r}, which is not supported; supported are {', '.join(LOSSES)}"
+            f"the output activation of this {kind} is {mlp.out_activation_!r}, which is not supported; supported are "
+            f"{', '.join(LOSSES)}"
         )
     names = [mlp.activation] * (len(mlp.coefs_) - 1) + [mlp.out_activation_]
     layers = [

@@ -1,4 +1,4 @@
-"""PyTorch: import of an nn.Sequential, of the state dict of any chain of nn.Linear, and of its file; export of weights."""
+"""Imports PyTorch modules, state dicts of chains of nn.Linear, and files of state dicts; exports weights to PyTorch."""
 
 import os
 import re
@@ -38,25 +38,28 @@ def from_torch(
     Parameters
     ----------
     source : nn.Sequential, nn.Module, mapping or path
-        An nn.Sequential of nn.Linear, the activations of numbanet, nn.Identity and nn.Dropout; any other module that is a
-        chain of nn.Linear; the state dict of either; or the file of a state dict: .safetensors, or .pt, .pth, .bin, which
-        PyTorch reads with weights_only=True. Nothing in a file is executed.
+        One of four kinds: an nn.Sequential of nn.Linear, the activations that numbanet has, nn.Identity and nn.Dropout; any
+        other module that is a chain of nn.Linear; the state dict of such a module; or the path of a state dict's file. The
+        file may be a .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with weights_only=True. Code in a
+        file is not executed.
     loss : {"sse", "mse", "bce", "cce"}
-        As for `Network`.
+        Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        As for `Network`; required unless source is an nn.Sequential, which defines its activations. If the nn.Sequential
-        ends without an activation (in logits), the output gets the natural one for the loss (cce: softmax, bce: sigmoid).
+        Activations of the layers, as for `Network`. They are required unless source is an nn.Sequential, which defines its
+        activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
+        output gets the activation that fits the loss (cce: softmax, bce: sigmoid).
     layers : list of str, optional
-        Names of the layers in their order, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default layers whose
-        names differ only in numbers are ordered by these, all others as in the mapping; a .safetensors file has no order.
+        Names of the layers in their order, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers whose names
+        differ only in numbers are ordered by these numbers, and layers with other names as in the mapping. A .safetensors
+        file does not store an order, so that other names need this argument.
     **options
-        dtype, seed, epsilon, device, kernels, as for `Network`; the default dtype is float64 if any weights are, else
-        float32.
+        The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
+        source have this dtype, else float32.
 
     Returns
     -------
     Network
-        A network whose w is PyTorch's weight transposed. The bias of a layer without one is 0.
+        A network whose weights w are the transposed weights of PyTorch. A layer without bias in PyTorch gets biases of 0.
 
     Raises
     ------
@@ -72,14 +75,17 @@ def from_torch(
         linear = _linear_layers(source, layers)
     elif _is_module(source, "Sequential"):
         if activations is not None or layers is not None:
-            raise ValueError("an nn.Sequential defines activations and layers itself: leave them out, or pass its state_dict()")
+            raise ValueError(
+                "an nn.Sequential defines its activations and layers itself: leave out these arguments, or pass its "
+                "state_dict()"
+            )
         return network(_modules(source), loss, None, **options)
     elif _is_module(source, "Module"):
         linear = _linear_layers(source.state_dict(), layers)
     else:
         raise TypeError(f"source must be an nn.Module, a state dict or the path of a file, not {type(source).__name__}")
     if activations is None:
-        raise ValueError("activations must be given: a state dict holds weights only")
+        raise ValueError("a state dict contains weights only: pass the argument activations, too")
     return network(linear, loss, activations, **options)
 
 
@@ -94,9 +100,9 @@ def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
     Returns
     -------
     dict of str to ndarray
-        "0.weight" (n_out, n_in), "0.bias" (n_out,), "2.weight", ...: the state dict of an nn.Sequential that consists of an
-        nn.Linear per layer, each followed by a module for its activation unless that is identity. The arrays are in C order,
-        as `safetensors.numpy.save_file` requires.
+        The arrays "0.weight" (n_out, n_in), "0.bias" (n_out,), "2.weight", ..., which form the state dict of an nn.Sequential
+        with an nn.Linear for each layer. Each nn.Linear is followed by a module for its activation, unless the activation is
+        identity. The arrays are in C order, as `safetensors.numpy.save_file` requires.
     """
     state, position = {}, 0
     for (w, b), activation in zip(network.parameters(), network.activations, strict=True):
@@ -106,13 +112,13 @@ def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
 
 
 def _is_module(source: Any, name: str) -> bool:
-    """Returns True for an instance of nn.`name`, without importing PyTorch: if it is one, PyTorch is already imported."""
+    """Returns whether source is an instance of torch.nn's class `name`; never imports PyTorch, which such a source has done."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, getattr(torch.nn, name))
 
 
 def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | None = None) -> list[Layer]:
-    """Appends the layers of an nn.Sequential, and of those nested in it, to `layers`, and returns that list."""
+    """Appends the layers of an nn.Sequential, including nested nn.Sequentials, to the list `layers`, and returns the list."""
     layers = [] if layers is None else layers
     for position, module in enumerate(sequential):
         name, kind = f"{prefix}{position}", type(module).__name__
@@ -122,7 +128,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
             layers.append(_layer(name, module.weight, module.bias))
         elif kind in ACTIVATIONS and type(module).__module__.startswith("torch.nn."):
             if kind == "Softmax" and module.dim not in (None, 1, -1):
-                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}: only the last dimension is supported")
+                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, but only the last one is supported")
             activate(layers, f"{name} ({kind})", ACTIVATIONS[kind], getattr(module, "negative_slope", None))
         else:
             raise ValueError(
@@ -134,13 +140,13 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
 def _layer(name: str, weight: Any, bias: Any) -> Layer:
     weight = _array(f"weight of layer {name}", weight)
     if weight.ndim != 2:
-        raise ValueError(f"weight of layer {name} has shape {weight.shape}: the weight of a linear layer has two dimensions")
+        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a linear layer needs two dimensions")
     b = np.zeros(len(weight), weight.dtype) if bias is None else _array(f"bias of layer {name}", bias)
     return Layer(name, weight.T, b)
 
 
 def _array(name: str, value: Any) -> NDArray[Any]:
-    """Returns a PyTorch tensor, or a value that is an array already, as a NumPy array."""
+    """Returns a PyTorch tensor or an array as a NumPy array."""
     if not hasattr(value, "detach"):
         return np.asarray(value)
     value = value.detach().cpu()
@@ -153,7 +159,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _file(path: Path) -> tuple[Mapping, bool]:
-    """Returns the state dict in a file, and True if its order is that of the model."""
+    """Returns the state dict in a file, and True if the file stores the tensors in the order of the model's layers."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors(path), False
@@ -168,7 +174,7 @@ def _file(path: Path) -> tuple[Mapping, bool]:
     if not isinstance(state, Mapping) or not all(_is_tensor(value) for value in state.values()):
         content = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ValueError(
-            f"{path} contains {content}, not the tensors of a state dict: load it with PyTorch and pass the state dict in it"
+            f"{path} contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
     return state, True
 
@@ -189,7 +195,7 @@ def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordered: bool = True) -> list[Layer]:
-    """Returns the layers of a state dict in the order of `names`, or in their own order."""
+    """Returns the layers of a state dict in the order of `names` or, if names is None, in the order of `_in_order`."""
     parts: dict[str, dict[str, Any]] = {}
     for key, value in state.items():
         name, _, symbol = str(key).rpartition(".")
@@ -199,10 +205,10 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
     layers = []
     for name in names:
         if name not in parts:
-            raise ValueError(f"there is no layer {name!r}; there are {', '.join(parts)}")
+            raise ValueError(f"layers names {name!r}, but the state dict has no such layer; it has {', '.join(parts)}")
         tensors = parts[name]
         if "weight" not in tensors or tensors.keys() - {"weight", "bias"}:
-            raise ValueError(f"layer {name!r} has {', '.join(tensors)}: a linear layer has weight and bias")
+            raise ValueError(f"layer {name!r} has the tensors {', '.join(tensors)}, but a linear layer has weight and bias")
         layers.append(_layer(name, tensors["weight"], tensors.get("bias")))
     if left_out := [name for name in parts if name not in names]:
         raise ValueError(f"layers omits {', '.join(left_out)}: name every layer of the state dict")
@@ -210,7 +216,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers by these; keeps other names in their order, if the source has one."""
+    """Sorts names that differ only in numbers by the numbers; keeps any other names in their order, or raises ValueError."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

@@ -1,4 +1,4 @@
-"""The predictions of a network with two inputs over the plane: areas of classes, or the surface of a regression."""
+"""Draws the predictions of a network with two inputs over the plane: class areas, or the surface of a regression."""
 
 from typing import Any
 
@@ -16,39 +16,41 @@ GRID = 300  # points along each axis
 
 
 def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
-    """Draws the predictions of a network with two inputs over the plane, and samples.
+    """Draws the predictions of a network with two inputs as colours in the plane, and samples as points.
 
-    The predictions of a classifier are coloured areas, paler for lower probabilities, with lines between the classes; those of
-    a regression with one output are a shaded surface.
+    The predictions of a classifier are drawn as coloured areas, which are paler for lower probabilities, with lines between the
+    classes. The predictions of a regression with one output are drawn as a shaded surface.
 
     Parameters
     ----------
     network : Network
         A network with 2 inputs.
     x : array_like, (n, 2)
-        Samples; they determine the part of the plane that is drawn.
+        Samples, which are drawn as points. The drawn part of the plane is chosen so that it contains all samples.
     y : array_like, optional
-        Targets of the samples, as for `Network.evaluate`; they determine the colours of the samples.
+        Targets of the samples, as for `Network.evaluate`; the targets determine the colours of the points.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        The network does not have 2 inputs, or has several outputs that are not classes; or x or y is invalid, as for
-        `Network.evaluate`.
+        The network does not have 2 inputs, the network has several outputs that are not classes, or `Network.evaluate` does not
+        accept x and y.
     """
     n_in, n_out = network.sizes[0], network.sizes[-1]
     if n_in != 2:
-        raise ValueError(f"decision_boundary needs a network with 2 inputs, but this one has {n_in}")
+        raise ValueError(f"decision_boundary needs a network with 2 inputs, but this network has {n_in}")
     classes = _classes(network)
     if classes is None and n_out != 1:
-        raise ValueError(f"decision_boundary needs classes or one output, but this network has {n_out} independent outputs")
+        raise ValueError(
+            f"decision_boundary needs a network with classes or one output, but this network has {n_out} independent outputs"
+        )
     if y is None:
         network.predict(x)  # refuses a bad x
     else:

@@ -1,6 +1,6 @@
-"""The curve beside each formula of the sheet: the result of that row's loop on a small example.
+"""Computes the curve beside each formula of the cheat sheet, by running the formula's compiled loop on a small example.
 
-The example of a whole layer has three softmax neurons: z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
+The example for softmax is a layer of three neurons, where z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ JUMP = np.nan  # separates the pieces of a curve
 
 
 class Curve(NamedTuple):
-    """A curve y over x; ground is a curve over Z that is drawn in grey beneath it."""
+    """A curve y over x; `ground` holds the values over Z of a second curve, which is drawn in grey beneath the first."""
 
     x_label: str
     x: NDArray[np.float64]
@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def curve(row: Row) -> Curve | None:
-    """Returns the curve that the loop of a row computes; None for a row without a picture."""
+    """Returns the curve for a row of the cheat sheet, computed by the row's loop; returns None for a row without a curve."""
     make = CURVES.get((row.scalar and row.scalar.partition(".")[2], row.loop.partition(".")[2]))
     return make and make()
 
@@ -125,7 +125,7 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
 
 
 def _each_loss(make_one: Callable[[int, int, float, float], Callable[[], Curve]]) -> Callable[[], Curve]:
-    """Returns a function that draws SSE, MSE and BCE as pieces of one curve."""
+    """Returns a function that computes the losses SSE, MSE and BCE as pieces of one curve."""
 
     def make() -> Curve:
         pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
@@ -159,7 +159,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns cce_loss for the class of the largest z: -log a = log(1 + others)."""
+    """Returns the curve of the loss cce if the target is the class of the largest z: -log a = log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss)
@@ -175,7 +175,7 @@ def _short_error() -> Curve:
 
 
 def _activation_error() -> Curve:
-    """Returns delta of sigmoid with MSE."""
+    """Returns the curve of the output error delta for a sigmoid output with the loss MSE."""
     z = Z[:, np.newaxis]
     a, dl_da, delta = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     equations.activation(equations.SIGMOID, EPSILON, z, a)
@@ -185,7 +185,7 @@ def _activation_error() -> Curve:
 
 
 def _softmax_error() -> Curve:
-    """Returns delta of softmax with MSE."""
+    """Returns the curve of the output error delta for a softmax output with the loss MSE."""
     a = softmax_of(softmax_columns(Z))
     dl_da, delta = np.empty_like(a), np.empty_like(a)
     equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
@@ -226,7 +226,7 @@ def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
 
 
 def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[float], float]) -> Curve:
-    """Returns short tangents to the loss at three places."""
+    """Returns short tangents to the curve of the loss at three points."""
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
@@ -276,7 +276,7 @@ ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
 
 
 def _path(eta: float, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
-    """Returns w before each step; step(t, gradients, w) takes step t, from 1."""
+    """Returns the curve of w and its loss before each update; step(t, gradients, w) makes update number t, counted from 1."""
     w, path = np.array([START]), []
     for t in range(1, STEPS + 1):
         path.append(w.item())

@@ -1,4 +1,4 @@
-"""The two diagrams of the sheet: one neuron, and a network with its weights as colour and width."""
+"""Draws the two diagrams of the cheat sheet: one neuron, and a network with its weights as coloured lines."""
 
 from typing import Any, NamedTuple
 
@@ -31,18 +31,19 @@ def neuron_diagram(
     epsilon: float = 0.01,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws one neuron: inputs, weights, sum, activation.
+    """Draws one neuron with its inputs, weights, sum and activation.
 
-    Without x, w and b the diagram shows symbols; with them it shows the numbers that the loops compute from them.
+    Without x, w and b the diagram shows symbols. With x, w and b it shows their values, and z and a as the compiled loops
+    compute them.
 
     Parameters
     ----------
     x, w : array_like, (n_in,), optional
-        Inputs and weights, at most 8.
+        Inputs and weights of the neuron, where n_in is at most 8.
     b : float, optional
-        Bias.
+        Bias of the neuron.
     activation : str
-        Name of the activation; not softmax, which depends on a whole layer.
+        Name of the activation. softmax is not allowed, because it depends on a whole layer.
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
@@ -51,12 +52,12 @@ def neuron_diagram(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        The activation is unknown, only some of x, w and b are given, or their shapes are not as above.
+        The activation is unknown, only some of x, w and b are given, or x, w or b has a wrong shape.
     """
     activation = checks.choice("activation", activation, SYMBOLS)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
@@ -74,7 +75,7 @@ def neuron_diagram(
 
 
 class Neuron(NamedTuple):
-    """The texts in the diagram of a neuron; rows has the symbol, value and weight of each input, and None for omitted ones."""
+    """The texts in the diagram of a neuron; `rows` has (symbol, value, weight) for each input, or None for omitted inputs."""
 
     rows: list[tuple[str, str, str] | None]
     b: str
@@ -83,13 +84,13 @@ class Neuron(NamedTuple):
 
 
 def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activation: str, epsilon: float) -> Neuron:
-    """Returns the texts of a neuron whose numbers the loops compute."""
+    """Returns the texts in the diagram of a neuron, with the values of z and a that the compiled loops compute."""
     given = {"x": x_given, "w": w_given, "b": b_given}
     x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:
         raise ValueError(f"x and w must have shape (n_in,) with n_in from 1 to 8, not {x.shape} and {w.shape}")
     if b.size != 1:
-        raise ValueError(f"b must be one number, not of shape {b.shape}")
+        raise ValueError(f"b must be one number, but has shape {b.shape}")
     z = np.empty((1, 1))
     equations.forward_sum(x[np.newaxis], w[:, np.newaxis], b.reshape(1), z)
     a = activation_of(activation, z[0], epsilon)
@@ -170,7 +171,7 @@ def _arrow(
 
 
 class Column(NamedTuple):
-    """The neurons of a layer that are drawn: their indices, their heights, and their common place on the x axis."""
+    """A layer in the diagram: its size, and the indices, the heights and the common x coordinate of the neurons drawn."""
 
     size: int
     shown: NDArray[np.integer]
@@ -181,8 +182,8 @@ class Column(NamedTuple):
 def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None) -> Axes:
     """Draws a network layer by layer: weights as coloured lines of different width, biases as the colour of the neurons.
 
-    Of a large layer the first and the last neurons are drawn, with the number of the omitted ones between them. Widths and
-    colours are relative to the largest weight and bias of each layer.
+    If a layer is large, only its first and its last neurons are drawn, and the number of omitted neurons is written between
+    them. Widths and colours are relative to the largest weight and the largest bias of each layer.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
 
 
 def _columns(sizes: list[int], most: int) -> list[Column]:
-    """Returns the columns of all layers, the input first."""
+    """Returns a `Column` for the input and for each layer, in this order."""
     shown = [_shown(size, most) for size in sizes]
     heights = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]
     tallest = max(place[0] - place[-1] for place in heights)
@@ -240,7 +241,7 @@ def _columns(sizes: list[int], most: int) -> list[Column]:
 
 
 def _shown(size: int, most: int) -> NDArray[np.integer]:
-    """Returns the indices of the neurons drawn: all, or the first and the last."""
+    """Returns the indices of the neurons to draw: all neurons, or the first and last ones of a large layer."""
     if size <= most:
         return np.arange(size)
     first = most // 2
@@ -248,14 +249,14 @@ def _shown(size: int, most: int) -> NDArray[np.integer]:
 
 
 def _heights(size: int, shown: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Returns the heights of the neurons shown, the first on top; omitted neurons take the space of two."""
+    """Returns the heights of the neurons drawn, the first neuron on top, with a gap of 2.4 units for omitted neurons."""
     steps = np.where(np.diff(shown) > 1, 2.4, 1.0)
     heights = -np.concatenate([[0.0], np.cumsum(steps)])
     return heights - heights.mean() if size == shown.size else heights - (heights[0] + heights[-1]) / 2
 
 
 def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, right: Column, scale: float) -> None:
-    """Draws a line for each weight between the neurons shown of two layers, the strongest on top."""
+    """Draws a line for each weight between the drawn neurons of two layers; larger weights cover smaller ones."""
     w = weights[np.ix_(left.shown, right.shown)]
     i, j = np.indices(w.shape).reshape(2, -1)
     order = np.argsort(np.abs(w).ravel(), kind="stable")
@@ -277,7 +278,7 @@ def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, righ
 
 
 def _draw_layer(ax: Axes, column: Column, b: NDArray[Any] | None, scale: float) -> None:
-    """Draws the neurons of a layer, coloured by their biases, and the number of omitted ones."""
+    """Draws the neurons of a layer, coloured by their biases, and the number of omitted neurons."""
     limit = 1.0 if b is None else np.abs(b).max() or 1.0
     for k, height in zip(column.shown, column.heights, strict=True):
         colour = "white" if b is None else style.DIVERGING(0.5 + 0.5 * b[k] / limit)

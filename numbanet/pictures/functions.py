@@ -1,4 +1,4 @@
-"""Activation functions and their derivatives, drawn from the results of the compiled loops of `numbanet.equations`."""
+"""Draws activation functions and their derivatives, as the compiled loops of `numbanet.equations` compute them."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +12,12 @@ SOFTMAX_OTHERS = (1.0, 0.0)  # z_2 and z_3 in a picture of softmax over z_1
 
 
 def softmax_columns(z_1: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns z (n, 3) of three neurons: z_1 as given, z_2 and z_3 constant."""
+    """Returns z (n, 3) of a layer of three neurons: z_1 from the argument, z_2 = 1 and z_3 = 0."""
     return np.column_stack([z_1, *(np.full(z_1.size, z_k) for z_k in SOFTMAX_OTHERS)])
 
 
 def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns a (n, n_out), computed by the loops softmax_sum and softmax_activation."""
+    """Returns the softmax activations a (n, n_out), computed by the loops softmax_sum and softmax_activation."""
     a, z_max, others = np.empty_like(z), np.empty(len(z)), np.empty(len(z))
     equations.softmax_sum(z, z_max, others)
     equations.softmax_activation(z, z_max, others, a)
@@ -25,7 +25,7 @@ def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns a = phi(z) for z (n,); for softmax a_1 of three neurons with z_1 = z."""
+    """Returns the activation a = phi(z) for each z, (n,); for softmax, a_1 of the three neurons of `softmax_columns`."""
     if name == "softmax":
         return softmax_of(softmax_columns(z))[:, 0].copy()
     a = np.empty((z.size, 1))
@@ -34,7 +34,7 @@ def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[
 
 
 def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns da/dz at z (n,); for softmax da_1/dz_1, see activation_of."""
+    """Returns the derivative da/dz at each z, (n,); for softmax, da_1/dz_1 of the three neurons of `softmax_columns`."""
     if name == "softmax":
         da_dz = np.empty((z.size, 3, 3))
         equations.softmax_jacobian(softmax_of(softmax_columns(z)), da_dz)
@@ -46,18 +46,19 @@ def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArra
 
 
 def grid(lowest: float, highest: float, points: int = 201) -> NDArray[np.float64]:
-    """Returns z from lowest to highest, including 0 and the next number after it, so that a jump at 0 is drawn as a jump."""
+    """Returns points from lowest to highest, including 0 and the smallest float above 0, so that a jump at 0 stays a jump."""
     z = np.linspace(lowest, highest, points)
     return np.sort(np.append(z[z != 0], [0.0, np.nextafter(0, 1)])) if lowest < 0 < highest else z
 
 
 def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = None) -> Axes:
-    """Draws an activation function and its derivative, as computed by the loops.
+    """Draws an activation function and its derivative, as the compiled loops compute them.
 
     Parameters
     ----------
     name : str
-        identity, sigmoid, tanh, relu, leaky_relu or softmax. Of softmax a_1 is drawn, for three neurons with z_2 = 1, z_3 = 0.
+        Name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax. For softmax, the activation a_1 of a layer
+        of three neurons with z_2 = 1 and z_3 = 0 is drawn.
     epsilon : float
         Slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
@@ -66,7 +67,7 @@ def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = N
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------

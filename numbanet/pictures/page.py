@@ -1,4 +1,4 @@
-"""A page of columns, in millimetres: measures text before it is drawn, stacks blocks, and writes the file."""
+"""Layout of the cheat sheet's page in millimetres: measures texts, stacks blocks in columns, and writes the file."""
 
 import io
 import os
@@ -34,7 +34,7 @@ POINT = 25.4 / 72  # the unit of font sizes
 
 
 class Page:
-    """A figure with axes over all of it, in millimetres from its upper left corner; `scale` enlarges A3."""
+    """A figure of `scale` times the size of A3, and axes over the whole figure, in millimetres from the upper left corner."""
 
     def __init__(self, scale: float):
         self.width, self.height = scale * WIDTH, scale * HEIGHT
@@ -44,19 +44,19 @@ class Page:
         self.axes.set_axis_off()
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Returns new axes with the upper left corner (x, y)."""
+        """Adds axes of the given width and height with the upper left corner (x, y), and returns them."""
         return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
 
     def text(self, x: float, y: float, text: str, size: float, **options: Any) -> None:
-        """Draws text with its base line at y."""
+        """Draws a text at x, with its base line at y."""
         self.axes.text(x, y, text, **({"size": size, "color": style.INK, "va": "baseline"} | options))
 
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
-        """Draws a vertical bar."""
+        """Draws a vertical bar at x, from y to to_y."""
         self.axes.plot([x, x], [y, to_y], color=colour, lw=2.2, solid_capstyle="butt")
 
     def finished(self) -> Figure:
-        """Returns the figure, its formulas in their font independent of the user's settings."""
+        """Sets the font of all formulas, independent of the user's matplotlib settings, and returns the figure."""
         texts: list[Any] = self.figure.findobj(Text)
         for text in texts:
             text.set_math_fontfamily(FORMULAS)
@@ -64,7 +64,7 @@ class Page:
 
 
 class Block(NamedTuple):
-    """A part of a column: its height, and draw(page, x, y, more), with more the height it gets in addition."""
+    """A part of a column: its height in mm, and the function draw(page, x, y, more), where more is an extra height."""
 
     height: float
     draw: Callable[[Page, float, float, float], None]
@@ -73,7 +73,7 @@ class Block(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A measured line of text: millimetres above and below its base line."""
+    """A line of text with its font size and the space in millimetres that it needs above and below its base line."""
 
     text: str
     size: float
@@ -84,7 +84,7 @@ class Line(NamedTuple):
 
 @cache
 def _extent(text: str) -> tuple[float, float, float]:
-    """Returns the width, the height above and the depth below the base line, in millimetres, for a font size of one point."""
+    """Returns a text's width, height above and depth below the base line, in millimetres, for a font size of one point."""
     size = 100.0
     width, height, depth, *_ = MathTextParser("path").parse(
         text, dpi=72, prop=FontProperties(size=size, math_fontfamily=FORMULAS)
@@ -93,19 +93,19 @@ def _extent(text: str) -> tuple[float, float, float]:
 
 
 def measured(text: str, size: float, room: float, **options: Any) -> Line:
-    """Returns a line of the size, or of a smaller one if it would be wider than `room`."""
+    """Returns the text as a `Line` of font size `size`, or of a smaller size if the line would be wider than `room`."""
     width, above, below = _extent(text)
     size = min(size, room / width)
     return Line(text, size, max(above * size, 0.72 * size * POINT), max(below * size, 0.22 * size * POINT), options)
 
 
 def needed(blocks: list[Block]) -> float:
-    """Returns the height of a page on which the column fits."""
+    """Returns the smallest height of a page on which the blocks of one column fit."""
     return HEAD + sum(block.height + block.before for block in blocks) - blocks[0].before + MARGIN
 
 
 def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
-    """Draws the blocks of a column from top to bottom; those that stretch divide the free space among them."""
+    """Draws the blocks of a column from top to bottom; the blocks that may stretch share the free space equally."""
     more = (page.height - needed(blocks)) / max(sum(block.stretches for block in blocks), 1)
     y = HEAD - blocks[0].before
     for block in blocks:
@@ -116,7 +116,7 @@ def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
 
 
 def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
-    """Writes the figure of draw() in the format of the path's suffix, with SETTINGS."""
+    """Calls draw() and writes the figure that it returns to a file, in the format that the path's suffix names."""
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ValueError(f"cannot draw {os.fspath(path)!r}: its name must end in {', '.join('.' + name for name in FORMATS)}")
@@ -133,7 +133,7 @@ def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
 
 
 def _compact(svg: str) -> str:
-    """Returns the same drawing in three quarters of the bytes: no indentation, two decimals, short names of glyphs."""
+    """Shortens an SVG to three quarters of its bytes: removes indentation, rounds to two decimals, shortens glyph names."""
     places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
     svg = places.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}

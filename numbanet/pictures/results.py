@@ -1,4 +1,4 @@
-"""Results of training: learning curves, confusion matrix, weights of the first layer as images."""
+"""Draws results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,23 +15,25 @@ from numbanet.training.history import History
 
 
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
-    """Draws the loss, or another metric, in training and validation over the epochs.
+    """Draws the training curve and the validation curve of the loss, or of another metric, over the epochs.
 
-    With validation data, the best epoch is marked: the one that early stopping chose, else that of the lowest validation loss.
+    With validation data, the best epoch is marked: the epoch that early stopping chose or, without early stopping, the epoch
+    with the lowest validation loss.
 
     Parameters
     ----------
     history : History
-        Returned by `Network.fit`.
+        The history that `Network.fit` returned.
     metric : str
-        Name in the history, such as "loss" or "accuracy"; the metric "val_..." is drawn beside it, if there is one.
+        Name of the training metric in the history, such as "loss" or "accuracy". If the history contains the metric with the
+        prefix "val_", it is drawn as the validation curve.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     if not isinstance(history, History):
         raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
     if not history.epoch:
-        raise ValueError("history has no finished epoch")
+        raise ValueError("history has no finished epoch, so that there is no curve to draw")
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
     lines: list[tuple[Line2D, str]] = []
@@ -60,7 +62,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
 
 
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
-    """Draws a ring on the validation curve, with the number of the epoch."""
+    """Marks the best epoch by a ring on the validation curve, and writes the number of the epoch beside the ring."""
     if "val_loss" not in history.history or len(lines) < 2:
         return
     line = lines[1][0]
@@ -85,31 +87,32 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Draws the number of samples for each pair of true and predicted class.
+    """Draws the confusion matrix: the number of samples for each pair of true and predicted class.
 
-    A cell contains the count and its fraction of the samples of the true class; the fraction determines the shade.
+    Each cell shows the number of samples and their fraction of all samples of the true class. The fraction determines the
+    cell's shade.
 
     Parameters
     ----------
     y : array_like, (n,) or (n, classes)
         True classes: integer labels from 0, or rows of probabilities.
     y_hat : array_like, (n,) or (n, classes) or (n, 1)
-        Predicted classes: labels, or the result of `Network.predict`, of which the largest output of a row counts, or for a
-        single output class 1 above 1/2.
+        Predicted classes: labels, or the outputs that `Network.predict` returned. The class of a row of outputs is the index of
+        the largest output; for a single output it is 1 if the output exceeds 1/2, else 0.
     names : list of str, optional
-        Names of the classes; by default their numbers.
+        Names of the classes; by default the class indices.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        y and y_hat differ in length, are not labels, or have more classes than names.
+        y and y_hat differ in length, y or y_hat contains no class labels, or there are more classes than names.
     """
     counts = _confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
     classes = len(counts)
@@ -141,7 +144,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
 
 
 def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
-    """Returns class numbers (n,) from labels, or from rows of probabilities (n, classes); one column counts as 0 or 1."""
+    """Returns class indices (n,) from labels or from rows of probabilities; in a single column, class 1 is above 1/2."""
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(axis=1)
@@ -150,7 +153,7 @@ def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
 
 
 def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
-    """Returns class numbers (n,); raises ValueError or TypeError if the value has none."""
+    """Returns class indices (n,) from labels or outputs; raises ValueError or TypeError if the value contains no classes."""
     y = inputs.real_array(name, value)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
@@ -165,7 +168,7 @@ def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
 
 
 def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
-    """Returns counts[truth, prediction]."""
+    """Returns the confusion matrix: counts[i, j] is the number of samples of class i that were predicted as class j."""
     if y.size != y_hat.size:
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
     needed = 1 + max(y.max(), y_hat.max())
@@ -177,26 +180,26 @@ def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int 
 
 
 def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None = None) -> Axes:
-    """Draws the weights of the first layer as images, one for each neuron.
+    """Draws the weights of the first layer as images, with one image for each neuron.
 
     Parameters
     ----------
     network : Network
         A network whose inputs are the pixels of an image.
     shape : (int, int)
-        Height and width of the image.
+        Height and width of the images that the network takes as inputs.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on.
+        The axes that contain the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        The number of pixels is not the number of inputs of the network.
+        shape is not a pair of integers, or its number of pixels differs from the number of inputs of the network.
     """
     try:
         height, width = (checks.integer("shape", length) for length in shape)

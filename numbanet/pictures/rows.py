@@ -1,4 +1,4 @@
-"""docs/sheet.md as data, from which the sheet is drawn, so that a new row has to be written only once."""
+"""Reads docs/sheet.md as data, from which the cheat sheet is drawn, so that a new formula has to be written only once."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ NAME = re.compile(r"`([^`]+)`")
 
 
 class Row(NamedTuple):
-    """A formula, and the names in `numbanet.equations` that compute it."""
+    """A formula of the cheat sheet, and the names of the functions in `numbanet.equations` that compute it."""
 
     title: str  # title of the group that begins with the row, such as Sigmoid, or empty
     formula: str  # text that contains $formulas$
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A line of the notation."""
+    """A symbol of the cheat sheet's notation, with its name in code and its meaning."""
 
     symbol: str
     code: str
@@ -29,21 +29,21 @@ class Symbol(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A heading of the page with its table."""
+    """A section of docs/sheet.md: its heading, and the rows of its table."""
 
     title: str
     rows: list[Any]  # of Row, or of Symbol
 
 
 def sections() -> list[Section]:
-    """Returns the sections of docs/sheet.md that have formulas or symbols, in their order."""
+    """Returns the sections of docs/sheet.md that contain formulas or symbols, in the order of the page."""
     parts = (part.partition("\n") for part in page().split("\n## ")[1:])
     candidates = [Section(title, list(_rows(text))) for title, _, text in parts]
     return [section for section in candidates if section.rows]
 
 
 def _rows(text: str) -> Iterator[Row | Symbol]:
-    """Yields the rows of the tables of formulas and of symbols, which are recognised by their headings."""
+    """Yields the rows of all tables of formulas or symbols in a section; tables are recognised by their first heading."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -54,13 +54,13 @@ def _rows(text: str) -> Iterator[Row | Symbol]:
 
 
 def page() -> str:
-    """Returns the text of docs/sheet.md, which a wheel contains as numbanet/sheet.md."""
+    """Returns the text of docs/sheet.md, which an installed package contains as numbanet/sheet.md."""
     packaged = files("numbanet") / "sheet.md"
     return (packaged if packaged.is_file() else Path(__file__).parents[2] / "docs" / "sheet.md").read_text("utf-8")
 
 
 def _row(left: str, *names: str) -> Row:
-    """Returns a row of the sheet; words that begin with a capital letter are its title."""
+    """Returns the `Row` of a line in a table of formulas; words before the formula are its title if they are capitalised."""
     formula, _, arrangement = (part.strip(" ;,") for part in left.partition("*arrangement:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
@@ -69,7 +69,7 @@ def _row(left: str, *names: str) -> Row:
 
 
 def _name(cell: str) -> str:
-    """Returns the name that a cell contains in backquotes, or an empty text for a dash."""
+    """Returns the name that a table cell contains in backquotes, or an empty text if the cell is a dash."""
     match = NAME.fullmatch(cell)
     if match is None and cell != "—":
         raise ValueError(f"docs/sheet.md: {cell!r} must be a name in backquotes, or a dash")
@@ -77,7 +77,7 @@ def _name(cell: str) -> str:
 
 
 def _row_beyond(left: str, *names: str) -> Row:
-    """Returns a row of a formula beyond the sheet; any words are its title."""
+    """Returns the `Row` of a formula that is not in the original cheat sheet; any words before the formula are its title."""
     return _row(left[0].upper() + left[1:], *names)
 
 
@@ -99,7 +99,7 @@ _MATHTEXT = [
 
 
 def mathtext(text: str) -> str:
-    """Returns the text with formulas in the syntax of matplotlib."""
+    """Returns the text with its TeX formulas converted to the syntax that matplotlib supports."""
     for pattern, replacement in _MATHTEXT:
         text = re.sub(pattern, replacement, text)
     return text

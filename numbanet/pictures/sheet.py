@@ -1,4 +1,4 @@
-"""The whole sheet on one page, for print on A3: each formula of docs/sheet.md, the curve that its loop computes, its name."""
+"""Draws the cheat sheet on one page for print on A3: each formula of docs/sheet.md, its functions' names and its curve."""
 
 import os
 import re
@@ -38,12 +38,12 @@ COLUMNS = [
 
 
 def draw_sheet() -> Figure:
-    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with curves from the code that computes it.
+    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with the curve that the formula's code computes.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A figure in the shape of A3, landscape, of at least that size; not bound to pyplot.
+        A landscape figure with the proportions of A3, at least as large as A3; pyplot does not manage it.
     """
     with pyplot.style.context(["default", SETTINGS]):
         layout = _layout()
@@ -54,17 +54,17 @@ def draw_sheet() -> Figure:
 
 
 def save_sheet(path: str | os.PathLike[str]) -> None:
-    """Draws the sheet and writes it to a file.
+    """Draws the cheat sheet and writes it to a file.
 
     Parameters
     ----------
     path : str or path-like
-        The file; its suffix sets the format: .pdf, .png, .svg, or .html with the drawing inside.
+        The file to write. Its suffix determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
 
     Raises
     ------
     ValueError
-        The suffix is another one.
+        The suffix is none of .pdf, .png, .svg and .html.
     OSError
         The file cannot be written.
     """
@@ -72,7 +72,7 @@ def save_sheet(path: str | os.PathLike[str]) -> None:
 
 
 class Layout(NamedTuple):
-    """A page, the width of its columns, and the blocks of each column."""
+    """The layout of the cheat sheet: a page, the width of its columns, and the blocks of each column."""
 
     page: Page
     width: float
@@ -80,7 +80,7 @@ class Layout(NamedTuple):
 
 
 def _layout() -> Layout:
-    """Returns the layout on the smallest page, from A3 on, that all columns fit on; a larger page makes the print smaller."""
+    """Returns the layout on the smallest page, at least A3, on which all columns fit; in print a larger page is scaled down."""
     by_title = {section.title: section for section in sections()}
     placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
     placed[-1] += [title for title in by_title if not any(title in titles for titles in placed)]
@@ -97,7 +97,7 @@ def _layout() -> Layout:
 
 
 def _blocks(title: str, section: Section | None, width: float) -> Iterator[Block]:
-    """Yields the blocks of a section."""
+    """Yields the blocks of a section: its heading, then diagrams, symbols or groups of formulas."""
     rows = section.rows if section else []
     yield _heading(title, _module(rows), width)
     if title == "The neuron":
@@ -111,7 +111,7 @@ def _blocks(title: str, section: Section | None, width: float) -> Iterator[Block
 
 
 def _example() -> Network:
-    """Returns a network with random biases."""
+    """Returns the network of the sheet's diagram, a small network with random weights and biases."""
     network = Network([3, 5, 4, 2], "tanh", "cce", seed=1)
     random = np.random.default_rng(1)
     network.set_parameters([(w, random.uniform(-1, 1, b.shape)) for w, b in network.parameters()])
@@ -119,12 +119,12 @@ def _example() -> Network:
 
 
 def _module(rows: list) -> str:
-    """Returns the name of the module of a section, which is that of its first loop."""
+    """Returns the name of the module that contains the first loop of a section's rows, or an empty text."""
     return next((row.loop.partition(".")[0] for row in rows if isinstance(row, Row)), "")
 
 
 def _groups(rows: list[Row]) -> list[list[Row]]:
-    """Returns the rows in groups; a row with a title begins a new one."""
+    """Divides rows into groups; each row with a title begins a new group."""
     groups: list[list[Row]] = []
     for row in rows:
         if row.title or not groups:
@@ -166,7 +166,7 @@ def _symbol(row: Symbol, width: float) -> Block:
 
 
 def _card(rows: list[Row], module: str, width: float) -> Block:
-    """Returns the block of a group of rows: formulas and names on the left, their curves on the right."""
+    """Returns the block of a group of rows, with formulas and function names on the left and curves on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + PANEL_WIDTH + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -201,13 +201,13 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group by scalar and loop; rows with the same scalar and loop have the same curve."""
+    """Returns a group's curves by the names of scalar formula and loop; rows with the same two names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
-    """Returns the lines of a row: words before the formula, the formula, words after it, its arrangement, the names."""
+    """Returns the lines of a row: words before the formula, the formula, words after it, its rearranged form, and names."""
     formula, arrangement = (row.formula, row.arrangement) if row.formula else (row.arrangement, "")
     before, formula, after = _groups_of(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula))
     lines = [measured(before.strip(" :"), SMALL, room)] if before else []
@@ -221,20 +221,20 @@ def _lines_of(row: Row, module: str, room: float) -> list[Line]:
 
 
 def _groups_of(pattern: str, text: str) -> tuple[str, ...]:
-    """Returns the groups of a pattern that matches every text, empty for each that did not take part."""
+    """Returns the groups of a regular expression that matches the text, with an empty text for each unmatched group."""
     match = re.fullmatch(pattern, text)
     return match.groups("") if match else ()
 
 
 def _in_one(text: str) -> str:
-    """Returns formulas and the words between them as one formula, the words upright."""
+    """Joins several formulas and the words between them into one formula, in which the words are upright."""
     parts = text.split("$")[1:-1]
     words = [rf"\mathrm{{{part}}}".replace(" ", r"\ ") for part in parts[1::2]]
     return "$" + "".join(part + word for part, word in zip(parts[::2], [*words, ""], strict=True)) + "$"
 
 
 def _plot(ax: Axes, curves: list[tuple[tuple, Curve]]) -> None:
-    """Draws the curves of a group."""
+    """Draws the curves of a group of formulas on the same axes."""
     for number, (key, drawn) in enumerate(curves):
         if drawn.ground is not None:
             ax.plot(Z, drawn.ground, color="#B4BDC4", lw=1.0, zorder=1)

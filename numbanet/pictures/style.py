@@ -1,4 +1,4 @@
-"""The common style of all pictures: colours for colour-blind readers, calm axes, labels at the ends of curves."""
+"""The common style of all pictures: colours that colour-blind readers can tell apart, plain axes, labels at curve ends."""
 
 from collections.abc import Sequence
 
@@ -23,23 +23,23 @@ HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
 def colour(number: int) -> str:
-    """Returns the colour of a curve or class."""
+    """Returns the colour of the curve or class with this number; colours repeat after the last one."""
     return COLOURS[number % len(COLOURS)]
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
-    """Returns the axes given, or the axes of a new figure of a size in inches."""
+    """Returns `ax` or, if ax is None, the axes of a new figure of `size` (width and height in inches)."""
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
 def shrink(ax: Axes, size: tuple[float, float]) -> float:
-    """Returns the factor, at most 1, by which a drawing for axes of a size in inches must shrink to fit into `ax`."""
+    """Returns the factor, at most 1, that scales a drawing made for axes of `size` (in inches) so that it fits into `ax`."""
     box = ax.get_window_extent()
     return min(1.0, box.width / ax.figure.dpi / size[0], box.height / ax.figure.dpi / size[1])
 
 
 def calm(ax: Axes) -> None:
-    """Leaves two thin spines and grey ticks."""
+    """Removes the top and right border of the axes, and draws the other two borders and the ticks in grey."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(colors=GREY, labelcolor=INK, labelsize=LABEL_POINTS)
@@ -48,22 +48,22 @@ def calm(ax: Axes) -> None:
 
 
 def blank(ax: Axes) -> None:
-    """Prepares axes for a drawing: without frame and ticks, with equal units on both axes."""
+    """Prepares axes for a drawing: removes border and ticks, and gives both axes the same units."""
     ax.set_axis_off()
     ax.set_aspect("equal")
 
 
 def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
-    """Writes the name of each curve at its right end in its colour, and moves the names apart if curves end close together.
+    """Writes each curve's name at its right end, in the curve's colour, and moves names apart if curves end close together.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Axes whose limits do not change any more.
+        Axes whose limits are final, because later changes would misplace the names.
     curves : list of (line, name)
-        Lines of these axes.
+        Each curve as a line of these axes, and its name.
     points : float
-        Font size of the names.
+        Font size of the names, in points.
     """
     ax.autoscale_view()
     scale = ax.get_window_extent().height / ax.figure.dpi * 72
@@ -75,7 +75,7 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Returns the heights, moved as little as necessary to be at least `least` apart, in the same order."""
+    """Returns the heights moved as little as necessary so that they are at least `least` apart, in the same order."""
     order = np.argsort(heights, kind="stable")
     groups = []  # runs of labels that touch, as [mean of the middles that suit each label, count]
     for height in heights[order]:

@@ -1,1 +1,1 @@
-"""Proof that the loops are correct: an independent oracle, the verification of every loop against it, and golden vectors."""
+"""Checks that the loops are correct: an independent implementation (the oracle), `numbanet verify`, and golden vectors."""

@@ -1,7 +1,7 @@
-"""The equations that verification runs: one `Case` per loop, with inputs and exact outputs from the oracle.
+"""The equations that `numbanet verify` checks: a `Case` per loop, with inputs and with exact outputs from the oracle.
 
-To verify a new loop, yield one more `Case` from the function of its section. An activation needs no case of its own: it takes
-part as soon as `engines.topology.ACTIVATIONS` and the oracle know it.
+To verify a new loop, yield one more `Case` from the function for its section of the sheet. A new activation needs no case of
+its own, because it is verified as soon as `engines.topology.ACTIVATIONS` and the oracle contain it.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ from numbanet.equations import activations, backprop, descent, dropout, losses, 
 from numbanet.proof import oracle
 
 PRECISE = oracle.PRECISE
-SCALAR_ULP = 4  # of a scalar formula, for every finite argument
+SCALAR_ULP = 4  # largest error of a scalar formula, in units in the last place, for every finite argument
 EXTREMES = (0.0, 1e-30, 1.0, 50.0, 700.0, 1e4)
 SAMPLES, INPUTS, OUTPUTS = 7, 5, 6
-# da/dz of the activations whose derivative the loops compute from a.
+# da/dz of the activations whose derivative the loops compute from a instead of z.
 D_FROM_A = {"sigmoid": lambda a: (1 - a) * a, "tanh": lambda a: (1 - a) * (1 + a)}
 
 
 class Output(NamedTuple):
-    """An exact output array, the magnitude whose ulp measures the error (None: that of the output), and the error's bound."""
+    """An exact output array, the magnitude whose ulp is the unit of the error (None: the output's own), and the error bound."""
 
     exact: NDArray[Any]
     magnitude: NDArray[Any] | None
@@ -31,20 +31,20 @@ class Output(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One equation to run.
+    """One equation to verify: a loop, its inputs, and its exact outputs.
 
     Parameters
     ----------
     equation : str
-        The equation as the sheet writes it.
+        The equation as the cheat sheet writes it.
     loop : callable
-        The loop of `numbanet.equations` that computes it.
+        The loop of `numbanet.equations` that computes the equation.
     inputs : tuple
-        Arguments of the loop before its outputs.
+        The first arguments of the loop, which it reads.
     outputs : list of Output
-        The last arguments of the loop, which it writes.
+        The exact results of the last arguments of the loop, which it writes.
     start : tuple of ndarray
-        Values of the last outputs before the call, if the loop updates them; by default all outputs start at 0.
+        If the loop updates some outputs, the values of these last outputs before the call. All other outputs start at 0.
     """
 
     equation: str
@@ -61,20 +61,20 @@ class Draw:
         self.dtype, self.random = dtype, np.random.default_rng(0)
 
     def normal(self, *shape: int, scale: float = 1.0) -> NDArray[Any]:
-        """Returns normally distributed numbers."""
+        """Returns an array of normally distributed numbers with mean 0 and standard deviation `scale`."""
         return (self.random.standard_normal(shape) * scale).astype(self.dtype)
 
     def uniform(self, *shape: int) -> NDArray[Any]:
-        """Returns numbers in [0, 1)."""
+        """Returns an array of uniformly distributed numbers in [0, 1)."""
         return self.random.random(shape).astype(self.dtype)
 
     def extremes(self) -> NDArray[Any]:
-        """Returns numbers at which a formula may overflow or cancel, with both signs."""
+        """Returns arguments at which a formula may overflow or lose digits by cancellation, with both signs."""
         return np.array([sign * z for z in EXTREMES for sign in (1, -1)], self.dtype)
 
 
 def cases(dtype: np.dtype) -> Iterator[Case]:
-    """Yields the cases for one dtype, in the order of the sheet."""
+    """Yields the cases to verify for one dtype, in the order of the cheat sheet."""
     draw = Draw(dtype)
     yield from _activation_cases(draw)
     yield from _softmax_cases(draw)
@@ -85,12 +85,12 @@ def cases(dtype: np.dtype) -> Iterator[Case]:
 
 
 def _scalar(exact: NDArray[Any]) -> list[Output]:
-    """Returns the output of a scalar formula."""
+    """Returns the exact result of a scalar formula as an `Output` with the error bound SCALAR_ULP."""
     return [Output(exact, None, SCALAR_ULP)]
 
 
 def _sum(terms: NDArray[Any], axis: int) -> list[Output]:
-    """Returns a sum of terms: each term and addition may round by half an ulp of the sum of the terms' magnitudes."""
+    """Returns a sum as an `Output` whose bound grows with the terms: each may round by half an ulp of the sum of magnitudes."""
     return [Output(terms.sum(axis=axis), np.abs(terms).sum(axis=axis), SCALAR_ULP + terms.shape[axis])]
 
 
@@ -112,7 +112,7 @@ def _activation_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _slope(name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns da/dz exactly, from the rounded a if the loops take a, else from z."""
+    """Returns the exact da/dz, computed from the rounded a if the loops compute it from a, else from z."""
     if name in D_FROM_A:
         return D_FROM_A[name](a.astype(PRECISE))
     return oracle.D_ACTIVATIONS[name](z.astype(PRECISE), PRECISE(epsilon))
@@ -149,7 +149,7 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _softmax_logit(z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns u_i = z_i - log(sum_{k != i} e^z_k), (n, n_out), and du_i/dz_j, (n, n_out, n_out)."""
+    """Returns the logits u_i = z_i - log(sum_{k != i} e^z_k), (n, n_out), and their Jacobian du_i/dz_j, (n, n_out, n_out)."""
     without = np.where(np.eye(z.shape[1], dtype=bool), -np.inf, z[:, None, :])  # [s, i, k]
     rest = np.logaddexp.reduce(without, axis=2)
     return z - rest, np.eye(z.shape[1]) - np.exp(without - rest[:, :, None])

@@ -1,4 +1,4 @@
-"""Golden vectors: every number of one training step of five small networks, for checking a port; see docs/porting.md."""
+"""Golden vectors: all values in one training step of five small networks, for checks of a port (docs/porting.md)."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from numbanet.network import Network
 from numbanet.persist import vectors
 
-# Together they cover all activations and losses, and all forms of the output error: short, general, full Jacobian of softmax.
+# Together the networks cover all activations, all losses, and all forms of the output error: the short form a - y, the general
+# form, and the form with the full Jacobian of softmax.
 NETWORKS = {
     "regression": ([3, 4, 2], ["tanh", "identity"], "mse"),
     "two-classes": ([2, 3, 1], ["relu", "sigmoid"], "bce"),
@@ -24,15 +25,15 @@ SUFFIXES = (".json", ".npz")
 
 
 def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Returns the facts about a network, and every symbol of its step in float64, computed by the reference loops on the CPU.
+    """Returns a description of a network, and all arrays of a training step, computed in float64 by the reference CPU loops.
 
-    Inputs, targets, weights and biases have two decimals. The last entries, w1_after, b1_after, ..., are the parameters after
-    w <- w - eta dL/dw.
+    Inputs, targets, weights and biases are rounded to two decimals. The last arrays, w1_after, b1_after, ..., are the
+    parameters after the update w <- w - eta dL/dw.
 
     Parameters
     ----------
     name : str
-        A key of NETWORKS.
+        Name of the network, a key of NETWORKS.
     """
     sizes, activations, loss = NETWORKS[name]
     net = Network(sizes, activations, loss, dtype="float64", kernels="reference")
@@ -48,7 +49,7 @@ def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes the golden vectors of all networks to a folder, which is created if missing, and returns the paths."""
+    """Writes the golden vectors of all networks to a folder, which is created if missing, and returns the files' paths."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{name}{suffix}" for name in NETWORKS for suffix in SUFFIXES]
     for path in paths:

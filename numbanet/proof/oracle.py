@@ -1,7 +1,7 @@
-"""The oracle: the sheet written a second time, in whole-array NumPy and extended precision, to check every loop against.
+"""The oracle: an independent implementation of all equations in NumPy with extended precision, as reference for every loop.
 
-It shares nothing with the loops: it uses other forms of the formulas, einsum for sums, and the general chain rule instead of
-short forms. `numbanet verify` and the tests use it; training does not.
+The oracle shares no code with the loops. It uses whole-array operations, other forms of the formulas, einsum for sums, and the
+general chain rule instead of short forms. `numbanet verify` and the tests use the oracle; training does not.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# 80 bits on x86. If a platform has no longer type than float64, comparisons in float64 include the oracle's rounding.
+# longdouble has 80 bits on x86. If it is float64 on a platform, comparisons in float64 include the oracle's own rounding.
 PRECISE = np.longdouble
 
 
@@ -39,19 +39,19 @@ D_ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
 
 
 def softmax_jacobian(a: NDArray[Any]) -> NDArray[Any]:
-    """Returns da_i/dz_j of every sample, (n, n_out, n_out)."""
+    """Returns the Jacobian da_i/dz_j of softmax for every sample, (n, n_out, n_out), from its activations a (n, n_out)."""
     return np.einsum("si,sij->sij", a, np.eye(a.shape[1]) - a[:, None, :])
 
 
 def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns delta = dL/da da/dz of one layer, (n, n_out)."""
+    """Returns the error delta = dL/da da/dz of one layer, (n, n_out), from dL/da and the layer's z and a."""
     if name == "softmax":
         return np.einsum("si,sij->sj", dl_da, softmax_jacobian(a))
     return dl_da * D_ACTIVATIONS[name](z, epsilon)
 
 
 def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | None, activation: str) -> NDArray[Any]:
-    """Returns the terms of the loss with n = 1, (n, n_out); a, the activation of the output, is needed for sse and mse only."""
+    """Returns the loss of each output of each sample, (n, n_out), before division by n; only sse and mse need the output a."""
     if loss in ("sse", "mse"):
         assert a is not None
         return np.square(a - y)
@@ -65,7 +65,7 @@ def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | No
 
 
 def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
-    """Returns dL/da at the output, (n, n_out), for n samples."""
+    """Returns the gradient dL/da of the loss with respect to the network's outputs a, (n, n_out)."""
     n = 1 if loss == "sse" else y.shape[0]
     if loss in ("sse", "mse"):
         return 2 * (a - y) / n
@@ -75,7 +75,7 @@ def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
 
 
 def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[np.uint64]:
-    """Returns the random numbers of dropout, (samples, neurons): Philox 4x32-10 in Python integers."""
+    """Returns the random numbers of dropout, (samples, neurons), from the generator Philox 4x32-10 in Python integers."""
     numbers = np.zeros((samples, neurons), np.uint64)
     for s, j in np.ndindex(samples, neurons):
         counter, halves = [j // 4, s, layer, 0], [key % 2**32, key // 2**32]
@@ -88,7 +88,7 @@ def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[
 
 
 def mean_or_sum(loss: str, total: Any, n: int) -> Any:
-    """Returns the loss of n samples from the sum of its terms."""
+    """Returns the loss of n samples from the total of their losses: the total itself for sse, else the total divided by n."""
     return total if loss == "sse" else total / n
 
 
@@ -100,7 +100,7 @@ def step(
     y: ArrayLike,
     epsilon: Any = 0.01,
 ) -> dict[str, Any]:
-    """Computes every symbol of one batch.
+    """Computes all quantities of one batch: loss, predictions, z, a, errors delta and gradients.
 
     Parameters
     ----------
@@ -118,7 +118,8 @@ def step(
     Returns
     -------
     dict
-        "loss", "y_hat", and the lists "w", "b", "z", "a", "delta", "dw", "db", layer 1 at index 0.
+        The keys are "loss", "y_hat", and "w", "b", "z", "a", "delta", "dw", "db" for lists with one array per layer, layer 1 at
+        index 0.
     """
     x, y = np.asarray(x, PRECISE), np.asarray(y, PRECISE)
     w, b = ([np.asarray(p[k], PRECISE) for p in parameters] for k in (0, 1))

@@ -1,4 +1,4 @@
-"""Verification: runs every loop of this installation on this machine against the oracle, by equation and in whole steps."""
+"""Verification: compares all loops on this machine with the oracle (`numbanet.proof.oracle`), singly and in whole steps."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -17,23 +17,23 @@ from numbanet.proof import oracle
 from numbanet.proof.cases import INPUTS, OUTPUTS, PRECISE, SAMPLES, Case, cases
 
 DTYPES = tuple(np.dtype(name) for name in inputs.DTYPES)
-STEP_ULP = 64  # of a whole step: forward, loss and gradients through up to three layers
+STEP_ULP = 64  # largest error, in ulp, of a whole step: forward, loss and gradients through up to three layers
 
 
 class Row(NamedTuple):
-    """One line of the report.
+    """The result of one check, which is one line of the report.
 
     Parameters
     ----------
     equation : str
-        The equation as the sheet writes it, or the name of another check.
+        The equation as the cheat sheet writes it, or a description of a whole training step.
     rung : str
-        The code that ran: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
+        The implementation that was checked: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
     float32, float64 : float
-        Largest error in each dtype, in units in the last place (ulp) of the number itself; for a sum in ulp of the sum of its
-        terms' magnitudes, for a whole step in ulp of the largest number in the array.
+        Largest error in each dtype, in units in the last place (ulp) of the exact value. For a sum the unit is the ulp of the
+        sum of the terms' magnitudes, and for a whole step the ulp of the largest value in the array.
     bound : float
-        The largest error that passes.
+        The largest error with which a check passes.
     """
 
     equation: str
@@ -44,31 +44,31 @@ class Row(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """True if both errors are within the bound; an error of NaN is not."""
+        """True if both errors are at most the bound; a NaN error does not pass."""
         return self.float32 <= self.bound and self.float64 <= self.bound
 
 
 def verify(device: str = "auto", *, report: Callable[[str], object] | None = print) -> list[Row]:
-    """Runs every loop of every rung on this machine against the oracle, in float32 and float64.
+    """Compares the results of every loop, reference and fast, with the oracle on this machine, in float32 and float64.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-        The device to check; "auto" is the CPU and, if one can be used, the GPU.
+        The device to check. "auto" checks the CPU and, if this process can use a GPU, the GPU, too.
     report : callable, optional
-        Called with each line of the report; None for no report.
+        A function that is called with each line of the report, such as print; None for no report.
 
     Returns
     -------
     list of Row
-        One row per check; the installation is correct if `row.passed` is True for all of them.
+        One row per check; the installation is correct if `row.passed` is True for all rows.
 
     Raises
     ------
     ValueError
-        The device is unknown.
+        The device is none of "auto", "cpu" and "cuda".
     RuntimeError
-        device is "cuda", and no GPU can be used.
+        The device is "cuda", but no GPU can be used.
     """
     checks.choice("device", device, ("auto", "cpu", "cuda"))
     reason = _cuda.unusable_reason() if device != "cpu" else "not requested"
@@ -99,7 +99,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Returns the largest error in ulp over the outputs of a case, and its bound."""
+    """Runs a case's loop; returns the error in ulp of the output that comes closest to its bound, and this bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):
@@ -113,7 +113,7 @@ def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[floa
 
 
 def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] | None = None) -> float:
-    """Returns the largest |computed - exact| in ulp of the magnitude (by default |exact|), or NaN if a number is not finite."""
+    """Returns the largest |computed - exact| in ulp of the magnitude (by default |exact|), or NaN if a value is not finite."""
     if not np.isfinite(computed).all():
         return float("nan")
     magnitude = np.abs(exact if magnitude is None else magnitude).astype(computed.dtype)
@@ -121,7 +121,7 @@ def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] 
 
 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
-    """Yields a row for whole steps through an engine: each loss with each allowed output, over all hidden activations."""
+    """Yields a row for each pair of loss and output activation: the errors of whole steps, over all hidden activations."""
     for loss in LOSSES:
         for output in ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS)):
             error_32, error_64 = (
@@ -133,7 +133,7 @@ def _steps(device: str, kernels: str) -> Iterator[Row]:
 
 
 def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ...], loss: str) -> float:
-    """Returns the largest error of prediction, loss, gradients, and parameters after an epoch, in ulp of an array's maximum."""
+    """Returns the largest error of predictions, loss, gradients and updated parameters, in ulp of each array's maximum."""
     random = np.random.default_rng(1)
     topology = Topology((INPUTS, 4, OUTPUTS), names, loss, dtype, 0.01)
     engine = make_engine(topology, device, kernels)
@@ -170,5 +170,5 @@ def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ..
 
 
 def _alternate(w: Iterable[NDArray[Any]], b: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Returns [w of layer 1, b of layer 1, w of layer 2, ...]."""
+    """Returns weights and biases as one list [w of layer 1, b of layer 1, w of layer 2, ...]."""
     return list(itertools.chain.from_iterable(zip(w, b, strict=True)))

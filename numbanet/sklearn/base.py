@@ -23,11 +23,11 @@ from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
 
-# scikit-learn declares no types, and checkers infer wrong ones from the defaults of these functions.
+# scikit-learn declares no types, and type checkers infer wrong types from the defaults of these functions.
 validate_data: Any = validation.validate_data
 train_test_split: Any = model_selection.train_test_split
 
-# Names of activations in scikit-learn that differ from the sheet's names.
+# scikit-learn's names of activations that have another name in numbanet.
 ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
 # Rows of a sparse X that are converted to a dense array at a time, for prediction.
@@ -67,8 +67,8 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
     ) -> Self:
         """Fits the network to the samples.
 
-        Training stops when the loss (with `early_stopping`: the validation score) no longer improves, and after `max_iter`
-        epochs at the latest.
+        Training stops when the loss no longer improves, or with `early_stopping` when the validation score no longer improves,
+        and after `max_iter` epochs at the latest.
 
         Parameters
         ----------
@@ -77,10 +77,11 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like (n_samples,), optional
-            Non-negative weights: 2 is equivalent to two copies of the sample, 0 to leaving it out.
+            Non-negative weights: a weight of 2 is equivalent to two copies of the sample, a weight of 0 to leaving it out.
         validation_data : tuple (X, y), optional
-            Validation samples and targets, which are not trained on. After each epoch their loss is added to `history_` and
-            their score to `validation_scores_`. With `early_stopping` they replace the fraction of X that is held out.
+            Validation samples and targets, which are not trained on. After each epoch, the loss on the validation samples is
+            added to `history_`, and the score to `validation_scores_`. With `early_stopping`, validation_data replaces the part
+            of X that would be held out.
 
         Returns
         -------
@@ -90,7 +91,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         FloatingPointError
             The loss is no longer finite; the parameters of the last finite epoch are kept.
         """
@@ -122,13 +123,13 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
-            Predicted classes or numbers.
+            Predicted classes (classifier) or predicted values (regressor).
         """
         return self._decoded(self._predicted(X))
 
     @property
     def coefs_(self) -> list[NDArray[np.floating]]:
-        """Copies of w of each layer, (n_in, n_out). Assigning a list sets the weights of the network."""
+        """Copies of the weights w of each layer, (n_in, n_out); assigning a list sets the weights of the network."""
         return [w for w, _ in self._parameters()]
 
     @coefs_.setter
@@ -137,7 +138,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
 
     @property
     def intercepts_(self) -> list[NDArray[np.floating]]:
-        """Copies of b of each layer, (n_out,). Assigning a list sets the biases of the network."""
+        """Copies of the biases b of each layer, (n_out,); assigning a list sets the biases of the network."""
         return [b for _, b in self._parameters()]
 
     @intercepts_.setter
@@ -145,7 +146,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         self.network_.set_parameters(list(zip(self.coefs_, intercepts, strict=True)))
 
     def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns read-only copies, because changing a copy would not change the network."""
+        """Returns copies of all parameters; they are read-only, because changing a copy would not change the network."""
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False
@@ -163,15 +164,15 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns y in the form of the network; `known` is False if this call defines outputs and classes."""
+        """Returns y as targets of the network; if `known` is False, y also determines the numbers of outputs and classes."""
 
     @abstractmethod
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
-        """Returns the weights of the samples, multiplied by the weights of their classes."""
+        """Returns the weight of each sample, multiplied by the weight of its class."""
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Returns the classes by which the validation split is stratified, if any."""
+        """Returns the class of each sample if the validation split is stratified by classes, else None."""
 
     @abstractmethod
     def _network_loss(self) -> str:
@@ -179,19 +180,19 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
 
     @abstractmethod
     def _loss_unit(self) -> float:
-        """Returns scikit-learn's loss divided by the network's."""
+        """Returns scikit-learn's loss divided by the network's loss."""
 
     @abstractmethod
     def _fit_options(self) -> dict[str, Any]:
-        """Returns further arguments of `Network.fit`."""
+        """Returns further arguments that the estimator passes to `Network.fit`."""
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
-        """Returns predictions of the network in the form of y."""
+        """Converts outputs of the network into predictions in the form of y, such as class labels."""
 
     @abstractmethod
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Returns the score of predictions in the form of y."""
+        """Returns the score of the predictions y_hat, which have the form of y."""
 
     # Training
 
@@ -244,7 +245,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         random_state: np.random.RandomState,
     ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation]:
-        """Returns samples, targets and weights to train on, and the fraction that is held out for validation."""
+        """Returns the samples, targets and weights to train on, and the data that is held out for validation."""
         fraction, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
         train, test = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
@@ -259,7 +260,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
         if len(names) != len(hidden):
-            raise ValueError(f"activation must be one name, or one for each of {len(hidden)} hidden layers, not {names}")
+            raise ValueError(f"activation must be one name, or one name for each of {len(hidden)} hidden layers, not {names}")
         known = sorted({*ACTIVATIONS, *ALIASES})
         names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
         activations = [ALIASES.get(name, name) for name in names]
@@ -268,8 +269,8 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         if resume:
             if arguments != self._arguments:
                 raise ValueError(
-                    f"the fitted network has {self._arguments}, but the parameters now ask for {arguments}: training cannot "
-                    "resume; set warm_start=False and call fit to start anew"
+                    f"the fitted network has {self._arguments}, but the estimator's parameters now ask for {arguments}: "
+                    "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             return self.network_.to(self.device)
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
@@ -277,7 +278,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         return network
 
     def _begin(self, network: Network, seed: int, validation: Validation | None, resume: bool) -> None:
-        """Sets the attributes that each epoch updates."""
+        """Sets the initial values of the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._generator = np.random.default_rng(seed)
@@ -335,14 +336,14 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         batch_size: int,
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        """Yields the batches of an epoch over sparse samples."""
+        """Yields the batches of one epoch over sparse samples, converted to dense arrays."""
         order = self._generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
         for part in gen_batches(X.shape[0], batch_size):
             rows = order[part]
             yield X[rows].toarray(), targets[rows], None if weights is None else weights[rows]
 
     def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
-        """Returns the prediction of the network for X, or its logits."""
+        """Returns the outputs of the network for X, or its logits if `logits` is True."""
         check_is_fitted(self)
         samples = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not issparse(samples):
@@ -357,10 +358,10 @@ def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
     if weights.ndim != 1:
-        raise ValueError(f"sample_weight must have one dimension, not shape {weights.shape}")
+        raise ValueError(f"sample_weight must have one dimension, but has shape {weights.shape}")
     check_consistent_length(X, weights)
     if (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight must be non-negative, and not all zero")
+        raise ValueError("sample_weight contains a negative weight, or all weights are zero: pass weights of 0 or more")
     return weights
 
 

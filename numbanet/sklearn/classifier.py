@@ -19,51 +19,53 @@ from numbanet.training.callbacks import Callback
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron classifier with the parameters and attributes of scikit-learn's `MLPClassifier`.
 
-    The loss is the cross-entropy: with a softmax output for three classes or more, with a sigmoid output for two classes and
-    for multilabel targets. Differences from scikit-learn are relative to its version 1.9.
+    The loss is the cross-entropy. The output activation is softmax for three classes or more, and sigmoid for two classes and
+    for multilabel targets. Where the parameters mention scikit-learn, its version 1.9 is meant.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
         Numbers of neurons of the hidden layers.
     activation : str or sequence of str
-        Activation of all hidden layers, or one name for each: "identity", "logistic" (or "sigmoid"), "tanh", "relu",
-        "leaky_relu", "softmax".
+        Activation of all hidden layers, or a list with one name per hidden layer. The names are "identity", "logistic" (or
+        "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
-        Strength of the L2 penalty on the weights w (not on the biases): the loss of a batch of n samples is increased by
-        alpha / (2 n) times the sum of all w^2. For the last, smaller batch of an epoch n is the batch size as well (in
-        scikit-learn the number of its samples); with sample weights n is the batch size times their mean. With "adamw"
-        there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
+        Strength of the L2 penalty on the weights w; biases are not penalised. The penalty increases the loss of a batch by
+        alpha / (2 n) times the sum of all w^2, where n is the batch size, or with sample weights the batch size times the mean
+        weight. In the last batch of an epoch, which may be smaller, n is the batch size, too; in scikit-learn it is the number
+        of samples in that batch. With "adamw" there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
     batch_size : int or "auto"
-        Samples per update, at most all; "auto" is 200.
+        Number of samples per update, limited to the number of all samples; "auto" is 200.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Schedule of the learning rate of "sgd". "constant": always `learning_rate_init`. "invscaling": `learning_rate_init`
-        divided by (t + 1)^power_t, with t the samples seen before the epoch. "adaptive": divided by 5 each time that
-        `n_iter_no_change` epochs bring no improvement, down to 1e-6. The current rate scales the whole velocity of momentum;
-        in scikit-learn each term of the velocity keeps the rate of its step.
+        Schedule of the learning rate; it applies to "sgd" only. "constant" keeps `learning_rate_init`. "invscaling" divides
+        `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch. "adaptive" divides the
+        learning rate by 5 each time that `n_iter_no_change` epochs bring no improvement, down to 1e-6. With momentum, the
+        present learning rate multiplies the whole velocity; in scikit-learn each gradient in the velocity remains multiplied
+        by the learning rate of its own step.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
-        Exponent of "invscaling".
+        Exponent of the schedule "invscaling".
     max_iter : int
         Maximum number of epochs.
     shuffle : bool
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
-        Seed of the initial weights (drawn as in `Network`), of shuffling, of dropout and of the validation split.
+        Seed of the initial weights, of shuffling, of dropout and of the validation split. The initial weights have the same
+        distribution as in `Network`.
     tol : float
-        Minimum improvement of the loss, or with `early_stopping` of the score, that counts as one.
+        Minimum improvement of the loss that counts as an improvement; with `early_stopping`, of the validation score.
     verbose : bool
         If True, prints a line per epoch.
     warm_start : bool
-        If True, a further `fit` continues from the fitted network. Without early stopping, several calls give the same bits
-        as a single one with as many epochs.
+        If True, a further call of `fit` continues from the fitted network. Without early stopping, several calls of `fit` give
+        bitwise the same network as a single call with the same total number of epochs.
     momentum : float
         Momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool
-        If True, momentum is Nesterov's.
+        If True, "sgd" uses Nesterov's momentum.
     early_stopping : bool
         If True, training stops when the score on validation data no longer improves, and the parameters of the best epoch
         are restored.
@@ -72,8 +74,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     beta_1, beta_2 : float
         Decay rates of the moments of "adam" and "adamw", in [0, 1).
     epsilon : float
-        Constant in the denominator of "adam" and "adamw". It is added to the root of the corrected second moment, as in
-        Adam's paper; scikit-learn adds it to the root of the uncorrected one.
+        Constant in the denominator of "adam" and "adamw". As in Adam's paper, it is added to the square root of the
+        bias-corrected second moment; scikit-learn adds it to the square root of the uncorrected second moment.
     n_iter_no_change : int or inf
         Training stops after more than this number of epochs without an improvement by `tol`.
     class_weight : dict or "balanced", optional
@@ -81,30 +83,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     label_smoothing : float
         Fraction, in [0, 1), of each training target that is spread evenly over all classes.
     dropout : float or sequence of float
-        Fraction of the neurons to drop in each training step, in [0, 1): for all hidden layers, or one number for each.
+        Fraction of the hidden neurons to drop in each training step, in [0, 1): one number for all hidden layers, or a list
+        with one number per hidden layer.
     clip_norm : float, optional
-        Maximum norm of all gradients together; larger gradients are scaled down to it.
+        Maximum norm of the gradients of all parameters, taken as one vector; larger gradients are scaled down to this norm.
     callbacks : Callback or list of Callback, optional
-        As for `Network.fit`. `loss` and `val_loss` in their logs have the meaning of `history_`.
+        Callbacks as for `Network.fit`. In their logs, "loss" and "val_loss" have the same meaning as in `history_`.
     dtype : {"auto", "float32", "float64"}
-        Type of all arithmetic; "auto" is that of X if it is one of these, else float64.
+        Type of all arithmetic. "auto" is the dtype of X if that is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
-        As for `Network`.
+        Device to compute on, as for `Network`.
     kernels : {"fast", "reference"}
-        As for `Network`.
+        Implementation of the computation, as for `Network`.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
         Class labels.
     coefs_, intercepts_ : list of ndarray
-        w (n_in, n_out) and b (n_out,) of each layer, as copies; assign a whole list to change the network.
+        Copies of the weights w (n_in, n_out) and biases b (n_out,) of each layer; assign a whole list to change the network.
     loss_ : float
         Loss of the last epoch.
     best_loss_ : float or None
         Lowest loss of an epoch; None with `early_stopping`.
     loss_curve_ : list of float
-        Loss of each epoch, over its batches during training, plus the penalty of the weights at its start.
+        Loss of each epoch: the mean over the epoch's batches while they are trained on, plus the L2 penalty of the weights at
+        the start of the epoch.
     validation_scores_ : list of float or None
         Score on the validation data after each epoch; None without validation data.
     best_validation_score_ : float or None
@@ -112,21 +116,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     network_ : Network
         The trained network, for example to save, export or trace it.
     history_ : History
-        Figures of each epoch. "loss" and "val_loss" exclude the penalty, and "val_loss" ignores sample weights.
+        Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty, and "val_loss" ignores sample
+        weights.
     n_iter_ : int
-        Epochs of the last `fit`.
+        Number of epochs of the last call of `fit`.
     t_ : int
-        Samples seen in all epochs.
+        Number of samples seen, added up over all epochs.
     n_features_in_, n_outputs_, n_layers_ : int
-        Numbers of inputs, outputs, and layers including the input.
+        Numbers of inputs, of outputs, and of layers including the input layer.
     feature_names_in_ : ndarray (n_features_in_,)
-        Column names of X, if it has any.
+        Column names of X, defined only if X has column names.
     out_activation_ : {"softmax", "logistic"}
         Activation of the output layer.
 
     See Also
     --------
-    Network : The network that is trained.
+    numbanet.Network : The class of the network that the estimator trains.
 
     Examples
     --------
@@ -203,9 +208,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            The same parameters as those of `fit`.
         classes : array_like (n_classes,), optional
-            All classes that occur in any call. Required in the first call, unless y is multilabel.
+            All classes that occur in any call of `partial_fit`. The first call requires classes, unless y is multilabel.
 
         Returns
         -------
@@ -215,10 +220,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         """
         if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' needs all samples at once: pass a dict to use partial_fit")
+            raise ValueError(
+                "class_weight='balanced' needs all samples at once, but partial_fit gets a part of them: pass a dict"
+            )
         if classes is None and not hasattr(self, "network_") and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, sample_weight, classes=classes)
@@ -234,7 +241,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            Probabilities in the order of `classes_`; for multilabel targets the probability of each label.
+            Probabilities of the classes in the order of `classes_`; for multilabel targets the probability of each label.
         """
         y_hat = self._predicted(X)
         if len(self.classes_) == 1 and not self._multilabel:
@@ -252,13 +259,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            Logarithm of `predict_proba`.
+            Logarithms of the probabilities that `predict_proba` returns.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def decision_function(self, X: Samples) -> NDArray[np.floating]:  # noqa: N803
-        """Computes the logits: z of the output layer, from which the probabilities are computed.
+        """Computes the logits: the values z of the output layer before its activation turns them into probabilities.
 
         Parameters
         ----------
@@ -268,7 +275,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_classes)
-            For two classes one number per sample, positive for the second class.
+            Logits of the classes. For two classes there is one logit per sample, which is positive for the second class.
         """
         z = self._predicted(X, logits=True)
         return z[:, 0] if self.n_outputs_ == 1 and not self._multilabel else z
@@ -276,7 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # The parts that BaseMLP leaves open
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns class indices, or 0 and 1 for two classes and for labels."""
+        """Returns y as class indices or, for two classes and for multilabel targets, as values 0 and 1."""
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
@@ -297,7 +304,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return indices if count > 2 else indices.astype(dtype)
 
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
-        """Raises ValueError if the targets do not match those of the first fit."""
+        """Raises ValueError if the targets do not match the targets of the first fit."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")

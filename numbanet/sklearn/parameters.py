@@ -1,4 +1,4 @@
-"""The parameters of the scikit-learn estimators: declared for type checkers, checked, and turned into an optimizer."""
+"""The parameters of the scikit-learn estimators: their types, their checks, and the optimizer that they describe."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
 class Parameters:
-    """The parameters that both estimators have; their `__init__` sets them, and `MLPClassifier` documents them."""
+    """The parameters that classifier and regressor share; `MLPClassifier` documents them."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Sequence[str]
@@ -47,11 +47,11 @@ class Parameters:
 
     @property
     def _gradient_scale(self) -> float:
-        """The gradient of the network's loss divided by that of scikit-learn's."""
+        """The gradient of the network's loss divided by the gradient of scikit-learn's loss."""
         return 1.0
 
     def _check_parameters(self) -> None:
-        """Checks the parameters that neither the network nor its optimizers check under the same name."""
+        """Checks the parameters that `Network` and the optimizers do not check, or know under another name."""
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
         checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
@@ -68,7 +68,7 @@ class Parameters:
             checks.flag(name, getattr(self, name))
 
     def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
-        """Returns the solver, its constants scaled so that the network's gradients have the effect of scikit-learn's."""
+        """Returns the solver as an optimizer, with constants scaled to make up for the network's other gradient scale."""
         scale = self._gradient_scale
         options: dict[str, Any] = {
             "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / batch_weight,

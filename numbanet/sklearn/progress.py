@@ -1,4 +1,4 @@
-"""The callback of the scikit-learn estimators: records each epoch and decides when training stops."""
+"""The callback through which the scikit-learn estimators record each epoch and decide when training stops."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from numbanet.network import Network
 from numbanet.training.callbacks import Callback
 
-# The schedule "adaptive" lowers the learning rate down to this; training then stops instead.
+# The schedule "adaptive" does not lower the learning rate below this value, but stops the training instead.
 LEAST_ADAPTIVE = 1e-6
 
 
 class Validation(NamedTuple):
-    """Validation data: samples, targets in the form of the network, targets in the form of the user, weights or None."""
+    """Validation data: samples x, targets for the network, the same targets y as the user passed them, and weights or None."""
 
     x: Any
     targets: NDArray[Any]
@@ -22,7 +22,7 @@ class Validation(NamedTuple):
 
 
 class Estimator(Protocol):
-    """The parameters and attributes of an estimator that `Progress` reads, and those that it sets."""
+    """The parameters and attributes of an estimator that `Progress` reads or sets."""
 
     solver: str
     learning_rate: str
@@ -44,34 +44,34 @@ class Estimator(Protocol):
     _no_improvement_count: int
 
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
-        """Returns predictions in the form of the user."""
+        """Converts outputs of the network into predictions in the form of the user's y, such as class labels."""
         ...
 
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Returns the score of predictions."""
+        """Returns the score of the predictions y_hat for the targets y."""
         ...
 
 
 class Progress(Callback):
-    """Updates an estimator after each epoch, and stops training by its loss or score, like the MLPs of scikit-learn.
+    """Updates an estimator after each epoch, and stops training when loss or score stop improving, as in scikit-learn.
 
-    The logs of the network contain its own loss. This callback converts the loss to that of scikit-learn, also for the
-    callbacks that run after it.
+    The network writes its own loss to the logs of callbacks. This callback converts it to the loss as scikit-learn defines it,
+    so that the callbacks that run after it see scikit-learn's loss, too.
 
     Parameters
     ----------
     estimator : BaseMLP
         The estimator to update.
     samples : int
-        Training samples per epoch.
+        Number of training samples per epoch.
     penalty : float
-        Factor of the sum of all w^2 in the loss of an epoch.
+        Factor by which the sum of all w^2 is multiplied to give the L2 penalty in the loss of an epoch.
     gradient_scale : float
-        The network's gradient divided by that of scikit-learn's loss.
+        The gradient of the network's loss divided by the gradient of scikit-learn's loss.
     loss_unit : float
-        scikit-learn's loss divided by the network's.
+        scikit-learn's loss divided by the network's loss.
     validation : Validation, optional
-        Data on which each epoch is scored.
+        Data on which the network is scored after each epoch.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns eta for the network's gradients; with the schedule "invscaling" it depends on the samples seen so far."""
+        """Returns the learning rate for the network; with the schedule "invscaling" it depends on the samples seen so far."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
@@ -96,19 +96,19 @@ class Progress(Callback):
         return rate / self.gradient_scale
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """Keeps the best parameters of the previous training, from which a warm start continues."""
+        """Keeps the parameters of the previous training as the best ones so far, if a warm start continues from them."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:
             self.best_parameters = self.estimator.network_.parameters()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
-        """Reports the learning rate of scikit-learn, and computes the penalty of the weights."""
+        """Converts the logged learning rate to scikit-learn's, and computes the L2 penalty of the present weights."""
         estimator = self.estimator
         if estimator.solver == "sgd":
             logs["learning_rate"] *= self.gradient_scale
         self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in estimator.network_.parameters())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Records the losses of scikit-learn and the score, and checks whether they still improve."""
+        """Records scikit-learn's loss and the score of the epoch, and checks whether the loss or score still improves."""
         estimator = self.estimator
         for name in logs.keys() & {"loss", "val_loss"}:
             logs[name] *= self.loss_unit
@@ -122,12 +122,12 @@ class Progress(Callback):
         self._watch(score_is_no_better if estimator.early_stopping else self._record_best_loss())
 
     def restore_best(self) -> None:
-        """Restores the parameters of the best score, if early stopping recorded them."""
+        """Restores the parameters of the epoch with the best score, if early stopping has kept them."""
         if self.best_parameters is not None:
             self.estimator.network_.set_parameters(self.best_parameters)
 
     def _record_score(self, validation: Validation) -> bool:
-        """Records the score of this epoch; returns True if it is no better than the best one so far by `tol`."""
+        """Records the epoch's score; returns True if the score does not exceed the best previous score by at least `tol`."""
         estimator, best = self.estimator, self.estimator.best_validation_score_
         assert estimator.validation_scores_ is not None and best is not None  # set before the first epoch
         y_hat = estimator._decoded(estimator.network_.predict(validation.x))
@@ -140,14 +140,14 @@ class Progress(Callback):
         return score < best + estimator.tol
 
     def _record_best_loss(self) -> bool:
-        """Records the lowest loss; returns True if that of this epoch is no lower than the lowest so far by `tol`."""
+        """Records the lowest loss; returns True if the epoch's loss is not at least `tol` below the lowest previous loss."""
         estimator, best = self.estimator, self.estimator.best_loss_
         assert best is not None  # set before the first epoch
         estimator.best_loss_ = min(best, estimator.loss_)
         return estimator.loss_ > best - estimator.tol
 
     def _watch(self, no_better: bool) -> None:
-        """Counts epochs without improvement; after too many it lowers the learning rate or stops training."""
+        """Counts epochs without improvement; after more than n_iter_no_change, lowers the learning rate or stops training."""
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0
         if estimator._no_improvement_count <= estimator.n_iter_no_change:

@@ -22,25 +22,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : {"squared_error", "log_loss"}
-        "squared_error": half the squared error, with an identity output. "log_loss": the cross-entropy of targets in [0, 1],
-        with a sigmoid output. Reported losses are means over samples and, for the squared error, over outputs; gradients are
-        those of the sum over outputs, as in scikit-learn.
+        "squared_error" is half the squared error, with the output activation identity. "log_loss" is the cross-entropy for
+        targets in [0, 1], with the output activation sigmoid. Reported losses are means over samples; the reported squared
+        error is a mean over outputs, too. As in scikit-learn, the gradients are the gradients of the sum over outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, dropout, clip_norm, callbacks, dtype, device, kernels
-        As for `MLPClassifier`.
+        The same parameters as those of `MLPClassifier`.
 
     Attributes
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        As for `MLPClassifier`; the score is R^2.
+        The same attributes as those of `MLPClassifier`; the score is R^2.
     out_activation_ : {"identity", "logistic"}
         Activation of the output layer.
 
     See Also
     --------
-    Network : The network that is trained.
+    numbanet.Network : The class of the network that the estimator trains.
     """
 
     loss: str
@@ -103,7 +103,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            The same parameters as those of `fit`.
 
         Returns
         -------
@@ -113,7 +113,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Raises
         ------
         ValueError, TypeError
-            An argument or a parameter is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -121,7 +121,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     @property
     def _gradient_scale(self) -> float:
-        """2 for the network's mse, whose gradient is twice that of half the squared error; else 1."""
+        """2 for the squared error: the network's mse has twice the gradient of half the squared error; 1 for any other loss."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
@@ -143,7 +143,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         return LOSSES[self.loss]
 
     def _loss_unit(self) -> float:
-        """Returns 1/2 for the squared error, divided by the outputs, over which scikit-learn takes the mean."""
+        """Returns 1 / (2 n_outputs) for the squared error, which scikit-learn halves and averages over outputs; else 1."""
         return 0.5 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _fit_options(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tables: reading a file, learning the encoding of its columns, encoding rows for a network, and decoding its answers."""
+"""Tables: reads files, learns how to encode their columns, encodes rows for a network, and decodes the network's outputs."""
 
 from numbanet.tables.columns import Table as Table
 from numbanet.tables.encoding import Encoding as Encoding

@@ -1,4 +1,4 @@
-"""A table in memory: named columns of texts or of numbers, and the line of the file in which each row begins."""
+"""A table in memory: named columns of texts or numbers, and for each row the line of the file in which the row begins."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-# Texts for a missing value in files of pandas, R, SQL and spreadsheets.
+# Texts that mean a missing value in files written by pandas, R, SQL and spreadsheets.
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
 
 
 def number(text: str) -> float | None:
-    """Returns the number that a text spells, or None if it spells none; 1_000 and nan do not count as numbers."""
+    """Returns the text as a number, or None if it is not a number; 1_000 and nan do not count as numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -24,13 +24,13 @@ def number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Texts:
-    """A column of texts, None for a missing one.
+    """A column of texts; None stands for a missing value.
 
     Parameters
     ----------
     texts : list of str or None
     typed : bool
-        True if the file declares the column as text, so that number-like values stay text.
+        True if the file declares the column as text, so that texts that look like numbers stay texts.
     """
 
     texts: list[str | None]
@@ -38,14 +38,14 @@ class Texts:
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
-        """True for each missing value, (n,)."""
+        """A boolean array (n,) that is True for each missing value."""
         if None not in self.texts:
             return np.zeros(len(self.texts), bool)
         return np.array([text is None for text in self.texts])
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
-        """The column as float64, (n,); NaN for a text that is missing or not a number."""
+        """The column as a float64 array (n,), with NaN for each text that is missing or not a number."""
         texts = cast("list[str]", self.texts)  # a None among them raises TypeError
         try:
             if "_" not in "".join(texts):
@@ -64,7 +64,7 @@ class Numbers:
     ----------
     array : ndarray, (n,)
     absent : ndarray of bool, (n,), optional
-        True for each missing value; NaN counts as missing in any case.
+        True for each missing value of `array`. NaN counts as a missing value in any case.
     """
 
     array: NDArray[Any]
@@ -72,19 +72,19 @@ class Numbers:
 
     @cached_property
     def texts(self) -> list[str | None]:
-        """The values as text, None for a missing one."""
+        """The values as texts, with None for each missing value."""
         written = [str(value).lower() if value is True or value is False else str(value) for value in self.array.tolist()]
         return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
-        """True for each missing value, (n,)."""
+        """A boolean array (n,) that is True for each missing value."""
         missing = np.isnan(self.array) if self.array.dtype.kind == "f" else np.zeros(self.array.shape, bool)
         return missing if self.absent is None else missing | self.absent
 
     @property
     def numbers(self) -> NDArray[np.float64]:
-        """The column as float64, (n,); NaN for a missing value."""
+        """The column as a float64 array (n,), with NaN for each missing value."""
         values = self.array.astype(np.float64)
         if self.absent is not None:
             values[self.absent] = math.nan
@@ -103,9 +103,9 @@ class Table:
     rows : int
         Number of rows.
     lines : sequence of int, optional
-        For each row, the line of the file in which it begins.
+        For each row, the line of the file in which the row begins.
     alike : bool
-        True if all numbers are of one kind, like the pixels of an image, so that they are standardised together.
+        True if all columns have the same kind of values, like the pixels of an image, and are thus standardised together.
 
     Raises
     ------
@@ -124,18 +124,18 @@ class Table:
             raise ValueError(f"{self.source} has no rows")
 
     def column(self, name: str) -> Texts | Numbers:
-        """Returns a column by its name; raises ValueError if the table has no such column."""
+        """Returns the column of this name; raises ValueError if the table has no column of this name."""
         if name not in self.columns:
             raise ValueError(f"{self.source} has no column {name!r}; its columns are {listed(self.columns)}")
         return self.columns[name]
 
     def error(self, name: str, row: int, message: str) -> ValueError:
-        """Returns an error about the cell in a column and a row; row counts from 0, in the message from 1."""
+        """Returns an error about the cell in a column and a row; `row` counts from 0, but the message counts from 1."""
         line = "" if self.lines is None else f" (line {self.lines[row]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
-    """Returns names as a list for a message: the first `most` of them, and the number of the rest."""
+    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
     names = list(names)
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""The encoding of a table: maps its columns to x and y of a network, and y_hat back to answers."""
+"""The encoding of a table: converts the table's columns to x and y of a network, and y_hat back to labels or quantities."""
 
 import math
 import re
@@ -25,7 +25,7 @@ def not_a_number(text: str) -> str:
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column as float64, (n,), NaN for missing values; raises ValueError at the first text or infinite value."""
+    """Returns a column as float64 (n,), with NaN for missing values; raises ValueError for a text or an infinite value."""
     column = table.column(name)
     values = column.numbers
     wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
@@ -38,7 +38,7 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def booleans(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column of true and false, in upper or lower case, as 1 and 0, (n,), NaN for missing values."""
+    """Returns a column of the texts true and false, in any case, as 1 and 0, (n,), with NaN for missing values."""
     texts = table.column(name).texts
     for row, text in enumerate(texts):
         if text is not None and text.strip().lower() not in BOOLEANS:
@@ -47,7 +47,7 @@ def booleans(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def indices(table: Table, name: str, known: tuple[str, ...], noun: str) -> NDArray[np.intp]:
-    """Returns the index of each text of a column in `known`, (n,), -1 for a missing text."""
+    """Returns for each text of a column its index in `known`, (n,), or -1 for a missing text."""
     texts = table.column(name).texts
     index: dict[str | None, int] = {None: -1} | {text: k for k, text in enumerate(known)}
     try:
@@ -58,7 +58,7 @@ def indices(table: Table, name: str, known: tuple[str, ...], noun: str) -> NDArr
 
 
 def refuse_missing(table: Table, names: Iterable[str], hint: str = "") -> None:
-    """Raises ValueError at the first missing value, by row, of the named columns."""
+    """Raises ValueError if a value of the named columns is missing; the message names the first row without it."""
     first = {name: int(missing.argmax()) for name in names if (missing := table.column(name).missing).any()}
     if first:
         name = min(first, key=first.__getitem__)
@@ -67,16 +67,17 @@ def refuse_missing(table: Table, names: Iterable[str], hint: str = "") -> None:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers v: x = (v - mean) / scale.
+    """A column of numbers v, which the network gets as the input x = (v - mean) / scale.
 
     Parameters
     ----------
     name : str
         Name of the column.
     mean, scale : float
-        Mean and standard deviation (divided by n, not n - 1) of the rows learnt from; scale is 1 for a constant column.
+        Mean and standard deviation (with the divisor n, not n - 1) of the column in the training rows; scale is 1 for a
+        constant column.
     fill : float, optional
-        The number that replaces a missing value; if None, missing values are refused.
+        The number that replaces a missing value; if None, a missing value raises ValueError.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Numeric:
             checks.real("fill", self.fill)
 
     def encode(self, table: Table, x: NDArray[np.floating]) -> None:
-        """Writes the column, standardised, to x (n, 1)."""
+        """Writes the standardised column to x (n, 1)."""
         values = self.values(table, self.name)
         if self.fill is not None:
             values = np.where(np.isnan(values), self.fill, values)
@@ -104,7 +105,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Boolean(Numeric):
-    """A column of true and false, encoded like `Numeric` from 1 and 0."""
+    """A column of the texts true and false, which become 1 and 0 and are then standardised like a `Numeric` column."""
 
     kind: ClassVar[str] = "boolean"
     values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)
@@ -112,7 +113,7 @@ class Boolean(Numeric):
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of texts, one-hot: one input per category, 1 for the category of the row and 0 for all others.
+    """A column of texts, encoded one-hot: one input per category, 1 for the row's category and 0 for all other categories.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ class Categorical:
         Name of the column.
     categories : list of str
     fill : str, optional
-        The category that replaces a missing value; if None, missing values are refused.
+        The category that replaces a missing value; if None, a missing value raises ValueError.
     """
 
     name: str
@@ -138,11 +139,11 @@ class Categorical:
 
     @property
     def width(self) -> int:
-        """Number of inputs of the column."""
+        """The number of network inputs that encode the column."""
         return len(self.categories)
 
     def encode(self, table: Table, x: NDArray[np.floating]) -> None:
-        """Writes the column, one-hot, to x (n, width)."""
+        """Writes the one-hot encoding of the column to x (n, width)."""
         index = indices(table, self.name, self.categories, "category")
         if self.fill is not None:
             index[index < 0] = self.categories.index(self.fill)
@@ -152,7 +153,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Classes:
-    """A target column of classes.
+    """The target column of a classification.
 
     Parameters
     ----------
@@ -171,13 +172,13 @@ class Classes:
         object.__setattr__(self, "labels", _texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
-        """Returns the number of outputs of a network with this loss; for bce it is 1, the probability of the second class."""
+        """Returns the number of outputs that a network with this loss needs: one per class, but a single one for bce."""
         if loss == "bce" and len(self.labels) != 2:
-            raise ValueError(f"loss 'bce' is for two classes, but {self.name!r} has {len(self.labels)}: use cce")
+            raise ValueError(f"loss 'bce' is for two classes, but the target {self.name!r} has {len(self.labels)}: use cce")
         return 1 if loss == "bce" else len(self.labels)
 
     def encode(self, table: Table) -> NDArray[np.intp]:
-        """Returns y, the index of each row's label, (n,)."""
+        """Returns the target y, (n,): for each row the index of its label."""
         return indices(table, self.name, self.labels, "class")
 
     def answers(self, y_hat: NDArray[np.floating]) -> list[str]:
@@ -185,20 +186,20 @@ class Classes:
         return [self.labels[k] for k in classes_of(y_hat)]
 
     def probabilities(self, y_hat: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the probability of each class, (n, classes)."""
+        """Returns the probability of each class for each row, (n, classes)."""
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A target column of numbers v: y = (v - mean) / scale.
+    """The target column of a regression: its numbers v become the target y = (v - mean) / scale.
 
     Parameters
     ----------
     name : str
         Name of the column.
     mean, scale : float
-        As for `Numeric`.
+        Mean and standard deviation of the column, as for `Numeric`.
     """
 
     name: str
@@ -212,11 +213,11 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def width(self, loss: str) -> int:
-        """Returns the number of outputs of a network with this loss, which is 1."""
+        """Returns the number of outputs that a network needs, which is 1 for any loss."""
         return 1
 
     def encode(self, table: Table) -> NDArray[np.float64]:
-        """Returns y, standardised, (n,)."""
+        """Returns the standardised target y, (n,)."""
         return (numbers(table, self.name) - self.mean) / self.scale
 
     def answers(self, y_hat: NDArray[np.floating]) -> list[float]:
@@ -233,31 +234,31 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The properties of a network that its encoding must fit; `engines.topology.Topology` has them."""
+    """The properties of a network that the encoding of a table must fit; `engines.topology.Topology` has these properties."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Numbers of neurons, input first."""
+        """The number of inputs, and the number of neurons of each layer."""
         ...
 
     @property
     def loss(self) -> str:
-        """Name of the loss."""
+        """The name of the network's loss."""
         ...
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """The mapping from the rows of a table to x and y of a network, and from y_hat to answers.
+    """Converts the rows of a table to x and y of a network, and y_hat to class labels or quantities.
 
     Parameters
     ----------
     features : list of Numeric, Boolean or Categorical
-        The columns that become inputs of the network, in this order.
+        The columns that become inputs of the network, in the order of the inputs.
     target : Classes or Quantity
         The column to predict.
     ignored : list of str
-        Further columns that a table may have; they are not read.
+        Names of further columns that a table may have, and that are not read.
 
     Raises
     ------
@@ -277,7 +278,7 @@ class Encoding:
 
     @property
     def width(self) -> int:
-        """Number of inputs of the network."""
+        """The number of network inputs that encode all features."""
         return sum(feature.width for feature in self.features)
 
     def x(self, table: Table, dtype: DTypeLike = "float64", *, ignore: Iterable[str] = ()) -> NDArray[np.floating]:
@@ -286,11 +287,11 @@ class Encoding:
         Parameters
         ----------
         table : Table
-            It has all columns of the features, in any order, and may have the target column.
+            A table with the columns of all features, in any order. It may contain the target column, too.
         dtype : {"float64", "float32"}
-            Type of the result; the computation is in float64.
+            Data type of the result; the computation is in float64.
         ignore : list of str
-            Further columns to ignore.
+            Names of columns to ignore in addition to `ignored`.
 
         Returns
         -------
@@ -299,16 +300,16 @@ class Encoding:
         Raises
         ------
         ValueError
-            A column or a value is missing or unknown; the message names column and row.
+            A column or a value is missing or unknown; the message names the column and the row.
         """
         known = {self.target.name, *self.ignored, *ignore, *(feature.name for feature in self.features)}
         if unknown := [name for name in table.columns if name not in known]:
             raise ValueError(
                 f"{table.source} has columns that the model does not know: {listed(unknown)}; "
-                "remove them, or name them in ignore (--ignore)"
+                "remove these columns, or name them in ignore (--ignore)"
             )
         if lacking := [feature.name for feature in self.features if feature.name not in table.columns]:
-            raise ValueError(f"{table.source} lacks columns that the model needs: {listed(lacking)}")
+            raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}")
         refuse_missing(table, [feature.name for feature in self.features if feature.fill is None])
         x, start = np.empty((table.rows, self.width), dtype), 0
         with np.errstate(over="ignore"):
@@ -318,7 +319,7 @@ class Encoding:
         return x
 
     def y(self, table: Table) -> NDArray[Any]:
-        """Encodes the target column.
+        """Encodes the target column of a table as y of the network.
 
         Parameters
         ----------
@@ -327,18 +328,18 @@ class Encoding:
         Returns
         -------
         ndarray, (n,)
-            Class indices as integers, or a standardised quantity as float64.
+            Class indices as integers, or the standardised numbers of a quantity as float64.
 
         Raises
         ------
         ValueError
-            A target is missing or unknown; the message names column and row.
+            A target value is missing or unknown; the message names the column and the row.
         """
         refuse_missing(table, [self.target.name])
         return self.target.encode(table)
 
     def check(self, network: NetworkShape) -> None:
-        """Raises ValueError if a network of this shape does not fit the encoding."""
+        """Raises ValueError if the loss or the sizes of the network do not fit the encoding."""
         if network.loss not in self.target.losses:
             known = " or ".join(self.target.losses)
             raise ValueError(
@@ -358,7 +359,7 @@ class Encoding:
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> "Encoding":
-        """Returns the encoding that a dict of `to_dict` holds; raises ValueError, TypeError or LookupError if it is invalid."""
+        """Returns the encoding from a dict of `to_dict`; an invalid dict raises ValueError, TypeError or LookupError."""
         if entries.keys() != {"features", "target", "ignored"}:
             raise ValueError(f"the entries of its table are {sorted(entries)}, not features, ignored, target")
         features = tuple(_described(entry, FEATURES) for entry in entries["features"])
@@ -371,7 +372,7 @@ def _described(entry: Mapping[str, Any], kinds: Mapping[str, Callable[..., Any]]
 
 
 def _texts(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
-    """Returns the values as a tuple; raises ValueError unless they are different texts and at least `least`."""
+    """Returns the values as a tuple; raises ValueError unless they are different texts, at least `least` in number."""
     values = tuple(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
         raise ValueError(f"{name} must be at least {least} different texts, not {listed(values)}")

@@ -1,4 +1,4 @@
-"""Learning from a table: the task, the kind of each column, and the statistics of its encoding."""
+"""Learns from a table the task (classification or regression), the kind of each column, and the column's statistics."""
 
 import re
 from collections import Counter
@@ -27,9 +27,10 @@ from numbanet.tables.encoding import (
 TASKS = ("classification", "regression")
 IMPUTE = ("mean", "median", "most-frequent")
 INTEGER, CODE = re.compile(r"\s*[+-]?\d+\s*"), re.compile(r"\s*[+-]?0\d+\s*")
-# Integers with at most 20 different values, each in two rows on average, are classes.
+# A target of integers with at most 20 different values, each in two rows or more on average, is a target of classes.
 CLASSES_OF_INTEGERS = 20
-# A column with more categories than 20 and than half the rows, or than 1000, holds names rather than categories.
+# A column with more than 1000 different texts, or with more than 20 and more than half the number of rows, contains names
+# rather than categories.
 CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 
 
@@ -45,9 +46,10 @@ def learn(
 ) -> Encoding:
     """Learns from a table how to encode its columns for training.
 
-    A column is numeric if all its texts are numbers and none is a code such as 007, boolean if all its texts are true or false,
-    and categorical otherwise. A column that mixes numbers with a few texts, or that has decimal commas, dates, or a different
-    text in nearly every row, is refused. Numbers are standardised, categories are one-hot.
+    A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
+    true or false, and categorical otherwise. A column raises ValueError if it mixes numbers with a few texts, or contains
+    decimal commas, dates, or a different text in nearly every row. Numbers are standardised, and categories are encoded
+    one-hot.
 
     Parameters
     ----------
@@ -55,18 +57,19 @@ def learn(
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        By default it is inferred from the target: texts, booleans, and whole numbers with at most 20 different values, each in
-        two rows on average, are classes. Other numbers are a quantity, which is standardised like a numeric column.
+        By default the task is inferred from the target. Texts, booleans, and whole numbers with at most 20 different values,
+        each in two rows or more on average, are classes. Any other numbers are a quantity, which is standardised like a
+        numeric column.
     categorical : list of str
-        Columns to encode as categories even if they look like numbers, booleans or dates.
+        Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
-        Columns to leave out.
+        Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
-        The statistic that replaces missing numbers. Missing categories and booleans are replaced by the most frequent value in
-        any case, the first in order among equals. By default missing values are refused.
+        The statistic that replaces missing numbers. Missing categories and booleans are always replaced by the most frequent
+        value; among equally frequent values, the first in order is chosen. By default a missing value raises ValueError.
     rows : ndarray of int, optional
-        The rows from which means, standard deviations and replacements are computed, such as the training rows; by default
-        all. Categories and classes always come from all rows.
+        Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
+        default all rows. Categories and classes are always taken from all rows.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def learn(
     Raises
     ------
     ValueError
-        A column does not exist, or a value is missing or invalid; the message names column and row.
+        A column does not exist, or a value is missing or invalid; the message names the column and the row.
     """
     if impute is not None:
         checks.choice("impute", impute, IMPUTE)
@@ -84,7 +87,7 @@ def learn(
     rows = np.arange(table.rows) if rows is None else rows
     names = [name for name in table.columns if name != target and name not in ignore]
     if not names:
-        raise ValueError(f"{table.source} has no column beside the target {target!r} to predict it from")
+        raise ValueError(f"{table.source} has no column from which to predict the target {target!r}")
     if impute is None:
         refuse_missing(table, names, "; to replace missing values, use impute='median' (--impute median)")
     kinds = {name: Categorical if name in categorical else _kind(table, name) for name in names}
@@ -118,24 +121,24 @@ def split(
     ----------
     table : Table
     target : str
-        The column to predict. For classification the split is stratified: the fraction applies to each class, to within one
-        row.
+        The column to predict. For a classification the split is stratified: the fraction is held out of each class, to within
+        one row.
     fraction : float
         Fraction of the rows to hold out, in [0, 1).
     task : str, optional
-        As for `learn`.
+        "classification" or "regression", as for `learn`.
     seed : int
         Seed of the random split.
 
     Returns
     -------
     rows, held_out : ndarray of int
-        Row numbers, each in the order of the table.
+        Indices of the rows to train on, and indices of the rows held out, each in the order of the table.
 
     Raises
     ------
     ValueError
-        The fraction leaves no row on one side, or the target is as `learn` refuses it.
+        The fraction leaves no row to train on or no row to hold out, or the target column is invalid for `learn`.
     """
     checks.fraction("fraction", fraction)
     encoded = _target(table, target, task, np.arange(table.rows))
@@ -164,7 +167,7 @@ def _kind(table: Table, name: str, of_target: bool = False) -> type[Numeric | Ca
 
 
 def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric | Categorical] | None:
-    """Returns the kind of a column if all its texts are numbers or booleans, else None; refuses numbers mixed with texts."""
+    """Returns the kind of a column of numbers or booleans, else None; raises ValueError for numbers mixed with a few texts."""
     values = column.numbers
     wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
     if not wrong.size:
@@ -180,7 +183,7 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
 
 
 def _refuse_names(table: Table, name: str, column: Texts) -> None:
-    """Raises ValueError if the texts are dates, or too many to be categories."""
+    """Raises ValueError if the texts of a column are dates, or if there are too many different texts for categories."""
     texts = {text for text in set(column.texts) if text is not None}
     remedy = "name the column in ignore (--ignore) or in categorical (--categorical)"
     if all(DATE.fullmatch(text) for text in texts):
@@ -211,7 +214,7 @@ def _feature(
 
 
 def _replacement(values: NDArray[np.float64], impute: str) -> float:
-    """Returns the number that replaces missing values."""
+    """Returns the number that replaces missing values: the mean, the median or the most frequent value."""
     if impute == "most-frequent":
         different, counts = np.unique(values, return_counts=True)
         return float(different[counts.argmax()])
@@ -219,7 +222,7 @@ def _replacement(values: NDArray[np.float64], impute: str) -> float:
 
 
 def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns the mean and the standard deviation, or 1 for constant values, without overflow for the largest numbers."""
+    """Returns the mean and the standard deviation (1 for constant values), without overflow even for the largest floats."""
     if values.min() == values.max():
         return float(values[0]), 1.0
     exponent = np.frexp(np.abs(values).max())[1]
@@ -228,7 +231,7 @@ def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) -> list[Numeric | Categorical]:
-    """Gives all features one mean and one standard deviation, from the variance within columns and that of their means."""
+    """Gives all features the same mean and standard deviation: the statistics of all values of all columns together."""
     moments = np.array([(values.mean(), values.var()) for f in features for values in [f.values(table, f.name)[rows]]])
     mean, scale = moments[:, 0].mean(), np.sqrt(moments[:, 1].mean() + moments[:, 0].var()) or 1.0
     return [Numeric(feature.name, float(mean), float(scale), feature.fill) for feature in features]
@@ -241,7 +244,7 @@ def _target(table: Table, name: str, task: str | None, rows: NDArray[np.integer]
         return Quantity(name, *_mean_and_scale(numbers(table, name)[rows]))
     labels = _in_order(table.column(name).texts)
     if len(labels) < 2:
-        raise ValueError(f"{table.source}: column {name!r} has only one class, {listed(labels)}: a classifier needs two")
+        raise ValueError(f"{table.source}: column {name!r} has only one class, {listed(labels)}; a classifier needs two")
     return Classes(name, labels)
 
 
@@ -252,7 +255,7 @@ def _is_whole(column: Texts | Numbers) -> bool:
 
 
 def _in_order(texts: list[str | None]) -> tuple[str, ...]:
-    """Returns the different texts in alphabetical order, or by value if all are numbers."""
+    """Returns the different texts in alphabetical order, or in numerical order if all texts are numbers."""
     different = sorted({text for text in texts if text is not None})
     values = {text: value for text in different if (value := number(text)) is not None}
     return tuple(different if len(values) < len(different) else sorted(different, key=values.__getitem__))

@@ -1,7 +1,7 @@
-"""Readers of tables: CSV with the module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
+"""Reads tables from files: CSV with Python's module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
 
-The module csv is part of Python, keeps every text unchanged (007 is not 7) and knows the line of each row; pyarrow is needed
-for Parquet only.
+The module csv is part of Python, keeps every text unchanged (007 does not become 7) and knows the line of each row. pyarrow is
+needed for Parquet files only.
 """
 
 import csv
@@ -30,12 +30,12 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Returns True if the name is that of an IDX file, such as train-images-idx3-ubyte.gz."""
+    """Returns True if the file name contains "idx", as names of IDX files do, such as train-images-idx3-ubyte.gz."""
     return "idx" in Path(path).name.lower()
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Returns True if `read` can read a file of this name."""
+    """Returns True if `read` can read files with this kind of name."""
     return Path(path).suffix.lower() in TEXT + PARQUET + ARRAYS or is_idx(path)
 
 
@@ -45,13 +45,16 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, target: 
     Parameters
     ----------
     path : str or path-like
-        The suffix determines the format. .csv, .tsv: text in UTF-8, with or without a byte order mark, whose first line names
-        the columns. .parquet, .pq: Parquet. .npz: an array x (n, ...) and, to train or evaluate, an array of targets (n,);
-        .npy: x only. A name that contains "idx": x in the format of MNIST. The columns of x are named x[0], x[1], ...
+        The suffix determines the format. A .csv or .tsv file is text in UTF-8, with or without a byte order mark, and its first
+        line names the columns. A .parquet or .pq file is Parquet. A .npz file has an array x (n, ...) and, to train or evaluate
+        with it, an array of targets (n,). A .npy file has x only. A file whose name contains "idx" has x in the format of
+        MNIST. The columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a .csv or .tsv file. By default it is detected among comma, semicolon, tab and |.
+        Character between the columns of a .csv or .tsv file. By default the separator is detected:
+        comma, semicolon, tab or |.
     target : str, optional
-        For .npz the name of the array of targets, by default y. For IDX the path of the labels, which become the column y.
+        For a .npz file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file of labels,
+        which become the column y.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, target: 
     Raises
     ------
     ValueError
-        The file is damaged or not a table; the message names the place.
+        The file is damaged or not a table; the message says where.
     OSError
         The file cannot be opened.
     ModuleNotFoundError
@@ -93,16 +96,16 @@ def _text(path: str | os.PathLike[str], separator: str | None) -> Table:
             if separator is None:
                 separator = _sniffed(file.read(SNIFFED_CHARACTERS))
                 file.seek(0)
-            with collection_paused():  # it would traverse millions of texts again and again
+            with collection_paused():  # the garbage collector would traverse millions of texts again and again
                 return _records(source, csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{source} is not UTF-8: it contains the byte 0x{error.object[error.start]:02x}. Save it as UTF-8"
+            f"{source} is not UTF-8: it contains the byte 0x{error.object[error.start]:02x}. Save the file as UTF-8"
         ) from None
 
 
 def _sniffed(text: str) -> str:
-    """Returns the separator that gives the first rows the most columns, preferring one that gives all of them equally many."""
+    """Returns the separator that splits the first rows into equally many columns, if possible, and into the most columns."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -123,7 +126,7 @@ def _records(source: str, reader: Any) -> Table:
                     names = _names(source, record)
                     columns = [[] for _ in names]
                 elif len(record) != len(names):
-                    raise ValueError(f"{source}, line {start}: {len(record)} values, but {len(names)} columns")
+                    raise ValueError(f"{source}, line {start}: {len(record)} values, but {len(names)} columns are named")
                 else:
                     chunk.append(record)
                     lines.append(start)
@@ -139,12 +142,12 @@ def _records(source: str, reader: Any) -> Table:
 
 
 def _is_blank(record: list[str], names: list[str] | None) -> bool:
-    """Returns True for an empty line, but not for the empty cell of a table with one column."""
+    """Returns True if the record is an empty line, unless the line is an empty cell of a table with a single column."""
     return not record or (len(record) == 1 != len(names or ()) and not record[0].strip())
 
 
 def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
-    """Moves a chunk of rows to the columns."""
+    """Moves a chunk of rows to the ends of the columns."""
     for column, cells in zip(columns, zip(*chunk, strict=True), strict=False):
         column += cells if MISSING.isdisjoint(cells) else [None if cell in MISSING else cell for cell in cells]
     chunk.clear()
@@ -155,9 +158,11 @@ def _names(source: str, names: list[str]) -> list[str]:
         raise ValueError(f"{source}: the first line must name the columns, but contains numbers: {listed(names, 5)}")
     for place, name in enumerate(names, start=1):
         if not name.strip():
-            raise ValueError(f"{source}: column {place} has no name (if it is the index of pandas, use to_csv(index=False))")
+            raise ValueError(
+                f"{source}: column {place} has no name: name it, or if pandas wrote it as the index, use to_csv(index=False)"
+            )
         if name in names[: place - 1]:
-            raise ValueError(f"{source} has two columns named {name!r}: rename one")
+            raise ValueError(f"{source} has two columns named {name!r}: rename one of them")
     return names
 
 
@@ -178,7 +183,7 @@ def _parquet(path: str | os.PathLike[str]) -> Table:
 
 
 def _column(column: Any, arrow: Any) -> Texts | Numbers:
-    """Converts a ChunkedArray: numbers stay numbers, everything else becomes text."""
+    """Converts a pyarrow ChunkedArray to a column: numbers stay numbers, and all other values become texts."""
     types = arrow.types
     if types.is_dictionary(column.type):
         values = column.type.value_type  # categories, of any type
@@ -210,9 +215,9 @@ def _arrays(path: str | os.PathLike[str], target: str) -> Table:
 
 
 def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) -> Table:
-    """Returns a table with columns x[0], x[1], ... from x (n, ...), and a column of targets from y (n,)."""
+    """Returns a table with columns x[0], x[1], ... from the array x (n, ...), and a column of targets from y (n,)."""
     if x.ndim < 2 or not x.size:
-        raise ValueError(f"{source}: x must have shape (n, ...), with two dimensions or more and not empty, not {x.shape}")
+        raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")
     alike, rows = x.dtype == np.uint8, x.shape[0]
     x = x.reshape(rows, -1)
     columns = {f"x[{i}]": _of_array(f"x[{i}]", x[:, i]) for i in range(x.shape[1])}

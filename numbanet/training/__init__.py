@@ -1,1 +1,1 @@
-"""Training: the epoch loop, early stopping, schedules, optimizers, metrics, callbacks and the history."""
+"""Training: the epoch loop, early stopping, learning rate schedules, optimizers, metrics, callbacks and the history."""

@@ -1,50 +1,51 @@
-"""Callbacks: hooks called during training, which may stop it."""
+"""Callbacks: objects with hooks, methods that are called during training and may stop it."""
 
 from typing import Any
 
 
 class Callback:
-    """A base for objects whose hooks `Network.fit` calls; a subclass overrides the hooks it needs.
+    """Base class of callbacks: `Network.fit` calls the hooks, and a subclass overrides the hooks that it needs.
 
-    Hooks have the names that Keras gives them.
+    The hooks have the same names as in Keras.
 
     Attributes
     ----------
     network : Network
-        The network under training; set before the first hook. Any hook may read and replace its parameters.
+        The network that is being trained; `fit` sets this attribute before it calls the first hook. Any hook may read and
+        replace the network's parameters.
     stop_training : bool
-        Set it to True to end the training after the current epoch.
+        A hook sets this attribute to True to end the training after the current epoch.
     """
 
     network: Any = None
     stop_training: bool = False
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """Runs before the first epoch. logs is empty."""
+        """Runs before the first epoch, with empty logs."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
-        """Runs before an epoch, counted from 1. logs holds "learning_rate"."""
+        """Runs before each epoch; epochs count from 1, and logs holds "learning_rate"."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Runs several times within an epoch, after `batch` of its batches: the engine trains many batches in one call."""
+        """Runs after the first `batch` batches of an epoch, but not after each batch: the engine trains many in one call."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Runs after an epoch. logs holds its figures, and the history keeps the figures that a hook adds."""
+        """Runs after each epoch; logs holds the epoch's loss and metrics, and the history keeps the values that a hook adds."""
 
     def on_train_end(self, logs: dict[str, float]) -> None:
-        """Runs when training ends, even by Ctrl-C or an error, with the figures of the last epoch."""
+        """Runs when training ends, even by Ctrl-C or an error; logs holds the loss and metrics of the last epoch."""
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
-    """Returns the callbacks as a list, each with `network` set and `stop_training` reset.
+    """Returns the callbacks as a list, after setting `network` and resetting `stop_training` of each callback.
 
     Raises
     ------
     TypeError
-        callbacks is not a callback or a list of callbacks, or an object has none of the hooks.
+        The argument is neither a callback nor a list of callbacks, or an object in the list has none of the hooks.
     """
     try:
         callbacks = [callbacks] if any(hasattr(callbacks, hook) for hook in HOOKS) else list(callbacks or ())

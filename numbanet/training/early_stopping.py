@@ -1,4 +1,4 @@
-"""Early stopping: the end of a training without progress, and the best epoch so far."""
+"""Early stopping: ends a training that makes no more progress, and finds the best epoch."""
 
 from dataclasses import dataclass
 from typing import SupportsIndex
@@ -13,23 +13,25 @@ from numbanet.training.schedules import monitored
 class EarlyStopping:
     """Ends the training after `patience` epochs without progress, and gives the network the best epoch's parameters.
 
-    The network gets them however the training ends: by patience, with the last epoch, by Ctrl-C or by an error.
+    The network gets the best epoch's parameters however the training ends: by early stopping, after the last epoch, by Ctrl-C
+    or by an error.
 
     Parameters
     ----------
     patience : int
-        Number of epochs without progress.
+        Number of epochs without progress after which the training ends.
     monitor : str, optional
-        The figure of the history to watch; by default "val_loss" if there is validation data, else "loss".
+        Name of the monitored metric in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        The least improvement that counts as progress.
+        An improvement of the monitored metric counts as progress only if it is larger than min_delta.
     larger_is_better : bool, optional
-        By default True for names that contain accuracy, r2, f1 or auc, else False.
+        Whether larger values of the monitored metric are better. By default it is True if the metric's name contains
+        accuracy, r2, f1 or auc, else False.
 
     Raises
     ------
     ValueError, TypeError
-        patience is not a positive integer, or min_delta is not a number of at least 0.
+        patience is not a positive integer, or min_delta is not a non-negative number.
     """
 
     patience: int = 10
@@ -47,11 +49,11 @@ class EarlyStopping:
         Raises
         ------
         ValueError
-            The history does not have the figure to watch.
+            The history does not contain the monitored metric.
         """
         name = monitored(self.monitor, history)
         if name not in history:
-            raise ValueError(f"early stopping watches {name!r}, but the history has {', '.join(history)}")
+            raise ValueError(f"early stopping monitors {name!r}, but the history contains only {', '.join(history)}")
         larger = self.larger_is_better
         if larger is None:
             larger = any(word in name for word in ("accuracy", "r2", "f1", "auc"))
@@ -63,12 +65,12 @@ class EarlyStopping:
         return index
 
     def is_over(self, history: dict[str, list[float]]) -> bool:
-        """Returns whether the last `patience` epochs brought no progress."""
+        """Returns whether the last `patience` epochs of the history brought no progress."""
         return len(history[monitored(self.monitor, history)]) - 1 - self.best(history) >= self.patience
 
 
 def early_stopping_of(value: SupportsIndex | EarlyStopping | None) -> EarlyStopping | None:
-    """Returns the early stopping that `Network.fit` takes as an object or as a number of epochs."""
+    """Returns the argument early_stopping of `Network.fit`, which may be a number of epochs, as an `EarlyStopping`."""
     if value is None or isinstance(value, EarlyStopping):
         return value
     return EarlyStopping(checks.integer("early_stopping", value))

@@ -1,23 +1,25 @@
-"""The history of a training: its figures, epoch by epoch."""
+"""The history of a training: the loss and metrics of each epoch."""
 
 import numpy as np
 
 
 class History:
-    """The figures of a training, epoch by epoch; what `Network.fit` returns.
+    """The loss and metrics of each epoch of a training; `Network.fit` returns a History.
 
     Attributes
     ----------
     epoch : list of int
-        Numbers of the finished epochs, from 1.
+        Numbers of the finished epochs, counted from 1.
     history : dict of str to list of float
-        "loss" and "accuracy" of the batches as they were trained on, "val_loss" and "val_accuracy" after the epoch, and
-        "seconds", its duration; further the metrics asked for, "learning_rate" if there is a schedule, and the figures that
-        callbacks added. Accuracies exist for the losses cce and bce, figures with val_ if there is validation data.
+        One value per epoch for each name. "loss" and "accuracy" are measured on the training batches while the network is
+        trained on them; "val_loss" and "val_accuracy" are measured on the validation data after the epoch. "seconds" is the
+        duration of the epoch. Further names are the metrics passed to `fit`, "learning_rate" if there is a schedule, and the
+        values that callbacks added. Accuracies exist only for the losses cce and bce, names that begin with val_ only if
+        there is validation data.
     interrupted : bool
         Whether Ctrl-C ended the training.
     best_epoch : int or None
-        With early stopping, the epoch whose parameters the network has.
+        With early stopping, the number of the epoch whose parameters the network has; None without early stopping.
     """
 
     def __init__(self):
@@ -27,18 +29,18 @@ class History:
         self.best_epoch: int | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
-        """Appends the figures of a finished epoch."""
+        """Appends the loss and metrics of a finished epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Returns the figures of that name, one per epoch.
+        """Returns the values of the metric `name`, one per epoch.
 
         Raises
         ------
         KeyError
-            There is no figure of that name; the message lists the names.
+            The history does not contain `name`; the message lists the names that it contains.
         """
         if name == "epoch":
             return np.array(self.epoch)
@@ -47,7 +49,7 @@ class History:
         return np.array(self.history[name])
 
     def table(self) -> str:
-        """Returns all figures as text in columns, one line per epoch."""
+        """Returns the loss and all metrics as text in columns, with one line per epoch."""
         names = list(self.history)
         lines = [["epoch", *names]]
         lines += [[str(epoch), *(f"{self.history[name][e]:.6g}" for name in names)] for e, epoch in enumerate(self.epoch)]

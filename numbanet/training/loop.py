@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, schedule, early stopping, callbacks, checkpoints, progress."""
+"""The training loop: runs epochs, validation, schedule, early stopping, callbacks, checkpoints and the progress bar."""
 
 import sys
 import time
@@ -21,14 +21,14 @@ from numbanet.training.optimizers import Optimizer
 from numbanet.training.processes import Batches, Partition, Processes
 from numbanet.training.schedules import Schedule
 
-# An epoch that takes longer than this shows a bar.
+# An epoch that takes longer than this shows a progress bar.
 BAR_AFTER_SECONDS = 1.0
 NO_TOTALS = Totals(0, 0.0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The checked arguments of `Network.fit`; the defaults make one silent pass over the samples in their order."""
+    """The checked arguments of `Network.fit`; with the defaults, training makes one pass in the given order, without output."""
 
     epochs: int = 1
     batch_size: int
@@ -43,7 +43,7 @@ class Settings:
 
 
 class NoBar:
-    """Stands in for a progress bar; a disabled `tqdm` would take 9 us, as long as half of a small step."""
+    """Replaces the progress bar when none is shown, because a disabled `tqdm` takes 9 us, half the time of a small step."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,22 +52,22 @@ class NoBar:
         pass
 
     def update(self, samples: int) -> None:
-        """Does nothing."""
+        """Does nothing, because there is no bar to update."""
 
 
 NO_BAR = NoBar()
 
 
 class Record(Protocol):
-    """Keeps a training beyond this process, see `numbanet.persist.checkpoint`."""
+    """The interface of an object that saves the state of a training, such as a checkpoint file (`numbanet.persist`)."""
 
     def after_epoch(self, training: "Training", is_last: bool) -> None:
-        """Runs after each epoch; `training` may be kept as it is now."""
+        """Runs after each epoch, and may save the present state of `training`."""
         ...
 
 
 class Training:
-    """One call of `Network.fit`.
+    """Carries out one call of `Network.fit`.
 
     Parameters
     ----------
@@ -77,19 +77,20 @@ class Training:
     data : Data or callable
         The samples to train on, or a function that yields the batches of an epoch.
     validation : Data, optional
-        Samples to evaluate after each epoch.
+        Validation samples, on which the network is evaluated after each epoch.
     processes : Processes
-        The division of the samples among processes, and the agreement between them.
+        Divides the samples among the processes of a distributed training, and keeps the processes in agreement.
     record : Record, optional
-        Called after each epoch.
+        Its `after_epoch` is called after each epoch, to save a checkpoint.
 
     Attributes
     ----------
     history : History
     best : ndarray or None
-        The flat parameters of the best epoch, with early stopping.
+        With early stopping, the flat parameter vector of the best epoch; None without early stopping.
     finite : Snapshot
-        The state after the last epoch whose loss and parameters were finite: the only copy that this training keeps.
+        The network's state after the last epoch whose loss and parameters were finite. It is the only snapshot that a
+        training keeps.
     """
 
     finite: Snapshot
@@ -116,7 +117,8 @@ class Training:
         FloatingPointError
             The loss or a parameter stopped being finite; the model keeps the parameters of the previous epoch.
         ValueError
-            A function yielded no batch, or processes disagree about the training.
+            The function that should yield batches yielded none, or the processes of a distributed training disagree about
+            the training.
         """
         settings, history = self.settings, self.history
         with self.consensus.session(), announced() if settings.verbose else nullcontext():
@@ -140,13 +142,13 @@ class Training:
         return history
 
     def run_pass(self) -> dict[str, float]:
-        """Trains for one epoch without a snapshot to restore, and returns the epoch's loss and accuracy."""
+        """Trains for one epoch, without keeping a snapshot of the state before it, and returns the loss and accuracy."""
         self._upload()
         totals, weight = self._train(1, self.settings.learning_rate)
         return loss_and_accuracy(totals, self.model.topology, weight)
 
     def stop_requested(self) -> bool:
-        """Returns whether a callback wishes to end the training."""
+        """Returns whether the attribute stop_training of any callback is True."""
         return any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks)
 
     def is_over(self) -> bool:
@@ -155,13 +157,13 @@ class Training:
         return self.stopped or bool(stopping and figures and stopping.is_over(figures))
 
     def present(self) -> Snapshot:
-        """Returns the model's state now: that of the epoch's end, unless a callback may have changed the parameters."""
+        """Returns the present state: the epoch's snapshot, or a new one if callbacks may have changed parameters since."""
         return self.model.snapshot() if self.settings.callbacks else self.finite
 
     # One epoch
 
     def _epoch(self, epoch: int) -> dict[str, float]:
-        """Trains for an epoch, evaluates it, records it, and returns its figures."""
+        """Trains and evaluates for one epoch, and records and returns the epoch's loss and metrics."""
         settings, history = self.settings, self.history
         start = time.perf_counter()
         eta = settings.learning_rate
@@ -185,7 +187,7 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Updates the parameters once for each batch; returns totals and total weight of the epoch's samples."""
+        """Updates the parameters once per batch; returns the sums of losses and hits, and the total weight of the samples."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -211,7 +213,7 @@ class Training:
                 if not np.isfinite(totals.loss):
                     break
         if not totals.samples:
-            raise ValueError(f"x yielded no batch in epoch {epoch}")
+            raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
 
     def _order(self, n: int) -> np.ndarray:
@@ -221,7 +223,7 @@ class Training:
         return int(self.model.generator.integers(1 << 63)) if any(self.model.topology.dropout) else 0
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Copies the state after an epoch; or restores the state before it, and raises FloatingPointError."""
+        """Keeps a snapshot after an epoch; if it is not finite, restores the one before and raises FloatingPointError."""
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and np.isfinite(after.parameters).all()):
             self.model.restore(self.finite)
@@ -232,7 +234,7 @@ class Training:
         self.finite = after
 
     def _keep_if_best(self) -> None:
-        """Keeps the parameters of the epoch that has just ended if it is the best so far."""
+        """Keeps the parameters of the epoch that has just ended if it is the best epoch so far."""
         stopping, history = self.settings.early_stopping, self.history
         if stopping is None:
             return
@@ -242,7 +244,7 @@ class Training:
             self.best = self.finite.parameters
 
     def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the figures of an epoch: of the batches as they were trained on, and of the validation data now."""
+        """Returns the loss and accuracy from the totals of an epoch, and all values that are measured at the epoch's end."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -256,7 +258,7 @@ class Training:
         return logs
 
     def _measured(self, data: Data, partition: Partition) -> dict[str, float]:
-        """Returns the metrics asked for, over the samples of all processes."""
+        """Returns the metrics that the caller of `Network.fit` chose, computed over the samples of all processes."""
         if not self.settings.metrics:
             return {}
         part, topology = partition.part(data), self.model.topology
@@ -266,7 +268,7 @@ class Training:
         return measure(self.settings.metrics, partition.gather(y), partition.gather(y_hat))
 
     def _upload(self) -> None:
-        """Moves arrays to the engine's device, if they fit there; batches move one at a time."""
+        """Copies arrays to the engine's device if they fit there; batches from a function are copied one at a time later."""
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:

@@ -13,15 +13,15 @@ Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
 
 def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None = None) -> dict[str, float]:
-    """Returns the loss by the network's definition and, for cce and bce, the accuracy.
+    """Returns the loss as the network defines it and, for the losses cce and bce, the accuracy.
 
     Parameters
     ----------
     totals : Totals
-        Sums over the samples.
+        Number of samples, and the sums of their losses and of their hits (right answers).
     topology : Topology
     weight : float, optional
-        The total weight of the samples, by default their number.
+        The total weight of the samples, by default the number of samples.
     """
     weight = totals.samples if weight is None else weight
     result = {"loss": totals.loss if topology.loss == "sse" else totals.loss / weight}
@@ -33,7 +33,7 @@ def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None =
 
 
 def measure(metrics: Mapping[str, Metric], y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
-    """Returns the value of each metric for targets and predictions, (n, n_out) each."""
+    """Returns the value of each metric, by name, for targets y and predictions y_hat of shape (n, n_out)."""
     return {name: float(metric(y, y_hat)) for name, metric in metrics.items()}
 
 
@@ -53,26 +53,27 @@ def root_mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns R^2, the explained fraction of the variance of y: the mean over outputs, 0 for an output that does not vary."""
+    """Returns R^2, the explained fraction of the variance of y, averaged over outputs; an output with constant y adds 0."""
     residual, total = np.square(y - y_hat).sum(axis=0), np.square(y - y.mean(axis=0)).sum(axis=0)
     return float(np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), 0).mean())
 
 
 def classes_of(y: np.ndarray) -> np.ndarray:
-    """Returns the class of each row, (n,): the index of its largest number or, for a single output, whether it exceeds 1/2."""
+    """Returns the class of each row: the index of its largest value, or for a single column 1 above 1/2 and 0 otherwise."""
     return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)
 
 
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns the mean recall over the classes present in y."""
+    """Returns the mean recall over the classes that occur in y."""
     classes, right = classes_of(y), classes_of(y) == classes_of(y_hat)
     return float(np.mean([right[classes == each].mean() for each in np.unique(classes)]))
 
 
 def f1(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns 2 TP / (2 TP + FP + FN).
+    """Returns the F1 score, 2 TP / (2 TP + FP + FN).
 
-    For a single output, of class 1; else the mean over the classes present in y or in the predictions.
+    With a single output it is the F1 score of class 1; otherwise it is the mean of the F1 scores of all classes that occur in
+    y or in the predictions.
     """
     classes, predicted = classes_of(y), classes_of(y_hat)
     if y.shape[1] == 1:
@@ -97,12 +98,12 @@ METRICS: dict[str, Metric] = {
 
 
 def metrics_of(value: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]) -> dict[str, Metric]:
-    """Returns, by name, the metrics that `Network.fit` takes as a name, a function, or a list or mapping of them.
+    """Returns the argument metrics of `Network.fit` (a name, a function, or a list or mapping of them) as functions by name.
 
     Raises
     ------
     ValueError, TypeError
-        A name is unknown, or an entry is neither a name nor callable.
+        The name of a metric is unknown, or a metric is neither a name nor callable.
     """
     if isinstance(value, Mapping):
         entries = dict(value)

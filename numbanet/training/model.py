@@ -1,4 +1,4 @@
-"""The state of a network that training changes and a file holds."""
+"""The state of a network, which training changes and model files store."""
 
 import math
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(eq=False)
 class Model:
-    """A network as training sees it: parameters and moments, held by an engine, and what decides the next update.
+    """The state of a network: an engine that holds parameters and moments, and the optimizer, generator and step count.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Model:
     optimizer : Optimizer
         The optimizer of the last update.
     step : int
-        Number of updates by this optimizer.
+        Number of updates that the optimizer has made.
     table : Encoding or None
-        The encoding of the rows of a table, which a file holds, too.
+        If the network was trained on a table, the encoding of the table's rows; model files store it, too.
 
     Attributes
     ----------
@@ -57,9 +57,9 @@ class Model:
         self.engine = make_engine(self.topology, self.device, self.kernels)
 
     def initialize(self) -> None:
-        """Draws the weights, uniform within +-limit; biases are 0.
+        """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        limit = sqrt(6 / n_in) before relu and leaky_relu, sqrt(6 / (n_in + n_out)) before the other activations.
+        limit is sqrt(6 / n_in) in layers with relu or leaky_relu, and sqrt(6 / (n_in + n_out)) with any other activation.
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
@@ -69,7 +69,7 @@ class Model:
         self.engine.write(flat)
 
     def snapshot(self) -> Snapshot:
-        """Returns copies of parameters and moments, on the host."""
+        """Returns copies of the parameters and moments in host memory."""
         return Snapshot(self.engine.read(), self.engine.read_moments(self.optimizer.moments), self.step)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -79,32 +79,32 @@ class Model:
         self.step = snapshot.step
 
     def use(self, optimizer: Optimizer) -> None:
-        """Sets the optimizer of the next updates; an optimizer of another class starts with moments of 0."""
+        """Sets the optimizer of the next updates; if its class differs from the last optimizer's, its moments start at 0."""
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)
         self.optimizer = optimizer
 
     def reset(self, optimizer: Optimizer) -> None:
-        """Sets the optimizer, its moments to 0 and the number of its updates to 0."""
+        """Sets the optimizer, and sets its moments and the number of its updates to 0."""
         zeros = np.zeros(self.topology.parameter_count, self.topology.dtype)
         self.engine.write_moments([zeros] * optimizer.moments)
         self.optimizer, self.step = optimizer, 0
 
     def move(self, device: str) -> None:
-        """Moves parameters and moments to another usable device."""
+        """Moves the parameters and moments to another device, which must be usable."""
         engine = make_engine(self.topology, device, self.kernels)
         engine.write(self.engine.read())
         engine.write_moments(self.engine.read_moments(self.optimizer.moments))
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns plain data in place of the engine, for pickle and copy."""
+        """Returns the attributes for pickle and copy, with a snapshot in place of the engine."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"snapshot": self.snapshot()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restores the model; on the CPU, with a warning, if it was on a GPU and this process can use none."""
+        """Restores the model; a model from a GPU moves to the CPU, with a warning, if this process can use no GPU."""
         snapshot = state.pop("snapshot")
         vars(self).update(state)
         self.device = usable_device("cpu" if self.device == "cpu" else "auto")

@@ -1,4 +1,4 @@
-"""Optimizers: their names, their constants, and the rules that engines follow."""
+"""Optimizers: their names, their constants, and the update rules that they pass to engines."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -11,21 +11,21 @@ from numbanet.engines.rule import Rule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The constants that all optimizers have.
+    """Base class of all optimizers, with the constants that all of them have.
 
     Parameters
     ----------
     weight_decay : float
-        lambda of an L2 penalty, lambda/2 times the sum of all w^2: its gradient lambda w is added to dL/dw. Biases are not
-        penalised, and the reported loss does not include the penalty.
+        The factor lambda of an L2 penalty, lambda/2 times the sum of all w^2. The gradient of the penalty, lambda w, is added
+        to dL/dw. Biases are not penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
-        The largest norm of all gradients together. Gradients with a larger norm are scaled down to it (Pascanu et al., 2013,
-        PMLR 28(3):1310-1318), before weight decay.
+        The largest allowed norm of the gradients of all parameters, taken as one vector. Gradients with a larger norm are
+        scaled down to it (Pascanu et al., 2013, PMLR 28(3):1310-1318) before weight decay is applied.
 
     Raises
     ------
     ValueError, TypeError
-        A constant is not as described above; the message names it.
+        A constant has the wrong type or is out of range; the message names the constant.
     """
 
     weight_decay: float = field(default=0.0, kw_only=True)
@@ -41,11 +41,11 @@ class Optimizer:
 
     @property
     def moments(self) -> int:
-        """The number of moments of each parameter."""
+        """The number of moments (moving averages, such as the velocity) that the optimizer keeps for each parameter."""
         return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
-        """Returns the rule that engines follow."""
+        """Returns the update rule with its constants, in the form that engines take."""
         constants = asdict(self)
         constants["mu"] = constants.pop("momentum", 0.0)
         return Rule(self.kind, **constants | {"clip_norm": math.inf if self.clip_norm is None else self.clip_norm})
@@ -53,21 +53,21 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
-    """w <- w - eta dL/dw, b <- b - eta dL/db."""
+    """Gradient descent: w <- w - eta dL/dw, b <- b - eta dL/db."""
 
     kind = rule.GRADIENT_DESCENT
 
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """v <- mu v + dL/dw, w <- w - eta v (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5).
+    """Momentum: v <- mu v + dL/dw, w <- w - eta v (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5).
 
     Parameters
     ----------
     momentum : float
-        mu, in [0, 1).
+        The factor mu of the velocity v, in [0, 1).
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     momentum: float = 0.9
@@ -76,14 +76,14 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v) (Sutskever et al., 2013, PMLR 28(3):1139-1147).
+    """Nesterov momentum: v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v) (Sutskever et al., 2013, PMLR 28(3):1139-1147).
 
     Parameters
     ----------
     momentum : float
-        mu, in [0, 1).
+        The factor mu of the velocity v, in [0, 1).
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     kind = rule.NESTEROV
@@ -91,18 +91,19 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """w <- w - eta m_hat / (sqrt(v_hat) + epsilon) (Kingma and Ba, 2015, arXiv:1412.6980).
+    """Adam: w <- w - eta m_hat / (sqrt(v_hat) + epsilon) (Kingma and Ba, 2015, arXiv:1412.6980).
 
-    m and v are moving averages of dL/dw and of its square; m_hat and v_hat are m and v, corrected for their start at 0.
+    m is a moving average of dL/dw, and v is a moving average of its square. m_hat and v_hat are m and v after the correction
+    of the bias that comes from their start at 0.
 
     Parameters
     ----------
     beta_1, beta_2 : float
-        The fractions of m and v kept from step to step, in [0, 1).
+        The fractions of m and of v that are kept from step to step, in [0, 1).
     epsilon : float
-        Positive.
+        The positive constant in the denominator, which prevents a division by 0.
     weight_decay, clip_norm
-        As for `Optimizer`.
+        The same parameters as those of `Optimizer`.
     """
 
     beta_1: float = 0.9
@@ -114,16 +115,16 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam after w <- w - eta lambda w: weight decay outside the gradient (Loshchilov and Hutter, 2019, arXiv:1711.05101).
+    """Adam with decoupled weight decay: first w <- w - eta lambda w, then Adam (Loshchilov and Hutter, 2019, arXiv:1711.05101).
 
     Parameters
     ----------
     beta_1, beta_2, epsilon
-        As for `Adam`.
+        The same parameters as those of `Adam`.
     weight_decay : float
-        lambda. Biases do not decay.
+        The factor lambda of the weight decay. Biases do not decay.
     clip_norm
-        As for `Optimizer`.
+        The same parameter as that of `Optimizer`.
     """
 
     weight_decay: float = field(default=0.01, kw_only=True)
@@ -148,7 +149,7 @@ _CHECKS = {
 
 
 def optimizer_of(value: str | Optimizer) -> Optimizer:
-    """Returns the optimizer that `Network.fit` takes as a name or an object."""
+    """Returns the argument optimizer of `Network.fit`, a name or an object, as an object."""
     if isinstance(value, Optimizer):
         return value
     if not isinstance(value, str):
@@ -159,12 +160,12 @@ def optimizer_of(value: str | Optimizer) -> Optimizer:
 
 
 def description(optimizer: Optimizer) -> dict[str, Any]:
-    """Returns the optimizer's name and constants, as a file holds them."""
+    """Returns the optimizer's name and constants in the form that model files store."""
     (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
     return {"name": name} | asdict(optimizer)
 
 
 def described(content: dict[str, Any]) -> Optimizer:
-    """Returns the optimizer of a `description`."""
+    """Returns the optimizer from a name and constants that `description` returned."""
     constants = dict(content)
     return OPTIMIZERS[constants.pop("name")](**constants)

@@ -1,7 +1,7 @@
-"""The processes of a training: the division of the samples among them, and their agreement.
+"""The processes of a distributed training: how samples are divided among them, and how they stay in agreement.
 
-`Partition` and `Consensus` are the interfaces; `Whole` and `Alone` implement them for one process, `numbanet.distributed` for
-several.
+`Partition` and `Consensus` are the interfaces. `Whole` and `Alone` implement them for a training in one process;
+`numbanet.distributed` implements them for several processes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,16 +25,16 @@ Order = Callable[[int], np.ndarray]
 
 
 class SharedBatches(NamedTuple):
-    """The batches of a pass, of which each process has a part.
+    """The batches of a pass, each of which is divided among the processes.
 
     Parameters
     ----------
     share : BatchShare
-        The part of this process in each batch.
+        The part of each batch that this process computes.
     ends : (steps,) int
-        The number of samples that all processes have trained on after each batch.
+        For each batch, the number of samples that all processes together have trained on after the batch.
     divisors : (steps,) float or int
-        The total weight of each batch, over all processes: the divisors of its mean loss.
+        For each batch, the total weight of its samples over all processes. The batch's mean loss is a sum divided by it.
     """
 
     share: BatchShare
@@ -50,12 +50,12 @@ class Pass(NamedTuple):
     data : Data
         The samples of this process.
     order : (m,) int
-        The rows of data, in the order in which they are trained on.
+        The row indices of data, in the order in which the rows are trained on.
     batch_size : int
     weight : float
-        The total weight of the samples, over all processes.
+        The total weight of the samples of all processes.
     batches : SharedBatches, optional
-        Given if there are several processes.
+        How each batch is divided among the processes; None if there is only one process.
     """
 
     data: Data
@@ -65,7 +65,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Returns the pass as engines take it; its first update is number `first_step` of the rule."""
+        """Returns the pass as an `Epoch`, the form that engines take; its first update is the rule's update `first_step`."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
@@ -73,14 +73,15 @@ class Pass(NamedTuple):
         return Epoch(order, size, rule, rates, weights, dropout_key, self.batches.share)
 
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
-        """Returns the numbers of batches and of samples that are done, over all processes.
+        """Returns the number of batches and the number of samples that all processes together have trained on.
 
         Parameters
         ----------
         totals : Totals
-            The totals that the engine yielded last.
+            The sums of losses and hits that the engine yielded last.
         yields : int
-            How often the engine has yielded: after each batch, and perhaps at the end, if batches are shared.
+            How often the engine has yielded. If batches are divided among processes, the engine yields after each batch, and
+            perhaps once more at the end.
         """
         if self.batches is None:
             return -(-totals.samples // self.batch_size), totals.samples
@@ -88,43 +89,43 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns whether to end this pass early: its loss is not finite, and no other process waits for its gradients."""
+        """Returns whether to end this pass early: if its loss is not finite and no other process waits for its gradients."""
         return self.batches is None and not np.isfinite(totals.loss)
 
 
 class Partition(Protocol):
-    """The division of samples among the processes of a training, which call all methods in the same order."""
+    """Interface: divides samples among the processes of a training; all processes call its methods in the same order."""
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples of all processes; all of them call it."""
+        """Returns the number of samples of all processes; every process must call this method."""
         ...
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields the passes of an epoch: one over arrays, in shuffled order, or one over each batch of a function."""
+        """Yields the passes of an epoch: one pass over arrays in the given order, or a pass for each batch of a function."""
         ...
 
     def part(self, data: Data) -> Data | None:
-        """Returns the samples that this process evaluates; None if there are none."""
+        """Returns the samples that this process evaluates, or None if it has no samples to evaluate."""
         ...
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the sums of the totals of all processes."""
+        """Returns the totals (sums of losses and hits), added up over all processes."""
         ...
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the rows of all processes, in the order of their ranks."""
+        """Returns the rows of all processes as one array, in the order of the processes' ranks."""
         ...
 
 
 class Whole:
-    """All samples, in the only process."""
+    """A partition that leaves all samples to the only process."""
 
     def count(self, data: Data) -> int:
         """Returns the number of samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over arrays, or one over each batch that a function yields."""
+        """Yields one pass over the samples in arrays, or a pass for each batch that a function yields."""
         if isinstance(source, Data):
             yield Pass(source, order(source.n), min(batch_size, source.n), source.total_weight)
         else:
@@ -132,66 +133,66 @@ class Whole:
                 yield Pass(data, np.arange(data.n), data.n, data.total_weight)
 
     def part(self, data: Data) -> Data:
-        """Returns all samples."""
+        """Returns all samples, because there is only one process."""
         return data
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the totals."""
+        """Returns the totals unchanged, because there is only one process."""
         return totals
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the rows."""
+        """Returns the rows unchanged, because there is only one process."""
         return rows
 
 
 class Consensus(Protocol):
-    """The agreement of the processes of a training.
+    """Interface: keeps the processes of a training in the same state.
 
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may end the training without an error: no other process would then wait for this one.
+        Whether Ctrl-C may end the training without an error, because no other process would wait for this process.
     """
 
     interruptible: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns the context in which a training runs."""
+        """Returns the context manager in which a training runs."""
         ...
 
     def begin(self, training: "Training") -> None:
-        """Runs before the first epoch: all processes start in the same state."""
+        """Runs before the first epoch, and brings all processes into the same state."""
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Runs after callbacks: logs, parameters and the wish to stop become the same everywhere. Returns that wish."""
+        """Makes logs and parameters the same in all processes after callbacks; returns whether any wants to stop."""
         ...
 
 
 class Alone:
-    """The only process, which agrees with itself."""
+    """The consensus of a training in one process, which has nothing to agree on."""
 
     interruptible = True
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns an empty context."""
+        """Returns a context manager that does nothing."""
         return nullcontext()
 
     def begin(self, training: "Training") -> None:
-        """Changes nothing."""
+        """Does nothing, because there is only one process."""
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Returns whether a callback wishes to stop."""
+        """Returns whether a callback asked to stop the training."""
         return training.stop_requested()
 
 
 class Processes(NamedTuple):
-    """The processes of a training, as one of them sees them.
+    """The partitions and the consensus that one process of a training uses.
 
     Parameters
     ----------
     partition, validation : Partition
-        The division of the samples to train on, and of those to validate with.
+        The division of the training samples, and the division of the validation samples.
     consensus : Consensus
     """
 

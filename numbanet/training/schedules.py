@@ -8,33 +8,33 @@ from numbanet import checks
 
 
 class Schedule:
-    """A base of all schedules: eta of an epoch is `factor` times the learning rate passed to `fit`.
+    """Base class of schedules: the learning rate of an epoch is `factor` times the learning rate passed to `fit`.
 
-    Schedules have no state: they compute eta from the epoch and the history.
+    Schedules have no state: they compute the learning rate from the epoch and the history.
     """
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns eta of an epoch.
+        """Returns the learning rate eta of an epoch.
 
         Parameters
         ----------
         base : float
             The learning rate passed to `fit`.
         epoch, epochs : int
-            The epoch, from 1, and the number of epochs.
+            The number of the epoch, counted from 1, and the total number of epochs.
         history : dict of str to list of float
-            The figures of the epochs so far.
+            The loss and metrics of the epochs so far.
         """
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of an epoch; `learning_rate` describes the parameters."""
+        """Returns the factor of the learning rate in an epoch; `learning_rate` describes the parameters."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same learning rate in every epoch."""
+    """Keeps the same learning rate in every epoch."""
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         return 1.0
@@ -47,9 +47,9 @@ class Step(Schedule):
     Parameters
     ----------
     every : int
-        Number of epochs.
+        Number of epochs between two changes of the learning rate.
     by : float
-        The factor, positive.
+        The factor by which the learning rate is multiplied, positive.
     """
 
     every: int = 10
@@ -70,7 +70,7 @@ class Exponential(Schedule):
     Parameters
     ----------
     by : float
-        The factor, positive.
+        The factor by which the learning rate is multiplied, positive.
     """
 
     by: float = 0.95
@@ -84,14 +84,16 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine wave from 1 down to `least` (Loshchilov and Hutter, 2017, arXiv:1608.03983), after a linear warm-up.
+    """Lowers the factor from 1 to `least` along half a cosine wave, after a linear warm-up.
+
+    Loshchilov and Hutter (2017, arXiv:1608.03983) introduced the cosine schedule.
 
     Parameters
     ----------
     warm_up : int
-        Number of epochs in which the learning rate rises to its full value.
+        Number of epochs in which the learning rate rises to the full value that `fit` was given.
     least : float
-        The factor of the last epoch, in [0, 1).
+        The factor of the learning rate in the last epoch, in [0, 1).
     """
 
     warm_up: int = 0
@@ -115,13 +117,13 @@ class Plateau(Schedule):
     Parameters
     ----------
     patience : int
-        Number of epochs.
+        Number of epochs without improvement after which the learning rate is multiplied.
     by : float
-        The factor, positive.
+        The factor by which the learning rate is multiplied, positive.
     monitor : str, optional
-        The figure of the history that should fall; by default "val_loss" if there is validation data, else "loss".
+        Name of the metric that should fall; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        The least decrease that counts.
+        A decrease of the metric counts as an improvement only if it is larger than min_delta.
     """
 
     patience: int = 5
@@ -146,12 +148,12 @@ class Plateau(Schedule):
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """A function that returns the learning rate itself.
+    """A schedule given by a function, which returns the learning rate itself instead of a factor.
 
     Parameters
     ----------
     function : callable
-        Of the epoch, counted from 1.
+        Takes the number of the epoch, counted from 1, and returns the learning rate.
     """
 
     function: Callable[[int], float]
@@ -164,12 +166,12 @@ SCHEDULES = {"constant": Constant, "step": Step, "exponential": Exponential, "co
 
 
 def monitored(name: str | None, history: dict[str, list[float]]) -> str:
-    """Returns the name of the figure to watch: `name`, else "val_loss" if the history has it, else "loss"."""
+    """Returns the name of the metric to monitor: `name` if given, else "val_loss" if the history has it, else "loss"."""
     return name or ("val_loss" if "val_loss" in history else "loss")
 
 
 def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedule | None:
-    """Returns the schedule that `Network.fit` takes as a name, an object or a function.
+    """Returns the argument schedule of `Network.fit`, a name, an object or a function, as a `Schedule`.
 
     Raises
     ------

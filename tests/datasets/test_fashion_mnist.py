@@ -65,13 +65,13 @@ def test_debians_folder_is_the_one_of_its_package(monkeypatch):
 
 def test_missing_files_are_named_with_a_remedy(folder, tmp_path, monkeypatch):
     remedy = r"; install the Debian or Ubuntu package dataset-fashion-mnist, or set NUMBANET_FASHION_MNIST to the folder"
-    with pytest.raises(FileNotFoundError, match=f"Fashion-MNIST not found: {tmp_path}/installed lacks {IMAGES}, .*{remedy}"):
+    with pytest.raises(FileNotFoundError, match=f"folder {tmp_path}/installed does not contain {IMAGES}, .*{remedy}"):
         load_fashion_mnist()
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=f"Fashion-MNIST not found: {tmp_path} lacks"):
+    with pytest.raises(FileNotFoundError, match=f"Fashion-MNIST not found: the folder {tmp_path} does not contain"):
         load_fashion_mnist()
     (folder / LABELS).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{folder} lacks {LABELS} \(plain or with .gz\){remedy}"):
+    with pytest.raises(FileNotFoundError, match=rf"{folder} does not contain {LABELS} \(with or without .gz\){remedy}"):
         load_fashion_mnist(folder)
 
 

@@ -94,14 +94,14 @@ def test_a_network_on_the_cpu_says_so_of_targets_and_outputs():
 
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="of the simulator")
 def test_the_simulator_says_that_it_reads_no_gpu():
-    with pytest.raises(TypeError, match=r"^x lies on a GPU, where Numba's simulator cannot read it: pass a host array"):
+    with pytest.raises(TypeError, match=r"^x is on a GPU, where Numba's simulator cannot read it: pass an array"):
         build(seed=0, device="cuda").predict(Shared(INTERFACE))
 
 
 @pytest.mark.skipif(_cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
 def test_dlpack_alone_needs_numba_cuda(monkeypatch):
     monkeypatch.setattr(arrays, "SIMULATED", False)
-    with pytest.raises(TypeError, match=r"^x offers DLPack only, .* pass an array with __cuda_array_interface__"):
+    with pytest.raises(TypeError, match=r"^x supports only DLPack, .* pass an array with __cuda_array_interface__"):
         arrays.view("x", Exchanged(arrays.DLPACK_CUDA))
 
 
@@ -130,7 +130,7 @@ def test_an_array_that_is_not_aligned_is_refused(monkeypatch, address, kind):
     monkeypatch.setattr(arrays, "SIMULATED", False)
     given = Shared({**INTERFACE, "typestr": kind, "data": (address, False)})
     with pytest.raises(
-        ValueError, match=rf"^x is not aligned: it begins at {address:#x} on the GPU, not at a multiple of its item size"
+        ValueError, match=rf"^x is not aligned: its address on the GPU, {address:#x}, is not a multiple of its item size"
     ):
         arrays.view("x", given)
 
@@ -140,7 +140,7 @@ def test_an_array_on_another_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(arrays, "NUMBA_CUDA", True)
     monkeypatch.setattr(arrays, "present_gpu", lambda: 0)
     monkeypatch.setattr(arrays, "gpu_of", lambda address: {256: 1}[address])
-    with pytest.raises(ValueError, match=r"^y lies on GPU 1, but this thread uses GPU 0: copy it there"):
+    with pytest.raises(ValueError, match=r"^y is on GPU 1, but this thread uses GPU 0: copy the array"):
         arrays.view("y", Shared({**INTERFACE, "data": (256, False)}))
 
 
@@ -175,8 +175,8 @@ BAD_OUT = [
     (np.full((N, 3), 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(7, 3\)"),
     (np.full((N + 1, 2), 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(8, 2\)"),
     (np.full(2 * N, 9, "f4"), ValueError, r"out must have shape \(7, 2\), not \(14,\)"),
-    (np.full((N, 2), 9, "f8"), TypeError, r"out must hold float32, as the network does, not float64"),
-    (np.full((N, 2), 9, ">f4"), TypeError, r"out must hold float32, as the network does, not >f4"),
+    (np.full((N, 2), 9, "f8"), TypeError, r"out must have the network's dtype, float32, not float64"),
+    (np.full((N, 2), 9, ">f4"), TypeError, r"out must have the network's dtype, float32, not >f4"),
     (np.full((2, N), 9, "f4").T, ValueError, r"out must be writable, aligned and contiguous in C order"),
     (np.full((N, 4), 9, "f4")[:, ::2], ValueError, r"out must be writable"),
     (np.zeros(8 * N + 1, "u1")[1:].view("f4").reshape(N, 2), ValueError, r"out must be writable, aligned"),
@@ -425,11 +425,11 @@ def test_nothing_is_converted_on_the_gpu(kind):
 @on_cuda
 def test_nothing_is_rearranged_on_the_gpu():
     net, (x, y) = build(seed=0, device="cuda"), data()
-    message = "is on the GPU and not contiguous in C order: copy it first"
+    message = "an array on the GPU, is not contiguous in C order: pass a contiguous copy"
     for given in (cuda.to_device(np.asfortranarray(x)), cuda.to_device(np.repeat(x, 2, axis=1))[:, ::2]):
-        with pytest.raises(ValueError, match=rf"^x {message}"):
+        with pytest.raises(ValueError, match=rf"^x, {message}"):
             net.predict(given)
-    with pytest.raises(ValueError, match=rf"^y {message}"):
+    with pytest.raises(ValueError, match=rf"^y, {message}"):
         net.evaluate(x, cuda.to_device(np.repeat(y, 2))[::2])
 
 

@@ -89,7 +89,7 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
     mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions lack
     with pytest.raises(
         ValueError,
-        match="output of this MLPRegressor is 'exp', which is not supported; supported are softmax, logistic, identity",
+        match="is 'exp', which is not supported; supported are softmax, logistic, identity",
     ):
         from_sklearn(mlp)
 
@@ -142,20 +142,20 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
 @each(
     "changes, options, message",
     [
-        ({}, {"activations": None}, "activations must be given: a state dict holds weights only"),
+        ({}, {"activations": None}, "a state dict contains weights only: pass the argument activations"),
         ({}, {"activations": "swish"}, "unknown activation 'swish'|unknown activation"),
         ({}, {"activations": ["tanh"]}, "activation"),
         ({}, {"loss": "mae"}, "unknown loss 'mae'"),
-        ({}, {"layers": ["0", "1"]}, "there is no layer '1'; there are 0, 2"),
+        ({}, {"layers": ["0", "1"]}, "layers names '1', but the state dict has no such layer; it has 0, 2"),
         ({}, {"layers": ["0"]}, "layers omits 2: name every layer"),
         ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it has 4 outputs"),
-        ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but a bias of shape \(3,\)"),
+        ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but its bias has shape \(3,\)"),
         ({"2.weight": np.zeros((2, 4, 3, 3))}, {}, r"weight of layer 2 has shape \(2, 4, 3, 3\)"),
         ({"2.weight": np.full((2, 4), np.nan)}, {}, "w of layer 2.* is nan"),
-        ({"2.weight": np.zeros((2, 4), complex)}, {}, "w of layer 2 must hold real numbers"),
-        ({"1.running_mean": np.zeros(4)}, {}, "layer '1' has running_mean: a linear layer has weight and bias"),
-        ({"2.running_mean": np.zeros(4)}, {}, "layer '2' has weight, bias, running_mean"),
-        ({"layer3.w": np.zeros(4)}, {"layers": ["0", "2", "layer3"]}, "layer 'layer3' has w"),
+        ({"2.weight": np.zeros((2, 4), complex)}, {}, "w of layer 2 must contain real numbers"),
+        ({"1.running_mean": np.zeros(4)}, {}, "layer '1' has the tensors running_mean, but a linear layer has weight and bias"),
+        ({"2.running_mean": np.zeros(4)}, {}, "layer '2' has the tensors weight, bias, running_mean"),
+        ({"layer3.w": np.zeros(4)}, {"layers": ["0", "2", "layer3"]}, "layer 'layer3' has the tensors w"),
     ],
 )
 def test_a_state_dict_that_is_no_chain_of_linear_layers_is_refused(changes, options, message):
@@ -164,7 +164,7 @@ def test_a_state_dict_that_is_no_chain_of_linear_layers_is_refused(changes, opti
 
 
 def test_an_empty_state_dict_is_refused():
-    with pytest.raises(ValueError, match="there is no linear layer"):
+    with pytest.raises(ValueError, match="the source contains no linear layer"):
         from_torch({}, loss="mse", activations="tanh")
 
 
@@ -253,14 +253,14 @@ def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
             "several slopes, 0.1 .layer 0., 0.2 .layer 2.",
         ),
         ([nn.Linear(4, 4), nn.Linear(5, 4)], "layer 1 has 5 inputs, but the layer before it has 4 outputs"),
-        ([], "there is no linear layer"),
+        ([], "the source contains no linear layer"),
     ):
         with pytest.raises(ValueError, match=message):
             from_torch(nn.Sequential(*modules), loss="mse")
     linear = nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.1))
-    with pytest.raises(ValueError, match=r"leave them out, or pass its state_dict\(\)"):
+    with pytest.raises(ValueError, match=r"leave out these arguments, or pass its state_dict\(\)"):
         from_torch(linear, loss="mse", activations="tanh")
-    with pytest.raises(ValueError, match=r"epsilon is 0.3, but leaky_relu of the layers has slope 0.1"):
+    with pytest.raises(ValueError, match=r"epsilon is 0.3, but the layers' leaky_relu has slope 0.1"):
         from_torch(linear, loss="mse", epsilon=0.3)
 
 
@@ -285,7 +285,7 @@ def test_pickles_are_not_executed(torch, tmp_path):
         with pytest.raises(ValueError, match=r"cannot read .*net.pt: it is damaged or not a state dict"):
             from_torch(path, loss="cce", activations="tanh")
     torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(2, 2)}}, path)
-    with pytest.raises(ValueError, match=r"net.pt contains epoch, model, not the tensors of a state dict"):
+    with pytest.raises(ValueError, match=r"net.pt contains epoch, model instead of the tensors of a state dict"):
         from_torch(path, loss="cce", activations="tanh")
 
 
@@ -400,14 +400,17 @@ def linked(layers, h5py):
     [
         (
             replaced(shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64)),
-            "the weights of layer dense are not completely in the file",
+            "the file does not contain all weights of layer dense",
         ),
-        (replaced(shape=(4, 6), dtype="f4", external="elsewhere"), "are not completely in the file"),
-        (replaced(data=np.zeros((4, 7), "f4")), r"layer dense has 7 outputs, but a bias of shape \(6,\)"),
+        (replaced(shape=(4, 6), dtype="f4", external="elsewhere"), "the file does not contain all weights"),
+        (replaced(data=np.zeros((4, 7), "f4")), r"layer dense has 7 outputs, but its bias has shape \(6,\)"),
         (replaced(data=np.zeros(4, "f4")), r"weights of layer dense have shape \(4,\)"),
         (replaced(data=np.full((4, 6), np.inf, "f4")), r"w of layer 1\[0, 0\] is inf"),
-        (linked, "has links"),
-        (lambda layers, _: layers.move("dense", "batch_normalization"), "layer batch_normalization has weights: only those of"),
+        (linked, "contains soft or external links"),
+        (
+            lambda layers, _: layers.move("dense", "batch_normalization"),
+            "layer batch_normalization has weights, but only weights of",
+        ),
         (lambda layers, _: layers.clear(), "no linear layer|weights of 0 Dense"),
     ],
 )
@@ -427,9 +430,9 @@ def test_what_keras_has_not_made_is_refused(h5py, tmp_path):
         from_keras(tmp_path / "missing.keras", loss="cce")
     with pytest.raises(ValueError, match=r"net.h5: it must be a .keras or .weights.h5 file"):
         from_keras(tmp_path / "net.h5", loss="cce")
-    with pytest.raises(ValueError, match=r"activations must be given: a .weights.h5 file holds weights only"):
+    with pytest.raises(ValueError, match=r"a .weights.h5 file contains weights only: pass the argument activations"):
         from_keras(FILES / "sequential.weights.h5", loss="cce")
-    with pytest.raises(ValueError, match="the Keras model defines its activations itself: leave them out"):
+    with pytest.raises(ValueError, match="the Keras model defines its activations itself: leave out"):
         from_keras(FILES / "sequential.keras", loss="cce", activations="tanh")
 
 

@@ -288,7 +288,7 @@ def test_auto_takes_what_there_is():
 @pytest.mark.skipif(CUDA, reason="there is a GPU or the simulator")
 def test_auto_says_once_that_it_takes_the_cpu():
     devices.warn_once.cache_clear()
-    with pytest.warns(RuntimeWarning, match="takes the CPU") as caught:
+    with pytest.warns(RuntimeWarning, match="chooses the CPU") as caught:
         numbanet.Network([1, 1], ["identity"], "mse", device="auto")
     numbanet.Network([1, 1], ["identity"], "mse", device="auto")  # a second warning would be an error
     assert [warning.filename for warning in caught] == [__file__]

@@ -271,7 +271,7 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.learning_curves({"loss": [1]}), TypeError, "history must be a History"),
         (lambda: pictures.learning_curves(History()), ValueError, "no finished epoch"),
         (lambda: pictures.learning_curves(HISTORY, "acuracy"), ValueError, "did you mean 'accuracy'"),
-        (lambda: pictures.decision_boundary(DIGITS, np.zeros((3, 64))), ValueError, "2 inputs, but this one has 64"),
+        (lambda: pictures.decision_boundary(DIGITS, np.zeros((3, 64))), ValueError, "2 inputs, but this network has 64"),
         (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "mse"), PLANE), ValueError, "2 independent outputs"),
         (lambda: pictures.decision_boundary(Network([2, 2], "tanh", "bce"), PLANE), ValueError, "2 independent outputs"),
         (lambda: pictures.decision_boundary(WIDE, PLANE[:, :1]), ValueError, "x has shape .* 2 inputs"),

@@ -225,8 +225,8 @@ def test_class_weights_are_sample_weights(samples):
     ("arguments", "message"),
     [
         ({"sample_weight": [1.0]}, "sample_weight must have shape"),
-        ({"sample_weight": -np.ones(COUNT)}, "must not be negative"),
-        ({"sample_weight": np.zeros(COUNT)}, "not all be 0"),
+        ({"sample_weight": -np.ones(COUNT)}, "is negative"),
+        ({"sample_weight": np.zeros(COUNT)}, "all weights are 0"),
         ({"sample_weight": np.full(COUNT, np.nan)}, "sample_weight.* must be finite"),
         ({"class_weight": {2: 1}}, "class 2"),
         ({"class_weight": "balance"}, "did you mean 'balanced'"),
@@ -368,7 +368,7 @@ def test_early_stopping_restores_after_an_interruption_too(samples):
 
 
 def test_a_figure_that_is_not_there_cannot_be_watched(samples):
-    with pytest.raises(ValueError, match="'val_loss', but the history has loss"):
+    with pytest.raises(ValueError, match="'val_loss', but the history contains only loss"):
         network().fit(*samples, epochs=2, early_stopping=numbanet.EarlyStopping(monitor="val_loss"), **SETTINGS)
 
 
@@ -442,12 +442,12 @@ def test_batches_may_have_weights(samples):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (np.zeros((2, 3)), "y must hold real numbers, not None"),
-        (iter([]), "one-shot"),
+        (np.zeros((2, 3)), "y must contain real numbers, not None"),
+        (iter([]), "used only once"),
         ([np.zeros((2, 3))], r"batch 1 must be \(x, y\)"),
         ([(np.zeros((2, 4)), [0, 1])], r"x has shape \(2, 4\), but the network has 3 inputs"),
         ([], "no batch in epoch 1"),
-        (3, "one-shot"),
+        (3, "used only once"),
     ],
 )
 def test_what_gives_no_batches_is_refused(source, message):
