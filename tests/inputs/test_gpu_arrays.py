@@ -415,7 +415,7 @@ def test_the_first_bad_place_is_named():
 def test_nothing_is_converted_on_the_gpu(kind):
     net, (x, y) = build(loss="mse", seed=0, device="cuda"), data("mse")
     kind = np.dtype(kind)
-    message = rf"is on the GPU as {kind}, but the network takes float32: convert it first, by "
+    message = rf"is an array on the GPU with dtype {kind}, but the network takes float32: convert it first, by "
     with pytest.raises(TypeError, match=rf"^x {message}x.astype\('float32'\) or, in PyTorch, x.to\(torch.float32\)"):
         net.evaluate(cuda.to_device(x.astype(kind)), y)
     with pytest.raises(TypeError, match=rf"^y of validation_data {message}"):
