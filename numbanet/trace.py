@@ -64,7 +64,7 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file. It is JSON with nested lists if the name ends in .json, otherwise NPZ.
+            The file, JSON with nested lists if its name ends in .json, otherwise NPZ.
 
         Raises
         ------

@@ -91,7 +91,7 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 # Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
 # w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t, m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) correct for
-# the start of both at 0. The loops use the paper's faster arrangement (end of its section 2), which applies both corrections
+# the start of both at 0. The loops use the paper's faster form (end of its section 2), which applies both corrections
 # once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
 
 

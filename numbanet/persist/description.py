@@ -89,13 +89,13 @@ class Description:
     def from_dict(cls, entries: Any) -> "Description":
         """Converts a dict that `to_dict` returned to a description; raises ValueError, TypeError or LookupError if invalid."""
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-            raise ValueError("its description does not have the format of numbanet")
+            raise ValueError("its description of the network does not have numbanet's format")
         if entries.get("version") != VERSION:
             raise ValueError(f"its format has version {entries.get('version')!r}, but this numbanet reads version {VERSION}")
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
-            raise ValueError(f"its description has unknown entries {unknown}: a newer version of numbanet wrote it")
+            raise ValueError(f"its description of the network has unknown entries {unknown}: a newer version of numbanet wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
-            raise ValueError(f"its description lacks the entries {missing}")
+            raise ValueError(f"its description of the network lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises an exception if it is not a state

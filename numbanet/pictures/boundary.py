@@ -87,7 +87,7 @@ def _areas(
     x: NDArray[Any],
     labels: NDArray[Any] | None,
 ) -> None:
-    """Draws the areas of the classes, the lines between them, and the samples x (n, 2)."""
+    """Draws the regions of the classes, the boundaries between the regions, and the samples x (n, 2)."""
     x_1, x_2 = axes
     probability = np.concatenate([1 - y_hat, y_hat], axis=2) if y_hat.shape[2] == 1 else y_hat
     winner = probability.argmax(axis=2)

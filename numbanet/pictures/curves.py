@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def curve(row: Row) -> Curve | None:
-    """Returns the curve for a row of the cheat sheet, computed by the row's loop; returns None for a row without a curve."""
+    """Returns the curve of a formula of the cheat sheet, computed by the formula's loop; None if the formula has no curve."""
     make = CURVES.get((row.scalar and row.scalar.partition(".")[2], row.loop.partition(".")[2]))
     return make and make()
 

@@ -14,7 +14,7 @@ class Row(NamedTuple):
 
     title: str  # title of the group that begins with the row, such as Sigmoid, or empty
     formula: str  # text that contains $formulas$
-    arrangement: str
+    computed_as: str
     scalar: str | None
     loop: str
     kernel: str
@@ -61,11 +61,11 @@ def page() -> str:
 
 def _row(left: str, *names: str) -> Row:
     """Returns the `Row` of a line in a table of formulas; words before the formula are its title if they are capitalised."""
-    formula, _, arrangement = (part.strip(" ;,") for part in left.partition("*arrangement:*"))
+    formula, _, computed_as = (part.strip(" ;,") for part in left.partition("*computed as:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
     scalar, loop, kernel = map(_name, names)
-    return Row(title, formula[len(words) :] if title else formula, arrangement, scalar or None, loop, kernel)
+    return Row(title, formula[len(words) :] if title else formula, computed_as, scalar or None, loop, kernel)
 
 
 def _name(cell: str) -> str:

@@ -208,12 +208,12 @@ def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
 
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
     """Returns the lines of a row: words before the formula, the formula, words after it, its rearranged form, and names."""
-    formula, arrangement = (row.formula, row.arrangement) if row.formula else (row.arrangement, "")
+    formula, computed_as = (row.formula, row.computed_as) if row.formula else (row.computed_as, "")
     before, formula, after = _groups_of(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula))
     lines = [measured(before.strip(" :"), SMALL, room)] if before else []
     lines += [measured(_in_one(formula).replace(r"\frac", r"\dfrac"), FORMULA, room)] if formula else []
     lines += [measured(after.strip(" ,"), SMALL, room)] if after else []
-    lines += [measured(f"arranged: {mathtext(arrangement)}", SMALL, room, color=style.GREY)] if arrangement else []
+    lines += [measured(f"computed as {mathtext(computed_as)}", SMALL, room, color=style.GREY)] if computed_as else []
     names = [name.removeprefix(f"{module}.") for name in (row.scalar, row.loop) if name]
     text = " · ".join(names) + "[_cuda]"
     size = min(NAMES, room / (0.602 * len(text) * POINT))

@@ -44,7 +44,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact results of the last arguments of the loop, which it writes.
     start : tuple of ndarray
-        If the loop updates some outputs, the values of these last outputs before the call. All other outputs start at 0.
+        Values before the call of the outputs that the loop updates in place: the last len(start) outputs. The outputs that
+        the loop only writes start at 0.
     """
 
     equation: str

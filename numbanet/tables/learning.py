@@ -66,7 +66,7 @@ def learn(
         Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
         The statistic that replaces missing numbers. Missing categories and booleans are always replaced by the most frequent
-        value; among equally frequent values, the first in order is chosen. By default a missing value raises ValueError.
+        value; among equally frequent values, the one that sorts first is chosen. By default a missing value raises ValueError.
     rows : ndarray of int, optional
         Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
         default all rows. Categories and classes are always taken from all rows.

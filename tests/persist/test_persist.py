@@ -199,7 +199,7 @@ def test_other_programs_find_the_tensors_by_layer(safetensors, net):
 @each(
     "changes, message",
     [
-        ({"format": "other"}, "its description does not have the format of numbanet"),
+        ({"format": "other"}, "its description of the network does not have numbanet's format"),
         ({"version": 2}, "its format has version 2, but this numbanet reads version 1"),
         ({"version": None}, "its format has version None"),
         ({"surprise": 1}, r"unknown entries \['surprise'\]: a newer version of numbanet wrote it"),

@@ -342,7 +342,7 @@ def test_rows_are_read_as_they_are_written(monkeypatch):
 
 | the sheet | scalar | loop | kernel |
 |---|---|---|---|
-| Big $\Big(\frac1n\Big) \le 1$, of all; *arrangement:* $x$ | — | `a.b` | `a.b_cuda` |
+| Big $\Big(\frac1n\Big) \le 1$, of all; *computed as:* $x$ | — | `a.b` | `a.b_cuda` |
 | words alone | `a.c` | `a.b` | `a.b_cuda` |
 
 | name | of another | kind |

@@ -442,7 +442,7 @@ def test_a_table_that_does_not_fit_is_refused(net, change, message):
 
 def test_a_description_too_long_to_be_loaded_is_not_saved(net, tmp_path, monkeypatch):
     monkeypatch.setattr(persist, "LIMIT", 100)
-    with pytest.raises(ValueError, match=r"description takes \d+ bytes, but a file may have at most 100"):
+    with pytest.raises(ValueError, match=r"description of the network takes \d+ bytes, but may take at most 100"):
         net.save(tmp_path / "net.npz")
     assert not (tmp_path / "net.npz").exists()
 
