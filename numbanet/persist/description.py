@@ -93,7 +93,7 @@ class Description:
         if entries.get("version") != VERSION:
             raise ValueError(f"its format has version {entries.get('version')!r}, but this numbanet reads version {VERSION}")
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
-            raise ValueError(f"its description of the network has unknown entries {unknown}: a newer version of numbanet wrote it")
+            raise ValueError(f"its description has unknown entries {unknown}: a newer version of numbanet wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
             raise ValueError(f"its description of the network lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
