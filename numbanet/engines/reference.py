@@ -39,6 +39,7 @@ class ReferenceEngine:
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     device : str
         "cpu" or "cuda": the device that runs the loops.
     """
@@ -184,7 +185,7 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the number of right answers of each sample, as `samples.hits` counts them."""
+        """Writes the number of correct predictions of each sample, as `samples.hits` counts them."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
@@ -250,7 +251,10 @@ class ReferenceEngine:
         return deltas
 
     def _descend(self, rule: Rule, *rates: float) -> None:
-        """Updates all parameters once by the rule, from their gradients. rates are eta, eta_t and epsilon_t of the step."""
+        """Updates all parameters once by the rule, from their gradients.
+
+        `rates` are the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
+        """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
             squares = self._empty(1)

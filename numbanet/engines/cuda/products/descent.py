@@ -144,8 +144,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates all p parameters, with one thread each. Twins: the loops of the rules in `numbanet.equations.descent`.
 
-        Reads rates (4,), which are n, eta, eta_t, epsilon_t; constants, the constants of the rule after the largest norm of the
-        gradients; decay (p,), which is lambda for w and 0 for b; sums (SUMS,); gradients (p,). Updates m, v, parameters (p,).
+        Reads rates (n, eta, eta_t, epsilon_t), constants (the largest norm of the gradients, then the rule's constants), decay
+        (p,), which is lambda for w and 0 for b, sums (SUMS,) and gradients (p,); updates m, v and parameters (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
