@@ -138,9 +138,10 @@ class ReferenceEngine:
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
-        """Returns lists of x, z, a and "sums", each with an entry per layer.
+        """Computes the forward pass; returns a dict of the lists "x", "z", "a" and "sums", each with one entry per layer.
 
-        The entry of a softmax layer in "sums" has the two results of softmax_sum; the entries of all other layers are empty.
+        For a softmax layer, the entry in "sums" has the two results of softmax_sum: the largest z, and the sum of
+        e^(z - z_max) without its largest term. For all other layers, the entry is empty.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):

@@ -100,7 +100,7 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     layer : OutputLayer
         The loss and the activation of the last layer.
     rates : array (4,)
-        The values n, eta, eta_t and epsilon_t of the step. The kernel reads only n, the divisor of the mean loss.
+        The divisor n of the mean loss, eta, eta_t and epsilon_t of the training step; the kernel reads only n.
     weights : array (m,)
         Weight of each sample of the batch.
     y : array (N, n_out)
@@ -110,7 +110,7 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     z, a, delta : array (m, n_out)
         Arrays of the last layer: the kernel reads z, and writes a and delta.
     u, dl, z_max, others : array (m, n_out), (m, n_out), (m,), (m,)
-        Scratch arrays, one row per sample, see `OutputWork`.
+        Scratch arrays, one row per sample, whose contents `OutputWork` describes.
     loss_of_sample, hits_of_sample : array (m,)
         The loss and the number of correct predictions of each sample, which the kernel writes.
     """

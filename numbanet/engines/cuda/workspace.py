@@ -54,7 +54,7 @@ class Workspace:
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
     def batch(self, notes: Notes | None = None) -> Batch:
-        """Returns a batch of the n samples in the order of their rows, all with the weight 1, without dropout."""
+        """Returns a batch of n samples, the rows 0 to n - 1 of their arrays, all with the weight 1, without dropout."""
         return Batch(self.order, self.rates, self.ones, None, notes)
 
 

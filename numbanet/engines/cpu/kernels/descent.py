@@ -30,7 +30,7 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule with its constants, and a table of the rates of its steps.
+    """An update rule with its constants, and a table of the values that change from step to step, such as the learning rate.
 
     Parameters
     ----------

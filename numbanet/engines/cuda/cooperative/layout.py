@@ -104,7 +104,7 @@ class LayerTiles(NamedTuple):
     rows, columns : int
         Number of rows and columns of a tile; both are multiples of QUAD.
     down, across : int
-        Number of tiles in vertical and in horizontal direction.
+        Number of tiles of w in vertical direction, and number of tiles in horizontal direction.
     """
 
     rows: int

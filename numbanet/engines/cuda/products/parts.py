@@ -55,7 +55,7 @@ def gradient(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/dw and dL/db and stores the complete sums."""
 
     def kernel(partial, z, count, parts):
-        """gradient[e] = sum of partial[part, e] over all parts, for every element e. Writes the gradients to z (count,)."""
+        """dL/dw_ij is the sum of its partial sums, and so is dL/db_j. Writes the gradients, as a flat array, to z (count,)."""
         add_parts(partial, None, z, count, parts)
 
     return kernel

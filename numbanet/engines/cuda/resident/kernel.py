@@ -38,7 +38,7 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 
 class Memory(NamedTuple):
-    """The arrays that the device functions of the training kernel read and write.
+    """The shared memory of the thread block, and the tables that tell where the matrices of the network lie in it.
 
     Parameters
     ----------
