@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from numbanet.engines.rule import PLAIN, Rule
 
 # Columns of a table of rates, which has a row for each step: the divisor n of the mean loss, the learning rate eta, and Adam's
-# bias-corrected eta_t and epsilon_t.
+# bias-corrected eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t) of step t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
@@ -46,7 +46,7 @@ class Epoch(NamedTuple):
     rule : Rule
         Update rule, which is the same for all steps.
     rates : (steps, 4) float64
-        The values n, eta, eta_t and epsilon_t of each step, as `rates_of` computes them.
+        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t, see `rates_of`.
     weights : (N,) or None
         Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1.
     dropout_key : int
@@ -123,7 +123,9 @@ def epoch_of(
 
 
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
-    """Returns the values n, eta, eta_t and epsilon_t of successive steps.
+    """Returns the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of successive steps.
+
+    In step t, eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Pace:
 
 
 class Totals(NamedTuple):
-    """The sums of the losses and of the right answers over a number of samples.
+    """The sums of the losses and of the correct predictions over a set of samples.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Totals(NamedTuple):
         Sum of the samples' losses. The loss of a sample is the inner sum of the loss formula with n = 1, times the sample's
         weight.
     hits : int
-        Number of right answers: correctly classified samples for the loss cce, correct outputs for the loss bce.
+        Number of correct predictions: correctly classified samples for the loss cce, correct outputs for the loss bce.
     """
 
     samples: int
@@ -66,7 +66,7 @@ class Engine(Protocol):
         ...
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces all parameters by those in `parameters`, a flat array in the order of `read`."""
+        """Replaces all parameters by `parameters`, a flat array with w and then b of each layer, from first to last layer."""
         ...
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
@@ -93,6 +93,7 @@ class Engine(Protocol):
         Parameters
         ----------
         x : (n, n_in)
+            Inputs, one row per sample.
         out : (n, n_out), optional
             Array to write the outputs to: a NumPy array, or an array on the engine's device. If `out` is None, the outputs are
             written to a new NumPy array.
@@ -107,7 +108,7 @@ class Engine(Protocol):
         ...
 
     def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns the sums of the losses and of the right answers over all samples."""
+        """Returns the sums of the losses and of the correct predictions over all samples."""
         ...
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:

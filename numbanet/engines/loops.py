@@ -118,6 +118,7 @@ class Moments:
     count : int
         Length of the parameter vector.
     dtype : numpy.dtype
+        float32 or float64: the type of the network's parameters.
     """
 
     def __init__(self, loops: CpuLoops | CudaLoops, count: int, dtype: np.dtype):
@@ -141,6 +142,6 @@ class Moments:
 
 
 def totals_of(loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any) -> Totals:
-    """Returns the sums over samples of their losses and right answers, two arrays (n,) on the device of `loops`."""
+    """Returns the sums of the losses and of the correct predictions of n samples, two arrays (n,) on the device of `loops`."""
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
     return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), int(hits.sum()))

@@ -39,6 +39,7 @@ class ReferenceEngine:
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     device : str
         "cpu" or "cuda": the device that runs the loops.
     """
@@ -137,9 +138,10 @@ class ReferenceEngine:
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
-        """Returns lists of x, z, a and "sums", each with an entry per layer.
+        """Computes the forward pass; returns a dict of the lists "x", "z", "a" and "sums", each with one entry per layer.
 
-        The entry of a softmax layer in "sums" has the two results of softmax_sum; the entries of all other layers are empty.
+        For a softmax layer, the entry in "sums" has the two results of softmax_sum: the largest z, and the sum of
+        e^(z - z_max) without its largest term. For all other layers, the entry is empty.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
@@ -184,7 +186,7 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the number of right answers of each sample, as `samples.hits` counts them."""
+        """Writes the number of correct predictions of each sample, as `samples.hits` counts them."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
@@ -250,7 +252,10 @@ class ReferenceEngine:
         return deltas
 
     def _descend(self, rule: Rule, *rates: float) -> None:
-        """Updates all parameters once by the rule, from their gradients. rates are eta, eta_t and epsilon_t of the step."""
+        """Updates all parameters once by the rule, from their gradients.
+
+        `rates` are the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
+        """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
             squares = self._empty(1)

@@ -1,4 +1,4 @@
-"""The training loops that are not on the formula sheet: `gather` copies a batch, and `hits` counts right answers."""
+"""The training loops that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -7,7 +7,7 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """batch[s] = rows[order[s]]: copies the samples of a batch in shuffled order.
+    """batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
 
     Reads rows (N, width), order (n,); writes batch (n, width). Twin: gather_cuda.
     """
@@ -26,10 +26,10 @@ def gather_cuda(rows, order, batch):
 
 @njit
 def hits(loss_kind, y, y_hat, hits_of_sample):
-    """Counts the right answers of each sample.
+    """Counts the correct predictions of each sample.
 
-    With the loss CCE, a sample has one right answer if the largest y_hat and the largest y have the same index. With other
-    losses, an output is a right answer if y_hat and y lie on the same side of 1/2, which itself counts as below. Reads y, y_hat
+    With the loss CCE, a sample has one correct prediction if the largest y_hat and the largest y have the same index. With
+    other losses, an output is correct if y_hat and y lie on the same side of 1/2, which itself counts as below. Reads y, y_hat
     (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
@@ -49,7 +49,7 @@ def hits(loss_kind, y, y_hat, hits_of_sample):
 
 @cuda.jit
 def hits_cuda(loss_kind, y, y_hat, hits_of_sample):
-    """Counts the right answers of each sample, with one thread per sample s. Twin: hits."""
+    """Counts the correct predictions of each sample, with one thread per sample s. Twin: hits."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         half = type(y[s, 0])(0.5)

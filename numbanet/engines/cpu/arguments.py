@@ -14,15 +14,16 @@ class Workspace(NamedTuple):
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        One flat array with the parameters, gradients and moments, and with the intermediate results of a block of samples.
+        One flat array with the parameters, gradients and moments (velocity, or Adam's m and v), and with the intermediate
+        results of a block of samples.
     header : (1,) record
-        Sizes, and offsets into memory, that all layers share. Compiled functions receive the record itself, not the array.
+        Sizes, and offsets into `memory`, that all layers share. Compiled functions receive the record itself, not the array.
     layers : (L,) record
-        Sizes of each layer, and offsets into memory at which its arrays begin.
+        For each of the L layers, its sizes, and the offsets into `memory` at which its arrays begin.
     integers : (3 rows,) int32
-        Three rows of integers with one value per sample of a block: two class indices and the hits, see `kernels.output`.
+        Three integers for each sample of a block: predicted class, target class, and number of correct predictions (hits).
     random : (RANDOM_NUMBERS THREADS,) uint64
-        Buffers for dropout, RANDOM_NUMBERS random numbers for each thread; (0,) for a network without dropout.
+        Buffers of RANDOM_NUMBERS random numbers for each thread, for dropout; an empty array for a network without dropout.
     jacobian : True or None
         True if a derivative needs the full Jacobian of softmax; if it is None, the code for it is not compiled.
     """
@@ -60,12 +61,12 @@ class Samples(NamedTuple):
 
 
 class Job(NamedTuple):
-    """The task of one call of `epoch.run`, with its batch size and the position at which it ends.
+    """The task of one call of the compiled function `epoch.run`, with the batch size and the position at which the call ends.
 
     Parameters
     ----------
     task : int
-        A constant of the module `epoch`: PREDICT, LOGITS, EVALUATE, TRAIN or DESCEND.
+        A constant of the module `cpu.epoch`: PREDICT, LOGITS, EVALUATE, TRAIN or DESCEND.
     batch_size : int
         Number of samples in a batch.
     stop : int
@@ -109,7 +110,7 @@ class Block(NamedTuple):
         opens: whether the block is the first of its batch. closes: whether it is the last of its batch, so that the parameters
         are updated after it.
     rates_at : int
-        Index into the flattened `UpdateRule.rates` at which the rates of the batch begin.
+        Index into the flattened table `UpdateRule.rates` at which n, eta, eta_t and epsilon_t of the batch begin.
     """
 
     position: int

@@ -7,8 +7,8 @@ The names MR, NR, KC, MC come from Goto and van de Geijn (2008, doi:10.1145/1356
 
 A panel is a block of NR columns of a matrix, and a slab is a block of MC rows of x. BLIS also has a block size NC, which is not
 needed here: each slab of x is multiplied by every panel of w before the next slab begins. Sizes in bytes in the comments are
-for float32. KC, MC and the number of samples in a block do not change a result, because a sum always adds its terms in the same
-order.
+for float32. KC, MC and the number of samples in a block do not change a result, because the terms of a sum are always added in
+the same order.
 """
 
 # --- The products (`kernels.product`) ---

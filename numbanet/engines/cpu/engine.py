@@ -97,7 +97,10 @@ class FastCpuEngine:
             yield totals
 
     def _train_share(self, x, y, epoch: Epoch, add_up: Callable) -> Iterator[Totals]:
-        """Trains one epoch whose batches are shared by several processes: each step sums the gradients of all, then updates."""
+        """Trains for an epoch on this process's share of each batch; other processes train on the rest of the batch.
+
+        In each step, `add_up` replaces the gradients by their sum over all processes before the parameters are updated.
+        """
         gradients, totals = self.layout.all_gradients(), NOTHING
         samples = self._samples(x, y, epoch.order, epoch.weights)
         for k, (first, last, position) in enumerate(epoch.steps()):
@@ -129,7 +132,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a, or z if `logits`, of layer number `count` to `outputs`, and returns `outputs`."""
+        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`; the first layer is 1."""
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
@@ -137,7 +140,7 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y) -> Iterator[Totals]:
-        """Adds up the gradients of one batch; yields after each block of samples, when its deltas are in memory."""
+        """Adds up the gradients of one batch; yields after each block of samples, when delta of the block is in memory."""
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
         samples = self._samples(x, y, batch.order)
@@ -157,7 +160,10 @@ class FastCpuEngine:
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, rates=NO_RATES, draw: Draw | None = None, layers=None) -> Totals:
-        """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers; draw None means no dropout."""
+        """Calls the compiled `epoch.run`, which processes samples from position `totals.samples` of `samples.order` on.
+
+        Only the first `layers` layers are computed; if `layers` is None, all. If `draw` is None, no neuron drops out.
+        """
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
         header, records, _ = layout.records(rows, drops=draw is not None)

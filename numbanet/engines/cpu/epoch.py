@@ -4,8 +4,9 @@ The network processes samples in blocks of a fixed number of rows. A batch may t
 up, in the order of the blocks, until the batch is complete. Blocks keep the memory small, and `run` can return after any block.
 The sums of losses are arguments that `run` continues, so that they are rounded alike wherever a call ends.
 
-Any number of threads may call `run` with the same arguments. The threads divide each phase of a block among themselves, and
-wait for each other before the next phase reads the results. The results do not depend on which thread computes them.
+Any number of threads may call `run` with the same arguments. The threads divide the work of each step of the computation, such
+as a matrix product, among themselves, and wait for each other before the next step reads the results. The results do not depend
+on which thread computes them.
 """
 
 import numpy as np
@@ -26,7 +27,10 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, x, order, position, span):
-    """Copies rows order[position + s] of x to the panels that begin at memory[panels], for a span of the block's samples s."""
+    """Copies rows order[position + s] of x to memory[panels] and following, for the samples s of `span`.
+
+    There x is stored in panels of NR columns, see `layout`. `position` is the position in `order` of the block's first sample.
+    """
     half = lanes(memory)
     nr, n_in = NR_VECTORS * half, x.shape[1]
     for s in range(span.begin, span.end):
@@ -45,20 +49,23 @@ def gather(memory, header, panels, x, order, position, span):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles (MR samples x NR neurons) of a layer's activations, for `groups` groups of MR samples."""
+    """Returns the number of tiles (MR samples x NR neurons) of a layer's activations a, for `groups` groups of MR samples."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the rows of a block that this thread processes, as a span of whole groups of MR rows."""
+    """Returns the range of samples of a block that this thread processes: whole groups of MR samples."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(groups.begin * MR, min(groups.end * MR, block.n))
 
 
 @njit_merged
 def forward(workspace, samples, block, draw, member):
-    """Computes a of every layer for the samples of a block; writes z and a of the last layer to its tables [neuron][sample]."""
+    """Computes a of every layer for the samples of a block.
+
+    z and a of the last layer are also written as tables [neuron][sample] (matrices with one row per neuron).
+    """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
     gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows)
@@ -79,7 +86,10 @@ def forward(workspace, samples, block, draw, member):
 
 @njit_merged
 def backward(workspace, block, step, draw, member):
-    """Computes delta of all layers from delta of the last one, and updates w and b, or leaves gradients: `product.update`."""
+    """Computes delta of all layers from delta of the last layer; updates w and b, or leaves the gradients in memory.
+
+    The parameters are updated after the last block of samples of a batch.
+    """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
     for l in range(layers.size - 1, -1, -1):
@@ -102,7 +112,7 @@ def backward(workspace, block, step, draw, member):
 
 @njit_merged
 def block_at(position, block_rows, count, job):
-    """Returns the block of at most `block_rows` samples that begins at `position`; the order has `count` samples."""
+    """Returns the block of at most `block_rows` samples that begins at `position`; `count` is the number of all samples."""
     batch = position // job.batch_size
     begin = batch * job.batch_size
     end = min(begin + job.batch_size, count)
@@ -112,7 +122,7 @@ def block_at(position, block_rows, count, job):
 
 @njit_merged
 def copy_outputs(memory, header, table, outputs, position, span):
-    """Copies a table of the last layer: outputs[position + s, j] = table[j][s], for a span of the samples s of a block."""
+    """Copies z or a of the last layer to the caller's array: outputs[position + s, j] = table[j][s], for s in `span`."""
     for s in range(span.begin, span.end):
         for j in range(outputs.shape[1]):
             outputs[position + s, j] = get(memory, table + j * header.rows + s)
@@ -120,7 +130,10 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Adds the losses and hits of the n samples of a block to the sums loss and hits; returns the new sums."""
+    """Adds the losses and hits (correct predictions) of the n samples of a block to the sums `loss` and `hits`.
+
+    Returns the new sums.
+    """
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)
@@ -130,12 +143,12 @@ def added_up(workspace, n, loss, hits):
 
 @njit_entry
 def run(job, workspace, samples, rule, totals, draw, team, helps):
-    """Processes blocks of samples from position `totals.samples` of the order until it reaches `job.stop`.
+    """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
-    The task PREDICT writes y_hat, LOGITS writes z of the last layer; EVALUATE and TRAIN add up losses and hits. TRAIN updates
-    the parameters if `job.updates`; otherwise it leaves in memory the gradients of the batch so far, which the next call
-    continues. DESCEND updates the parameters from gradients in memory. Thread 0 returns the position reached, loss and hits;
-    the values that a helping thread returns are not used.
+    The task PREDICT writes y_hat, LOGITS writes z of the last layer; EVALUATE and TRAIN add up losses and correct predictions
+    (hits). TRAIN updates the parameters if `job.updates`; otherwise it leaves the gradients of the batch so far in memory, to
+    which the next call adds. DESCEND updates the parameters from gradients in memory. Thread 0, the caller, returns the
+    position reached, loss and hits; the values that a helping thread returns are not used.
     """
     subnormals = flush_subnormals()
     job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba finds their types 6 us faster than for named tuples

@@ -1,4 +1,4 @@
-"""The team of threads that work together on one compiled call: functions to join it, to open rounds, and to wait at barriers.
+"""The team of threads that work together on one compiled call: functions to join the team, and to wait at barriers.
 
 A round is the work on one block of samples. Thread 0, the caller, opens one round after another. Other threads may join the
 team at any time, and take part from the next round on. Before the first round, thread 0 waits for the expected threads, at most
@@ -31,18 +31,19 @@ _NAPS = 20  # calls of _sleep by thread 0 while it waits for helpers: some milli
 
 
 class Member(NamedTuple):
-    """A thread as a member of its team in one round.
+    """A thread as a member of its team (the threads of one compiled call) in one round (the work on one block of samples).
 
     Parameters
     ----------
     team : (48,) int64
-        The array of the team.
+        The array through which the threads communicate; JOINED, ROUND, ... are the indices of its fields.
     number : int
         The index of the thread: 0 for the caller, 1 or more for a thread that helps it.
     size : int
         Number of threads that take part in the round; 0 after the last round.
     round : int
-        The value of the field ROUND for this round; only a helping thread uses it.
+        The value of the field team[ROUND] in this round, which combines the index of the round and the number of its threads;
+        only a helping thread uses it.
     """
 
     team: np.ndarray
@@ -52,7 +53,7 @@ class Member(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The part of a range of work that one thread does: the indices begin, ..., end - 1."""
+    """A range of indices begin, ..., end - 1, such as the samples or the tiles that one thread computes."""
 
     begin: int
     end: int
@@ -67,7 +68,7 @@ def new_team(helpers: int) -> np.ndarray:
 
 @intrinsic
 def fetch_add(typingctx, team, field, value):
-    """Adds a value to a field of the team in one atomic operation; returns the value of the field before the addition."""
+    """Adds `value` to team[field] in one atomic operation; returns the value of the field before the addition."""
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -78,7 +79,7 @@ def fetch_add(typingctx, team, field, value):
 
 @intrinsic
 def read(typingctx, team, field):
-    """Returns a field of the team (an acquire load): all memory written before `publish` set the field is then visible."""
+    """Returns team[field] (an acquire load): all memory written before `publish` set the field is then visible."""
 
     def code(context, builder, signature, arguments):
         return builder.load_atomic(pointer(context, builder, signature.args[0], *arguments), "acquire", 8)
@@ -88,7 +89,7 @@ def read(typingctx, team, field):
 
 @intrinsic
 def publish(typingctx, team, field, value):
-    """Writes a field of the team (a release store): a thread that reads it also sees all memory written before."""
+    """Sets team[field] = value (a release store): a thread that reads this value also sees all memory written before."""
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -113,7 +114,7 @@ def pause(typingctx):
 
 @njit_merged
 def wait_while(team, field, value):
-    """Waits while the field of the team has this value; returns once it has another value."""
+    """Waits while team[field] equals `value`; returns as soon as another thread has changed it."""
     spins = 0
     while read(team, field) == value:
         spins += 1
@@ -125,7 +126,7 @@ def wait_while(team, field, value):
 
 @njit_part
 def meet(team, size):
-    """Waits until all `size` threads of the round have called this function."""
+    """Waits until all `size` threads that work on the present block of samples have called this function."""
     passed = read(team, PASSED)
     if fetch_add(team, ARRIVED, 1) == size - 1:
         publish(team, ARRIVED, 0)
@@ -136,7 +137,7 @@ def meet(team, size):
 
 @njit_merged
 def barrier(member):
-    """Waits until all threads of the round have reached this barrier."""
+    """Waits until all threads that work on the present block of samples have reached this barrier."""
     if member.size > 1:
         meet(member.team, member.size)
 
@@ -169,7 +170,10 @@ def enlist(team, helps):
 
 @njit_merged
 def open_round(team, position):
-    """Opens a round, by thread 0, for the block at `position`; returns the number of its threads, all that have joined."""
+    """Starts the work on the block of samples at `position` (a round); called by thread 0.
+
+    Returns the number of threads that take part, which are all threads that have joined so far.
+    """
     size = read(team, JOINED) + 1
     publish(team, POSITION, position)
     publish(team, ROUND, (read(team, ROUND) // MOST_THREADS + 1) * MOST_THREADS + size)
@@ -178,7 +182,10 @@ def open_round(team, position):
 
 @njit_merged
 def await_round(team, number, seen):
-    """Makes thread `number` wait for a round after `seen` in which it takes part, or for the end; returns the field ROUND."""
+    """Makes the helping thread `number` wait for the next block of samples on which it works, or for the end of the call.
+
+    `seen` is the last value of team[ROUND] that the thread has read. Returns the new value of team[ROUND].
+    """
     while True:
         wait_while(team, ROUND, seen)
         seen = read(team, ROUND)
@@ -188,7 +195,7 @@ def await_round(team, number, seen):
 
 @njit_merged
 def size_of(round_):
-    """Returns the number of threads that take part in a round, from the value of the field ROUND."""
+    """Returns the number of threads that work on a block of samples, from the value `round_` of the field team[ROUND]."""
     return round_ % MOST_THREADS
 
 
@@ -213,7 +220,7 @@ def next_round(member, position, stop):
 
 @njit_merged
 def thread_range(count, member):
-    """Returns the span of indices, of `count` pieces of work, that this thread processes in the round."""
+    """Returns the range of indices of the pieces of work that this thread processes, out of `count` pieces in all."""
     if member.size == 1:  # the two divisions would be a tenth of a step of a very small network
         return Span(0, count)
     return Span(count * member.number // member.size, count * (member.number + 1) // member.size)

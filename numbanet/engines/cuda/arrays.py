@@ -1,4 +1,4 @@
-"""Bundles the arrays on the GPU that training in shared memory reads and writes into one value."""
+"""Defines the tuple of arrays on the GPU that the kernels for training in shared memory read and write."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from numbanet.engines.cuda.notes import Notes
 
 
 class EpochArrays(NamedTuple):
-    """The arrays on the GPU for training on a part of an epoch.
+    """The arrays on the GPU that a kernel reads and writes when it trains on a part of an epoch.
 
     Parameters
     ----------
@@ -15,9 +15,9 @@ class EpochArrays(NamedTuple):
     order : device array (n,) int64
         Row indices into x and y of the samples to train on, batch after batch.
     parameters : device array (p,)
-        The flat vector of all w and b, which training updates.
+        The flat vector of the p parameters w and b, which training updates.
     notes : Notes
-        The loss and the number of right answers of each sample in `order`, which training writes.
+        The loss and the number of correct predictions of each sample in `order`, which training writes.
     """
 
     x: Any

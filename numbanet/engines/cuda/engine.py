@@ -30,18 +30,19 @@ from numbanet.engines.topology import Topology
 
 # Number of samples that pass through the network at once where no whole batch is needed: in `predict` and `evaluate`.
 CHUNK = 16384
-# Bytes that an epoch and its recorded steps take for each sample, at most, for its order, its loss and its right answers.
+# Bytes that an epoch and its recorded steps take for each sample, at most: its row index, its loss and its hits.
 NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """Trains in the way that `planning` chooses. Predicts and evaluates by a matrix product per layer.
+    """The fast engine on an NVIDIA GPU, which trains in one of three ways that `planning` chooses from estimated times.
 
-    Predictions and evaluations pass CHUNK samples at a time through the network.
+    Predictions and evaluations compute a matrix product per layer, and pass CHUNK samples at a time through the network.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     """
 
     def __init__(self, topology: Topology):
@@ -67,11 +68,11 @@ class FastCudaEngine:
         self.parameters.copy_to_device(np.ascontiguousarray(parameters, self.topology.dtype))
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns copies of the first `count` moments of the update rule, in host memory."""
+        """Returns copies, in host memory, of the first `count` moments of the update rule (velocity, or Adam's m and v)."""
         return self.moments.read(count)
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first `len(moments)` moments of the update rule on the GPU."""
+        """Replaces the first `len(moments)` moments of the update rule (velocity, or Adam's m and v) on the GPU."""
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
@@ -98,7 +99,7 @@ class FastCudaEngine:
         return result
 
     def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns the sums of the losses and of the right answers over all samples."""
+        """Returns the sums of the losses and of the correct predictions over all samples."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
             batch = work.batch(notes.of(rows))
@@ -122,16 +123,19 @@ class FastCudaEngine:
         return {symbol: [array.copy_to_host() for array in arrays] for symbol, arrays in symbols.items()}
 
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
-        """Returns the plan for training with batches of `batch_size` samples.
+        """Returns the way to train with batches of `batch_size` samples, and its estimated time.
 
-        The plan depends on the update rule and the weights of `epoch`. If `epoch` is None, the plan is for plain gradient
-        descent.
+        The choice depends on the update rule and the sample weights of `epoch`. If `epoch` is None, plain gradient descent
+        without sample weights is assumed.
         """
         plain = epoch is None or (is_plain(epoch.rule) and epoch.weights is None and not self.topology.dropout)
         return planning.plan(self.topology, batch_size, self.limits, plain)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
-        """Updates the parameters once for every batch of the epoch, and yields totals as `interface.Engine` describes."""
+        """Updates the parameters once for every batch of the epoch.
+
+        Yields the number of samples processed so far, and at the end of the epoch the sums of losses and correct predictions.
+        """
         if epoch.share:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
             return
@@ -156,10 +160,10 @@ class FastCudaEngine:
             return self._train_in_shared_memory(self._grid(part.batch_size, plan.grid), x, y, part, notes)
         return self._train_in_shared_memory(Block(self.topology, part.batch_size), x, y, part, notes)
 
-    # Training in shared memory: one launch trains on a range of the order with one or more batches
+    # Training in shared memory: one launch trains on a range of the array of row indices, with one or more batches
 
     def _slices(self, train: Callable[[int, int], None], part: Epoch) -> Iterator[int]:
-        """Calls train(first, stop) for successive ranges of the order, and yields the end of every range but the last.
+        """Calls train(first, stop) for successive ranges of `part.order`, and yields the end of every range but the last.
 
         Each range has as many batches as can be trained on in about SLICE_SECONDS, but at least one batch.
         """
@@ -175,7 +179,7 @@ class FastCudaEngine:
                 yield first
 
     def _train_in_shared_memory(self, grid: Block | Grid, x: Any, y: Any, part: Epoch, notes: Notes) -> Iterator[int]:
-        """Trains on successive ranges of the order, by one kernel launch for each range.
+        """Trains on successive ranges of the row indices `part.order`, by one kernel launch for each range.
 
         `grid` is a single thread block, or a grid of thread blocks that wait for each other.
         """
@@ -276,10 +280,10 @@ class FastCudaEngine:
 
 
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
-    """Returns some samples of an epoch as an epoch of their own.
+    """Returns an epoch that consists of some of the samples of `epoch`.
 
-    `samples` is the range of the selected samples in the order of the epoch. The order of the returned epoch is `rows`, and its
-    weights belong to these rows.
+    `samples` is the range of the selected samples in `epoch.order`. `rows` are the row indices of these samples in the arrays
+    that hold them on the GPU, and become the order of the returned epoch.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

@@ -69,7 +69,7 @@ class GuardedEngine:
         return self.kept
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        """Returns the first `count` moments of the update rule as read-only arrays.
+        """Returns the first `count` moments of the update rule (velocity, or Adam's m and v) as read-only arrays.
 
         If this process cannot use the GPU any more, the arrays are the copies that the host keeps.
         """
@@ -84,7 +84,10 @@ class GuardedEngine:
         self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps."""
+        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps.
+
+        The moments are the velocity, or Adam's m and v.
+        """
         with self._guard():
             self.engine.write_moments(moments)
         self.kept_moments = [_read_only(np.array(moment, self.engine.topology.dtype)) for moment in moments]
@@ -138,7 +141,7 @@ class GuardedEngine:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
 
     def _keep_moments(self, count: int) -> None:
-        """Extends `kept_moments` to at least `count` moments; the new moments are 0."""
+        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays are 0."""
         self.kept_moments += [self._zeros() for _ in range(count - len(self.kept_moments))]
 
     def _keep(self) -> None:

@@ -1,4 +1,4 @@
-"""The losses and right answers of samples: kernels write them on the GPU, and the host adds them up once an epoch."""
+"""The losses and numbers of correct predictions of samples: kernels write them on the GPU, the host adds them up per epoch."""
 
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from numbanet.engines.loops import CudaLoops, totals_of
 
 
 class Notes(NamedTuple):
-    """The loss and the number of right answers of each sample, in the order of the epoch or of the batch.
+    """The loss and the number of correct predictions of each sample, in the order in which training takes the samples.
 
     Parameters
     ----------
     loss : device array (n,)
         Loss of each sample, computed with n = 1 and multiplied by the sample's weight.
     hits : device array (n,) int32
-        Number of right answers of each sample.
+        Number of correct predictions of each sample: 0 or 1 for the loss cce, else the number of correct outputs.
     """
 
     loss: Any
@@ -25,18 +25,18 @@ class Notes(NamedTuple):
 
     @classmethod
     def empty(cls, n: int, dtype: np.dtype) -> "Notes":
-        """Returns notes for n samples with undefined values, which kernels are to overwrite."""
+        """Returns arrays for the losses and hits of n samples, with undefined values, which kernels are to overwrite."""
         return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
 
     def of(self, samples: slice) -> "Notes":
-        """Returns the notes of the samples in a slice, as views of these arrays."""
+        """Returns the losses and hits of the samples in a slice, as views of these arrays."""
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies the losses and right answers of these notes to `other`, which has the same length."""
+        """Copies the losses and hits to `other`, which has arrays of the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 
     def totals(self) -> Totals:
-        """Returns the sums of the losses and of the right answers over all samples; the host adds them up."""
+        """Returns the sums of the losses and of the correct predictions over all samples; the host adds them up."""
         return totals_of(CudaLoops(), self.loss, self.hits)

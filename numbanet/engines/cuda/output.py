@@ -1,4 +1,4 @@
-"""Computes softmax, and the loss, the right answers and delta of the output layer: everything that needs whole rows of a layer.
+"""Computes softmax, and the loss, correct predictions and delta of the output layer, which need all neurons of a layer at once.
 
 One thread computes one row, which holds the values of one sample. The loops come from `numbanet.equations`; each thread calls
 them with matrices of a single row.
@@ -41,7 +41,11 @@ class OutputLayer(NamedTuple):
 
 
 class OutputWork(NamedTuple):
-    """Scratch arrays of `output_row`: u and dL/da (1, n_out), and z_max and others (1,), the two results of softmax_sum."""
+    """Scratch arrays of `output_row` for one sample.
+
+    `u` and `dl` (1, n_out) hold u with sigmoid(u) = y_hat, and dL/da. `z_max` and `others` (1,) hold the largest z, and the sum
+    of e^(z - z_max) without its largest term.
+    """
 
     u: Any
     dl: Any
@@ -51,10 +55,10 @@ class OutputWork(NamedTuple):
 
 @device_function
 def output_row(layer, n, y, z, a, delta, work, notes):
-    """Computes a, delta, the loss and the right answers of one sample, from its y and z.
+    """Computes a, delta, the loss and the number of correct predictions of one sample, from its target y and its z.
 
-    layer is an `OutputLayer`; n is the divisor of the batch's mean loss. Reads y, z (1, n_out); writes a, delta (1, n_out) and
-    notes (1,); uses the scratch arrays in work.
+    `layer` is an `OutputLayer`; `n` is the divisor of the batch's mean loss. Reads y, z (1, n_out); writes a, delta (1, n_out),
+    and the two arrays (1,) of `notes`; uses the scratch arrays in `work`.
     """
     loss_kind, kind, epsilon = layer
     u, dl, z_max, others = work
@@ -96,7 +100,7 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     layer : OutputLayer
         The loss and the activation of the last layer.
     rates : array (4,)
-        The rates of the step, of which the kernel reads n, the divisor of the mean loss.
+        The divisor n of the mean loss, eta, eta_t and epsilon_t of the training step; the kernel reads only n.
     weights : array (m,)
         Weight of each sample of the batch.
     y : array (N, n_out)
@@ -106,9 +110,9 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     z, a, delta : array (m, n_out)
         Arrays of the last layer: the kernel reads z, and writes a and delta.
     u, dl, z_max, others : array (m, n_out), (m, n_out), (m,), (m,)
-        Scratch arrays, one row per sample, see `OutputWork`.
+        Scratch arrays, one row per sample, whose contents `OutputWork` describes.
     loss_of_sample, hits_of_sample : array (m,)
-        The loss and the number of right answers of each sample, which the kernel writes.
+        The loss and the number of correct predictions of each sample, which the kernel writes.
     """
     s = cuda.grid(1)
     if s < order.shape[0]:

@@ -59,13 +59,14 @@ class TrainingPlan(NamedTuple):
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
-    """Returns the plan with the shortest estimated time of a step.
+    """Returns the way to train with the shortest estimated time of a step.
 
-    The constant `FAVOUR` gives training in one block an advantage over faster ways.
+    The constant `FAVOUR` gives training in one thread block an advantage over faster ways.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     batch_size : int
         Number of samples of a batch.
     limits : Limits
@@ -96,7 +97,7 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
 
 
 def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
-    """Explains the choice of `plan` in a sentence, which compares the memory and the estimated time of each way to train."""
+    """Explains in a sentence which way to train is chosen, by the shared memory and the estimated time of each way."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
     room = f"the {limits.shared_bytes:,} bytes of a block's shared memory"
@@ -126,12 +127,12 @@ def multiply_adds(topology: Topology, batch_size: int) -> int:
 
 
 def resident_time(topology: Topology, batch_size: int) -> float:
-    """Returns the estimated time of a training step in one block, in microseconds."""
+    """Returns the estimated time, in microseconds, of a training step that a single thread block computes."""
     barriers = 3 * len(topology.kinds) + 2
     return multiply_adds(topology, batch_size) / RESIDENT_SPEED + barriers * RESIDENT_BARRIER
 
 
 def products_time(topology: Topology, batch_size: int, limits: Limits) -> float:
-    """Returns the estimated time of a training step by products, with a kernel for each product, in microseconds."""
+    """Returns the estimated time, in microseconds, of a training step with a kernel launch for each matrix product."""
     kernels = 3 * len(topology.kinds) - 1 + 3  # 3 products a layer, but 2 in the first; begin, output and end
     return kernels * LAUNCH + multiply_adds(topology, batch_size) / (PRODUCT_SPEED * limits.multiprocessors)

@@ -50,6 +50,7 @@ class Chunks:
     Parameters
     ----------
     topology : Topology
+        The network, whose numbers of inputs and outputs determine the width of the buffers.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ class Workspace:
     Parameters
     ----------
     topology : Topology
+        Sizes, activations and dtype of the network.
     n : int
         Number of samples that the arrays hold.
 
@@ -31,13 +32,13 @@ class Workspace:
     u : device array (n, n_out)
         Scratch array of the output layer.
     z_max, others : device array (n,)
-        Scratch arrays for the two results of softmax_sum.
+        Scratch arrays for the largest z of each sample, and for the sum of e^(z - z_max) without its largest term.
     x : dict of device array (n, n_out)
         The activations after dropout of each layer with dropout, by layer index.
     order : device array (n,) int64
         The row indices 0 to n - 1.
     ones, rates : device array (n,), (4,)
-        The weights and the rates of a batch of n samples that all have the weight 1.
+        The sample weights 1, and the values (n, 0, 0, 0) in place of n, eta, eta_t and epsilon_t, for a batch of these samples.
     """
 
     def __init__(self, topology: Topology, n: int):
@@ -53,7 +54,7 @@ class Workspace:
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
     def batch(self, notes: Notes | None = None) -> Batch:
-        """Returns a batch of the n samples in the order of their rows, all with the weight 1, without dropout."""
+        """Returns a batch of n samples, the rows 0 to n - 1 of their arrays, all with the weight 1, without dropout."""
         return Batch(self.order, self.rates, self.ones, None, notes)
 
 
@@ -77,11 +78,12 @@ def workspace_bytes(topology: Topology, n: int) -> int:
 
 
 class Workspaces:
-    """The workspaces of a network, one for each number of samples that occurs.
+    """The workspaces (arrays on the GPU for intermediate results) of a network, one for each number of samples that occurs.
 
     Parameters
     ----------
     topology : Topology
+        Sizes, activations and dtype of the network.
     """
 
     def __init__(self, topology: Topology):
@@ -89,7 +91,7 @@ class Workspaces:
         self.kept: dict[int, Workspace] = {}
 
     def of(self, n: int) -> Workspace:
-        """Returns the workspace for n samples, and keeps it for later calls.
+        """Returns the arrays for the intermediate results of n samples, and keeps them for later calls.
 
         Raises MemoryError if a new workspace does not fit into the GPU's free memory.
         """

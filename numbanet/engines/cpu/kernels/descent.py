@@ -1,8 +1,9 @@
 """The update rules of `numbanet.equations.descent`, applied to SIMD vectors and to tiles of w and b.
 
-Each update rule has its own class of constants, whose type tells Numba the rule: the tile loop of `product` is therefore
-compiled with the code of a single rule. The moments of a parameter lie at the distances `moment_1` and `moment_2` behind the
-parameter in memory. Without weight decay, `decay` is None, and the code for weight decay is not compiled.
+Each update rule has its own class of constants, whose type tells Numba the rule: the weight update in `product` is therefore
+compiled with the code of a single rule. The moments of a parameter (its velocity, or Adam's m and v) lie at the distances
+`moment_1` and `moment_2` behind the parameter in memory. Without weight decay, `decay` is None, and the code for weight decay
+is not compiled.
 
 To add a rule, write a named tuple of its constants and a function that updates parameters from gradients, and add both to
 `RULES`.
@@ -29,7 +30,7 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule with its constants, and a table of the rates of its steps.
+    """An update rule with its constants, and a table of the values that change from step to step, such as the learning rate.
 
     Parameters
     ----------
@@ -40,7 +41,8 @@ class UpdateRule(NamedTuple):
     clip_norm : floating
         Largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
-        One row per step: n, eta, eta_t and epsilon_t, see `numbanet.engines.epoch`.
+        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t, see
+        `numbanet.engines.epoch.rates_of`.
     """
 
     constants: Any
@@ -57,9 +59,10 @@ class UpdateStep(NamedTuple):
     constants, decay, clip_norm
         The constants of the rule, the factor of weight decay and the largest norm, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
-        The learning rate of the step, and the rates eta_t and epsilon_t of Adam.
+        The learning rate eta, and Adam's eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
+        epsilon sqrt(1 - beta_2^t) of step t.
     moment_1, moment_2 : int
-        Distance in memory from a parameter to its first moment and to its second moment.
+        Distance in memory from a parameter to its first moment (velocity, or Adam's m), and to its second moment (Adam's v).
     """
 
     constants: Any
@@ -194,20 +197,20 @@ RULES: dict[int, tuple[Any, Callable]] = {
 
 @lru_cache  # epochs of very small networks take less than a millisecond
 def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[Any, np.floating | None, np.floating]:
-    """Returns `constants`, `decay` and `clip_norm` for an `UpdateRule`, as numbers of the network's dtype."""
+    """Returns `constants`, `decay` and `clip_norm` of `UpdateRule` for a rule, converted to the network's dtype."""
     number, (constants, _) = dtype.type, RULES[rule.kind]
     return constants.of(rule, number), number(rule.weight_decay) if rule.weight_decay else None, number(rule.clip_norm)
 
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns element `at` of the flattened table of rates, rounded to the dtype of memory."""
+    """Returns element `at` of the flattened `table` of n, eta, eta_t and epsilon_t of each step, in the network's dtype."""
     return memory.dtype.type(get(table, at))
 
 
 @njit_merged
 def step_of(memory, header, rule, at):
-    """Returns the `UpdateStep` of a rule whose rates begin at index `at` of the flattened table `rule.rates`."""
+    """Returns the `UpdateStep` of the step whose n, eta, eta_t and epsilon_t begin at index `at` of the flat `rule.rates`."""
     table = rule.rates
     eta, eta_t, epsilon_t = rate(memory, table, at + ETA), rate(memory, table, at + ETA_T), rate(memory, table, at + EPSILON_T)
     return UpdateStep(rule.constants, rule.decay, rule.clip_norm, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
@@ -233,16 +236,16 @@ def decay_of(decay, row, n_in):
 
 @njit_merged
 def descend_row(memory, at, step, decay, c_0, c_1):
-    """Updates one row of a panel, which consists of two vectors at memory[at], from their gradients c_0 and c_1."""
+    """Updates one row of a panel of w and b, the NR parameters at memory[at], from the SIMD vectors c_0, c_1 of gradients."""
     descend_vector(memory, at, step, decay, c_0)
     descend_vector(memory, at + lanes(memory), step, decay, c_1)
 
 
 @njit_merged
 def descend_tile(memory, at, step, row, n_in, c):
-    """Updates MR = 6 successive rows of a panel of w and b, beginning with row number `row`, from gradients in registers.
+    """Updates MR = 6 successive rows of a panel (NR columns) of w and b, beginning with row `row`, from gradients in registers.
 
-    Reads the gradients c, 12 vectors as `product.microkernel` returns them; updates the rows that begin at memory[at].
+    Reads the gradients c, a tuple of 12 SIMD vectors, two for each row; updates the rows that begin at memory[at].
     """
     nr, decay = NR_VECTORS * lanes(memory), step.decay
     descend_row(memory, at, step, decay_of(decay, row, n_in), c[0], c[1])
@@ -258,7 +261,7 @@ def descend_tile(memory, at, step, row, n_in, c):
 
 @njit_part
 def squares_of_panel(memory, header, layer, panel, place):
-    """Writes the sum of squares of the gradients in each column of a panel to memory[place], memory[place + 1], ..."""
+    """Writes the sum of squares of the gradients in each of the NR columns of a panel to memory[place] and following."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     at = layer.w + panel * layer.w_rows * nr + header.gradients
@@ -275,7 +278,7 @@ def squares_of_panel(memory, header, layer, panel, place):
 
 @njit_part
 def descend_panel(memory, header, layer, panel, step, scale):
-    """Updates a panel of w and b from gradients in memory, each multiplied by the scale."""
+    """Updates a panel (NR columns) of w and b of a layer from gradients in memory, each multiplied by `scale`."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
@@ -287,7 +290,10 @@ def descend_panel(memory, header, layer, panel, step, scale):
 
 @njit_merged
 def clip_scale_of(workspace, clip_norm, panels, count, member):
-    """Returns min(1, clip_norm / |g|) for `count` panels of gradients g in memory; this thread adds up the span `panels`."""
+    """Returns min(1, clip_norm / |g|), by which all gradients g in memory are multiplied so that |g| is at most clip_norm.
+
+    The gradients are stored in `count` panels (NR columns each). This thread adds up the squares in the range `panels`.
+    """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     number = 0
@@ -305,7 +311,10 @@ def clip_scale_of(workspace, clip_norm, panels, count, member):
 
 @njit_part
 def descend_from_memory(workspace, step, member):
-    """Clips the gradients in memory, g <- g min(1, clip_norm / |g|), and updates all parameters; threads divide the panels."""
+    """Clips the gradients in memory, g <- g min(1, clip_norm / |g|), and updates all parameters from the clipped gradients.
+
+    The threads divide the panels of w and b (blocks of NR columns) among themselves.
+    """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     count = 0

@@ -1,7 +1,8 @@
-"""Dropout in the panels of a layer, by the formulas of `numbanet.equations.dropout`.
+"""Dropout of the neurons of a layer, by the formulas of `numbanet.equations.dropout`.
 
-Random numbers are generated for some rows of a panel at a time, in a loop that LLVM vectorises. The generator Philox makes four
-numbers at once; they serve four neighbouring columns (neurons), in the order of the columns.
+The activations of a layer are stored in panels (NR neurons, one row per sample). Random numbers are generated for some rows of
+a panel at a time, in a loop that LLVM vectorises. The generator Philox makes four numbers at once, which serve four
+neighbouring neurons, in the order of the neurons.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -18,7 +19,10 @@ GROUP = 4
 
 @njit_part
 def fill(random, at, key, layer, panel, nr, sample, count):
-    """Writes the random numbers of `count` rows of a panel, for samples of the epoch from `sample` on, to random[at], ..."""
+    """Writes the random numbers for `count` rows of a panel (NR neurons of one sample per row) to random[at] and following.
+
+    `sample` is the index within the epoch of the first row's sample; `nr` is NR; `layer` is 1 for the first layer.
+    """
     groups = nr // GROUP
     for i in range(count * groups):
         numbers = philox(key, panel * groups + i % groups, sample + i // groups, layer)
@@ -30,10 +34,10 @@ def fill(random, at, key, layer, panel, nr, sample, count):
 
 @njit_part
 def drop(workspace, l, draw, block, number, span, source, target):
-    """Writes target = source / (1 - p), or 0 if a neuron of layer l drops out, for a span of the rows of a block.
+    """Writes target = source / (1 - p), or 0 if a neuron of layer l drops out with probability p, for the samples of `span`.
 
-    Reads the panels that begin at memory[source]; writes the panels that begin at memory[target]. `number` is the index of the
-    thread, which selects its buffer of random numbers.
+    Reads the panels (blocks of NR neurons) that begin at memory[source]; writes the panels that begin at memory[target].
+    `number` is the index of the thread, which selects its buffer of random numbers.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr, at, first = NR_VECTORS * lanes(memory), number * RANDOM_NUMBERS, draw.first_sample + block.position
@@ -50,14 +54,17 @@ def drop(workspace, l, draw, block, number, span, source, target):
 
 @njit_merged
 def forward(workspace, l, draw, block, number, span):
-    """Computes x of layer l + 1 from the activations a of layer l by dropout; does nothing if draw is None."""
+    """Computes x of layer l + 1 from the activations a of layer l by dropout; does nothing if `draw`, the key, is None."""
     if draw is not None:
         drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
 
 
 @njit_part
 def backward(workspace, l, draw, block, number, span):
-    """Replaces dL/dx of layer l + 1, in the panels of delta of layer l, by delta of layer l, or by dL/da for softmax."""
+    """Replaces dL/dx of layer l + 1 by delta of layer l, or by dL/da if layer l has the activation softmax.
+
+    Both lie in memory in the panels (blocks of NR neurons) of delta of layer l.
+    """
     if draw is None:
         return
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]

@@ -20,7 +20,10 @@ d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_ta
 
 @njit_part
 def activation(kind, epsilon, memory, z, a, count):
-    """Replaces `count` numbers z, from memory[a] on, by a = phi(z); first copies z to memory[z] if the offsets z, a differ."""
+    """Replaces `count` values z, which begin at memory[a], by a = phi(z).
+
+    If the offsets `z` and `a` differ, the values are first copied to memory[z] and following.
+    """
     if z != a:
         for p in range(count):
             put(memory, z + p, get(memory, a + p))
@@ -43,7 +46,10 @@ def activation(kind, epsilon, memory, z, a, count):
 
 @njit_part
 def activation_error(kind, epsilon, memory, z, a, delta, count):
-    """Replaces `count` numbers dL/da, from memory[delta] on, by delta = dL/da da/dz; offsets z and a may be equal."""
+    """Replaces `count` values dL/da, which begin at memory[delta], by delta = dL/da da/dz.
+
+    Reads z from memory[z] and a from memory[a] on. The two offsets are equal if a has overwritten z.
+    """
     if kind == RELU:
         for p in range(count):
             put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, z + p))))

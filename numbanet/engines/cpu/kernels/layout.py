@@ -1,7 +1,8 @@
 """The layout of a network in memory: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
 
-The rows of a panel follow each other in memory, so that the microkernel of `product` reads them in order. Column j of a matrix
-is column j % NR of panel j // NR. The last panel has room for columns beyond the last one; they do not affect other columns.
+The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads them in order. Column j
+of a matrix is column j % NR of panel j // NR. The last panel has room for columns beyond the last column of the matrix; they do
+not affect other columns. MR is the number of rows that the innermost loop multiplies at a time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of 0 up to a multiple of MR
     x, a, delta of a layer: one row per sample s of a block
@@ -46,7 +47,7 @@ _HEADER = [
     *((name, np.int64) for name in OF_SAMPLES),  # offsets of the values of each sample, (rows,) each
     ("jacobian_rows", np.int64),  # offset of (rows, n_out) matrices, if the full Jacobian of softmax is needed
     ("table_size", np.int64),
-    ("packed", np.int64),  # offset of KC rows of a panel for each thread
+    ("packed", np.int64),  # offset of KC rows of a panel for each thread, to which a part of w is copied transposed
 ]
 _LAYER = [
     ("n_in", np.int64),
@@ -103,10 +104,10 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the header (1,), the layers (L,), and the size of the memory, for blocks of `rows` samples.
+        """Returns the records of sizes and offsets, and the size of the memory, for blocks of `rows` samples.
 
-        For any number of rows, the arrays of a block lie close together, so that they make the best use of the caches. `drops`
-        says whether dropout is applied.
+        The records are one header (1,) that all layers share, and one record for each layer. For any number of rows, the arrays
+        of a block lie close together, so that they make the best use of the caches. `drops` says whether dropout is applied.
         """
         rows = up_to(MR, rows)
         if (rows, drops) not in self._records:
@@ -155,28 +156,40 @@ class Layout:
         return headers, layers, end
 
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
-        """Writes the flat vector of w and b of all layers as the parameters or, with an offset, as gradients or moments."""
+        """Copies a flat vector of w and b of all layers into the panels of the parameters.
+
+        `offset` is the distance from the parameters to the gradients or moments, if these are to be written instead.
+        """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
-        """Returns the parameters or, with an offset, the gradients or moments, as a flat vector of w and b of all layers."""
+        """Returns the parameters as a flat vector of w and b of all layers.
+
+        `offset` is the distance from the parameters to the gradients or moments, if these are to be returned instead.
+        """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
             canonical[...] = in_panel
         return flat
 
     def all_gradients(self) -> np.ndarray:
-        """Returns a view of the gradients in all panels, including the unused rows and columns beside w and b."""
+        """Returns a view of all gradients in memory, including the unused elements that fill up rows and columns of panels."""
         return self.memory[self.gradients : 2 * self.gradients]
 
     def rows_of(self, start: int, rows: int, n: int, n_out: int) -> np.ndarray:
-        """Returns a copy (n, n_out) of the first n rows of panels that begin at memory[start] and have `rows` rows each."""
+        """Returns a copy (n, n_out) of the first n rows of a matrix in panels (blocks of NR columns), as a NumPy array.
+
+        The panels begin at memory[start] and have `rows` rows each.
+        """
         panels = self.memory[start : start + rows * up_to(self.width, n_out)].reshape(-1, rows, self.width)
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields pairs of views of w or b, in the flat vector and in memory: of all full panels, then of the last panel."""
+        """Yields pairs of views of the same part of w or b: in the vector `flat`, and in memory at the distance `offset`.
+
+        For each layer, the parts are the columns in full panels (blocks of NR columns), and the remaining columns.
+        """
         width = self.width
         for (w, b), (start, rows) in zip(self.topology.views(flat), self.places, strict=True):
             (n_in, n_out), start = w.shape, start + offset

@@ -1,7 +1,8 @@
-"""The loops that need all neurons of a layer: softmax, and for the output layer the losses, hits and delta.
+"""The loops that need all neurons of a layer: softmax, and for the output layer the losses, correct predictions and delta.
 
-Values are copied from the panels of `layout` into tables indexed [neuron j][sample s], in which LLVM vectorises loops over s,
-and back. Every function processes a span of the samples of a block, so that threads can divide the block. The full Jacobian of
+Values are copied from the panels of `layout` (blocks of NR columns) into tables indexed [neuron j][sample s], in which LLVM
+vectorises loops over s, and back. Every function processes the samples of a block in the range `span`, so that threads can
+divide the block among themselves. The full Jacobian of
 softmax is rarely needed, and is computed sample by sample by the loops of `numbanet.equations`. For a network that does not
 need the Jacobian, `jacobian` is None, and the code for it is not compiled.
 """
@@ -25,7 +26,10 @@ INDEX, TARGET, HITS = range(3)  # rows of `integers`, each with one integer per 
 
 @njit_part
 def fill(memory, header, table, n_out, panels, span):
-    """Copies panels to a table, table[j][s] = panels[s, j], for a span of samples s; both arguments are offsets into memory."""
+    """Copies a matrix from panels (blocks of NR columns) to a transposed table: table[j][s] = panels[s, j], for s in `span`.
+
+    `table` and `panels` are offsets into memory.
+    """
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
         for s in range(span.begin, span.end):
@@ -34,7 +38,10 @@ def fill(memory, header, table, n_out, panels, span):
 
 @njit_part
 def pour(memory, header, table, n_out, panels, span):
-    """Copies a table to panels, panels[s, j] = table[j][s], for a span of samples s; both arguments are offsets into memory."""
+    """Copies a transposed table to a matrix in panels (blocks of NR columns): panels[s, j] = table[j][s], for s in `span`.
+
+    `table` and `panels` are offsets into memory.
+    """
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
         for s in range(span.begin, span.end):
@@ -43,7 +50,10 @@ def pour(memory, header, table, n_out, panels, span):
 
 @njit_part
 def find_largest(memory, header, table, n_out, top, neurons, largest, span):
-    """Writes the largest value of each sample s in a table to memory[top + s], and its first neuron to neurons[largest + s]."""
+    """Finds the largest value of each sample s in a table [neuron][sample], for s in `span`.
+
+    Writes the value to memory[top + s], and the index of the first neuron that has this value to neurons[largest + s].
+    """
     rows = header.rows
     for s in range(span.begin, span.end):
         put(memory, top + s, get(memory, table + s))
@@ -59,7 +69,10 @@ def find_largest(memory, header, table, n_out, top, neurons, largest, span):
 
 @njit_part
 def softmax_activation(memory, header, layer, integers, span):
-    """Computes softmax, a_j = e^z_j / sum_k e^z_k; reads z from the panels of a, and writes z and a to their tables."""
+    """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples of `span`.
+
+    Reads z, which lies in the panels (blocks of NR columns) of a; writes z and a to their tables [neuron][sample].
+    """
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)
     find_largest(memory, header, header.table_z, n_out, z_max, integers, k_max, span)
@@ -79,7 +92,7 @@ def softmax_activation(memory, header, layer, integers, span):
 
 @njit_merged
 def hidden_softmax_activation(workspace, layer, span):
-    """Replaces z by a = softmax(z) in the panels of a hidden softmax layer."""
+    """Replaces z by a = softmax(z) in the memory of a hidden layer with the activation softmax, for the samples of `span`."""
     memory, header = workspace.memory, workspace.header
     softmax_activation(memory, header, layer, workspace.integers, span)
     pour(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -87,7 +100,7 @@ def hidden_softmax_activation(workspace, layer, span):
 
 @njit_merged
 def activation(workspace, span):
-    """Computes the activation of the last layer: reads z from its panels, and writes z and a to their tables."""
+    """Computes a of the last layer from z, for the samples of `span`, and writes z and a to their tables [neuron][sample]."""
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     if last.kind == SOFTMAX:
         softmax_activation(memory, header, last, workspace.integers, span)
@@ -101,9 +114,10 @@ def activation(workspace, span):
 
 @njit_merged
 def score(workspace, samples, position, span):
-    """Computes the loss and the hits (correct answers) of each sample of the block that begins at a position of the order.
+    """Computes the loss and the number of correct predictions (hits) of each sample in `span`.
 
-    The losses are those of batches with n = 1, times the sample weights. `activation` must have filled the tables of z and a.
+    `position` is the position in `samples.order` of the block's first sample. The loss of a sample is computed with n = 1, and
+    multiplied by the sample's weight. The function `activation` must have filled the tables of z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights
@@ -139,9 +153,10 @@ def score(workspace, samples, position, span):
 
 @njit_merged
 def count_hits(memory, header, n_out, integers, span):
-    """Writes the hits of each sample: for cce 1 if the largest y_hat has the index of the largest y, otherwise 0.
+    """Writes the number of correct predictions (hits) of each sample in `span`.
 
-    For all other losses, the hits are the number of outputs y_hat on the same side of 1/2 as y.
+    With the loss cce, the number is 1 if the largest y_hat has the index of the largest y, and otherwise 0. With all other
+    losses, the number counts the outputs y_hat on the same side of 1/2 as y.
     """
     guess, target, hits = INDEX * header.rows, TARGET * header.rows, HITS * header.rows
     if header.loss_kind == CCE:  # the memory of the losses, which are computed later, is free
@@ -162,9 +177,9 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_merged
 def error(workspace, n, has_weights, span):
-    """Computes delta of the last layer, where n is the number of samples of the batch or the sum of their weights.
+    """Computes delta of the last layer, where `n` is the number of samples of the batch or the sum of their weights.
 
-    It reads tables that `activation` and `score` have filled.
+    Reads the tables [neuron][sample] of y, z and a, which the functions `activation` and `score` have filled.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     rows, begin, end = header.rows, span.begin, span.end
@@ -197,27 +212,27 @@ def error(workspace, n, has_weights, span):
 
 @njit_merged
 def row(header, number, s, n_out):
-    """Returns the offset of row `number` of the JACOBIAN_ROWS work rows (1, n_out) of sample s."""
+    """Returns the offset in memory of scratch row `number` of sample s; a sample has JACOBIAN_ROWS scratch rows (1, n_out)."""
     return header.jacobian_rows + number * header.table_size + s * n_out
 
 
 @njit_part
 def read_row(memory, header, table, s, row):
-    """Copies the values of sample s from a table to a row: row_j = table[j][s]."""
+    """Copies the values of sample s from a table [neuron][sample] to a row: row[0, j] = table[j][s]."""
     for j in range(row.shape[1]):
         row[0, j] = get(memory, table + j * header.rows + s)
 
 
 @njit_part
 def write_row(memory, header, table, s, row):
-    """Copies a row to the values of sample s in a table: table[j][s] = row_j."""
+    """Copies a row to the values of sample s in a table [neuron][sample]: table[j][s] = row[0, j]."""
     for j in range(row.shape[1]):
         put(memory, table + j * header.rows + s, row[0, j])
 
 
 @njit_part
 def through_softmax(memory, header, n_out, jacobian, span):
-    """Replaces dL/da in the table of delta by delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer."""
+    """Replaces dL/da of a softmax layer by delta_j = sum_i dL/da_i da_i/dz_j, in the table [neuron][sample] of delta."""
     if jacobian is None:
         return
     for s in range(span.begin, span.end):
@@ -232,7 +247,7 @@ def through_softmax(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_hidden_softmax(memory, header, layer, jacobian, span):
-    """Replaces dL/da by delta in the panels of delta of a hidden softmax layer."""
+    """Replaces dL/da of a hidden layer with the activation softmax by delta_j = sum_i dL/da_i da_i/dz_j, in layer.delta."""
     if jacobian is None:
         return
     fill(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -243,7 +258,10 @@ def through_hidden_softmax(memory, header, layer, jacobian, span):
 
 @njit_part
 def become_logits(memory, header, n_out, jacobian, span):
-    """Replaces z in its table by u, which softmax_logit computes; keeps z and u in the work rows 0 and 1 of each sample."""
+    """Replaces z in its table [neuron][sample] by u with sigmoid(u) = softmax(z), as `softmax_logit` computes it.
+
+    Keeps z and u in the scratch rows 0 and 1 of each sample.
+    """
     if jacobian is None:
         return
     for s in range(span.begin, span.end):
@@ -256,7 +274,10 @@ def become_logits(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_logits(memory, header, n_out, jacobian, span):
-    """Replaces dL/du in the table of delta by delta_j = sum_i dL/du_i du_i/dz_j; reads z and u that become_logits has kept."""
+    """Replaces dL/du in the table of delta by delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
+
+    Reads z and u, which `become_logits` has kept in scratch rows of each sample.
+    """
     if jacobian is None:
         return
     for s in range(span.begin, span.end):

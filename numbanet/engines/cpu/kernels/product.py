@@ -1,4 +1,4 @@
-"""The three matrix products of a layer, computed by one microkernel that keeps its sums in registers.
+"""The three matrix products of a layer, computed by one innermost loop, the microkernel, which keeps its sums in registers.
 
 Each of the three products has the form c[r, j] += sum_k x[r, k] w[k, j]:
 
@@ -7,9 +7,10 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] w[k, j]:
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-The products differ only in the memory offsets of their operands, since all operands lie in panels (see `layout`). The result c
-is divided into tiles of MR rows and NR columns, counted panel by panel; each thread computes a span of tiles. A sum always adds
-its terms in the same order, whichever thread computes it. Names and formulas of the terms come from `numbanet.equations`.
+The products differ only in the memory offsets of their factors, since all matrices lie in panels, blocks of NR columns (see
+`layout`). The result c is divided into tiles of MR rows and NR columns, counted panel by panel; each thread computes a range of
+tiles. MR successive rows are called a group. The terms of a sum are always added in the same order, whichever thread adds them.
+Names and formulas of the terms come from `numbanet.equations`.
 """
 
 import numpy as np
@@ -115,7 +116,10 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets of column k in the MR rows of a group of samples; the panels begin at memory[panels]."""
+    """Returns the offsets of the elements in column k of a matrix, for the MR samples (rows) of the group with index `group`.
+
+    The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
+    """
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr
     return x_0, x_0 + nr, x_0 + 2 * nr, x_0 + 3 * nr, x_0 + 4 * nr, x_0 + 5 * nr
@@ -138,7 +142,10 @@ def input_columns(memory, header, layer, i):
 
 @njit_merged
 def panels_of(tiles, groups):
-    """Returns the range of panels that contain a span of tiles; each panel has `groups` groups of MR rows, one per tile."""
+    """Returns the range of panels (blocks of NR columns) that contain the tiles with indices in the range `tiles`.
+
+    Each panel has `groups` tiles of MR rows.
+    """
     if tiles.end <= groups:  # a very small network has one panel, and no time for divisions
         return range(0, 1)
     return range(tiles.begin // groups, -(-tiles.end // groups))
@@ -146,16 +153,19 @@ def panels_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, tiles, groups, slab, rows):
-    """Returns begin and end of the groups of a panel in a span of tiles and in the slab, `rows` rows from group `slab` on."""
+    """Returns the range (begin, end) of groups of MR rows of a panel that this thread computes within a slab.
+
+    The slab consists of `rows` rows from group `slab` on. `tiles` is the range of tiles of this thread.
+    """
     begin = panel * groups
     return max(slab, tiles.begin - begin), min(slab + rows // MR, groups, tiles.end - begin)
 
 
 @njit_part
 def forward(memory, header, layer, kind, groups, tiles):
-    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a span of tiles of a layer; for softmax, it writes z as a.
+    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a range of tiles (MR samples x NR neurons) of a layer.
 
-    Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
+    For softmax, writes z in place of a. Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
     """
     half, n_in = lanes(memory), layer.n_in
     nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
@@ -179,7 +189,7 @@ def forward(memory, header, layer, kind, groups, tiles):
 
 @njit_part
 def backward(memory, header, layer, before, groups, tiles, packed):
-    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a span of tiles of the layer before.
+    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a range of tiles (MR samples x NR inputs i) of the layer before.
 
     If the layer before has softmax or dropout, the function writes only the sums dL/da_i in place of delta_i.
     Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
@@ -208,7 +218,10 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_part
 def pack_transposed(memory, layer, panel, j, depth, packed):
-    """Writes packed[k, i] = w[i, j + k] for the inputs i of a panel and k < depth; inputs beyond the last are set to 0."""
+    """Transposes a part of w: packed[k, i] = w[i, j + k] for the NR inputs i of a panel and k < depth.
+
+    The elements of inputs beyond the last input are set to 0.
+    """
     half = lanes(memory)
     nr = NR_VECTORS * half
     inputs = min(nr, layer.n_in - panel * nr)
@@ -227,9 +240,9 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 @njit_part
 def update(memory, header, layer, block, step, tiles):
-    """Updates w_ij, from dL/dw_ij = sum_s delta_j x_i, and b, for a span of tiles of a layer.
+    """Updates w_ij, from dL/dw_ij = sum_s delta_j x_i, and b, for a range of tiles (MR inputs x NR neurons) of a layer.
 
-    If the block is not the last of its batch, or if gradients are clipped, the function only adds to gradients in memory, which
+    If the block of samples is not the last of its batch, or if gradients are clipped, only adds to gradients in memory, which
     start at 0 in the first block. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n

@@ -47,7 +47,7 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 @intrinsic
 def lanes(typingctx, array):
-    """Returns the number of lanes of a vector: the number of elements of the array's dtype that it holds."""
+    """Returns the number of lanes of a SIMD vector: the number of elements of the array's dtype that a vector holds."""
 
     def code(context, builder, signature, arguments):
         return context.get_constant(types.intp, Vector(array.dtype).lanes)
@@ -105,7 +105,7 @@ def _store(context, builder, array_type, array, index, vector):
 
 @intrinsic
 def load(typingctx, array, index):
-    """Returns the vector array[index : index + lanes]."""
+    """Returns the elements array[index : index + lanes] as a SIMD vector."""
     kind = Vector(array.dtype)
 
     def code(context, builder, signature, arguments):
@@ -116,7 +116,7 @@ def load(typingctx, array, index):
 
 @intrinsic
 def store(typingctx, array, index, vector):
-    """Sets array[index : index + lanes] = vector."""
+    """Stores a SIMD vector: array[index : index + lanes] = vector."""
 
     def code(context, builder, signature, arguments):
         _store(context, builder, signature.args[0], *arguments)
@@ -169,19 +169,19 @@ def _load_rows(array_type, count):
 
 @intrinsic
 def load_rows(typingctx, array, index, step):
-    """Returns MR vectors: vector r begins at array[index + r * step]."""
+    """Loads a tuple of MR (6) SIMD vectors: vector r begins at array[index + r * step]."""
     return _load_rows(array, MR)
 
 
 @intrinsic
 def load_square(typingctx, array, index, step):
-    """Returns `lanes` vectors: vector r begins at array[index + r * step]."""
+    """Loads a square matrix as a tuple of `lanes` SIMD vectors: vector r begins at array[index + r * step]."""
     return _load_rows(array, Vector(array.dtype).lanes)
 
 
 @intrinsic
 def store_rows(typingctx, array, index, step, rows):
-    """Stores a tuple of vectors: vector r is written to the elements from array[index + r * step] on."""
+    """Stores a tuple of SIMD vectors: vector r is written to the elements from array[index + r * step] on."""
 
     def code(context, builder, signature, arguments):
         array, index, step, rows = arguments
@@ -195,7 +195,7 @@ def store_rows(typingctx, array, index, step, rows):
 
 @intrinsic
 def broadcast(typingctx, scalar):
-    """Returns a vector whose lanes all hold this scalar."""
+    """Returns a SIMD vector whose elements all equal `scalar`."""
     kind = Vector(scalar)
 
     def code(context, builder, signature, arguments):

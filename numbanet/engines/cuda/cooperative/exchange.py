@@ -20,9 +20,10 @@ def sum_of_parts(far, place, parts, step):
 
 @device_function
 def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
-    """Adds up z_j of layer l from the partial sums in Z_SUMS, and writes a_j = phi(z_j) to the matrix `to` in shared memory.
+    """Adds up z_j of layer l from the blocks' partial sums in global memory, and writes a_j = phi(z_j) to shared memory.
 
-    If `published` is true, a_j is also written to FAR_A in global memory, for other blocks to read.
+    Reads the partial sums Z_SUMS; writes a_j to the matrix `to`. If `published` is true, a_j is also written to the matrix
+    FAR_A in global memory, for other blocks to read.
     The tuples `samples` and `neurons` are (first index, count) of the samples and the neurons j to compute. The matrix `to` is
     given as (offset, pitch), where the pitch is the step from row to row.
     """
@@ -41,9 +42,10 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 
 @device_function
 def load_x(memory, l, n):
-    """Copies the inputs x of layer l from FAR_A of layer l - 1 to matrix X in shared memory, for n samples.
+    """Copies the inputs x of layer l, which are a of layer l - 1, from global to shared memory, for n samples.
 
-    Only the inputs that are multiplied by this block's tile of w are copied. Layer l is in the head (the small last layers).
+    Reads the matrix FAR_A of layer l - 1; writes the matrix X of layer l. Only the inputs that are multiplied by this block's
+    tile of w are copied. Layer l must be in the head (the small last layers).
     """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
@@ -59,9 +61,10 @@ def load_x(memory, l, n):
 def load_delta(memory, l, epsilon, zero, n):
     """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
-    If layer l + 1 is a spread layer (a layer before the head), delta_j = dL/da_j da_j/dz_j is computed from the partial sums
-    of dL/da_j in DL_DA_SUMS. For the last spread layer and the layers of the head, delta_j is copied from FAR_DELTA,
-    to which the head phase has written it. Rows n and following of DELTA are filled with 0, up to a multiple of QUAD rows.
+    If layer l + 1 is a spread layer (a layer before the head, the small last layers), delta_j = dL/da_j da_j/dz_j is computed
+    from the blocks' partial sums of dL/da_j, DL_DA_SUMS in global memory. For the last spread layer and the layers of the head,
+    delta_j is copied from the matrix FAR_DELTA in global memory. Rows n and following of DELTA are filled with 0, up to a
+    multiple of QUAD rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)

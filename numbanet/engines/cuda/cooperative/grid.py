@@ -22,7 +22,7 @@ class Grid:
     batch_size : int
         Number of samples of a batch.
     plan : GridPlan
-        The division of the network among the blocks.
+        The division of the network among the thread blocks: the tiles of each w, and the number of blocks.
     """
 
     def __init__(self, topology: Topology, batch_size: int, plan: GridPlan):
@@ -38,7 +38,7 @@ class Grid:
         self.kernel = cooperative.training_kernel(topology.dtype)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains on the samples arrays.order[first:stop], batch by batch, in one kernel launch.
+        """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
         simulator, a grid of several blocks is therefore launched anew after each barrier of all blocks.
@@ -46,12 +46,13 @@ class Grid:
         Parameters
         ----------
         arrays : EpochArrays
-            The samples, their order, the parameters and the arrays for losses and hits, all on the GPU.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
+            predictions of each sample.
         epsilon, eta : floating
             The slope of leaky_relu and the learning rate, in the network's dtype.
         first, stop : int
             Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
-            the order.
+            `arrays.order`.
         """
         self.counter.copy_to_device(np.zeros(1, np.int32))
         first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))

@@ -21,16 +21,19 @@ from numbanet.equations.activations import IDENTITY
 
 @device_function
 def output_place(memory, entry, s):
-    """Returns the offset in shared memory of row s of the matrix Z, A, U or DL; `entry` is the matrix's member of `Common`."""
+    """Returns the offset in shared memory of row s of a matrix of the output layer.
+
+    `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix of `output_row`.
+    """
     return common(memory, entry) + s * common(memory, Common.OUTPUT_PITCH)
 
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Calls `output_row` for the last layer: computes a, delta, loss and hits of samples, one thread per sample.
+    """Computes a, delta, loss and number of correct predictions (hits) of samples from z of the last layer, one thread each.
 
-    The tuple `samples` is (index in the batch of the first sample, number of samples). Delta is also copied to FAR_DELTA in
-    global memory.
+    The tuple `samples` is (index in the batch of the first sample, number of samples). Delta is also copied to the matrix
+    FAR_DELTA in global memory, for other blocks to read.
     """
     near, l = memory.near, common(memory, Common.LAYERS) - 1
     n_out, kind, (first, m) = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND), samples
@@ -57,15 +60,16 @@ def last_rows(memory, arrays, batch, epsilon, samples):
 
 
 def head_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `head`, which a thread block calls in the head phase of a training step."""
+    """Returns the device function `head`, by which a thread block computes the small last layers, forward and back."""
     multiply_forward, multiply_back = product_of(dtype, FORWARD), product_of(dtype, BACKWARD)
 
     @device_function
     def forward(memory, epsilon, samples):
         """Computes a_j = phi(z_j) in the head (the small last layers) for m samples; in the last layer, only z_j.
 
-        The tuple `samples` is (index in the batch of the first sample, m). Reads Z_SUMS of the layer before the head.
-        Writes a (m, n_in), the inputs of each head layer, to HEAD_X and FAR_A; writes z (m, n_out) of the last layer to Z.
+        The tuple `samples` is (index in the batch of the first sample, m). Reads the partial sums Z_SUMS of the layer before
+        the head. Writes the inputs (m, n_in) of each head layer to the matrices HEAD_X (shared memory) and FAR_A (global
+        memory); writes z (m, n_out) of the last layer to the matrix Z.
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)
@@ -89,8 +93,8 @@ def head_of(dtype: np.dtype) -> Callable:
     def backward(memory, epsilon, samples):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i in the layer l - 1 before each layer l of the head, for m samples.
 
-        The tuple `samples` is (index in the batch of the first sample, m). Reads delta_j from HEAD_DELTA (m, n_out) of layer l.
-        Writes delta_i to HEAD_DELTA and FAR_DELTA (m, n_in) of layer l - 1.
+        The tuple `samples` is (index in the batch of the first sample, m). Reads delta_j (m, n_out) from HEAD_DELTA of layer l
+        in shared memory. Writes delta_i (m, n_in) to HEAD_DELTA of layer l - 1, and to FAR_DELTA in global memory.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1
@@ -104,9 +108,9 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def head(memory, arrays, batch, epsilon):
-        """Computes loss, hits, and a and delta of the head (the small last layers), for this block's share of the samples.
+        """Computes a and delta of the head (the small last layers) for this block's share of the batch's samples.
 
-        Also computes delta of the layer before the head.
+        Also computes loss and number of correct predictions of each sample, and delta of the layer before the head.
         """
         first = cuda.blockIdx.x * common(memory, Common.SAMPLES)
         m = min(common(memory, Common.SAMPLES), batch.n - first)

@@ -3,19 +3,21 @@
 Each thread block keeps a tile of every layer's w in its shared memory, and the part of the inputs x that is multiplied by the
 tile. The biases b are stored as one more row of w, whose input is 1. The module `layout` assigns every matrix its offset.
 
-The first K of the L layers are spread layers: all blocks compute their sums together, each block with its own tile. The other
-layers are the head: they are so small that every block copies all of them, and computes them for its share of the samples. A
-training step has 2 K + 1 phases. Every block goes through the phases of a step in order.
+The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
+with its own tile. The other layers are called the head: they are so small that every block copies all of their w and b, and
+computes them for its share of the samples. With K spread layers, a training step consists of 2 K + 1 phases, with a barrier of
+all blocks between successive phases of the step. Every block goes through the phases of a step in order.
 
-    Phases 0 to K - 1 are the forward phases of the layers with index 0 to K - 1. In a forward phase, a block sums up z over
-    the rows of its tile and writes the partial sums to Z_SUMS in global memory.
+    Phases 0 to K - 1 are the forward phases of the K spread layers, which have the indices 0 to K - 1. In a forward phase, a
+    block sums up z over the rows of its tile and writes the partial sums to Z_SUMS in global memory.
 
     Phase K is the head phase. In the head phase, a block takes its share of the samples forward and back through the head, and
     writes the a and delta that the backward phases need to global memory.
 
-    Phases K + 1 to 2 K are the backward phases of the layers with index K - 1 to 0. In a backward phase, a block sums up dL/da
-    over the columns of its tile and writes the partial sums to DL_DA_SUMS in global memory. Then the block updates its tile of
-    w. In phase K + 1, a block also updates its tiles of the head, and writes w and b of the head to global memory.
+    Phases K + 1 to 2 K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
+    phase, a block sums up dL/da over the columns of its tile and writes the partial sums to DL_DA_SUMS in global memory. Then
+    the block updates its tile of w. In phase K + 1, the first backward phase, a block also updates its tiles of the head, and
+    writes w and b of the head to global memory.
 
 This is a step of a network with three layers, two of them spread, on four blocks; `|` stands for a barrier of all blocks:
 
@@ -29,7 +31,7 @@ The asynchronous copy of the samples of the next batch to shared memory starts i
 
 A block that reads partial sums of other blocks adds them up itself, always in the same order. A step with K spread layers has
 2 K barriers of all blocks. There is no barrier between the update of the first layer and the forward phase of the next step,
-because both concern only a block's own tile. The network 784-128-10 has 2 barriers per step.
+because both concern only a block's own tile. The network 784-128-10, with one spread layer, has 2 barriers per step.
 
 In the network 784-128-10, the first w is cut into 16 x 8 tiles of 52 x 16 weights, so that the blocks read the inputs of a
 batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had a column of tiles of
@@ -96,19 +98,20 @@ def training_kernel(dtype: np.dtype) -> Any:
         eta,  # the learning rate
         x,  # (N n_in,), the samples, one after another
         y,  # (N, n_out), the targets
-        order,  # (n,) int64, the rows of x and y to train on, batch after batch
-        first,  # index of the first phase to run, counted over all steps of the order
+        order,  # (n,) int64, the row indices into x and y of the samples to train on, batch after batch
+        first,  # index of the first phase to run, counted over the steps of all batches in `order`
         stop,  # index of the phase after the last one to run
-        parameters,  # (p,), w and b of all layers, flat
+        parameters,  # (p,), the p weights and biases of all layers, flat
         far,  # (far numbers,), global memory for a, delta and the partial sums that blocks exchange
         counter,  # (1,) int32, counts the arrivals of blocks at barriers; must be 0 before the launch
         fresh,  # whether the blocks have to fill their shared memory first; always true on a GPU
         kept,  # (blocks near numbers,), the blocks' shared memory in the simulator; on a GPU only its dtype matters
-        loss_of_sample,  # (n,), the loss of each sample of the order
-        hits_of_sample,  # (n,) int32, the number of right answers of each sample of the order
+        loss_of_sample,  # (n,), the loss of each sample in `order`
+        hits_of_sample,  # (n,) int32, the number of correct predictions of each sample in `order`
     ):
-        """Performs gradient descent on the batches of an order: the phases first to stop - 1, counted over all its steps.
+        """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 
+        Runs the phases (parts of a step between barriers of all blocks) with the indices `first` to `stop - 1`.
         Reads x (N n_in,), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
         Uses far, counter and kept as working memory.
         """

@@ -1,16 +1,16 @@
 """The memory layout of a network that all thread blocks of a grid train together: the offset of every matrix.
 
-The matrix w of every layer, with b as its last row, is cut into tiles. Each block has at most one tile of a layer
-(`LayerTiles`). The first layers are spread layers: all blocks compute their sums together, each block with its own tile. The
-layers after the spread layers are the head: they are so small that every block also keeps a copy of all of them, and computes
-them for its share of the samples of each batch (`GridPlan`).
+The matrix w of every layer, with b as its last row, is cut into tiles. Each block has at most one tile of the w of a layer
+(`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
+layer, each block with its own tile. The layers after the spread layers are called the head: they are so small that every block
+also keeps a copy of all of their w and b, and computes them for its share of the samples of each batch (`GridPlan`).
 
 All values of the network lie in two flat arrays. The array `near` is the shared memory of a block. The array `far` is global
-memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called its place. The step from
-one row of a matrix to the next is called its pitch. Kernels look up places and pitches in two tables of integers: the table of
-layers, with one row per layer, and the table of values that all layers share. Every block copies both tables of integers into
-its shared memory. The enumerations `Layer` and `Matrix` name the columns of the table of layers. The enumeration `Common` names
-the entries of the table of shared values.
+memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called the matrix's place. The
+step from one row of a matrix to the next is called the matrix's pitch. Kernels look up the offsets and the pitches of matrices
+in two tables of integers: the table of layers, with one row per layer, and the table of values that all layers share. Every
+block copies both tables of integers into its shared memory. The enumerations `Layer` and `Matrix` name the columns of the table
+of layers. The enumeration `Common` names the entries of the table of shared values.
 """
 
 from enum import auto
@@ -24,13 +24,14 @@ from numbanet.engines.cuda.memory import QUAD
 from numbanet.engines.topology import Topology
 
 THREADS = 4 if SIMULATED else 256  # number of threads of a block; each simulated thread takes a Python thread
-SQUARE = QUAD * QUAD  # number of sums that a thread computes at a time, a tile of QUAD x QUAD
+SQUARE = QUAD * QUAD  # number of sums of a matrix product that a thread computes at a time: 4 rows x 4 columns
 
 
 class Layer(Columns):
-    """The first columns of the table of layers, which has one row per layer.
+    """Names of the first columns of the table of layers, an integer table with one row per layer of the network.
 
-    The columns hold the sizes, the activation and the tiles of a layer, and the offsets of its arrays in global memory (far).
+    These columns hold the sizes and the activation of a layer, the tiles that its w is cut into, and the offsets of its arrays
+    in `far`, the global memory through which thread blocks exchange values.
     """
 
     N_IN = auto()  # number of inputs of the layer
@@ -38,21 +39,23 @@ class Layer(Columns):
     KIND = auto()  # integer constant of the activation
     ROWS = auto()  # number of rows of a tile of w; row n_in of w is b
     COLUMNS = auto()  # number of columns of a tile of w
-    DOWN = auto()  # number of tiles in vertical direction
-    ACROSS = auto()  # number of tiles in horizontal direction
-    TILES = auto()  # number of all tiles, DOWN x ACROSS
-    FLAT = auto()  # index at which w begins in the flat vector of parameters
-    Z_SUMS = auto()  # far: sums of z over the rows of a tile, (DOWN, batch, n_out); spread layers only
-    DL_DA_SUMS = auto()  # far: sums of dL/da over the columns of a tile, (ACROSS, batch, n_in); spread layers except the first
-    FAR_A = auto()  # far: a, (batch, n_out)
-    FAR_DELTA = auto()  # far: delta, (batch, n_out)
+    DOWN = auto()  # number of tiles of w in vertical direction
+    ACROSS = auto()  # number of tiles of w in horizontal direction
+    TILES = auto()  # number of all tiles of w, DOWN x ACROSS
+    FLAT = auto()  # index at which w of the layer begins in the flat vector of parameters
+    # offset in `far` of partial sums of z, one for each row of tiles, (DOWN, batch, n_out); spread layers only
+    Z_SUMS = auto()
+    # offset in `far` of partial sums of dL/da, one for each column of tiles, (ACROSS, batch, n_in); not in the first layer
+    DL_DA_SUMS = auto()
+    FAR_A = auto()  # offset in `far` of a, (batch, n_out)
+    FAR_DELTA = auto()  # offset in `far` of delta, (batch, n_out)
 
 
 class Matrix(Columns):
     """The matrices that a layer has in the shared memory of a block.
 
-    The table of layers has two columns for each matrix. Column `PLACES` + matrix holds the offset of the matrix. Column
-    `PITCHES` + matrix holds the pitch of the matrix, which is the step from row to row.
+    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the offset of the
+    matrix in shared memory. Column `PITCHES + m` holds the pitch of the matrix, which is the step from row to row.
     """
 
     W = auto()  # the block's tile of w, (ROWS, COLUMNS)
@@ -64,24 +67,24 @@ class Matrix(Columns):
 
 
 class Common(Columns):
-    """The entries of the table of values that all layers share, such as the batch size, and offsets in shared memory (near)."""
+    """Names of the entries of the table of values that all layers share: sizes, and offsets in `near`, the shared memory."""
 
     LAYERS = auto()  # number of layers of the network
-    PHASES = auto()  # number of phases of a step
+    PHASES = auto()  # number of phases of a training step; all blocks meet at a barrier between two phases of a step
     LOSS = auto()  # integer constant of the loss
     BATCH = auto()  # number of samples of a batch
-    SPREAD = auto()  # number of spread layers
-    SAMPLES = auto()  # number of samples of a batch that a block takes through the head
-    SECOND_X = auto()  # near: a second X of the first layer, for the next batch
-    SUMS = auto()  # near: the sums of all threads, (SQUARE, THREADS)
-    Z = auto()  # near: z of the last layer, (samples, n_out)
-    A = auto()  # near: a of the last layer, (samples, n_out)
-    U = auto()  # near: work space of `output_row`, (samples, n_out)
-    DL = auto()  # near: dL/da of the last layer, (samples, n_out)
-    OUTPUT_PITCH = auto()  # step from row to row of Z, A, U and DL
-    Z_MAX = auto()  # near: the largest z of each sample, (samples,)
-    OTHERS = auto()  # near: the sum of e^(z - z_max) without its largest term, (samples,)
-    NEAR_NUMBERS = auto()  # number of values in the shared memory of a block
+    SPREAD = auto()  # number of spread layers (layers whose sums all blocks compute together)
+    SAMPLES = auto()  # number of samples of a batch that a block takes through the head (the small last layers)
+    SECOND_X = auto()  # offset in `near` of a second matrix X of the first layer, for the next batch
+    SUMS = auto()  # offset in `near` of the sums of all threads, (SQUARE, THREADS)
+    Z = auto()  # offset in `near` of z of the last layer, (samples, n_out)
+    A = auto()  # offset in `near` of a of the last layer, (samples, n_out)
+    U = auto()  # offset in `near` of the scratch matrix of `output_row`, (samples, n_out)
+    DL = auto()  # offset in `near` of dL/da of the last layer, (samples, n_out)
+    OUTPUT_PITCH = auto()  # step from row to row of the matrices Z, A, U and DL
+    Z_MAX = auto()  # offset in `near` of the largest z of each sample, (samples,)
+    OTHERS = auto()  # offset in `near` of the sum of e^(z - z_max) without its largest term, (samples,)
+    NEAR_NUMBERS = auto()  # number of values in `near`, the shared memory of a block
 
 
 MOST_LAYERS = 16  # the number of layers that the table of layers has room for
@@ -101,7 +104,7 @@ class LayerTiles(NamedTuple):
     rows, columns : int
         Number of rows and columns of a tile; both are multiples of QUAD.
     down, across : int
-        Number of tiles in vertical and in horizontal direction.
+        Number of tiles of w in vertical direction, and number of tiles in horizontal direction.
     """
 
     rows: int
@@ -116,10 +119,10 @@ class GridPlan(NamedTuple):
     Parameters
     ----------
     layers : tuple of LayerTiles
-        The tiles of each layer.
+        For each layer, the size and the number of the tiles that its w is cut into.
     spread : int
         Number of spread layers (layers whose sums all blocks compute together), at least 1. The layers after the spread layers
-        are the head: each block computes them for its share of the samples.
+        are called the head: each block computes all of the head for its share of the samples.
     blocks : int
         Number of thread blocks of the grid.
     """
@@ -139,7 +142,7 @@ class Tables(NamedTuple):
     Parameters
     ----------
     layers : (L, LAYER_COLUMNS) int32
-        The table of layers, one row per layer; the enumerations `Layer` and `Matrix` name the columns of the table.
+        The table of layers, one row for each of the L layers; the enumerations `Layer` and `Matrix` name its columns.
     common : (len(Common),) int32
         The table of values that all layers share; the enumeration `Common` names the entries of the table.
     far_numbers : int
@@ -188,7 +191,7 @@ class _Allocator:
 
 
 def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
-    """Assigns an offset to each matrix of a network that is trained as planned, and returns the tables of these offsets.
+    """Assigns an offset to each matrix of a network that is trained by `plan`, and returns the tables of these offsets.
 
     Parameters
     ----------
@@ -197,11 +200,12 @@ def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
     batch_size : int
         Number of samples of a batch.
     plan : GridPlan
-        The division of the network among the blocks.
+        The division of the network among the thread blocks: the tiles of each w, and the number of spread layers.
 
     Returns
     -------
     Tables
+        The table of layers and the table of shared values, from which the training kernel reads all offsets.
     """
     near, far = _Allocator(), _Allocator()
     spread, samples, rows = plan.spread, padded(plan.head_samples(batch_size)), padded(batch_size)

@@ -1,4 +1,4 @@
-"""Lookups for device functions: entries of the tables of `layout`, the tile of a block, and the loop ranges of a thread."""
+"""Device functions that look up sizes and offsets of matrices, this block's tile of a w, and the loop ranges of a thread."""
 
 from typing import Any, NamedTuple
 
@@ -28,12 +28,14 @@ class Memory(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The samples of one training step: order[position : position + n].
+    """The samples of one training step: the rows of x and y with the indices order[position : position + n].
+
+    The array `order` holds the row indices of all samples to train on, batch after batch.
 
     Parameters
     ----------
     step : int
-        Index of the training step, counted from 0 at the start of the order.
+        Index of the training step. Step 0 trains on the first batch of `order`.
     position : int
         Index in `order` of the first sample of the batch.
     n : int
@@ -47,7 +49,7 @@ class Batch(NamedTuple):
 
 @device_function
 def field(memory, l, column):
-    """Returns the entry for layer l in a column of the table of layers; `column` is a member of `Layer`."""
+    """Returns an integer that describes layer l, such as its number of neurons; `column`, a member of `Layer`, names it."""
     return get(memory.table, l * LAYER_COLUMNS + column)
 
 
@@ -63,7 +65,7 @@ def place_of(memory, l, matrix):
 
 @device_function
 def common(memory, entry):
-    """Returns an entry of the table of values that all layers share; `entry` is a member of `Common`."""
+    """Returns an integer that all layers share, such as the batch size; `entry`, a member of `Common`, names it."""
     return get(memory.table, COMMON + entry)
 
 
@@ -75,7 +77,7 @@ def quads_of(count):
 
 @device_function
 def tile_row(memory, l):
-    """Returns the index of the row of tiles that contains this block's tile of layer l."""
+    """Returns the row index, counted in tiles, of this block's tile of w of layer l."""
     return quotient(cuda.blockIdx.x, field(memory, l, Layer.ACROSS))
 
 
@@ -83,7 +85,7 @@ def tile_row(memory, l):
 def tile_of(memory, l):
     """Returns this block's tile of w of layer l as (first row i, first column j, number of rows, number of columns).
 
-    The number of rows is 0 if the block has no tile of the layer.
+    The row of biases b counts as the last row of w. The number of rows is 0 if the block has no tile of the layer.
     """
     block, across, row = cuda.blockIdx.x, field(memory, l, Layer.ACROSS), tile_row(memory, l)
     i, j = row * field(memory, l, Layer.ROWS), (block - row * across) * field(memory, l, Layer.COLUMNS)

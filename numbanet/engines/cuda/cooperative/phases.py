@@ -1,4 +1,7 @@
-"""The forward phase, and the backward phase with the update: the phases in which each block works on its tiles of w."""
+"""The forward and backward phases of a training step, in which each thread block works on its own tiles of w.
+
+A phase is the part of a training step between two barriers of all thread blocks. A backward phase also updates w and b.
+"""
 
 from collections.abc import Callable
 
@@ -20,14 +23,14 @@ from numbanet.engines.cuda.memory import await_copies
 
 
 def forward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `forward`, which a thread block calls in the forward phase of a layer."""
+    """Returns the device function `forward`, by which a thread block computes its partial sums of z of a layer."""
     multiply = product_of(dtype, FORWARD_SUMS)
 
     @device_function
     def forward(memory, l, batch, epsilon):
         """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
-        Reads (n, rows of the tile): the samples x in the first layer, Z_SUMS of layer l - 1 in other layers.
+        Reads x (n, rows of the tile): samples in the first layer, else a of layer l - 1, from the partial sums Z_SUMS.
         Writes the partial sums (n, columns of the tile) to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
@@ -56,8 +59,8 @@ def update_of(dtype: np.dtype) -> Callable:
     def update(memory, l, batch, eta, parameters):
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j in the same way, in this block's tile of layer l.
 
-        Reads X (n, rows), DELTA (n, columns); updates W (rows, columns) in shared memory. If layer l is in the head (the small
-        last layers), the vector `parameters` in global memory is updated as well, because all blocks read these layers from it.
+        Reads the matrices X (n, rows), DELTA (n, columns); updates W (rows, columns), all in shared memory. If layer l is in
+        the head (the small last layers), also updates the vector `parameters`, from which all blocks read the head.
         """
         x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
         if l == 0:
@@ -73,16 +76,16 @@ def update_of(dtype: np.dtype) -> Callable:
 
 
 def backward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `backward`, which a thread block calls in the backward phase of a layer."""
+    """Returns the device function `backward`, by which a block computes its partial sums of dL/da and updates its w and b."""
     zero, multiply, update = dtype.type(0), product_of(dtype, BACKWARD_SUMS), update_of(dtype)
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
         """Computes a part of dL/da_i = sum_j w_ij delta_j, the sum over the columns j of this block's tile of layer l.
 
-        Then updates the block's tile of layer l. If layer l + 1 begins the head (the small last layers), the block's tiles of
-        the head are also updated.
-        Reads DL_DA_SUMS of layer l + 1, or FAR_DELTA; writes the partial sums to DL_DA_SUMS of layer l in global memory.
+        Then updates the block's tile of w and b of layer l. If layer l + 1 begins the head (the small last layers), also
+        updates the block's tiles of the head.
+        Reads the sums DL_DA_SUMS of layer l + 1, or FAR_DELTA (delta); writes DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

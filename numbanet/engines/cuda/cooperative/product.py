@@ -1,8 +1,8 @@
 """Products of matrices in shared memory, computed by all threads of a block: sum_k x[r, k] w[k, c] for all rows r, columns c.
 
-A matrix is stored deep if the terms k of a sum are consecutive in memory: in x the elements x[r, k] of a row r, in w the
-elements w[k, c] of a column c. In a matrix that is not stored deep, elements with consecutive r (in x) or consecutive c (in w)
-are consecutive in memory. Whether a matrix is stored deep or not, a thread loads a quad (4 consecutive values) at a time. Each
+A factor of a product is called deep if elements with consecutive k are consecutive in memory: in x the elements x[r, k] of a
+row r, in w the elements w[k, c] of a column c. In a factor that is not deep, elements with consecutive r (in x) or consecutive
+c (in w) are consecutive in memory. In both cases, a thread loads a quad (4 consecutive values) at a time. Each
 thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of them adds up a part of the terms. A product has three stages: prologue, main
 loop and epilogue.
@@ -11,8 +11,8 @@ loop and epilogue.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
-The function `finish` of a product is `publish`, `activate`, `propagate` or `descend_weight`. Each of these four functions
-takes a tuple of arguments of its own.
+The function `finish`, which computes and stores a result from a complete sum, is `publish`, `activate`, `propagate` or
+`descend_weight`. Each of these four functions takes a tuple of arguments of its own.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ NOWHERE = -1  # given as an offset in global memory, it says that nothing is to 
 
 
 class Activation(NamedTuple):
-    """Arguments of `activate`.
+    """Arguments of `activate`, which applies the activation function to a complete sum z.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Activation(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """Arguments of `propagate`.
+    """Arguments of `propagate`, which multiplies a complete sum dL/da by the derivative da/dz.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`.
+    """Arguments of `descend_weight`, which updates a weight by its gradient.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class WeightUpdate(NamedTuple):
     w : (int, int)
         Offset and pitch of the matrix of weights in shared memory.
     parameters : array (p,)
-        The vector of all parameters in global memory, to which the new weights are also written.
+        The vector of all p parameters in global memory, to which the new weights are also written.
     out : (int, int)
         Offset and pitch of the weights in `parameters`; nothing is written to `parameters` if the offset is NOWHERE.
     """
@@ -112,23 +112,29 @@ def put_twice(near, to, shared, out, r, c, value):
 
 @device_function
 def publish(memory, to, r, c, total):
-    """Writes `total`, a partial sum, to row r and column c of the matrix `to` in global memory, for other blocks to add up."""
+    """Writes a partial sum, `total`, to row r and column c of a matrix in global memory, for other blocks to add up.
+
+    The matrix is given as to = (offset, pitch), where the pitch is the step from row to row.
+    """
     place, row_pitch = to
     put(memory.far, place + r * row_pitch + c, total)
 
 
 @device_function
 def activate(memory, to, r, c, total):
-    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of `to.to` and `to.out`."""
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of two matrices.
+
+    `to.to` is a matrix in shared memory. `to.out` is a matrix in global memory, or says that nothing is written there.
+    """
     put_twice(memory.near, to.to, memory.far, to.out, r, c, phi(to.kind, to.epsilon, total))
 
 
 @device_function
 def propagate(memory, to, r, c, total):
-    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of `to.to`, `to.out`.
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of two matrices.
 
-    z is not stored, so `d_phi` gets a in place of z. For relu and leaky_relu, da/dz is the same at a as at z, because a is
-    positive exactly if z is positive.
+    `to.to` is a matrix in shared memory, `to.out` a matrix in global memory. z is not stored, so `d_phi` gets a in place of z.
+    For relu and leaky_relu, da/dz is the same at a as at z, because a is positive exactly if z is positive.
     """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
@@ -137,9 +143,9 @@ def propagate(memory, to, r, c, total):
 
 @device_function
 def descend_weight(memory, to, r, c, total):
-    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of `to.w`; `total` is dL/dw_ij.
+    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of the matrix `to.w` in shared memory; `total` is dL/dw_ij.
 
-    The new weight is also written to `to.parameters`, unless the offset in `to.out` is NOWHERE.
+    The new weight is also written to the vector `to.parameters` in global memory, unless the offset in `to.out` is NOWHERE.
     """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
@@ -256,7 +262,8 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
         """Adds sum_k x[r, k] w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
-        Loads QUAD quads of x, beginning at the offset x_at and x_step apart, and QUAD quads of w at w_at, w_step apart.
+        Loads QUAD quads (groups of 4 consecutive values) of x, beginning at the offset x_at with the stride x_step, and QUAD
+        quads of w, beginning at the offset w_at with the stride w_step.
         """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)
@@ -282,7 +289,7 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
     def main_loop(near, division, work, x, w, sums):
         """Computes sums[r, c] = sum_k x[r, k] w[k, c] of a thread tile, over the thread's part of the terms k.
 
-        Stores the sums in shared memory from the offset work.slot on, at intervals of THREADS.
+        Also stores the sums in shared memory, starting at the offset work.slot, with the stride THREADS.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)
@@ -307,14 +314,14 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
 
 
 def epilogue_of(form: Form) -> Callable:
-    """Returns the device function that adds up the parts of each sum and calls the form's `finish` with the result."""
+    """Returns the device function that adds up the parts of each sum and passes the complete sum to `form.finish`."""
     x_deep, w_deep, finish = form
 
     @device_function
     def epilogue(memory, division, work, to):
-        """Adds up the parts of this thread's share of the sums of a tile, and calls `finish` with each complete sum.
+        """Adds up the partial sums that several threads have computed for a tile, and calls `finish` with each complete sum.
 
-        The threads that computed parts of a tile divide its sums among themselves: of p threads, each takes every p-th sum.
+        The threads divide the sums of the tile among themselves: of m threads, each takes every m-th sum.
         """
         squares = division.down * division.across
         for e in range(work.part, SQUARE, division.parts):

@@ -1,4 +1,4 @@
-"""The choice of the tiles in which a network is divided among the blocks of a grid: the fastest plan that fits the GPU."""
+"""Chooses the tiles into which the w of each layer is cut for the thread blocks of a grid, by the estimated time of a step."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ROUNDS = 2  # number of rounds; in each round, the tiles of every layer are chos
 
 
 def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
-    """Returns tiles for a layer with n_in inputs and n_out neurons, at most one tile for each of `blocks` blocks.
+    """Cuts w (n_in + 1, n_out) of a layer, with b as its last row, into tiles: at most one for each of `blocks` thread blocks.
 
     There are at most `down` tiles in vertical direction, and as many in horizontal direction as the number of blocks allows.
     """
@@ -40,11 +40,12 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
     batch_size : int
         Number of samples of a batch.
     plan : GridPlan
-        The division of the network among the blocks.
+        The division of the network among the thread blocks: the tiles of each w, and the number of blocks.
 
     Returns
     -------
     float
+        Microseconds.
     """
     rows, spread, samples = padded(batch_size), plan.spread, plan.head_samples(batch_size)
     products = numbers = 0  # number of multiply-adds, and number of exchanged values, of a block
@@ -98,9 +99,10 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Returns the plan with the lowest cost that was found, with `spread` spread layers (layers whose sums all blocks share).
+    """Returns the plan with the lowest cost that was found for a given number of spread layers.
 
-    Chooses the tiles of one layer at a time: the tiles that give the plan the lowest cost, with all other layers unchanged.
+    `spread` is the number of first layers whose sums all blocks compute together. The function chooses the tiles of one layer
+    at a time: the tiles that give the plan the lowest cost, with all other layers unchanged.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

@@ -1,7 +1,7 @@
 """Applies the update rules of `numbanet.equations.descent` to the flat parameter vector, with one thread for each parameter.
 
-To add a rule, write its device function and enter it in `FORMULAS`. The kernels read the rates of the step and the norm of the
-gradients from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
+To add a rule, write its device function and enter it in `FORMULAS`. The kernels read the learning rate of the step and the norm
+of the gradients from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
 """
 
 import functools
@@ -48,9 +48,9 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
     @cuda.jit
     def kernel(gradients, sums):
-        """sums_q = sum of g_p^2 over the gradients g_p of block q, added in a fixed order.
+        """sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
 
-        Reads gradients (p,); writes sums (SUMS,).
+        Reads gradients (number of parameters,); writes sums (SUMS,).
         """
         totals = shared_numbers(THREADS, number)
         thread, step = cuda.threadIdx.x, cuda.gridDim.x * cuda.blockDim.x
@@ -142,10 +142,10 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates every parameter p, with one thread each. Twins: the loops of the rules in `numbanet.equations.descent`.
+        """Updates all p parameters, with one thread each. Twins: the loops of the rules in `numbanet.equations.descent`.
 
-        Reads rates (4,), constants (c,), decay (p,), sums (SUMS,), gradients (p,); updates m, v, parameters (p,). constants[0]
-        is the largest norm of the gradients; decay is lambda for w and 0 for b.
+        Reads rates (n, eta, eta_t, epsilon_t), constants (the largest norm of the gradients, then the rule's constants), decay
+        (p,), which is lambda for w and 0 for b, sums (SUMS,) and gradients (p,); updates m, v and parameters (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -170,11 +170,14 @@ class ParameterUpdate:
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     rule : Rule
+        The update rule, such as Adam, with its constants.
     gradients, parameters : device array (p,)
-        The flat vector of all gradients dL/dw and dL/db, and the flat vector of all parameters w and b.
+        The flat vector of the p gradients dL/dw and dL/db, and the flat vector of the p parameters w and b.
     moments : list of device array (p,)
-        The moments of the rule: at least `rule.moments` arrays.
+        The values that the rule keeps for each parameter from step to step (velocity, or Adam's m and v): at least
+        `rule.moments` arrays.
     """
 
     def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):
@@ -193,7 +196,10 @@ class ParameterUpdate:
             self.decay = cuda.to_device(decay)
 
     def launch(self, rates: Any) -> None:
-        """Launches the kernels that update all parameters once. rates (4,) are the rates of the step on the GPU."""
+        """Launches the kernels that update all parameters once.
+
+        `rates` is an array (4,) on the GPU, which holds n, eta, eta_t and epsilon_t of the step, see `Batch`.
+        """
         if self.clips:
             configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)
         kernel, blocks = update_kernel(self.rule.kind, self.decays, self.clips), -(-self.parameters.shape[0] // THREADS)

@@ -17,9 +17,10 @@ MOST_BLOCKS = 65535  # along the samples; if there are more samples than threads
 
 @cuda.jit
 def drop_rows(counter, layer, scale, limit, rows, to):
-    """to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s of the batch. Twin: drop.
+    """to_sj = rows_sj / (1 - p), or 0 if neuron j drops out, with probability p, for sample s of the batch. Twin: drop.
 
-    Reads the counter of the step and rows (n, n_out); writes to (n, n_out), which may be the same array as rows.
+    Reads the elements KEY and FIRST of counter, see `batch`; scale = 1 / (1 - p); limit = p 2^32; rows (n, n_out). Writes the
+    array `to` (n, n_out), which may be the same array as `rows`.
     """
     j, first = cuda.grid(2)
     if j < rows.shape[1]:
@@ -29,9 +30,9 @@ def drop_rows(counter, layer, scale, limit, rows, to):
 
 
 def drop(rate: float, layer: int, counter: Any, rows: Any, to: Any) -> None:
-    """Launches `drop_rows` for a layer.
+    """Launches `drop_rows`, which sets the values of dropped-out neurons of a layer to 0.
 
-    layer is the number of the layer, counted from 1; rate is the probability that a neuron of the layer drops out.
+    `layer` is the index of the layer, counted from 1; `rate` is the probability that a neuron of the layer drops out.
     """
     limit, scale = limit_and_scale(rate, rows.dtype)
     n, width = rows.shape

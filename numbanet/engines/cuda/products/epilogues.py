@@ -1,7 +1,7 @@
-"""The start value of each sum of a product, and the epilogue: the function that stores the result of a complete sum.
+"""The start value of each sum of a matrix product, and the functions that store the result of a complete sum.
 
-A device function finish(epilogue, out, at, z) computes a result from the complete sum z, and stores the result at out[at]. The
-argument `epilogue` of this function holds further values that the result depends on, such as the kind of activation.
+A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result at out[at]. The
+argument `epilogue` holds further values that the result depends on, such as the kind of activation.
 """
 
 from typing import Any, NamedTuple
@@ -22,18 +22,21 @@ def zero_start(right, column, zero):
 
 @device_function
 def bias_start(right, column, zero):
-    """Returns b_j, the start value of the sum of neuron j, from the row of wb that follows the rows of w."""
+    """Returns b_j, the start value of the sum of neuron j.
+
+    The right matrix of the product is w, with one more row behind it that holds b; j is `column`.
+    """
     return get(right.array, right.depth * right.lines + column)
 
 
 @device_function
 def store(nothing, out, at, z):
-    """Stores the sum z unchanged at out[at]."""
+    """Stores a complete sum of a product, `z`, unchanged at out[at]."""
     put(out, at, z)
 
 
 class Activation(NamedTuple):
-    """The kind of a layer's activation, and the slope epsilon of leaky ReLU."""
+    """The activation of a layer: `kind`, the integer constant such as RELU, and `epsilon`, the slope of leaky ReLU."""
 
     kind: Any
     epsilon: Any
@@ -41,12 +44,12 @@ class Activation(NamedTuple):
 
 @device_function
 def activate(activation, out, at, z):
-    """Stores a_j = phi(z_j), the activation of neuron j, at out[at]."""
+    """Stores a_j = phi(z_j), the activation of neuron j, at out[at]; `z` is z_j."""
     put(out, at, phi(activation.kind, activation.epsilon, z))
 
 
 class Derivative(NamedTuple):
-    """The activation of the previous layer, and a_prev, the flat array of that layer's activations."""
+    """The activation function of the previous layer, and `a_prev`, the flat array of the previous layer's values a."""
 
     activation: Activation
     a_prev: Any
@@ -65,5 +68,5 @@ def multiply_by_derivative(before, out, at, dl_da):
 
 @device_function
 def descend_in_place(rates, out, at, gradient):
-    """Stores w_ij - eta dL/dw_ij, the updated weight, in place of w_ij at out[at]."""
+    """Stores w_ij - eta dL/dw_ij, the updated weight, in place of w_ij at out[at]; `gradient` is dL/dw_ij."""
     put(out, at, descend(get(rates, ETA), gradient, get(out, at)))

@@ -1,4 +1,7 @@
-"""Launches the kernels for the products of a layer, with the tiles and parts that `tiles.plan_tiles` chooses."""
+"""Launches the kernels for the matrix products of a layer, with the tile size that `tiles.plan_tiles` chooses.
+
+`plan_tiles` also chooses into how many parts, added up separately, the sums of a product are split.
+"""
 
 from typing import Any
 
@@ -24,7 +27,7 @@ class Products:
     multiprocessors : int
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tiles to choose from; `tiles_for(dtype)` if None.
+        The tile sizes to choose from; `tiles_for(dtype)` if None.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
@@ -52,7 +55,8 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i]; b is updated likewise.
 
-        Reads rates (4,) of the step, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1, n_out).
+        Reads rates (4,) with eta at index ETA, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1,
+        n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
@@ -64,10 +68,10 @@ class Products:
         self._launch(Product.GRADIENT.value, (), (x, order, delta), gradients, delta.shape[0])
 
     def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
-        """Launches the kernels that compute the product of a form.
+        """Launches the kernels that compute one of the products of a layer, which `form` specifies.
 
-        `epilogue` and `operands` are arguments of the form's kernel. `out` receives the result (rows, columns), of which each
-        element is a sum of `depth` terms.
+        `operands` are the arrays to multiply. `epilogue` are the values by which a result is computed from a complete sum, such
+        as the activation. `out` receives the results (rows, columns), one for each sum of `depth` terms.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
@@ -83,9 +87,9 @@ class Products:
         configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
-        """Returns GPU memory for `count` sums of parts.
+        """Returns an array on the GPU for `count` partial sums.
 
-        The memory is kept for the next product that needs the same count.
+        The array is kept for the next product that has the same number of partial sums.
         """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)
@@ -93,5 +97,5 @@ class Products:
 
 
 def _flat(arguments: tuple) -> tuple:
-    """Returns the arguments, in which matrices are flattened to one dimension."""
+    """Returns the arguments of a kernel, with matrices flattened to one dimension."""
     return tuple(argument.reshape(-1) if getattr(argument, "ndim", 0) > 1 else argument for argument in arguments)

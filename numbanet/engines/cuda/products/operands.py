@@ -1,13 +1,14 @@
-"""Reads the operands of a product: tells where in global memory a thread finds its elements of the left and right matrix.
+"""Reads the factors of a matrix product: tells where in global memory a thread finds its elements of the left or right matrix.
 
-In z[r, c] = sum_k left[r, k] right[k, c], a row r of left and a column c of right are both called a line. A panel of an operand
-is the part that is in shared memory at a time: several lines, each with `depth` successive k's. Each thread loads several
-elements of each panel. The offset of the thread's first element of a panel is called the `origin`, which advances from panel to
-panel. The thread's q-th element lies q line steps and q k-steps after its first element. The distance from the first to the
-q-th element is called the `place` of the q-th element, and is the same in all panels.
+In z[r, c] = sum_k left[r, k] right[k, c], the matrices left and right are called operands. A row r of left and a column c of
+right are both called a line of the operand. A panel is the part of an operand that is in shared memory at a time: several
+lines, each with as many successive k's as the depth of a tile. Each thread loads several elements of each panel. The offset of
+the thread's first element of a panel is called the `origin`, which advances from panel to panel. The thread's q-th element lies
+q line steps and q k-steps after its first element. The distance from the first to the q-th element is called the `place` of the
+q-th element, and is the same in all panels.
 
-A read beyond the last line returns some other element of the operand. Sums with elements from beyond the last line are never
-stored.
+A read beyond the last line of an operand returns some other element of the operand. Sums with elements from beyond the last
+line are never stored.
 """
 
 from collections.abc import Callable
@@ -32,11 +33,11 @@ class Operand(NamedTuple):
         Row indices into the matrix of the samples of the batch. `order` is None if the rows of the matrix are the samples of
         the batch.
     first : int32
-        Index of the first line (row of left, column of right) in the block's panels.
+        Index of the first line (row of left, column of right) that this thread block reads.
     line : int32
-        Line of the thread's first element, counted from the line `first`.
+        Index of the line that contains the first element that this thread reads, counted from the line `first`.
     lines, depth : int64
-        Number of lines of the whole operand, and number of elements k of each line.
+        Number of lines (rows of left, columns of right) of the whole matrix, and number of elements of each line.
     """
 
     array: Any
@@ -48,20 +49,23 @@ class Operand(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The device functions by which a thread reads an operand.
+    """The device functions by which a thread reads an operand, the left or right matrix of a product, panel by panel.
+
+    A panel consists of several rows of left, or several columns of right, for some successive terms k of the sums.
 
     Parameters
     ----------
     origin : callable
-        origin(operand, k): returns the offset of the thread's first element in the panel that begins at k.
+        origin(operand, k): returns the origin, the offset of the first element that the thread reads of the panel beginning at
+        term k.
     place : callable
-        place(operand, q): returns the place of the thread's q-th element, which is its position relative to the origin.
+        place(operand, q): returns the position, relative to the origin, of the q-th element that the thread reads of a panel.
     place_type : Numba type
-        The integer type of the values that `place` returns.
+        The integer type of the positions that `place` returns.
     number : callable
-        number(operand, origin, place): returns the element of the operand at an origin and a place.
+        number(operand, origin, place): returns the element of the matrix at the position `place` relative to `origin`.
     advance : callable
-        advance(operand, origin, k): returns the origin after a move by k elements along the lines.
+        advance(operand, origin, k): returns the offset `origin` advanced by k terms of the sum.
     """
 
     origin: Callable
@@ -72,15 +76,16 @@ class Access(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The layout of an operand in memory.
+    """The layout in memory of an operand, the left or right matrix of the product sum_k left[r, k] right[k, c].
 
     Parameters
     ----------
     deep : bool
-        True if the elements of one line are neighbours in memory, False if the elements with the same k are neighbours.
+        True if the elements of one line (row r of left, column c of right) are neighbours in memory, False if the elements with
+        the same k are neighbours.
     access : callable
-        access(line_step, k_step): returns the `Access` of threads whose next element lies line_step lines and k_step k's
-        further.
+        access(line_step, k_step): returns the `Access` of threads whose next element lies line_step lines and k_step terms k
+        after the present element.
     """
 
     deep: bool
@@ -98,9 +103,9 @@ def advance_by_lines(operand, origin, k):
 
 
 def deep(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read array[line, k].
+    """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Origins are counted from the panel's first line, so that they fit into 32 bits, which take one register.
+    Offsets are counted from the first line that the thread block reads, so that they fit into 32 bits, which take one register.
     """
 
     @device_function
@@ -120,7 +125,7 @@ def deep(line_step: int, k_step: int) -> Access:
 
 
 def gathered(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read array[order[line], k], where the lines are samples in shuffled order."""
+    """Returns the device functions that read array[order[line], k], where a line is a sample, a row of the left matrix."""
 
     @device_function
     def origin(operand, k):
@@ -128,9 +133,9 @@ def gathered(line_step: int, k_step: int) -> Access:
 
     @device_function
     def place(operand, q):
-        """Returns order[line], a row index.
+        """Returns order[line], the row index of a sample in the array.
 
-        Every load multiplies the row index by depth, because a stored product of the two would take two registers.
+        Every load multiplies the row index by the length of a row, because a stored product would take two registers.
         """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 
@@ -142,7 +147,7 @@ def gathered(line_step: int, k_step: int) -> Access:
 
 
 def wide(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read array[k, line]."""
+    """Returns the device functions that read array[k, line], where a line is a row of left or a column of right."""
 
     @device_function
     def origin(operand, k):
@@ -160,9 +165,9 @@ def wide(line_step: int, k_step: int) -> Access:
 
 
 def of_samples(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read x_i of sample order[k], where i is the line.
+    """Returns the device functions that read x_i of sample order[k], where input i is a row of the left matrix.
 
-    The elements of the last line are 1, which is the input that b is multiplied by.
+    The elements of the last row are 1, which is the input that b is multiplied by.
     """
 
     @device_function

@@ -1,4 +1,7 @@
-"""Copies panels of an operand (parts of the left or right matrix of a product) from global memory to shared memory."""
+"""Copies parts of the left or right matrix of a product, called panels of an operand, from global memory to shared memory.
+
+A panel consists of some lines (rows of left, or columns of right) for some successive terms k of sum_k left[r, k] right[k, c].
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,28 +16,31 @@ from numbanet.engines.cuda.products.tiles import Tile
 
 
 class Loader(NamedTuple):
-    """The device functions by which a thread copies its elements of an operand's panels to shared memory.
+    """The device functions by which a thread copies its elements of a matrix to shared memory, panel by panel.
+
+    A panel consists of some rows of the left matrix of a product, or some columns of the right matrix, for some successive
+    terms k of the sums.
 
     Parameters
     ----------
     operand : callable
-        operand(source, thread, first, lines, depth): returns the `Operand` as this thread reads it. source is the pair (array,
-        order).
+        operand(source, thread, first, lines, depth): returns the `Operand`, which describes the matrix as this thread reads it.
+        `source` is the pair (array, order) of the flat matrix and the row indices of the samples.
     target : callable
         target(thread): returns the index in shared memory for the thread's first element of the first panel.
     first : callable
-        first(operand, thread, k, head, panels, places): copies the first panel, which has the `head` k's from k on. The
-        function `first` also writes the places of the thread's elements (positions relative to the panel's origin) to the array
-        `places`, and returns the origin of the next panel.
+        first(operand, thread, k, head, panels, places): copies the first panel, which has `head` terms from term k on. The
+        function `first` also writes the positions of the thread's elements, relative to its first element, to the array
+        `places`, and returns the offset of the thread's first element of the next panel.
     load : callable
-        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array `numbers`, and returns
-        the origin of the next panel.
+        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array `numbers`. `origin` is
+        the offset of the first element. `load` returns the offset of the thread's first element of the next panel.
     store : callable
         store(numbers, panels, at): stores the loaded elements in shared memory, beginning at index `at`.
     loads : int
         Number of elements of a panel that each thread loads.
     place_type : Numba type
-        The integer type of places, the positions of a thread's elements relative to the panel's origin.
+        The integer type of `places`, the positions of a thread's elements relative to its first element.
     """
 
     operand: Callable
@@ -47,9 +53,10 @@ class Loader(NamedTuple):
 
 
 def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero: np.floating) -> Loader:
-    """Returns the loader for panels that have `width` lines.
+    """Returns the device functions that copy panels of one matrix of a product to shared memory.
 
-    A panel begins at index `begin` of a buffer in shared memory. Successive k's of the panel lie `pitch` elements apart.
+    A panel has `width` lines (rows of the left matrix, or columns of the right matrix) and tile.depth terms k of the sums. The
+    panel is written to a buffer in shared memory, from index `begin` on, where successive terms k lie `pitch` elements apart.
     """
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
@@ -63,7 +70,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
 
     @device_function
     def line_and_k(thread):
-        """Returns the line and the k of the thread's first element in a panel, both counted from the beginning of the panel."""
+        """Returns the line (row of left, column of right) and the term k of the thread's first element within a panel."""
         if deep:
             return int32(thread // across), int32(thread % across)
         return int32(thread % across), int32(thread // across)

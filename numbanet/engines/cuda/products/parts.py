@@ -1,7 +1,7 @@
-"""Adds up the sums of a product whose range of k is split into parts: z = sum_p partial[p], in the order of the parts p.
+"""Adds up partial sums of a matrix product sum_k left[r, k] right[k, c] whose range of k was split into parts.
 
-Each thread computes one element of z, and finishes it by the epilogue of the product. The kernels read partial (parts, count)
-and write out (count,), both as flat arrays.
+Each thread adds up one element, always in the order of the parts, and computes and stores a result from the complete sum, such
+as its activation. The kernels read partial (parts, count) and write `count` results, both as flat arrays.
 """
 
 import functools
@@ -16,20 +16,20 @@ THREADS = 256
 
 
 def forward(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up the parts of forward sums and applies the activation."""
+    """Returns the kernel that adds up partial sums of z = sum_i w_ij x_i + b_j and applies the activation function."""
 
     def kernel(activation, partial, a, count, parts):
-        """a_j = phi(z_j), where z_j is the sum of its parts. Writes a (n, n_out). Twin: activation."""
+        """a_j = phi(z_j), where z_j is the sum of its partial sums. Writes a (n, n_out). Twin: activation."""
         add_parts(partial, activation, a, count, parts)
 
     return kernel
 
 
 def backward(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up the parts of the delta recurrence and multiplies by the derivative of the activation."""
+    """Returns the kernel that adds up partial sums of dL/da_i = sum_j w_ij delta_j and multiplies them by da_i/dz_i."""
 
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
-        """delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its parts. Twin: delta_recurrence.
+        """delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its partial sums. Twin: delta_recurrence.
 
         Reads a_prev (n, n_in); writes delta_prev (n, n_in).
         """
@@ -39,12 +39,12 @@ def backward(add_parts: Callable) -> Callable:
 
 
 def update(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up the parts of weight gradients and updates w and b."""
+    """Returns the kernel that adds up partial sums of dL/dw and dL/db and updates w and b by gradient descent."""
 
     def kernel(rates, partial, wb, count, parts):
-        """w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its parts. Twin: gradient_descent.
+        """w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
 
-        Reads rates (4,); updates wb (n_in + 1, n_out).
+        Reads rates (4,), which contains eta; updates wb (n_in + 1, n_out), which is w with b as an additional last row.
         """
         add_parts(partial, rates, wb, count, parts)
 
@@ -52,10 +52,10 @@ def update(add_parts: Callable) -> Callable:
 
 
 def gradient(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up the parts of weight gradients and stores the sums."""
+    """Returns the kernel that adds up partial sums of dL/dw and dL/db and stores the complete sums."""
 
     def kernel(partial, z, count, parts):
-        """z = sum_p partial[p], stored without an epilogue. Writes z (count,)."""
+        """dL/dw_ij is the sum of its partial sums, and so is dL/db_j. Writes the gradients, as a flat array, to z (count,)."""
         add_parts(partial, None, z, count, parts)
 
     return kernel
@@ -63,7 +63,10 @@ def gradient(add_parts: Callable) -> Callable:
 
 @functools.cache
 def sum_of_parts(form: Any) -> Any:
-    """Returns the kernel that adds up the parts of each sum of a `Form`, and finishes the sums as the form says."""
+    """Returns the kernel that adds up the partial sums of a product and processes each complete sum by `form.finish`.
+
+    `form` is a `Form`, which specifies one of the products of a layer.
+    """
     finish = form.finish
 
     @device_function

@@ -1,19 +1,20 @@
 """Computes the three matrix products of a layer on the GPU, by one kernel that keeps its sums in registers.
 
-All three products have the form z[r, c] = sum_k left[r, k] right[k, c]. In the forward sum, k is an input i; in the delta
-recurrence, k is a neuron j; in the weight gradient, k is a sample s. The products differ in how they address left and right,
-and in what they compute from z.
+All three products have the form z[r, c] = sum_k left[r, k] right[k, c]. In the forward sum z = sum_i w_ij x_i + b_j, k is an
+input i; in the delta recurrence sum_j w_ij delta_j, k is a neuron j; in the weight gradient sum_s delta_j x_i, k is a sample s.
+The products differ in how they address left and right, and in what they compute from the sums.
 
-A block of threads computes a tile of z. Panels of left and right (the tile's rows of left and columns of right, for some k's)
-are copied to shared memory. Shared memory has room for two pairs of panels: the block reads one pair while the next pair is on
-its way from global memory. Each thread computes a square of sums within the tile.
+A block of threads computes a tile of the result matrix z. Panels of left and right (the tile's rows of left and columns of
+right, for some k's) are copied to shared memory. Shared memory has room for two pairs of panels: the block reads one pair while
+the next pair is on its way from global memory. Each thread computes a square of sums within the tile.
 
-The prologue copies the first pair of panels to shared memory and starts the sums. The main loop adds a pair of panels to the
-sums, while the elements of the next pair are loaded into registers. The epilogue finishes the sums and stores the results.
+The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and starts the sums. The second
+stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
+registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as its activation.
 
 The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
-split into parts, and a second kernel adds up the parts' sums in a fixed order. Because of the fixed order, the results have the
-same bits on every run.
+split into parts, and a second kernel adds up the partial sums in a fixed order. Because of the fixed order, the results have
+the same bits on every run.
 
 Indices have 32 bits if they count the rows of an array or the elements of a panel, and 64 bits if they count all elements of an
 array.
@@ -41,9 +42,9 @@ WARP = 32
 
 
 class Shape(NamedTuple):
-    """The shape of a product.
+    """The shape of a matrix product: `rows` x `columns` sums of `depth` terms each.
 
-    The matrix z has the shape (rows, columns). Each sum has `depth` terms, and each part of a sum has `chunk` terms.
+    If the sums are split into parts, which are added up separately, each part has `chunk` terms; else `chunk` covers all terms.
     """
 
     rows: Any
@@ -53,12 +54,12 @@ class Shape(NamedTuple):
 
 
 class Form(NamedTuple):
-    """One of the three products of a layer: its operands, its start and finish of sums, and its kernels.
+    """One of the matrix products of a layer: its two factors, the start and the use of its sums, and its kernels.
 
     Parameters
     ----------
     left, right : Layout
-        The layouts of the left and the right matrix in memory.
+        The layouts in memory of the left and the right factor.
     start, finish : callable
         Device functions of `epilogues`: start returns the value that a sum starts with, finish stores the result of a complete
         sum.
@@ -79,16 +80,17 @@ class Form(NamedTuple):
 
     @property
     def part(self) -> "Form":
-        """The form that computes the sums of the parts of k, and stores them unchanged."""
+        """The form that computes partial sums, each over a part of the terms k, and stores the partial sums unchanged."""
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
-# The kernels of the forms. All arrays are flat; the last argument is the `Shape` of z. Scalars are passed in tuples. Arrays are
-# passed separately, because numba-cuda takes some 10 us more at every launch for each array in a tuple.
+# The kernels of the products. All arrays are flat; the last argument is the `Shape` of the product. `wb` is w with b as an
+# additional last row. Scalars are passed in tuples. Arrays are passed separately, because numba-cuda takes some 10 us more at
+# every launch for each array in a tuple.
 
 
 def forward(multiply: Callable) -> Callable:
-    """Returns the kernel of the forward sum, which also applies the activation."""
+    """Returns the kernel of the forward sum z_j = sum_i w_ij x_i + b_j, which also applies the activation function."""
 
     def kernel(activation, x, order, wb, a, shape):
         """a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
@@ -101,7 +103,7 @@ def forward(multiply: Callable) -> Callable:
 
 
 def backward(multiply: Callable) -> Callable:
-    """Returns the kernel of the delta recurrence, which also multiplies by the derivative of the activation."""
+    """Returns the kernel of dL/da_i = sum_j w_ij delta_j (the delta recurrence), which also multiplies by da_i/dz_i."""
 
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
         """delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
@@ -115,12 +117,13 @@ def backward(multiply: Callable) -> Callable:
 
 
 def update(multiply: Callable) -> Callable:
-    """Returns the kernel of the weight gradient, which also updates w and b by plain gradient descent."""
+    """Returns the kernel of dL/dw_ij = sum_s delta_j x_i (the weight gradient), which also updates w and b by descent."""
 
     def kernel(rates, x, order, delta, wb, shape):
         """w_ij <- w_ij - eta sum_s delta_j x_i; b is updated likewise. Twins: weight_gradient, bias_gradient, gradient_descent.
 
-        Reads rates (4,), x (N, n_in), order (n,), delta (n, n_out); updates wb (n_in + 1, n_out).
+        Here x_i is x[order[s], i]. Reads rates (4,), which contains eta, x (N, n_in), order (n,), delta (n, n_out); updates wb
+        (n_in + 1, n_out), which is w with b as an additional last row.
         """
         multiply((x, order), (delta, None), rates, wb, shape)
 
@@ -128,12 +131,13 @@ def update(multiply: Callable) -> Callable:
 
 
 def gathered_sums(multiply: Callable) -> Callable:
-    """Returns the kernel of sums, or of parts of sums, that reads the samples of its left operand in a given order."""
+    """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor is gathered samples."""
 
     def kernel(x, order, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twins: forward_sum, weight_gradient.
+        """z[p, r, c] = sum_k left[r, k] right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
 
-        Reads the samples x[order[s]] of x (N, n_in) as left, and right (depth, columns); writes z (parts, rows, columns).
+        Reads the samples x[order[s]] of x (N, n_in) as the matrix left, or transposed as left; reads right (depth, columns).
+        Writes z (parts, rows, columns).
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -141,10 +145,10 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel of parts of sums that reads the rows of its left operand in the order of the array."""
+    """Returns the kernel that computes and stores partial sums of a product whose left factor is read without gathering."""
 
     def kernel(left, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the k's of part p. Twin: delta_recurrence.
+        """z[p, r, c] = sum_k left[r, k] right[k, c] over the terms k of part p. Twin: delta_recurrence.
 
         Reads left (rows, depth), and right stored as (columns, depth); writes z (parts, rows, columns).
         """
@@ -163,7 +167,10 @@ class Product(Enum):
 
 
 def panel_adder(tile: Tile, number: Any) -> Callable:
-    """Returns the device function add_panel(panels, x_at, w_at, sums), which adds a pair of panels to the sums of a thread."""
+    """Returns the device function add_panel(panels, x_at, w_at, sums), which adds terms to the sums of a thread.
+
+    The terms are left[r, k] right[k, c] for all k's in the pair of panels (parts of left and right) in shared memory.
+    """
     quads, side, panel_depth = tile.quads, tile.side, tile.depth
     left_pitch, right_pitch = tile.left_pitch, tile.right_pitch
     row_stride, column_stride = tile.rows // quads, tile.columns // quads
@@ -204,7 +211,11 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
 
 class Feed(NamedTuple):
-    """An operand, the places of a thread's elements (relative to the panel's origin), and the origin of the next panel."""
+    """The source from which a thread loads elements of the left or right matrix of a product, panel by panel.
+
+    `operand` describes the matrix. `origin` is the offset of the thread's first element of the next panel. `places` are the
+    positions of the thread's elements of a panel, relative to its first element.
+    """
 
     operand: Any
     places: Any
@@ -212,10 +223,7 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns the device function main_loop(left, right, row, column, count, panels, sums).
-
-    The arguments left and right of main_loop are of type `Feed`.
-    """
+    """Returns the device function `main_loop`, by which a thread adds all terms k to its square of sums."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
     left_loads, right_loads = left_loader.loads, right_loader.loads
@@ -224,9 +232,10 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the first pair of panels, and `count` further k's, to the sums of the square at (row, column).
+        """Adds the terms of the first pair of panels, and `count` further terms k, to the thread's square of sums.
 
-        Returns row and column of the square unchanged.
+        `left` and `right` are of type `Feed`; `panels` is the shared memory for two pairs of panels. (row, column) is the
+        position of the square in the tile, which is returned unchanged.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -263,12 +272,12 @@ class Square(NamedTuple):
     Parameters
     ----------
     corner : callable
-        corner(thread): returns the first row and the first column, within the tile, of the thread's square.
+        corner(thread): returns the first row and the first column, within the block's tile, of the thread's square.
     begin : callable
         begin(right, first_column, columns, k, sums): sets the sums to their start values.
     finish : callable
-        finish(epilogue, out, row, column, shape, sums): finishes and stores the sums. row and column are the first row and
-        column of the square in z.
+        finish(epilogue, out, row, column, shape, sums): computes and stores a result from each sum. `row` and `column` are the
+        first row and column of the square in the matrix product.
     """
 
     corner: Callable
@@ -277,9 +286,10 @@ class Square(NamedTuple):
 
 
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
-    """Returns the device functions for the sums of a thread, which form a square within the tile.
+    """Returns the device functions for the sums of a thread, which form a square within the thread block's tile.
 
-    A thread's square consists of quads x quads smaller squares of 4 x 4 sums, which lie apart from each other in the tile.
+    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums, which lie apart from each other in the
+    tile.
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
@@ -323,7 +333,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
 
 @functools.cache
 def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
-    """Returns the kernel of a form, for tiles of the size `tile` and elements of the type `dtype`.
+    """Returns the kernel of the matrix product that `form` specifies, for tiles of the size `tile` and elements of `dtype`.
 
     Each thread block of the kernel computes one tile of the product.
     """
@@ -340,9 +350,10 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
 
     @device_function
     def multiply(left_source, right_source, epilogue, out, shape):
-        """Computes the tile of this thread block in three phases: prologue, main loop and epilogue.
+        """Computes this thread block's tile of a product sum_k left[r, k] right[k, c], and stores results in the array `out`.
 
-        `left_source` and `right_source` are pairs (array, order).
+        `left_source` and `right_source` are pairs (array, order) of a factor as a flat array, and of the row indices by which
+        its samples are gathered, or None. `epilogue` holds the values that the result of a sum depends on.
         """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)

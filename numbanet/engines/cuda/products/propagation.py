@@ -1,9 +1,9 @@
 """Passes a batch through the layers of a network, forward and backward, by launching one product for each layer and pass.
 
 A training step computes in the order of the formula sheet: forward pass, loss and output error, backward pass, update. The
-epilogue of a layer's product applies the activation or its derivative. In some layers, a separate kernel after the product
-applies the activation or its derivative: in the last layer and softmax layers, which need whole rows of z or dL/da, in layers
-that need z in addition to a, and in layers with dropout; see `workspace.separate_layers`.
+kernel of a layer's product usually also applies the activation or its derivative to each complete sum. In some layers, a
+separate kernel after the product does this: in the last layer and softmax layers, which need whole rows of z or dL/da, in
+layers that need z in addition to a, and in layers with dropout; see `workspace.separate_layers`.
 """
 
 from collections.abc import Iterator
@@ -30,10 +30,11 @@ class Propagation:
     Parameters
     ----------
     topology : Topology
+        Sizes, activations, loss and dtype of the network.
     multiprocessors : int
         Number of multiprocessors of the GPU.
     parameters, gradients : device array (p,)
-        The flat vector of all parameters w and b, and the flat vector of all gradients dL/dw and dL/db.
+        The flat vector of the p parameters w and b, and the flat vector of the p gradients dL/dw and dL/db.
     """
 
     def __init__(self, topology: Topology, multiprocessors: int, parameters: Any, gradients: Any):
@@ -57,14 +58,14 @@ class Propagation:
             update.launch(batch.rates)
 
     def gradients(self, x: Any, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes the gradients of a batch, and writes the losses and right answers of its samples to `batch.notes`."""
+        """Computes the gradients of a batch; writes loss and number of correct predictions of each sample to `batch.notes`."""
         for l, x_l, order in self._layers_to_change(x, y, batch, work):
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
         """Yields each layer index, from the last to the first, as soon as w and b of the layer may change.
 
-        The layer's input x and the order of the rows of x are yielded with the index.
+        The layer's input x, and the row indices of the batch's samples in x, are yielded with the index.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)
@@ -104,7 +105,7 @@ class Propagation:
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
         """Computes a and delta of the last layer from z.
 
-        The losses (with n = 1) and the right answers of the samples are written to `batch.notes`.
+        The loss of each sample (computed with n = 1) and its number of correct predictions are written to `batch.notes`.
         """
         blocks = -(-batch.order.size // output.THREADS)
         configured(output.output_rows, blocks, output.THREADS)(
@@ -125,7 +126,7 @@ class Propagation:
         )
 
     def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
-        """Yields each layer index, from the last to the first, as soon as delta of the layer before has been computed."""
+        """Yields each layer index l, from the last to the first, as soon as delta of layer l - 1 has been computed."""
         for l in range(self.last, 0, -1):
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl
@@ -145,7 +146,7 @@ class Propagation:
         return Activation(kind, self.epsilon)
 
     def _input(self, l: int, x: Any, batch: Batch, work: Workspace) -> tuple[Any, Any]:
-        """Returns the input x of layer l, and the order of the rows of x."""
+        """Returns the input x of layer l, and the row indices of the batch's samples in x."""
         if l == 0:
             return x, batch.order
         drops = batch.counter is not None and l - 1 in work.x

@@ -1,8 +1,8 @@
 """Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays it for others.
 
-All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. A position in GPU memory
-tells which samples of the order the next step takes. The simulator and Numba's built-in CUDA target cannot record graphs; with
-these targets, the kernels of each step are launched again.
+All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. A counter in GPU memory
+tells at which position of the sample order (an array of row indices) the next batch begins. The simulator and Numba's built-in
+CUDA target cannot record graphs; with these targets, the kernels of each step are launched again.
 """
 
 import functools
@@ -28,11 +28,11 @@ THREADS = 2 if SIMULATED else 256
 
 @cuda.jit
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
-    """batch[s] = order[position + s], with the rates and weights of the batch; advances the counter.
+    """batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances this position.
 
-    Runs in one block, so that no thread reads the position after the position has advanced. Reads order (n,), all_rates (steps,
-    4) and all_weights, which is (N,), or (1,) if all samples weigh the same; writes batch, weights (m,), rates (4,); updates
-    counter (4,).
+    Also selects the batch's row of rates (n, eta, eta_t, epsilon_t) and weights. Runs in one block, so that no thread reads the
+    position after its advance. Reads order (n,), all_rates (steps, 4), and all_weights (N,), or (1,) if all samples weigh the
+    same; writes batch, weights (m,), rates (4,); updates counter (4,).
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -48,10 +48,10 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 
 @cuda.jit
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
-    """Copies the losses and right answers of a batch to the elements of the epoch's arrays that belong to the samples.
+    """Copies the losses and the numbers of correct predictions of the samples of a batch to the arrays of the whole epoch.
 
-    Reads counter (4,), whose position is the end of the batch, and loss_of_batch, hits_of_batch (m,); writes loss_of_sample,
-    hits_of_sample (n,).
+    Reads counter (4,), where counter[POSITION] is the end of the batch, and loss_of_batch, hits_of_batch (m,); writes
+    loss_of_sample, hits_of_sample (n,).
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -81,7 +81,7 @@ class Steps:
     Attributes
     ----------
     notes : Notes
-        Losses and right answers of N samples, in the order of the epoch.
+        Loss and number of correct predictions of each of the N samples, in the order in which the epoch takes the samples.
     """
 
     def __init__(
@@ -118,9 +118,9 @@ class Steps:
         return same and self.x() is x and self.y() is y
 
     def begin(self, part: Epoch, before: int) -> None:
-        """Begins a part of an epoch, with at most N samples: copies its order, rates and weights to the GPU.
+        """Begins a part of an epoch: copies its row indices, the rates of its steps, and its sample weights to the GPU.
 
-        `before` is the number of samples of the epoch that precede the part.
+        The part has at most as many samples as x. `before` is the number of samples of the epoch that precede the part.
         """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))

@@ -1,4 +1,4 @@
-"""Divides a product into tiles, one for each block of threads, and chooses among tiles of different sizes."""
+"""Divides a matrix product into tiles, one for each block of threads, and chooses among tiles of different sizes."""
 
 import functools
 import math
@@ -12,8 +12,8 @@ from numbanet.engines.cuda.memory import QUAD
 UNROLL = 8  # number of k's for which the code is written out (unrolled); the depth of a panel is a multiple of UNROLL
 
 # Constants of the estimates by which `plan_tiles` compares plans. The unit of time is a multiply-add of a multiprocessor, which
-# does 128 of them in a cycle.
-LEAST_CHUNK = 32  # smallest number of k's for which a part is worthwhile
+# does 128 of them in a cycle. A part is a range of the terms k of a sum; the parts of a sum are computed by different blocks.
+LEAST_CHUNK = 32  # smallest number of terms k for which a part is worthwhile
 MOST_PARTS = 4  # largest number of parts for each multiprocessor
 BUSY_THREADS = 256  # number of threads with which a multiprocessor reaches the `rate` of its tiles
 SECOND_KERNEL = 300_000  # time to launch the kernel that adds up parts: 1.4 microseconds
@@ -55,9 +55,9 @@ class Tile(NamedTuple):
 
     @property
     def splits(self) -> bool:
-        """True if the sums over k may be split into parts with this tile.
+        """True if sums with this tile may be split into parts (ranges of terms k) that different thread blocks compute.
 
-        Sums are split only with the smaller tiles, of which a product has more than of large tiles.
+        Only sums of the smaller tiles are split, of which a product has more than of large tiles.
         """
         return self.quads == 1
 
@@ -71,23 +71,24 @@ class Tile(NamedTuple):
 
     @property
     def left_pitch(self) -> int:
-        """Number of elements from one k to the next in a panel of the left matrix."""
+        """Number of elements from one term k to the next in a panel, the part of the left matrix that is in shared memory."""
         return self.rows + QUAD
 
     @property
     def right_pitch(self) -> int:
-        """Number of elements from one k to the next in a panel of the right matrix."""
+        """Number of elements from one term k to the next in a panel, the part of the right matrix that is in shared memory."""
         return self.columns + QUAD
 
     @property
     def buffer(self) -> int:
-        """Number of elements in a pair of panels, one of the left matrix and one of the right matrix."""
+        """Number of elements in a pair of panels, the parts of the left and right matrix that shared memory holds at a time."""
         return self.depth * (self.left_pitch + self.right_pitch)
 
     def shared_bytes(self, dtype: np.dtype) -> int:
-        """Returns the bytes of shared memory that a block needs.
+        """Returns the bytes of shared memory that a thread block needs.
 
-        Shared memory holds two pairs of panels: one pair is read while the other pair is written.
+        Shared memory holds two pairs of panels (parts of the left and right matrix): one pair is read while the other pair is
+        written.
         """
         return 2 * self.buffer * dtype.itemsize
 
@@ -122,9 +123,9 @@ class TilePlan(NamedTuple):
     tile : Tile
         The size of the tile that each block computes.
     parts : int
-        Number of parts into which the range of k is split.
+        Number of parts into which the terms k of each sum are split; 1 if sums are not split.
     chunk : int
-        Number of k's in each part; the last part may have fewer.
+        Number of terms k in each part; the last part may have fewer.
     """
 
     tile: Tile
@@ -132,13 +133,16 @@ class TilePlan(NamedTuple):
     chunk: int
 
     def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
-        """Returns the numbers of blocks along the rows, along the columns and along the parts of k."""
+        """Returns the numbers of thread blocks along the rows, along the columns, and along the parts of a sum."""
         return -(-rows // self.tile.rows), -(-columns // self.tile.columns), self.parts
 
 
 @functools.cache
 def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple[Tile, ...]) -> TilePlan:
-    """Returns the plan with the shortest estimated time for a product of shape (rows, columns) with `depth` terms per sum."""
+    """Returns the tile size and number of parts per sum with the shortest estimated time for a matrix product.
+
+    The product has `rows` x `columns` sums of `depth` terms each. `tiles` are the tile sizes to choose from.
+    """
     plans = []
     for tile in tiles:
         most_parts = max(1, min(depth // LEAST_CHUNK, MOST_PARTS * multiprocessors)) if tile.splits else 1

@@ -11,7 +11,7 @@ from numbanet.engines.topology import Topology
 
 
 class Block:
-    """The single thread block that trains a network, with its tables on the GPU.
+    """The single thread block that trains a network, with the tables of sizes and offsets that its kernel reads.
 
     Parameters
     ----------
@@ -28,17 +28,18 @@ class Block:
         self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
-        """Trains on the samples arrays.order[first:stop], batch by batch, in one kernel launch.
+        """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Parameters
         ----------
         arrays : EpochArrays
-            The samples, their order, the parameters and the arrays for losses and hits, all on the GPU.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
+            predictions of each sample.
         epsilon, eta : floating
             The slope of leaky_relu and the learning rate, in the network's dtype.
         first, stop : int
             Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
-            the order.
+            `arrays.order`.
         """
         arguments = (
             self.layers,

@@ -4,10 +4,10 @@ The module `layout` assigns every matrix its offset in shared memory. A training
 each call except those of `update`, the threads of the block wait for each other at a barrier. The calls of `update` share one
 barrier, at the end of the step.
 
-    `gather` copies the samples of the batch into shared memory.
+    `gather` copies the inputs x of the batch into shared memory.
     `forward` computes a of each layer, from the first layer to the last; for softmax layers and the last layer it computes z.
     `softmax_rows` computes a of a hidden softmax layer from its z.
-    `last_rows` computes a, delta, loss and hits of the last layer from its z.
+    `last_rows` computes a and delta of the last layer from its z, and loss and number of correct predictions of each sample.
     `backward` computes delta of the previous layer, for each layer from the last to the second.
     `softmax_error_rows` computes delta of a hidden softmax layer from dL/da.
     `update` changes w and b of a layer, after `backward` has read them.
@@ -38,16 +38,16 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 
 class Memory(NamedTuple):
-    """The arrays that the device functions of the training kernel read and write.
+    """The shared memory of the thread block, and the tables that tell where the matrices of the network lie in it.
 
     Parameters
     ----------
     near : array (numbers,)
         The shared memory of the thread block, as one flat array.
     layers : array (L LAYER_COLUMNS,) int32
-        The table of L layers, row after row: sizes, activation, and the offsets of the layer's matrices in `near`.
+        The table of the network's L layers, row after row: sizes, activation, and offsets in `near` of the layer's matrices.
     output : array (len(Output),) int32
-        The offsets in `near` of the arrays that softmax and `output_row` work in.
+        The offsets in `near` of the arrays for z, dL/da and intermediate results of softmax and of the loss.
     """
 
     near: Any
@@ -63,7 +63,7 @@ def layers_of(memory):
 
 @device_function
 def field(memory, l, column):
-    """Returns the entry for layer l in a column of the table of layers; `column` is a member of `Layer`."""
+    """Returns an integer that describes layer l, such as its number of neurons; `column`, a member of `Layer`, names it."""
     return get(memory.layers, l * LAYER_COLUMNS + column)
 
 
@@ -157,9 +157,9 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """Calls `output_row` for the last layer: computes a, delta, loss and hits of n samples, one thread per sample.
+    """Computes a, delta, loss and number of correct predictions of n samples from z of the last layer, one thread per sample.
 
-    The samples are the rows order[position : position + n] of x and y.
+    The targets of the samples are the rows of arrays.y with the indices arrays.order[position : position + n].
     """
     near, l = memory.near, layers_of(memory) - 1
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
@@ -180,7 +180,10 @@ def last_rows(memory, loss_kind, epsilon, arrays, position, n):
 
 @device_function
 def gather(memory, arrays, position, n):
-    """Copies n samples, the rows order[position : position + n] of x (N, n_in), to matrix X of the first layer."""
+    """Copies n samples, the rows of arrays.x with the indices arrays.order[position : position + n], to shared memory.
+
+    Reads arrays.x (N, n_in); writes the matrix X (n, n_in) of the first layer.
+    """
     n_in, (place, pitch) = field(memory, 0, Layer.N_IN), place_of(memory, 0, Matrix.X)
     for e in range(cuda.threadIdx.x, n * n_in, cuda.blockDim.x):
         s, i = e // n_in, e % n_in
@@ -213,7 +216,7 @@ def copy_parameters(memory, parameters, back):
 
 @device_function
 def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
-    """Performs one training step on the n samples order[position : position + n]."""
+    """Performs one training step on the n samples with the row indices arrays.order[position : position + n]."""
     last = layers_of(memory) - 1
     gather(memory, arrays, position, n)
     cuda.syncthreads()
@@ -244,21 +247,21 @@ def training_kernel(dtype: np.dtype) -> Any:
     @cuda.jit
     def train_resident(
         layers,  # (L LAYER_COLUMNS,) int32, the table of layers, see `layout.tables`
-        output,  # (len(Output),) int32, offsets in shared memory of the arrays for softmax and `output_row`
+        output,  # (len(Output),) int32, offsets in shared memory of z, dL/da and intermediate results, see `Output`
         loss_kind,  # integer constant of the loss
         epsilon,  # the slope of leaky_relu
         eta,  # the learning rate
-        batch_size,  # number of samples of a step; the last step of the order may have fewer
+        batch_size,  # number of samples of a step; the last step may have fewer
         x,  # (N, n_in), the samples
         y,  # (N, n_out), the targets
-        order,  # (n,) int64, the rows of x and y to train on, batch after batch
+        order,  # (n,) int64, the row indices into x and y of the samples to train on, batch after batch
         first,  # index in `order` of the first sample to train on
         stop,  # index in `order` after the last sample to train on
-        parameters,  # (p,), w and b of all layers, flat
-        loss_of_sample,  # (n,), the loss of each sample of the order
-        hits_of_sample,  # (n,) int32, the number of right answers of each sample of the order
+        parameters,  # (p,), the p weights and biases of all layers, flat
+        loss_of_sample,  # (n,), the loss of each sample in `order`
+        hits_of_sample,  # (n,) int32, the number of correct predictions of each sample in `order`
     ):
-        """Performs gradient descent on the samples order[first:stop], one step per batch.
+        """Performs gradient descent on the samples with the row indices order[first:stop], one step per batch.
 
         Reads x (N, n_in), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
         """

@@ -31,8 +31,8 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices that a layer has in shared memory.
 
-    The table of layers has two columns for each matrix. Column `PLACES` + matrix holds the offset of the matrix. Column
-    `PITCHES` + matrix holds the pitch of the matrix, which is the step from row to row.
+    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the offset of the
+    matrix in shared memory. Column `PITCHES + m` holds the pitch of the matrix, which is the step from row to row.
     """
 
     W = auto()  # w, and b as row n_in, (n_in + 1, n_out)
@@ -42,10 +42,13 @@ class Matrix(Columns):
 
 
 class Output(Columns):
-    """The arrays in shared memory that softmax and `output_row` work in; the table `output` holds the offset of each array."""
+    """Work arrays in shared memory for softmax and for the loss and delta of the last layer.
+
+    The table `output`, which kernels read, holds the offset of each array in shared memory.
+    """
 
     Z = auto()  # z, (batch, n_out)
-    U = auto()  # work space of `output_row`, (batch, n_out)
+    U = auto()  # scratch matrix of `output_row`, (batch, n_out)
     DL = auto()  # dL/da, (batch, n_out)
     Z_MAX = auto()  # the largest z of each sample, (batch,)
     OTHERS = auto()  # the sum of e^(z - z_max) without its largest term, (batch,)
@@ -62,9 +65,9 @@ class Tables(NamedTuple):
     Parameters
     ----------
     layers : (L, LAYER_COLUMNS) int32
-        The table of layers, one row per layer; the enumerations `Layer` and `Matrix` name the columns of the table.
+        The table of layers, one row for each of the L layers; the enumerations `Layer` and `Matrix` name its columns.
     output : (len(Output),) int32
-        The offsets of the arrays that `Output` names.
+        The offsets in shared memory of the work arrays that the enumeration `Output` names.
     numbers : int
         The number of values that the whole network takes in shared memory.
     """
@@ -75,7 +78,7 @@ class Tables(NamedTuple):
 
 
 def odd(count: int) -> int:
-    """Returns `count` if it is odd, else count + 1."""
+    """Returns the smallest odd number that is at least `count`."""
     return count | 1
 
 
@@ -92,6 +95,7 @@ def tables(topology: Topology, batch_size: int) -> Tables:
     Returns
     -------
     Tables
+        The table of layers and the table of work arrays, from which the training kernel reads all offsets.
     """
     end = 0
 

@@ -1,8 +1,9 @@
 """Products of matrices in shared memory, computed by all threads of a block: sum_k a[r, k] b[k, c] for all rows r, columns c.
 
 Each thread computes a tile of 2 x 2 sums at a time. An `Operand` describes how to step through a matrix, so that the same loop
-multiplies by a matrix or by its transpose. When a sum is complete, the product passes it to a function called `finish`. This
-function is `activate`, `propagate` or `descend_weight`; each of these three functions takes a tuple of arguments of its own.
+multiplies by a matrix or by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
+a result. The function `finish` is `activate`, `propagate` or `descend_weight`; each of these three functions takes a tuple of
+arguments of its own.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Operand(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """Arguments of `activate`.
+    """Arguments of `activate`, which applies the activation function to a complete sum z.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Activation(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """Arguments of `propagate`.
+    """Arguments of `propagate`, which multiplies a complete sum dL/da by the derivative da/dz.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`.
+    """Arguments of `descend_weight`, which updates a weight by its gradient.
 
     Parameters
     ----------
