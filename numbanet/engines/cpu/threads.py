@@ -24,13 +24,16 @@ class Lock:
     def _renew(self):
         self._lock, self._process = threading.RLock(), os.getpid()
 
-    def __enter__(self) -> None:
+    @property
+    def here(self) -> Any:
+        """The lock of this process, for a with statement.
+
+        Python locks and unlocks it without running a signal handler in between. If this class had an `__enter__` of its own, an
+        exception raised by a handler just before `__enter__` returns would leave the lock locked for all other threads.
+        """
         if self._process != os.getpid():  # the thread that held the lock does not exist in this process
             self._renew()
-        self._lock.acquire()
-
-    def __exit__(self, *exception: Any) -> None:
-        self._lock.release()
+        return self._lock
 
     def __reduce__(self) -> tuple:
         return Lock, ()
