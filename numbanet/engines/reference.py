@@ -109,26 +109,30 @@ class ReferenceEngine:
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
         weights = None if epoch.weights is None else self.loops.upload(epoch.weights.reshape(-1, 1))
-        deadline = time.perf_counter() + SLICE_SECONDS
-        for rates, (first, last, position) in zip(epoch.rates, epoch.steps(), strict=True):
-            with self.lock.here:
-                if first < last:
-                    x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
-                    weight = None if weights is None else self._batch(weights, order[first:last]).reshape(-1)
-                    drops = functools.partial(self._drop, epoch.dropout_key, position) if self.topology.dropout else None
-                    layers = self._forward(x_batch, drops)
-                    self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], weight)
-                    self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-                    self._backward(y_batch, layers, rates[N], self.gradients, weight, drops)
-                else:
-                    self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
-                if epoch.share:
-                    epoch.share.add_up(self.gradients)
-                self._descend(epoch.rule, *rates[N + 1 :])
-            if epoch.share or time.perf_counter() > deadline:
-                self.loops.wait()
-                yield Totals(last, 0.0, 0)  # losses and hits stay on the device until the epoch is over
-                deadline = time.perf_counter() + SLICE_SECONDS
+        deadline, done = time.perf_counter() + SLICE_SECONDS, 0
+        try:
+            for rates, (first, last, position) in zip(epoch.rates, epoch.steps(), strict=True):
+                rows, drops = slice(first, last), functools.partial(self._drop, epoch.dropout_key, position)
+                with self.lock.here:
+                    if first < last:
+                        notes = loss_of_sample[rows], hits_of_sample[rows]
+                        self._gradients(x, y, weights, order[rows], rates[N], notes, drops if self.topology.dropout else None)
+                    else:
+                        self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
+                    if epoch.share:
+                        epoch.share.add_up(self.gradients)
+                    self._descend(epoch.rule, *rates[N + 1 :])
+                    done = last
+                if epoch.share or time.perf_counter() > deadline:
+                    self.loops.wait()
+                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the epoch is over
+                    deadline = time.perf_counter() + SLICE_SECONDS
+        except GeneratorExit:
+            raise
+        except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+            if done and not epoch.share:
+                yield Totals(done, 0.0, 0)
+            raise
         yield totals_of(self.loops, loss_of_sample, hits_of_sample)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
@@ -140,6 +144,15 @@ class ReferenceEngine:
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
     # The work on one batch: these methods call the loops in the order of the formula sheet.
+
+    def _gradients(self, x, y, weights, order, n, notes, drops) -> None:
+        """Computes the gradients of a batch in `self.gradients`, and writes its losses and hits to the two arrays `notes`."""
+        x, y = self._batch(x, order), self._batch(y, order)
+        weight = None if weights is None else self._batch(weights, order).reshape(-1)
+        layers = self._forward(x, drops)
+        self._loss_of_samples(y, layers, notes[0], weight)
+        self._hits_of_samples(y, layers, notes[1])
+        self._backward(y, layers, n, self.gradients, weight, drops)
 
     def _batch(self, rows, order):
         """Returns the rows with the indices `order`, in that order, as a new array on the device."""

@@ -11,7 +11,7 @@ up to 1; otherwise the outputs are labels. A single output is one label.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple, SupportsFloat
+from typing import Any, Literal, NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -143,8 +143,8 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean recall over the classes that occur in y.
 
-    For labels, it is the mean of the balanced accuracies of all outputs, each of which has two classes: set and not set. If only
-    one of these two classes occurs in y, the balanced accuracy of the output is the recall of this class.
+    For labels, it is the mean of the balanced accuracies of all outputs, each of which has two classes: set and not set. If
+    only one of these two classes occurs in y, the balanced accuracy of the output is the recall of this class.
     """
     counts = counts_of(y, y_hat, labels)
     if not has_labels(y, labels):
@@ -268,8 +268,8 @@ def metrics_of(
     Raises
     ------
     ValueError, TypeError
-        The name of a metric is unknown, a metric is neither a name nor callable, or log_loss is asked for although the network's
-        outputs are no probabilities.
+        The name of a metric is unknown, a metric is neither a name nor callable, or log_loss is asked for although the outputs
+        of the network are no probabilities.
     """
     if isinstance(value, Mapping):
         entries = dict(value)
@@ -286,7 +286,7 @@ def metrics_of(
     return metrics
 
 
-def _of_network(metric: Metric, topology: Topology) -> Metric:
+def _of_network(metric: Any, topology: Topology) -> Metric:
     """Returns a metric of classes with its argument `labels` set as the network decides; returns other metrics unchanged."""
     if not any(metric is each for each in _OF_CLASSES):
         return metric

@@ -36,12 +36,15 @@ class Terms(NamedTuple):
     spare : bool
         If True, the gradients are added up in the layout's second place. Whoever passes True holds the lock from the first
         block of a batch to the last.
+    reached : list of int, optional
+        Receives the position that a call has reached, even if a signal handler raises an exception, see `threads.Crew.call`.
     """
 
     rule: Rule
     rates: np.ndarray = NO_RATES
     draw: Draw | None = None
     spare: bool = False
+    reached: list[int] | None = None
 
 
 class Claim:
@@ -134,19 +137,23 @@ class FastCpuEngine:
     def _train(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
         totals, count, size = NOTHING, epoch.order.size, epoch.batch_size
         samples = self._samples(x, y, epoch.order, epoch.weights)
-        terms = Terms(epoch.rule, epoch.rates, Draw(np.uint64(epoch.dropout_key), 0), spare)
+        reached: list[int] = []
+        terms = Terms(epoch.rule, epoch.rates, Draw(np.uint64(epoch.dropout_key), 0), spare, reached)
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
             stop = min(first + self.training_pace.samples, count)
-            if spare:
-                totals = self._train_whole_batches(samples, terms, totals, Job(TRAIN, size, stop, True))
-            else:
-                totals = self._run(Job(TRAIN, size, stop, True), samples, totals, terms)
+            run = self._run_whole_batches if spare else self._run
+            try:
+                totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
+            except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+                if reached and reached[0] > first:
+                    yield totals._replace(samples=reached[0])
+                raise
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
-    def _train_whole_batches(self, samples: Samples, terms: Terms, totals: Totals, job: Job) -> Totals:
-        """Trains until the end of the batch in which `job.stop` lies, in slices, and holds the lock meanwhile."""
+    def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
+        """Calls `_run` in slices until the end of the batch in which `job.stop` lies, and holds the lock meanwhile."""
         stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
         with self.lock.here:
             while totals.samples < stop:
@@ -224,7 +231,7 @@ class FastCpuEngine:
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms: Terms | None = None, layers=None) -> Totals:
         """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers."""
-        rule, rates, draw, spare = terms or (self.rule, NO_RATES, None, False)
+        rule, rates, draw, spare, reached = terms or (self.rule, NO_RATES, None, False, None)
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
         header, records, _ = layout.records(rows, draw is not None, spare)
@@ -234,7 +241,7 @@ class FastCpuEngine:
         arguments = tuple(job), tuple(workspace), tuple(samples), update, tuple(totals), draw
         most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
         with self.lock.here, collection_paused() if self.compiles else nullcontext():
-            totals = Totals(*threads.crew.call(run, arguments, most))
+            totals = Totals(*threads.crew.call(run, arguments, most, reached))
         self.compiles = False
         return totals
 

@@ -166,9 +166,15 @@ class FastCudaEngine:
         first, count, batch_size = 0, part.order.size, part.batch_size
         while first < count:
             start = time.perf_counter()
-            stop = min(first + max(1, self.pace.samples // batch_size) * batch_size, count)
-            train(first, stop)
-            cuda.synchronize()
+            stop, launched = min(first + max(1, self.pace.samples // batch_size) * batch_size, count), False
+            try:
+                train(first, stop)
+                launched = True
+                cuda.synchronize()
+            except KeyboardInterrupt:
+                if launched:
+                    yield stop  # the caller first learns which steps happen
+                raise
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
             if first < count:
@@ -197,7 +203,7 @@ class FastCudaEngine:
     def _train_by_products(self, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
         """Trains by several kernel launches for each batch, or by one call for each batch that replays recorded launches."""
         count, batch_size = part.order.size, part.batch_size
-        steps = self._take_steps(x, y, part)
+        steps, done = self._take_steps(x, y, part), 0
         try:
             steps.begin(part, before)
             deadline = time.perf_counter() + SLICE_SECONDS
@@ -206,11 +212,16 @@ class FastCudaEngine:
                     steps.take()
                 else:
                     steps.take_rest(count - first)
-                if time.perf_counter() > deadline and first + batch_size < count:
+                done = min(first + batch_size, count)
+                if time.perf_counter() > deadline and done < count:
                     cuda.synchronize()
-                    yield first + batch_size
+                    yield done
                     deadline = time.perf_counter() + SLICE_SECONDS
             steps.notes.of(slice(count)).copy_to(notes)
+        except KeyboardInterrupt:
+            if done:
+                yield done  # the caller first learns which steps happen
+            raise
         finally:
             self.steps = [*self.steps[-1:], steps]
 

@@ -139,6 +139,8 @@ class GuardedEngine:
                 yield from self._in_turn(self.engine.train_epoch(x, y, epoch))
             except Exception:
                 self.kept, self.kept_moments = before
+                if not epoch.share:
+                    yield Totals(0, 0.0, 0)  # the caller first learns that no step of the epoch is left
                 raise
             with self.lock.here:
                 self._keep()
