@@ -161,8 +161,8 @@ def parts_of(*formulas: Any) -> tuple[Any, ...]:
 def collection_paused() -> Iterator[None]:
     """Returns a context that pauses garbage collection, which otherwise takes a tenth of the time of a long compilation."""
     enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()  # within try, because a signal handler may raise an exception right after it
         yield
     finally:
         if enabled:

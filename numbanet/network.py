@@ -243,7 +243,8 @@ class Network(MultilayerPerceptron):
             bce, the last term is label_smoothing / 2.
         metrics : str, callable, or list or dict of them
             Additional metrics of training and validation data to compute after each epoch: "mae", "mse", "rmse", "r2",
-            "balanced_accuracy", "f1", or functions of targets and predictions, which are arrays (n, n_out).
+            "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of targets and predictions,
+            which are arrays (n, n_out).
         early_stopping : int or EarlyStopping, optional
             Number of epochs without improvement after which the training ends. At the end, however the training ended, the
             network has the parameters of the best epoch.
@@ -284,7 +285,7 @@ class Network(MultilayerPerceptron):
             optimizer=optimizer,
             schedule=schedule_of(schedule),
             shuffle=checks.flag("shuffle", shuffle),
-            metrics=metrics_of(metrics),
+            metrics=metrics_of(metrics, self._model.topology),
             early_stopping=early_stopping_of(early_stopping),
             callbacks=callbacks_of(callbacks, self),
             verbose=checks.flag("verbose", verbose),

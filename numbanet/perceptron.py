@@ -172,7 +172,7 @@ class MultilayerPerceptron:
         ValueError, TypeError
             `x`, `y` or `metrics` is not as described above.
         """
-        functions = metrics_of(metrics)
+        functions = metrics_of(metrics, self._model.topology)
         data, engine = self._uploaded(x, y), self._model.engine
         figures = loss_and_accuracy(engine.evaluate(data.x, data.y), self._model.topology)
         if functions:

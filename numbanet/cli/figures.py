@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import Network
@@ -26,13 +25,11 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
 
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
     """Returns the loss, the named metrics, and for classes the accuracy or for a table's quantity r2, rmse and mae."""
-    values = network.evaluate(x, y)
-    if network.table is not None and isinstance(network.table.target, Quantity):
-        metrics = dict.fromkeys((*OF_QUANTITIES, *metrics))
-    if metrics:
-        targets = np.eye(network.sizes[-1])[y] if network.loss == "cce" and y.ndim == 1 else y.reshape(len(y), -1)
-        y_hat = network.predict(x)
-        values |= {name: float(metric(targets, y_hat)) for name, metric in metrics_in_units(metrics, network.table).items()}
+    if network.table is None or not isinstance(network.table.target, Quantity):
+        return network.evaluate(x, y, metrics=list(metrics))
+    functions = metrics_in_units(dict.fromkeys((*OF_QUANTITIES, *metrics)), network.table)
+    values, targets, y_hat = network.evaluate(x, y), y.reshape(len(y), -1), network.predict(x)
+    values |= {name: float(metric(targets, y_hat)) for name, metric in functions.items()}
     return values
 
 

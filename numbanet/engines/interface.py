@@ -124,6 +124,9 @@ class Engine(Protocol):
         Yields the totals since the start of the epoch, several times during the epoch and once at its end. The number of yields
         depends on the clock; the last totals and the parameters do not depend on the clock. If several processes share the
         batches, the engine yields after each step, and the last totals count only the samples of this process.
+
+        If an exception interrupts the training, the engine may yield once more, before it raises the exception: the number of
+        samples of the steps that are in the parameters. Between two yields, callbacks and other threads may call any method.
         """
         ...
 

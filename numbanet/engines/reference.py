@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.engines import samples
+from numbanet.engines.cpu.threads import Lock
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.epoch import Epoch, N
 from numbanet.engines.interface import SLICE_SECONDS, Totals
@@ -51,18 +52,23 @@ class ReferenceEngine:
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
         self.moments = Moments(self.loops, topology.parameter_count, topology.dtype)
+        self.lock = Lock()  # held during a step, so that other threads see only whole updates
 
     def read(self) -> NDArray[np.floating]:
-        return self.loops.download(self.parameters)
+        with self.lock.here:
+            return self.loops.download(self.parameters)
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
+        with self.lock.here:
+            self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
-        return self.moments.read(count)
+        with self.lock.here:
+            return self.moments.read(count)
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        self.moments.write(moments)
+        with self.lock.here:
+            self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
         return self.loops.upload(array)
@@ -71,7 +77,8 @@ class ReferenceEngine:
         outputs = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for first in range(0, x.shape[0], CHUNK):
             last = min(first + CHUNK, x.shape[0])
-            layers = self._forward(self._batch(x, np.arange(first, last)))
+            with self.lock.here:
+                layers = self._forward(self._batch(x, np.arange(first, last)))
             self.loops.copy(layers["z" if logits else "a"][-1], outputs[first:last])
         self.loops.wait()
         return outputs
@@ -82,7 +89,8 @@ class ReferenceEngine:
         for first in range(0, count, CHUNK):
             last = min(first + CHUNK, count)
             order = np.arange(first, last)
-            y_batch, layers = self._batch(y, order), self._forward(self._batch(x, order))
+            with self.lock.here:
+                y_batch, layers = self._batch(y, order), self._forward(self._batch(x, order))
             self._loss_of_samples(y_batch, layers, loss_of_sample[first:last])
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
         return totals_of(self.loops, loss_of_sample, hits_of_sample)
@@ -90,46 +98,62 @@ class ReferenceEngine:
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
-        layers = self._forward(x)
-        loss_of_sample = self._empty(x.shape[0])
-        self._loss_of_samples(y, layers, loss_of_sample)
-        self._backward(y, layers, x.shape[0])
-        return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(self.gradients)
+        loss_of_sample, gradients = self._empty(x.shape[0]), self._empty(self.topology.parameter_count)
+        with self.lock.here:
+            layers = self._forward(x)
+            self._loss_of_samples(y, layers, loss_of_sample)
+            self._backward(y, layers, x.shape[0], gradients)
+        return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(gradients)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         count, dtype = epoch.order.size, self.topology.dtype
         loss_of_sample, hits_of_sample = self.loops.empty(count, dtype), self.loops.empty(count, np.int32)
         order = self.loops.upload(np.ascontiguousarray(epoch.order, np.int64))
         weights = None if epoch.weights is None else self.loops.upload(epoch.weights.reshape(-1, 1))
-        deadline = time.perf_counter() + SLICE_SECONDS
-        for rates, (first, last, position) in zip(epoch.rates, epoch.steps(), strict=True):
-            if first < last:
-                x_batch, y_batch = self._batch(x, order[first:last]), self._batch(y, order[first:last])
-                weight = None if weights is None else self._batch(weights, order[first:last]).reshape(-1)
-                drops = functools.partial(self._drop, epoch.dropout_key, position) if self.topology.dropout else None
-                layers = self._forward(x_batch, drops)
-                self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], weight)
-                self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-                self._backward(y_batch, layers, rates[N], weight, drops)
-            else:
-                self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
-            if epoch.share:
-                epoch.share.add_up(self.gradients)
-            self._descend(epoch.rule, *rates[N + 1 :])
-            if epoch.share or time.perf_counter() > deadline:
-                self.loops.wait()
-                yield Totals(last, 0.0, 0)  # losses and hits stay on the device until the epoch is over
-                deadline = time.perf_counter() + SLICE_SECONDS
+        deadline, done = time.perf_counter() + SLICE_SECONDS, 0
+        try:
+            for rates, (first, last, position) in zip(epoch.rates, epoch.steps(), strict=True):
+                rows, drops = slice(first, last), functools.partial(self._drop, epoch.dropout_key, position)
+                with self.lock.here:
+                    if first < last:
+                        notes = loss_of_sample[rows], hits_of_sample[rows]
+                        self._gradients(x, y, weights, order[rows], rates[N], notes, drops if self.topology.dropout else None)
+                    else:
+                        self.loops.copy(np.zeros(self.topology.parameter_count, dtype), self.gradients)
+                    if epoch.share:
+                        epoch.share.add_up(self.gradients)
+                    self._descend(epoch.rule, *rates[N + 1 :])
+                    done = last
+                if epoch.share or time.perf_counter() > deadline:
+                    self.loops.wait()
+                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the epoch is over
+                    deadline = time.perf_counter() + SLICE_SECONDS
+        except GeneratorExit:
+            raise
+        except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+            if done and not epoch.share:
+                yield Totals(done, 0.0, 0)
+            raise
         yield totals_of(self.loops, loss_of_sample, hits_of_sample)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
-        layers = self._forward(x)
-        layers["delta"] = self._backward(y, layers, x.shape[0])
+        with self.lock.here:
+            layers = self._forward(x)
+            layers["delta"] = self._backward(y, layers, x.shape[0], self._empty(self.topology.parameter_count))
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
     # The work on one batch: these methods call the loops in the order of the formula sheet.
+
+    def _gradients(self, x, y, weights, order, n, notes, drops) -> None:
+        """Computes the gradients of a batch in `self.gradients`, and writes its losses and hits to the two arrays `notes`."""
+        x, y = self._batch(x, order), self._batch(y, order)
+        weight = None if weights is None else self._batch(weights, order).reshape(-1)
+        layers = self._forward(x, drops)
+        self._loss_of_samples(y, layers, notes[0], weight)
+        self._hits_of_samples(y, layers, notes[1])
+        self._backward(y, layers, n, self.gradients, weight, drops)
 
     def _batch(self, rows, order):
         """Returns the rows with the indices `order`, in that order, as a new array on the device."""
@@ -236,8 +260,8 @@ class ReferenceEngine:
             self.loops.run(backprop.delta_recurrence, kind, self.epsilon, w, delta, z_prev, a_prev, delta_prev)
         return delta_prev
 
-    def _backward(self, y, layers, n, weight=None, drops=None):
-        """Computes the gradients of a batch, and returns delta of every layer.
+    def _backward(self, y, layers, n, gradients, weight=None, drops=None):
+        """Writes the gradients of a batch to `gradients`, and returns delta of every layer.
 
         n is the number of samples of the batch, or the sum of their weights.
         """
@@ -246,7 +270,7 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, deltas[0])
         for l in range(len(self.topology.kinds) - 1, 0, -1):
             deltas.insert(0, self._delta_before(l, deltas[0], layers, drops))
-        for (dw, db), x, delta in zip(self.topology.views(self.gradients), layers["x"], deltas, strict=True):
+        for (dw, db), x, delta in zip(self.topology.views(gradients), layers["x"], deltas, strict=True):
             self.loops.run(backprop.weight_gradient, x, delta, dw)
             self.loops.run(backprop.bias_gradient, delta, db)
         return deltas

@@ -195,16 +195,15 @@ class Training:
                 data = pass_.data if arrays else pass_.data.uploaded(model.engine)
                 updates = pass_.epoch(eta, self.rule, model.step + 1, self._dropout_key())
                 batches, samples, last = 0, 0, NO_TOTALS
-                try:
-                    for yields, last in enumerate(model.engine.train_epoch(data.x, data.y, updates), start=1):
-                        before, (batches, samples) = samples, pass_.done(last, yields)
-                        if samples > before and arrays:
-                            bar.update(samples - before)
-                            self._call("on_train_batch_end", batches, {})
-                        if pass_.is_lost(last):
-                            break
-                finally:
-                    model.step += batches
+                for yields, last in enumerate(model.engine.train_epoch(data.x, data.y, updates), start=1):
+                    before, (batches, samples) = (batches, samples), pass_.done(last, yields)
+                    model.step += batches - before[0]
+                    if samples > before[1] and arrays:
+                        bar.update(samples - before[1])
+                    if batches > before[0] and arrays:
+                        self._call("on_train_batch_end", batches, {})
+                    if pass_.is_lost(last):
+                        break
                 if not arrays:
                     bar.update(samples)
                 own = self.partition.total(last)

@@ -73,7 +73,9 @@ class Pass(NamedTuple):
         return Epoch(order, size, rule, rates, weights, dropout_key, self.batches.share)
 
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
-        """Returns the number of batches and the number of samples that all processes together have trained on.
+        """Returns the number of whole batches and the number of samples that all processes together have trained on.
+
+        A batch of which the engine has seen only a part does not count, because its update has not happened.
 
         Parameters
         ----------
@@ -84,7 +86,8 @@ class Pass(NamedTuple):
             perhaps once more at the end.
         """
         if self.batches is None:
-            return -(-totals.samples // self.batch_size), totals.samples
+            whole = totals.samples == self.order.size  # the last batch may be smaller
+            return (-(-totals.samples // self.batch_size) if whole else totals.samples // self.batch_size), totals.samples
         count = min(yields, self.batches.ends.size)
         return count, int(self.batches.ends[count - 1])
 

@@ -1,9 +1,10 @@
 """The fast CPU engine: it owns the memory of a network, and trains by calling `numbanet.engines.cpu.epoch.run` in slices."""
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +24,40 @@ NOTHING, NO_RATES, NO_DRAW = Totals(0, 0.0, 0), np.empty((0, RATES)), Draw(np.ui
 ONE_POSITION = np.zeros(1, np.int64)  # the order of DESCEND, which reads no sample
 
 
+class Terms(NamedTuple):
+    """The terms of updates: the rule, the rates of each step, the dropout, and where the gradients are added up.
+
+    Parameters
+    ----------
+    rule : Rule
+    rates : (steps, 4) float64
+    draw : Draw or None
+        None means no dropout.
+    spare : bool
+        If True, the gradients are added up in the layout's second place. Whoever passes True holds the lock from the first
+        block of a batch to the last.
+    reached : list of int, optional
+        Receives the position that a call has reached, even if a signal handler raises an exception, see `threads.Crew.call`.
+    """
+
+    rule: Rule
+    rates: np.ndarray = NO_RATES
+    draw: Draw | None = None
+    spare: bool = False
+    reached: list[int] | None = None
+
+
+class Claim:
+    """Stands for an epoch that adds up its gradients in the layout's first place, as long as the object exists."""
+
+
 class FastCpuEngine:
     """The engine that trains on the CPU by one compiled function, each call of which processes a slice of an epoch.
+
+    An epoch may yield between two blocks of a batch, when the gradients of the batch are only partly added up. All calls in
+    between, from callbacks and from other threads, must leave these gradients alone. Therefore only one epoch at a time adds up
+    gradients in the layout's first place; this epoch holds a `Claim`. All other calls use the second place, and hold the lock
+    until their gradients are complete.
 
     Parameters
     ----------
@@ -43,23 +76,24 @@ class FastCpuEngine:
         self.compiles = True  # the first call may compile
         self.rule = Rule()  # the last rule: predictions then use the code compiled for training
         self.lock = threads.Lock()
+        self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the claim of an epoch
         self.layout = Layout(topology, self.most_rows)
         self.jacobian = needs_jacobian(topology) or None  # the type decides what is compiled
 
     def read(self) -> np.ndarray:
-        with self.lock:
+        with self.lock.here:
             return self.layout.read()
 
     def write(self, parameters: np.ndarray) -> None:
-        with self.lock:
+        with self.lock.here:
             self.layout.write(parameters)
 
     def read_moments(self, count: int) -> list[np.ndarray]:
-        with self.lock:
+        with self.lock.here:
             return [self.layout.read(offset) for offset in self.layout.moments[:count]]
 
     def write_moments(self, moments: list[np.ndarray]) -> None:
-        with self.lock:
+        with self.lock.here:
             for moment, offset in zip(moments, self.layout.moments, strict=False):
                 self.layout.write(moment, offset)
 
@@ -79,51 +113,84 @@ class FastCpuEngine:
         return totals
 
     def loss_and_gradients(self, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-        with self.lock:
+        with self.lock.here:
             *_, totals = self._gradient_blocks(x, y)
-            return totals.loss, self.layout.read(self.layout.gradients)
+            return totals.loss, self.layout.read(self.layout.spare)
 
     def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
-        self.rule, totals, count = epoch.rule, NOTHING, epoch.order.size
-        if epoch.share:
-            yield from self._train_share(x, y, epoch, epoch.share.add_up)
-            return
-        samples, draw = self._samples(x, y, epoch.order, epoch.weights), Draw(np.uint64(epoch.dropout_key), 0)
+        self.rule, claim = epoch.rule, self._claim()
+        train = self._train_share if epoch.share else self._train
+        try:
+            yield from train(x, y, epoch, claim is None)
+        finally:
+            del claim  # a traceback may keep this frame
+
+    def _claim(self) -> Claim | None:
+        """Returns a claim on the first place for gradients, or None if another epoch holds the claim."""
+        with self.lock.here:
+            if self.claim() is not None:
+                return None
+            claim = Claim()
+            self.claim = weakref.ref(claim)
+            return claim
+
+    def _train(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
+        totals, count, size = NOTHING, epoch.order.size, epoch.batch_size
+        samples = self._samples(x, y, epoch.order, epoch.weights)
+        reached: list[int] = []
+        terms = Terms(epoch.rule, epoch.rates, Draw(np.uint64(epoch.dropout_key), 0), spare, reached)
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
-            job = Job(TRAIN, epoch.batch_size, min(first + self.training_pace.samples, count), True)
-            totals = self._run(job, samples, totals, epoch.rates, draw)
+            stop = min(first + self.training_pace.samples, count)
+            run = self._run_whole_batches if spare else self._run
+            try:
+                totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
+            except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+                if reached and reached[0] > first:
+                    yield totals._replace(samples=reached[0])
+                raise
             self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
-    def _train_share(self, x, y, epoch: Epoch, add_up: Callable) -> Iterator[Totals]:
-        """Trains for an epoch on this process's share of each batch; other processes train on the rest of the batch.
+    def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
+        """Calls `_run` in slices until the end of the batch in which `job.stop` lies, and holds the lock meanwhile."""
+        stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
+        with self.lock.here:
+            while totals.samples < stop:
+                part = job._replace(stop=min(totals.samples + self.training_pace.samples, stop))
+                totals = self._run(part, samples, totals, terms)
+        return totals
 
-        In each step, `add_up` replaces the gradients by their sum over all processes before the parameters are updated.
-        """
-        gradients, totals = self.layout.all_gradients(), NOTHING
+    def _train_share(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
+        """Trains one epoch whose batches are shared by several processes: each step sums the gradients of all, then updates."""
+        assert epoch.share is not None
+        gradients, totals = self.layout.all_gradients(self.layout.spare if spare else self.layout.gradients), NOTHING
         samples = self._samples(x, y, epoch.order, epoch.weights)
         for k, (first, last, position) in enumerate(epoch.steps()):
-            rates = epoch.rates[k : k + 1]
-            if first < last:
-                job, draw = Job(TRAIN, last - first, last - first, False), Draw(np.uint64(epoch.dropout_key), position)
-                of_step = samples._replace(order=samples.order[first:last])
-                totals = self._run(job, of_step, totals._replace(samples=0), rates, draw)._replace(samples=last)
-            else:
-                gradients[:] = 0
-            add_up(gradients)
-            self._run(Job(DESCEND, 1, 1, True), samples._replace(order=ONE_POSITION), NOTHING, rates)
+            terms = Terms(epoch.rule, epoch.rates[k : k + 1], Draw(np.uint64(epoch.dropout_key), position), spare)
+            with self.lock.here if spare else nullcontext():
+                if first < last:
+                    job, of_step = (
+                        Job(TRAIN, last - first, last - first, False),
+                        samples._replace(order=samples.order[first:last]),
+                    )
+                    totals = self._run(job, of_step, totals._replace(samples=0), terms)._replace(samples=last)
+                else:
+                    gradients[:] = 0
+                epoch.share.add_up(gradients)
+                order = samples._replace(order=ONE_POSITION)
+                self._run(Job(DESCEND, 1, 1, True), order, NOTHING, terms._replace(draw=None))
             yield totals
 
     def trace(self, x: np.ndarray, y: np.ndarray) -> dict[str, list[np.ndarray]]:
         n, dtype, sizes = x.shape[0], self.topology.dtype, self.topology.sizes[1:]
         z, a, delta = ([np.empty((n, n_out), dtype) for n_out in sizes] for _ in range(3))
-        with self.lock:
+        with self.lock.here:
             for l in range(len(sizes)):
                 self._outputs_of_layer(l + 1, x, z[l], logits=True)
                 self._outputs_of_layer(l + 1, x, a[l])
             first, rows = 0, self._block_rows(n)
-            (header,), layers, _ = self.layout.records(rows)
+            (header,), layers, _ = self.layout.records(rows, spare=True)
             for totals in self._gradient_blocks(x, y):
                 for l, n_out in enumerate(sizes):
                     block = self.layout.rows_of(layers["delta"][l], header["rows"], totals.samples - first, n_out)
@@ -140,12 +207,15 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y) -> Iterator[Totals]:
-        """Adds up the gradients of one batch; yields after each block of samples, when delta of the block is in memory."""
+        """Adds up the gradients of one batch in the second place for gradients, while the caller holds the lock.
+
+        Yields after each block of samples, when its deltas are in memory.
+        """
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
-        samples = self._samples(x, y, batch.order)
+        samples, terms = self._samples(x, y, batch.order), Terms(batch.rule, batch.rates, spare=True)
         while totals.samples < n:
-            totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, batch.rates)
+            totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, terms)
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
@@ -159,21 +229,19 @@ class FastCpuEngine:
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
-    def _run(self, job: Job, samples: Samples, totals=NOTHING, rates=NO_RATES, draw: Draw | None = None, layers=None) -> Totals:
-        """Calls the compiled `epoch.run`, which processes samples from position `totals.samples` of `samples.order` on.
-
-        Only the first `layers` layers are computed; if `layers` is None, all. If `draw` is None, no neuron drops out.
-        """
+    def _run(self, job: Job, samples: Samples, totals=NOTHING, terms: Terms | None = None, layers=None) -> Totals:
+        """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers."""
+        rule, rates, draw, spare, reached = terms or (self.rule, NO_RATES, None, False, None)
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
-        header, records, _ = layout.records(rows, drops=draw is not None)
+        header, records, _ = layout.records(rows, draw is not None, spare)
         workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
-        rule = UpdateRule(*constants_of(self.rule, topology.dtype), rates)
+        update = UpdateRule(*constants_of(rule, topology.dtype), rates)
         draw = (draw or NO_DRAW) if topology.dropout else None
-        arguments = tuple(job), tuple(workspace), tuple(samples), rule, tuple(totals), draw
+        arguments = tuple(job), tuple(workspace), tuple(samples), update, tuple(totals), draw
         most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
-        with self.lock, collection_paused() if self.compiles else nullcontext():
-            totals = Totals(*threads.crew.call(run, arguments, most))
+        with self.lock.here, collection_paused() if self.compiles else nullcontext():
+            totals = Totals(*threads.crew.call(run, arguments, most, reached))
         self.compiles = False
         return totals
 

@@ -20,7 +20,7 @@ from numbanet.engines.cpu.kernels.vector import pointer
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
 SPINS = 2000  # reads by a waiting thread before it gives up its core, for some ten microseconds each time
 # The field ROUND holds the index of the round times MOST_THREADS plus the number of its threads, in one word, so that they are
-# always read together. After the last round it holds CLOSED.
+# always read together. After the last round it holds CLOSED, and POSITION holds the position that the call has reached.
 MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
@@ -214,6 +214,7 @@ def next_round(member, position, stop):
     elif position < stop:
         size = open_round(team, position)
     else:
+        publish(team, POSITION, position)
         publish(team, ROUND, CLOSED)
     return Member(team, member.number, size, round_), position
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numbanet._compile import config
-from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
+from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, POSITION, ROUND, new_team
 
 
 class Lock:
@@ -24,13 +24,16 @@ class Lock:
     def _renew(self):
         self._lock, self._process = threading.RLock(), os.getpid()
 
-    def __enter__(self) -> None:
+    @property
+    def here(self) -> Any:
+        """The lock of this process, for a with statement.
+
+        Python locks and unlocks it without running a signal handler in between. If this class had an `__enter__` of its own, an
+        exception raised by a handler just before `__enter__` returns would leave the lock locked for all other threads.
+        """
         if self._process != os.getpid():  # the thread that held the lock does not exist in this process
             self._renew()
-        self._lock.acquire()
-
-    def __exit__(self, *exception: Any) -> None:
-        self._lock.release()
+        return self._lock
 
     def __reduce__(self) -> tuple:
         return Lock, ()
@@ -68,10 +71,12 @@ class Crew:
         """The number of threads that help in calls at present."""
         return sum(call.helpers for call in self.calls)
 
-    def call(self, run: Callable, arguments: tuple, most: int) -> Any:
+    def call(self, run: Callable, arguments: tuple, most: int, reached: list[int] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, at most `most` threads in all.
 
         Returns the result of run(*arguments, team, False) in the calling thread; helping threads pass True in place of False.
+        If a signal handler raises an exception, Python raises it after `run`, and the result is lost. Therefore `reached`
+        receives the position that `run` has reached, also in this case; it is unchanged if `run` has not begun.
         """
         call = Call()
         with self.lock:
@@ -84,6 +89,8 @@ class Crew:
                 self.jobs.put((run, arguments, team))
             return run(*arguments, team, False)
         finally:
+            if reached is not None and team[ROUND] == CLOSED:
+                reached[:] = [int(team[POSITION])]
             team[ROUND] = CLOSED  # the helping threads see this value and leave the call
             with self.lock:
                 self.calls.discard(call)

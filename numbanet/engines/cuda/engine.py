@@ -170,9 +170,15 @@ class FastCudaEngine:
         first, count, batch_size = 0, part.order.size, part.batch_size
         while first < count:
             start = time.perf_counter()
-            stop = min(first + max(1, self.pace.samples // batch_size) * batch_size, count)
-            train(first, stop)
-            cuda.synchronize()
+            stop, launched = min(first + max(1, self.pace.samples // batch_size) * batch_size, count), False
+            try:
+                train(first, stop)
+                launched = True
+                cuda.synchronize()
+            except KeyboardInterrupt:
+                if launched:
+                    yield stop  # the caller first learns which steps happen
+                raise
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
             if first < count:
@@ -201,32 +207,41 @@ class FastCudaEngine:
     def _train_by_products(self, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
         """Trains by several kernel launches for each batch, or by one call for each batch that replays recorded launches."""
         count, batch_size = part.order.size, part.batch_size
-        steps = self._steps(x, y, part)
-        steps.begin(part, before)
-        deadline = time.perf_counter() + SLICE_SECONDS
-        for first in range(0, count, batch_size):
-            if first + batch_size <= count:
-                steps.take()
-            else:
-                steps.take_rest(count - first)
-            if time.perf_counter() > deadline and first + batch_size < count:
-                cuda.synchronize()
-                yield first + batch_size
-                deadline = time.perf_counter() + SLICE_SECONDS
-        steps.notes.of(slice(count)).copy_to(notes)
+        steps, done = self._take_steps(x, y, part), 0
+        try:
+            steps.begin(part, before)
+            deadline = time.perf_counter() + SLICE_SECONDS
+            for first in range(0, count, batch_size):
+                if first + batch_size <= count:
+                    steps.take()
+                else:
+                    steps.take_rest(count - first)
+                done = min(first + batch_size, count)
+                if time.perf_counter() > deadline and done < count:
+                    cuda.synchronize()
+                    yield done
+                    deadline = time.perf_counter() + SLICE_SECONDS
+            steps.notes.of(slice(count)).copy_to(notes)
+        except KeyboardInterrupt:
+            if done:
+                yield done  # the caller first learns which steps happen
+            raise
+        finally:
+            self.steps = [*self.steps[-1:], steps]
 
-    def _steps(self, x: Any, y: Any, part: Epoch) -> Steps:
+    def _take_steps(self, x: Any, y: Any, part: Epoch) -> Steps:
         """Returns `Steps` for the arrays x and y, which repeat a training step that is recorded as a CUDA graph.
 
-        The last two `Steps` are kept, because chunks of samples alternate between two buffers on the GPU.
+        The last two `Steps` are kept, because chunks of samples alternate between two buffers on the GPU. The caller puts the
+        `Steps` back after use. Until then, another training with the same arrays, such as one that a callback starts, creates
+        `Steps` of its own.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
             if steps.are_of(*kind, part.rule):
+                self.steps = [other for other in self.steps if other is not steps]
                 return steps
-        steps = Steps(*kind, self._update(part.rule), self.propagation, self.workspaces)
-        self.steps = [*self.steps[-1:], steps]
-        return steps
+        return Steps(*kind, self._update(part.rule), self.propagation, self.workspaces)
 
     def _update(self, rule: Rule) -> ParameterUpdate:
         return ParameterUpdate(self.topology, rule, self.gradients, self.moments.first(rule.moments), self.parameters)

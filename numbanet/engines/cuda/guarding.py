@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
+from numbanet.engines.cpu.threads import Lock
 from numbanet.engines.cuda.memory import present_gpu
 from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
@@ -37,6 +38,9 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
 class GuardedEngine:
     """Wraps an engine on the GPU: if a call fails, the network has the parameters from before the call.
 
+    Calls from several threads take turns, because they share arrays on the GPU. A training gives way to other threads whenever
+    the engine yields, which is between two batches.
+
     Parameters
     ----------
     engine : Engine
@@ -59,62 +63,64 @@ class GuardedEngine:
         self.gpu = present_gpu()
         self.kept, self.kept_moments = self._zeros(), []
         self.changed, self.lost = False, None
+        self.lock = Lock()
 
     def read(self) -> NDArray[np.floating]:
         """Returns the parameters as a read-only array.
 
         If this process cannot use the GPU any more, the array is the copy that the host keeps.
         """
-        self._refresh()
-        return self.kept
+        with self.lock.here:
+            self._refresh()
+            return self.kept
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
         """Returns the first `count` moments of the update rule (velocity, or Adam's m and v) as read-only arrays.
 
         If this process cannot use the GPU any more, the arrays are the copies that the host keeps.
         """
-        self._refresh()
-        self._keep_moments(count)
-        return self.kept_moments[:count]
+        with self.lock.here:
+            self._refresh()
+            self._keep_moments(count)
+            return self.kept_moments[:count]
 
     def write(self, parameters: NDArray[np.floating]) -> None:
         """Replaces the parameters on the GPU, and the copy that the host keeps."""
-        with self._guard():
-            self.engine.write(parameters)
-        self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
+        with self.lock.here:
+            with self._guard():
+                self.engine.write(parameters)
+            self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps.
-
-        The moments are the velocity, or Adam's m and v.
-        """
-        with self._guard():
-            self.engine.write_moments(moments)
-        self.kept_moments = [_read_only(np.array(moment, self.engine.topology.dtype)) for moment in moments]
+        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps."""
+        with self.lock.here:
+            with self._guard():
+                self.engine.write_moments(moments)
+            self.kept_moments = [_read_only(np.array(moment, self.engine.topology.dtype)) for moment in moments]
 
     def upload(self, array: Any) -> Any:
         """Calls `upload` of the wrapped engine, and restores the parameters if the call fails."""
-        with self._guard():
+        with self.lock.here, self._guard():
             return self.engine.upload(array)
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
         """Calls `predict` of the wrapped engine, and restores the parameters if the call fails."""
-        with self._guard():
+        with self.lock.here, self._guard():
             return self.engine.predict(x, out, logits=logits)
 
     def evaluate(self, x: Any, y: Any) -> Totals:
         """Calls `evaluate` of the wrapped engine, and restores the parameters if the call fails."""
-        with self._guard():
+        with self.lock.here, self._guard():
             return self.engine.evaluate(x, y)
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
         """Calls `loss_and_gradients` of the wrapped engine, and restores the parameters if the call fails."""
-        with self._guard():
+        with self.lock.here, self._guard():
             return self.engine.loss_and_gradients(x, y)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         """Calls `trace` of the wrapped engine, and restores the parameters if the call fails."""
-        with self._guard():
+        with self.lock.here, self._guard():
             return self.engine.trace(x, y)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
@@ -123,19 +129,31 @@ class GuardedEngine:
         After the epoch, the host keeps copies of the new parameters and moments.
         """
         with self._guard():
-            if self.changed:
-                self._keep()
-            self._keep_moments(epoch.rule.moments)
-            self.changed = True
-            before = self.kept, self.kept_moments
+            with self.lock.here:
+                if self.changed:
+                    self._keep()
+                self._keep_moments(epoch.rule.moments)
+                self.changed = True
+                before = self.kept, self.kept_moments
             try:
-                for totals in self.engine.train_epoch(x, y, epoch):
-                    self.changed = True  # even if the caller has read, and thereby kept, the parameters since the last yield
-                    yield totals
+                yield from self._in_turn(self.engine.train_epoch(x, y, epoch))
             except Exception:
                 self.kept, self.kept_moments = before
+                if not epoch.share:
+                    yield Totals(0, 0.0, 0)  # the caller first learns that no step of the epoch is left
                 raise
-            self._keep()
+            with self.lock.here:
+                self._keep()
+
+    def _in_turn(self, parts: Iterator[Totals]) -> Iterator[Totals]:
+        """Yields what `parts` yields, and holds the lock while `parts` computes."""
+        while True:
+            with self.lock.here:
+                totals = next(parts, None)
+                self.changed = True  # even if the caller has read, and thereby kept, the parameters since the last yield
+            if totals is None:
+                return
+            yield totals
 
     def _zeros(self) -> NDArray[np.floating]:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
@@ -177,7 +195,8 @@ class GuardedEngine:
         try:
             yield
         except Exception as error:
-            self._restore(error)
+            with self.lock.here:
+                self._restore(error)
             raise
 
     def _restore(self, error: Exception) -> None:

@@ -99,22 +99,33 @@ class Chunks:
             yield slice(0, n), order, arrays
             return
         self._make_places(at_once)
-        order = np.arange(n) if order is None else order
-        step = self.rows // at_once * at_once
-        parts = [slice(first, min(first + step, n)) for first in range(0, n, step)]
+        # The buffers are put back after the pass. Until then, another pass, such as one that a callback starts between two
+        # chunks of a training, creates buffers of its own.
+        places, buffer_rows = self.places, self.rows
+        self.places, self.rows = [], 0
+        try:
+            order = np.arange(n) if order is None else order
+            step = buffer_rows // at_once * at_once
+            parts = [slice(first, min(first + step, n)) for first in range(0, n, step)]
+            yield from self._stream(order, parts, arrays, places)
+        finally:
+            self.places, self.rows = places, buffer_rows
+
+    def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
+        """Yields parts of `order` chunk by chunk, in two buffers by turns, as `Chunks.of` describes it."""
         with ThreadPoolExecutor(get_num_threads()) as threads:
             cuda.synchronize()  # a pass over the samples that was interrupted may still be copying
-            picking = self._pick(threads, order[parts[0]], arrays, self.places[0])
+            picking = self._pick(threads, order[parts[0]], arrays, places[0])
             for k in range(-1, len(parts)):
                 cuda.synchronize()  # chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
                 if k + 1 < len(parts):
                     for rows in picking:
                         rows.result()
-                    self._copy(order[parts[k + 1]], arrays, self.places[(k + 1) % 2])
+                    self._copy(order[parts[k + 1]], arrays, places[(k + 1) % 2])
                 if k + 2 < len(parts):
-                    picking = self._pick(threads, order[parts[k + 2]], arrays, self.places[k % 2])
+                    picking = self._pick(threads, order[parts[k + 2]], arrays, places[k % 2])
                 if k >= 0:
-                    yield parts[k], np.arange(parts[k].stop - parts[k].start), self.places[k % 2].on_gpu[: len(arrays)]
+                    yield parts[k], np.arange(parts[k].stop - parts[k].start), places[k % 2].on_gpu[: len(arrays)]
 
     def _make_places(self, at_once: int) -> None:
         """Creates the two buffers for chunks, unless the present buffers are large enough.

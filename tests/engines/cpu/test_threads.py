@@ -196,7 +196,7 @@ def test_after_a_fork_while_another_thread_computes():
     expected, locked, leave = predict_in_child(), threading.Event(), threading.Event()
 
     def hold():
-        with NETWORK._model.engine.lock:
+        with NETWORK._model.engine.lock.here:
             locked.set()
             leave.wait(60)
 

@@ -152,12 +152,12 @@ def test_a_callback_that_reads_does_not_change_what_a_failure_leaves(monkeypatch
 def test_an_epoch_that_fails_leaves_the_one_before(monkeypatch, way):
     net, twin = (network(monkeypatch, way) for _ in range(2))
     twin.fit(X, Y, **EPOCH_OF_4_STEPS)
-    after_one = flat(twin)
+    after_one, steps_after_one = flat(twin), twin._model.step
     count = launches_of(lambda: twin.fit(X, Y, **EPOCH_OF_4_STEPS), monkeypatch)
     fail(monkeypatch, count + count // 2)
     with pytest.raises(KernelError):
         net.fit(X, Y, **{**EPOCH_OF_4_STEPS, "epochs": 3})
-    assert (flat(net) == after_one).all()
+    assert (flat(net) == after_one).all() and net._model.step == steps_after_one
 
 
 def test_ctrl_c_keeps_the_last_finished_step(monkeypatch):
@@ -166,7 +166,7 @@ def test_ctrl_c_keeps_the_last_finished_step(monkeypatch):
     assert net.fit(X, Y, shuffle=False, **EPOCH_OF_4_STEPS).interrupted
     for batch in (slice(0, 2), slice(2, 4)):
         twin.train_step(X[batch], Y[batch], 0.5)
-    assert (flat(net) == flat(twin)).all()
+    assert (flat(net) == flat(twin)).all() and net._model.step == twin._model.step
 
 
 @each("way", WAYS)

@@ -9,6 +9,7 @@ from numbanet.engines.cuda import planning, streaming
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.workspace import workspace_bytes
 from numbanet.engines.epoch import epoch_of
+from tests.engines.test_engines import SLICED
 from tests.helpers.engines import CUDA, DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters, topology
 
@@ -105,6 +106,21 @@ def test_training_and_evaluation_share_their_places(small_chunks):
     engine.evaluate(x, y)
     list(engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)))
     assert engine.engine.chunks.places is places and len(places) == 2
+
+
+def test_calls_between_the_chunks_of_an_epoch_have_places_of_their_own(small_chunks, monkeypatch):
+    for module in SLICED:
+        monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
+    top, trained = topology(*TOPOLOGY, np.dtype("float32")), []
+    x, y = data(top, COUNT)
+    for calls in (False, True):
+        engine, _ = engine_with_parameters(top, "cuda", "fast")
+        for _ in engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.125)):
+            if calls:
+                engine.evaluate(x[::-1], y[::-1])
+                engine.loss_and_gradients(x[:3], y[:3])
+        trained.append(engine.read().tolist())
+    assert trained[0] == trained[1]
 
 
 def test_steps_are_recorded_once_for_each_place(monkeypatch, small_chunks):

@@ -88,34 +88,43 @@ class Layout:
         The sizes, activations, loss and dtype of the network.
     most_rows : int
         Largest number of samples in a block.
+
+    Attributes
+    ----------
+    gradients, spare : int
+        Offsets of the gradients, and of a second place for gradients, for calls during a training.
     """
 
     def __init__(self, topology: Topology, most_rows: int):
         self.topology, self.most_rows = topology, up_to(MR, most_rows)
         self.width = panel_width(topology.dtype)
         self.threads = max(THREADS, os.cpu_count() or 1)
-        self._records: dict[tuple[int, bool], tuple[np.ndarray, np.ndarray, int]] = {}
-        (header,), self.layers, size = self.records(self.most_rows, drops=True)
-        self.gradients, self.moments = header["gradients"], (header["moment_1"], header["moment_2"])
+        self._records: dict[tuple[int, bool, bool], tuple[np.ndarray, np.ndarray, int]] = {}
+        (header,), self.layers, self.spare = self.records(self.most_rows, drops=True)
+        self.gradients, self.moments = int(header["gradients"]), (header["moment_1"], header["moment_2"])
         self.places = list(zip(self.layers["w"].tolist(), self.layers["w_rows"].tolist(), strict=True))
-        self.memory = _aligned_zeros(size, topology.dtype)
+        self.memory = _aligned_zeros(self.spare + self.gradients, topology.dtype)
         self.memory[header["ones"] : header["ones"] + self.most_rows * self.width : self.width] = 1
         self.integers = np.empty(3 * self.most_rows, np.int32)
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
-    def records(self, rows: int, drops: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the records of sizes and offsets, and the size of the memory, for blocks of `rows` samples.
+    def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
+        """Returns the header (1,), the layers (L,), and the end of their memory, for blocks of `rows` samples.
 
-        The records are one header (1,) that all layers share, and one record for each layer. For any number of rows, the arrays
-        of a block lie close together, so that they make the best use of the caches. `drops` says whether dropout is applied.
+        For any number of rows, the arrays of a block lie close together, so that they make the best use of the caches. `drops`
+        says whether dropout is applied, and `spare` whether the gradients lie in the second place for gradients.
         """
         rows = up_to(MR, rows)
-        if (rows, drops) not in self._records:
-            self._records[rows, drops] = self._placed(rows, drops)
-        return self._records[rows, drops]
+        key = rows, drops, spare
+        if key not in self._records:
+            records = self._placed(rows, drops)
+            if spare:
+                records[0]["gradients"] = self.spare
+            self._records[key] = records
+        return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns a new header, new layers and the size of the memory, as the method `records` describes them."""
+        """Returns a new header, new layers and the end of their memory, as the method `records` describes them."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -173,9 +182,9 @@ class Layout:
             canonical[...] = in_panel
         return flat
 
-    def all_gradients(self) -> np.ndarray:
-        """Returns a view of all gradients in memory, including the unused elements that fill up rows and columns of panels."""
-        return self.memory[self.gradients : 2 * self.gradients]
+    def all_gradients(self, offset: int) -> np.ndarray:
+        """Returns a view of the gradients at an offset in all panels, including unused rows and columns beside w and b."""
+        return self.memory[offset : offset + self.gradients]  # the gradients begin where the parameters end
 
     def rows_of(self, start: int, rows: int, n: int, n_out: int) -> np.ndarray:
         """Returns a copy (n, n_out) of the first n rows of a matrix in panels (blocks of NR columns), as a NumPy array.
