@@ -162,7 +162,7 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_merged
 def error(workspace, n, has_weights, span):
-    """Computes delta of the last layer, where n is the number of samples of the batch or the sum of their weights.
+    """Computes delta of the last layer, where n is the number of samples of the batch.
 
     It reads tables that `activation` and `score` have filled.
     """
