@@ -365,7 +365,7 @@ def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
     """Returns the weights of the samples as an array; raises ValueError if they are invalid."""
     if sample_weight is None:
         return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(f"sample_weight must have one dimension, but has shape {weights.shape}")
     check_consistent_length(X, weights)
