@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from numbanet import checks, inputs
@@ -65,14 +66,16 @@ def fit(
     add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
     if y is None:
         data = _batches(model, settings, samples, smoothing)
-        validation = _validation(model, samples.validation_data, add_up)
+        validation = _validation(model, samples.validation_data)
+        _scale(None, validation, add_up)
     else:
         data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
-        validation = _validation(model, samples.validation_data, add_up)
+        validation = _validation(model, samples.validation_data)
         if split:
             data, validation = data.split(split)
-            validation = validation.to_evaluate(" of the validation samples", add_up)
-        data = data.weighted_by_class(samples.class_weight, loss, add_up).scaled(add_up).smoothed(smoothing, loss)
+            validation = validation.as_given()
+        data = data.weighted_by_class(samples.class_weight, loss, add_up)
+        data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
     return _training(model, settings, data, validation, group, file).run()
 
 
@@ -115,7 +118,7 @@ def _batches(model: Model, settings: Settings, samples: Samples, smoothing: floa
     return inputs.batches(samples.x, settings.epochs, check)
 
 
-def _validation(model: Model, validation_data: Any, add_up: weights.AddUp | None) -> Data | None:
+def _validation(model: Model, validation_data: Any) -> Data | None:
     if validation_data is None:
         return None
     try:
@@ -124,7 +127,31 @@ def _validation(model: Model, validation_data: Any, add_up: weights.AddUp | None
     except (TypeError, ValueError):
         raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight)") from None
     of = " of validation_data"
-    return Data.checked(x, y, model.topology, model.device, of).weighted(weight, of).to_evaluate(of, add_up)
+    return Data.checked(x, y, model.topology, model.device, of).weighted(weight, of).as_given()
+
+
+def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
+    """Returns the factor that gives the weights of the training samples the mean 1, or None if no sample has a weight.
+
+    If each process has its own samples, `add_up` is given, and the mean is taken over the samples of all processes. Every
+    process makes the same single call of `add_up`, whatever its arguments, so that no process waits for another one in vain.
+
+    Raises
+    ------
+    ValueError
+        All weights of the training samples, or of the validation samples, are 0.
+    """
+    parts = [
+        (0, 0, 0) if part is None else (part.n, part.total_weight, part.weights is not None) for part in (data, validation)
+    ]
+    sums = np.array(parts, np.float64).reshape(-1)
+    if add_up is not None:
+        add_up(sums)
+    n, total, weighted, n_validation, total_validation, _ = sums.tolist()
+    for count, weight, of in ((n, total, ""), (n_validation, total_validation, " of the validation samples")):
+        if count:
+            weights.refuse_zeros(weight, of)
+    return n / total if weighted else None
 
 
 def _training(

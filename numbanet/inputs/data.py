@@ -83,7 +83,7 @@ class Data(NamedTuple):
         return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
-        """Returns the samples with sample_weight, (n,) or None, as their weights; `of` follows "sample_weight" in messages.
+        """Returns the samples with sample_weight, (n,), as their weights, unless it is None; `of` follows "sample_weight" in messages.
 
         Raises
         ------
@@ -91,6 +91,8 @@ class Data(NamedTuple):
             sample_weight does not have one number per sample, or a weight is negative, not finite, or so small or large that
             its products would underflow or overflow.
         """
+        if sample_weight is None:
+            return self
         return self._replace(weights=weighting.of_samples(sample_weight, self.n, f"sample_weight{of}"))
 
     def weighted_by_class(
@@ -117,15 +119,9 @@ class Data(NamedTuple):
             return self
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
-    def scaled(self, add_up: weighting.AddUp | None = None) -> "Data":
-        """Returns the samples with weights whose mean is 1, over the samples of all processes if `add_up` is given.
-
-        Raises
-        ------
-        ValueError
-            All weights are 0.
-        """
-        return self._replace(weights=weighting.scaled(self.weights, self.n, self.y.dtype, add_up))
+    def scaled(self, factor: float | None) -> "Data":
+        """Returns the samples with their weights times a factor, in the network's dtype; None means that all weights are 1."""
+        return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":
         """Returns the samples with their weights in the network's dtype, not scaled.
@@ -140,18 +136,15 @@ class Data(NamedTuple):
         weighting.refuse_extremes(self.weights, self.y.dtype, lambda s: f"the weight of sample {s}")
         return self._replace(weights=self.weights.astype(self.y.dtype))
 
-    def to_evaluate(self, of: str = "", add_up: weighting.AddUp | None = None) -> "Data":
+    def to_evaluate(self) -> "Data":
         """Returns the samples with their weights as they were given, for weighted means.
 
         Raises
         ------
         ValueError
-            All weights, of all processes if `add_up` is given, are 0, or the weights are refused by `as_given`.
+            All weights are 0, or `as_given` refuses a weight.
         """
-        total = np.array([self.total_weight])
-        if add_up is not None:
-            add_up(total)
-        weighting.refuse_zeros(float(total[0]), of)
+        weighting.refuse_zeros(self.total_weight)
         return self.as_given()
 
     def counted(self, rows: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from numbanet.inputs import arrays
 AddUp = Callable[[np.ndarray], None]
 
 
-def of_samples(sample_weight: ArrayLike | None, n: int, name: str = "sample_weight") -> np.ndarray | None:
-    """Returns the weights of n samples as a float64 array (n,), or None for None.
+def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
+    """Returns the weights of n samples as a float64 array (n,).
 
     Raises
     ------
@@ -23,9 +23,8 @@ def of_samples(sample_weight: ArrayLike | None, n: int, name: str = "sample_weig
         The weights do not have the shape (n,), or a weight is not a finite real number of at least 0 in the range of
         `refuse_extremes`.
     """
-    if sample_weight is None:
-        return None
-    weights = arrays.real_array(name, sample_weight)
+    on_host: Any = arrays.gpu_arrays.view(name, sample_weight).copy_to_host() if arrays.on_gpu(sample_weight) else sample_weight
+    weights = arrays.real_array(name, on_host)
     if weights.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one weight for each sample, not {weights.shape}")
     weights = arrays.finite(name, weights, checks.DOUBLE)
@@ -53,7 +52,8 @@ def with_classes(
         of_class = balanced(class_weight, counts)
     else:
         of_class = by_class(class_weight, number)
-    product = of_class[classes] if weights is None else weights * of_class[classes]
+    with np.errstate(under="ignore"):
+        product = of_class[classes] if weights is None else weights * of_class[classes]
     refuse_extremes(product, checks.DOUBLE, lambda s: f"the weight of sample {s} (with the weight of its class)")
     return product
 
@@ -131,27 +131,12 @@ def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], 
         )
 
 
-def scaled(weights: np.ndarray | None, n: int, dtype: np.dtype, add_up: AddUp | None) -> np.ndarray | None:
-    """Returns the weights in dtype, multiplied by one factor so that their mean over all samples of all processes is 1.
-
-    The result is None if no process has weights. If another process has weights, samples without weights have the weight 1.
-
-    Raises
-    ------
-    ValueError
-        All weights are 0.
-    """
-    if weights is None and add_up is None:
-        return None
-    sums = np.array([n, n if weights is None else weights.sum(), weights is not None], np.float64)
-    if add_up is not None:
-        add_up(sums)
-    count, total, weighted = sums.tolist()
-    if not weighted:
-        return None
-    refuse_zeros(total)
+def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.dtype) -> np.ndarray | None:
+    """Returns the weights of n samples times a factor, in dtype; samples without weights weigh 1, and factor None is 1."""
+    if factor is None:
+        return None if weights is None else weights.astype(dtype)
     with np.errstate(under="ignore"):
-        return (np.full(n, count / total) if weights is None else weights * (count / total)).astype(dtype)
+        return (np.full(n, factor) if weights is None else weights * factor).astype(dtype)
 
 
 def refuse_zeros(total: float, of: str = "") -> None:

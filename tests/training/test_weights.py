@@ -277,7 +277,7 @@ def test_processes_measure_weighted_validation_data_together(samples, weights):
         ({"sample_weight": np.full(COUNT, 1e100), "class_weight": {0: 1e100, 1: 1e100}}, "the weight of sample 0 .* is 1e"),
         ({"class_weight": {0: 0, 1: 0}}, "all weights are 0"),
         ({"sample_weight": np.arange(COUNT) < 2, "validation_split": 0.5}, "all weights of the validation samples are 0"),
-        ({"validation_data": (np.eye(3), [0, 1, 0], np.zeros(3))}, "all weights of validation_data are 0"),
+        ({"validation_data": (np.eye(3), [0, 1, 0], np.zeros(3))}, "all weights of the validation samples are 0"),
         ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2])}, "sample_weight of validation_data must have shape"),
         ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2, -3])}, r"sample_weight of validation_data\[2\] is negative"),
         ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2, 3], 4)}, r"must be a pair \(x, y\), or \(x, y, sample_weight\)"),
@@ -335,3 +335,37 @@ def test_batches_cannot_be_balanced(samples):
     alone.fit([(x[y == 1], y[y == 1])], epochs=1, verbose=0)
     net.fit([(x[y == 0], y[y == 0]), (x[y == 1], y[y == 1])], epochs=1, class_weight={0: 0}, verbose=0)  # the first weighs 0
     assert (flat(net) == flat(alone)).all()
+
+
+def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
+    """Before training, whichever process has weights or validation data: none waits for another one in vain."""
+    x, y = samples
+
+    def fit(communicator, **of_rank_1):
+        own = of_rank_1 if communicator.rank else {}
+        network().fit(x, y, epochs=1, communicator=communicator, sharded=True, **SETTINGS | own)
+
+    together(2, lambda communicator: fit(communicator, sample_weight=np.zeros(COUNT)))
+    for own, message in (
+        ({"validation_data": (x, y)}, "another validation_data"),
+        ({"x": [(x, y)], "y": None}, "another data"),
+    ):
+
+        def work(communicator, own=own):
+            data = {"x": x, "y": y} | (own if communicator.rank else {})
+            network().fit(**data, epochs=1, communicator=communicator, sharded=True, **SETTINGS)
+
+        with pytest.raises(ValueError, match=message):
+            together(2, work)
+    with pytest.raises(ValueError, match="all weights are 0"):
+        together(
+            2, lambda each: network().fit(x, y, epochs=1, communicator=each, sharded=True, sample_weight=0 * y, **SETTINGS)
+        )
+
+
+@pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
+def test_weights_may_lie_on_the_gpu(samples, weights):
+    x, y = samples
+    net = network("cuda")
+    there = _cuda.cuda.to_device(weights)
+    assert net.evaluate(x, y, sample_weight=there) == net.evaluate(x, y, sample_weight=weights)
