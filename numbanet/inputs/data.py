@@ -83,7 +83,9 @@ class Data(NamedTuple):
         return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
-        """Returns the samples with sample_weight, (n,), as their weights, unless it is None; `of` follows "sample_weight" in messages.
+        """Returns the samples with sample_weight, (n,), as their weights, unless it is None.
+
+        The text `of` follows "sample_weight" in error messages.
 
         Raises
         ------
