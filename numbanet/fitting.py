@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from numbanet import checks, inputs
 from numbanet.distributed.communicators import Communicator, communicator_of
 from numbanet.distributed.consensus import Agreement
 from numbanet.distributed.partition import Shards, Shared
-from numbanet.inputs import Data
+from numbanet.inputs import Data, weights
 from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_of, conditions
 from numbanet.training.history import History
 from numbanet.training.loop import Settings, Training
@@ -62,16 +63,19 @@ def fit(
     """Trains a model and returns its history; `Network.fit` describes the arguments and the errors."""
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
+    add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
     if y is None:
-        data, validation = _batches(model, settings, samples, smoothing), _validation(model, samples.validation_data)
+        data = _batches(model, settings, samples, smoothing)
+        validation = _validation(model, samples.validation_data)
+        _scale(None, validation, add_up)
     else:
-        data = Data.checked(samples.x, y, model.topology, model.device)
-        add_up = group.communicator.sum if group.sharded else None
-        data = data.weighted(samples.sample_weight, samples.class_weight, model.topology.loss, add_up)
+        data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
         validation = _validation(model, samples.validation_data)
         if split:
             data, validation = data.split(split)
-        data = data.smoothed(smoothing, model.topology.loss)
+            validation = validation.as_given()
+        data = data.weighted_by_class(samples.class_weight, loss, add_up)
+        data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
     return _training(model, settings, data, validation, group, file).run()
 
 
@@ -85,10 +89,13 @@ def train_pass(
     learning_rate: float | None,
     optimizer: str | Optimizer,
 ) -> dict[str, float]:
-    """Trains on samples once, in their order, and returns their loss and accuracy; batch_size None means one batch."""
+    """Trains on samples once, in their order, and returns their loss and accuracy; batch_size None means one batch.
+
+    The weights are taken as they are given, because further calls may bring samples with other weights.
+    """
     optimizer = optimizer_of(optimizer)
     eta = learning_rate_of(learning_rate, optimizer, model)
-    data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight, None, model.topology.loss)
+    data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight).as_given()
     model.use(optimizer)
     settings = Settings(batch_size=batch_size or data.n, learning_rate=eta, optimizer=optimizer)
     return Training(model, settings, data).run_pass()
@@ -102,10 +109,11 @@ def _batches(model: Model, settings: Settings, samples: Samples, smoothing: floa
             "validation_split, and yield (x, y, sample_weight) in place of (x, y)"
         )
     loss = model.topology.loss
+    weights.countable_beforehand(samples.class_weight, loss, model.topology.sizes[-1])
 
     def check(x: Any, y: Any, weight: Any) -> Data:
         data = Data.checked(x, y, model.topology, model.device)
-        return data.weighted(weight, samples.class_weight, loss).smoothed(smoothing, loss)
+        return data.weighted(weight).weighted_by_class(samples.class_weight, loss).as_given().smoothed(smoothing, loss)
 
     return inputs.batches(samples.x, settings.epochs, check)
 
@@ -114,10 +122,36 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
     if validation_data is None:
         return None
     try:
-        x, y = validation_data
+        x, y, *others = validation_data
+        (weight,) = others or (None,)
     except (TypeError, ValueError):
-        raise ValueError("validation_data must be a pair (x, y)") from None
-    return Data.checked(x, y, model.topology, model.device, " of validation_data")
+        raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight)") from None
+    of = " of validation_data"
+    return Data.checked(x, y, model.topology, model.device, of).weighted(weight, of).as_given()
+
+
+def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
+    """Returns the factor that gives the weights of the training samples the mean 1, or None if no sample has a weight.
+
+    If each process has its own samples, `add_up` is given, and the mean is taken over the samples of all processes. Every
+    process makes the same single call of `add_up`, whatever its arguments, so that no process waits for another one in vain.
+
+    Raises
+    ------
+    ValueError
+        All weights of the training samples, or of the validation samples, are 0.
+    """
+    parts = [
+        (0, 0, 0) if part is None else (part.n, part.total_weight, part.weights is not None) for part in (data, validation)
+    ]
+    sums = np.array(parts, np.float64).reshape(-1)
+    if add_up is not None:
+        add_up(sums)
+    n, total, weighted, n_validation, total_validation, _ = sums.tolist()
+    for count, weight, of in ((n, total, ""), (n_validation, total_validation, " of the validation samples")):
+        if count:
+            weights.refuse_zeros(weight, of)
+    return n / total if weighted else None
 
 
 def _training(

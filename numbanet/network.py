@@ -126,13 +126,15 @@ class Network(MultilayerPerceptron):
             Inputs and targets, as for `evaluate`.
         learning_rate : float
             The learning rate eta, positive.
-        optimizer, sample_weight
+        optimizer
             As for `fit`.
+        sample_weight : array_like (n,), optional
+            Non-negative weights of the samples, which are taken as they are given, as by `gradients`.
 
         Returns
         -------
         float
-            The loss of the batch before the update.
+            The loss of the batch before the update, as `gradients` returns it.
 
         Raises
         ------
@@ -160,13 +162,16 @@ class Network(MultilayerPerceptron):
             Inputs and targets, as for `evaluate`.
         batch_size : int
             Number of samples per update; the last batch may be smaller.
-        learning_rate, optimizer, sample_weight
+        learning_rate, optimizer
             As for `fit`.
+        sample_weight : array_like (n,), optional
+            Non-negative weights of the samples, which are taken as they are given, as by `gradients`.
 
         Returns
         -------
         dict
-            "loss" and, for cce and bce, "accuracy", computed for each batch before its update.
+            "loss" and, for cce and bce, "accuracy", computed for each batch before its update. With weights, the loss is 1/n
+            times the sum of weight times loss over all n samples; the accuracy counts each sample once.
 
         Raises
         ------
@@ -187,7 +192,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         schedule: str | Schedule | Callable[[int], float] | None = None,
         shuffle: bool | Literal[0, 1] = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
         validation_split: float = 0.0,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
@@ -228,16 +233,19 @@ class Network(MultilayerPerceptron):
             such as `Cosine(warm_up=5)`, or a function of the epoch, counted from 1, that returns the learning rate.
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the seed of the network.
-        validation_data : tuple (x, y), optional
-            Samples that are evaluated after each epoch, but not trained on.
+        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+            Samples that are evaluated after each epoch, as by `evaluate`, but not trained on.
         validation_split : float
-            Fraction of the samples, taken from the end, that is used for validation in place of validation_data.
+            Fraction of the samples, taken from the end, that is used for validation in place of validation_data, with its part
+            of sample_weight.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. The loss of each sample is multiplied by its weight; means are divided by the
-            total weight of the batch.
+            Non-negative weights of the samples. One factor scales all weights, of samples times classes, so that their mean
+            over all training samples is 1. The gradient of a batch of n samples is 1/n times the sum of weight times gradient.
+            The loss of an epoch is the weighted mean over the epoch; the accuracy counts each sample once. The weights of
+            batches that x yields are taken as they are given.
         class_weight : dict or "balanced", optional
-            The weight of the samples of each class, by label, for cce and for bce with one output. "balanced" gives all classes
-            the same total weight.
+            The weight of the training samples of each class, by label, for cce and for bce with one output. "balanced" gives
+            all classes the same total weight; it needs y, because batches that x yields cannot be counted before training.
         label_smoothing : float
             A number in [0, 1). In training, the targets y of cce become (1 - label_smoothing) y + label_smoothing / n_out; for
             bce, the last term is label_smoothing / 2.

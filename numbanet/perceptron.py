@@ -147,6 +147,7 @@ class MultilayerPerceptron:
         y: ArrayLike,
         *,
         metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] = (),
+        sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
         """Returns the loss and, for cce and bce, the accuracy over all samples.
 
@@ -159,6 +160,9 @@ class MultilayerPerceptron:
             [0, 1]; for mse and sse, any real numbers. Their shape is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
+        sample_weight : array_like (n,), optional
+            Non-negative weights of the samples. The loss and the accuracy are then weighted means (for sse, the loss is a
+            weighted sum). Metrics leave out samples of weight 0, and count all other samples once.
 
         Returns
         -------
@@ -170,22 +174,27 @@ class MultilayerPerceptron:
         Raises
         ------
         ValueError, TypeError
-            `x`, `y` or `metrics` is not as described above.
+            `x`, `y`, `metrics` or `sample_weight` is not as described above.
         """
         functions = metrics_of(metrics, self._model.topology)
-        data, engine = self._uploaded(x, y), self._model.engine
-        figures = loss_and_accuracy(engine.evaluate(data.x, data.y), self._model.topology)
+        engine = self._model.engine
+        data = self._checked(x, y).weighted(sample_weight).to_evaluate().uploaded(engine)
+        totals = engine.evaluate(data.x, data.y, data.weights)
+        figures = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
         if functions:
-            figures |= measure(functions, inputs.on_host(data.y), engine.predict(data.x))
+            figures |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
         return figures
 
-    def gradients(self, x: ArrayLike, y: ArrayLike) -> tuple[float, Pairs]:
+    def gradients(self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> tuple[float, Pairs]:
         """Returns the loss of a batch, and its gradients with respect to the current parameters.
 
         Parameters
         ----------
         x, y : array_like or GPU array
             Inputs and targets, as for `evaluate`.
+        sample_weight : array_like (n,), optional
+            Non-negative weights of the samples, which are taken as they are given: the loss and the gradients are 1/n times the
+            sum of weight times loss and of weight times gradient over the n samples (for sse, the sum itself).
 
         Returns
         -------
@@ -197,10 +206,10 @@ class MultilayerPerceptron:
         Raises
         ------
         ValueError, TypeError
-            `x` or `y` is not as `evaluate` describes it.
+            `x`, `y` or `sample_weight` is not as described above.
         """
-        data = self._uploaded(x, y)
-        total, flat = self._model.engine.loss_and_gradients(data.x, data.y)
+        data = self._checked(x, y).weighted(sample_weight).as_given().uploaded(self._model.engine)
+        total, flat = self._model.engine.loss_and_gradients(data.x, data.y, data.weights)
         return self._batch_loss(total, data.n), self._model.topology.views(flat)
 
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
@@ -222,7 +231,7 @@ class MultilayerPerceptron:
             `x` or `y` is not as `evaluate` describes it.
         """
         engine, topology = self._model.engine, self._model.topology
-        data = self._uploaded(x, y)
+        data = self._checked(x, y).uploaded(engine)
         total, flat = engine.loss_and_gradients(data.x, data.y)
         (w, b), (dw, db) = (zip(*views, strict=True) for views in (self.parameters(), topology.views(flat)))
         symbols: dict[str, Any] = engine.trace(data.x, data.y)
@@ -230,8 +239,8 @@ class MultilayerPerceptron:
         symbols |= {name: np.array(inputs.on_host(array)) for name, array in (("x", data.x), ("y", data.y))}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
-    def _uploaded(self, x: ArrayLike, y: ArrayLike) -> Data:
-        return Data.checked(x, y, self._model.topology, self._model.device).uploaded(self._model.engine)
+    def _checked(self, x: ArrayLike, y: ArrayLike) -> Data:
+        return Data.checked(x, y, self._model.topology, self._model.device)
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._model.topology.loss == "sse" else total / n

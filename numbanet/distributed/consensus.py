@@ -138,7 +138,7 @@ def _compile(training: "Training") -> None:
     """Compiles the training step by taking one on a sample of zeros, without the other processes, and undoing it."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
-    alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one, one)
+    alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one)
     epoch = Pass(data, one - 1, 1, 1.0, alone).epoch(1.0, training.rule, 1, 0)
     for _ in model.engine.train_epoch(data.x, data.y, epoch):
         pass

@@ -89,7 +89,7 @@ class Exchange:
     def total(self, totals: Totals) -> Totals:
         """Returns the numbers of samples, the losses and the hits, each summed over all processes."""
         samples, loss, hits = self.sums(*totals)
-        return Totals(int(samples), loss, int(hits))
+        return Totals(int(samples), loss, hits)
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Returns the rows of all processes in one array, in the order of the ranks."""
@@ -100,18 +100,9 @@ class Exchange:
         self.communicator.sum(gathered.reshape(-1))
         return gathered
 
-    def batches(self, part: Part, weights: np.ndarray | None) -> SharedBatches:
-        """Returns the batches of a part, with divisors: each batch's total weight over all processes, or 1 if that is 0."""
-        step = np.searchsorted(part.ends, np.arange(part.order.size), side="right")
-        of_samples = np.ones(part.order.size) if weights is None else weights[part.order].astype(np.float64)
-        divisors = np.bincount(step, of_samples, part.ends.size)
-        self.communicator.sum(divisors)
-        divisors[divisors == 0] = 1
-        return self.batches_of_weight(part, divisors)
-
-    def batches_of_weight(self, part: Part, divisors: np.ndarray) -> SharedBatches:
-        """Returns the batches of a part, where divisors are the total weights of the batches over all processes."""
-        return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes), divisors)
+    def batches(self, part: Part) -> SharedBatches:
+        """Returns the batches of a part, whose gradients are summed over all processes."""
+        return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
 class Shared:
@@ -135,17 +126,17 @@ class Shared:
         assert isinstance(source, Data)  # a function yields the batches of one process
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
-        if source.weights is None:
-            batches = self.exchange.batches_of_weight(part, part.sizes)
-        else:
-            batches = self.exchange.batches(part, source.weights)
-        yield Pass(source, part.order, batch_size, source.total_weight, batches)
+        yield Pass(source, part.order, batch_size, source.total_weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data | None:
         """Returns the samples that this process evaluates, about 1/size of all, or None if no sample is left for it."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None
+
+    def weight(self, data: Data) -> float:
+        """Returns the total weight of the samples, which every process has."""
+        return data.total_weight
 
 
 class Shards:
@@ -188,11 +179,15 @@ class Shards:
     def _pass(self, data: Data, rows: np.ndarray, counts: np.ndarray, batch_size: int) -> Pass:
         part = part_of_shards(rows, counts, batch_size, self.communicator.rank)
         weight = self.exchange.sums(data.total_weight if rows.size else 0.0)[0]
-        return Pass(data, part.order, batch_size, weight, self.exchange.batches(part, data.weights))
+        return Pass(data, part.order, batch_size, weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data:
         """Returns all samples of this process, which it evaluates itself."""
         return data
+
+    def weight(self, data: Data) -> float:
+        """Returns the total weight of the samples of all processes together."""
+        return self.exchange.sums(data.total_weight)[0]
 
 
 def zeros(topology: Topology) -> Data:

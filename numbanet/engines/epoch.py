@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# Columns of a table of rates, which has a row for each step: the divisor n of the mean loss, the learning rate eta, and Adam's
-# bias-corrected eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t) of step t.
+# Columns of a table of rates, which has a row for each step: the number n of samples, by which the loss is divided even if the
+# samples have weights, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
@@ -48,7 +48,8 @@ class Epoch(NamedTuple):
     rates : (steps, 4) float64
         For each step, the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t, see `rates_of`.
     weights : (N,) or None
-        Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1.
+        Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1. The gradient of a
+        step is 1/n times the sum of weight times gradient over its n samples.
     dropout_key : int
         Key of the random numbers of `numbanet.equations.dropout`.
     share : BatchShare, optional
@@ -113,12 +114,8 @@ def epoch_of(
     -------
     Epoch
     """
-    if weights is None:
-        n = np.full(-(-order.size // batch_size), batch_size)
-        n[-1] -= n.size * batch_size - order.size  # the last batch may be smaller
-    else:
-        n = np.add.reduceat(weights[order].astype(np.float64), np.arange(0, order.size, batch_size))
-        n[n == 0] = 1  # if all samples of a batch weigh 0, their sum of gradients, 0, is divided by 1
+    n = np.full(-(-order.size // batch_size), batch_size)
+    n[-1] -= n.size * batch_size - order.size  # the last batch may be smaller
     return Epoch(order, batch_size, rule, rates_of(n, eta, rule, first_step), weights, dropout_key)
 
 
@@ -130,7 +127,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     Parameters
     ----------
     n : (steps,)
-        Number of samples of each step, or the sum of their weights.
+        Number of samples of each step.
     eta : float or (steps,) float64
         Learning rate: one value for all steps, or one value for each step.
     rule : Rule

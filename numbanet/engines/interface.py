@@ -43,13 +43,14 @@ class Totals(NamedTuple):
     loss : float
         Sum of the samples' losses. The loss of a sample is the inner sum of the loss formula with n = 1, times the sample's
         weight.
-    hits : int
-        Number of correct predictions: correctly classified samples for the loss cce, correct outputs for the loss bce.
+    hits : int or float
+        Number of correct predictions: correctly classified samples for the loss cce, correct outputs for the loss bce. If `evaluate`
+        gets weights, each correct prediction counts as the weight of its sample.
     """
 
     samples: int
     loss: float
-    hits: int
+    hits: float
 
 
 class Engine(Protocol):
@@ -107,14 +108,20 @@ class Engine(Protocol):
         """
         ...
 
-    def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples."""
+    def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
+        """Returns the sums of the losses and of the correct predictions over all samples, each multiplied by the sample's weight.
+
+        The weights (n,) are a NumPy array of the network's dtype; without weights, all samples have the weight 1.
+        """
         ...
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(
+        self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
+    ) -> tuple[float, NDArray[np.floating]]:
         """Returns the sum of the samples' losses (as in `Totals`), and the gradients of the batch that x and y form.
 
-        The gradients dL/dw and dL/db are one array, flat like the parameters.
+        The gradients dL/dw and dL/db are one array, flat like the parameters. The weights are those of `evaluate`; the
+        gradients are divided by the number of samples, whatever the weights.
         """
         ...
 

@@ -141,7 +141,17 @@ class Moments:
             self.loops.copy(np.ascontiguousarray(moment, self.dtype), array)
 
 
-def totals_of(loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any) -> Totals:
-    """Returns the sums of the losses and of the correct predictions of n samples, two arrays (n,) on the device of `loops`."""
+def totals_of(
+    loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any, weights: NDArray[np.floating] | None = None
+) -> Totals:
+    """Returns the sums over samples of their losses and correct predictions, two arrays (n,) on the device of `loops`.
+
+    If `weights` is given, each correct prediction counts as the weight of its sample; the losses contain the weights already.
+    """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
-    return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), int(hits.sum()))
+    return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), added_up(hits, weights))
+
+
+def added_up(hits: NDArray[np.integer], weights: NDArray[np.floating] | None) -> float:
+    """Returns the sum of the right answers of all samples, each multiplied by the sample's weight if `weights` is given."""
+    return int(hits.sum()) if weights is None else float(hits @ weights.astype(np.float64))

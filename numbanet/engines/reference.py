@@ -83,26 +83,31 @@ class ReferenceEngine:
         self.loops.wait()
         return outputs
 
-    def evaluate(self, x: Any, y: Any) -> Totals:
+    def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
         count = x.shape[0]
         loss_of_sample, hits_of_sample = self._empty(count), self.loops.empty(count, np.int32)
+        weight = None if weights is None else self.loops.upload(weights)
         for first in range(0, count, CHUNK):
             last = min(first + CHUNK, count)
             order = np.arange(first, last)
+            part = None if weight is None else weight[first:last]
             with self.lock.here:
                 y_batch, layers = self._batch(y, order), self._forward(self._batch(x, order))
-            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last])
+            self._loss_of_samples(y_batch, layers, loss_of_sample[first:last], part)
             self._hits_of_samples(y_batch, layers, hits_of_sample[first:last])
-        return totals_of(self.loops, loss_of_sample, hits_of_sample)
+        return totals_of(self.loops, loss_of_sample, hits_of_sample, weights)
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(
+        self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
+    ) -> tuple[float, NDArray[np.floating]]:
         everything = np.arange(x.shape[0])
         x, y = self._batch(x, everything), self._batch(y, everything)
+        weight = None if weights is None else self.loops.upload(weights)
         loss_of_sample, gradients = self._empty(x.shape[0]), self._empty(self.topology.parameter_count)
         with self.lock.here:
             layers = self._forward(x)
-            self._loss_of_samples(y, layers, loss_of_sample)
-            self._backward(y, layers, x.shape[0], gradients)
+            self._loss_of_samples(y, layers, loss_of_sample, weight)
+            self._backward(y, layers, x.shape[0], gradients, weight)
         return float(self.loops.download(loss_of_sample).sum(dtype=np.float64)), self.loops.download(gradients)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
@@ -223,7 +228,7 @@ class ReferenceEngine:
         return u
 
     def _output_error(self, y, layers, n):
-        """Returns delta of the last layer. n is the number of samples of the batch, or the sum of their weights."""
+        """Returns delta of the last layer, without weights. n is the number of samples of the batch."""
         z, a = layers["z"][-1], layers["a"][-1]
         kind, loss_kind, n = self.topology.kinds[-1], self.topology.loss_kind, self.topology.dtype.type(n)
         delta = self._empty(*a.shape)
@@ -263,7 +268,7 @@ class ReferenceEngine:
     def _backward(self, y, layers, n, gradients, weight=None, drops=None):
         """Writes the gradients of a batch to `gradients`, and returns delta of every layer.
 
-        n is the number of samples of the batch, or the sum of their weights.
+        n is the number of samples of the batch, by which the sum of weight times gradient is divided.
         """
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:

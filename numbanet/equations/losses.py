@@ -209,7 +209,7 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
         loss_of_sample[s] = loss_s
 
 
-# Weighted samples: L = sum_s weight_s L_s / sum_s weight_s, with L_s the loss of sample s
+# Weighted samples: L = 1/n sum_s weight_s L_s over the n samples of a batch, with L_s the loss of sample s
 
 
 @njit

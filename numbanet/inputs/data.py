@@ -1,6 +1,6 @@
 """Checked samples: `Data` holds x, y and weights after their checks, and all further functions take `Data`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
-from numbanet.inputs import arrays, weights
+from numbanet.inputs import arrays
+from numbanet.inputs import weights as weighting
 
 
 class Data(NamedTuple):
@@ -19,7 +20,8 @@ class Data(NamedTuple):
     x : (n, n_in)
     y : (n, n_out)
     weights : (n,) ndarray, optional
-        Weights of the samples, in the network's dtype, in host memory; None if every sample weighs 1.
+        Weights of the samples, in host memory; None if every sample weighs 1. Engines take them in the network's dtype, which
+        `scaled` and `as_given` return; `weighted` and `weighted_by_class` return float64.
     """
 
     x: Any
@@ -61,7 +63,7 @@ class Data(NamedTuple):
         return Data(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     def split(self, fraction: float) -> tuple["Data", "Data"]:
-        """Splits the samples into training samples, the first ones, and validation samples, the last ones, without weights.
+        """Splits the samples into training samples, the first ones, and validation samples, the last ones.
 
         Parameters
         ----------
@@ -78,20 +80,30 @@ class Data(NamedTuple):
             raise ValueError(
                 f"validation_split {fraction} of {self.n} samples leaves no sample to train on or to validate with"
             )
-        return self.rows(slice(0, first)), self.rows(slice(first, self.n))._replace(weights=None)
+        return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
-    def weighted(
-        self,
-        sample_weight: ArrayLike | None,
-        class_weight: Mapping[int, float] | str | None,
-        loss: str,
-        add_up: Callable[[np.ndarray], None] | None = None,
+    def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
+        """Returns the samples with sample_weight, (n,), as their weights, unless it is None.
+
+        The text `of` follows "sample_weight" in error messages.
+
+        Raises
+        ------
+        ValueError, TypeError
+            sample_weight does not have one number per sample, or a weight is negative, not finite, or so small or large that
+            its products would underflow or overflow.
+        """
+        if sample_weight is None:
+            return self
+        return self._replace(weights=weighting.of_samples(sample_weight, self.n, f"sample_weight{of}"))
+
+    def weighted_by_class(
+        self, class_weight: Mapping[int, float] | str | None, loss: str, add_up: weighting.AddUp | None = None
     ) -> "Data":
-        """Returns the samples with new weights: the weight of a sample is its sample weight times the weight of its class.
+        """Returns the samples with their weights multiplied by the weights of their classes.
 
         Parameters
         ----------
-        sample_weight : array_like (n,), optional
         class_weight : dict or "balanced", optional
             Weights of the classes, by class index.
         loss : str
@@ -103,10 +115,43 @@ class Data(NamedTuple):
         Raises
         ------
         ValueError, TypeError
-            A weight is not a non-negative finite number, all weights are 0, or class_weight is given for a loss without
-            classes.
+            A weight is not a non-negative finite number, or class_weight is given for a loss without classes.
         """
-        return Data(self.x, self.y, weights.sample_weights(self.y, sample_weight, class_weight, loss, add_up))
+        if class_weight is None:
+            return self
+        return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
+
+    def scaled(self, factor: float | None) -> "Data":
+        """Returns the samples with their weights times a factor, in the network's dtype; None means that all weights are 1."""
+        return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
+
+    def as_given(self) -> "Data":
+        """Returns the samples with their weights in the network's dtype, not scaled.
+
+        Raises
+        ------
+        ValueError
+            A weight is so small or large that its products would underflow or overflow in this dtype.
+        """
+        if self.weights is None:
+            return self
+        weighting.refuse_extremes(self.weights, self.y.dtype, lambda s: f"the weight of sample {s}")
+        return self._replace(weights=self.weights.astype(self.y.dtype))
+
+    def to_evaluate(self) -> "Data":
+        """Returns the samples with their weights as they were given, for weighted means.
+
+        Raises
+        ------
+        ValueError
+            All weights are 0, or `as_given` refuses a weight.
+        """
+        weighting.refuse_zeros(self.total_weight)
+        return self.as_given()
+
+    def counted(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the given rows, one per sample, without the rows of samples whose weight is 0."""
+        return rows if self.weights is None else rows[self.weights > 0]
 
     def smoothed(self, amount: float, loss: str) -> "Data":
         """Returns the samples with smoothed targets, y + amount (1/K - y) (Szegedy et al., 2016, arXiv:1512.00567).

@@ -1,5 +1,6 @@
 """Checks sample_weight and class_weight, and combines them into one weight for each sample."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,59 +10,136 @@ from numpy.typing import ArrayLike
 from numbanet import checks
 from numbanet.inputs import arrays
 
+# Replaces an array by its sum over all processes.
+AddUp = Callable[[np.ndarray], None]
 
-def sample_weights(
-    y: Any,
-    sample_weight: ArrayLike | None,
-    class_weight: Mapping[int, float] | str | None,
-    loss: str,
-    add_up: Callable[[np.ndarray], None] | None,
-) -> np.ndarray | None:
-    """Returns the weights of the samples with targets y, (n,), in the dtype of y; returns None if every sample weighs 1.
 
-    `Data.weighted` describes the parameters and the errors that this function raises.
+def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
+    """Returns the weights of n samples as a float64 array (n,).
+
+    Raises
+    ------
+    ValueError, TypeError
+        The weights do not have the shape (n,), or a weight is not a finite real number of at least 0 in the range of
+        `refuse_extremes`.
     """
-    weights, dtype = None, y.dtype
-    if sample_weight is not None:
-        weights = arrays.real_array("sample_weight", sample_weight)
-        if weights.shape != (y.shape[0],):
-            raise ValueError(f"sample_weight must have shape ({y.shape[0]},), one weight for each sample, not {weights.shape}")
-        weights = arrays.finite("sample_weight", weights, dtype)
-    if class_weight is not None:
-        classes = _classes(y, loss)
-        counts = np.bincount(classes, minlength=max(y.shape[1], 2))
-        if add_up is not None:
-            add_up(counts)
-        of_samples = _class_weights(class_weight, counts)[classes]
-        weights = of_samples.astype(dtype) if weights is None else (weights * of_samples).astype(dtype)
-    if weights is not None and ((weights < 0).any() or not weights.any()):
-        raise ValueError("a sample weight or class weight is negative, or all weights are 0: pass weights of 0 or more")
+    on_host: Any = arrays.gpu_arrays.view(name, sample_weight).copy_to_host() if arrays.on_gpu(sample_weight) else sample_weight
+    weights = arrays.real_array(name, on_host)
+    if weights.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one weight for each sample, not {weights.shape}")
+    weights = arrays.finite(name, weights, checks.DOUBLE)
+    below = np.flatnonzero(weights < 0)
+    if below.size:
+        raise ValueError(f"{name}[{below[0]}] is negative ({weights[below[0]]:g}): pass weights of 0 or more")
+    refuse_extremes(weights, checks.DOUBLE, lambda s: f"{name}[{s}]")
     return weights
 
 
-def _classes(y: Any, loss: str) -> np.ndarray:
-    """Returns the class of each sample as an array (n,) in host memory."""
-    binary = loss == "bce" and y.shape[1] == 1
-    if loss != "cce" and not binary:
-        raise ValueError("class_weight needs a network with classes: the loss cce, or the loss bce with a single output")
-    return arrays.module_of(y).classes(y, binary)
+def with_classes(
+    weights: np.ndarray | None, y: Any, class_weight: Mapping[int, float] | str, loss: str, add_up: AddUp | None
+) -> np.ndarray:
+    """Returns the weights of the samples with targets y, each multiplied by the weight of its class, (n,) in float64.
 
-
-def _class_weights(class_weight: Any, counts: np.ndarray) -> np.ndarray:
-    """Returns the weight of each class; for "balanced", n / (number of classes with samples * number of samples of the class).
-
-    scikit-learn defines the class weight "balanced" in the same way.
+    `Data.weighted_by_class` describes the parameters and the errors that this function raises.
     """
+    refuse_classless(loss, y.shape[1])
+    classes = arrays.module_of(y).classes(y, loss == "bce")
+    number = max(y.shape[1], 2)
     if isinstance(class_weight, str):
-        checks.choice("class_weight", class_weight, ("balanced",))
-        return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        counts = np.bincount(classes, weights, number).astype(np.float64)
+        if add_up is not None:
+            add_up(counts)
+        of_class = balanced(class_weight, counts)
+    else:
+        of_class = by_class(class_weight, number)
+    with np.errstate(under="ignore"):
+        product = of_class[classes] if weights is None else weights * of_class[classes]
+    refuse_extremes(product, checks.DOUBLE, lambda s: f"the weight of sample {s} (with the weight of its class)")
+    return product
+
+
+def refuse_classless(loss: str, n_out: int) -> None:
+    """Raises ValueError if a network with this loss and number of outputs has no classes that could have weights."""
+    if loss != "cce" and not (loss == "bce" and n_out == 1):
+        raise ValueError("class_weight needs a network with classes: the loss cce, or the loss bce with a single output")
+
+
+def balanced(name: str, counts: np.ndarray) -> np.ndarray:
+    """Returns n / (number of classes with samples * number of samples of the class), the weight "balanced" of each class.
+
+    A sample counts as its weight in all of these numbers. scikit-learn defines the class weight "balanced" in the same way.
+    """
+    checks.choice("class_weight", name, ("balanced",))
+    present = counts > 0
+    return counts.sum() / (max(1, np.count_nonzero(present)) * np.where(present, counts, 1))
+
+
+def by_class(class_weight: Any, number: int) -> np.ndarray:
+    """Returns the weight of each of `number` classes, which is 1 for a class that the mapping does not contain."""
     try:
         by_label = dict(class_weight)
     except (TypeError, ValueError):
         raise TypeError(f"class_weight must be 'balanced', or map classes to weights, not {class_weight!r}") from None
-    weights = np.ones(counts.size)
+    weights = np.ones(number)
     for label, weight in by_label.items():
-        if not 0 <= checks.integer("a class of class_weight", label, 0) < counts.size:
-            raise ValueError(f"class_weight names class {label!r}, but classes are 0 to {counts.size - 1}")
+        if not 0 <= checks.integer("a class of class_weight", label, 0) < number:
+            raise ValueError(f"class_weight names class {label!r}, but classes are 0 to {number - 1}")
         weights[label] = checks.not_negative(f"class_weight[{label}]", weight)
     return weights
+
+
+def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
+    """Checks a class_weight for samples that arrive in batches, whose classes cannot be counted before training.
+
+    Raises
+    ------
+    ValueError, TypeError
+        class_weight is "balanced", is not a mapping from classes to weights, or the network has no classes.
+    """
+    if class_weight is None:
+        return
+    refuse_classless(loss, n_out)
+    number = max(n_out, 2)
+    if not isinstance(class_weight, str):
+        by_class(class_weight, number)
+        return
+    checks.choice("class_weight", class_weight, ("balanced",))
+    raise ValueError(
+        "class_weight='balanced' needs the number of samples of each class, which is unknown while x yields batches: pass a "
+        f"dict with a weight for each of the classes 0 to {number - 1}, such as n / ({number} * number of samples of the class)"
+    )
+
+
+def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], str]) -> None:
+    """Raises ValueError for a weight that is not 0 and so small or large that its products would underflow or overflow.
+
+    Parameters
+    ----------
+    weights : (n,) float64
+    dtype : numpy.dtype
+        The type in which the weights are multiplied. The bounds are the square roots of its smallest and largest number.
+    name : callable
+        Takes the index of the weight, and returns its name in the error message.
+    """
+    least, most = (math.sqrt(bound) for bound in (np.finfo(dtype).tiny, np.finfo(dtype).max))
+    extreme = np.flatnonzero((weights > most) | ((weights > 0) & (weights < least)))
+    if extreme.size:
+        s = int(extreme[0])
+        raise ValueError(
+            f"{name(s)} is {weights[s]:g}: in {dtype}, a weight must be 0 or lie between {least:.2g} and {most:.2g}, so that "
+            "its products neither underflow nor overflow"
+        )
+
+
+def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.dtype) -> np.ndarray | None:
+    """Returns the weights of n samples times a factor, in dtype; samples without weights weigh 1, and factor None is 1."""
+    if factor is None:
+        return None if weights is None else weights.astype(dtype)
+    with np.errstate(under="ignore"):
+        return (np.full(n, factor) if weights is None else weights * factor).astype(dtype)
+
+
+def refuse_zeros(total: float, of: str = "") -> None:
+    """Raises ValueError if the total of all weights is 0."""
+    if total == 0:
+        raise ValueError(f"all weights{of} are 0: pass a weight above 0 for at least one sample")

@@ -63,7 +63,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         X: Samples,  # noqa: N803
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        validation_data: tuple[Samples, ArrayLike] | None = None,
+        validation_data: tuple[Samples, ArrayLike] | tuple[Samples, ArrayLike, ArrayLike | None] | None = None,
     ) -> Self:
         """Fits the network to the samples.
 
@@ -77,11 +77,12 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like (n_samples,), optional
-            Non-negative weights: a weight of 2 is equivalent to two copies of the sample, a weight of 0 to leaving it out.
-        validation_data : tuple (X, y), optional
-            Validation samples and targets, which are not trained on. After each epoch, the loss on the validation samples is
-            added to `history_`, and the score to `validation_scores_`. With `early_stopping`, validation_data replaces the part
-            of X that would be held out.
+            Non-negative weights: a weight of 2 is equivalent to two copies of the sample, a weight of 0 to leaving it out. They
+            are scaled so that their mean over all training samples is 1.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Validation samples and targets, which are not trained on, and their weights. After each epoch, the loss on the
+            validation samples is added to `history_`, and the score to `validation_scores_`. With `early_stopping`,
+            validation_data replaces the part of X that would be held out.
 
         Returns
         -------
@@ -97,7 +98,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
-        progress = self._fit(X, y, sample_weight, validation_data, resume, epochs)
+        progress = self._fit(X, y, sample_weight, validation_data, resume, epochs, whole=True)
         if self.n_iter_ == epochs and not progress.stop_training:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization hasn't converged yet.",
@@ -109,7 +110,7 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
     def _partial_fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None, **known: Any) -> Self:  # noqa: N803
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        self._fit(X, y, sample_weight, None, hasattr(self, "network_"), 1, **known)
+        self._fit(X, y, sample_weight, None, hasattr(self, "network_"), 1, whole=False, **known)
         return self
 
     def predict(self, X: Samples) -> NDArray[Any]:  # noqa: N803
@@ -204,8 +205,11 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         validation_data: Any,
         resume: bool,
         epochs: int,
+        *,
+        whole: bool,
         **known: Any,
     ) -> Progress:
+        """Trains on samples; `whole` is False if X may be a part of the data, so that weights are taken as they are given."""
         self._check_parameters()
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         X, y = validate_data(
@@ -225,17 +229,18 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
             X, targets, weights, validation = self._split(X, y, targets, weights, random_state)
         network = self._network_for(X, seed, resume)
         self._begin(network, seed, validation, resume)
-        return self._train(X, targets, weights, validation, epochs)
+        return self._train(X, targets, weights, validation, epochs, whole)
 
     def _validation(self, validation_data: Any, dtype: DTypeLike) -> Validation:
         try:
-            X, y = validation_data
+            X, y, *others = validation_data
+            (sample_weight,) = others or (None,)
         except (TypeError, ValueError):
-            raise ValueError("validation_data must be a pair (X, y)") from None
+            raise ValueError("validation_data must be a pair (X, y), or (X, y, sample_weight)") from None
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=dtype, multi_output=True, y_numeric=self._y_numeric, reset=False
         )
-        return Validation(_dense(X), self._targets(y, dtype, known=True), y, None)
+        return Validation(_dense(X), self._targets(y, dtype, known=True), y, _weights(sample_weight, X))
 
     def _split(
         self,
@@ -297,13 +302,17 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         validation: Validation | None,
         epochs: int,
+        whole: bool,
     ) -> Progress:
         samples = X.shape[0]
         batch_size = min(AUTO_BATCH_SIZE if isinstance(self.batch_size, str) else self.batch_size, samples)
         total = samples if weights is None else float(weights.sum(dtype=np.float64))
         penalty = 0.0 if self.solver == "adamw" else self.alpha / 2 * -(-samples // batch_size) / total
         progress = Progress(self, samples, penalty, self._gradient_scale, self._loss_unit(), validation)
-        batches = issparse(X)
+        # `Network.fit` scales the weights of arrays to a mean of 1, but takes the weights of batches as they are given.
+        batches = issparse(X) or not (whole or weights is None)
+        if batches and whole and weights is not None:
+            weights = weights * (samples / total)
         data = (lambda: self._dense_batches(X, targets, weights, batch_size), None) if batches else (X, targets)
         scheduled = self.solver == "sgd" and self.learning_rate != "constant"
         try:
@@ -312,10 +321,10 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
                 epochs=epochs,
                 batch_size=batch_size,
                 learning_rate=self.learning_rate_init / (self._gradient_scale if self.solver == "sgd" else 1.0),
-                optimizer=self._optimizer(batch_size * total / samples),
+                optimizer=self._optimizer(batch_size * (total / samples if whole else 1)),
                 schedule=progress.network_rate if scheduled else None,
                 shuffle=self.shuffle,
-                validation_data=None if validation is None else (validation.x, validation.targets),
+                validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
                 sample_weight=None if batches else weights,
                 callbacks=[progress, *_as_list(self.callbacks)],
                 verbose=bool(self.verbose),
@@ -336,11 +345,11 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         batch_size: int,
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        """Yields the batches of one epoch over sparse samples, converted to dense arrays."""
+        """Yields the batches of one epoch; sparse samples are converted to dense arrays."""
         order = self._generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
         for part in gen_batches(X.shape[0], batch_size):
             rows = order[part]
-            yield X[rows].toarray(), targets[rows], None if weights is None else weights[rows]
+            yield _dense(X[rows]), targets[rows], None if weights is None else weights[rows]
 
     def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
         """Returns the outputs of the network for X, or its logits if `logits` is True."""
@@ -356,7 +365,7 @@ def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
     """Returns the weights of the samples as an array; raises ValueError if they are invalid."""
     if sample_weight is None:
         return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
+    weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(f"sample_weight must have one dimension, but has shape {weights.shape}")
     check_consistent_length(X, weights)

@@ -33,9 +33,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w; biases are not penalised. The penalty increases the loss of a batch by
-        alpha / (2 n) times the sum of all w^2, where n is the batch size, or with sample weights the batch size times the mean
-        weight. In the last batch of an epoch, which may be smaller, n is the batch size, too; in scikit-learn it is the number
-        of samples in that batch. With "adamw" there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
+        alpha / (2 n) times the sum of all w^2, where n is the batch size, or with sample weights in `fit` the batch size times
+        the mean weight. In the last batch of an epoch, which may be smaller, n is the batch size, too; in scikit-learn it is
+        the number of samples in that batch. With "adamw" there is no penalty: alpha is the weight decay lambda of
+        w <- w - eta lambda w.
     batch_size : int or "auto"
         Number of samples per update, limited to the number of all samples; "auto" is 200.
     learning_rate : {"constant", "invscaling", "adaptive"}
@@ -79,7 +80,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_iter_no_change : int or inf
         Training stops after more than this number of epochs without an improvement by `tol`.
     class_weight : dict or "balanced", optional
-        Weights of the classes in the loss; "balanced" gives all classes the same total weight.
+        Weights of the classes in the loss; "balanced" gives all classes the same total weight over all samples.
     label_smoothing : float
         Fraction, in [0, 1), of each training target that is spread evenly over all classes.
     dropout : float or sequence of float
@@ -116,8 +117,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     network_ : Network
         The trained network, for example to save, export or trace it.
     history_ : History
-        Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty, and "val_loss" ignores sample
-        weights.
+        Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty.
     n_iter_ : int
         Number of epochs of the last call of `fit`.
     t_ : int
@@ -208,7 +208,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`.
+            The same parameters as those of `fit`, but weights are not scaled, because further calls may bring other weights.
         classes : array_like (n_classes,), optional
             All classes that occur in any call of `partial_fit`. The first call requires classes, unless y is multilabel.
 

@@ -103,7 +103,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`.
+            The same parameters as those of `fit`, but weights are not scaled, because further calls may bring other weights.
 
         Returns
         -------

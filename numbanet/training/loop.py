@@ -144,8 +144,8 @@ class Training:
     def run_pass(self) -> dict[str, float]:
         """Trains for one epoch, without keeping a snapshot of the state before it, and returns the loss and accuracy."""
         self._upload()
-        totals, weight = self._train(1, self.settings.learning_rate)
-        return loss_and_accuracy(totals, self.model.topology, weight)
+        totals, _ = self._train(1, self.settings.learning_rate)
+        return loss_and_accuracy(totals, self.model.topology)  # of all batches 1/n sum of weight times loss
 
     def stop_requested(self) -> bool:
         """Returns whether the attribute stop_training of any callback is True."""
@@ -171,6 +171,9 @@ class Training:
             eta = settings.schedule.learning_rate(eta, epoch, settings.epochs, history.history)
         self._call("on_epoch_begin", epoch, {"learning_rate": eta})
         totals, weight = self._train(epoch, eta)
+        if not weight:
+            self.model.restore(self.finite)
+            raise ValueError(f"all weights are 0 in epoch {epoch}: x must yield at least one sample with a weight above 0")
         self._keep_if_finite(epoch, eta, totals)
         logs = self._figures(totals, weight)
         if settings.schedule:
@@ -250,8 +253,9 @@ class Training:
             logs |= self._measured(self.data, self.partition)
         if self.validation is not None:
             part = self.validation_partition.part(self.validation)
-            own = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y)
-            figures = loss_and_accuracy(self.validation_partition.total(own), topology)
+            own = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y, part.weights)
+            totals, weight = self.validation_partition.total(own), self.validation_partition.weight(self.validation)
+            figures = loss_and_accuracy(totals._replace(samples=weight), topology)
             figures |= self._measured(self.validation, self.validation_partition)
             logs |= {f"val_{name}": value for name, value in figures.items()}
         return logs
@@ -263,7 +267,7 @@ class Training:
         part, topology = partition.part(data), self.model.topology
         y = y_hat = np.empty((0, topology.sizes[-1]), topology.dtype)
         if part is not None:
-            y, y_hat = inputs.on_host(part.y), self.model.engine.predict(part.x)
+            y, y_hat = part.counted(inputs.on_host(part.y)), part.counted(self.model.engine.predict(part.x))
         return measure(self.settings.metrics, partition.gather(y), partition.gather(y_hat))
 
     def _upload(self) -> None:

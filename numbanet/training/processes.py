@@ -33,13 +33,14 @@ class SharedBatches(NamedTuple):
         The part of each batch that this process computes.
     ends : (steps,) int
         For each batch, the number of samples that all processes together have trained on after the batch.
-    divisors : (steps,) float or int
-        For each batch, the total weight of its samples over all processes. The batch's mean loss is a sum divided by it.
     """
 
     share: BatchShare
     ends: np.ndarray
-    divisors: np.ndarray
+
+    def sizes(self) -> np.ndarray:
+        """Returns, for each batch, the number of its samples in all processes together."""
+        return np.diff(self.ends, prepend=0)
 
 
 class Pass(NamedTuple):
@@ -69,7 +70,7 @@ class Pass(NamedTuple):
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
-        rates = rates_of(self.batches.divisors, eta, rule, first_step)
+        rates = rates_of(self.batches.sizes(), eta, rule, first_step)
         return Epoch(order, size, rule, rates, weights, dropout_key, self.batches.share)
 
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
@@ -111,6 +112,10 @@ class Partition(Protocol):
         """Returns the samples that this process evaluates, or None if it has no samples to evaluate."""
         ...
 
+    def weight(self, data: Data) -> float:
+        """Returns the total weight of the samples of all processes; every process must call this method."""
+        ...
+
     def total(self, totals: Totals) -> Totals:
         """Returns the totals (sums of losses and hits), added up over all processes."""
         ...
@@ -138,6 +143,10 @@ class Whole:
     def part(self, data: Data) -> Data:
         """Returns all samples, because there is only one process."""
         return data
+
+    def weight(self, data: Data) -> float:
+        """Returns the total weight of the samples."""
+        return data.total_weight
 
     def total(self, totals: Totals) -> Totals:
         """Returns the totals unchanged, because there is only one process."""

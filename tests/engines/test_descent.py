@@ -70,11 +70,11 @@ class Trained:
             self.parameters -= eta * m_hat / (np.sqrt(v_hat) + rule.epsilon)
 
     def gradient(self, x, y, weights, keeps):
-        """The mean over samples, by their weights, of the oracle's gradients of one sample each."""
+        """1/n times the sum, over n samples, of weight times the oracle's gradient of the sample."""
         total = np.zeros(self.parameters.size)
         for s in range(len(x)):
             total += weights[s] * self.gradient_of_sample(x[s : s + 1], y[s : s + 1], [keep[s : s + 1] for keep in keeps])
-        return total / weights.sum() if weights.any() else total
+        return total / len(x)
 
     def gradient_of_sample(self, x, y, keeps):
         top = self.top

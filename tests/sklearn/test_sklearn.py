@@ -169,6 +169,60 @@ def test_class_weights_are_sample_weights(samples):
     )
 
 
+@each("kind", [MLPClassifier, MLPRegressor])
+def test_partial_fit_takes_weights_as_they_are_given(kind, samples):
+    """A single sample's weight counts, and equal parts of the data keep their share whatever their weights."""
+    X, y = samples["multiclass" if kind is MLPClassifier else "number"]
+    known = {"classes": ["a", "b", "c"]} if kind is MLPClassifier else {}
+    options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "random_state": 0}
+    weighted, faster = (kind(learning_rate_init=eta, **options) for eta in (0.01, 0.05))
+    for mlp, weight in ((weighted, [5.0]), (faster, None)):
+        mlp.partial_fit(X[:1], y[:1], sample_weight=weight, **known)
+    np.testing.assert_allclose(weighted.coefs_[0], faster.coefs_[0], rtol=0, atol=1e-14)
+    ones, plain = (kind(learning_rate_init=0.01, shuffle=False, batch_size=7, **options | {"alpha": 0.5}) for _ in range(2))
+    ones.partial_fit(X, y, sample_weight=np.ones(60), **known)
+    plain.partial_fit(X, y, **known)
+    np.testing.assert_allclose(ones.coefs_[0], plain.coefs_[0], rtol=0, atol=1e-14)
+
+
+def test_class_weights_count_in_parts_of_one_class(samples):
+    X, y = samples["multiclass"]
+    options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "random_state": 0}
+    given = MLPClassifier(class_weight={"a": 4.0}, learning_rate_init=0.01, **options)
+    faster = MLPClassifier(learning_rate_init=0.04, **options)
+    for mlp in (given, faster):
+        mlp.partial_fit(X[y == "a"], y[y == "a"], classes=["a", "b", "c"])
+    np.testing.assert_allclose(given.coefs_[0], faster.coefs_[0], rtol=0, atol=1e-14)
+
+
+@each("kind", [MLPClassifier, MLPRegressor])
+def test_weights_are_scaled_for_sparse_samples_too(kind, samples):
+    X, y = samples["multiclass" if kind is MLPClassifier else "number"]
+    weights = 1.0 + np.arange(60) % 4
+    options = {"batch_size": 7, "max_iter": 3, "random_state": 0, "shuffle": False, "solver": "sgd", "alpha": 0.5}
+    dense, sparse, tripled = (kind(**options) for _ in range(3))
+    dense.fit(X, y, sample_weight=weights)
+    sparse.fit(scipy.sparse.csr_array(X), y, sample_weight=weights)
+    tripled.set_params(alpha=1.5).fit(
+        scipy.sparse.csr_array(X), y, sample_weight=3 * weights
+    )  # alpha counts against the weights
+    for mlp in (sparse, tripled):
+        np.testing.assert_allclose(mlp.coefs_[0], dense.coefs_[0], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(mlp.loss_curve_, dense.loss_curve_, rtol=1e-10)
+
+
+def test_validation_data_may_have_weights(samples):
+    X, y = samples["multiclass"]
+    kept = np.arange(60) % 3 > 0
+    options = {"max_iter": 3, "random_state": 0, "early_stopping": True}
+    masked = MLPClassifier(**options).fit(X, y, validation_data=(X, y, kept.astype(float)))
+    alone = MLPClassifier(**options).fit(X, y, validation_data=(X[kept], y[kept]))
+    np.testing.assert_allclose(masked.validation_scores_, alone.validation_scores_, rtol=1e-12)
+    np.testing.assert_allclose(masked.history_["val_loss"], alone.history_["val_loss"], rtol=1e-10)
+    with pytest.raises(ValueError, match=r"pair \(X, y\), or \(X, y, sample_weight\)"):
+        MLPClassifier().fit(X, y, validation_data=(X, y, kept, kept))
+
+
 def test_balanced_classes_with_weights_are_those_of_repeated_samples():
     check_sample_weight_equivalence_on_dense_data("MLPClassifier", MLPClassifier(class_weight="balanced"))
 

@@ -114,8 +114,16 @@ def test_20_steps_are_those_of_pytorch(device, kernels, name):
     net = numbanet.Network([3, 5, 4], "tanh", "cce", dtype="float64", device=device, kernels=kernels)
     net.set_parameters(PYTORCH["parameters"])
     x, y = np.array(PYTORCH["x"]), np.array(PYTORCH["y"])
-    net.fit(x, y, epochs=6, batch_size=5, **settings)
-    net.fit(x[:10], y[:10], epochs=1, batch_size=5, **settings)
+    if "class_weight" in settings:  # PyTorch divides by the total weight of the batch, so its weights have the mean 1 there
+        of_class = np.array(list(settings.pop("class_weight").values()))
+        batches = [
+            (x[rows], y[rows], of_class[y[rows]] / of_class[y[rows]].mean()) for rows in np.split(np.arange(12), [5, 10])
+        ]
+        net.fit(batches, epochs=6, **settings)
+        net.fit(batches[:2], epochs=1, **settings)
+    else:
+        net.fit(x, y, epochs=6, batch_size=5, **settings)
+        net.fit(x[:10], y[:10], epochs=1, batch_size=5, **settings)
     np.testing.assert_allclose(flat(net), PYTORCH["trained"][name], rtol=0, atol=1e-10)
 
 
@@ -273,7 +281,12 @@ def test_a_validation_split_takes_the_last_samples(device, kernels, samples):
     weights = np.linspace(0.5, 1.5, COUNT)
     one = split.fit(x, y, epochs=2, validation_split=0.25, sample_weight=weights, **SETTINGS)
     other = by_hand.fit(
-        x[:first], y[:first], epochs=2, validation_data=(x[first:], y[first:]), sample_weight=weights[:first], **SETTINGS
+        x[:first],
+        y[:first],
+        epochs=2,
+        validation_data=(x[first:], y[first:], weights[first:]),
+        sample_weight=weights[:first],
+        **SETTINGS,
     )
     assert one["val_loss"].tolist() == other["val_loss"].tolist() and (flat(split) == flat(by_hand)).all()
 

@@ -17,7 +17,9 @@ from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
+from numbanet.engines.loops import added_up
 from numbanet.engines.rule import Rule
+from numbanet.engines.samples import hits
 from numbanet.engines.topology import Topology
 
 NOTHING, NO_RATES, NO_DRAW = Totals(0, 0.0, 0), np.empty((0, RATES)), Draw(np.uint64(0), 0)
@@ -104,17 +106,25 @@ class FastCpuEngine:
         outputs = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray) -> Totals:
+    def evaluate(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Totals:
         totals = NOTHING
         for rows in self._slices(x.shape[0]):
             job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
-            sums = self._run(job, self._samples(x, y, rows), totals._replace(samples=0))
+            sums = self._run(job, self._samples(x, y, rows, weights), totals._replace(samples=0))
             totals = sums._replace(samples=totals.samples + rows.size)
-        return totals
+        return totals if weights is None else totals._replace(hits=self._weighted_hits(x, y, weights))
 
-    def loss_and_gradients(self, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    def _weighted_hits(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+        """Returns the sum of the right answers, each multiplied by its sample's weight; the compiled run counts each as 1."""
+        hits_of_sample = np.empty(x.shape[0], np.int32)
+        for first in range(0, x.shape[0], FORWARD_ROWS):
+            part = slice(first, first + FORWARD_ROWS)
+            hits(self.topology.loss_kind, y[part], self.predict(x[part]), hits_of_sample[part])
+        return added_up(hits_of_sample, weights)
+
+    def loss_and_gradients(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         with self.lock.here:
-            *_, totals = self._gradient_blocks(x, y)
+            *_, totals = self._gradient_blocks(x, y, weights)
             return totals.loss, self.layout.read(self.layout.spare)
 
     def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
@@ -206,14 +216,14 @@ class FastCpuEngine:
             self._run(job, samples, layers=count)
         return outputs
 
-    def _gradient_blocks(self, x, y) -> Iterator[Totals]:
+    def _gradient_blocks(self, x, y, weights=None) -> Iterator[Totals]:
         """Adds up the gradients of one batch in the second place for gradients, while the caller holds the lock.
 
         Yields after each block of samples, when its deltas are in memory.
         """
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0, self.rule)
-        samples, terms = self._samples(x, y, batch.order), Terms(batch.rule, batch.rates, spare=True)
+        samples, terms = self._samples(x, y, batch.order, weights), Terms(batch.rule, batch.rates, spare=True)
         while totals.samples < n:
             totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, terms)
             yield totals

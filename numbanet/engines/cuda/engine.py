@@ -98,20 +98,22 @@ class FastCudaEngine:
         self.loops.wait()
         return result
 
-    def evaluate(self, x: Any, y: Any) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples."""
+    def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
+        """Returns the sums of the losses and of the correct predictions over all samples, multiplied by the samples' weights."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
-            batch = work.batch(notes.of(rows))
+            batch = work.batch(notes.of(rows), None if weights is None else weights[rows])
             self.propagation.forward(x_rows, batch, work)
             self.propagation.score(y_rows, batch, work)
-        return notes.totals()
+        return notes.totals(weights)
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(
+        self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
+    ) -> tuple[float, NDArray[np.floating]]:
         """Returns the sum of the samples' losses, and the gradients of the batch, flat like the parameters."""
         x, y = self._whole(x), self._whole(y)
         work, notes = self.workspaces.of(x.shape[0]), Notes.empty(x.shape[0], self.topology.dtype)
-        self.propagation.gradients(x, y, work.batch(notes), work)
+        self.propagation.gradients(x, y, work.batch(notes, weights), work)
         return notes.totals().loss, self.gradients.copy_to_host()
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
@@ -297,11 +299,12 @@ class FastCudaEngine:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns an epoch that consists of some of the samples of `epoch`.
 
-    `samples` is the range of the selected samples in `epoch.order`. `rows` are the row indices of these samples in the arrays
-    that hold them on the GPU, and become the order of the returned epoch.
+    `samples` is the range of the selected samples in the order of the epoch. The order of the returned epoch is `rows`. Its
+    weights belong to the arrays into which `rows` are indices: to all samples if these lie on the GPU, so that `rows` is the
+    order of the epoch itself, and otherwise to the buffer into which the selected samples were copied, in their order.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights
-    if weights is not None and samples.stop - samples.start < epoch.order.size:
+    if weights is not None and rows is not epoch.order:
         weights = weights[epoch.order[samples]]
     return epoch._replace(order=rows, rates=epoch.rates[steps], weights=weights)

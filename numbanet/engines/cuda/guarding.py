@@ -108,15 +108,17 @@ class GuardedEngine:
         with self.lock.here, self._guard():
             return self.engine.predict(x, out, logits=logits)
 
-    def evaluate(self, x: Any, y: Any) -> Totals:
+    def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
         """Calls `evaluate` of the wrapped engine, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
-            return self.engine.evaluate(x, y)
+            return self.engine.evaluate(x, y, weights)
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, NDArray[np.floating]]:
+    def loss_and_gradients(
+        self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
+    ) -> tuple[float, NDArray[np.floating]]:
         """Calls `loss_and_gradients` of the wrapped engine, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
-            return self.engine.loss_and_gradients(x, y)
+            return self.engine.loss_and_gradients(x, y, weights)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         """Calls `trace` of the wrapped engine, and restores the parameters if the call fails."""

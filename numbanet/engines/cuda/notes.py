@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
 from numbanet.engines.interface import Totals
@@ -37,6 +38,6 @@ class Notes(NamedTuple):
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 
-    def totals(self) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples; the host adds them up."""
-        return totals_of(CudaLoops(), self.loss, self.hits)
+    def totals(self, weights: NDArray[np.floating] | None = None) -> Totals:
+        """Returns the sums of the losses and of the correct predictions over all samples, as `totals_of` adds them up on the host."""
+        return totals_of(CudaLoops(), self.loss, self.hits, weights)

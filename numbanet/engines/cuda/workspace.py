@@ -1,6 +1,7 @@
 """Workspaces: the arrays on the GPU that hold activations, errors and other values while samples pass through a network."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
 from numbanet.engines.cuda.memory import ensure_free
@@ -53,9 +54,9 @@ class Workspace:
         self.order, self.ones = cuda.to_device(np.arange(n)), cuda.to_device(np.ones(n, topology.dtype))
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
-    def batch(self, notes: Notes | None = None) -> Batch:
-        """Returns a batch of n samples, the rows 0 to n - 1 of their arrays, all with the weight 1, without dropout."""
-        return Batch(self.order, self.rates, self.ones, None, notes)
+    def batch(self, notes: Notes | None = None, weights: NDArray[np.floating] | None = None) -> Batch:
+        """Returns a batch of the n samples in the order of their rows, without dropout; None means that all weights are 1."""
+        return Batch(self.order, self.rates, self.ones if weights is None else cuda.to_device(weights), None, notes)
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:

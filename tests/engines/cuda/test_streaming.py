@@ -49,13 +49,13 @@ def plan_for(way):
     return lambda *_: planning.TrainingPlan(way, 0, 0.0)
 
 
-def train(top, x, y, epochs=2, shuffled=True):
+def train(top, x, y, epochs=2, shuffled=True, weights=None):
     """Returns the totals of each epoch, and the parameters after the last one."""
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
         order = random.permutation(COUNT) if shuffled else np.arange(COUNT)
-        *_, last = engine.train_epoch(x, y, epoch_of(order, BATCH, 0.125))
+        *_, last = engine.train_epoch(x, y, epoch_of(order, BATCH, 0.125, weights=weights))
         totals.append(last)
     return totals, engine.read()
 
@@ -71,6 +71,31 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
     found, others = train(top, x, y, shuffled=shuffled)
     assert copies == TRAINED * 2  # each sample once an epoch
     assert found == expected and (others == parameters).all()
+
+
+# several chunks, or one that has all samples
+@each("rows, dtype", [(4, np.dtype("float32")), (100, np.dtype("float64"))])
+def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
+    """In shuffled order, too: each sample has its own weight in training, in evaluation and in gradients."""
+    monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
+    top = topology(*TOPOLOGY, dtype)
+    x, y = data(top, COUNT)
+    weights = np.arange(COUNT).astype(dtype)
+    there = cuda.to_device(x), cuda.to_device(y)
+    expected, parameters = train(top, *there, weights=weights)
+    assert copies == []
+    found, others = train(top, x, y, weights=weights)
+    assert copies == (TRAINED if rows == 4 else [COUNT]) * 2
+    assert found == expected and (others == parameters).all()
+    of_ones, plain = train(top, *there)
+    assert of_ones != expected and (plain != parameters).any()
+    engine, _ = engine_with_parameters(top, "cuda", "fast")
+    one_by_one = [engine.evaluate(x[s : s + 1], y[s : s + 1]) for s in range(COUNT)]
+    for arrays in ((x, y), there):
+        totals = engine.evaluate(*arrays, weights)
+        np.testing.assert_allclose(totals.loss, sum(w * one.loss for w, one in zip(weights, one_by_one, strict=True)), 1e-5)
+        assert totals.hits == sum(w * one.hits for w, one in zip(weights, one_by_one, strict=True))
+        assert engine.loss_and_gradients(*arrays, weights)[0] == pytest.approx(totals.loss, rel=1e-6)
 
 
 @each("on_gpu", ["x", "y"])

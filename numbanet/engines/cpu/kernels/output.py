@@ -177,7 +177,7 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_merged
 def error(workspace, n, has_weights, span):
-    """Computes delta of the last layer, where `n` is the number of samples of the batch or the sum of their weights.
+    """Computes delta of the last layer, where n is the number of samples of the batch.
 
     Reads the tables [neuron][sample] of y, z and a, which the functions `activation` and `score` have filled.
     """
