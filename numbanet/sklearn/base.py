@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches, validation
 from sklearn.utils.validation import check_is_fitted
 
-from numbanet import checks
+from numbanet import checks, inputs
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.network import Network
 from numbanet.sklearn.fitted import Fitted
@@ -271,9 +271,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             if self.early_stopping:
                 initial_parameters(sizes, activations[:-1], random_state)  # then the same samples are held out as before
             return self.network_.to(self.device)
-        seed = copy.deepcopy(random_state).randint(np.iinfo(np.int32).max)  # a copy: scikit-learn draws the parameters first
+        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # checks them
+        parameters = initial_parameters(sizes, activations[:-1], random_state)
+        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # scikit-learn draws the split next
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
-        network.set_parameters(initial_parameters(sizes, activations[:-1], random_state))
+        network.set_parameters(parameters)
         self._arguments = arguments
         return network
 
