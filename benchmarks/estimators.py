@@ -64,7 +64,10 @@ def main() -> None:
         failed |= bool(ratio < LIMIT or lost[0] > lost[1])
         row = f"{name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
         means = both.mean(axis=1) if both.size else [np.nan, np.nan]
-        print(f"{row:28} {means[0]:9.4f} {means[1]:12.4f} {means[0] - means[1]:10.4f} {ratio:7.2f}  {lost[0]} {lost[1]}", flush=True)
+        print(
+            f"{row:28} {means[0]:9.4f} {means[1]:12.4f} {means[0] - means[1]:10.4f} {ratio:7.2f}  {lost[0]} {lost[1]}",
+            flush=True,
+        )
     if failed:
         raise SystemExit("numbanet's estimators score worse than scikit-learn's in a row above")
 

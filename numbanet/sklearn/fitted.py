@@ -25,7 +25,8 @@ class Fitted(BaseEstimator):
 
     @coefs_.setter
     def coefs_(self, coefs: Sequence[ArrayLike]) -> None:
-        self.network_.set_parameters(list(zip(self._per_layer("coefs_", coefs), self.intercepts_, strict=True)))
+        coefs = self._per_layer("coefs_", coefs)
+        self.network_.set_parameters(list(zip(coefs, self.intercepts_, strict=True)))
 
     @property
     def intercepts_(self) -> list[NDArray[np.floating]]:
@@ -34,7 +35,8 @@ class Fitted(BaseEstimator):
 
     @intercepts_.setter
     def intercepts_(self, intercepts: Sequence[ArrayLike]) -> None:
-        self.network_.set_parameters(list(zip(self.coefs_, self._per_layer("intercepts_", intercepts), strict=True)))
+        intercepts = self._per_layer("intercepts_", intercepts)
+        self.network_.set_parameters(list(zip(self.coefs_, intercepts, strict=True)))
 
     def _per_layer(self, name: str, arrays: Sequence[ArrayLike]) -> Sequence[ArrayLike]:
         """Returns the arrays, of which there must be one per layer of the fitted network."""

@@ -13,7 +13,7 @@ class PackedArray(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...] | None
-    content: bytes | list[Any]
+    content: Any
 
 
 class PackedGenerator(NamedTuple):
