@@ -73,7 +73,7 @@ def unpacked(value: Any) -> Any:
     if isinstance(value, PackedArray):
         return _array(value)
     if isinstance(value, PackedGenerator):
-        bits = np.random.PCG64(0)
+        bits: Any = np.random.PCG64(0)
         bits.state = value.state
         return np.random.Generator(bits)
     if isinstance(value, PackedRandomState):
