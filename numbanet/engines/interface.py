@@ -44,8 +44,8 @@ class Totals(NamedTuple):
         Sum of the samples' losses. The loss of a sample is the inner sum of the loss formula with n = 1, times the sample's
         weight.
     hits : int or float
-        Number of correct predictions: correctly classified samples for the loss cce, correct outputs for the loss bce. If `evaluate`
-        gets weights, each correct prediction counts as the weight of its sample.
+        Number of correct predictions: correctly classified samples for the loss cce, correct outputs for the loss bce. If
+        `evaluate` gets weights, each correct prediction counts as the weight of its sample.
     """
 
     samples: int
@@ -109,7 +109,7 @@ class Engine(Protocol):
         ...
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples, each multiplied by the sample's weight.
+        """Returns the weighted sums of the losses and of the correct predictions over all samples.
 
         The weights (n,) are a NumPy array of the network's dtype; without weights, all samples have the weight 1.
         """

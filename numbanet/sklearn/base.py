@@ -1,8 +1,9 @@
 """The base class of the scikit-learn estimators: parameters, training, prediction."""
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -14,11 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches, validation
 from sklearn.utils.validation import check_is_fitted
 
-from numbanet import checks
+from numbanet import checks, inputs
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.network import Network
+from numbanet.sklearn.fitted import Fitted
+from numbanet.sklearn.initial import initial_parameters
 from numbanet.sklearn.parameters import Parameters
-from numbanet.sklearn.progress import Progress, Validation
+from numbanet.sklearn.progress import DivergenceError, Progress, Validation
 from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
@@ -34,16 +37,14 @@ AUTO_BATCH_SIZE = 200
 DENSE_ROWS = 1024
 
 
-class BaseMLP(Parameters, BaseEstimator, ABC):
+class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     """Base class of the classifier and the regressor; subclasses define the targets, the loss and the score.
 
     The class declares the attributes that `fit` sets; `MLPClassifier` documents them.
     """
 
-    network_: Network
     n_iter_: int
     t_: int
-    n_layers_: int
     n_outputs_: int
     out_activation_: str
     loss_: float
@@ -53,7 +54,6 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
     best_validation_score_: float | None
     history_: History
     _arguments: dict[str, Any]  # of the network
-    _generator: np.random.Generator  # shuffles sparse samples
     _rate_factor: float
     _no_improvement_count: int
     _y_numeric: bool
@@ -93,8 +93,10 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         ------
         ValueError, TypeError
             An argument, or a parameter of the estimator, is invalid; the message names it.
-        FloatingPointError
-            The loss is no longer finite; the parameters of the last finite epoch are kept.
+        DivergenceError
+            The loss is no longer finite; the parameters of the last finite epoch are kept. The error is a ValueError, as in
+            scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if there is an epoch with a finite
+            score, a ConvergenceWarning takes the place of the error, and the parameters of the best epoch are restored.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -128,34 +130,6 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         """
         return self._decoded(self._predicted(X))
 
-    @property
-    def coefs_(self) -> list[NDArray[np.floating]]:
-        """Copies of the weights w of each layer, (n_in, n_out); assigning a list sets the weights of the network."""
-        return [w for w, _ in self._parameters()]
-
-    @coefs_.setter
-    def coefs_(self, coefs: Sequence[ArrayLike]) -> None:
-        self.network_.set_parameters(list(zip(coefs, self.intercepts_, strict=True)))
-
-    @property
-    def intercepts_(self) -> list[NDArray[np.floating]]:
-        """Copies of the biases b of each layer, (n_out,); assigning a list sets the biases of the network."""
-        return [b for _, b in self._parameters()]
-
-    @intercepts_.setter
-    def intercepts_(self, intercepts: Sequence[ArrayLike]) -> None:
-        self.network_.set_parameters(list(zip(self.coefs_, intercepts, strict=True)))
-
-    def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns copies of all parameters; they are read-only, because changing a copy would not change the network."""
-        parameters = self.network_.parameters()
-        for array in (array for pair in parameters for array in pair):
-            array.flags.writeable = False
-        return parameters
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "network_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -168,12 +142,20 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         """Returns y as targets of the network; if `known` is False, y also determines the numbers of outputs and classes."""
 
     @abstractmethod
+    def _check_resumable(self, y: NDArray[Any]) -> None:
+        """Raises ValueError if `fit` cannot continue from the fitted network with the targets y."""
+
+    @abstractmethod
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
         """Returns the weight of each sample, multiplied by the weight of its class."""
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
         """Returns the class of each sample if the validation split is stratified by classes, else None."""
+
+    @abstractmethod
+    def _strata_words(self, strata: NDArray[Any] | None) -> str:
+        """Returns a part of a message that says how many samples the user's classes have."""
 
     @abstractmethod
     def _network_loss(self) -> str:
@@ -215,20 +197,22 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=dtype, multi_output=True, y_numeric=self._y_numeric, reset=not resume
         )
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
+        self._check_learning_rate(X.dtype)
+        if resume and whole:
+            self._check_resumable(y)
         targets = self._targets(y, X.dtype, resume, **known)
         weights = _weights(sample_weight, X)
         if weights is not None and not weights.all():
             X, y, targets, weights = (array[weights > 0] for array in (X, y, targets, weights))
         weights = self._weighed(y, weights)
+        random_state = check_random_state(self.random_state)
+        network = self._network_for(X, random_state, resume)
         validation = None
         if validation_data is not None:
             validation = self._validation(validation_data, X.dtype)
         elif self.early_stopping:
             X, targets, weights, validation = self._split(X, y, targets, weights, random_state)
-        network = self._network_for(X, seed, resume)
-        self._begin(network, seed, validation, resume)
+        self._begin(network, validation, resume)
         return self._train(X, targets, weights, validation, epochs, whole)
 
     def _validation(self, validation_data: Any, dtype: DTypeLike) -> Validation:
@@ -253,15 +237,24 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         """Returns the samples, targets and weights to train on, and the data that is held out for validation."""
         fraction, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
-        train, test = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
+        try:
+            train, test = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping cannot hold out the fraction {fraction:g} (validation_fraction) of {len(rows)} samples for "
+                f"validation{self._strata_words(strata)}: pass validation_data or more samples. scikit-learn's message: {error}"
+            ) from None
         if test.size < 2:
-            raise ValueError("the validation set is too small: increase validation_fraction or the number of samples")
+            raise ValueError(
+                f"The validation set is too small: it has {checks.count(test.size, 'sample')} of {len(rows)} and needs 2; "
+                "increase validation_fraction, or pass validation_data or more samples"
+            )
         weights, weights_test = (None, None) if weights is None else (weights[train], weights[test])
         return X[train], targets[train], weights, Validation(_dense(X[test]), targets[test], y[test], weights_test)
 
-    def _network_for(self, X: Any, seed: int, resume: bool) -> Network:  # noqa: N803
-        """Returns a new network, or the fitted one if training resumes."""
-        hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
+    def _network_for(self, X: Any, random_state: np.random.RandomState, resume: bool) -> Network:  # noqa: N803
+        """Returns a new network with scikit-learn's initial parameters, or the fitted one if training resumes."""
+        hidden = [checks.integer("hidden_layer_sizes", size) for size in np.atleast_1d(self.hidden_layer_sizes).tolist()]
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
         if len(names) != len(hidden):
@@ -277,16 +270,21 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
                     f"the fitted network has {self._arguments}, but the estimator's parameters now ask for {arguments}: "
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
+            if self.early_stopping:
+                initial_parameters(sizes, activations[:-1], random_state)  # then the same samples are held out as before
             return self.network_.to(self.device)
+        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # checks them
+        parameters = initial_parameters(sizes, activations[:-1], random_state)
+        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # scikit-learn draws the split next
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
+        network.set_parameters(parameters)
         self._arguments = arguments
         return network
 
-    def _begin(self, network: Network, seed: int, validation: Validation | None, resume: bool) -> None:
+    def _begin(self, network: Network, validation: Validation | None, resume: bool) -> None:
         """Sets the initial values of the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
-            self._generator = np.random.default_rng(seed)
             self._rate_factor, self._no_improvement_count = 1.0, 0
             self.t_, self.loss_curve_, self.best_loss_, self.history_ = 0, [], None, History()
             self.validation_scores_ = self.best_validation_score_ = None
@@ -327,16 +325,27 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
                 sample_weight=None if batches else weights,
                 callbacks=[progress, *_as_list(self.callbacks)],
-                verbose=bool(self.verbose),
+                verbose=False,  # progress prints scikit-learn's lines
                 **self._fit_options(),
             )
+        except FloatingPointError as error:
+            self._add_history(progress.logs)
+            if progress.best_parameters is None:
+                raise DivergenceError(progress.diverged()) from error
+            progress.record_divergence()
+            warnings.warn(progress.diverged("best"), ConvergenceWarning, stacklevel=4)
+            return progress
         finally:
             progress.restore_best()
-        for epoch in range(len(history.epoch)):
-            self.history_.add(len(self.history_.epoch) + 1, {name: values[epoch] for name, values in history.history.items()})
+        figures = history.history.items()
+        self._add_history([{name: values[epoch] for name, values in figures} for epoch in range(len(history.epoch))])
         if history.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         return progress
+
+    def _add_history(self, epochs: list[dict[str, float]]) -> None:
+        for logs in epochs:
+            self.history_.add(len(self.history_.epoch) + 1, logs)
 
     def _dense_batches(
         self,
@@ -345,8 +354,8 @@ class BaseMLP(Parameters, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         batch_size: int,
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        """Yields the batches of one epoch; sparse samples are converted to dense arrays."""
-        order = self._generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
+        """Yields the batches of one epoch over sparse samples, converted to dense arrays, in the order of dense samples."""
+        order = self.network_._model.generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
         for part in gen_batches(X.shape[0], batch_size):
             rows = order[part]
             yield _dense(X[rows]), targets[rows], None if weights is None else weights[rows]

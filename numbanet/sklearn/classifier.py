@@ -54,15 +54,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     shuffle : bool
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
-        Seed of the initial weights, of shuffling, of dropout and of the validation split. The initial weights have the same
-        distribution as in `Network`.
+        Seed of the initial weights and biases, of the validation split, of shuffling and of dropout. The initial weights and
+        biases and the validation split are those of scikit-learn with the same random_state: the weights and biases are
+        uniform in +-sqrt(6 / (n_in + n_out)), with the activation "logistic" in +-sqrt(2 / (n_in + n_out)). The order of the
+        samples in each epoch differs from scikit-learn's.
     tol : float
         Minimum improvement of the loss that counts as an improvement; with `early_stopping`, of the validation score.
     verbose : bool
-        If True, prints a line per epoch.
+        If True, prints the loss of each epoch, and with `early_stopping` the score, in scikit-learn's words.
     warm_start : bool
-        If True, a further call of `fit` continues from the fitted network. Without early stopping, several calls of `fit` give
-        bitwise the same network as a single call with the same total number of epochs.
+        If True, a further call of `fit` continues from the fitted network; y must have the same classes. Without
+        early stopping, several calls of `fit` give bitwise the same network as a single call with the same total number of
+        epochs.
     momentum : float
         Momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool
@@ -79,6 +82,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         bias-corrected second moment; scikit-learn adds it to the square root of the uncorrected second moment.
     n_iter_no_change : int or inf
         Training stops after more than this number of epochs without an improvement by `tol`.
+    max_fun : int
+        Accepted for scikit-learn's sake; it limits the calls of "lbfgs" there, and has no effect here.
     class_weight : dict or "balanced", optional
         Weights of the classes in the loss; "balanced" gives all classes the same total weight over all samples.
     label_smoothing : float
@@ -174,6 +179,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         class_weight: dict[Any, float] | str | None = None,
         label_smoothing: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
@@ -191,7 +197,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.momentum, self.nesterovs_momentum = momentum, nesterovs_momentum
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self.n_iter_no_change = n_iter_no_change
+        self.n_iter_no_change, self.max_fun = n_iter_no_change, max_fun
         self.class_weight, self.label_smoothing = class_weight, label_smoothing
         self.dropout, self.clip_norm, self.callbacks = dropout, clip_norm, callbacks
         self.dtype, self.device, self.kernels = dtype, device, kernels
@@ -303,6 +309,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         indices = np.searchsorted(self.classes_, y)
         return indices if count > 2 else indices.astype(dtype)
 
+    def _check_resumable(self, y: NDArray[Any]) -> None:
+        classes = unique_labels(y)
+        if set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously got "
+                f"{self.classes_}, `y` has {classes}: set warm_start=False to train a new network"
+            )
+
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
         """Raises ValueError if the targets do not match the targets of the first fit."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
@@ -325,7 +339,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return sample_weights if weights is None else sample_weights * weights
 
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        return targets if self.n_outputs_ == 1 and not self._multilabel else None
+        return targets.astype(bool)[:, np.newaxis] if self.n_outputs_ == 1 and not self._multilabel else None
+
+    def _strata_words(self, strata: NDArray[Any] | None) -> str:
+        if strata is None:
+            return ""
+        counts = [np.count_nonzero(strata == second) for second in (False, True)[: len(self.classes_)]]
+        samples = [f"{count} of class {label!r}" for count, label in zip(counts, self.classes_.tolist(), strict=True)]
+        return f" from each class (there are {' and '.join(samples)}; scikit-learn calls them False and True)"
 
     def _network_loss(self) -> str:
         return "cce" if self.out_activation_ == "softmax" else "bce"

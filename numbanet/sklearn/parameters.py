@@ -10,6 +10,11 @@ from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
+# scikit-learn's values that numbanet does not have, and what to do.
+MISSING = {
+    "solver": {"lbfgs": "use 'adam', 'adamw' or 'sgd', or scikit-learn's own estimator"},
+    "loss": {"poisson": "use 'squared_error' or 'log_loss', or scikit-learn's own estimator"},
+}
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
@@ -38,6 +43,7 @@ class Parameters:
     beta_2: float
     epsilon: float
     n_iter_no_change: float
+    max_fun: int
     dropout: float | Sequence[float]
     clip_norm: float | None
     callbacks: Callback | Sequence[Callback] | None
@@ -52,6 +58,7 @@ class Parameters:
 
     def _check_parameters(self) -> None:
         """Checks the parameters that `Network` and the optimizers do not check, or know under another name."""
+        refuse_missing("solver", self.solver)
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
         checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
@@ -62,10 +69,17 @@ class Parameters:
             checks.not_negative(name, getattr(self, name))
         if self.n_iter_no_change != np.inf:
             checks.integer("n_iter_no_change", self.n_iter_no_change)
+        checks.integer("max_fun", self.max_fun)
         if self.clip_norm is not None:
             checks.positive("clip_norm", self.clip_norm)
         for name in ("early_stopping", "nesterovs_momentum"):
             checks.flag(name, getattr(self, name))
+
+    def _check_learning_rate(self, dtype: np.dtype) -> None:
+        """Checks that the learning rate of the network, too, is positive and finite in the network's dtype."""
+        checks.positive("learning_rate_init", self.learning_rate_init, dtype)
+        if not dtype.type(self.learning_rate_init / self._gradient_scale):
+            raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
     def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
         """Returns the solver as an optimizer, with constants scaled to make up for the network's other gradient scale."""
@@ -81,3 +95,10 @@ class Parameters:
             return optimizers.GradientDescent(**options)
         kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
         return kind(self.momentum, **options)
+
+
+def refuse_missing(name: str, value: Any) -> None:
+    """Raises ValueError if scikit-learn has this value of a parameter, but numbanet does not."""
+    hint = MISSING[name].get(value) if isinstance(value, str) else None
+    if hint:
+        raise ValueError(f"{name}={value!r} is not available in numbanet.sklearn: {hint}")

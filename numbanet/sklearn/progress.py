@@ -12,6 +12,10 @@ from numbanet.training.callbacks import Callback
 LEAST_ADAPTIVE = 1e-6
 
 
+class DivergenceError(FloatingPointError, ValueError):
+    """The loss is no longer finite; `Network.fit` raises a FloatingPointError in this case, scikit-learn a ValueError."""
+
+
 class Validation(NamedTuple):
     """Validation data: samples x, targets for the network, the same targets y as the user passed them, and weights or None."""
 
@@ -30,6 +34,7 @@ class Estimator(Protocol):
     power_t: float
     tol: float
     n_iter_no_change: float
+    verbose: bool
     early_stopping: bool
 
     network_: Network
@@ -72,6 +77,13 @@ class Progress(Callback):
         scikit-learn's loss divided by the network's loss.
     validation : Validation, optional
         Data on which the network is scored after each epoch.
+
+    Attributes
+    ----------
+    logs : list of dict
+        The logs of each epoch, as the callbacks after this one left them.
+    best_parameters : list of (w, b) or None
+        With early stopping, the parameters of the epoch with the best score.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class Progress(Callback):
     ):
         self.estimator, self.samples, self.penalty = estimator, samples, penalty
         self.gradient_scale, self.loss_unit, self.validation = gradient_scale, loss_unit, validation
+        self.logs: list[dict[str, float]] = []
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
@@ -118,8 +131,34 @@ class Progress(Callback):
         estimator.t_ += self.samples
         estimator.loss_ = logs["loss"] + self.penalty_now
         estimator.loss_curve_.append(estimator.loss_)
+        self.logs.append(logs)
+        self._print(f"Iteration {epoch}, loss = {estimator.loss_:.8f}")
         score_is_no_better = self.validation is not None and self._record_score(self.validation)
         self._watch(score_is_no_better if estimator.early_stopping else self._record_best_loss())
+
+    def diverged(self, kept: str = "previous") -> str:
+        """Returns the message for a loss that is no longer finite in the present epoch; `kept` says which epoch remains."""
+        estimator = self.estimator
+        scheduled = estimator.solver == "sgd" and estimator.learning_rate != "constant"
+        rate = self.network_rate(0) * self.gradient_scale if scheduled else estimator.learning_rate_init
+        lowered = f", which the schedule {estimator.learning_rate!r} has lowered to {rate:g}" if scheduled else ""
+        return (
+            "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+            f"preprocessed. The loss stopped being finite in epoch {estimator.n_iter_ + (kept == 'previous')} with "
+            f"learning_rate_init={estimator.learning_rate_init:g}{lowered}; the estimator keeps the parameters of the {kept} "
+            "epoch. Standardise X, or try a smaller learning_rate_init."
+        )
+
+    def record_divergence(self) -> None:
+        """Records an epoch whose loss is not finite; its score is NaN, as in scikit-learn."""
+        estimator, nan = self.estimator, float("nan")
+        assert estimator.validation_scores_ is not None  # early stopping has kept the best parameters
+        estimator.n_iter_ += 1
+        estimator.t_ += self.samples
+        estimator.loss_ = nan
+        estimator.loss_curve_.append(nan)
+        estimator.validation_scores_.append(nan)
+        self.stop_training = True
 
     def restore_best(self) -> None:
         """Restores the parameters of the epoch with the best score, if early stopping has kept them."""
@@ -133,6 +172,7 @@ class Progress(Callback):
         y_hat = estimator._decoded(estimator.network_.predict(validation.x))
         score = estimator._score_of(validation.y, y_hat, validation.weights)
         estimator.validation_scores_.append(score)
+        self._print(f"Validation score: {score:f}")
         if score > best:
             estimator.best_validation_score_ = score
             if estimator.early_stopping:
@@ -152,9 +192,18 @@ class Progress(Callback):
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return
+        watched = "Validation score" if estimator.early_stopping else "Training loss"
+        epochs = f"{estimator.n_iter_no_change} consecutive epochs"
+        message = f"{watched} did not improve more than tol={estimator.tol:f} for {epochs}."
         adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
         if adaptive and estimator.learning_rate_init * estimator._rate_factor > LEAST_ADAPTIVE:
             estimator._rate_factor /= 5
             estimator._no_improvement_count = 0
+            self._print(f"{message} Setting learning rate to {estimator.learning_rate_init * estimator._rate_factor:f}")
         else:
             self.stop_training = True
+            self._print(f"{message} Stopping.")
+
+    def _print(self, line: str) -> None:
+        if self.estimator.verbose:
+            print(line, flush=True)

@@ -11,6 +11,7 @@ from sklearn.utils import column_or_1d
 
 from numbanet import checks
 from numbanet.sklearn.base import BaseMLP, Samples
+from numbanet.sklearn.parameters import refuse_missing
 from numbanet.training.callbacks import Callback
 
 LOSSES = {"squared_error": "mse", "log_loss": "bce"}
@@ -27,7 +28,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         error is a mean over outputs, too. As in scikit-learn, the gradients are the gradients of the sum over outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
-epsilon, n_iter_no_change, dropout, clip_norm, callbacks, dtype, device, kernels
+epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
         The same parameters as those of `MLPClassifier`.
 
     Attributes
@@ -72,6 +73,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         dropout: float | Sequence[float] = 0.0,
         clip_norm: float | None = None,
         callbacks: Callback | Sequence[Callback] | None = None,
@@ -88,7 +90,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         self.momentum, self.nesterovs_momentum = momentum, nesterovs_momentum
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self.n_iter_no_change = n_iter_no_change
+        self.n_iter_no_change, self.max_fun = n_iter_no_change, max_fun
         self.dropout, self.clip_norm, self.callbacks = dropout, clip_norm, callbacks
         self.dtype, self.device, self.kernels = dtype, device, kernels
 
@@ -126,18 +128,28 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
         """Returns y as an array of the network's dtype."""
+        refuse_missing("loss", self.loss)
         checks.choice("loss", self.loss, LOSSES)
         y = np.asarray(y, dtype) if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True).astype(dtype)
         if not known:
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
             self.out_activation_ = "identity" if self.loss == "squared_error" else "logistic"
+        elif (outputs := 1 if y.ndim == 1 else y.shape[1]) != self.n_outputs_:
+            targets = f"{checks.count(self.n_outputs_, 'target')} per sample"
+            raise ValueError(f"y of shape {y.shape} has {outputs} per sample, but the estimator was fitted to {targets}")
         return y
+
+    def _check_resumable(self, y: NDArray[Any]) -> None:
+        """Does nothing: `_targets` checks the number of targets."""
 
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
         return weights
 
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
         return None
+
+    def _strata_words(self, strata: NDArray[Any] | None) -> str:
+        return ""
 
     def _network_loss(self) -> str:
         return LOSSES[self.loss]
@@ -153,4 +165,6 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         return y_hat[:, 0] if self.n_outputs_ == 1 else y_hat
 
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        if not np.isfinite(y_hat).all():
+            return float("nan")
         return float(r2_score(y, y_hat, sample_weight=weights))

@@ -11,6 +11,7 @@ from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
 from numbanet.inputs import usable_device
 from numbanet.training.optimizers import GradientDescent, Optimizer
+from numbanet.training.portable import packed, unpacked
 
 
 class Snapshot(NamedTuple):
@@ -98,15 +99,16 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, with a snapshot in place of the engine."""
+        """Returns the attributes for pickle and copy, with a snapshot in place of the engine; older NumPy can open them."""
         state = vars(self).copy()
         del state["engine"]
-        return state | {"snapshot": self.snapshot()}
+        return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restores the model; a model from a GPU moves to the CPU, with a warning, if this process can use no GPU."""
-        snapshot = state.pop("snapshot")
-        vars(self).update(state)
+        snapshot = Snapshot(*unpacked(state["snapshot"]))
+        vars(self).update({name: value for name, value in state.items() if name != "snapshot"})
+        self.generator = unpacked(self.generator)
         self.device = usable_device("cpu" if self.device == "cpu" else "auto")
         self.engine = make_engine(self.topology, self.device, self.kernels)
         self.restore(snapshot)

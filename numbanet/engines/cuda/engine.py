@@ -99,7 +99,7 @@ class FastCudaEngine:
         return result
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples, multiplied by the samples' weights."""
+        """Returns the weighted sums of the losses and of the correct predictions over all samples."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
             batch = work.batch(notes.of(rows), None if weights is None else weights[rows])

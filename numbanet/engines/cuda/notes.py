@@ -39,5 +39,5 @@ class Notes(NamedTuple):
         other.hits.copy_to_device(self.hits)
 
     def totals(self, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sums of the losses and of the correct predictions over all samples, as `totals_of` adds them up on the host."""
+        """Returns the sums of the losses and of the correct predictions, which `totals_of` adds up on the host."""
         return totals_of(CudaLoops(), self.loss, self.hits, weights)

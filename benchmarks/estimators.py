@@ -1,0 +1,76 @@
+"""Compares the scores of numbanet's estimators and scikit-learn's: `python -m benchmarks.estimators`.
+
+For each data set, raw and standardised, with and without early stopping, each estimator is trained with the same parameters on
+the same samples for several seeds, and scored on other samples. The last column is the difference of the mean scores in units
+of its standard error over the seeds; the script fails if numbanet is worse by more than `LIMIT` in a row.
+"""
+
+import argparse
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn import datasets, neural_network
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+import numbanet.sklearn
+
+DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
+LIMIT = -2.0  # standard errors
+
+
+def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
+    """Returns the test scores of numbanet's and scikit-learn's estimator, (2, seeds); a training that diverges scores NaN."""
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    kind = "MLPRegressor" if name == "diabetes" else "MLPClassifier"
+    found = np.full((2, seeds), np.nan)
+    for seed in range(seeds):
+        stratify = None if name == "diabetes" else y
+        x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.25, random_state=seed, stratify=stratify)
+        if scaled:
+            scaler = StandardScaler().fit(x_train)
+            x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
+        for i, module in enumerate((numbanet.sklearn, neural_network)):
+            try:
+                found[i, seed] = getattr(module, kind)(random_state=seed, **options).fit(x_train, y_train).score(x_test, y_test)
+            except ValueError as error:
+                if "non-finite" not in str(error):
+                    raise
+    return found
+
+
+def main() -> None:
+    """Prints a row for each data set and option."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("datasets", nargs="*", default=DATASETS)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--max-iter", type=int, default=100)
+    parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
+    parser.add_argument("--rate", type=float, default=0.001)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # trainings of so few epochs do not converge
+    print(f"{'':28} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7}  diverged", flush=True)
+    failed = False
+    for name, scaled, stopping in itertools.product(arguments.datasets, (False, True), (False, True)):
+        options = {"early_stopping": stopping, "max_iter": arguments.max_iter, "solver": arguments.solver}
+        found = scores(name, scaled, options | {"learning_rate_init": arguments.rate}, arguments.seeds)
+        lost = np.isnan(found).sum(axis=1)
+        both = found[:, ~np.isnan(found).any(axis=0)]
+        difference = both[0] - both[1]
+        error = difference.std(ddof=1) / np.sqrt(difference.size) if difference.size > 1 else 0.0
+        ratio = difference.mean() / error if error else 0.0
+        failed |= bool(ratio < LIMIT or lost[0] > lost[1])
+        row = f"{name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
+        means = both.mean(axis=1) if both.size else [np.nan, np.nan]
+        print(
+            f"{row:28} {means[0]:9.4f} {means[1]:12.4f} {means[0] - means[1]:10.4f} {ratio:7.2f}  {lost[0]} {lost[1]}",
+            flush=True,
+        )
+    if failed:
+        raise SystemExit("numbanet's estimators score worse than scikit-learn's in a row above")
+
+
+if __name__ == "__main__":
+    main()
