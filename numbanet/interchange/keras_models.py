@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._extras import imported
-from numbanet.interchange.layers import Layer, activate, known_activation, network
+from numbanet.interchange.comparison import check_reproduces
+from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, known_activation, leaky_relu, network
+from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
 ACTIVATIONS = {
@@ -23,9 +26,18 @@ ACTIVATIONS = {
     "relu": "relu",
     "leaky_relu": "leaky_relu",
     "softmax": "softmax",
+    "log_softmax": LOG_SOFTMAX,
 }
 LEAKY_SLOPE = 0.2  # default of keras.activations.leaky_relu, for an activation given by name
-SKIPPED = ("InputLayer", "Dropout")  # they do nothing in prediction
+# These layers do nothing in prediction: Flatten because rows are flat, the others because they act in training only.
+SKIPPED = ("InputLayer", "Flatten", "Identity", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise",
+           "ActivityRegularization")  # fmt: skip
+QUANTISED = "quantised models and LoRA are not supported: pass the model from before its quantisation"
+MODELS = ("Sequential", "Functional")
+# Largest difference between the outputs of a model and of its network, relative to the largest logit. The precision in which a
+# backend computes products of float32 differs between devices.
+TOLERANCES = {"float64": 1e-9, "float32": 2e-2, "mixed_float16": 2e-2, "float16": 2e-2}
+COARSE = 1e-1  # for bfloat16
 # Bytes of a file's configuration, which takes some kilobytes per layer.
 CONFIG_LIMIT = 1 << 24
 
@@ -37,14 +49,16 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     ----------
     source : keras.Model or path
         A Sequential model, or a functional model whose layers form a chain, with Dense layers, the activations that numbanet
-        has, and Dropout layers; or the path of a .keras or .weights.h5 file of such a model, which h5py reads. Code in a file
-        is not executed.
+        has, layers that do nothing in prediction (Flatten, Identity, Dropout, GaussianNoise and similar ones), and nested
+        models of this kind; or the path of a .keras or .weights.h5 file of such a model, which h5py reads. Code in a file is
+        not executed. A network takes flat rows, so reshape images to (n, pixels) first.
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. They are required for a .weights.h5 file, and must be left out for any
         other source, which defines its activations itself. If the model's last layer has no activation (its outputs are
-        logits), the network's output gets the activation that fits the loss (cce: softmax, bce: sigmoid).
+        logits), the network's output gets the activation that fits the loss (cce: softmax, bce: sigmoid). A last log_softmax
+        becomes softmax, if the loss is cce.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         model have this dtype, else float32.
@@ -57,7 +71,9 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     Raises
     ------
     ValueError, TypeError
-        A layer is missing or unknown, its shape does not fit (the message names the layer), or the file is damaged.
+        A layer is missing or unknown, its shape does not fit, or its weights are quantised (the message names the layer); the
+        file is damaged, or one that `Network.load` reads; or a model computes another function than its layers one after the
+        other.
     ModuleNotFoundError
         h5py is not installed; the message says what to install.
 
@@ -65,7 +81,11 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     -----
     The checksums of a .keras file are verified before the file is read. A .weights.h5 file has no checksums. If such a file
     has been damaged on purpose, the HDF5 library may hang when it reads the file.
+
+    If source is a model, `from_keras` computes its outputs for random rows with training=False, and compares them with the
+    network's predictions, or logits for a model that returns logits.
     """
+    refuse_own(source, "from_keras")
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
         if activations is None:
             raise ValueError("a .weights.h5 file contains weights only: pass the argument activations, too")
@@ -73,32 +93,63 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     if activations is not None:
         raise ValueError("the Keras model defines its activations itself: leave out the argument activations")
     if isinstance(source, str | os.PathLike):
-        layers = _model_file(Path(source))
-    elif hasattr(source, "get_config") and hasattr(source, "layers"):
-        weights = {layer.name: layer.get_weights() for layer in source.layers}
-        layers = _layers(source.get_config(), weights.__getitem__)
-    else:
+        return network(_model_file(Path(source)), loss, None, **options)
+    if not hasattr(source, "get_config") or not hasattr(source, "layers"):
         raise TypeError(
             f"source must be a Keras model, or the path of a .keras or .weights.h5 file, not {type(source).__name__}"
         )
-    return network(layers, loss, None, **options)
+    result = network(_layers(source.get_config(), _weights_of_model(source)), loss, None, **options)
+    _check_model(result, source)
+    return result
 
 
-def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Sequence[Any]]) -> list[Layer]:
-    """Returns the layers of a model configuration in order; `weights_of` maps a Dense layer's name to its [kernel, bias]."""
-    layers: list[Layer] = []
+def _check_model(result: Network, model: Any) -> None:
+    """Raises ValueError if the model computes another function than the network."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model):  # a model of another library with the same configuration
+        return
+    policy = model.dtype_policy.name
+    rtol = COARSE if "bfloat16" in policy else max(TOLERANCES.get(policy, COARSE), TOLERANCES[result.dtype])
+
+    def outputs(x: NDArray[np.floating]) -> NDArray[np.floating]:
+        shape = [-1, *(size or 1 for size in getattr(model, "input_shape", x.shape)[1:])]  # a model not built has no shape
+        y = model(keras.ops.convert_to_tensor(x.reshape(shape)), training=False)
+        return np.asarray(keras.ops.convert_to_numpy(y), np.float64).reshape(len(x), -1)
+
+    check_reproduces(result, outputs, rtol, "numbanet takes models that apply Dense layers one after the other")
+
+
+def _weights_of_model(model: Any) -> Callable[[str], Any]:
+    """Returns a function that maps the name of a layer to its weights, and that of a nested model to such a function."""
+    layers = {layer.name: layer for layer in model.layers}
+    return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
+
+
+def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers: list[Layer] | None = None) -> list[Layer]:
+    """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
+
+    `weights_of` maps the name of a Dense layer to its [kernel, bias], and the name of a nested model to such a function.
+    """
+    layers = [] if layers is None else layers
     before = None
+    if "layers" not in config:
+        raise ValueError("the model is neither Sequential nor functional: its configuration does not list its layers")
+    outputs = config.get("output_layers")
+    if outputs and (names := re.findall(r'\["([^"]*)", \d', json.dumps(outputs))) != [config["layers"][-1]["config"]["name"]]:
+        raise ValueError(f"the model is not a chain: its outputs are those of the layers {', '.join(names)}")
     for entry in config["layers"]:
         kind, settings = entry["class_name"], entry["config"]
         name = settings["name"]
         _check_chain(entry, name, before)
         before = name
-        if kind == "Dense":
+        if kind in MODELS:
+            _layers(settings, weights_of(name), layers)
+        elif kind == "Dense":
             arrays = weights_of(name)
             if len(arrays) != 1 + settings["use_bias"]:
-                raise ValueError(
-                    f"layer {name} has {len(arrays)} arrays of weights, not kernel{' and bias' * settings['use_bias']}"
-                )
+                remedy = QUANTISED if arrays else "build the model first, by its inputs or by a call"
+                needed = "kernel and bias" if settings["use_bias"] else "kernel"
+                raise ValueError(f"layer {name} has {len(arrays)} arrays of weights, not {needed}; {remedy}")
             layers.append(_dense(name, arrays))
             activate(layers, name, *_named_activation(name, settings["activation"]))
         elif kind == "Activation":
@@ -106,16 +157,31 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Sequence[Any]
         elif kind in ("ReLU", "LeakyReLU", "Softmax"):
             activate(layers, name, *_activation_layer(name, kind, settings))
         elif kind not in SKIPPED:
-            raise ValueError(
-                f"layer {name} is {kind}, which is not supported; supported are Dense, Activation, ReLU, LeakyReLU, Softmax, "
-                f"{', '.join(SKIPPED)}"
-            )
+            supported = ", ".join(("Dense", "Activation", "ReLU", "LeakyReLU", "Softmax", *SKIPPED, *MODELS))
+            raise ValueError(f"layer {name} is {kind}, which is not supported; supported are {supported}")
+        elif kind == "Flatten" and settings.get("data_format") == "channels_first" and _rank(config) > 2:
+            raise ValueError(f"layer {name} is Flatten with data_format 'channels_first', which is not supported")
     return layers
 
 
+def _has_dense(entry: Mapping[str, Any]) -> bool:
+    """Returns whether an entry of a model configuration is a Dense layer, or a model that contains one."""
+    kind = entry["class_name"]
+    return kind == "Dense" or (kind in MODELS and any(map(_has_dense, entry["config"]["layers"])))
+
+
+def _rank(config: Mapping[str, Any]) -> int:
+    """Returns the number of dimensions of the inputs of a model configuration, or 3 if the configuration does not say it."""
+    shape = config["layers"][0]["config"].get("batch_shape") or config.get("build_input_shape") or ()
+    return len(shape) or 3
+
+
 def _dense(name: str, arrays: Sequence[Any]) -> Layer:
-    kernel = np.asarray(arrays[0])
-    return Layer(name, kernel, np.asarray(arrays[1]) if len(arrays) > 1 else np.zeros(kernel.shape[-1:], kernel.dtype))
+    if not 1 <= len(arrays) <= 2:
+        raise ValueError(f"layer {name} has {len(arrays)} arrays of weights, not kernel and bias; {QUANTISED}")
+    arrays = [array.astype(np.float32) if array.dtype.name == "bfloat16" else array for array in map(np.asarray, arrays)]
+    kernel = arrays[0]
+    return Layer(name, kernel, arrays[1] if len(arrays) > 1 else np.zeros(kernel.shape[-1:], kernel.dtype))
 
 
 def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> None:
@@ -135,14 +201,14 @@ def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
 
 def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tuple[str, float | None]:
     if kind == "Softmax":
-        if settings.get("axis", -1) != -1:
+        if settings.get("axis", -1) not in (-1, [-1]):
             raise ValueError(f"layer {name} is a softmax over axis {settings['axis']}, but only the last axis is supported")
         return "softmax", None
     if kind == "LeakyReLU":
-        return "leaky_relu", settings["negative_slope"]
-    if settings.get("max_value") is not None or settings.get("negative_slope") or settings.get("threshold"):
-        raise ValueError(f"layer {name} is a ReLU with max_value, negative_slope or threshold, which are not supported")
-    return "relu", None
+        return leaky_relu(settings["negative_slope"])
+    if settings.get("max_value") is not None or settings.get("threshold"):
+        raise ValueError(f"layer {name} is a ReLU with max_value or threshold, which are not supported")
+    return leaky_relu(settings.get("negative_slope") or 0.0)
 
 
 def _model_file(path: Path) -> list[Layer]:
@@ -157,18 +223,42 @@ def _model_file(path: Path) -> list[Layer]:
         if damaged := archive.testzip():  # HDF5 has no checksums, and its library may hang on a damaged file
             raise ValueError(f"its {damaged} is damaged")
         with archive.open("model.weights.h5") as weights:
-            arrays = [arrays for _, arrays in _weights(weights)]
-        names = [entry["config"]["name"] for entry in config["layers"] if entry["class_name"] == "Dense"]
-        if len(names) != len(arrays):
+            return _layers(config, _weights_by_name(config, _weights(weights)))
+
+
+def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
+    """Returns a function that maps names of a model configuration to weights, as `_layers` needs it.
+
+    A file numbers the layers of each class in their order: dense, dense_1, ..., sequential, sequential_1, ...
+    """
+    by_name: dict[str, Any] = {}
+    for kind in ("Dense", *MODELS):
+        entries = [entry for entry in config["layers"] if entry["class_name"] == kind and _has_dense(entry)]
+        stored = [content for name, content in weights if name.startswith(kind.lower())]
+        if len(entries) != len(stored):
             raise ValueError(
-                f"it has weights of {len(arrays)} Dense layers, but its configuration has {len(names)} Dense layers"
+                f"it has weights of {len(stored)} {kind} layers, but its configuration has {len(entries)} {kind} layers"
             )
-        return _layers(config, dict(zip(names, arrays, strict=True)).__getitem__)
+        for entry, content in zip(entries, stored, strict=True):
+            by_name[entry["config"]["name"]] = content if kind == "Dense" else _weights_by_name(entry["config"], content)
+    return by_name.get  # a nested model without weights has no entry
 
 
 def _weights_file(path: Path) -> list[Layer]:
     with _reading(path) as file:
-        return [_dense(name, arrays) for name, arrays in _weights(file)]
+        return _in_order(_weights(file))
+
+
+def _in_order(weights: "list[Weights]") -> list[Layer]:
+    """Returns the layers of a file without configuration; raises ValueError if the file does not determine their order."""
+    kinds = {name.partition("_")[0] for name, _ in weights}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"it does not store the order of {', '.join(name for name, _ in weights)}: pass the .keras file, or the model"
+        )
+    if kinds <= {"dense"}:
+        return [_dense(name, content) for name, content in weights]
+    return [layer for _, content in weights for layer in _in_order(content)]
 
 
 @contextlib.contextmanager
@@ -190,19 +280,31 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
             raise ValueError(f"cannot read {path}: {error}") from None
 
 
-def _weights(file: Any) -> list[tuple[str, list[NDArray[Any]]]]:
-    """Returns the name and [kernel, bias] of each Dense layer in an HDF5 file, in the order of the layers' numbers."""
+# The name of a layer, and its [kernel, bias] or, for a nested model, the weights of the nested layers.
+Weights = tuple[str, list[Any]]
+
+
+def _weights(file: Any) -> list[Weights]:
+    """Returns the weights of each Dense layer and nested model in an HDF5 file, ordered by class and number of the layers."""
     h5py = imported("h5py", "numbanet[keras]")
     with h5py.File(file, "r") as archive:
-        dense = {}
-        for name, group in _members(h5py, archive["layers"]).items():
-            variables = _members(h5py, _members(h5py, group).get("vars", {}))
-            number = re.fullmatch(r"dense(?:_(\d+))?", name)
-            if number:
-                dense[int(number[1] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables)]
-            elif variables:
-                raise ValueError(f"layer {name} has weights, but only weights of Dense layers are supported")
-        return [dense[number] for number in sorted(dense)]
+        return _weights_of_group(h5py, archive["layers"])
+
+
+def _weights_of_group(h5py: Any, layers: Any) -> list[Weights]:
+    found = {}
+    for name, group in _members(h5py, layers).items():
+        members = _members(h5py, group)
+        variables = _members(h5py, members.get("vars", {}))
+        known = re.fullmatch(r"(dense|sequential|functional)(?:_(\d+))?", name)
+        if known and known[1] == "dense":
+            found["dense", int(known[2] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables, key=int)]
+        elif known:
+            if nested := _weights_of_group(h5py, members.get("layers", {})):
+                found[known[1], int(known[2] or 0)] = name, nested
+        elif variables:
+            raise ValueError(f"layer {name} has weights, but only weights of Dense layers are supported")
+    return [found[key] for key in sorted(found)]
 
 
 def _members(h5py: Any, group: Any) -> dict[str, Any]:
@@ -216,4 +318,6 @@ def _dataset(name: str, dataset: Any) -> NDArray[Any]:
     """Returns the array of an HDF5 dataset; raises ValueError, before allocating memory, if the file lacks a part of it."""
     if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() != dataset.size * dataset.dtype.itemsize:
         raise ValueError(f"the file does not contain all weights of layer {name}")
+    if dataset.attrs.get("dtype") == "bfloat16":  # NumPy has no such dtype: the upper half of the bits of a float32
+        return (dataset[...].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return dataset[...]

@@ -11,6 +11,8 @@ from numbanet import checks, inputs
 from numbanet.inputs.architecture import NATURAL_OUTPUT
 from numbanet.network import Network
 
+LOG_SOFTMAX = "log_softmax"  # the name of an activation that only models of other libraries have
+
 
 @dataclass
 class Layer:
@@ -48,6 +50,11 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
     layers[-1].activation, layers[-1].epsilon = activation, epsilon
 
 
+def leaky_relu(slope: float) -> tuple[str, float | None]:
+    """Returns the name and the epsilon of a leaky ReLU; with a slope of 0 it is a ReLU."""
+    return ("leaky_relu", slope) if slope else ("relu", None)
+
+
 def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
     """Returns numbanet's name for an activation of another library; raises ValueError if numbanet does not have it."""
     if not isinstance(name, str) or name not in names:
@@ -59,6 +66,7 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
     """Returns a `Network` built from the layers; if `activations` is None, the layers' own activations are used."""
     _check_shapes(layers)
     if activations is None:
+        _resolve_log_softmax(layers, loss)
         activations = [layer.activation or "identity" for layer in layers]
         if layers[-1].activation is None:
             activations[-1] = NATURAL_OUTPUT[checks.choice("loss", loss, NATURAL_OUTPUT)]
@@ -71,6 +79,18 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
     return result
 
 
+def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
+    """Replaces log_softmax, with which other libraries compute cce, by softmax; raises ValueError if the two would differ."""
+    for layer in layers:
+        if layer.activation == LOG_SOFTMAX:
+            if layer is not layers[-1] or loss != "cce":
+                raise ValueError(
+                    f"layer {layer.name} has the activation log_softmax, which is supported only in the last layer and with "
+                    "loss 'cce': the network then has the activation softmax, and the same loss and gradients"
+                )
+            layer.activation = "softmax"
+
+
 def _check_shapes(layers: list[Layer]) -> None:
     """Raises ValueError unless each layer has as many inputs as the layer before it has outputs."""
     if not layers:
@@ -78,6 +98,12 @@ def _check_shapes(layers: list[Layer]) -> None:
     n_out = None
     for layer in layers:
         layer.w, layer.b = (inputs.real_array(f"{symbol} of layer {layer.name}", getattr(layer, symbol)) for symbol in "wb")
+        for array in (layer.w, layer.b):
+            if array.dtype.kind != "f":
+                raise ValueError(
+                    f"layer {layer.name} has weights of dtype {array.dtype}; quantised weights are not supported: pass the "
+                    "model from before its quantisation, with weights of a float dtype"
+                )
         if layer.w.ndim != 2:
             raise ValueError(
                 f"the weights of layer {layer.name} have shape {layer.w.shape}, but a linear layer needs two dimensions"

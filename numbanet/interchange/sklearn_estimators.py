@@ -3,6 +3,7 @@
 from typing import Any
 
 from numbanet.interchange.layers import Layer, known_activation, network
+from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu", "softmax": "softmax"}
@@ -31,8 +32,10 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     TypeError
         mlp is neither an MLPClassifier nor an MLPRegressor.
     ValueError
-        The estimator is not fitted, or its output activation is not supported, such as the one of a Poisson regression.
+        The estimator is not fitted, its output activation is not supported, such as the one of a Poisson regression, or mlp is
+        the path of a file that `Network.load` reads.
     """
+    refuse_own(mlp, "from_sklearn")
     kind = type(mlp).__name__
     if not hasattr(mlp, "hidden_layer_sizes") or not hasattr(mlp, "activation"):
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {kind}")

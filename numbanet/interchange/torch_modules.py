@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._extras import imported
-from numbanet.interchange.layers import Layer, activate, network
+from numbanet.interchange.comparison import check_reproduces
+from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network
+from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
 ACTIVATIONS = {
     "Identity": "identity",
-    "Dropout": "identity",  # in prediction
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
     "ReLU": "relu",
     "LeakyReLU": "leaky_relu",
     "Softmax": "softmax",
+    "LogSoftmax": LOG_SOFTMAX,
 }
+# These modules do nothing in prediction: Flatten because rows are flat, the others because they act in training only.
+SKIPPED = ("Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+# Largest difference between the outputs of a module and of its network, relative to the largest logit.
+TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+# Integers are read, so that the error about quantised weights names the layer.
+SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
+REMEDY = (
+    "numbanet takes modules that apply linear layers one after the other, in the order of their names or of the argument "
+    "layers, with the activations that the argument activations names"
+)
+REDUCED = 2e-2  # for float32, if the device may compute products with fewer digits, such as TF32
 
 
 def from_torch(
@@ -38,16 +53,18 @@ def from_torch(
     Parameters
     ----------
     source : nn.Sequential, nn.Module, mapping or path
-        One of four kinds: an nn.Sequential of nn.Linear, the activations that numbanet has, nn.Identity and nn.Dropout; any
-        other module that is a chain of nn.Linear; the state dict of such a module; or the path of a state dict's file. The
-        file may be a .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with weights_only=True. Code in a
-        file is not executed.
+        One of four kinds: an nn.Sequential, which may contain others, of nn.Linear, the activations that numbanet has, and
+        modules that do nothing in prediction (nn.Flatten, nn.Identity, nn.Dropout and its variants); any other module that
+        is a chain of nn.Linear; the state dict of such a module; or the path of a state dict's file. The file may be a
+        .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with weights_only=True. Code in a file is not
+        executed.
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. They are required unless source is an nn.Sequential, which defines its
         activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
-        output gets the activation that fits the loss (cce: softmax, bce: sigmoid).
+        output gets the activation that fits the loss (cce: softmax, bce: sigmoid). A last nn.LogSoftmax, with which PyTorch
+        computes cce as nn.NLLLoss, becomes softmax.
     layers : list of str, optional
         Names of the layers in their order, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers whose names
         differ only in numbers are ordered by these numbers, and layers with other names as in the mapping. A .safetensors
@@ -64,29 +81,43 @@ def from_torch(
     Raises
     ------
     ValueError, TypeError
-        A layer is missing or unknown, or its shape does not fit; the message names the layer.
+        A layer is missing or unknown, its shape does not fit, or its weights are quantised (the message names the layer); a
+        module computes another function than its layers one after the other; or the file is one that `Network.load` reads.
     ModuleNotFoundError
         The package that reads the file is not installed; the message says what to install.
+
+    Notes
+    -----
+    If source is a module, `from_torch` computes its outputs for random rows in evaluation mode, without gradients, and compares
+    them with the network's predictions, or logits for a module that returns logits. The modes of the module and PyTorch's
+    random state are restored. A state dict or a file contains no function, so that the order of the layers and the activations
+    are not checked.
     """
+    refuse_own(source, "from_torch")
+    module: Any = None
     if isinstance(source, str | os.PathLike):
         state, ordered = _file(Path(source))
         linear = _linear_layers(state, layers, ordered)
     elif isinstance(source, Mapping):
         linear = _linear_layers(source, layers)
-    elif _is_module(source, "Sequential"):
+    elif _is_module(source, "Module"):
+        module = _unwrapped(source)
+        linear = None if _is_module(module, "Sequential") else _linear_layers(module.state_dict(), layers)
+    else:
+        raise TypeError(f"source must be an nn.Module, a state dict or the path of a file, not {type(source).__name__}")
+    if linear is None:
         if activations is not None or layers is not None:
             raise ValueError(
                 "an nn.Sequential defines its activations and layers itself: leave out these arguments, or pass its "
                 "state_dict()"
             )
-        return network(_modules(source), loss, None, **options)
-    elif _is_module(source, "Module"):
-        linear = _linear_layers(source.state_dict(), layers)
-    else:
-        raise TypeError(f"source must be an nn.Module, a state dict or the path of a file, not {type(source).__name__}")
-    if activations is None:
+        linear = _modules(module)
+    elif activations is None:
         raise ValueError("a state dict contains weights only: pass the argument activations, too")
-    return network(linear, loss, activations, **options)
+    result = network(linear, loss, activations, **options)
+    if module is not None:
+        _check_module(result, module)
+    return result
 
 
 def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
@@ -127,14 +158,64 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
         elif _is_module(module, "Linear"):
             layers.append(_layer(name, module.weight, module.bias))
         elif kind in ACTIVATIONS and type(module).__module__.startswith("torch.nn."):
-            if kind == "Softmax" and module.dim not in (None, 1, -1):
+            if "Softmax" in kind and module.dim not in (None, 1, -1):
                 raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, but only the last one is supported")
-            activate(layers, f"{name} ({kind})", ACTIVATIONS[kind], getattr(module, "negative_slope", None))
-        else:
-            raise ValueError(
-                f"layer {name} is {kind}, which is not supported; supported are Linear, Sequential, {', '.join(ACTIVATIONS)}"
-            )
+            activation = leaky_relu(module.negative_slope) if kind == "LeakyReLU" else (ACTIVATIONS[kind], None)
+            activate(layers, f"{name} ({kind})", *activation)
+        elif kind not in SKIPPED or not type(module).__module__.startswith("torch.nn."):
+            supported = ", ".join(("Linear", "Sequential", *ACTIVATIONS, *SKIPPED))
+            raise ValueError(f"layer {name} is {kind}, which is not supported; supported are {supported}")
     return layers
+
+
+def _unwrapped(module: Any) -> Any:
+    """Returns the module that torch.compile or a wrapper for parallel training has wrapped, or else the module itself."""
+    kind = type(module).__name__
+    is_wrapper = kind in WRAPPERS and type(module).__module__.startswith("torch.")
+    return _unwrapped(getattr(module, WRAPPERS[kind])) if is_wrapper else module
+
+
+def _check_module(result: Network, module: Any) -> None:
+    """Raises ValueError if the module computes another function than the network; leaves the module as it was."""
+    torch = sys.modules["torch"]
+    parameter = next(module.parameters())
+    dtype, device = str(parameter.dtype).removeprefix("torch."), parameter.device
+    is_exact = dtype != "float32" or (device.type == "cpu" and torch.get_float32_matmul_precision() == "highest")
+    rtol = max(TOLERANCES[dtype] if is_exact else REDUCED, TOLERANCES[result.dtype])
+
+    def outputs(x: NDArray[np.floating]) -> NDArray[np.floating]:
+        try:
+            y = _in_prediction(torch, module, torch.from_numpy(x).to(device, parameter.dtype))
+        except Exception as error:  # the code of the module can raise any
+            raise ValueError(
+                f"the module cannot compute the outputs for inputs of shape {x.shape}: {type(error).__name__}: {error}. "
+                f"{REMEDY}"
+            ) from error
+        if not hasattr(y, "detach"):
+            raise ValueError(f"the module returns an object of type {type(y).__name__}, not a tensor. {REMEDY}")
+        return np.asarray(_array("output of the module", y), np.float64)
+
+    check_reproduces(result, outputs, rtol, REMEDY)
+
+
+def _in_prediction(torch: Any, module: Any, x: Any) -> Any:
+    """Returns the module's output in evaluation mode; restores the mode of each submodule, and PyTorch's random state."""
+    modes = [(part, part.training) for part in module.modules()]
+    devices = [x.device] if x.device.type == "cuda" else []
+    try:
+        for part, _ in modes:
+            part.training = False
+        with (
+            torch.random.fork_rng(devices),
+            torch.no_grad(),
+            torch.autocast(x.device.type, enabled=False),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # such as that of a Softmax without a dimension
+            return module(x)
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def _layer(name: str, weight: Any, bias: Any) -> Layer:
@@ -149,6 +230,8 @@ def _array(name: str, value: Any) -> NDArray[Any]:
     """Returns a PyTorch tensor or an array as a NumPy array."""
     if not hasattr(value, "detach"):
         return np.asarray(value)
+    if str(value.device) == "meta":
+        raise ValueError(f"{name} is on PyTorch's device meta, where tensors have no values: load the weights first")
     value = value.detach().cpu()
     if str(value.dtype) == "torch.bfloat16":  # NumPy has no such dtype, and float32 holds every bfloat16 exactly
         value = value.float()
@@ -188,10 +271,22 @@ def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
         pass
     package = imported("safetensors", "numbanet[safetensors]")
     try:
-        with package.safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, the file is not a dict
-    except (package.SafetensorError, TypeError) as error:
+        tensors = package.deserialize(path.read_bytes())
+    except package.SafetensorError as error:
         raise ValueError(f"cannot read {path}: {error}") from None
+    return {name: _tensor(path, name, tensor) for name, tensor in sorted(tensors)}
+
+
+def _tensor(path: Path, name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
+    """Returns a tensor of a safetensors file as an array; bfloat16, which NumPy does not have, becomes float32."""
+    dtype, data = tensor["dtype"], tensor["data"]
+    if dtype == "BF16":  # the upper half of the bits of a float32
+        flat = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif dtype in SAFETENSORS_DTYPES:
+        flat = np.frombuffer(data, SAFETENSORS_DTYPES[dtype])
+    else:
+        raise ValueError(f"{path}: the tensor {name} has dtype {dtype}; supported are {', '.join(SAFETENSORS_DTYPES)}, BF16")
+    return flat.reshape(tensor["shape"])
 
 
 def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordered: bool = True) -> list[Layer]:

@@ -18,6 +18,12 @@ from numbanet.persist.description import Description as Description
 
 # Exceptions raised by reading a damaged or foreign file, or its JSON; OSError if the file refers to offsets beyond its end.
 DAMAGE = (*npz_file.DAMAGE, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, OSError)
+# Advice for files of other programs, by suffix.
+HINTS: dict[str, str] = {
+    **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
+    **dict.fromkeys((".pt", ".pth", ".bin"), "; to import weights of PyTorch, call numbanet.from_torch"),
+    ".onnx": "; numbanet writes ONNX files, but cannot load them",
+}
 
 
 def container(path: str | os.PathLike[str]) -> ModuleType:
@@ -71,4 +77,5 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}
     except DAMAGE as error:
-        raise ValueError(f"{os.fspath(path)} is damaged or not a numbanet model: {error}") from None
+        hint = HINTS.get(Path(path).suffix.lower(), "")
+        raise ValueError(f"{os.fspath(path)} is damaged or not a numbanet model: {error}{hint}") from None

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -152,6 +153,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but its bias has shape \(3,\)"),
         ({"2.weight": np.zeros((2, 4, 3, 3))}, {}, r"weight of layer 2 has shape \(2, 4, 3, 3\)"),
         ({"2.weight": np.full((2, 4), np.nan)}, {}, "w of layer 2.* is nan"),
+        ({"2.weight": np.ones((2, 4), np.int8)}, {}, "layer 2 has weights of dtype int8; quantised weights are not supported"),
         ({"2.weight": np.zeros((2, 4), complex)}, {}, "w of layer 2 must contain real numbers"),
         ({"1.running_mean": np.zeros(4)}, {}, "layer '1' has the tensors running_mean, but a linear layer has weight and bias"),
         ({"2.running_mean": np.zeros(4)}, {}, "layer '2' has the tensors weight, bias, running_mean"),
@@ -186,6 +188,41 @@ def test_files_that_hold_no_state_dict_are_refused(tmp_path):
         (tmp_path / "net.safetensors").write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"cannot read .*net.safetensors"):
             from_torch(tmp_path / "net.safetensors", loss="cce", activations="tanh")
+
+
+def test_a_safetensors_file_of_bfloat16(tmp_path):
+    pytest.importorskip("safetensors")
+    values = np.array([[1.5, -2.0], [0.0078125, 3e38]], "f4")
+    upper = (values.view("u4") >> 16).astype("u2")
+    for dtype, data in (("BF16", upper.tobytes()), ("F8_E4M3", bytes(4))):
+        header = json.dumps({"0.weight": {"dtype": dtype, "shape": [2, 2], "data_offsets": [0, len(data)]}}).encode()
+        (tmp_path / "net.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+        if dtype == "BF16":
+            net = from_torch(tmp_path / "net.safetensors", loss="mse", activations="identity")
+            assert net.dtype == "float32" and (net.parameters()[0][0] == (upper.astype("u4") << 16).view("f4").T).all()
+    with pytest.raises(ValueError, match=r"tensor 0.weight has dtype F8_E4M3; supported are F64, F32"):
+        from_torch(tmp_path / "net.safetensors", loss="mse", activations="identity")
+
+
+@each("name", ["net.npz", "net.safetensors", "net.pt", "net.keras", "net.weights.h5", "net"])
+@each("function", [from_torch, from_keras, from_sklearn])
+def test_files_and_networks_of_numbanet_are_told_about_load(name, function, tmp_path):
+    pytest.importorskip("safetensors")
+    net = numbanet.Network([2, 3], "identity", "mse")
+    net.save(tmp_path / name)
+    options = {} if function is from_sklearn else {"loss": "mse"}
+    with pytest.raises(ValueError, match=r"is a file of numbanet, not of another library: load it with Network.load\('"):
+        function(tmp_path / name, **options)
+    with pytest.raises(TypeError, match=f"source is a numbanet Network already: use it as it is, without {function.__name__}"):
+        function(net, **options)
+
+
+@each("name, hint", [("sequential.keras", "from_keras"), ("sequential.weights.h5", "from_keras"), ("torch.pt", "from_torch"),
+                     ("torch.safetensors", "from_torch")])  # fmt: skip
+def test_load_names_the_function_for_files_of_other_libraries(name, hint):
+    pytest.importorskip("safetensors")
+    with pytest.raises(ValueError, match=f"{name} is damaged or not a numbanet model: .* call numbanet.{hint}"):
+        numbanet.Network.load(FILES / name)
 
 
 def test_there_and_back_again(tmp_path):
@@ -262,6 +299,110 @@ def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
         from_torch(linear, loss="mse", activations="tanh")
     with pytest.raises(ValueError, match=r"epsilon is 0.3, but the layers' leaky_relu has slope 0.1"):
         from_torch(linear, loss="mse", epsilon=0.3)
+
+
+def test_layers_that_do_nothing_to_rows_in_prediction(torch):
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.AlphaDropout(), nn.Dropout1d(), nn.Identity(),
+        nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(0.0), nn.FeatureAlphaDropout()), nn.Linear(5, 3), nn.LogSoftmax(dim=1),
+    )  # fmt: skip
+    x = torch.randn(7, 4)
+    net = from_torch(model, loss="cce")
+    assert net.activations == ["relu", "relu", "softmax"]
+    agrees(net, model.eval()(x).exp().detach().numpy(), x.numpy())
+    for kept, loss in ((model, "bce"), (nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(dim=1), nn.Linear(3, 3)), "cce")):
+        with pytest.raises(ValueError, match="activation log_softmax, which is supported only in the last layer and with loss"):
+            from_torch(kept, loss=loss)
+
+
+def module_of(torch, forward, *, biases=True):
+    """A module with the layers a and b, in this order, and any forward pass."""
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(4, 4, biases), torch.nn.Linear(4, 4, biases)
+
+        def forward(self, x):
+            return forward(self, x)
+
+    return Module()
+
+
+def hidden(torch, m, x):
+    return m.b(torch.relu(m.a(x)))
+
+
+TAKEN = {
+    "logits": hidden,
+    "probabilities": lambda torch, m, x: torch.softmax(hidden(torch, m, x), 1),
+    "logarithms": lambda torch, m, x: torch.log_softmax(hidden(torch, m, x), 1),
+    "dropout": lambda torch, m, x: m.b(torch.nn.functional.dropout(torch.relu(m.a(x)), 0.5, m.training)),
+    "flat": lambda torch, m, x: hidden(torch, m, x.view(len(x), -1)),
+}
+OTHER_FUNCTION = "the model computes another function than its layers one after the other, with the activations relu, softmax"
+REFUSED = {
+    "backwards": (lambda torch, m, x: m.a(torch.relu(m.b(x))), OTHER_FUNCTION),
+    "skip": (lambda torch, m, x: x + hidden(torch, m, x), OTHER_FUNCTION),
+    "relu6": (lambda torch, m, x: m.b(torch.nn.functional.relu6(m.a(x))), OTHER_FUNCTION),
+    "leaky": (lambda torch, m, x: m.b(torch.nn.functional.leaky_relu(m.a(x))), OTHER_FUNCTION),
+    "scaled": (lambda torch, m, x: hidden(torch, m, x / 255), OTHER_FUNCTION),
+    "temperature": (lambda torch, m, x: torch.softmax(hidden(torch, m, x) / 1.01, 1), OTHER_FUNCTION),
+    "always dropout": (lambda torch, m, x: m.b(torch.nn.functional.dropout(torch.relu(m.a(x)))), OTHER_FUNCTION),
+    "nan": (lambda torch, m, x: hidden(torch, m, x) * float("nan"), OTHER_FUNCTION),
+    "classes": (
+        lambda torch, m, x: hidden(torch, m, x).argmax(1),
+        r"the model returns outputs of shape \(48,\), but its layers",
+    ),
+    "two outputs": (lambda torch, m, x: (hidden(torch, m, x), x), "returns an object of type tuple, not a tensor"),
+    "images": (lambda torch, m, x: hidden(torch, m, x.mean((2, 3))), "cannot compute the outputs for inputs of shape"),
+}
+
+
+@each("name", TAKEN)
+@each("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_a_module_is_compared_with_its_network(torch, name, dtype):
+    model = module_of(torch, lambda m, x: TAKEN[name](torch, m, x)).to(getattr(torch, dtype))
+    model.a.eval()
+    state = torch.get_rng_state()
+    net = from_torch(model, loss="cce", activations="relu")
+    assert (model.training, model.a.training, model.b.training) == (True, False, True)
+    assert (torch.get_rng_state() == state).all()
+    x = torch.randn(9, 4)
+    expected = torch.softmax(hidden(torch, model.float(), x), 1).detach().numpy()
+    np.testing.assert_allclose(net.predict(x.numpy()), expected, rtol=1e-5, atol=1e-6)
+
+
+@each("name", REFUSED)
+def test_a_module_that_computes_another_function_is_refused(torch, name):
+    function, message = REFUSED[name]
+    model = module_of(torch, lambda m, x: function(torch, m, x))
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match=message):
+        from_torch(model, loss="cce", activations="relu")
+    assert model.training and (torch.get_rng_state() == state).all()
+    assert from_torch(model.state_dict(), loss="cce", activations="relu").sizes == [4, 4, 4]  # which holds no function
+
+
+def test_a_sequential_that_does_more_than_its_layers_is_refused(torch):
+    class Shifted(torch.nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    hooked = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    hooked[0].register_forward_hook(lambda module, x, y: 2 * y)
+    for model in (Shifted(torch.nn.Linear(4, 3)), hooked, torch.nn.Sequential(torch.nn.Flatten(0), torch.nn.Linear(4, 3))):
+        with pytest.raises(ValueError, match=r"computes another function|cannot compute the outputs"):
+            from_torch(model, loss="mse")
+
+
+def test_one_output_without_its_dimension(torch):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    flat = module_of(torch, lambda m, x: m.b(torch.tanh(m.a(x))).squeeze(-1))
+    flat.b = torch.nn.Linear(4, 1)
+    for source, options in ((model, {}), (flat, {"activations": "tanh"})):
+        assert from_torch(source, loss="bce", **options).sizes[-1] == 1
 
 
 def test_pytorch_takes_the_weights(torch):
@@ -442,12 +583,19 @@ def test_without_h5py_the_error_says_what_to_install(monkeypatch):
         from_keras(FILES / "sequential.keras", loss="cce")
 
 
-@pytest.mark.filterwarnings("ignore")  # Keras's own
-def test_of_a_model_of_keras():
+@pytest.fixture
+def keras(h5py):
     pytest.importorskip("torch")
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)
+    return keras
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_of_a_model_of_keras(keras):
     layers = keras.layers
     model = keras.Sequential([
         keras.Input((4,)), layers.Dense(5, activation="leaky_relu"), layers.Dense(4), layers.Activation("sigmoid"),
@@ -461,3 +609,60 @@ def test_of_a_model_of_keras():
     branching = keras.Input((4,))
     with pytest.raises(ValueError, match=r"is not a chain|is Add"):
         from_keras(keras.Model(branching, layers.Add()([layers.Dense(4)(branching), branching])), loss="mse")
+    first = layers.Dense(4)(branching)
+    with pytest.raises(ValueError, match=r"is not a chain: its outputs are those of the layers"):
+        from_keras(keras.Model(branching, [first, layers.Dense(4)(first)]), loss="mse")
+
+    class Doubled(keras.Sequential):
+        def call(self, x, **options):
+            return 2 * super().call(x, **options)
+
+    with pytest.raises(ValueError, match="the model computes another function than its layers"):
+        from_keras(Doubled([keras.Input((4,)), layers.Dense(3)]), loss="mse")
+    with pytest.raises(ValueError, match="0 arrays of weights, not kernel and bias; build the model first"):
+        from_keras(keras.Sequential([layers.Dense(3)]), loss="mse")
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_keras_layers_that_do_nothing_to_rows_and_nested_models(keras, tmp_path):
+    layers, Sequential = keras.layers, keras.Sequential
+    model = Sequential([
+        keras.Input((2, 3)), layers.Flatten(), layers.Dense(5, activation="tanh"), layers.GaussianNoise(0.1),
+        Sequential([layers.Dense(4, activation="relu"), Sequential([layers.Dense(6), layers.LeakyReLU(negative_slope=0)])]),
+        Sequential([layers.Identity(), layers.ActivityRegularization(0.1)]), layers.AlphaDropout(0.5),
+        Sequential([layers.GaussianDropout(0.5), layers.Dense(5), layers.ReLU(negative_slope=0.25)]),
+        layers.Dense(3, activation="log_softmax"),
+    ])  # fmt: skip
+    model.save(tmp_path / "net.keras")
+    model.save_weights(tmp_path / "net.weights.h5")
+    x = np.random.default_rng(0).standard_normal((7, 2, 3)).astype("f4")
+    for source in (model, tmp_path / "net.keras"):
+        net = from_keras(source, loss="cce")
+        assert net.activations == ["tanh", "relu", "relu", "leaky_relu", "softmax"] and net.epsilon == 0.25
+        agrees(net, np.exp(model.predict(x, verbose=0)), x.reshape(7, 6))
+        with pytest.raises(ValueError, match="log_softmax, which is supported only in the last layer and with loss"):
+            from_keras(source, loss="mse")
+    with pytest.raises(ValueError, match=r"does not store the order of dense, dense_1, sequential, .*: pass the .keras file"):
+        from_keras(tmp_path / "net.weights.h5", loss="cce", activations="relu")
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+@each("bias", [True, False])
+def test_quantised_models_of_keras_are_refused(keras, bias, tmp_path):
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(6, use_bias=bias), layers.Dense(3, use_bias=bias)])
+    model.quantize("int8")
+    model.save(tmp_path / "net.keras")
+    model.save_weights(tmp_path / "net.weights.h5")
+    for source, options in ((model, {}), (tmp_path / "net.keras", {}), (tmp_path / "net.weights.h5", {"activations": "relu"})):
+        with pytest.raises(ValueError, match="quantised"):
+            from_keras(source, loss="mse", **options)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+def test_keras_weights_of_bfloat16(keras, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="bfloat16")])
+    model.save(tmp_path / "net.keras")
+    expected = keras.ops.convert_to_numpy(keras.ops.cast(model.layers[0].kernel, "float32"))
+    for source in (model, tmp_path / "net.keras"):
+        assert (from_keras(source, loss="mse").parameters()[0][0] == expected).all()
