@@ -5,6 +5,7 @@ from pathlib import Path
 
 from numbanet import Network
 from numbanet.cli.common import MODEL_HELP, add_command, refuse_unwritable
+from numbanet.persist import onnx_table
 
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXAMPLES = """examples:
@@ -29,4 +30,6 @@ def _export(options: argparse.Namespace) -> int:
     network = Network.load(options.model)
     (network.export if suffix == ".onnx" else network.save)(options.output)
     print(f"wrote {options.output}")
+    if suffix == ".onnx" and network.table is not None:
+        print(onnx_table.interface(network.table))
     return 0

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.engines.topology import Topology
+from numbanet.persist import onnx_table
 from numbanet.persist.description import Description
+from numbanet.persist.onnx_table import Graph, Node, Port
 
 OPSET, IR_VERSION = 17, 8  # versions of 2022, because many programs that run ONNX files do not support newer ones
 LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; a megabyte is left for all but the parameters
@@ -17,30 +19,59 @@ OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu":
 
 
 def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
-    """Returns the bytes of a checked ONNX model from x (N, n_in) to y_hat (N, n_out), with constants layer1.w, layer1.b, ..."""
+    """Returns the bytes of a checked ONNX model from x (N, n_in) to y_hat (N, n_out), with constants layer1.w, layer1.b, ...
+
+    The model of a network that was trained on a table contains the encoding, see `numbanet.persist.onnx_table`.
+    """
     topology = description.topology
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
     onnx = imported("onnx", "numbanet[onnx]")
-    helper, element = onnx.helper, onnx.helper.np_dtype_to_tensor_dtype(topology.dtype)
-    n_in, n_out = topology.sizes[0], topology.sizes[-1]
-    graph = helper.make_graph(
-        _nodes(helper, topology.activations),
-        "numbanet",
-        [helper.make_tensor_value_info("x", element, ["N", n_in])],
-        [helper.make_tensor_value_info("y_hat", element, ["N", n_out])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in _constants(topology, parameters).items()],
-    )
+    helper, graph = onnx.helper, _graph(topology, parameters)
+    domains = {"": OPSET}
+    if description.table is not None:
+        graph = onnx_table.with_encoding(graph, description.table, topology.dtype)
+        domains["ai.onnx.ml"] = onnx_table.ML_OPSET
     model = helper.make_model(
-        graph,
+        _message(onnx, graph),
         producer_name="numbanet",
         producer_version=_version(),
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in domains.items()],
         ir_version=IR_VERSION,
     )
     helper.set_model_props(model, {"numbanet": json.dumps(description.to_dict())})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def _graph(topology: Topology, parameters: NDArray[Any]) -> Graph:
+    """Returns the graph of a network from x to y_hat."""
+    return Graph(
+        [("x", topology.dtype, topology.sizes[0], "")],
+        [("y_hat", topology.dtype, topology.sizes[-1], "")],
+        _nodes(topology.activations),
+        _constants(topology, parameters),
+    )
+
+
+def _message(onnx: Any, graph: Graph) -> Any:
+    """Converts a graph to a message of protobuf."""
+    helper = onnx.helper
+
+    def element(dtype: np.dtype) -> int:
+        return onnx.TensorProto.STRING if dtype.kind == "O" else helper.np_dtype_to_tensor_dtype(dtype)
+
+    def values(ports: list[Port]) -> list[Any]:
+        return [helper.make_tensor_value_info(name, element(dtype), ["N", n], text) for name, dtype, n, text in ports]
+
+    nodes = [
+        helper.make_node(
+            operator, before, after, name, **{k: element(v) if isinstance(v, np.dtype) else v for k, v in attributes.items()}
+        )
+        for operator, before, after, name, attributes in graph.nodes
+    ]
+    constants = [onnx.numpy_helper.from_array(array, name) for name, array in graph.constants.items()]
+    return helper.make_graph(nodes, "numbanet", values(graph.inputs), values(graph.outputs), constants)
 
 
 def _version() -> str:
@@ -61,16 +92,17 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
     return constants
 
 
-def _nodes(helper: Any, activations: tuple[str, ...]) -> list[Any]:
+def _nodes(activations: tuple[str, ...]) -> list[Node]:
     """Returns the nodes for z = x w + b and a = phi(z) of each layer; identity has no node; a of the last layer is y_hat."""
-    nodes, x = [], "x"
+    nodes: list[Node] = []
+    x = "x"
     for l, name in enumerate(activations, start=1):
         a = "y_hat" if l == len(activations) else f"a{l}"
         z = a if name == "identity" else f"z{l}"
-        nodes.append(helper.make_node("Gemm", [x, f"layer{l}.w", f"layer{l}.b"], [z], f"layer{l}.forward_sum"))
+        nodes.append(("Gemm", [x, f"layer{l}.w", f"layer{l}.b"], [z], f"layer{l}.forward_sum", {}))
         if name != "identity":
             inputs = [z, "epsilon"] if name == "leaky_relu" else [z]
             axis = {"axis": 1} if name == "softmax" else {}
-            nodes.append(helper.make_node(OPERATORS[name], inputs, [a], f"layer{l}.{name}", **axis))
+            nodes.append((OPERATORS[name], inputs, [a], f"layer{l}.{name}", axis))
         x = a
     return nodes

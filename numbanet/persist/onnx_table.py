@@ -1,0 +1,221 @@
+"""Adds the encoding of a table to an ONNX graph, so that it takes raw columns and returns answers.
+
+Numbers are standardised in float64, as by `numbanet.tables`. Texts are looked up by LabelEncoder of the operators ai.onnx.ml. A
+row with a value that numbanet refuses, such as an unknown category, gets the answer NaN or, for classes, an empty text.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbanet.tables.columns import MISSING, listed
+from numbanet.tables.encoding import BOOLEANS, Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+
+ML_OPSET = 2  # of ai.onnx.ml, the first one whose LabelEncoder returns numbers of any type
+FLOAT32_DEVIATIONS = 1000  # a float32 has seven digits, so that a standardised number keeps four if it is this far from 0
+FLOAT32_SCALES = 1e-30, 1e30
+
+Node = tuple[str, list[str], list[str], str, dict[str, Any]]  # operator, inputs, outputs, name, attributes
+Port = tuple[str, np.dtype, int, str]  # name, dtype, number of columns, description
+
+
+@dataclass
+class Graph:
+    """The parts of an ONNX graph before they become messages of protobuf.
+
+    Parameters
+    ----------
+    inputs, outputs : list of Port
+        The values that the graph takes and returns, of shape (N, columns). The dtype object stands for texts.
+    nodes : list of Node
+    constants : dict of str to ndarray
+    """
+
+    inputs: list[Port]
+    outputs: list[Port]
+    nodes: list[Node]
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Adds a node with one output, and returns the name of this output."""
+        self.nodes.append((operator, list(inputs), [output], output, attributes))
+        return output
+
+    def constant(self, name: str, value: Any, dtype: Any) -> str:
+        """Adds a constant, and returns its name."""
+        self.constants[name] = np.asarray(value, dtype)
+        return name
+
+    def cast(self, value: str, dtype: Any, output: str) -> str:
+        """Adds a node that converts a value to a dtype, and returns the name of the result."""
+        return self.node("Cast", [value], output, to=np.dtype(dtype))
+
+    def renamed(self, names: dict[str, str]) -> "Graph":
+        """Returns the graph with other names of values; a name of another value that is thereby taken gets underscores."""
+        taken = set(names.values())
+
+        def new(name: str) -> str:
+            if name in names:
+                return names[name]
+            while name in taken:
+                name += "_"
+            return name
+
+        return Graph(
+            [(new(name), dtype, n, text) for name, dtype, n, text in self.inputs],
+            [(new(name), dtype, n, text) for name, dtype, n, text in self.outputs],
+            [
+                (operator, list(map(new, before)), list(map(new, after)), name, attributes)
+                for operator, before, after, name, attributes in self.nodes
+            ],
+            {new(name): value for name, value in self.constants.items()},
+        )
+
+
+def is_matrix(encoding: Encoding) -> bool:
+    """Returns whether all columns are numbers; such a graph has a single input x, and other graphs have one per column."""
+    return all(type(feature) is Numeric for feature in encoding.features)
+
+
+def interface(encoding: Encoding) -> str:
+    """Returns a sentence about the inputs and outputs of the ONNX file of a network with this encoding."""
+    names = listed(feature.name for feature in encoding.features)
+    takes = (
+        f"x, the raw numbers of the columns {names}"
+        if is_matrix(encoding)
+        else f"each raw column as an input of its own, {names}"
+    )
+    target = encoding.target
+    returns = "answers and probabilities" if isinstance(target, Classes) else f"answers, in the units of {target.name!r}"
+    return f"the file contains the encoding of the table: it takes {takes}, and returns {returns}"
+
+
+def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
+    """Returns a graph that encodes raw columns, computes a network from x to y_hat, and decodes its predictions.
+
+    Parameters
+    ----------
+    network : Graph
+        The graph of the network, from x (N, n_in) to y_hat (N, n_out).
+    encoding : Encoding
+        The encoding of the network's table.
+    dtype : dtype
+        The dtype of the network.
+    """
+    graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
+    raw = [f"column {i}" for i in range(len(names))]  # replaced at the end, by the names of the columns
+    parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
+    if is_matrix(encoding):
+        number = np.dtype(np.float64) if _needs_float64(encoding.features) else dtype
+        graph.inputs = [("raw", number, encoding.width, f"numbers of the columns {listed(names)}")]
+    else:
+        for name, feature in zip(raw, encoding.features, strict=True):
+            kind = np.dtype(np.float64) if type(feature) is Numeric else np.dtype(object)
+            graph.inputs.append((name, kind, 1, f"column of kind {feature.kind}"))
+    for has_texts, run in itertools.groupby(range(len(raw)), is_texts):
+        if has_texts:
+            parts += [_one_hot(graph, raw[i], encoding.features[i], i, dtype) for i in run]
+        else:
+            places = list(run)
+            columns = ["raw"] if is_matrix(encoding) else [raw[i] for i in places]
+            parts.append(_standardised(graph, columns, [encoding.features[i] for i in places], places[0], dtype))
+    graph.node("Concat", parts, "x", axis=1)
+    known = _known(graph, dtype)
+    graph.nodes += network.nodes
+    if isinstance(encoding.target, Classes):
+        ((_, _, n_out, _),) = network.outputs
+        _answers_of_classes(graph, encoding.target, known, dtype, n_out)
+    else:
+        _answers_of_quantity(graph, encoding.target, known)
+    return graph.renamed({"raw": "x"} if is_matrix(encoding) else dict(zip(raw, names, strict=True)))
+
+
+def _needs_float64(features: Iterable[Any]) -> bool:
+    """Returns whether float32 would round the raw numbers of some column so much that its standardised numbers change."""
+    least, most = FLOAT32_SCALES
+    return any(abs(f.mean) > FLOAT32_DEVIATIONS * f.scale or not least < f.scale < most for f in features)
+
+
+def _standardised(graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype) -> str:
+    """Adds (v - mean) / scale for adjacent columns of numbers and booleans, with missing numbers replaced."""
+    values = []
+    for column, feature in zip(columns, features, strict=len(columns) > 1):
+        if isinstance(feature, Boolean):
+            codes = {
+                spelling(text): value for text, value in BOOLEANS.items() for spelling in (str.lower, str.title, str.upper)
+            }
+            column = _looked_up(graph, column, codes | _missing(feature.fill, codes), f"boolean of {column}", math.nan)
+        values.append(graph.cast(column, np.float64, f"number of {column}"))
+    v = graph.node("Concat", values, f"v{place}", axis=1)
+    fills = [math.nan if f.fill is None or isinstance(f, Boolean) else f.fill for f in features]
+    if not np.isnan(fills).all():
+        fill = graph.constant(f"v{place}.fill", [fills], np.float64)
+        v = graph.node("Where", [graph.node("IsNaN", [v], f"v{place}.missing"), fill, v], f"v{place}.filled")
+    mean, scale = (graph.constant(f"v{place}.{s}", [[getattr(f, s) for f in features]], np.float64) for s in ("mean", "scale"))
+    quotient = graph.node("Div", [graph.node("Sub", [v, mean], f"v{place}.centred"), scale], f"v{place}.standardised")
+    return graph.cast(quotient, dtype, f"x{place}")
+
+
+def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype) -> str:
+    """Adds the one-hot encoding of a column of texts; the row of an unknown text is NaN."""
+    codes = {category: k for k, category in enumerate(feature.categories)}
+    fill = None if feature.fill is None else codes[feature.fill]
+    index = _looked_up(graph, column, codes | _missing(fill, codes), f"index of {column}", -1)
+    categories = graph.constant(f"x{place}.categories", [range(feature.width)], np.int64)
+    one = graph.cast(graph.node("Equal", [index, categories], f"x{place}.equal"), dtype, f"x{place}.one")
+    zero, nan = graph.constant(f"x{place}.zero", 0, np.int64), graph.constant(f"x{place}.nan", math.nan, dtype)
+    return graph.node("Where", [graph.node("Less", [index, zero], f"x{place}.unknown"), nan, one], f"x{place}")
+
+
+def _missing(fill: Any, codes: dict[str, Any]) -> dict[str, Any]:
+    """Returns the code `fill` for each text that means a missing value and has no code, or nothing if fill is None."""
+    return {} if fill is None else dict.fromkeys(sorted(MISSING - codes.keys()), fill)
+
+
+def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
+    """Adds a LabelEncoder from texts to integers, or to floats if the default is a float."""
+    kind = "float" if isinstance(default, float) else "int64"
+    attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
+    return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)
+
+
+def _known(graph: Graph, dtype: np.dtype) -> str:
+    """Adds a column of booleans that is True for each row of x with finite numbers only."""
+    most = graph.constant("x.most", np.finfo(dtype).max, dtype)
+    finite = graph.node("LessOrEqual", [graph.node("Abs", ["x"], "x.size"), most], "x.finite")
+    least = graph.node("ReduceMin", [graph.cast(finite, np.int32, "x.flags")], "x.least", axes=[1], keepdims=1)
+    return graph.cast(least, np.bool_, "x.known")
+
+
+def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
+    """Adds the output answers (N, 1): the predictions in the units of the table."""
+    scale, mean = (graph.constant(f"y.{name}", getattr(target, name), np.float64) for name in ("scale", "mean"))
+    scaled = graph.node("Mul", [graph.cast("y_hat", np.float64, "y"), scale], "y.scaled")
+    value = graph.node("Add", [scaled, mean], "y.in_units")
+    graph.node("Where", [known, value, graph.constant("y.nan", math.nan, np.float64)], "answers")
+    graph.outputs = [("answers", np.dtype(np.float64), 1, target.name)]
+
+
+def _answers_of_classes(graph: Graph, target: Classes, known: str, dtype: np.dtype, n_out: int) -> None:
+    """Adds the outputs answers (N, 1), the labels, and probabilities (N, classes)."""
+    probabilities = "y_hat"
+    if n_out == 1:
+        half, one = graph.constant("y.half", 0.5, dtype), graph.constant("y.one", 1, dtype)
+        index = graph.cast(graph.node("Greater", ["y_hat", half], "y.second"), np.int64, "y.index")
+        first = graph.node("Sub", [one, "y_hat"], "y.first")
+        probabilities = graph.node("Concat", [first, "y_hat"], "y.both", axis=1)
+    else:
+        index = graph.node("ArgMax", ["y_hat"], "y.index", axis=1, keepdims=1)
+    nothing = graph.constant("y.nothing", len(target.labels), np.int64)
+    labels = graph.constant("y.labels", [*target.labels, ""], object)
+    graph.node("Gather", [labels, graph.node("Where", [known, index, nothing], "y.known_index")], "answers", axis=0)
+    graph.node("Where", [known, probabilities, graph.constant("y.nan", math.nan, dtype)], "probabilities")
+    graph.outputs = [
+        ("answers", np.dtype(object), 1, target.name),
+        ("probabilities", dtype, len(target.labels), f"of {listed(target.labels)}"),
+    ]
