@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from numbanet import checks, inputs
@@ -62,16 +63,21 @@ def fit(
     """Trains a model and returns its history; `Network.fit` describes the arguments and the errors."""
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
+    settings.optimizer.check(model.topology.dtype)
     if y is None:
         data, validation = _batches(model, settings, samples, smoothing), _validation(model, samples.validation_data)
+    elif settings.steps_per_epoch is not None:
+        raise ValueError("steps_per_epoch applies only if x yields batches: without it, an epoch takes all samples")
     else:
         data = Data.checked(samples.x, y, model.topology, model.device)
         add_up = group.communicator.sum if group.sharded else None
-        data = data.weighted(samples.sample_weight, samples.class_weight, model.topology.loss, add_up)
+        with np.errstate(all="ignore"):
+            data = data.weighted(samples.sample_weight, samples.class_weight, model.topology.loss, add_up)
         validation = _validation(model, samples.validation_data)
         if split:
             data, validation = data.split(split)
-        data = data.smoothed(smoothing, model.topology.loss)
+        with np.errstate(all="ignore"):
+            data = data.smoothed(smoothing, model.topology.loss)
     return _training(model, settings, data, validation, group, file).run()
 
 
@@ -87,6 +93,7 @@ def train_pass(
 ) -> dict[str, float]:
     """Trains on samples once, in their order, and returns their loss and accuracy; batch_size None means one batch."""
     optimizer = optimizer_of(optimizer)
+    optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
     data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight, None, model.topology.loss)
     model.use(optimizer)
@@ -104,10 +111,11 @@ def _batches(model: Model, settings: Settings, samples: Samples, smoothing: floa
     loss = model.topology.loss
 
     def check(x: Any, y: Any, weight: Any) -> Data:
-        data = Data.checked(x, y, model.topology, model.device)
-        return data.weighted(weight, samples.class_weight, loss).smoothed(smoothing, loss)
+        with np.errstate(all="ignore"):
+            data = Data.checked(x, y, model.topology, model.device)
+            return data.weighted(weight, samples.class_weight, loss).smoothed(smoothing, loss)
 
-    return inputs.batches(samples.x, settings.epochs, check)
+    return inputs.Batches(samples.x, settings.epochs, check, settings.steps_per_epoch)
 
 
 def _validation(model: Model, validation_data: Any) -> Data | None:

@@ -1,5 +1,6 @@
 """Class Network: a multilayer perceptron with training and files; the engines in `numbanet.engines` do all computation."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self, SupportsIndex
@@ -13,7 +14,7 @@ from numbanet.fitting import Samples
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
-from numbanet.training.callbacks import Callback, callbacks_of
+from numbanet.training.callbacks import Callback, attach, callbacks_of
 from numbanet.training.early_stopping import EarlyStopping, early_stopping_of
 from numbanet.training.history import History
 from numbanet.training.loop import Settings
@@ -74,6 +75,7 @@ class Network(MultilayerPerceptron):
     PMLR 9:249-256). Initial biases are 0.
     """
 
+    @checks.none_is_default
     def __init__(
         self,
         sizes: Iterable[SupportsIndex],
@@ -89,7 +91,7 @@ class Network(MultilayerPerceptron):
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
         kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
+        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, math.inf)))
         self._model = Model(topology, inputs.usable_device(device), kernels, generator)
         self._model.initialize()
 
@@ -109,6 +111,7 @@ class Network(MultilayerPerceptron):
         self._model.engine.write(inputs.parameters(parameters, self._model.topology))
         self._model.reset(self._model.optimizer)
 
+    @checks.none_is_default
     def train_step(
         self,
         x: ArrayLike,
@@ -142,6 +145,7 @@ class Network(MultilayerPerceptron):
         options = {"batch_size": None, "learning_rate": learning_rate, "optimizer": optimizer}
         return fitting.train_pass(self._model, x, y, sample_weight, **options)["loss"]
 
+    @checks.none_is_default
     def partial_fit(
         self,
         x: ArrayLike,
@@ -176,15 +180,17 @@ class Network(MultilayerPerceptron):
         options = {"batch_size": checks.integer("batch_size", batch_size), "learning_rate": learning_rate}
         return fitting.train_pass(self._model, x, y, sample_weight, optimizer=optimizer, **options)
 
+    @checks.none_is_default
     def fit(
         self,
         x: ArrayLike | Iterable[Any] | Callable[[], Iterable[Any]],
         y: ArrayLike | None = None,
         *,
         epochs: SupportsIndex,
-        batch_size: SupportsIndex = 32,
+        batch_size: SupportsIndex | None = 32,
+        steps_per_epoch: SupportsIndex | None = None,
         learning_rate: float | None = None,
-        optimizer: str | Optimizer = "gradient_descent",
+        optimizer: str | Optimizer | None = "gradient_descent",
         schedule: str | Schedule | Callable[[int], float] | None = None,
         shuffle: bool | Literal[0, 1] = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
@@ -219,6 +225,8 @@ class Network(MultilayerPerceptron):
             Number of passes over all samples.
         batch_size : int
             Number of samples per update; the last batch of an epoch may be smaller.
+        steps_per_epoch : int, optional
+            If x yields batches, the number of batches per epoch, such as for a generator that does not end.
         learning_rate : float, optional
             The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
@@ -284,11 +292,13 @@ class Network(MultilayerPerceptron):
             optimizer=optimizer,
             schedule=schedule_of(schedule),
             shuffle=checks.flag("shuffle", shuffle),
-            metrics=metrics_of(metrics),
+            metrics=metrics_of(metrics, self.loss),
             early_stopping=early_stopping_of(early_stopping),
-            callbacks=callbacks_of(callbacks, self),
+            callbacks=callbacks_of(callbacks),
             verbose=checks.flag("verbose", verbose),
+            steps_per_epoch=None if steps_per_epoch is None else checks.integer("steps_per_epoch", steps_per_epoch),
         )
+        attach(settings.callbacks, self)
         samples = Samples(x, y, sample_weight, class_weight, label_smoothing, validation_data, validation_split)
         return fitting.fit(self._model, settings, samples, checkpoint, communicator, sharded)
 
@@ -357,6 +367,7 @@ class Network(MultilayerPerceptron):
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     @classmethod
+    @checks.none_is_default
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu", kernels: str = "fast") -> Self:
         """Loads a network from a file that `save` wrote; no code in the file is executed.
 

@@ -74,6 +74,8 @@ class Progress(Callback):
         Data on which the network is scored after each epoch.
     """
 
+    converts_figures = True
+
     def __init__(
         self,
         estimator: Estimator,

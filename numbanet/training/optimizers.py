@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
+import numpy as np
+
 from numbanet import checks
 from numbanet.engines import rule
 from numbanet.engines.rule import Rule
@@ -36,8 +38,20 @@ class Optimizer:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is not None or each.name != "clip_norm":
-                object.__setattr__(self, each.name, _CHECKS[each.name](each.name, value))
+            value = each.default if value is None else value
+            object.__setattr__(self, each.name, None if value is None else _CHECKS[each.name](each.name, value))
+
+    def check(self, dtype: np.dtype) -> None:
+        """Raises ValueError if a constant leaves its range when it is rounded to the dtype of a network."""
+        for name, check in (
+            ("weight_decay", checks.not_negative),
+            ("clip_norm", checks.positive),
+            ("epsilon", checks.positive),
+        ):
+            if (value := getattr(self, name, None)) is not None:
+                check(name, value, dtype)
+        if dtype.type(momentum := getattr(self, "momentum", 0.0)) == 1:
+            raise ValueError(f"momentum must be less than 1 in {dtype}, not {momentum!r}")
 
     @property
     def moments(self) -> int:
