@@ -35,22 +35,15 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        for name, value in kwargs.items():
-            if value is None and name in defaults:
-                kwargs = {
-                    name: defaults[name] if value is None and name in defaults else value for name, value in kwargs.items()
-                }
-                break
-        for value, name in zip(args, positions, strict=False):
-            if value is None and name in defaults:
-                pairs = zip(args, positions, strict=False)
-                args = tuple(defaults[name] if value is None and name in defaults else value for value, name in pairs)
-                break
+        if any(value is None for value in args):
+            args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
+        if any(value is None for value in kwargs.values()):
+            kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
         return function(*args, **kwargs)
 
     if isinstance(target, type):
-        target.__init__ = with_defaults
-        return target
+        setattr(target, "__init__", with_defaults)  # noqa: B010 - a type checker refuses the assignment
+        return target  # type: ignore[return-value]
     return with_defaults  # type: ignore[return-value]
 
 
@@ -60,7 +53,7 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet":
         level, frame = level + 1, frame.f_back
     try:
-        warnings.warn(message, category, stacklevel=level - 1)
+        warnings.warn(message, category, stacklevel=level)
     except (AttributeError, ValueError) as error:  # standard error is closed, or cannot be written to
         if isinstance(error, Warning):
             raise

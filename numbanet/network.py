@@ -1,6 +1,5 @@
 """Class Network: a multilayer perceptron with training and files; the engines in `numbanet.engines` do all computation."""
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self, SupportsIndex
@@ -10,11 +9,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
-from numbanet.fitting import Samples
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
-from numbanet.training.callbacks import Callback, attach, callbacks_of
+from numbanet.training.callbacks import Callback, callbacks_of
 from numbanet.training.early_stopping import EarlyStopping, early_stopping_of
 from numbanet.training.history import History
 from numbanet.training.loop import Settings
@@ -91,7 +89,9 @@ class Network(MultilayerPerceptron):
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
         kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, math.inf)))
+        generator = np.random.Generator(
+            np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, float("inf")))
+        )
         self._model = Model(topology, inputs.usable_device(device), kernels, generator)
         self._model.initialize()
 
@@ -294,12 +294,11 @@ class Network(MultilayerPerceptron):
             shuffle=checks.flag("shuffle", shuffle),
             metrics=metrics_of(metrics, self.loss),
             early_stopping=early_stopping_of(early_stopping),
-            callbacks=callbacks_of(callbacks),
+            callbacks=callbacks_of(callbacks, self),
             verbose=checks.flag("verbose", verbose),
             steps_per_epoch=None if steps_per_epoch is None else checks.integer("steps_per_epoch", steps_per_epoch),
         )
-        attach(settings.callbacks, self)
-        samples = Samples(x, y, sample_weight, class_weight, label_smoothing, validation_data, validation_split)
+        samples = fitting.Samples(x, y, sample_weight, class_weight, label_smoothing, validation_data, validation_split)
         return fitting.fit(self._model, settings, samples, checkpoint, communicator, sharded)
 
     def to(self, device: str) -> Self:

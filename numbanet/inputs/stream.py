@@ -83,7 +83,8 @@ class Batches:
 
     def _started(self) -> Iterator[Any]:
         with np.errstate(**self.errors):
-            return iter(self.source() if callable(self.source) else self.source)
+            items: Any = self.source() if callable(self.source) else self.source
+            return iter(items)
 
 
 _END = object()  # in place of an item: the iterator has ended

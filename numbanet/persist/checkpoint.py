@@ -129,8 +129,8 @@ class CheckpointFile:
                 rate = schedule.function(epoch)
                 if not math.isclose(rate, used, rel_tol=1e-9):
                     raise ValueError(
-                        f"{self.path} is the checkpoint of a training with another schedule, whose learning rate in epoch {epoch} "
-                        f"is {used:g}, not {checks.shown(rate)}: use another path"
+                        f"{self.path} is the checkpoint of a training with another schedule, whose learning rate in epoch "
+                        f"{epoch} is {used:g}, not {checks.shown(rate)}: use another path"
                     )
 
 

@@ -55,14 +55,14 @@ ARGUMENTS = {
 HOOKS = tuple(ARGUMENTS)
 
 
-def callbacks_of(callbacks: Any) -> list[Any]:
-    """Returns the callbacks as a list.
+def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
+    """Returns the callbacks as a list, after setting `network` and resetting `stop_training` of each callback.
 
     Raises
     ------
     TypeError
-        The argument is neither a callback nor a list of callbacks, an object in the list has none of the hooks, or a hook cannot
-        be called with its arguments.
+        The argument is neither a callback nor a list of callbacks, an object in the list has none of the hooks, or a hook
+        cannot be called with its arguments.
     """
     try:
         callbacks = [callbacks] if any(hasattr(callbacks, hook) for hook in HOOKS) else list(callbacks or ())
@@ -79,6 +79,11 @@ def callbacks_of(callbacks: Any) -> list[Any]:
                 if not callable(method):
                     raise TypeError(f"{name} must be a method, not {checks.shown(method)}")
                 checks.takes(name, method, *arguments)
+    for callback in callbacks:
+        try:
+            callback.network, callback.stop_training = network, False
+        except AttributeError as error:
+            raise TypeError(f"fit cannot set network and stop_training of {checks.shown(callback)}: {error}") from None
     return callbacks
 
 
@@ -86,21 +91,6 @@ def overrides(callback: Any, hook: str) -> bool:
     """Returns whether a callback has a hook of its own, other than the hook of `Callback`, which does nothing."""
     method = getattr(callback, hook, None)
     return method is not None and getattr(method, "__func__", method) is not getattr(Callback, hook)
-
-
-def attach(callbacks: list[Any], network: Any) -> None:
-    """Sets `network` of each callback, and resets its `stop_training`.
-
-    Raises
-    ------
-    TypeError
-        A callback is an object whose attributes cannot be set.
-    """
-    for callback in callbacks:
-        try:
-            callback.network, callback.stop_training = network, False
-        except AttributeError as error:
-            raise TypeError(f"fit cannot set network and stop_training of {checks.shown(callback)}: {error}") from None
 
 
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:

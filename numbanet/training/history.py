@@ -16,8 +16,8 @@ class History:
         One value per epoch for each name. "loss" and "accuracy" are measured on the training batches while the network is
         trained on them; "val_loss" and "val_accuracy" are measured on the validation data after the epoch. "seconds" is the
         duration of the epoch. Further names are the metrics passed to `fit`, "learning_rate" if there is a schedule, and the
-        numbers that callbacks added, with nan in the epochs for which they added none. Accuracies exist only for the losses cce and bce, names that begin with val_ only if
-        there is validation data.
+        numbers that callbacks added, with nan in the epochs for which they added none. Accuracies exist only for the losses
+        cce and bce, names that begin with val_ only if there is validation data.
     interrupted : bool
         Whether Ctrl-C ended the training.
     best_epoch : int or None

@@ -128,6 +128,7 @@ def metrics_of(
         of y and y_hat.
     """
     metrics: dict[str, Metric] = {}
+    metric: Any
     for name, metric in _entries(value):
         if not isinstance(name, str):
             raise TypeError(f"the name of a metric must be a text, not {checks.shown(name)}")
@@ -143,9 +144,7 @@ def metrics_of(
     taken = {*TAKEN, "accuracy"} if loss in ("bce", "cce") else {*TAKEN}
     for name in metrics:
         if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
-            raise ValueError(
-                f"a metric cannot have the name {name!r}, because another figure has it: pass a dict with other names"
-            )
+            raise ValueError(f"a metric cannot have the name {name!r}, because another figure has it: choose another name")
     return metrics
 
 

@@ -43,11 +43,8 @@ class Optimizer:
 
     def check(self, dtype: np.dtype) -> None:
         """Raises ValueError if a constant leaves its range when it is rounded to the dtype of a network."""
-        for name, check in (
-            ("weight_decay", checks.not_negative),
-            ("clip_norm", checks.positive),
-            ("epsilon", checks.positive),
-        ):
+        for name in ("weight_decay", "clip_norm", "epsilon"):
+            check = checks.not_negative if name == "weight_decay" else checks.positive
             if (value := getattr(self, name, None)) is not None:
                 check(name, value, dtype)
         if dtype.type(momentum := getattr(self, "momentum", 0.0)) == 1:
@@ -162,7 +159,7 @@ _CHECKS = {
 }
 
 
-def optimizer_of(value: str | Optimizer) -> Optimizer:
+def optimizer_of(value: str | Optimizer | None) -> Optimizer:
     """Returns the argument optimizer of `Network.fit`, a name or an object, as an object."""
     if isinstance(value, Optimizer):
         return value
