@@ -88,10 +88,10 @@ class Network(MultilayerPerceptron):
         kernels: str = "fast",
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
-        kernels = checks.choice("kernels", kernels, inputs.KERNELS)
         generator = np.random.Generator(
             np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, float("inf")))
         )
+        kernels = checks.choice("kernels", kernels, inputs.KERNELS)
         self._model = Model(topology, inputs.usable_device(device), kernels, generator)
         self._model.initialize()
 
@@ -223,10 +223,9 @@ class Network(MultilayerPerceptron):
             Each item is one batch; the order of the batches is kept.
         epochs : int
             Number of passes over all samples.
-        batch_size : int
-            Number of samples per update; the last batch of an epoch may be smaller.
-        steps_per_epoch : int, optional
-            If x yields batches, the number of batches per epoch, such as for a generator that does not end.
+        batch_size, steps_per_epoch : int
+            Number of samples per update; the last batch of an epoch may be smaller. If x yields batches, for instance
+            without an end, the number of batches per epoch.
         learning_rate : float, optional
             The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
@@ -319,8 +318,7 @@ class Network(MultilayerPerceptron):
         ValueError, RuntimeError
             The device is unknown or cannot be used; the network stays on its device.
         """
-        device = inputs.usable_device(device)
-        if device != self.device:
+        if (device := inputs.usable_device(device)) != self.device:
             self._model.move(device)
         return self
 

@@ -97,6 +97,11 @@ class Progress(Callback):
             rate /= (estimator.t_ + 1) ** estimator.power_t
         return rate / self.gradient_scale
 
+    @property
+    def keeps_best(self) -> bool:
+        """Whether `restore_best` will replace the parameters after the training."""
+        return self.best_parameters is not None
+
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Keeps the parameters of the previous training as the best ones so far, if a warm start continues from them."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:

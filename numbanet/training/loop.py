@@ -329,6 +329,8 @@ class Training:
     def _warn(self, start: np.ndarray) -> None:
         """Says what went wrong in a training that ended without an error."""
         loss = self.last_loss if self.best is None else self.loss_of_best
+        if any(getattr(callback, "keeps_best", False) for callback in self.settings.callbacks):
+            loss = None  # the caller of `fit` restores better parameters
         if self.consensus.follows:
             return
         if loss is not None:

@@ -127,8 +127,7 @@ def metrics_of(
         The name of a metric is unknown or taken, two metrics have the same name, or a metric is neither a name nor a function
         of y and y_hat.
     """
-    metrics: dict[str, Metric] = {}
-    metric: Any
+    metrics: dict[str, Any] = {}
     for name, metric in _entries(value):
         if not isinstance(name, str):
             raise TypeError(f"the name of a metric must be a text, not {checks.shown(name)}")

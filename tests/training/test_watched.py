@@ -203,6 +203,7 @@ def test_numbers_beyond_the_range_of_floats_are_refused_by_name(value):
         "class_weight": lambda: fit(class_weight={0: value}),
         "sample_weight": lambda: fit(sample_weight=[value] * 40),
         "sizes": lambda: numbanet.Network([3, value], "tanh", "mse"),
+        "parameters": lambda: numbanet.Network([3, 10**12, 2], "tanh", "mse"),
         "epsilon": lambda: network(epsilon=value),
         "dropout": lambda: network(dropout=value),
         "beta_1": lambda: numbanet.Adam(value),
