@@ -194,8 +194,10 @@ def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
         The value is not a real number, or is not both positive and finite.
     """
     number = _float(name, value)
-    with np.errstate(all="ignore"):
-        rounded = dtype.type(number)
+    rounded = number
+    if dtype != DOUBLE:
+        with np.errstate(all="ignore"):
+            rounded = dtype.type(number)
     if not (math.isfinite(rounded) and rounded > 0):
         raise ValueError(f"{name} must be positive and finite in {dtype}, not {shown(value)}")
     return number

@@ -71,13 +71,15 @@ def fit(
     else:
         data = Data.checked(samples.x, y, model.topology, model.device)
         add_up = group.communicator.sum if group.sharded else None
-        with np.errstate(all="ignore"):
-            data = data.weighted(samples.sample_weight, samples.class_weight, model.topology.loss, add_up)
+        if samples.sample_weight is not None or samples.class_weight is not None:
+            with np.errstate(all="ignore"):
+                data = data.weighted(samples.sample_weight, samples.class_weight, model.topology.loss, add_up)
         validation = _validation(model, samples.validation_data)
         if split:
             data, validation = data.split(split)
-        with np.errstate(all="ignore"):
-            data = data.smoothed(smoothing, model.topology.loss)
+        if smoothing:
+            with np.errstate(all="ignore"):
+                data = data.smoothed(smoothing, model.topology.loss)
     return _training(model, settings, data, validation, group, file).run()
 
 

@@ -1,5 +1,6 @@
 """Optimizers: their names, their constants, and the update rules that they pass to engines."""
 
+import functools
 import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
@@ -41,6 +42,7 @@ class Optimizer:
             value = each.default if value is None else value
             object.__setattr__(self, each.name, None if value is None else _CHECKS[each.name](each.name, value))
 
+    @functools.lru_cache(256)  # noqa: B019 - steps of very small networks take less time than these checks
     def check(self, dtype: np.dtype) -> None:
         """Raises ValueError if a constant leaves its range when it is rounded to the dtype of a network."""
         for name in ("weight_decay", "clip_norm", "epsilon"):

@@ -267,7 +267,9 @@ def test_strict_error_settings_do_not_end_a_training(device, kernels, optimizer)
             seen.append(np.geterr()["over"])
 
     strict, plain = network(device=device, kernels=kernels), network(device=device, kernels=kernels)
-    strict._model.step = plain._model.step = 20000  # beta_1^t underflows
+    for net in (strict, plain):
+        fit(net, epochs=1, optimizer=optimizer)
+        net._model.step = 20000  # beta_1^t underflows
     options = {
         "optimizer": optimizer,
         "metrics": ["f1", "mae"],
