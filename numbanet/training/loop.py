@@ -106,7 +106,7 @@ class Training:
         self.record, self.rule, self.stopped, self.ended = record, settings.optimizer.rule(), False, False
         self.history, self.best, self.replaced = History(), None, set[str]()
         self.loss_of_best: float | None = None
-        self.errors, self.callbacks_anywhere = np.geterr(), bool(settings.callbacks)
+        self.callbacks_anywhere = bool(settings.callbacks)
         self.stopping, self.schedule = None, settings.schedule
         if settings.early_stopping or settings.schedule:
             figures = figures_of(
@@ -131,6 +131,7 @@ class Training:
             the training.
         """
         settings, history = self.settings, self.history
+        self.errors = np.geterr()  # for code of the user: callbacks, metrics, schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()

@@ -83,7 +83,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     if isinstance(data, Data):
         scale = data.n if topology.loss == "sse" else 1
         data = data.rows(slice(0, SAMPLES))
-        guess = scale * _loss_of_guessing(topology.loss, topology.sizes[-1], on_host(data.y).astype(np.float64))
+        guess = scale * _loss_of_guessing(topology.loss, topology.sizes[-1], data.y)
     else:
         scale, guess = 1, _loss_of_guessing(topology.loss, topology.sizes[-1], None)
     if not loss > guess:
@@ -106,4 +106,4 @@ def _loss_of_guessing(loss: str, n_out: int, y: Any) -> float:
     """Returns the loss per sample of equal probabilities for all classes or, for mse and sse, of the answer 0."""
     if loss in ("cce", "bce"):
         return float(np.log(n_out)) if loss == "cce" else n_out * float(np.log(2))
-    return 0.0 if y is None else float(np.square(y).sum(axis=1).mean())
+    return 0.0 if y is None else float(np.square(on_host(y), dtype=np.float64).sum(axis=1).mean())
