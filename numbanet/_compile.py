@@ -177,7 +177,9 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         if not _FirstCompilation.reported:
             _FirstCompilation.reported = True
-            print("numbanet: compiling for this machine, once; this takes some seconds ...", file=sys.stderr, flush=True)
+            with contextlib.suppress(AttributeError, ValueError, OSError):  # standard error may be absent or closed
+                sys.stderr.write("numbanet: compiling for this machine, once; this takes some seconds ...\n")  # type: ignore
+                sys.stderr.flush()  # type: ignore[union-attr]
 
     def on_end(self, event: Any) -> None:
         pass

@@ -64,18 +64,22 @@ def fit(
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
     add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
+    settings.optimizer.check(model.topology.dtype)
     if y is None:
         data = _batches(model, settings, samples, smoothing)
         validation = _validation(model, samples.validation_data)
         _scale(None, validation, add_up)
+    elif settings.steps_per_epoch is not None:
+        raise ValueError("steps_per_epoch applies only if x yields batches: without it, an epoch takes all samples")
     else:
-        data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
-        validation = _validation(model, samples.validation_data)
-        if split:
-            data, validation = data.split(split)
-            validation = validation.as_given()
-        data = data.weighted_by_class(samples.class_weight, loss, add_up)
-        data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
+        with np.errstate(all="ignore"):
+            data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
+            validation = _validation(model, samples.validation_data)
+            if split:
+                data, validation = data.split(split)
+                validation = validation.as_given()
+            data = data.weighted_by_class(samples.class_weight, loss, add_up)
+            data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
     return _training(model, settings, data, validation, group, file).run()
 
 
@@ -94,6 +98,7 @@ def train_pass(
     The weights are taken as they are given, because further calls may bring samples with other weights.
     """
     optimizer = optimizer_of(optimizer)
+    optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
     data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight).as_given()
     model.use(optimizer)
@@ -112,10 +117,11 @@ def _batches(model: Model, settings: Settings, samples: Samples, smoothing: floa
     weights.countable_beforehand(samples.class_weight, loss, model.topology.sizes[-1])
 
     def check(x: Any, y: Any, weight: Any) -> Data:
-        data = Data.checked(x, y, model.topology, model.device)
-        return data.weighted(weight).weighted_by_class(samples.class_weight, loss).as_given().smoothed(smoothing, loss)
+        with np.errstate(all="ignore"):
+            data = Data.checked(x, y, model.topology, model.device)
+            return data.weighted(weight).weighted_by_class(samples.class_weight, loss).as_given().smoothed(smoothing, loss)
 
-    return inputs.batches(samples.x, settings.epochs, check)
+    return inputs.Batches(samples.x, settings.epochs, check, settings.steps_per_epoch)
 
 
 def _validation(model: Model, validation_data: Any) -> Data | None:

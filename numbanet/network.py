@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
-from numbanet.fitting import Samples
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
@@ -74,6 +73,7 @@ class Network(MultilayerPerceptron):
     PMLR 9:249-256). Initial biases are 0.
     """
 
+    @checks.none_is_default
     def __init__(
         self,
         sizes: Iterable[SupportsIndex],
@@ -88,8 +88,10 @@ class Network(MultilayerPerceptron):
         kernels: str = "fast",
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
+        generator = np.random.Generator(
+            np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, float("inf")))
+        )
         kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        generator = np.random.Generator(np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0)))
         self._model = Model(topology, inputs.usable_device(device), kernels, generator)
         self._model.initialize()
 
@@ -109,6 +111,7 @@ class Network(MultilayerPerceptron):
         self._model.engine.write(inputs.parameters(parameters, self._model.topology))
         self._model.reset(self._model.optimizer)
 
+    @checks.none_is_default
     def train_step(
         self,
         x: ArrayLike,
@@ -144,6 +147,7 @@ class Network(MultilayerPerceptron):
         options = {"batch_size": None, "learning_rate": learning_rate, "optimizer": optimizer}
         return fitting.train_pass(self._model, x, y, sample_weight, **options)["loss"]
 
+    @checks.none_is_default
     def partial_fit(
         self,
         x: ArrayLike,
@@ -181,15 +185,17 @@ class Network(MultilayerPerceptron):
         options = {"batch_size": checks.integer("batch_size", batch_size), "learning_rate": learning_rate}
         return fitting.train_pass(self._model, x, y, sample_weight, optimizer=optimizer, **options)
 
+    @checks.none_is_default
     def fit(
         self,
         x: ArrayLike | Iterable[Any] | Callable[[], Iterable[Any]],
         y: ArrayLike | None = None,
         *,
         epochs: SupportsIndex,
-        batch_size: SupportsIndex = 32,
+        batch_size: SupportsIndex | None = 32,
+        steps_per_epoch: SupportsIndex | None = None,
         learning_rate: float | None = None,
-        optimizer: str | Optimizer = "gradient_descent",
+        optimizer: str | Optimizer | None = "gradient_descent",
         schedule: str | Schedule | Callable[[int], float] | None = None,
         shuffle: bool | Literal[0, 1] = True,
         validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
@@ -211,8 +217,7 @@ class Network(MultilayerPerceptron):
         bit-identical to one call over all their epochs. Changing the optimizer class, or calling `set_parameters`, resets the
         state of the optimizer; changing the hyperparameters of the optimizer does not.
 
-        Ctrl-C ends the training early: the network keeps the parameters after the last finished step, and `fit` returns the
-        history of the finished epochs, whose attribute `interrupted` is True.
+        After Ctrl-C the network keeps the last finished step. `fit` returns the history, whose `interrupted` is then True.
 
         Parameters
         ----------
@@ -222,8 +227,8 @@ class Network(MultilayerPerceptron):
             Each item is one batch; the order of the batches is kept.
         epochs : int
             Number of passes over all samples.
-        batch_size : int
-            Number of samples per update; the last batch of an epoch may be smaller.
+        batch_size, steps_per_epoch : int
+            Number of samples per update; the last batch may be smaller. If x yields batches: the number of batches per epoch.
         learning_rate : float, optional
             The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
@@ -236,13 +241,10 @@ class Network(MultilayerPerceptron):
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             Samples that are evaluated after each epoch, as by `evaluate`, but not trained on.
         validation_split : float
-            Fraction of the samples, taken from the end, that is used for validation in place of validation_data, with its part
-            of sample_weight.
+            Fraction of the samples, taken from the end, that is used for validation, with its part of sample_weight.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. One factor scales all weights, of samples times classes, so that their mean
-            over all training samples is 1. The gradient of a batch of n samples is 1/n times the sum of weight times gradient.
-            The loss of an epoch is the weighted mean over the epoch; the accuracy counts each sample once. The weights of
-            batches that x yields are taken as they are given.
+            Non-negative weights, scaled with the class weights to a mean of 1 over the training samples, except for batches
+            from x. The gradient of a batch is 1/n times the sum of weight times gradient. The loss of an epoch is weighted.
         class_weight : dict or "balanced", optional
             The weight of the training samples of each class, by label, for cce and for bce with one output. "balanced" gives
             all classes the same total weight; it needs y, because batches that x yields cannot be counted before training.
@@ -250,26 +252,22 @@ class Network(MultilayerPerceptron):
             A number in [0, 1). In training, the targets y of cce become (1 - label_smoothing) y + label_smoothing / n_out; for
             bce, the last term is label_smoothing / 2.
         metrics : str, callable, or list or dict of them
-            Additional metrics of training and validation data to compute after each epoch: "mae", "mse", "rmse", "r2",
-            "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of targets and predictions,
-            which are arrays (n, n_out).
+            Metrics of training and validation data: "mae", "mse", "rmse", "r2", "balanced_accuracy", "f1",
+            "precision", "recall", "roc_auc", "log_loss", or functions of targets and predictions, arrays (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            Number of epochs without improvement after which the training ends. At the end, however the training ended, the
-            network has the parameters of the best epoch.
+            Number of epochs without improvement after which the training ends. The network then has the best parameters.
         callbacks : Callback or list of them
             Objects with methods as in Keras, such as `on_epoch_end`, which are called during training.
         checkpoint : path or Checkpoint, optional
-            A file with the whole state of the training, which is replaced after each epoch. If the file exists when `fit` is
-            called, training resumes from it, with bit-identical results; the arguments and the data must be the same.
+            A file with the whole state of the training, replaced after each epoch. If it exists when `fit` is called, the
+            training resumes from it, with bit-identical results; the arguments and the data must be the same.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
-            Each process trains on a part of every batch; batch_size is the size of the whole batch. Up to rounding, all
-            processes end with the network that one process would train. Only rank 0 calls the callbacks, prints, and writes the
-            checkpoint.
+            Each process trains on a part of every batch; batch_size is the size of the whole batch. Only rank 0 calls the
+            callbacks, prints, and writes the checkpoint.
         sharded : bool
-            If True, x, y, sample_weight and validation_data are the samples of this process alone, and training uses the
-            samples of all processes together. If False, every process passes the same samples. Batches that x yields always
-            belong to this process alone.
+            If True, x, y, sample_weight and validation_data are the samples of this process alone, as batches that x yields
+            always are. If False, every process passes the same samples.
         verbose : {0, 1}
             1 prints a line per epoch and, on a terminal, shows a progress bar during long epochs; 0 prints nothing.
 
@@ -297,8 +295,9 @@ class Network(MultilayerPerceptron):
             early_stopping=early_stopping_of(early_stopping),
             callbacks=callbacks_of(callbacks, self),
             verbose=checks.flag("verbose", verbose),
+            steps_per_epoch=None if steps_per_epoch is None else checks.integer("steps_per_epoch", steps_per_epoch),
         )
-        samples = Samples(x, y, sample_weight, class_weight, label_smoothing, validation_data, validation_split)
+        samples = fitting.Samples(x, y, sample_weight, class_weight, label_smoothing, validation_data, validation_split)
         return fitting.fit(self._model, settings, samples, checkpoint, communicator, sharded)
 
     def to(self, device: str) -> Self:
@@ -319,8 +318,7 @@ class Network(MultilayerPerceptron):
         ValueError, RuntimeError
             The device is unknown or cannot be used; the network stays on its device.
         """
-        device = inputs.usable_device(device)
-        if device != self.device:
+        if (device := inputs.usable_device(device)) != self.device:
             self._model.move(device)
         return self
 
@@ -346,8 +344,8 @@ class Network(MultilayerPerceptron):
     def export(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
 
-        The ONNX graph has a Gemm node and an activation node per layer. The metadata of the file contain a description of the
-        network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
+        If the network has a `table`, the file takes raw columns instead, and returns answers (docs/files.md). The metadata of
+        the file describe the network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
 
         Parameters
         ----------
@@ -366,6 +364,7 @@ class Network(MultilayerPerceptron):
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     @classmethod
+    @checks.none_is_default
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu", kernels: str = "fast") -> Self:
         """Loads a network from a file that `save` wrote; no code in the file is executed.
 

@@ -101,6 +101,7 @@ class MultilayerPerceptron:
     @overload
     def predict(self, x: ArrayLike, *, out: Output, logits: bool = False) -> Output: ...
 
+    @checks.none_is_default
     def predict(self, x: ArrayLike, *, out: Any = None, logits: bool = False) -> Any:
         """Returns the outputs of the network for samples x.
 
@@ -141,6 +142,7 @@ class MultilayerPerceptron:
         y_hat = model.engine.predict(uploaded, y_hat, logits=logits)
         return y_hat if out is None else out
 
+    @checks.none_is_default
     def evaluate(
         self,
         x: ArrayLike,

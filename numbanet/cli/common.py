@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -104,15 +103,6 @@ def names(text: str) -> list[str]:
         return next(csv.reader([text], strict=True))
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
-
-
-def refuse_unwritable(path: str) -> None:
-    """Raises OSError if a file cannot be written; called before a long training, so that its result is not lost at the end."""
-    folder = Path(path).absolute().parent
-    if Path(path).is_dir():
-        raise OSError(f"cannot write {path}: it is a folder")
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OSError(f"cannot write {path}: the folder {folder} does not exist, or is not writable")
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:

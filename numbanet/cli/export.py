@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from numbanet import Network
-from numbanet.cli.common import MODEL_HELP, add_command, refuse_unwritable
+from numbanet.cli.common import MODEL_HELP, add_command
 from numbanet.persist import onnx_table
+from numbanet.persist.atomic import refuse_unwritable
 
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXAMPLES = """examples:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import Network, load_digits, persist, tables
-from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, add_table_options, read_array, refuse_unwritable
+from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, add_table_options, read_array
+from numbanet.persist.atomic import refuse_unwritable
 from numbanet.tables.encoding import Classes
 
 INK = " .:-=+*#%@"

@@ -2,7 +2,8 @@
 
 import argparse
 
-from numbanet.cli.common import add_command, refuse_unwritable
+from numbanet.cli.common import add_command
+from numbanet.persist.atomic import refuse_unwritable
 
 
 def add(commands: argparse._SubParsersAction) -> None:

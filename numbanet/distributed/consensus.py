@@ -34,6 +34,7 @@ class Agreement:
 
     def __init__(self, communicator: Communicator, conditions: dict[str, Any]):
         self.communicator, self.conditions = communicator, conditions
+        self.follows = communicator.rank > 0
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -81,6 +82,7 @@ class Agreement:
         first = self._of_rank_0(own)
         logs.clear()
         logs.update(first["logs"])
+        training.callbacks_anywhere = first["callbacks"]
         if first["callbacks"]:
             engine.write(self._vector_of_rank_0(engine.read()))
         elif own["parameters"] != first["parameters"]:

@@ -2,7 +2,6 @@
 
 from numbanet.inputs.architecture import DTYPES as DTYPES
 from numbanet.inputs.architecture import make_topology as make_topology
-from numbanet.inputs.arrays import batches as batches
 from numbanet.inputs.arrays import finite as finite
 from numbanet.inputs.arrays import on_host as on_host
 from numbanet.inputs.arrays import output as output
@@ -14,3 +13,4 @@ from numbanet.inputs.data import Data as Data
 from numbanet.inputs.devices import DEVICES as DEVICES
 from numbanet.inputs.devices import KERNELS as KERNELS
 from numbanet.inputs.devices import usable_device as usable_device
+from numbanet.inputs.stream import Batches as Batches

@@ -1,6 +1,8 @@
 """Checks of the arguments that describe a network: sizes, activations, loss, dtype, dropout."""
 
+import itertools
 import numbers
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +15,7 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
+MOST_BYTES = 1 << 42  # of all parameters, on a machine whose memory is unknown
 
 
 def make_topology(
@@ -40,6 +43,7 @@ def make_topology(
     _check_output(names, loss_name, layer_sizes[-1])
     rates = _dropout(dropout, len(layer_sizes) - 2)
     number = _dtype(dtype)
+    _check_memory(layer_sizes, number)
     return Topology(layer_sizes, names, loss_name, number, checks.positive("epsilon", epsilon, number), rates)
 
 
@@ -79,6 +83,17 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"sizes must name the inputs and at least one layer, such as [64, 32, 10], not {sizes!r}")
     return tuple(checks.integer(f"sizes[{l}]", size) for l, size in enumerate(sizes))
+
+
+def _check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raises ValueError if the parameters alone exceed the memory of this machine."""
+    count = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        memory = MOST_BYTES
+    if count * dtype.itemsize > min(memory, MOST_BYTES):
+        raise ValueError(f"sizes {list(sizes)} need {count} parameters, which exceed the memory of this machine")
 
 
 def _activations(activations: Any, layers: int, loss: str) -> tuple[str, ...]:

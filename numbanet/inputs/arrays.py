@@ -4,12 +4,13 @@ The functions return host arrays in C order, in the network's dtype and read-onl
 array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
-from collections.abc import Callable, Iterator
+import numbers
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numbanet import checks
 from numbanet.checks import count
 from numbanet.engines.topology import Topology
 from numbanet.inputs import gpu as gpu_arrays
@@ -41,8 +42,20 @@ def real_array(name: str, value: ArrayLike) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind == "O":
+        _check_range(name, array)
     _check_real(name, array)
     return array
+
+
+def _check_range(name: str, array: np.ndarray) -> None:
+    """Raises ValueError if an array of Python objects contains an integer or fraction beyond the range of floats."""
+    for value in array.flat:
+        if isinstance(value, numbers.Real):
+            try:
+                float(value)
+            except OverflowError:
+                raise ValueError(f"{name} contains {checks.shown(value)}, which exceeds the range of floats") from None
 
 
 def _check_real(name: str, array: Any) -> None:
@@ -95,7 +108,7 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
         A value is not finite; the message gives the first such value and its index.
     """
     if not on_gpu(array):
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             array = np.ascontiguousarray(array, dtype).view()
         array.flags.writeable = False
     elif array.dtype != dtype:
@@ -190,49 +203,6 @@ def _check_probabilities(name: str, y: Any, loss: str) -> None:
 def on_host(array: Any) -> np.ndarray:
     """Returns a NumPy array unchanged, and an array on the GPU as a copy in host memory."""
     return array.copy_to_host() if on_gpu(array) else array
-
-
-def batches(source: Any, epochs: int, check: Callable[..., Any]) -> Callable[[], Iterator[Any]]:
-    """Returns a function that yields the batches of one epoch.
-
-    Parameters
-    ----------
-    source : iterable or callable
-        An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns such an iterable.
-    epochs : int
-        Number of epochs, and thus of calls of the returned function.
-    check : callable
-        Takes x, y and sample_weight (or None) of a batch, and returns the checked batch.
-
-    Raises
-    ------
-    TypeError
-        source is a single array, so that y is missing.
-    ValueError
-        source can be iterated over only once, but there are several epochs. The returned function raises ValueError, too,
-        for an item that is not a batch.
-    """
-    if not callable(source):
-        try:
-            one_shot = iter(source) is source
-        except TypeError:
-            one_shot = True
-        if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
-            raise TypeError("y must contain real numbers, not None: pass x and y, or an x that yields batches (x, y)")
-        if one_shot and epochs > 1:
-            raise ValueError(
-                "x is an iterator that can be used only once, but there is more than one epoch: pass a list of batches, or a "
-                "function that returns a new iterator"
-            )
-
-    def epoch():
-        items: Any = source() if callable(source) else source
-        for number, batch in enumerate(items, start=1):
-            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-                raise ValueError(f"batch {number} must be (x, y) or (x, y, sample_weight), not {type(batch).__name__}")
-            yield check(*batch, *(None,) * (3 - len(batch)))
-
-    return epoch
 
 
 def output(out: Any, n: int, topology: Topology, device: str) -> Any:

@@ -1,7 +1,6 @@
 """Checks the argument device, and chooses between CPU and GPU for device="auto"."""
 
 import functools
-import warnings
 from typing import Any
 
 from numbanet import _cuda, checks
@@ -40,5 +39,5 @@ def usable_device(device: Any) -> str:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Gives each warning once per process; the warning points at the line that called `Network`."""
-    warnings.warn(message, RuntimeWarning, stacklevel=4)  # above this function, usable_device and Network.__init__
+    """Gives each warning once per process; the warning points at the line that called numbanet."""
+    checks.warn(message)

@@ -30,6 +30,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
+def refuse_unwritable(path: str | os.PathLike[str]) -> None:
+    """Raises OSError if a file cannot be written; called before a long training, so that its result is not lost at the end."""
+    folder = Path(path).absolute().parent
+    if Path(path).is_dir():
+        raise OSError(f"cannot write {path}: it is a folder")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"cannot write {path}: the folder {folder} does not exist, or is not writable")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

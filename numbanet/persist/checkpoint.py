@@ -1,9 +1,10 @@
 """Checkpoints: files with the state of a training after an epoch, from which an interrupted training resumes."""
 
+import math
 import os
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 from numbanet import checks, persist
 from numbanet.inputs import Data
 from numbanet.persist import models
+from numbanet.persist.atomic import refuse_unwritable
 from numbanet.training.loop import Settings, Training
+from numbanet.training.schedules import OfEpoch
 
 # The checksum of an array covers its first rows, about CHECKSUM_BYTES bytes.
 CHECKSUM_BYTES = 1 << 24
 
 
+@checks.none_is_default
 @dataclass(frozen=True)
 class Checkpoint:
     """The file to which `Network.fit` writes the state of the training, and the number of epochs between writes.
@@ -58,10 +62,17 @@ class CheckpointFile:
     checkpoint : Checkpoint
     conditions : dict
         The arguments and data on which the training depends, as the function `conditions` returns them.
+
+    Raises
+    ------
+    OSError, ValueError, ModuleNotFoundError
+        The file cannot be written.
     """
 
     def __init__(self, checkpoint: Checkpoint, conditions: dict[str, Any]):
         self.path, self.every, self.conditions = os.fspath(checkpoint.path), checkpoint.every, conditions
+        persist.container(self.path)
+        refuse_unwritable(self.path)
 
     def after_epoch(self, training: Training, is_last: bool) -> None:
         """Writes the state of the training if the epoch is a multiple of `every` or the last one."""
@@ -74,7 +85,9 @@ class CheckpointFile:
             "history": history.history,
             "best_epoch": history.best_epoch,
         }
-        vectors = models.vectors_of(training.present())
+        if training.stopped:
+            progress["stopped"] = True
+        vectors = models.vectors_of(training.finite)
         if training.best is not None:
             vectors["best"] = training.best
         persist.save(self.path, models.description_of(training.model, progress), vectors)
@@ -96,6 +109,8 @@ class CheckpointFile:
         history = training.history
         history.epoch, history.history, history.best_epoch = (progress[name] for name in ("epoch", "history", "best_epoch"))
         training.best = vectors.get("best")
+        # Without callbacks, the caller wants to resume a training that a callback ended.
+        training.ended = bool(progress.get("stopped")) and bool(training.settings.callbacks)
         models.restore(training.model, description, vectors)
 
     def _check(self, training: Training, description: persist.Description) -> None:
@@ -108,6 +123,15 @@ class CheckpointFile:
         for name, value in self.conditions.items():
             if description.training["conditions"].get(name) != value:
                 raise ValueError(f"{self.path} is the checkpoint of a training with another {name}: use another path")
+        schedule = training.settings.schedule
+        if isinstance(schedule, OfEpoch):
+            for epoch, used in enumerate(description.training["history"].get("learning_rate", ()), start=1):
+                rate = schedule.function(epoch)
+                if not math.isclose(rate, used, rel_tol=1e-9):
+                    raise ValueError(
+                        f"{self.path} is the checkpoint of a training with another schedule, whose learning rate in epoch "
+                        f"{epoch} is {used:g}, not {checks.shown(rate)}: use another path"
+                    )
 
 
 def conditions(settings: Settings, data: Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
@@ -132,7 +156,8 @@ def conditions(settings: Settings, data: Any, validation: Data | None, sharded: 
     return {
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
-        "schedule": _without_addresses(settings.schedule),
+        "schedule": "a function" if isinstance(settings.schedule, OfEpoch) else _without_addresses(settings.schedule),
+        "steps_per_epoch": settings.steps_per_epoch,
         "shuffle": settings.shuffle,
         "metrics": list(settings.metrics),
         "early_stopping": _without_addresses(settings.early_stopping),
@@ -140,8 +165,9 @@ def conditions(settings: Settings, data: Any, validation: Data | None, sharded: 
 
 
 def _without_addresses(value: Any) -> str:
-    """Returns repr(value) without memory addresses, which differ between processes."""
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
+    """Returns repr(value) and the value's attributes, without memory addresses, which differ between processes."""
+    text = repr(value) if value is None or is_dataclass(value) else f"{value!r} {vars(value)}"
+    return re.sub(" at 0x[0-9a-f]+", "", text)
 
 
 def _shape_and_checksum(array: Any) -> list | None:

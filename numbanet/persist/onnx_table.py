@@ -85,11 +85,7 @@ def is_matrix(encoding: Encoding) -> bool:
 def interface(encoding: Encoding) -> str:
     """Returns a sentence about the inputs and outputs of the ONNX file of a network with this encoding."""
     names = listed(feature.name for feature in encoding.features)
-    takes = (
-        f"x, the raw numbers of the columns {names}"
-        if is_matrix(encoding)
-        else f"each raw column as an input of its own, {names}"
-    )
+    takes = f"x, the raw numbers of the columns {names}" if is_matrix(encoding) else f"an input per raw column, {names}"
     target = encoding.target
     returns = "answers and probabilities" if isinstance(target, Classes) else f"answers, in the units of {target.name!r}"
     return f"the file contains the encoding of the table: it takes {takes}, and returns {returns}"

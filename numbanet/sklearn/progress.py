@@ -86,6 +86,8 @@ class Progress(Callback):
         With early stopping, the parameters of the epoch with the best score.
     """
 
+    converts_figures = True
+
     def __init__(
         self,
         estimator: Estimator,
@@ -107,6 +109,11 @@ class Progress(Callback):
         if estimator.learning_rate == "invscaling":
             rate /= (estimator.t_ + 1) ** estimator.power_t
         return rate / self.gradient_scale
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether `restore_best` will replace the parameters after the training."""
+        return self.best_parameters is not None
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Keeps the parameters of the previous training as the best ones so far, if a warm start continues from them."""

@@ -1,5 +1,7 @@
 """The history of a training: the loss and metrics of each epoch."""
 
+import math
+
 import numpy as np
 
 
@@ -14,12 +16,13 @@ class History:
         One value per epoch for each name. "loss" and "accuracy" are measured on the training batches while the network is
         trained on them; "val_loss" and "val_accuracy" are measured on the validation data after the epoch. "seconds" is the
         duration of the epoch. Further names are the metrics passed to `fit`, "learning_rate" if there is a schedule, and the
-        values that callbacks added. Accuracies exist only for the losses cce and bce, names that begin with val_ only if
-        there is validation data.
+        numbers that callbacks added, with nan in the epochs for which they added none. Accuracies exist only for the losses
+        cce and bce, names that begin with val_ only if there is validation data.
     interrupted : bool
         Whether Ctrl-C ended the training.
     best_epoch : int or None
-        With early stopping, the number of the epoch whose parameters the network has; None without early stopping.
+        With early stopping, the number of the epoch whose parameters the network has; None without early stopping, or if no
+        epoch had the monitored figure.
     """
 
     def __init__(self):
@@ -29,10 +32,15 @@ class History:
         self.best_epoch: int | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
-        """Appends the loss and metrics of a finished epoch."""
-        self.epoch.append(epoch)
+        """Appends the loss and metrics of a finished epoch; figures that only other epochs have become nan in this epoch."""
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(float(value))
+            if name not in self.history:
+                self.history[name] = [math.nan] * len(self.epoch)
+            self.history[name].append(float(value))
+        self.epoch.append(epoch)
+        for values in self.history.values():
+            if len(values) < len(self.epoch):
+                values.append(math.nan)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns the values of the metric `name`, one per epoch.

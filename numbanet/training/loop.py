@@ -1,28 +1,32 @@
 """The training loop: runs epochs, validation, schedule, early stopping, callbacks, checkpoints and the progress bar."""
 
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
-from numbanet import inputs
+from numbanet import checks, inputs
 from numbanet._compile import announced
 from numbanet.engines.interface import Totals
 from numbanet.inputs import Data
+from numbanet.training import reporting
+from numbanet.training.callbacks import finish_epoch, overrides
 from numbanet.training.early_stopping import EarlyStopping
 from numbanet.training.history import History
-from numbanet.training.metrics import Metric, loss_and_accuracy, measure
+from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
+from numbanet.training.monitoring import figures_of
 from numbanet.training.optimizers import Optimizer
 from numbanet.training.processes import Batches, Partition, Processes
-from numbanet.training.schedules import Schedule
+from numbanet.training.schedules import Schedule, rate_of
 
-# An epoch that takes longer than this shows a progress bar.
-BAR_AFTER_SECONDS = 1.0
+
+class NoMoreBatchesError(Exception):
+    """Ends a training with `steps_per_epoch` if x has run out of batches."""
+
+
 NO_TOTALS = Totals(0, 0.0, 0)
 
 
@@ -40,22 +44,7 @@ class Settings:
     early_stopping: EarlyStopping | None = None
     callbacks: list[Any] = field(default_factory=list)
     verbose: bool = False
-
-
-class NoBar:
-    """Replaces the progress bar when none is shown, because a disabled `tqdm` takes 9 us, half the time of a small step."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def update(self, samples: int) -> None:
-        """Does nothing, because there is no bar to update."""
-
-
-NO_BAR = NoBar()
+    steps_per_epoch: int | None = None
 
 
 class Record(Protocol):
@@ -89,11 +78,18 @@ class Training:
     best : ndarray or None
         With early stopping, the flat parameter vector of the best epoch; None without early stopping.
     finite : Snapshot
-        The network's state after the last epoch whose loss and parameters were finite. It is the only snapshot that a
-        training keeps.
+        The network's state after the callbacks of the last epoch whose loss and parameters were finite.
+    ended : bool
+        Whether the training resumed from a checkpoint that was written when a callback had ended the training.
+    callbacks_anywhere : bool
+        Whether this process or, in a distributed training, rank 0 calls callbacks, which may change parameters.
+    first_loss, last_loss : float or None
+        The losses of the first and of the last epoch of this call.
     """
 
     finite: Snapshot
+    first_loss: float | None = None
+    last_loss: float | None = None
 
     def __init__(
         self,
@@ -106,8 +102,21 @@ class Training:
     ):
         self.model, self.settings, self.data, self.validation = model, settings, data, validation
         self.partition, self.validation_partition, self.consensus = processes
-        self.record, self.rule, self.stopped = record, settings.optimizer.rule(), False
-        self.history, self.best = History(), None
+        self.record, self.rule, self.stopped, self.ended = record, settings.optimizer.rule(), False, False
+        self.history, self.best, self.replaced = History(), None, set[str]()
+        self.loss_of_best: float | None = None
+        self.callbacks_anywhere = bool(settings.callbacks)
+        self.stopping, self.schedule = None, settings.schedule
+        if settings.early_stopping or settings.schedule:
+            figures = figures_of(
+                model.topology,
+                settings.metrics,
+                validation=validation is not None,
+                scheduled=settings.schedule is not None,
+                others=self.consensus.follows or any(overrides(each, "on_epoch_end") for each in settings.callbacks),
+            )
+            self.stopping = settings.early_stopping and settings.early_stopping.started(figures)
+            self.schedule = settings.schedule and settings.schedule.started(figures)
 
     def run(self) -> History:
         """Trains until the last epoch, or until early stopping, a callback or Ctrl-C ends the training.
@@ -121,16 +130,26 @@ class Training:
             the training.
         """
         settings, history = self.settings, self.history
-        with self.consensus.session(), announced() if settings.verbose else nullcontext():
+        self.errors = np.geterr()  # for code of the user: callbacks, metrics, schedules
+        with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()
-            self.finite = self.model.snapshot()
             logs: dict[str, float] = {}
+            resumed = len(history.epoch)
+            if isinstance(self.data, inputs.Batches):
+                self.data.skip(resumed)
+            self.finite = self.model.snapshot()
+            start = self.finite.parameters
             try:
                 self._call("on_train_begin", logs)
                 self.stopped = self.consensus.settle(self, logs)
+                if self.callbacks_anywhere:  # which may have changed parameters
+                    self.finite = self.model.snapshot()
                 while len(history.epoch) < settings.epochs and not self.is_over():
                     logs = self._epoch(len(history.epoch) + 1)
+            except NoMoreBatchesError:
+                count = checks.count(len(history.epoch), "epoch")
+                checks.warn(f"x yields no more batches: the training ends after {count} of {settings.epochs}")
             except KeyboardInterrupt:
                 if not self.consensus.interruptible:
                     raise
@@ -139,36 +158,35 @@ class Training:
                 if self.best is not None:
                     self.model.engine.write(self.best)
                 self._call("on_train_end", logs)
+            if len(history.epoch) > resumed:
+                self._warn(start)
         return history
 
     def run_pass(self) -> dict[str, float]:
         """Trains for one epoch, without keeping a snapshot of the state before it, and returns the loss and accuracy."""
         self._upload()
-        totals, _ = self._train(1, self.settings.learning_rate)
+        with np.errstate(all="ignore"):
+            totals, _ = self._train(1, self.settings.learning_rate)
         return loss_and_accuracy(totals, self.model.topology)  # of all batches 1/n sum of weight times loss
 
     def stop_requested(self) -> bool:
         """Returns whether the attribute stop_training of any callback is True."""
-        return any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks)
+        return self.ended or any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks)
 
     def is_over(self) -> bool:
         """Returns whether a callback or early stopping ends the training after this epoch."""
-        stopping, figures = self.settings.early_stopping, self.history.history
-        return self.stopped or bool(stopping and figures and stopping.is_over(figures))
-
-    def present(self) -> Snapshot:
-        """Returns the present state: the epoch's snapshot, or a new one if callbacks may have changed parameters since."""
-        return self.model.snapshot() if self.settings.callbacks else self.finite
+        return self.stopped or bool(self.stopping and self.stopping.is_over(self.history.history))
 
     # One epoch
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Trains and evaluates for one epoch, and records and returns the epoch's loss and metrics."""
-        settings, history = self.settings, self.history
+        settings, history, dtype = self.settings, self.history, self.model.topology.dtype
         start = time.perf_counter()
         eta = settings.learning_rate
-        if settings.schedule:
-            eta = settings.schedule.learning_rate(eta, epoch, settings.epochs, history.history)
+        if self.schedule:
+            with np.errstate(**self.errors):
+                eta = rate_of(self.schedule, eta, epoch, settings.epochs, history.history, dtype)
         self._call("on_epoch_begin", epoch, {"learning_rate": eta})
         totals, weight = self._train(epoch, eta)
         if not weight:
@@ -176,17 +194,22 @@ class Training:
             raise ValueError(f"all weights are 0 in epoch {epoch}: x must yield at least one sample with a weight above 0")
         self._keep_if_finite(epoch, eta, totals)
         logs = self._figures(totals, weight)
-        if settings.schedule:
+        self.last_loss = logs["loss"]
+        self.first_loss = logs["loss"] if self.first_loss is None else self.first_loss
+        if self.schedule:
             logs["learning_rate"] = eta
         logs["seconds"] = time.perf_counter() - start
-        self._call("on_epoch_end", epoch, logs)
+        with np.errstate(**self.errors):
+            self.replaced |= finish_epoch(settings.callbacks, epoch, logs)
         self.stopped = self.consensus.settle(self, logs)
+        if self.callbacks_anywhere:
+            self._keep_if_finite(epoch, eta, totals)
         history.add(epoch, logs)
         self._keep_if_best()
         if self.record:
             self.record.after_epoch(self, epoch == settings.epochs or self.is_over())
         if settings.verbose:
-            print(_line(epoch, settings.epochs, logs), flush=True)
+            reporting.say(reporting.line(epoch, settings.epochs, logs))
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
@@ -215,6 +238,8 @@ class Training:
                 if not np.isfinite(totals.loss):
                     break
         if not totals.samples:
+            if self.settings.steps_per_epoch is not None and self.first_loss is not None:
+                raise NoMoreBatchesError
             raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
 
@@ -237,13 +262,13 @@ class Training:
 
     def _keep_if_best(self) -> None:
         """Keeps the parameters of the epoch that has just ended if it is the best epoch so far."""
-        stopping, history = self.settings.early_stopping, self.history
-        if stopping is None:
+        history = self.history
+        best = self.stopping.best(history.history) if self.stopping else None
+        if best is None:
             return
-        best = stopping.best(history.history)
         history.best_epoch = history.epoch[best]
         if best == len(history.epoch) - 1:
-            self.best = self.finite.parameters
+            self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
         """Returns the loss and accuracy from the totals of an epoch, and all values that are measured at the epoch's end."""
@@ -268,7 +293,12 @@ class Training:
         y = y_hat = np.empty((0, topology.sizes[-1]), topology.dtype)
         if part is not None:
             y, y_hat = part.counted(inputs.on_host(part.y)), part.counted(self.model.engine.predict(part.x))
-        return measure(self.settings.metrics, partition.gather(y), partition.gather(y_hat))
+        y, y_hat = partition.gather(y), partition.gather(y_hat)
+        figures = {}
+        for name, metric in self.settings.metrics.items():
+            with np.errstate(**self.errors) if own(metric) is None else nullcontext():
+                figures |= measure({name: metric}, y, y_hat)
+        return figures
 
     def _upload(self) -> None:
         """Copies arrays to the engine's device if they fit there; batches from a function are copied one at a time later."""
@@ -281,32 +311,41 @@ class Training:
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.settings.callbacks:
-            method = getattr(callback, hook, None)
-            if method is not None:
-                method(*arguments)
+            if overrides(callback, hook):
+                with np.errstate(**self.errors):
+                    getattr(callback, hook)(*arguments)
 
-    def _bar(self, epoch: int) -> "tqdm | NoBar":
-        """Returns a progress bar, which appears on a terminal once the epoch has lasted for `BAR_AFTER_SECONDS`."""
+    def _bar(self, epoch: int) -> Any:
+        """Returns a progress bar, or an object without effect if verbose is 0 or standard error is not a terminal."""
         count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes count together
-        if not (self.settings.verbose and sys.stderr.isatty()):
-            return NO_BAR
-        return tqdm(
-            total=count,
-            desc=f"epoch {epoch}/{self.settings.epochs}",
-            unit=" samples",
-            delay=BAR_AFTER_SECONDS,
-            leave=False,
-        )
+        if not (self.settings.verbose and reporting.on_terminal()):
+            return reporting.NO_BAR
+        return reporting.bar(f"epoch {epoch}/{self.settings.epochs}", count)
 
     def _note_interruption(self) -> None:
         self.history.interrupted = True
         if self.settings.verbose:
             best = self.history.best_epoch
             kept = "its last finished step" if best is None else f"the parameters of epoch {best}, the best"
-            print(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}", flush=True)
+            reporting.say(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
 
-
-def _line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
-    figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
-    rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
-    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures}{rate}  {logs['seconds']:.2f} s"
+    def _warn(self, start: np.ndarray) -> None:
+        """Says what went wrong in a training that ended without an error."""
+        loss = self.last_loss if self.best is None else self.loss_of_best
+        if any(getattr(callback, "keeps_best", False) for callback in self.settings.callbacks):
+            loss = None  # the caller of `fit` restores better parameters
+        if self.consensus.follows:
+            return
+        if loss is not None:
+            message = reporting.worse_than_at_first(self, start, loss)
+            if message and self.settings.verbose:
+                reporting.say(f"warning: {message}")
+            elif message:
+                checks.warn(message)
+        if self.replaced:
+            names = ", ".join(map(repr, sorted(self.replaced)))
+            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the figures of fit")
+        if self.stopping and self.history.best_epoch is None:
+            checks.warn(
+                f"early_stopping had no effect, because no epoch had the figure {self.stopping.progress.monitored.name!r}"
+            )

@@ -47,7 +47,15 @@ def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None =
 
 def measure(metrics: Mapping[str, Metric], y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
     """Returns the value of each metric, by name, for targets y and predictions y_hat of shape (n, n_out)."""
-    return {name: float(metric(y, y_hat)) for name, metric in metrics.items()}
+    return {name: _value(name, metric, y, y_hat) for name, metric in metrics.items()}
+
+
+def _value(name: str, metric: Metric, y: np.ndarray, y_hat: np.ndarray) -> float:
+    value = metric(y, y_hat)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"the metric {name} must return a real number, not {checks.shown(value)}") from None
 
 
 # Metrics of quantities
@@ -254,36 +262,51 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 }
 
 
+# Names of figures of the history that are not metrics; for the losses cce and bce, "accuracy" is one, too.
+TAKEN = ("epoch", "loss", "seconds", "learning_rate")
+
+
+def own(metric: Any) -> Metric | None:
+    """Returns the metric of numbanet that a function computes, possibly with fixed arguments; None for another function."""
+    function = metric.func if isinstance(metric, functools.partial) else metric
+    return function if any(function is each for each in METRICS.values()) else None
+
+
 def metrics_of(
-    value: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric], topology: Topology | None = None
+    value: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None, topology: Topology | None = None
 ) -> dict[str, Metric]:
     """Returns the argument metrics of `Network.fit` (a name, a function, or a list or mapping of them) as functions by name.
 
     Parameters
     ----------
-    value : str, callable, or list or dict of them
+    value : str, callable, or list or dict of them, or None
     topology : Topology, optional
-        The network that is measured. It says whether the outputs are classes or labels.
+        The network that is measured. It says whether the outputs are classes or labels, and whether "accuracy" is taken.
 
     Raises
     ------
     ValueError, TypeError
-        The name of a metric is unknown, a metric is neither a name nor callable, or log_loss is asked for although the outputs
-        of the network are no probabilities.
+        The name of a metric is unknown or taken, two metrics have the same name, a metric is neither a name nor a function of y
+        and y_hat, or log_loss is asked for although the outputs of the network are no probabilities.
     """
-    if isinstance(value, Mapping):
-        entries = dict(value)
-    else:
-        listed = [value] if isinstance(value, str) or callable(value) else list(value)
-        entries = {getattr(entry, "__name__", str(entry)): entry for entry in listed}
-    metrics = {}
-    for name, metric in entries.items():
+    metrics: dict[str, Any] = {}
+    for name, metric in _entries(value):
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a metric must be a text, not {checks.shown(name)}")
         if isinstance(metric, str):
             metric = METRICS[checks.choice("metric", metric, METRICS)]
-        elif not callable(metric):
-            raise TypeError(f"a metric must be one of {', '.join(METRICS)}, or a function of y and y_hat, not {metric!r}")
-        metrics[name] = metric if topology is None else _of_network(metric, topology)
-    return metrics
+        elif isinstance(metric, type) or not callable(metric):
+            known = ", ".join(METRICS)
+            raise TypeError(f"a metric must be one of {known}, or a function of y and y_hat, not {checks.shown(metric)}")
+        else:
+            checks.takes(f"the metric {name}", metric, "y", "y_hat")
+        if metrics.setdefault(name, metric) is not metric:
+            raise ValueError(f"two metrics have the name {name!r}: pass a dict of metrics, such as {{'first': f, 'second': g}}")
+    taken = {*TAKEN, "accuracy"} if topology and topology.loss in ("bce", "cce") else {*TAKEN}
+    for name in metrics:
+        if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
+            raise ValueError(f"a metric cannot have the name {name!r}, because another figure has it: choose another name")
+    return {name: metric if topology is None else _of_network(metric, topology) for name, metric in metrics.items()}
 
 
 def _of_network(metric: Any, topology: Topology) -> Metric:
@@ -303,3 +326,23 @@ def _of_network(metric: Any, topology: Topology) -> Metric:
     if metric is log_loss and output == "sigmoid":
         labels = True
     return functools.partial(metric, labels=labels)
+
+
+def _entries(value: Any) -> list[tuple[Any, Any]]:
+    """Returns pairs of a name and a metric, which is itself a name or a function."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    try:
+        listed = [value] if isinstance(value, str) or callable(value) else list(value)
+    except TypeError:
+        raise TypeError(f"metrics must be a metric, or a list or dict of metrics, not {checks.shown(value)}") from None
+    return [(entry if isinstance(entry, str) else _name_of(entry), entry) for entry in listed]
+
+
+def _name_of(metric: Any) -> str:
+    """Returns the name of a function; for a function with fixed arguments, the name of the function itself."""
+    while isinstance(metric, functools.partial):
+        metric = metric.func
+    return getattr(metric, "__name__", type(metric).__name__)

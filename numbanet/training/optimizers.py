@@ -1,8 +1,11 @@
 """Optimizers: their names, their constants, and the update rules that they pass to engines."""
 
+import functools
 import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
+
+import numpy as np
 
 from numbanet import checks
 from numbanet.engines import rule
@@ -36,8 +39,18 @@ class Optimizer:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is not None or each.name != "clip_norm":
-                object.__setattr__(self, each.name, _CHECKS[each.name](each.name, value))
+            value = each.default if value is None else value
+            object.__setattr__(self, each.name, None if value is None else _CHECKS[each.name](each.name, value))
+
+    @functools.lru_cache(256)  # noqa: B019 - steps of very small networks take less time than these checks
+    def check(self, dtype: np.dtype) -> None:
+        """Raises ValueError if a constant leaves its range when it is rounded to the dtype of a network."""
+        for name in ("weight_decay", "clip_norm", "epsilon"):
+            check = checks.not_negative if name == "weight_decay" else checks.positive
+            if (value := getattr(self, name, None)) is not None:
+                check(name, value, dtype)
+        if dtype.type(momentum := getattr(self, "momentum", 0.0)) == 1:
+            raise ValueError(f"momentum must be less than 1 in {dtype}, not {momentum!r}")
 
     @property
     def moments(self) -> int:
@@ -148,7 +161,7 @@ _CHECKS = {
 }
 
 
-def optimizer_of(value: str | Optimizer) -> Optimizer:
+def optimizer_of(value: str | Optimizer | None) -> Optimizer:
     """Returns the argument optimizer of `Network.fit`, a name or an object, as an object."""
     if isinstance(value, Optimizer):
         return value

@@ -164,9 +164,12 @@ class Consensus(Protocol):
     ----------
     interruptible : bool
         Whether Ctrl-C may end the training without an error, because no other process would wait for this process.
+    follows : bool
+        Whether this process takes over figures and decisions of another process, which may call callbacks and gives warnings.
     """
 
     interruptible: bool
+    follows: bool
 
     def session(self) -> AbstractContextManager[None]:
         """Returns the context manager in which a training runs."""
@@ -184,7 +187,7 @@ class Consensus(Protocol):
 class Alone:
     """The consensus of a training in one process, which has nothing to agree on."""
 
-    interruptible = True
+    interruptible, follows = True, False
 
     def session(self) -> AbstractContextManager[None]:
         """Returns a context manager that does nothing."""

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from numbanet import checks
+from numbanet.training.monitoring import LARGER_IS_BETTER, Figures, Monitored, Progress, check_monitor, monitored
 
 
 class Schedule:
@@ -12,6 +16,16 @@ class Schedule:
 
     Schedules have no state: they compute the learning rate from the epoch and the history.
     """
+
+    def started(self, figures: Figures) -> "Schedule":
+        """Returns the schedule of one training, which may have a state; by default, the schedule itself.
+
+        Parameters
+        ----------
+        figures : Figures
+            The figures that the training measures.
+        """
+        return self
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         """Returns the learning rate eta of an epoch.
@@ -40,6 +54,7 @@ class Constant(Schedule):
         return 1.0
 
 
+@checks.none_is_default
 @dataclass(frozen=True)
 class Step(Schedule):
     """Multiplies the learning rate by `by` after every `every` epochs.
@@ -60,9 +75,10 @@ class Step(Schedule):
         checks.positive("by", self.by)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        return self.by ** ((epoch - 1) // self.every)
+        return _power(self.by, (epoch - 1) // self.every)
 
 
+@checks.none_is_default
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """Multiplies the learning rate by `by` after every epoch.
@@ -79,9 +95,10 @@ class Exponential(Schedule):
         checks.positive("by", self.by)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        return self.by ** (epoch - 1)
+        return _power(self.by, epoch - 1)
 
 
+@checks.none_is_default
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """Lowers the factor from 1 to `least` along half a cosine wave, after a linear warm-up.
@@ -110,40 +127,85 @@ class Cosine(Schedule):
         return self.least + (1 - self.least) * (1 + math.cos(math.pi * part)) / 2
 
 
+@checks.none_is_default
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplies the learning rate by `by` after `patience` epochs without a lower loss.
+    """Multiplies the learning rate by `by` after `patience` epochs without progress.
 
     Parameters
     ----------
     patience : int
-        Number of epochs without improvement after which the learning rate is multiplied.
+        Number of epochs without progress after which the learning rate is multiplied.
     by : float
         The factor by which the learning rate is multiplied, positive.
     monitor : str, optional
-        Name of the metric that should fall; by default "val_loss" if there is validation data, else "loss".
+        Name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        A decrease of the metric counts as an improvement only if it is larger than min_delta.
+        An improvement of the monitored figure counts as progress only if it is larger than min_delta.
+    mode : {"min", "max"}, optional
+        Whether smaller or larger values of the monitored figure are better. It is known for the losses, the accuracies and the
+        metrics of numbanet, and must be given for all other figures.
+    cooldown : int
+        Number of epochs after each change of the learning rate that do not count as epochs without progress.
+    least : float
+        The smallest learning rate to which the schedule lowers the learning rate that `fit` was given.
     """
 
     patience: int = 5
     by: float = 0.1
     monitor: str | None = None
     min_delta: float = 0.0
+    mode: Literal["min", "max"] | None = None
+    cooldown: int = 0
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         checks.integer("patience", self.patience)
         checks.positive("by", self.by)
-        checks.not_negative("min_delta", self.min_delta)
+        check_monitor(self.monitor, self.mode, self.min_delta)
+        checks.integer("cooldown", self.cooldown, 0)
+        checks.not_negative("least", self.least)
+
+    def started(self, figures: Figures) -> Schedule:
+        """Returns the schedule of one training.
+
+        Raises
+        ------
+        ValueError
+            The training does not have the monitored figure, or its direction is unknown.
+        """
+        return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, figures))
+
+    def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
+        """Returns the learning rate of an epoch, computed from the whole history; `Schedule` describes the parameters."""
+        larger = {name: LARGER_IS_BETTER.get(name.removeprefix("val_")) for name in ("loss", *history)}
+        return self.started(Figures(larger, others=True)).learning_rate(base, epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        best, waited, cuts = math.inf, 0, 0
-        for value in history.get(monitored(self.monitor, history), []):
-            better = value < best - self.min_delta
-            best, waited = (value, 0) if better else (best, waited + 1)
-            if waited >= self.patience:
-                cuts, waited = cuts + 1, 0
-        return self.by**cuts
+        return self.learning_rate(1.0, epoch, epochs, history)
+
+
+class _StartedPlateau(Schedule):
+    """The schedule `Plateau` of one training, which takes in the new epochs of the history at each call."""
+
+    def __init__(self, plateau: Plateau, of: Monitored):
+        self.plateau, self.progress, self.waited, self.cooling, self.cuts = plateau, Progress(of), 0, 0, 0
+
+    def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
+        for better in self.progress.follow(history):
+            self.waited = 0 if better or self.cooling else self.waited + 1
+            self.cooling = max(0, self.cooling - 1)
+            if self.waited >= self.plateau.patience:
+                self.cuts, self.waited, self.cooling = self.cuts + 1, 0, self.plateau.cooldown
+        return max(base * _power(self.plateau.by, self.cuts), min(base, self.plateau.least))
+
+
+def _power(by: float, count: int) -> float:
+    """Returns by^count, which is inf if it exceeds the range of floats."""
+    try:
+        return float(by) ** count
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -153,21 +215,26 @@ class OfEpoch(Schedule):
     Parameters
     ----------
     function : callable
-        Takes the number of the epoch, counted from 1, and returns the learning rate.
+        Takes the number of the epoch, counted from 1, and returns the learning rate, which may be 0.
     """
 
     function: Callable[[int], float]
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        return checks.positive(f"the learning rate that schedule returns for epoch {epoch}", self.function(epoch))
+        return self.function(epoch)
 
 
 SCHEDULES = {"constant": Constant, "step": Step, "exponential": Exponential, "cosine": Cosine, "plateau": Plateau}
 
 
-def monitored(name: str | None, history: dict[str, list[float]]) -> str:
-    """Returns the name of the metric to monitor: `name` if given, else "val_loss" if the history has it, else "loss"."""
-    return name or ("val_loss" if "val_loss" in history else "loss")
+def rate_of(
+    schedule: Schedule, base: float, epoch: int, epochs: int, history: dict[str, list[float]], dtype: np.dtype
+) -> float:
+    """Returns the learning rate of an epoch, after a check that it is finite in the dtype of the network, and at least 0."""
+    rate = schedule.learning_rate(base, epoch, epochs, history)
+    if isinstance(rate, np.ndarray) and rate.ndim == 0:
+        rate = rate[()]
+    return checks.not_negative(f"the learning rate that schedule returns for epoch {epoch}", rate, dtype)
 
 
 def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedule | None:
@@ -182,6 +249,11 @@ def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedu
         return value
     if isinstance(value, str):
         return SCHEDULES[checks.choice("schedule", value, SCHEDULES)]()
+    if isinstance(value, type) and issubclass(value, Schedule):
+        raise TypeError(f"schedule is the class {value.__name__}: pass an object, such as {value.__name__}()")
     if callable(value):
+        checks.takes("the function schedule", value, "epoch")
         return OfEpoch(value)
-    raise TypeError(f"schedule must be one of {', '.join(SCHEDULES)}, a Schedule, or a function of the epoch, not {value!r}")
+    raise TypeError(
+        f"schedule must be one of {', '.join(SCHEDULES)}, a Schedule, or a function of the epoch, not {checks.shown(value)}"
+    )

@@ -142,6 +142,22 @@ def test_exporting(model, suffix, tmp_path, capsys):
     assert all((w == v).all() and (b == c).all() for (w, b), (v, c) in zip(found, expected, strict=True))
 
 
+@each("columns, interface", [
+    ("size", "it takes x, the raw numbers of the columns 'size', and returns answers, in the units of 'price'"),
+    ("size,city", "it takes an input per raw column, 'size', 'city', and returns answers, in the units of 'price'"),
+])  # fmt: skip
+def test_exporting_a_network_of_a_table_says_what_the_file_takes(columns, interface, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    city = ",Bonn", ",Ulm"
+    rows = [f"{40 + k}{city[k % 2] if ',' in columns else ''},{3 * k}.5\n" for k in range(40)]
+    (tmp_path / "a.csv").write_text(f"{columns},price\n{''.join(rows)}")
+    assert main(["train", "a.csv", "--target", "price", "--epochs", "1", "--quiet", "--output", "a.npz"]) == 0
+    capsys.readouterr()
+    assert main(["export", "a.npz", "a.onnx"]) == 0
+    assert capsys.readouterr().out == f"wrote a.onnx\nthe file contains the encoding of the table: {interface}\n"
+
+
 def test_training_checks_first_that_it_can_save(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--output", "net.onnx"]) == 1

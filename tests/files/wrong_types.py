@@ -11,7 +11,7 @@ net = Network([2, 2], "identity", "cce")
 
 net.fit(x, y, epochs="3")  # pyright: ignore[reportArgumentType]
 net.fit(x, y, epoch=3)  # pyright: ignore[reportCallIssue]
-net.fit(x, y, epochs=3, batch_size=None)  # pyright: ignore[reportArgumentType]
+net.fit(x, y, epochs=3, batch_size="32")  # pyright: ignore[reportArgumentType]
 net.fit(x, y, epochs=3, optimizer=numbanet.Adam)  # pyright: ignore[reportArgumentType]
 net.fit(x, y, epochs=3, checkpoint=3)  # pyright: ignore[reportArgumentType]
 Network(3, "identity", "cce")  # pyright: ignore[reportArgumentType]

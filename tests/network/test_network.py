@@ -18,7 +18,7 @@ from numbanet.engines.loops import CudaLoops
 from numbanet.equations import forward_sum, forward_sum_cuda
 from numbanet.inputs import devices
 from numbanet.proof import oracle
-from numbanet.training import loop as training
+from numbanet.training import reporting
 from tests.helpers.engines import CUDA, DEVICES, DTYPES, ENGINES, each
 from tests.helpers.networks import flatten
 
@@ -67,7 +67,7 @@ def test_verbose_0_prints_nothing(device, kernels, digits, capfd):
 @each("device, kernels", ENGINES)
 def test_an_epoch_that_lasts_shows_a_bar_on_a_terminal(device, kernels, digits, capsys, monkeypatch):
     x, y, _, _ = digits
-    monkeypatch.setattr(training, "BAR_AFTER_SECONDS", 0)
+    monkeypatch.setattr(reporting, "BAR_AFTER_SECONDS", 0)
     network(device, kernels).fit(x, y, epochs=1)
     assert "samples/s" not in capsys.readouterr().err
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

@@ -1,0 +1,90 @@
+"""Batches that come one by one, from an iterable or from a function."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from numbanet import checks
+
+
+class Batches:
+    """The batches of each epoch; a call returns an iterator over the checked batches of the next epoch.
+
+    Without steps_per_epoch, each epoch iterates over the source anew. With steps_per_epoch, each epoch takes this number of
+    batches and resumes where the epoch before ended; after its last batch, a source begins anew unless it is an iterator.
+
+    Parameters
+    ----------
+    source : iterable or callable
+        An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns such an iterable.
+    epochs : int
+        Number of epochs, and thus of calls of this object.
+    check : callable
+        Takes x, y and sample_weight (or None) of a batch, and returns the checked batch.
+    steps_per_epoch : int, optional
+
+    Raises
+    ------
+    TypeError
+        source is a single array, so that y is missing, or a function that cannot be called without arguments.
+    ValueError
+        source can be iterated over only once, but there are several epochs and no steps_per_epoch. The iterator of an epoch
+        raises ValueError, too, for an item that is not a batch.
+    """
+
+    def __init__(self, source: Any, epochs: int, check: Callable[..., Any], steps_per_epoch: int | None = None):
+        self.source, self.check, self.steps_per_epoch = source, check, steps_per_epoch
+        self.items: Iterator[Any] | None = None
+        self.errors = np.geterr()
+        self.one_shot = False
+        if callable(source):
+            checks.takes("the function x", source)
+            return
+        try:
+            self.one_shot = iter(source) is source
+        except TypeError:
+            self.one_shot = True
+        if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
+            raise TypeError("y must contain real numbers, not None: pass x and y, or an x that yields batches (x, y)")
+        if self.one_shot and epochs > 1 and (steps_per_epoch is None or not hasattr(source, "__next__")):
+            raise ValueError(
+                "x is an iterator that can be used only once, but there is more than one epoch: pass a list of batches, a "
+                "function that returns a new iterator or, if the iterator does not end, steps_per_epoch"
+            )
+
+    def __call__(self) -> Iterator[Any]:
+        for number, batch in enumerate(self._raw(self.steps_per_epoch), start=1):
+            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                raise ValueError(f"batch {number} must be (x, y) or (x, y, sample_weight), not {type(batch).__name__}")
+            yield self.check(*batch, *(None,) * (3 - len(batch)))
+
+    def skip(self, epochs: int) -> None:
+        """Passes over the batches of epochs that a checkpoint contains, unless the source is an iterator or begins anew."""
+        if self.steps_per_epoch is not None and not self.one_shot:
+            for _ in self._raw(epochs * self.steps_per_epoch):
+                pass
+
+    def _raw(self, count: int | None) -> Iterator[Any]:
+        """Yields the next `count` items of the source, or all items of a new iteration if `count` is None."""
+        anew = count is None or self.items is None
+        self.items = self._started() if anew or self.items is None else self.items
+        left = -1 if count is None else count
+        while left:
+            with np.errstate(**self.errors):
+                item = next(self.items, _END)
+            if item is not _END:
+                left, anew = left - 1, False
+                yield item
+            elif count is None or self.one_shot or anew:
+                return
+            else:
+                self.items, anew = self._started(), True
+
+    def _started(self) -> Iterator[Any]:
+        with np.errstate(**self.errors):
+            items: Any = self.source() if callable(self.source) else self.source
+            return iter(items)
+
+
+_END = object()  # in place of an item: the iterator has ended
