@@ -217,7 +217,8 @@ class Network(MultilayerPerceptron):
         bit-identical to one call over all their epochs. Changing the optimizer class, or calling `set_parameters`, resets the
         state of the optimizer; changing the hyperparameters of the optimizer does not.
 
-        After Ctrl-C the network keeps the last finished step. `fit` returns the history, whose `interrupted` is then True.
+        Ctrl-C ends the training early: the network keeps the parameters after the last finished step, and `fit` returns the
+        history of the finished epochs, whose attribute `interrupted` is True.
 
         Parameters
         ----------
@@ -227,8 +228,10 @@ class Network(MultilayerPerceptron):
             Each item is one batch; the order of the batches is kept.
         epochs : int
             Number of passes over all samples.
-        batch_size, steps_per_epoch : int
-            Number of samples per update; the last batch may be smaller. If x yields batches: the number of batches per epoch.
+        batch_size : int
+            Number of samples per update; the last batch of an epoch may be smaller.
+        steps_per_epoch : int, optional
+            Number of batches per epoch, if x yields batches; by default, an epoch takes all batches of x.
         learning_rate : float, optional
             The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
@@ -241,10 +244,13 @@ class Network(MultilayerPerceptron):
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             Samples that are evaluated after each epoch, as by `evaluate`, but not trained on.
         validation_split : float
-            Fraction of the samples, taken from the end, that is used for validation, with its part of sample_weight.
+            Fraction of the samples, taken from the end, that is used for validation in place of validation_data, with its part
+            of sample_weight.
         sample_weight : array_like (n,), optional
-            Non-negative weights, scaled with the class weights to a mean of 1 over the training samples, except for batches
-            from x. The gradient of a batch is 1/n times the sum of weight times gradient. The loss of an epoch is weighted.
+            Non-negative weights of the samples. One factor scales all weights, of samples times classes, so that their mean
+            over all training samples is 1. The gradient of a batch of n samples is 1/n times the sum of weight times gradient.
+            The loss of an epoch is the weighted mean over the epoch; the accuracy counts each sample once. The weights of
+            batches that x yields are taken as they are given.
         class_weight : dict or "balanced", optional
             The weight of the training samples of each class, by label, for cce and for bce with one output. "balanced" gives
             all classes the same total weight; it needs y, because batches that x yields cannot be counted before training.
@@ -255,7 +261,8 @@ class Network(MultilayerPerceptron):
             Metrics of training and validation data: "mae", "mse", "rmse", "r2", "balanced_accuracy", "f1",
             "precision", "recall", "roc_auc", "log_loss", or functions of targets and predictions, arrays (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            Number of epochs without improvement after which the training ends. The network then has the best parameters.
+            Number of epochs without improvement after which the training ends. At the end, however the training ended, the
+            network has the parameters of the best epoch.
         callbacks : Callback or list of them
             Objects with methods as in Keras, such as `on_epoch_end`, which are called during training.
         checkpoint : path or Checkpoint, optional
@@ -263,11 +270,13 @@ class Network(MultilayerPerceptron):
             training resumes from it, with bit-identical results; the arguments and the data must be the same.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
-            Each process trains on a part of every batch; batch_size is the size of the whole batch. Only rank 0 calls the
-            callbacks, prints, and writes the checkpoint.
+            Each process trains on a part of every batch; batch_size is the size of the whole batch. Up to rounding, all
+            processes end with the network that one process would train. Only rank 0 calls the callbacks, prints, and writes the
+            checkpoint.
         sharded : bool
-            If True, x, y, sample_weight and validation_data are the samples of this process alone, as batches that x yields
-            always are. If False, every process passes the same samples.
+            If True, x, y, sample_weight and validation_data are the samples of this process alone, and training uses the
+            samples of all processes together. If False, every process passes the same samples. Batches that x yields always
+            belong to this process alone.
         verbose : {0, 1}
             1 prints a line per epoch and, on a terminal, shows a progress bar during long epochs; 0 prints nothing.
 
@@ -321,47 +330,6 @@ class Network(MultilayerPerceptron):
         if (device := inputs.usable_device(device)) != self.device:
             self._model.move(device)
         return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Saves the network with everything needed to continue training: parameters, optimizer state and random generator.
-
-        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact.
-
-        Parameters
-        ----------
-        path : path
-            The file. If the name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file.
-
-        Raises
-        ------
-        OSError
-            The file cannot be written.
-        ModuleNotFoundError
-            The package safetensors is not installed; the message says what to install.
-        """
-        persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
-
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
-
-        If the network has a `table`, the file takes raw columns instead, and returns answers (docs/files.md). The metadata of
-        the file describe the network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
-
-        Parameters
-        ----------
-        path : path
-            The file, whose name must end in .onnx.
-
-        Raises
-        ------
-        ValueError
-            The name does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
-        OSError
-            The file cannot be written.
-        ModuleNotFoundError
-            The package onnx is not installed; the message says what to install.
-        """
-        persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     @classmethod
     @checks.none_is_default

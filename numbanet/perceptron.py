@@ -1,13 +1,15 @@
-"""Class MultilayerPerceptron: the methods that do not change parameters: predictions, losses, gradients and traces."""
+"""Class MultilayerPerceptron: the methods that only read the network: predictions, losses, gradients, traces, files."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numbanet import checks, inputs
+from numbanet import checks, inputs, persist
 from numbanet.inputs import Data
+from numbanet.persist import models
 from numbanet.tables import Encoding
 from numbanet.trace import Trace
 from numbanet.training.metrics import Metric, loss_and_accuracy, measure, metrics_of
@@ -18,7 +20,7 @@ Output = TypeVar("Output")
 
 
 class MultilayerPerceptron:
-    """The base class of `numbanet.Network`, with all methods that read parameters; `Network` adds training and files."""
+    """The base class of `Network`, with all methods that only read the network: `Network` adds construction, training, `load`."""
 
     _model: Model
 
@@ -240,6 +242,47 @@ class MultilayerPerceptron:
         symbols |= {"w": list(w), "b": list(b), "dw": list(dw), "db": list(db)}
         symbols |= {name: np.array(inputs.on_host(array)) for name, array in (("x", data.x), ("y", data.y))}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Saves the network with everything needed to continue training: parameters, optimizer state and random generator.
+
+        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact.
+
+        Parameters
+        ----------
+        path : path
+            The file. If the name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ModuleNotFoundError
+            The package safetensors is not installed; the message says what to install.
+        """
+        persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
+
+        If the network has a `table`, the file takes raw columns instead, and returns answers (docs/files.md). The metadata of
+        the file describe the network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
+
+        Parameters
+        ----------
+        path : path
+            The file, whose name must end in .onnx.
+
+        Raises
+        ------
+        ValueError
+            The name does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
+        OSError
+            The file cannot be written.
+        ModuleNotFoundError
+            The package onnx is not installed; the message says what to install.
+        """
+        persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     def _checked(self, x: ArrayLike, y: ArrayLike) -> Data:
         return Data.checked(x, y, self._model.topology, self._model.device)

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"_compile", "_extras", "checks", "datasets", "training"},
     "persist": CORE | {"_extras", "tables", "training"},
     "trace": {"persist"},
-    "perceptron": CORE | {"tables", "trace", "training"},
+    "perceptron": CORE | {"persist", "tables", "trace", "training"},
     "fitting": CORE | {"distributed", "persist", "training"},
     "network": CORE | {"distributed", "fitting", "perceptron", "persist", "training"},
     # surfaces: what users meet

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet._compile import njit
 from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.interface import Totals
 
@@ -149,9 +150,15 @@ def totals_of(
     If `weights` is given, each correct prediction counts as the weight of its sample; the losses contain the weights already.
     """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
-    return Totals(loss.shape[0], float(loss.sum(dtype=np.float64)), added_up(hits, weights))
+    return Totals(
+        loss.shape[0], float(loss.sum(dtype=np.float64)), int(hits.sum()) if weights is None else weighted_hits(hits, weights)
+    )
 
 
-def added_up(hits: NDArray[np.integer], weights: NDArray[np.floating] | None) -> float:
-    """Returns the sum of the right answers of all samples, each multiplied by the sample's weight if `weights` is given."""
-    return int(hits.sum()) if weights is None else float(hits @ weights.astype(np.float64))
+@njit
+def weighted_hits(hits_of_sample, weights):
+    """Returns sum_s c_s h_s in float64, for the number h_s of correct predictions of each sample s and its weight c_s."""
+    total = 0.0
+    for s in range(hits_of_sample.shape[0]):
+        total += weights[s] * hits_of_sample[s]
+    return total

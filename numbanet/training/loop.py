@@ -278,8 +278,8 @@ class Training:
             logs |= self._measured(self.data, self.partition)
         if self.validation is not None:
             part = self.validation_partition.part(self.validation)
-            own = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y, part.weights)
-            totals, weight = self.validation_partition.total(own), self.validation_partition.weight(self.validation)
+            here = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y, part.weights)
+            totals, weight = self.validation_partition.total(here), self.validation_partition.weight(self.validation)
             figures = loss_and_accuracy(totals._replace(samples=weight), topology)
             figures |= self._measured(self.validation, self.validation_partition)
             logs |= {f"val_{name}": value for name, value in figures.items()}

@@ -1,4 +1,4 @@
-"""What a training tells its user: a line for each epoch, a progress bar, and a warning if the training made things worse."""
+"""Output of a training for its user: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -50,7 +50,7 @@ def on_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """Prints a line; if standard output is absent, closed or cannot be written to, the training goes on without the line."""
+    """Prints a line; if standard output is absent, closed or cannot be written to, the training continues without the line."""
     try:
         print(text, flush=True)
     except (AttributeError, ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What `fit` watches, and what it checks before the first epoch: figures, callbacks, schedules, batches, checkpoints."""
+"""Monitored figures, and the checks of `fit` before the first epoch: callbacks, schedules, batches, checkpoints."""
 
 import math
 import sys

@@ -17,7 +17,7 @@ from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
-from numbanet.engines.loops import added_up
+from numbanet.engines.loops import weighted_hits
 from numbanet.engines.rule import Rule
 from numbanet.engines.samples import hits
 from numbanet.engines.topology import Topology
@@ -115,12 +115,12 @@ class FastCpuEngine:
         return totals if weights is None else totals._replace(hits=self._weighted_hits(x, y, weights))
 
     def _weighted_hits(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
-        """Returns the sum of the right answers, each multiplied by its sample's weight; the compiled run counts each as 1."""
+        """Returns the sum of the correct predictions, each times its sample's weight; the compiled run counts each as 1."""
         hits_of_sample = np.empty(x.shape[0], np.int32)
         for first in range(0, x.shape[0], FORWARD_ROWS):
             part = slice(first, first + FORWARD_ROWS)
             hits(self.topology.loss_kind, y[part], self.predict(x[part]), hits_of_sample[part])
-        return added_up(hits_of_sample, weights)
+        return weighted_hits(hits_of_sample, weights)
 
     def loss_and_gradients(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         with self.lock.here:
