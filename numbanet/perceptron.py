@@ -20,7 +20,7 @@ Output = TypeVar("Output")
 
 
 class MultilayerPerceptron:
-    """The base class of `Network`, with all methods that only read the network: `Network` adds construction, training, `load`."""
+    """The base class of `Network`, with all methods that only read; `Network` adds construction, training and `load`."""
 
     _model: Model
 
