@@ -194,10 +194,7 @@ def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
         The value is not a real number, or is not both positive and finite.
     """
     number = _float(name, value)
-    rounded = number
-    if dtype != DOUBLE:
-        with np.errstate(all="ignore"):
-            rounded = dtype.type(number)
+    rounded = _rounded(number, dtype)
     if not (math.isfinite(rounded) and rounded > 0):
         raise ValueError(f"{name} must be positive and finite in {dtype}, not {shown(value)}")
     return number
@@ -214,10 +211,16 @@ def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
     number = real(name, value)
     if number < 0:
         raise ValueError(f"{name} must be at least 0, not {shown(value)}")
-    with np.errstate(all="ignore"):
-        if not math.isfinite(dtype.type(number)):
-            raise ValueError(f"{name} must be finite in {dtype}, not {shown(value)}")
+    if not math.isfinite(_rounded(number, dtype)):
+        raise ValueError(f"{name} must be finite in {dtype}, not {shown(value)}")
     return number
+
+
+def _rounded(number: float, dtype: np.dtype) -> Any:
+    if dtype == DOUBLE:
+        return number
+    with np.errstate(all="ignore"):
+        return dtype.type(number)
 
 
 def fraction(name: str, value: Any) -> float:
