@@ -9,6 +9,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,9 +36,9 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        if any(value is None for value in args):
+        if NoneType in map(type, args):  # quicker than a generator, and `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
-        if any(value is None for value in kwargs.values()):
+        if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
         return function(*args, **kwargs)
 
@@ -216,9 +217,8 @@ def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
     return number
 
 
+@functools.lru_cache(256)  # a change of NumPy's error state takes longer than the rounding
 def _rounded(number: float, dtype: np.dtype) -> Any:
-    if dtype == DOUBLE:
-        return number
     with np.errstate(all="ignore"):
         return dtype.type(number)
 
