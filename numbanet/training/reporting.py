@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 BAR_AFTER_SECONDS = 1.0
 # A training that ends with a loss of more than FAR times the loss of its beginning made things worse.
 FAR = 10.0
-# Number of samples from which the loss of the beginning is computed.
-SAMPLES = 4096
+# Number of samples from which the loss of the beginning is computed: few, because an epoch may take little longer.
+SAMPLES = 256
 
 
 class NoBar:
