@@ -92,20 +92,21 @@ def backward(workspace, block, step, draw, member):
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
+    packed = header.packed + member.number * KC * nr  # memory of this thread
     for l in range(layers.size - 1, -1, -1):
         barrier(member)
         layer = layers[l]
         if l > 0:
             before = layers[l - 1]
             tiles = thread_range(tiles_of(before, groups, nr), member)
-            product.backward(memory, header, layer, before, groups, tiles, header.packed + member.number * KC * nr)
+            product.backward(memory, header, layer, before, groups, tiles, packed)
             barrier(member)  # the update changes the weights that the recurrence reads
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
                 output.through_hidden_softmax(memory, header, before, workspace.jacobian, rows)
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
-        product.update(memory, header, layer, block, step, tiles)
+        product.update(memory, header, layer, block, step, tiles, packed)
     if block.closes and step.clip_norm < np.inf:
         descend_from_memory(workspace, step, member)
 

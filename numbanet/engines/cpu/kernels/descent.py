@@ -189,32 +189,31 @@ def descend_tile(memory, at, step, c):
 
 
 @njit_merged
-def descend_rows(descend_by_rule, memory, header, at, step, row, n_in):
+def descend_rows(descend_by_rule, memory, at, gradients, step, row, n_in):
     """Updates the MR rows of a tile by the rule `descend_by_rule`; the other arguments are those of `descend_stored_tile`."""
     half = lanes(memory)
     for r in range(MR):
         decay = step.decay if row + r < n_in else step.decay - step.decay  # b does not decay
-        for q in range(NR_VECTORS):
-            place = at + (r * NR_VECTORS + q) * half
-            descend_by_rule(memory, place, step, decay, load(memory, place + header.gradients))
+        for p in range(r * NR_VECTORS * half, (r + 1) * NR_VECTORS * half, half):
+            descend_by_rule(memory, at + p, step, decay, load(memory, gradients + p))
 
 
 @njit_part
-def descend_stored_tile(memory, header, at, step, row, n_in):
+def descend_stored_tile(memory, at, gradients, step, row, n_in):
     """Updates a tile of w and b (MR rows, NR columns) by the rule of `step`, from gradients in memory.
 
-    The tile begins at memory[at] and with row `row` of its panel. Its gradients lie at the distance `header.gradients`.
+    The tile begins at memory[at] with row `row` of its panel. Its gradients begin at memory[gradients].
     """
     if step.kind == rules.GRADIENT_DESCENT:
-        descend_rows(descend_plain, memory, header, at, step, row, n_in)
+        descend_rows(descend_plain, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.MOMENTUM:
-        descend_rows(descend_momentum, memory, header, at, step, row, n_in)
+        descend_rows(descend_momentum, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.NESTEROV:
-        descend_rows(descend_nesterov, memory, header, at, step, row, n_in)
+        descend_rows(descend_nesterov, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.ADAM:
-        descend_rows(descend_adam, memory, header, at, step, row, n_in)
+        descend_rows(descend_adam, memory, at, gradients, step, row, n_in)
     else:
-        descend_rows(descend_adamw, memory, header, at, step, row, n_in)
+        descend_rows(descend_adamw, memory, at, gradients, step, row, n_in)
 
 
 # Updates from gradients in memory, after all gradients have been computed and their norm is known
@@ -244,9 +243,11 @@ def descend_panel(memory, header, layer, panel, step, scale):
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
     for row in range(0, layer.w_rows, MR):
-        for place in range(at + row * nr + header.gradients, at + (row + MR) * nr + header.gradients, half):
+        tile = at + row * nr
+        gradients = tile + header.gradients
+        for place in range(gradients, gradients + MR * nr, half):
             store(memory, place, scales * load(memory, place))
-        descend_stored_tile(memory, header, at + row * nr, step, row, layer.n_in)
+        descend_stored_tile(memory, tile, gradients, step, row, layer.n_in)
 
 
 @njit_merged

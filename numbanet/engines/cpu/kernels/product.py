@@ -240,15 +240,16 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 
 @njit_part
-def update(memory, header, layer, block, step, tiles):
+def update(memory, header, layer, block, step, tiles, scratch):
     """Updates w_ij, from dL/dw_ij = sum_s delta_j x_i, and b, for a range of tiles (MR inputs x NR neurons) of a layer.
 
     If the block of samples is not the last of its batch, or if gradients are clipped, only adds to gradients in memory, which
     start at 0 in the first block. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
+    The MR NR numbers from memory[scratch] on are overwritten.
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf
-    from_registers = descends and step.kind == GRADIENT_DESCENT and step.decay == 0
+    from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     for slab in range(0, groups, GRADIENT_MC // MR):
         for panel in panels_of(tiles, groups):
             delta = layer.delta + panel * header.rows * nr
@@ -260,9 +261,10 @@ def update(memory, header, layer, block, step, tiles):
                 start, start_step = (header.zeros, 0) if block.opens else (at + header.gradients, nr)
                 x = input_columns(memory, header, layer, i)
                 c = microkernel(memory, start, start_step, x, nr, n, nr, delta, n)
-                if from_registers:
+                if not descends:
+                    store_rows(memory, at + header.gradients, half, c)
+                elif from_registers:
                     descend_tile(memory, at, step, c)
-                    continue
-                store_rows(memory, at + header.gradients, half, c)
-                if descends:
-                    descend_stored_tile(memory, header, at, step, i, layer.n_in)
+                else:
+                    store_rows(memory, scratch, half, c)
+                    descend_stored_tile(memory, at, scratch, step, i, layer.n_in)
