@@ -405,7 +405,7 @@ def test_callbacks_are_called_in_order_and_may_stop(samples):
 def test_a_history_is_read_as_arrays_and_as_a_table(samples):
     history = network().fit(*samples, epochs=3, **SETTINGS)
     assert history["loss"].shape == (3,) and history["epoch"].tolist() == [1, 2, 3]
-    with pytest.raises(KeyError, match="'los' is not in the history, which has epoch, loss"):
+    with pytest.raises(KeyError, match="'los' is not in the history, which contains epoch, loss"):
         history["los"]
     lines = history.table().splitlines()
     assert lines[0].split() == ["epoch", "loss", "accuracy", "seconds"] and len({len(line) for line in lines}) == 1
