@@ -60,7 +60,7 @@ def test_every_metric_has_a_direction():
         ({"monitor": "recal", "mode": "max"}, "measures only"),
         ({"monitor": "val_loss"}, "pass validation_data"),
         ({"monitor": "mine"}, "does not know whether smaller or larger values of this figure are better"),
-        ({"monitor": "seconds"}, "unknown whether"),
+        ({"monitor": "seconds"}, "does not know whether"),
         ({"monitor": "accuracy", "mode": "min"}, "larger values are better"),
     ],
 )
