@@ -70,7 +70,7 @@ def fit(
         validation = _validation(model, samples.validation_data)
         _scale(None, validation, add_up)
     elif settings.steps_per_epoch is not None:
-        raise ValueError("steps_per_epoch applies only if x yields batches: without it, an epoch takes all samples")
+        raise ValueError("steps_per_epoch can be used only if x yields batches: leave it out, and each epoch uses all samples")
     else:
         with np.errstate(all="ignore"):
             data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)

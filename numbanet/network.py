@@ -250,8 +250,8 @@ class Network(MultilayerPerceptron):
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             Samples on which the network is evaluated after each epoch, but not trained.
         validation_split : float
-            The fraction of the samples that is used for validation instead of validation_data. These samples are taken from the
-            end of x, y and sample_weight.
+            The fraction of the samples that is used for validation instead of validation_data. `fit` takes the validation
+            samples from the end of x, y and sample_weight.
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples. If class_weight is also given, each weight is multiplied by the weight of the
             sample's class. All weights are then multiplied by one factor, so that their mean over all training samples is 1.
@@ -281,11 +281,11 @@ class Network(MultilayerPerceptron):
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
             Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all
-            processes have the same parameters. Except for rounding errors, these are the parameters that a single process would
-            compute. Only rank 0 calls the callbacks, prints, and writes the checkpoint.
+            processes have the same parameters, which are equal to the parameters that a single process would compute, except
+            for rounding errors. Only rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
-            If False, all processes must pass the same samples. If True, each process passes only its own samples in x, y,
-            sample_weight and validation_data, and training uses the samples of all processes together. If x supplies batches,
+            Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
+            the samples of all processes together. By default, all processes must pass the same samples. If x supplies batches,
             each process always passes only its own batches.
         verbose : {0, 1}
             With 1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With 0, `fit`

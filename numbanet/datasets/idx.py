@@ -62,7 +62,9 @@ def _array(file: io.BufferedIOBase) -> NDArray[Any]:
         content += chunk
     if len(content) != needed:
         present = len(content) if len(content) < needed else "more"
-        raise ValueError(f"{dtype.name} of shape {shape} takes {needed} bytes after the header, but there are {present}")
+        raise ValueError(
+            f"an array of {dtype.name} with shape {shape} takes {needed} bytes, but the file has {present} after the header"
+        )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -71,15 +73,15 @@ def _header(file: io.BufferedIOBase) -> tuple[np.dtype, tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
         raise ValueError(
-            f"it begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and the number of dimensions"
+            f"the file begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and the number of dimensions"
         )
     dtype, dimensions = DTYPES[magic[2]], magic[3]
     if not 1 <= dimensions <= DIMENSION_LIMIT:
-        raise ValueError(f"its header claims {dimensions} dimensions, but only 1 to {DIMENSION_LIMIT} are supported")
+        raise ValueError(f"the header claims {dimensions} dimensions, but only 1 to {DIMENSION_LIMIT} are supported")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise ValueError(f"it ends before the sizes of its {dimensions} dimensions")
+        raise ValueError(f"the file ends before the sizes of the array's {dimensions} dimensions")
     shape = struct.unpack(f">{dimensions}I", sizes)
     if math.prod(size or 1 for size in shape) * dtype.itemsize > BYTE_LIMIT:
-        raise ValueError(f"its header claims the shape {shape}, which NumPy does not support")
+        raise ValueError(f"the header claims the shape {shape}, which NumPy does not support")
     return dtype, shape

@@ -114,7 +114,7 @@ class MPICommunicator:
         self._pinned: Any = None
         if communicator is None and self.size == 1 < launched():
             raise RuntimeError(
-                f"mpiexec started {launched()} processes, but mpi4py finds only one: it uses another MPI library than this "
+                f"mpiexec started {launched()} processes, but mpi4py finds only one: mpi4py uses another MPI library than this "
                 "mpiexec. Use the mpiexec of the environment in which mpi4py is installed"
             )
         node = self._all.Split_type(self._mpi.COMM_TYPE_SHARED)

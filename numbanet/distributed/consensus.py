@@ -43,7 +43,9 @@ class Agreement:
         try:
             yield
         except SystemExit as end:
-            raise RuntimeError(f"exit({end.code}) was called during training, while other processes wait for this one") from end
+            raise RuntimeError(
+                f"exit({end.code}) was called during training, while other processes wait for this process"
+            ) from end
 
     def begin(self, training: "Training") -> None:
         """Compares the arguments with those of rank 0, copies the state of rank 0, and compiles the training step.

@@ -34,7 +34,7 @@ class History:
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Appends the figures of a finished epoch.
 
-        If `logs` lacks a figure of other epochs, the history contains nan for it.
+        If `logs` lacks a figure that other epochs have, the history contains nan for the figure in this epoch.
         """
         for name, value in logs.items():
             if name not in self.history:

@@ -6,8 +6,8 @@ The classification metrics have an argument `labels`, which says whether the out
 labels. If `labels` is False, each row belongs to exactly one class, whose number is the index of the largest value in the row.
 If `labels` is True, each output is a label of its own: the label is set if the value is above 1/2, and the metric is the mean
 over the outputs. If `labels` is None, the outputs are classes if there are several outputs and every row of y adds up to 1;
-otherwise they are labels. A single output is always a label. `Network` passes True for the loss bce, False for any other loss
-with a softmax output layer, and None in all other cases. For `log_loss`, `Network` also passes True if the output layer is
+otherwise the outputs are labels. A single output is always a label. `Network` passes True for the loss bce, False for any other
+loss with a softmax output layer, and None in all other cases. For `log_loss`, `Network` also passes True if the output layer is
 sigmoid.
 """
 
@@ -221,7 +221,7 @@ def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) ->
     """
     if (y_hat < 0).any() or (y_hat > 1).any():
         raise ValueError(
-            f"log_loss takes predictions from 0 to 1, but y_hat goes from {y_hat.min():g} to {y_hat.max():g}: "
+            f"log_loss needs predictions from 0 to 1, but y_hat ranges from {y_hat.min():g} to {y_hat.max():g}: "
             "use a network whose last activation is sigmoid or softmax"
         )
     binary, epsilon, total = has_labels(y, labels), float(np.finfo(np.float64).eps), 0.0
@@ -296,7 +296,7 @@ def metrics_of(
     metrics: dict[str, Any] = {}
     for name, metric in _entries(value):
         if not isinstance(name, str):
-            raise TypeError(f"the name of a metric must be a text, not {checks.shown(name)}")
+            raise TypeError(f"the name of a metric must be a string, not {checks.shown(name)}")
         if isinstance(metric, str):
             metric = METRICS[checks.choice("metric", metric, METRICS)]
         elif isinstance(metric, type) or not callable(metric):
@@ -309,7 +309,9 @@ def metrics_of(
     taken = {*TAKEN, "accuracy"} if topology and topology.loss in ("bce", "cce") else {*TAKEN}
     for name in metrics:
         if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
-            raise ValueError(f"a metric cannot have the name {name!r}, because another figure has it: choose another name")
+            raise ValueError(
+                f"a metric cannot have the name {name!r}, because another figure of the history has it: choose another name"
+            )
     return {name: metric if topology is None else _of_network(metric, topology) for name, metric in metrics.items()}
 
 

@@ -36,7 +36,7 @@ class Figures(NamedTuple):
 def figures_of(
     topology: Topology, metrics: Mapping[str, Metric], *, validation: bool, scheduled: bool, others: bool
 ) -> Figures:
-    """Returns the figures that a call of `fit` measures.
+    """Returns the figures (numbers per epoch, such as the loss) that a call of `fit` measures.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Monitored(NamedTuple):
 def check_monitor(monitor: str | None, mode: str | None, min_delta: float) -> None:
     """Checks the parameters `monitor`, `mode` and `min_delta` of `EarlyStopping` and `Plateau`."""
     if monitor is not None and not isinstance(monitor, str):
-        raise TypeError(f"monitor must be the name of a figure of the history, not {checks.shown(monitor)}")
+        raise TypeError(f"monitor must be the name of a figure in the history, such as 'val_loss', not {checks.shown(monitor)}")
     if mode is not None:
         checks.choice("mode", mode, MODES, " (min: smaller values are better)")
     checks.not_negative("min_delta", min_delta)
@@ -114,7 +114,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
         if name.removeprefix("val_") in known and name.startswith("val_") and "val_loss" not in known:
             hint = ": pass validation_data or validation_split"
         advice = "; if a callback adds this figure, pass mode='min' or mode='max', too" if figures.others else ""
-        raise ValueError(f"{of} monitors {name!r}, but the training measures only {', '.join(known)}{hint}{advice}")
+        raise ValueError(f"{of} monitors {name!r}, but fit measures only {', '.join(known)}{hint}{advice}")
     expected = known.get(name)
     if expected is None and direction is None:
         raise ValueError(
@@ -148,7 +148,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history; returns whether there was progress, for each new epoch that counts."""
+        """Processes the new epochs of a history; returns, for each new epoch with the figure, whether the figure improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

@@ -9,7 +9,7 @@ PLAIN_KINDS = "biufcSUmM"
 
 
 class PackedArray(NamedTuple):
-    """An array, or a NumPy scalar if shape is None. content is the array's bytes or, for dtype object, a list of elements."""
+    """An array, or a NumPy scalar if shape is None; content is the bytes of the array or, for dtype object, a list."""
 
     dtype: str
     shape: tuple[int, ...] | None
@@ -29,7 +29,7 @@ class PackedRandomState(NamedTuple):
 
 
 def packed(value: Any) -> Any:
-    """Returns a copy of a value in which packed objects replace all arrays, NumPy scalars and random generators.
+    """Returns a copy of a value in which all arrays, NumPy scalars and random generators are converted to Python values.
 
     NumPy's pickles of arrays and generators contain the names of private modules and checksums of compiled classes. Both differ
     between versions of NumPy, so that an older version cannot open the pickle of a newer version. The packed value contains no

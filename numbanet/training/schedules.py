@@ -136,7 +136,7 @@ class Plateau(Schedule):
     Parameters
     ----------
     patience : int
-        The number of epochs without progress after which the learning rate is multiplied.
+        The number of epochs without progress after which the learning rate is multiplied by `by`.
     by : float
         The factor by which the learning rate is multiplied, which must be positive.
     monitor : str, optional
