@@ -70,9 +70,9 @@ class Network(MultilayerPerceptron):
     parameters as before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If this
     process can no longer use the GPU, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
-    Initial weights are drawn uniformly between -limit and limit. The limit is sqrt(6 / n_in) in layers with relu or leaky_relu
-    (He et al., 2015, doi:10.1109/ICCV.2015.123), and sqrt(6 / (n_in + n_out)) in all other layers (Glorot and Bengio, 2010,
-    PMLR 9:249-256). Initial biases are 0.
+    Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
+    doi:10.1109/ICCV.2015.123). In all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
+    Initial biases are 0.
     """
 
     @checks.none_is_default

@@ -60,7 +60,7 @@ def save_sheet(path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file to write. Its suffix determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
+        The file to write. The suffix of the path determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class Training:
     best : ndarray or None
         With early stopping, the network's parameters after the best epoch, as one vector; None without early stopping.
     finite : Snapshot
-        The network's state after the last epoch with finite loss and parameters, including the callbacks of that epoch.
+        The network's state after the last epoch with finite loss and parameters, and after the callbacks of that epoch.
     ended : bool
         Whether training resumed from a checkpoint that was written after a callback had stopped training.
     callbacks_anywhere : bool

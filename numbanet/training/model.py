@@ -60,8 +60,8 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        The limit is sqrt(6 / n_in) (He) in layers with relu or leaky_relu, and sqrt(6 / (n_in + n_out)) (Glorot) in all other
-        layers.
+        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He). In all other layers, limit is sqrt(6 / (n_in + n_out))
+        (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
