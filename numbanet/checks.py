@@ -79,7 +79,7 @@ def takes(name: str, function: Any, *arguments: str) -> None:
     name : str
         The name of the function in the error message.
     function : callable
-        The function to check. If its signature is unknown, as for some compiled functions, nothing is checked.
+        The function to check. If the signature of the function is unknown, as for some compiled functions, nothing is checked.
     *arguments : str
         The names of the arguments in the error message.
     """

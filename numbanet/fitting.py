@@ -141,8 +141,8 @@ def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | N
     """Returns the factor by which the training samples' weights must be multiplied so that their mean is 1.
 
     The result is None if there are no weights. If each process has its own samples, `add_up` is given, and the mean is computed
-    over the samples of all processes. Every process then calls `add_up` exactly once, for any arguments, so that no process
-    waits forever for a call of another process.
+    over the samples of all processes. If `add_up` is given, every process calls it exactly once, for any data, so that no
+    process waits forever for a call of another process.
 
     Raises
     ------

@@ -71,7 +71,7 @@ class Network(MultilayerPerceptron):
     process can no longer use the GPU, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
-    doi:10.1109/ICCV.2015.123). In all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
+    doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
     Initial biases are 0.
     """
 
@@ -243,8 +243,8 @@ class Network(MultilayerPerceptron):
             "gradient_descent", "momentum", "nesterov", "adam", "adamw", or an object such as `Adam(beta_2=0.99, clip_norm=1)`.
         schedule : str, Schedule or callable, optional
             The schedule that changes the learning rate from epoch to epoch: "constant", "step", "exponential", "cosine",
-            "plateau", or an object such as `Cosine(warm_up=5)`. It can also be a function that takes the number of the epoch,
-            counted from 1, and returns the learning rate.
+            "plateau", or an object such as `Cosine(warm_up=5)`. `schedule` can also be a function that takes the number of the
+            epoch, counted from 1, and returns the learning rate.
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
@@ -264,7 +264,7 @@ class Network(MultilayerPerceptron):
             counted before training.
         label_smoothing : float
             A number in [0, 1). For cce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing /
-            n_out. For bce, training replaces them with (1 - label_smoothing) * y + label_smoothing / 2.
+            n_out. For bce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing / 2.
         metrics : str, callable, or list or dict of them
             Additional metrics, measured on the training data and the validation data: "mae", "mse", "rmse", "r2",
             "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of the targets and the
@@ -273,7 +273,7 @@ class Network(MultilayerPerceptron):
             The number of epochs without improvement after which training stops. After training, the network has the parameters
             of the best epoch, even if training ends for another reason.
         callbacks : Callback or list of them
-            Objects with methods such as `on_epoch_end`, as in Keras. `fit` calls these methods during training.
+            Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional
             The path of a file into which `fit` writes the complete state of training after each epoch. If the file exists when
             `fit` is called, training resumes from the file, with bit-identical results. The arguments and the data must then be
@@ -288,8 +288,8 @@ class Network(MultilayerPerceptron):
             the samples of all processes together. By default, all processes must pass the same samples. If x supplies batches,
             each process always passes only its own batches.
         verbose : {0, 1}
-            With 1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With 0, `fit`
-            prints nothing.
+            With verbose=1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With
+            verbose=0, `fit` prints nothing.
 
         Returns
         -------

@@ -24,8 +24,8 @@ def load_fashion_mnist(
     ----------
     folder : str or path-like, optional
         The folder that contains the four files. By default, the folder is the value of the environment variable
-        NUMBANET_FASHION_MNIST. If this variable is not set, the folder is /usr/share/datasets/fashion-mnist, into which the
-        Debian and Ubuntu package dataset-fashion-mnist installs the files.
+        NUMBANET_FASHION_MNIST. If NUMBANET_FASHION_MNIST is not set, the folder is /usr/share/datasets/fashion-mnist, into
+        which the Debian and Ubuntu package dataset-fashion-mnist installs the files.
 
     Returns
     -------

@@ -88,8 +88,8 @@ class MPICommunicator:
     communicator : mpi4py.MPI.Comm, optional
         The MPI communicator to use; by default COMM_WORLD, which contains all processes.
     cuda_aware : bool
-        Whether the MPI library can read and write GPU memory. If False, the gradients are copied to pinned host memory before
-        MPI adds them up.
+        Whether the MPI library can read and write GPU memory. If cuda_aware is False, the gradients are copied to pinned host
+        memory before MPI adds them up.
 
     Attributes
     ----------

@@ -121,7 +121,7 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples, which every process has."""
+        """Returns the number of samples; every process has all samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
@@ -138,7 +138,7 @@ class Shared:
         return data.rows(rows) if rows.start < rows.stop else None
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples, which every process has."""
+        """Returns the total weight of the samples; every process has all samples."""
         return data.total_weight
 
 
