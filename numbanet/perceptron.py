@@ -163,7 +163,7 @@ class MultilayerPerceptron:
         y : array_like or GPU array
             The targets. For cce, y contains integer labels and has the shape (n,), or it contains rows of probabilities that
             add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse, any finite real
-            numbers. For these three losses, the shape is (n, n_out), or (n,) for a single output.
+            numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
         sample_weight : array_like (n,), optional
@@ -268,10 +268,10 @@ class MultilayerPerceptron:
     def export(self, path: str | os.PathLike[str]) -> None:
         """Writes an ONNX file, with which other programs can compute predictions.
 
-        The model uses ONNX's operator set 17. Its input x has the shape (N, n_in), and its output y_hat has the shape (N,
-        n_out). If the network has a `table`, the model takes the raw columns of a table instead, and returns answers (see
-        docs/files.md). The metadata of the file contain a description of the network as JSON, under the key numbanet. An
-        existing file is replaced atomically.
+        The model in the file uses ONNX's operator set 17. The input x of the model has the shape (N, n_in), and the output
+        y_hat has the shape (N, n_out), where N is the number of samples. If the network has a `table`, the model takes the raw
+        columns of a table instead, and returns answers (see docs/files.md). The metadata of the file contain a description of
+        the network as JSON, under the key numbanet. An existing file is replaced atomically.
 
         Parameters
         ----------

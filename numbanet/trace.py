@@ -66,7 +66,8 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file to write. If its name ends in .json, the file contains nested lists in JSON; otherwise it is an NPZ file.
+            The file to write. If the name of the file ends in .json, the file contains nested lists in JSON; otherwise the file
+            is an NPZ file.
 
         Raises
         ------

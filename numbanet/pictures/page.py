@@ -34,7 +34,10 @@ POINT = 25.4 / 72  # the unit of font sizes
 
 
 class Page:
-    """A figure of `scale` times the size of A3. Coordinates are millimetres from the upper left corner of the figure."""
+    """A figure that is `scale` times as wide and as high as A3.
+
+    Coordinates are millimetres from the upper left corner of the figure.
+    """
 
     def __init__(self, scale: float):
         self.width, self.height = scale * WIDTH, scale * HEIGHT

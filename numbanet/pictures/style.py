@@ -59,7 +59,7 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        The Axes with the curves. Its limits must be final, because later changes would misplace the names.
+        The Axes with the curves. The limits of the Axes must be final, because later changes would misplace the names.
     curves : list of (line, name)
         For each curve, the line in the Axes and the name.
     points : float

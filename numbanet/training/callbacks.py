@@ -33,7 +33,7 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Called when `batch` batches of the epoch are finished.
 
-        The engine trains many batches per call, so not every batch has a call of this hook.
+        `fit` does not call the hook after every batch, because the engine trains many batches per call.
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -99,8 +99,8 @@ def overrides(callback: Any, hook: str) -> bool:
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
     """Calls the hooks on_epoch_end, and returns the names of the figures of `fit` that a hook tried to replace.
 
-    After the call, `logs` contains only numbers. The figures that `logs` contained before keep their values, unless the
-    attribute `converts_figures` of the callback is True.
+    After the call, `logs` contains only numbers. The figures that `logs` contained before the call keep their values, unless
+    the attribute `converts_figures` of the callback is True.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _equal(one: float | None, other: float | None) -> bool:
 
 
 def _number(callback: Any, name: Any, value: Any) -> float | None:
-    """Converts a figure that a callback added to the logs to a float; None stays None."""
+    """Returns, as a float, the figure `value` that a callback added to the logs; None stays None."""
     try:
         if isinstance(name, str) and not isinstance(value, str | bytes):
             value = value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value

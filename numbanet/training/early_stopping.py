@@ -25,8 +25,8 @@ class EarlyStopping:
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller ("min") or larger ("max") values of the monitored figure are better. This argument is required for all
-        figures except losses, accuracies and numbanet's own metrics.
+        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
+        except losses, accuracies and numbanet's own metrics.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Stopping:
 
 
 def early_stopping_of(value: SupportsIndex | EarlyStopping | None) -> EarlyStopping | None:
-    """Converts the argument `early_stopping` of `Network.fit` to an `EarlyStopping` object; an integer is its patience."""
+    """Converts the argument `early_stopping` of `Network.fit` to an `EarlyStopping` object; an integer is the patience."""
     if value is None or isinstance(value, EarlyStopping):
         return value
     if value is EarlyStopping:

@@ -17,11 +17,12 @@ class History:
         network is trained on the batches. "val_loss" and "val_accuracy" are measured on the validation data at the end of the
         epoch. "seconds" is the duration of the epoch. The dict also contains the metrics passed to `fit`, "learning_rate" if
         there is a schedule, and the numbers that callbacks added, with nan for the epochs in which a callback added no number.
-        Accuracies exist only for the losses cce and bce. Names that begin with "val_" exist only if there is validation data.
+        The dict contains accuracies only for the losses cce and bce, and names that begin with "val_" only if there is
+        validation data.
     interrupted : bool
         Whether Ctrl-C ended training.
     best_epoch : int or None
-        With early stopping, the number of the epoch whose parameters the network has after training. None without early
+        With early stopping, the number of the epoch whose parameters the network has after training; None without early
         stopping, or if the monitored figure was not measured in any epoch.
     """
 

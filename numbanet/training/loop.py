@@ -56,7 +56,7 @@ class Record(Protocol):
 
 
 class Training:
-    """The training of one call of `Network.fit`.
+    """Trains the network in one call of `Network.fit`.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class Training:
         return int(self.model.generator.integers(1 << 63)) if any(self.model.topology.dropout) else 0
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Takes a snapshot after an epoch; if it is not finite, restores the last snapshot and raises FloatingPointError."""
+        """Takes a snapshot after an epoch; if values are not finite, restores the last one and raises FloatingPointError."""
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and np.isfinite(after.parameters).all()):
             self.model.restore(self.finite)

@@ -144,8 +144,8 @@ class Plateau(Schedule):
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller ("min") or larger ("max") values of the monitored figure are better. This argument is required for all
-        figures except losses, accuracies and numbanet's own metrics.
+        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
+        except losses, accuracies and numbanet's own metrics.
     cooldown : int
         The number of epochs after each change of the learning rate that do not count as epochs without progress.
     least : float
