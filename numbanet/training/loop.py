@@ -251,7 +251,10 @@ class Training:
         return int(self.model.generator.integers(1 << 63)) if any(self.model.topology.dropout) else 0
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Takes a snapshot after an epoch; if values are not finite, restores the last one and raises FloatingPointError."""
+        """Takes a snapshot after an epoch.
+
+        If the loss or a parameter is infinite or NaN, restores the last snapshot instead and raises FloatingPointError.
+        """
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and np.isfinite(after.parameters).all()):
             self.model.restore(self.finite)

@@ -122,7 +122,7 @@ class Counts(NamedTuple):
 
 
 def classes_of(y: np.ndarray) -> np.ndarray:
-    """Returns the class of each row: the index of the largest value. A single column gives class 1 above 1/2, otherwise 0."""
+    """Returns the class of each row: the index of the largest value or, in a single column, 1 if the value is above 1/2."""
     return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)
 
 
@@ -177,13 +177,13 @@ def f1(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float
 
 
 def precision(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the precision, TP / (TP + FP), averaged like `f1`; a class that is never predicted counts as 0."""
+    """Returns the precision, TP / (TP + FP), averaged as in `f1`; a class that is never predicted counts as 0."""
     counts = counts_of(y, y_hat, labels)
     return float(_quotients(counts.right, counts.of_y_hat)[counts.occurs].mean())
 
 
 def recall(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the recall, TP / (TP + FN), averaged like `f1`; a class that is predicted but absent from y counts as 0."""
+    """Returns the recall, TP / (TP + FN), averaged as in `f1`; a class that is predicted but absent from y counts as 0."""
     counts = counts_of(y, y_hat, labels)
     return float(_quotients(counts.right, counts.of_y)[counts.occurs].mean())
 
@@ -270,7 +270,7 @@ TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns numbanet's own metric that `metric` is, possibly as a `functools.partial`; None for any other function."""
+    """Returns the function of `metric`, without fixed arguments, if it is one of numbanet's own metrics, otherwise None."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 

@@ -23,8 +23,8 @@ class Figures(NamedTuple):
     Parameters
     ----------
     larger : dict
-        The names of the measured figures. The value is True if larger values are better, False if smaller values are better,
-        and None if this is unknown.
+        For each measured figure, by name, True if larger values are better, False if smaller values are better, and None if the
+        better direction is unknown.
     others : bool
         Whether callbacks may add other figures.
     """
@@ -59,7 +59,7 @@ def figures_of(
 
 
 class Monitored(NamedTuple):
-    """The figure that early stopping or a schedule monitors, and when it counts as improved.
+    """The figure that early stopping or a schedule monitors, and the conditions under which the figure counts as improved.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class Monitored(NamedTuple):
     min_delta : float
         A better value counts as progress only if it differs from the best value by more than min_delta.
     in_every_epoch : bool
-        Whether the figure is measured in every epoch. If not, an epoch without the figure does not count as an epoch without
-        progress.
+        Whether the figure is measured in every epoch. If the figure is not measured in every epoch, an epoch without the figure
+        does not count as an epoch without progress.
     """
 
     name: str
@@ -129,7 +129,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
 
 
 class Progress:
-    """Tracks the best value of the monitored figure. The time of a call does not grow with the number of finished epochs.
+    """Tracks the best value of the monitored figure. The time of a call of `follow` does not depend on the number of epochs.
 
     Parameters
     ----------

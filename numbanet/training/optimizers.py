@@ -23,7 +23,7 @@ class Optimizer:
         gradient dL/dw increases by lambda * w. Biases are not penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
         The largest allowed norm of the gradient, computed over all parameters together. A gradient with a larger norm is scaled
-        down to this norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
+        down to the norm clip_norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
 
     Raises
     ------

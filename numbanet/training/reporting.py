@@ -75,8 +75,8 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    The loss must also exceed the loss of a network that gives the same answer for every sample. Without this condition,
-    training that increases a loss of 1e-12 to 1e-10 would cause a warning.
+    The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
+    sample. Otherwise, training that increases the loss from 1e-12 to 1e-10 would cause a warning.
 
     Parameters
     ----------
