@@ -26,7 +26,7 @@ class Figures(NamedTuple):
         For each measured figure, by name, True if larger values are better, False if smaller values are better, and None if the
         better direction is unknown.
     others : bool
-        Whether callbacks may add other figures.
+        Whether callbacks may add figures that `fit` does not measure.
     """
 
     larger: dict[str, bool | None]
@@ -46,7 +46,7 @@ def figures_of(
     validation, scheduled : bool
         Whether `fit` has validation data, and whether it has a schedule.
     others : bool
-        Whether callbacks may add other figures.
+        Whether callbacks may add figures that `fit` does not measure.
     """
     ours: dict[Any, bool] = {METRICS[name]: larger for name, larger in LARGER_IS_BETTER.items() if name in METRICS}
     larger: dict[str, bool | None] = {"loss": False}
