@@ -22,7 +22,7 @@ from numbanet.training.processes import Batches, Processes
 
 
 class Samples(NamedTuple):
-    """Those arguments of `Network.fit` that contain or describe the training and validation data, not yet checked."""
+    """The unchecked arguments of `Network.fit` that contain or describe the training data and the validation data."""
 
     x: Any
     y: ArrayLike | None

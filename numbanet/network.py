@@ -41,7 +41,7 @@ class Network(MultilayerPerceptron):
         The dtype of the parameters and of all arithmetic.
     seed : int, optional
         The seed of the random generator that draws the initial weights, shuffles the samples and selects neurons for dropout.
-        The same seed gives bit-identical results.
+        Networks with the same seed give bit-identical results.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     dropout : float or list of float

@@ -112,8 +112,8 @@ class MultilayerPerceptron:
         x : array_like or GPU array, (n, n_in)
             The inputs, finite real numbers, with one row per sample.
         out : ndarray or GPU array, (n, n_out), optional
-            The array that receives the outputs. This array must have the network's dtype, be contiguous in C order, and share
-            no memory with x.
+            The array that receives the outputs. The array `out` must have the network's dtype, be contiguous in C order, and
+            share no memory with x.
         logits : bool
             If True, the outputs are the pre-activations z of the last layer, which are the values before its activation
             function.

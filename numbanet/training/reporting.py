@@ -76,7 +76,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
     The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
-    sample. Otherwise, training that increases the loss from 1e-12 to 1e-10 would cause a warning.
+    sample, because an increase of the loss from 1e-12 to 1e-10 should not cause a warning.
 
     Parameters
     ----------
