@@ -276,8 +276,8 @@ class Network(MultilayerPerceptron):
             Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional
             The path of a file into which `fit` writes the complete state of training after each epoch. If the file exists when
-            `fit` is called, training resumes from the file, with bit-identical results. The arguments and the data must then be
-            the same as before.
+            `fit` is called, training resumes from the file, with bit-identical results. When training resumes, the arguments
+            and the data must be the same as in the call that wrote the file.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
             Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all
