@@ -1,4 +1,4 @@
-"""Functions that check one argument. Each returns the value as a Python type, or raises an error that names the argument."""
+"""Functions that check one argument. Each function returns the value as a Python type, or raises an error that names it."""
 
 import difflib
 import functools

@@ -254,10 +254,10 @@ class Network(MultilayerPerceptron):
             samples from the end of x, y and sample_weight.
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples. If class_weight is also given, each weight is multiplied by the weight of the
-            sample's class. All weights are then multiplied by one factor, so that their mean over all training samples is 1.
-            The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its gradient. The loss of an
-            epoch is the weighted mean over its samples; the accuracy counts each sample once. If x supplies batches, their
-            weights are used without scaling.
+            sample's class. Before training, all weights are multiplied by one factor, so that their mean over all training
+            samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its gradient.
+            The loss of an epoch is the weighted mean over its samples; the accuracy counts each sample once. If x supplies
+            batches, their weights are used without scaling.
         class_weight : dict or "balanced", optional
             A dict from class labels to the weights of the training samples of the class, for cce and for bce with one output.
             "balanced" gives all classes the same total weight. "balanced" requires y, because batches that x supplies cannot be

@@ -199,9 +199,9 @@ class MultilayerPerceptron:
         x, y : array_like or GPU array
             Inputs and targets, as for `evaluate`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are used without scaling. The loss is then 1/n times the sum of each
-            sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times its gradient.
-            For sse, the factor 1/n is omitted.
+            Non-negative weights of the samples, which are used without scaling. With weights, the loss is 1/n times the sum of
+            each sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times its
+            gradient. For sse, the factor 1/n is omitted.
 
         Returns
         -------

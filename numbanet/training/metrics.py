@@ -153,8 +153,9 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean of the recalls of the classes that occur in y.
 
-    For labels, the result is the mean of the balanced accuracies of all outputs. Each output then has two classes: set and not
-    set. If only one of these two classes occurs in y, the balanced accuracy of the output is the recall of this class.
+    For labels, the result is the mean of the balanced accuracies of all outputs. In this mean, each output has two classes: set
+    and not set. If only one of the two classes occurs in y, the balanced accuracy of the output is the recall of the class that
+    occurs.
     """
     counts = counts_of(y, y_hat, labels)
     if not has_labels(y, labels):
