@@ -1,4 +1,8 @@
-"""Functions that check one argument. Each function returns the value as a Python type, or raises an error that names it."""
+"""Functions that check one argument.
+
+If the argument is valid, the function returns its value as a Python type; otherwise the function raises an error that names the
+argument.
+"""
 
 import difflib
 import functools
