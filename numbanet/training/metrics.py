@@ -311,7 +311,8 @@ def metrics_of(
     for name in metrics:
         if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
             raise ValueError(
-                f"a metric cannot have the name {name!r}, because another figure of the history has it: choose another name"
+                f"a metric cannot have the name {name!r}, because the history already contains a figure with this name: choose "
+                "another name"
             )
     return {name: metric if topology is None else _of_network(metric, topology) for name, metric in metrics.items()}
 
