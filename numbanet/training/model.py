@@ -60,7 +60,7 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He). In all other layers, limit is sqrt(6 / (n_in + n_out))
+        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He); in all other layers, limit is sqrt(6 / (n_in + n_out))
         (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
