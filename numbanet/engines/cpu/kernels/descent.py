@@ -1,9 +1,9 @@
-"""The update rules of `numbanet.equations.descent`, applied to SIMD vectors and to tiles of w and b.
+"""Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
-Each update rule has its own class of constants, whose type tells Numba the rule: the weight update in `product` is therefore
-compiled with the code of a single rule. The moments of a parameter (its velocity, or Adam's m and v) lie at the distances
-`moment_1` and `moment_2` behind the parameter in memory. Without weight decay, `decay` is None, and the code for weight decay
-is not compiled.
+Each update rule has its own class of constants. Numba selects the rule by the type of the constants, so that the weight update
+in the module `product` is compiled with the code of a single rule. A parameter's moments (its velocity, or Adam's m and v) are
+stored in memory at the distances `moment_1` and `moment_2` from the parameter. Without weight decay, `decay` is None, and the
+code for weight decay is not compiled.
 
 To add a rule, write a named tuple of its constants and a function that updates parameters from gradients, and add both to
 `RULES`.
@@ -30,19 +30,19 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule with its constants, and a table of the values that change from step to step, such as the learning rate.
+    """An update rule, its constants, and a table of the values that change from step to step, such as the learning rate.
 
     Parameters
     ----------
     constants : tuple
-        An instance of one of the classes of constants in this module, such as `AdamConstants`; its type selects the rule.
+        An object of one of this module's classes of constants, such as `AdamConstants`. The class selects the rule.
     decay : floating or None
-        The factor lambda of weight decay; None for no weight decay.
+        The weight-decay factor lambda; None for no weight decay.
     clip_norm : floating
-        Largest allowed norm of the vector of all gradients; inf for no clipping.
+        The largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
-        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t, see
-        `numbanet.engines.epoch.rates_of`.
+        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t. The
+        function `numbanet.engines.epoch.rates_of` computes this table.
     """
 
     constants: Any
@@ -52,17 +52,18 @@ class UpdateRule(NamedTuple):
 
 
 class UpdateStep(NamedTuple):
-    """The constants and rates of one step of an update rule.
+    """The constants and rates that an update rule uses in one step.
 
     Parameters
     ----------
     constants, decay, clip_norm
-        The constants of the rule, the factor of weight decay and the largest norm, as in `UpdateRule`.
+        The rule's constants, the weight-decay factor lambda, and the largest allowed gradient norm, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
-        The learning rate eta, and Adam's eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
-        epsilon sqrt(1 - beta_2^t) of step t.
+        The learning rate eta, and Adam's rates in step t: eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
+        epsilon * sqrt(1 - beta_2^t).
     moment_1, moment_2 : int
-        Distance in memory from a parameter to its first moment (velocity, or Adam's m), and to its second moment (Adam's v).
+        The distances in memory from a parameter to its first moment (the velocity, or Adam's m) and to its second moment
+        (Adam's v).
     """
 
     constants: Any
@@ -76,11 +77,11 @@ class UpdateStep(NamedTuple):
 
 
 class PlainConstants(NamedTuple):
-    """The empty tuple of constants of plain gradient descent."""
+    """An empty tuple, because plain gradient descent has no constants."""
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "PlainConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
+        """Returns the rule's constants; `number` converts each of them to the network's dtype."""
         return cls()
 
 
@@ -91,7 +92,7 @@ class MomentumConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "MomentumConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
+        """Returns the rule's constants; `number` converts each of them to the network's dtype."""
         return cls(number(rule.mu))
 
 
@@ -102,37 +103,37 @@ class NesterovConstants(NamedTuple):
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "NesterovConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
+        """Returns the rule's constants; `number` converts each of them to the network's dtype."""
         return cls(number(rule.mu))
 
 
 class AdamConstants(NamedTuple):
-    """The constants of Adam: 1 - beta_1 and 1 - beta_2."""
+    """Adam's constants: `share_1` is 1 - beta_1, and `share_2` is 1 - beta_2."""
 
     share_1: np.floating
     share_2: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
+        """Returns the rule's constants; `number` converts each of them to the network's dtype."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
 class AdamWConstants(NamedTuple):
-    """The constants of AdamW, Adam with decoupled weight decay: 1 - beta_1 and 1 - beta_2."""
+    """The constants of AdamW (Adam with decoupled weight decay): `share_1` is 1 - beta_1, and `share_2` is 1 - beta_2."""
 
     share_1: np.floating
     share_2: np.floating
 
     @classmethod
     def of(cls, rule: rules.Rule, number: Callable) -> "AdamWConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
+        """Returns the rule's constants; `number` converts each of them to the network's dtype."""
         return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
 
 
 @njit_merged
 def with_penalty(decay, w, gradient):
-    """Returns dL/dw + lambda w for a SIMD vector of weights w, or dL/dw if decay is None."""
+    """Returns dL/dw + lambda w for a SIMD vector of weights w, or dL/dw if `decay` (lambda) is None."""
     if decay is None:
         return gradient
     return penalised(broadcast(decay), w, gradient)
@@ -163,7 +164,7 @@ def _descend_nesterov(memory, at, step, decay, gradient):
 
 @njit_merged
 def after_adam(memory, at, step, w, gradient):
-    """Updates the moments m and v of a vector of weights w; returns w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates the moments m and v of a vector of weights w, and returns w - eta_t m / (sqrt(v) + epsilon_t)."""
     m = moment(broadcast(step.constants.share_1), gradient, load(memory, at + step.moment_1))
     v = moment(broadcast(step.constants.share_2), gradient * gradient, load(memory, at + step.moment_2))
     store(memory, at + step.moment_1, m)
@@ -172,20 +173,20 @@ def after_adam(memory, at, step, w, gradient):
 
 
 def _descend_adam(memory, at, step, decay, gradient):
-    """Updates a vector of parameters by Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters with Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, after_adam(memory, at, step, w, with_penalty(decay, w, gradient)))
 
 
 def _descend_adamw(memory, at, step, decay, gradient):
-    """Updates a vector of parameters by AdamW: w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters with AdamW: w <- w - eta lambda w, then w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     if decay is not None:
         w = decayed(broadcast(step.eta), broadcast(decay), w)
     store(memory, at, after_adam(memory, at, step, w, gradient))
 
 
-# For each update rule, the class of its constants, and the function that updates a vector of parameters.
+# For each update rule: the class of its constants, and the function that updates a vector of parameters.
 RULES: dict[int, tuple[Any, Callable]] = {
     rules.GRADIENT_DESCENT: (PlainConstants, _descend_plain),
     rules.MOMENTUM: (MomentumConstants, _descend_momentum),
@@ -195,29 +196,32 @@ RULES: dict[int, tuple[Any, Callable]] = {
 }
 
 
-@lru_cache  # epochs of very small networks take less than a millisecond
+@lru_cache  # the cache saves time in epochs of very small networks, which take less than a millisecond
 def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[Any, np.floating | None, np.floating]:
-    """Returns `constants`, `decay` and `clip_norm` of `UpdateRule` for a rule, converted to the network's dtype."""
+    """Returns the values of `constants`, `decay` and `clip_norm` in an `UpdateRule`, converted to the network's dtype."""
     number, (constants, _) = dtype.type, RULES[rule.kind]
     return constants.of(rule, number), number(rule.weight_decay) if rule.weight_decay else None, number(rule.clip_norm)
 
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns element `at` of the flattened `table` of n, eta, eta_t and epsilon_t of each step, in the network's dtype."""
+    """Returns element `at` of the flattened table of rates, converted to the network's dtype.
+
+    The table has one row per step, with n, eta, eta_t and epsilon_t.
+    """
     return memory.dtype.type(get(table, at))
 
 
 @njit_merged
 def step_of(memory, header, rule, at):
-    """Returns the `UpdateStep` of the step whose n, eta, eta_t and epsilon_t begin at index `at` of the flat `rule.rates`."""
+    """Returns the `UpdateStep` for the step whose rates (n, eta, eta_t, epsilon_t) begin at index `at` in `rule.rates`."""
     table = rule.rates
     eta, eta_t, epsilon_t = rate(memory, table, at + ETA), rate(memory, table, at + ETA_T), rate(memory, table, at + EPSILON_T)
     return UpdateStep(rule.constants, rule.decay, rule.clip_norm, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
 def descend_vector(memory: Any, at: int, step: Any, decay: Any, gradient: Any) -> None:
-    """Updates the SIMD vector of parameters that begins at memory[at], from its gradient."""
+    """Updates the SIMD vector of parameters that begins at memory[at]; `gradient` is the vector of their gradients."""
 
 
 @overload(descend_vector, jit_options=MERGED)
@@ -228,7 +232,10 @@ def _descend_vector(memory, at, step, decay, gradient):
 
 @njit_merged
 def decay_of(decay, row, n_in):
-    """Returns lambda for rows of w, which are rows 0 to n_in - 1, and 0 for row n_in, which holds b, and all later rows."""
+    """Returns `decay` (lambda) if `row` is a row of w, and 0 if it is the row of b or a later row.
+
+    Rows 0 to n_in - 1 are rows of w, and row n_in is b.
+    """
     if decay is None:
         return decay
     return decay if row < n_in else decay - decay
@@ -236,7 +243,10 @@ def decay_of(decay, row, n_in):
 
 @njit_merged
 def descend_row(memory, at, step, decay, c_0, c_1):
-    """Updates one row of a panel of w and b, the NR parameters at memory[at], from the SIMD vectors c_0, c_1 of gradients."""
+    """Updates one row of a panel of w and b: the NR parameters that begin at memory[at].
+
+    c_0 and c_1 are SIMD vectors, which together hold the NR gradients.
+    """
     descend_vector(memory, at, step, decay, c_0)
     descend_vector(memory, at + lanes(memory), step, decay, c_1)
 
@@ -245,7 +255,7 @@ def descend_row(memory, at, step, decay, c_0, c_1):
 def descend_tile(memory, at, step, row, n_in, c):
     """Updates MR = 6 successive rows of a panel (NR columns) of w and b, beginning with row `row`, from gradients in registers.
 
-    Reads the gradients c, a tuple of 12 SIMD vectors, two for each row; updates the rows that begin at memory[at].
+    Reads the gradients c, a tuple of 12 SIMD vectors, two for each row. Updates the rows that begin at memory[at].
     """
     nr, decay = NR_VECTORS * lanes(memory), step.decay
     descend_row(memory, at, step, decay_of(decay, row, n_in), c[0], c[1])
@@ -256,12 +266,15 @@ def descend_tile(memory, at, step, row, n_in, c):
     descend_row(memory, at + 5 * nr, step, decay_of(decay, row + 5, n_in), c[10], c[11])
 
 
-# Updates from gradients in memory, after all gradients have been computed and their norm is known
+# Updates from gradients in memory, which begin when all gradients have been computed, so that their norm is known
 
 
 @njit_part
 def squares_of_panel(memory, header, layer, panel, place):
-    """Writes the sum of squares of the gradients in each of the NR columns of a panel to memory[place] and following."""
+    """Computes, for each of the NR columns of a panel, the sum of the squared gradients.
+
+    Writes the NR sums to memory, beginning at memory[place].
+    """
     half = lanes(memory)
     nr = NR_VECTORS * half
     at = layer.w + panel * layer.w_rows * nr + header.gradients
@@ -273,12 +286,12 @@ def squares_of_panel(memory, header, layer, panel, place):
     store(memory, place, sum_0)
     store(memory, place + half, sum_1)
     for q in range(layer.n_out - panel * nr, nr):
-        put(memory, place + q, 0)  # columns beyond the last
+        put(memory, place + q, 0)  # columns beyond the last neuron
 
 
 @njit_part
 def descend_panel(memory, header, layer, panel, step, scale):
-    """Updates a panel (NR columns) of w and b of a layer from gradients in memory, each multiplied by `scale`."""
+    """Updates a panel (NR columns) of a layer's w and b from gradients in memory, which are first multiplied by `scale`."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
@@ -290,9 +303,10 @@ def descend_panel(memory, header, layer, panel, step, scale):
 
 @njit_merged
 def clip_scale_of(workspace, clip_norm, panels, count, member):
-    """Returns min(1, clip_norm / |g|), by which all gradients g in memory are multiplied so that |g| is at most clip_norm.
+    """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
-    The gradients are stored in `count` panels (NR columns each). This thread adds up the squares in the range `panels`.
+    If all gradients are multiplied by this factor, their norm |g| is at most clip_norm. The gradients are stored in `count`
+    panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
@@ -311,7 +325,7 @@ def clip_scale_of(workspace, clip_norm, panels, count, member):
 
 @njit_part
 def descend_from_memory(workspace, step, member):
-    """Clips the gradients in memory, g <- g min(1, clip_norm / |g|), and updates all parameters from the clipped gradients.
+    """Updates all parameters from the gradients g in memory, which are first clipped: g <- g * min(1, clip_norm / |g|).
 
     The threads divide the panels of w and b (blocks of NR columns) among themselves.
     """
