@@ -63,7 +63,7 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     memory : (numbers,) float32 or float64
         The flat array that contains all operands. An offset is an index into this array.
     start : int
-        Offset of the start values of c: of the first row.
+        Offset of the first row of the start values, to which the terms are added.
     step : int
         Distance between successive rows of the start values: NR in a panel, or 0 if all rows have the same start values, such
         as b or zeros.
