@@ -7,7 +7,7 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
+    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
 
     Reads rows (N, width) and order (n,). Writes batch (n, width). Twin: gather_cuda.
     """
@@ -18,7 +18,7 @@ def gather(rows, order, batch):
 
 @cuda.jit
 def gather_cuda(rows, order, batch):
-    """batch[s] = rows[order[s]], with one thread per sample s and column i. Twin: gather."""
+    """Computes batch[s] = rows[order[s]], with one thread per sample s and column i. Twin: gather."""
     i, s = cuda.grid(2)
     if s < batch.shape[0] and i < batch.shape[1]:
         batch[s, i] = rows[order[s], i]

@@ -48,7 +48,7 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
     @cuda.jit
     def kernel(gradients, sums):
-        """sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
+        """Computes sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
 
         Reads gradients (number of parameters,). Writes sums (SUMS,).
         """

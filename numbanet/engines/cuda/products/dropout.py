@@ -18,7 +18,7 @@ MOST_BLOCKS = 65535  # largest number of blocks along the samples; with more sam
 
 @cuda.jit
 def drop_rows(counter, layer, scale, limit, rows, to):
-    """to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s, which has the probability p. Twin: drop.
+    """Computes to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s, which has the probability p. Twin: drop.
 
     The argument scale is 1 / (1 - p), and limit is p * 2^32. `to` may be the same array as `rows`.
     Reads counter[KEY], counter[FIRST] and rows (n, n_out). Writes to (n, n_out).

@@ -20,7 +20,7 @@ def forward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of z = sum_i w_ij x_i + b_j and applies the activation function."""
 
     def kernel(activation, partial, a, count, parts):
-        """a_j = phi(z_j), where z_j is the sum of its partial sums. Twin: activation.
+        """Computes a_j = phi(z_j), where z_j is the sum of its partial sums. Twin: activation.
 
         Reads partial (parts, count). Writes a (n, n_out).
         """
@@ -33,7 +33,7 @@ def backward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/da_i = sum_j w_ij delta_j and multiplies them by da_i/dz_i."""
 
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
-        """delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its partial sums. Twin: delta_recurrence.
+        """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its partial sums. Twin: delta_recurrence.
 
         Reads a_prev (n, n_in) and partial (parts, count). Writes delta_prev (n, n_in).
         """
@@ -46,7 +46,7 @@ def update(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/dw and dL/db, and updates w and b by gradient descent."""
 
     def kernel(rates, partial, wb, count, parts):
-        """w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
+        """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
 
         `rates` contains eta. `wb` is w with b as an additional last row.
         Reads rates (4,) and partial (parts, count). Updates wb (n_in + 1, n_out).

@@ -94,7 +94,7 @@ def forward(multiply: Callable) -> Callable:
     """Returns the kernel of the forward sum z_j = sum_i w_ij x_i + b_j, which also applies the activation function."""
 
     def kernel(activation, x, order, wb, a, shape):
-        """a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
+        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
 
         `activation` describes the layer's activation function.
         Reads x (N, n_in), order (n,) and wb (n_in + 1, n_out). Writes a (n, n_out).
@@ -108,7 +108,7 @@ def backward(multiply: Callable) -> Callable:
     """Returns the kernel of dL/da_i = sum_j w_ij delta_j (the delta recurrence), which also multiplies by da_i/dz_i."""
 
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
-        """delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
 
         `activation` describes the previous layer's activation function.
         Reads a_prev (n, n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
@@ -122,7 +122,7 @@ def update(multiply: Callable) -> Callable:
     """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b with it."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """w_ij <- w_ij - eta sum_s delta_j x_i; b is updated in the same way.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i; b is updated in the same way.
 
         x_i is x[order[s], i]. `rates` contains eta. `wb` is w with b as an additional last row.
         Reads rates (4,), x (N, n_in), order (n,) and delta (n, n_out). Updates wb (n_in + 1, n_out).
@@ -140,7 +140,7 @@ def gathered_sums(multiply: Callable) -> Callable:
     """
 
     def kernel(x, order, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
+        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
 
         The matrix left, or its transpose, has the rows x[order[s]].
         Reads x (N, n_in), order (n,) and right (depth, columns). Writes z (parts, rows, columns).
@@ -154,7 +154,7 @@ def sums(multiply: Callable) -> Callable:
     """Returns the kernel that computes and stores partial sums of a product whose left factor holds only the batch's rows."""
 
     def kernel(left, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin: delta_recurrence.
+        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin: delta_recurrence.
 
         Reads left (rows, depth), and the transpose of right (columns, depth). Writes z (parts, rows, columns).
         """
