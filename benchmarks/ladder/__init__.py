@@ -1,1 +1,1 @@
-"""The ladder: numbanet and its peers on the CPU, in turns, in one run."""
+"""The ladder: compares numbanet with other libraries on the CPU. In one run, the libraries alternate."""
