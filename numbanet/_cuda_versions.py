@@ -75,14 +75,14 @@ def what_to_do(found: Versions, error: str) -> str:
     """Returns a text with a diagnosis and a remedy, which depend on the versions found and on the text `error` of an error."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = (
-        f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
+        f"{DRIVERS[newest]} or newer for `pip install 'numbanet[cuda13]'`, or at least {DRIVERS[12]} for 'numbanet[cuda12]'"
     )
     if found.driver_cuda is None:
         return f"This machine has no NVIDIA driver, or Python cannot load its library. Install a driver: {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:
-        return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset it, or name a GPU such as 0."
+        return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset this variable, or set it to a GPU such as 0."
     if found.driver_cuda[0] < min(DRIVERS):
-        return f"The driver is too old: numbanet needs one for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
+        return f"The driver is too old: numbanet needs a driver for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
     if found.numba_cuda is None:
         return f"numba-cuda, which compiles the kernels, is not installed. Run `pip install 'numbanet[{extra}]'`."
     if found.toolkit is None or re.search(r"nvvm.*(find|found)|(find|found).*nvvm", error, re.IGNORECASE | re.DOTALL):
@@ -102,12 +102,12 @@ def what_to_do(found: Versions, error: str) -> str:
         )
     if found.toolkit > found.driver_cuda and "PTX" in error:
         return (
-            "The CUDA toolkit is newer than the driver, which cannot load its kernels. Install a newer driver, or run "
+            "The CUDA toolkit is newer than the driver, and the driver cannot load its kernels. Install a newer driver, or run "
             f"`pip install 'cuda-toolkit=={_dotted(found.driver_cuda)}.*'`."
         )
     if "NO_DEVICE" in error:
         return "The driver finds no NVIDIA GPU."
-    return "The driver, the toolkit and the GPU seem to be compatible, but a kernel could not be run."
+    return "The driver, the toolkit and the GPU seem to be compatible, but running a kernel failed."
 
 
 def _extra(found: Versions) -> str:

@@ -31,5 +31,5 @@ def imported(module: str, requirement: str) -> Any:
         if error.name != package:
             raise
         raise ModuleNotFoundError(
-            f"this needs the package {package}, which is not installed: pip install '{requirement}'", name=package
+            f"the package {package} is needed, but not installed: run pip install '{requirement}'", name=package
         ) from None

@@ -166,7 +166,7 @@ def set_num_threads(count: int) -> None:
         If `count` is less than 1, or is 65536 or more.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise TypeError(f"the number of threads must be an integer, not {count!r}")
+        raise TypeError(f"count, the number of threads, must be an integer, not {count!r}")
     if not 1 <= count < MOST_THREADS:
-        raise ValueError(f"the number of threads must be at least 1 and less than {MOST_THREADS}, not {count}")
+        raise ValueError(f"count, the number of threads, must be at least 1 and less than {MOST_THREADS}, not {count}")
     crew.size = int(count)
