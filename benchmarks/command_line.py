@@ -1,7 +1,7 @@
 """The command-line options and the output that `benchmarks.ladder` and `benchmarks.scaling` have in common.
 
-NumPy's BLAS and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before that.
-This module therefore does not import NumPy or Numba; only its functions do.
+NumPy's BLAS and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy
+and Numba are imported. Therefore, only the functions of this module import packages that need NumPy or Numba.
 """
 
 import argparse

@@ -46,13 +46,13 @@ def seconds_of(call: Callable[[], Any], times: int = 1) -> float:
 def take_turns(
     runs: Mapping[str, Callable[[int], float | None]], rounds: int, rest: float = REST_SECONDS
 ) -> dict[str, list[float]]:
-    """Calls several functions one after another, repeats this for several rounds, and returns the results of all calls.
+    """Calls several functions one after another, in each of several rounds, and returns the results of all calls.
 
     Parameters
     ----------
     runs : dict of str to callable
-        The functions by name. A function takes the index of the round. It returns a measured value, or None if it measures
-        nothing in this round.
+        The functions by name. A function takes the index of the round. A function returns a measured value, or None if it
+        measures nothing in this round.
     rounds : int
         Number of rounds.
     rest : float

@@ -1,9 +1,11 @@
-"""The contestants: numbanet and the other libraries that are compared. Each is used in the fastest way that its users have.
+"""The contestants: numbanet and the other libraries that are compared.
 
-A contestant is an object with the methods of the class `Contestant`. It is created from a `Rung`, which describes a benchmark
-network, and a `Problem`, which contains the initial parameters and the data. Other libraries than numbanet are called peers.
-The constructor of a peer raises ImportError if its library is not installed or does not support the network. The constructors
-import the libraries, so that a measured process imports only the library that it needs.
+Each library is used in the fastest way that is available to its users.
+
+A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
+benchmark network, and a `Problem`, which contains the initial parameters and the data. Other libraries than numbanet are called
+peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
+constructors import the libraries, so that a measured process imports only the library that it needs.
 """
 
 import contextlib
@@ -65,9 +67,10 @@ def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], 
 
 
 class Numbanet:
-    """numbanet on the CPU. It trains with an engine, and predicts with `Network.predict`.
+    """numbanet on the CPU. This contestant trains with an engine, and predicts with `Network.predict`.
 
-    `Network.fit` calls the same engine. It is not used here because it would choose the order of the samples itself.
+    `Network.fit` calls the same engine. This class does not call `Network.fit`, because `fit` would choose the order of the
+    samples itself.
     """
 
     device, kernels = "cpu", "fast"
@@ -93,7 +96,7 @@ class Numbanet:
 
     @cached_property
     def network(self) -> "Network":
-        """A network with the engine's parameters. It is created for the first prediction."""
+        """A network with the engine's parameters, which is created for the first prediction."""
         from numbanet import Network
 
         rung = self.rung
@@ -125,7 +128,10 @@ class Cuda(Numbanet):
 
 
 class Numpy:
-    """An implementation with NumPy operations on whole arrays. In float64, its results serve to check those of the others."""
+    """An implementation with NumPy operations on whole arrays.
+
+    In float64, the results of NumPy serve to check those of the other libraries.
+    """
 
     def __init__(self, rung: Rung, problem: Problem):
         self.rung, self.x = rung, problem.x.astype(rung.dtype)
@@ -334,7 +340,7 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
     """Returns the smallest value of the libraries in `names`, divided by numbanet's value.
 
-    Returns None if numbanet, or all of these libraries, have no value in `medians`.
+    Returns None if `medians` has no value for numbanet, or no value for any library in `names`.
     """
     figures = [value for name, value in medians.items() if name in names]
     return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None

@@ -61,7 +61,7 @@ class Rung:
     def operations(self) -> int:
         """Number of additions and multiplications in an epoch.
 
-        There are 6 per weight and sample, except for the weights of layer 1: they take 4, because no dL/dx is computed.
+        Each weight takes 6 operations per sample. The weights of layer 1 take 4 operations, because no dL/dx is computed.
         """
         weights = [n_in * n_out for n_in, n_out in self.layers]
         return self.samples * (6 * sum(weights) - 2 * weights[0])

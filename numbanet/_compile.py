@@ -52,7 +52,7 @@ _INLINED = FLAGS | {"forceinline": True}
 
 
 def _folder_by_sources() -> str:
-    """Returns the path of the cache folder. Its name is a hash of all source files and of the compilers' versions.
+    """Returns the path of the cache folder, whose name is a hash of all source files and of the compilers' versions.
 
     Numba's own cache checks only the file that contains the compiled function. If a formula is edited, loops in other files
     that call the formula would keep the old machine code (Numba issues 1833 and 8396).

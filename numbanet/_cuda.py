@@ -146,7 +146,7 @@ def _or_none(query: Callable[[], Any]) -> Any:
 def unusable_reason() -> str | None:
     """Returns None if a kernel can run on a GPU or in the simulator.
 
-    Otherwise, returns a text that says what is missing and what the user can do.
+    If no kernel can run, returns a text that says what is missing and what the user can do.
     """
     if SIMULATED:
         return None

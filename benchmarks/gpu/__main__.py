@@ -12,8 +12,8 @@ The parts run in this order:
     oracle         compares losses and parameters after a few steps of each network with those in float64
     cases          times epochs of each network with numbanet, PyTorch and JAX in turn
 
-If a part fails, crashes or exceeds its time limit, this is reported, and the next part starts. Both files are written again
-after each part.
+If a part fails, crashes or exceeds its time limit, the report says so, and the next part starts. The JSON file and the Markdown
+file with the results are written again after each part.
 """
 
 import argparse
@@ -120,7 +120,7 @@ class Run:
             self.finish(name, self.begin(name, SECONDS[name]))
 
     def oracle(self) -> None:
-        """Compares the results for all networks with those in float64.
+        """Compares the losses and updates of all networks with results that are computed in float64.
 
         If a comparison fails, a new process is started for the remaining networks.
         """
@@ -158,7 +158,7 @@ class Run:
         return {"torch.compile": compiled} if isinstance(compiled, str) else {}
 
     def begin(self, name: str, seconds: float, **task: Any) -> Any:
-        """Starts a stage. Its time limit is `seconds`, or the time until the deadline if that is less."""
+        """Starts a stage. The time limit of the stage is `seconds`, or the time until the deadline if this time is shorter."""
         from benchmarks.gpu import stages
 
         seconds = min(seconds, self.left)

@@ -118,7 +118,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 def _limits(rung: Rung, contest: Contest) -> dict[str, Callable[[int], Any]]:
     """Returns a function that measures the ceiling and, for one benchmark network, a function that times a matrix product.
 
-    Both functions are called in turn with the contestants.
+    Both returned functions are called in turn with the contestants.
     """
     makers = {CEILING: Ceiling} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)

@@ -1,7 +1,7 @@
 """The contestants on a GPU, which are the implementations to compare: numbanet's kernels, PyTorch and JAX.
 
-All data is in GPU memory. All contestants implement the interface `benchmarks.peers.Contestant`. They compute in float32, not
-in TF32.
+All data is in GPU memory. All contestants implement the interface `benchmarks.peers.Contestant`. All contestants compute in
+float32, not in TF32.
 """
 
 from functools import partial

@@ -40,7 +40,7 @@ class Report:
     Parameters
     ----------
     folder : Path
-        The folder for the files. If it does not exist, it is created.
+        The folder for the files. A folder that does not exist is created.
     facts : dict
         Facts about the machine: the records of the stage "device", and the keys "commit" and "dry run".
     end : dict

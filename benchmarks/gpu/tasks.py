@@ -147,7 +147,8 @@ def oracle(task: Task, record: Record) -> None:
 
     The reference kernels, and each of the fast engine's ways to train, are compared separately. Each comparison, or its error,
     is recorded under the name of the network and of the kernels. The first error ends the process, because this process may not
-    be able to use the GPU any more. The caller then starts a new process, which skips the names in `task["done"]`.
+    be able to use the GPU any more. After an error, the caller starts a new process, which skips the comparisons whose names
+    are in `task["done"]`.
     """
     from benchmarks.gpu import cases, contestants, oracle
     from benchmarks.gpu.limits import in_words
@@ -183,7 +184,10 @@ STAGES = {stage.__name__: stage for stage in (device, limits, compilation, confo
 
 
 def main() -> None:
-    """Runs the stage that the command line names. If it raises an exception, records it as `error`; the exit status is 1."""
+    """Runs the stage that the command line names.
+
+    An exception of the stage is recorded as `error`, and the exit status is then 1.
+    """
     task, records = json.loads(sys.argv[1]), sys.argv[2]
     if task["dry"]:
         sys.setswitchinterval(DRY_SWITCH_SECONDS)

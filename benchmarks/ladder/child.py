@@ -1,4 +1,4 @@
-"""The code of a process whose time or memory is measured. It imports only what the measured library needs."""
+"""The code of a process whose time or memory is measured. This module imports only what the measured library needs."""
 
 import json
 from pathlib import Path

@@ -8,7 +8,7 @@
 
 The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
 the benchmark checks that the loss of each step equals that of a single process, and that all processes have the same
-parameters. Then, in every round, each number of processes is timed once; the tables show the medians over the rounds.
+parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
 """
 
 import argparse

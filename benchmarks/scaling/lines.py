@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike
 
 
 class Line(NamedTuple):
-    """The line seconds = fixed + rate * x. `error` is the root mean square of its relative errors at the measured points."""
+    """The line seconds = fixed + rate * x.
+
+    `error` is the root mean square of the line's relative errors at the measured points.
+    """
 
     fixed: float
     rate: float

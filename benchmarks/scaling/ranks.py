@@ -33,8 +33,8 @@ class TimedCommunicator:
     Attributes
     ----------
     wait, allreduce : float
-        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time
-        of the sums.
+        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time of
+        the sums.
     """
 
     def __init__(self, communicator: Any):
@@ -52,7 +52,7 @@ class TimedCommunicator:
 
 
 class Rank:
-    """Trains a benchmark network in this process, which is one of several.
+    """Trains a benchmark network in this process, which is one of several processes.
 
     Parameters
     ----------
@@ -75,7 +75,10 @@ class Rank:
         return min(max(FEWEST_STEPS, steps), MOST_STEPS)
 
     def order(self, steps: int, batch: int) -> Order:
-        """Returns the row indices of the samples for `steps` steps. If the data has too few samples, they are repeated."""
+        """Returns the row indices of the samples for `steps` steps.
+
+        If the data has too few samples, the samples are repeated.
+        """
         return np.resize(np.random.default_rng(0).permutation(self.rung.samples), steps * batch)
 
     def train(self, order: Order, batch: int, add_up: Callable[[Any], None], rank: int, size: int) -> list[float]:
@@ -143,7 +146,7 @@ class Rank:
     def step_of_part(self, processes: int) -> float:
         """Returns the duration, in seconds, of a step in this process alone, on a part of a batch.
 
-        It is the part that the process would have if the batch were divided among `processes` processes.
+        The part of the batch is the one that the process would have if the batch were divided among `processes` processes.
         """
         batch = self.rung.batch
         steps = self.steps(batch, processes)

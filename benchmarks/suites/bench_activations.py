@@ -143,7 +143,7 @@ class SoftmaxSum(Equation):
 
 
 class Softmax(Equation):
-    """Benchmark of softmax, a_j = e^z_j / sum_k e^z_k. The sum has been computed before."""
+    """Benchmark of softmax, a_j = e^z_j / sum_k e^z_k. The sum in the denominator has been computed before."""
 
     loop = staticmethod(activations.softmax_activation)
 

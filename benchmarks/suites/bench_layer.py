@@ -46,7 +46,10 @@ class Products:
     y: Any
 
     def setup(self, impl: str, shape: tuple[int, int, int]) -> None:
-        """Creates the layer and checks its results. asv calls `setup` before each timed call; only the first does anything."""
+        """Creates the layer and checks its results.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if self.layer is not None:
             return
         n, n_in, n_out = shape
@@ -84,7 +87,10 @@ class Activations:
     x: Any
 
     def setup(self, impl: str, name: str) -> None:
-        """Creates the layer and checks its outputs. asv calls `setup` before each timed call; only the first does anything."""
+        """Creates the layer and checks its outputs.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if self.engine is not None:
             return
         draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)

@@ -53,7 +53,10 @@ class WholeProcess:
     warm = False
 
     def setup(self, name: str) -> None:
-        """Runs the process once, to fill the caches. asv calls `setup` before each timed call; only the first does anything."""
+        """Runs the process once, to fill the caches.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if not self.warm:
             rung = RUNGS["R2"]
             contestant(name, rung, problem(rung))

@@ -1,4 +1,7 @@
-"""The base classes for benchmarks of equations. They check the implementations of an equation, and time one call of each."""
+"""The base classes for benchmarks of equations.
+
+The base classes check the implementations of an equation, and time one call of each implementation.
+"""
 
 import statistics
 import timeit
@@ -67,7 +70,7 @@ class Equation(ABC):
     def setup(self, impl: str, *size: Any) -> None:
         """Checks an implementation, and calls it once to fill the caches.
 
-        asv calls `setup` before each timed call. Only the first call does anything, so that the caches stay filled.
+        asv calls `setup` before each timed call. Only the first call of `setup` does anything, so that the caches stay filled.
         """
         if self.call is None:
             self.call, self.wait = self.checked(impl, *size)
@@ -103,7 +106,7 @@ class Equation(ABC):
 class LayerEquation(Equation):
     """Base class for benchmarks of an equation of a whole layer.
 
-    Its method `arguments(draw, size)` also takes the size (n, n_in, n_out) of the layer, which is one of LAYERS.
+    The method `arguments(draw, size)` of a subclass also takes the size (n, n_in, n_out) of the layer, which is one of LAYERS.
     """
 
     params = (Equation.params, LAYERS)
@@ -151,7 +154,7 @@ def need_gpu() -> None:
 
 
 def unset(*shape: int) -> NDArray[np.float32]:
-    """Returns an array for results. Its values are NaN, so that the check fails if a value is not written."""
+    """Returns an array for results that is filled with NaN, so that the check fails if a value is not written."""
     return np.full(shape, np.nan, np.float32)
 
 

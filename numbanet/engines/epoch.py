@@ -20,8 +20,8 @@ class BatchShare(NamedTuple):
     Parameters
     ----------
     ends : (steps,) int
-        For each step, the index in this process's `Epoch.order` at which the samples of the step end. The samples of the next
-        step begin at this index. A process may have no samples in a step.
+        For each step, the index in this process's `Epoch.order` at which the samples of the step end. The samples of a step
+        begin at the index at which those of the previous step end. A process may have no samples in a step.
     firsts : (steps,) int
         For each step, the index, within the whole epoch, of this process's first sample. Dropout's random numbers depend on the
         index of a sample within the whole epoch.
@@ -54,8 +54,8 @@ class Epoch(NamedTuple):
     dropout_key : int
         The key of the random numbers in `numbanet.equations.dropout`.
     share : BatchShare, optional
-        This process's part of each batch, if several processes share the batches. `order` then holds only the samples of this
-        process.
+        This process's part of each batch, if several processes share the batches. With a `share`, `order` holds only the
+        samples of this process.
     """
 
     order: NDArray[np.integer]
@@ -72,8 +72,8 @@ class Epoch(NamedTuple):
         Returns
         -------
         iterator of (int, int, int)
-            For each step, the index in `order` at which the step's samples begin, the index at which they end, and the index
-            of the step's first sample within the whole epoch.
+            For each step, the index in `order` at which the step's samples begin, the index at which they end, and the index of
+            the step's first sample within the whole epoch.
         """
         if self.share is None:
             count = self.order.size

@@ -1,4 +1,4 @@
-"""The interface that every engine implements. It covers all numerical work that a network needs."""
+"""The interface that every engine implements, which covers all numerical work that a network needs."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -56,14 +56,14 @@ class Totals(NamedTuple):
 class Engine(Protocol):
     """Holds the parameters of one network on a device (CPU or GPU), and computes with them on this device.
 
-    In all methods, `x` is an array of shape (n, n_in), and `y` is an array of shape (n, n_out). Both must have been returned by
-    `upload`.
+    In all methods, `x` is an array of shape (n, n_in), and `y` is an array of shape (n, n_out). `x` and `y` must have been
+    returned by `upload`.
     """
 
     def read(self) -> NDArray[np.floating]:
         """Returns the parameters as a flat array, which contains, layer by layer, w and then b.
 
-        The returned array may be read-only. Later training does not change it.
+        The returned array may be read-only. Later training does not change the returned array.
         """
         ...
 
@@ -113,7 +113,7 @@ class Engine(Protocol):
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
         """Returns the weighted sum of the losses, and the weighted number of correct predictions, over all samples.
 
-        `weights` is a NumPy array of shape (n,) with the network's dtype. If it is None, all samples have the weight 1.
+        `weights` is a NumPy array of shape (n,) with the network's dtype. If `weights` is None, all samples have the weight 1.
         """
         ...
 
@@ -131,11 +131,12 @@ class Engine(Protocol):
         """Updates the parameters once for every batch of the epoch.
 
         Yields the totals since the start of the epoch, several times during the epoch and once at its end. The number of yields
-        depends on the speed of the machine. The last totals and the parameters do not. If several processes share the batches,
-        the engine yields after each step, and the last totals count only the samples of this process.
+        depends on the speed of the machine, but the last totals and the parameters do not. If several processes share the
+        batches, the engine yields after each step, and the last totals count only the samples of this process.
 
-        If an exception interrupts training, the engine may yield once more before it raises the exception. The yielded totals
-        then tell the number of samples in the completed steps. At each yield, callbacks and other threads may call any method.
+        If an exception interrupts training, the engine may yield once more before it raises the exception. The totals that are
+        yielded because of an exception tell the number of samples in the completed steps. At each yield, callbacks and other
+        threads may call any method.
         """
         ...
 

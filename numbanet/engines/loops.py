@@ -100,7 +100,11 @@ class CudaLoops:
 
     @staticmethod
     def twin(loop: Any) -> Any:
-        """Returns a loop's CUDA kernel, which is in the same module. Its name is the loop's name with the suffix `_cuda`."""
+        """Returns a loop's CUDA kernel, which is in the same module.
+
+        The kernel's name is the loop's name with the suffix
+        `_cuda`.
+        """
         function = loop.py_func
         return getattr(sys.modules[function.__module__], f"{function.__name__}_cuda")
 
@@ -138,7 +142,10 @@ class Moments:
         return [self.loops.download(array) for array in self.first(count)]
 
     def write(self, moments: list[NDArray[np.floating]]) -> None:
-        """Overwrites the first `len(moments)` moments. The arrays stay the same, because recorded CUDA graphs refer to them."""
+        """Overwrites the first `len(moments)` moments.
+
+        The arrays are not replaced, because recorded CUDA graphs refer to them.
+        """
         for moment, array in zip(moments, self.first(len(moments)), strict=True):
             self.loops.copy(np.ascontiguousarray(moment, self.dtype), array)
 

@@ -51,7 +51,8 @@ class Rule(NamedTuple):
     weight_decay : float
         The weight-decay factor lambda. Weight decay applies to w but not to b.
     clip_norm : float
-        The largest allowed norm of the vector of all gradients. If the norm is larger, the vector is scaled down to this norm.
+        The largest allowed norm of the vector of all gradients. A vector of gradients with a larger norm is scaled down to
+        `clip_norm`.
     """
 
     kind: int = GRADIENT_DESCENT

@@ -26,7 +26,9 @@ LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
 @dataclass(frozen=True)
 class Topology:
-    """The layer sizes, the activation functions and the loss of a network. `numbanet.inputs` must have checked these values.
+    """The layer sizes, the activation functions and the loss of a network.
+
+    The functions of `numbanet.inputs` must have checked the values.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ class Topology:
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """For each layer, the probability that a neuron drops out. For the last layer, it is 0."""
+        """For each layer, the probability that a neuron drops out. For the last layer, the probability is 0."""
         return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @cached_property

@@ -35,7 +35,7 @@ def d_identity(z):
 
 @njit_formula
 def sigmoid(z):
-    """Returns a = 1 / (1 + e^-z). For z < 0, it is computed as e^z / (1 + e^z), so that the exponential cannot overflow."""
+    """Returns a = 1 / (1 + e^-z). For z < 0, a is computed as e^z / (1 + e^z), so that the exponential cannot overflow."""
     zero, one = type(z)(0), type(z)(1)
     power = exp(-abs(z))
     return (power if z < zero else one) / (one + power)

@@ -41,8 +41,8 @@ def random_number(key, sample, neuron, layer):
 def dropped(scale, limit, number, value):
     """Returns value / (1 - p), or 0 if `number` is less than `limit`. The argument scale is 1 / (1 - p); limit is p * 2^32.
 
-    In the forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, it maps
-    dL/dx_j to dL/da_j.
+    In the forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function
+    maps dL/dx_j to dL/da_j.
     """
     return scale * value if number >= limit else type(value)(0)
 

@@ -57,7 +57,7 @@ def bce(n, y, y_hat):
 def d_bce(n, y, y_hat):
     """Returns dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)).
 
-    It is computed as one fraction, to avoid cancellation.
+    The function computes a single fraction, to avoid cancellation.
     """
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 

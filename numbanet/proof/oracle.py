@@ -1,8 +1,8 @@
 """The oracle: an independent implementation of all equations in NumPy, with extended precision.
 
-`numbanet verify` and the tests compare the loops with the oracle; training does not use it. The oracle shares no code with the
-loops. It uses operations on whole arrays, different forms of the formulas, einsum for sums, and the general chain rule instead
-of the short forms.
+`numbanet verify` and the tests compare the loops with the oracle; training does not use the oracle. The oracle shares no code
+with the loops. The oracle uses operations on whole arrays, different forms of the formulas, einsum for sums, and the general
+chain rule instead of the short forms.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def softmax_jacobian(a: NDArray[Any]) -> NDArray[Any]:
 def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
     """Returns a layer's error, delta = dL/da da/dz, as an array of shape (n, n_out).
 
-    `dl_da`, `z` and `a` are arrays of the layer, of the same shape. `name` is the name of its activation function, and
+    `dl_da`, `z` and `a` are arrays of the layer, of the same shape. `name` is the name of the layer's activation function, and
     `epsilon` is the slope of leaky_relu for z <= 0.
     """
     if name == "softmax":
@@ -103,7 +103,10 @@ def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[
 
 
 def mean_or_sum(loss: str, total: Any, n: int) -> Any:
-    """Returns the loss L of n samples. `total` is the sum of their losses, which is divided by n unless the loss is sse."""
+    """Returns the loss L of n samples.
+
+    `total` is the sum of the samples' losses, which is divided by n unless the loss is sse.
+    """
     return total if loss == "sse" else total / n
 
 

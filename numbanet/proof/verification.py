@@ -31,7 +31,7 @@ class Row(NamedTuple):
         The implementation that was checked: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
     float32, float64 : float
         The largest error in each dtype, in units in the last place (ulp) of the exact value. In a sum, the unit is the ulp of
-        the sum of the terms' magnitudes. In a whole training step, it is the ulp of the array's largest value.
+        the sum of the terms' magnitudes. In a whole training step, the unit is the ulp of the array's largest value.
     bound : float
         The largest error that is allowed.
     """
@@ -59,7 +59,7 @@ def verify(device: str = "auto", *, report: Callable[[str], object] | None = pri
     device : {"auto", "cpu", "cuda"}
         The device to check. "auto" checks the CPU and, if this process can use a GPU, also the GPU.
     report : callable, optional
-        A function that is called with each line of the report, such as `print`. If it is None, no report is written.
+        A function that is called with each line of the report, such as `print`. If `report` is None, no report is written.
 
     Returns
     -------

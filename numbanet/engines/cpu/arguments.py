@@ -27,7 +27,7 @@ class Workspace(NamedTuple):
         For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. The array is empty if the network has no
         dropout.
     jacobian : True or None
-        True if training needs the full Jacobian of softmax. If it is None, the code for the Jacobian is not compiled.
+        True if training needs the full Jacobian of softmax. If `jacobian` is None, the code for the Jacobian is not compiled.
     """
 
     memory: np.ndarray

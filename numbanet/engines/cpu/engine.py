@@ -57,12 +57,13 @@ class Claim:
 
 
 class FastCpuEngine:
-    """The fast engine for the CPU. It trains by a compiled function; each call to this function processes a slice of an epoch.
+    """The fast engine for the CPU. The engine trains by a compiled function, which processes a slice of an epoch per call.
 
     The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
-    up. Callbacks and other threads, which may call the engine at this moment, must not change these gradients. The layout
-    therefore has two arrays for gradients. Only one epoch at a time adds up its gradients in the first array; this epoch holds
-    a `Claim`. All other calls use the second array, and hold the lock until their gradients are complete.
+    up. Callbacks and other threads, which may call the engine at this moment, must not change the unfinished gradients. The
+    memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
+    up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
+    gradients are complete.
 
     Parameters
     ----------

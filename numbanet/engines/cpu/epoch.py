@@ -1,4 +1,4 @@
-"""The compiled function `run`, which computes whole epochs. It is compiled once for all networks of a dtype.
+"""The compiled function `run`, which computes whole epochs. The function is compiled once for all networks of a dtype.
 
 The network processes samples in blocks with a fixed number of rows. If a batch has several blocks, their gradients are added
 up, in the order of the blocks, until the batch is complete. Blocks keep the required memory small, and `run` can return after
@@ -148,10 +148,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up losses and
-    correct predictions (hits). If `job.updates` is true, TRAIN also updates the parameters. Otherwise, TRAIN leaves the
-    gradients of the unfinished batch in memory, and the next call adds to them. The task DESCEND updates the parameters from
-    the gradients in memory. In the calling thread, `run` returns the position that it has reached, the loss and the hits. The
-    values that `run` returns in helping threads are not used.
+    correct predictions (hits). If `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN
+    leaves the gradients of the unfinished batch in memory, and the next call adds to them. The task DESCEND updates the
+    parameters from the gradients in memory. In the calling thread, `run` returns the position that it has reached, the loss and
+    the hits. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.

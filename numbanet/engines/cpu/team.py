@@ -1,9 +1,9 @@
 """Functions for a team, which consists of the threads that work together on one compiled call: they join and wait at barriers.
 
 The work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after another. Other
-threads may join the team at any time, and work from the next round on. The operating system may start these threads slowly.
-Before the first round, thread 0 therefore waits for them, but only for a few milliseconds. Results do not depend on the number
-of threads.
+threads may join the team at any time, and work from the next round on. The operating system may start the other threads slowly.
+Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results do not depend
+on the number of threads.
 
 A team is represented by an int64 array, whose fields are a cache line apart.
 """
@@ -38,14 +38,15 @@ class Member(NamedTuple):
     Parameters
     ----------
     team : (48,) int64
-        The array through which the threads communicate. JOINED, ROUND, POSITION, ... are the indices of its fields.
+        The array through which the threads communicate. The constants JOINED, ROUND, POSITION, ... are the indices of the
+        array's fields.
     number : int
         The index of the thread: 0 for the calling thread, 1 or more for a thread that helps the calling thread.
     size : int
         Number of threads that work in the round; 0 after the last round.
     round : int
         The value of team[ROUND] in this round, which combines the index of the round and the number of its threads. Only
-        helping threads use this value.
+        helping threads use the field `round`.
     """
 
     team: np.ndarray
@@ -62,7 +63,7 @@ class Span(NamedTuple):
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """Returns the array of a new team. Its only member is the calling thread, which expects `helpers` more threads."""
+    """Returns the array of a new team, whose only member is the calling thread, which expects `helpers` more threads."""
     team = np.zeros(48, np.int64)
     team[EXPECTED] = helpers
     return team
@@ -83,7 +84,8 @@ def fetch_add(typingctx, team, field, value):
 def read(typingctx, team, field):
     """Returns team[field], by an acquire load.
 
-    If `publish` has set the returned value, the thread now sees everything that was written to memory before `publish`.
+    If another thread has set the returned value by `publish`, this thread now sees everything that the other thread wrote to
+    memory before `publish`.
     """
 
     def code(context, builder, signature, arguments):
@@ -183,7 +185,7 @@ def enlist(team, helps):
 def open_round(team, position):
     """Opens a round: lets the threads of the team begin the work on the block of samples at `position`.
 
-    Only thread 0 calls this function. Returns the number of threads that work in the round, which is the number of threads that
+    Only thread 0 calls `open_round`. Returns the number of threads that work in the round, which is the number of threads that
     have joined so far.
     """
     size = read(team, JOINED) + 1

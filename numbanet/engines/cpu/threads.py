@@ -116,7 +116,7 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if that number is smaller."""
+    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if this variable is smaller."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, config.NUMBA_NUM_THREADS)
 
@@ -156,7 +156,7 @@ def set_num_threads(count: int) -> None:
     Parameters
     ----------
     count : int
-        The number of threads, including the calling thread. It must be at least 1.
+        The number of threads, including the calling thread; at least 1.
 
     Raises
     ------

@@ -35,7 +35,7 @@ NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """The fast engine for an NVIDIA GPU. It trains in one of three ways; `planning` chooses the way by estimated times.
+    """The fast engine for an NVIDIA GPU. The engine trains in one of three ways, which `planning` chooses by estimated times.
 
     To predict and evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
 
@@ -78,7 +78,7 @@ class FastCudaEngine:
     def upload(self, array: Any) -> Any:
         """Copies an array to the GPU if it fits into GPU memory together with the workspace for a chunk of samples.
 
-        If the array does not fit, it is returned unchanged, and copied in chunks later.
+        An array that does not fit is returned unchanged, and copied in chunks later.
         """
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
@@ -87,7 +87,7 @@ class FastCudaEngine:
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
         """Returns y_hat, or z of the last layer if `logits` is True, as an array of shape (n, n_out).
 
-        The result is written to `out`, or to a new NumPy array if `out` is None.
+        The returned values are written to `out`, or to a new NumPy array if `out` is None.
         """
         result = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for rows, work, (x_rows,) in self._chunks(x):
@@ -236,8 +236,8 @@ class FastCudaEngine:
         """Returns the `Steps` object for the arrays x and y, which replays a training step recorded as a CUDA graph.
 
         The engine keeps the last two objects in `self.steps`, because chunks of samples alternate between two buffers on the
-        GPU. This method removes the returned object from `self.steps`; the caller adds it again after use. Until then, a second
-        call with the same arrays (for example from training in a callback) creates its own object.
+        GPU. This method removes the returned object from `self.steps`, and the caller adds the object again after use. Between
+        the two moments, a second call with the same arrays (for example from training in a callback) creates its own object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -291,7 +291,10 @@ class FastCudaEngine:
                 yield rows, self.workspaces.of(rows.stop - first), [array[within] for array in there]
 
     def _whole(self, array: Any) -> Any:
-        """Returns a GPU array with all rows of `array`. Raises MemoryError if it does not fit into the GPU's free memory."""
+        """Returns a GPU array with all rows of `array`.
+
+        Raises MemoryError if the array does not fit into the GPU's free memory.
+        """
         if isinstance(array, np.ndarray):
             ensure_free(array.nbytes, array.shape[0], "holding")
         return self.loops.upload(array)
@@ -302,8 +305,8 @@ def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
 
     `samples` is the range of the selected samples in `epoch.order`. `rows` holds the row indices of the selected samples, and
     becomes the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned
-    epoch has the weights of `epoch`. Otherwise, `rows` are indices into a buffer that contains only the selected samples, and
-    the returned epoch has only their weights.
+    epoch has the weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
+    selected samples, and the returned epoch has only the weights of these samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

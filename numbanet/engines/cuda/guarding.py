@@ -206,7 +206,7 @@ class GuardedEngine:
     def _restore(self, error: Exception) -> None:
         """Writes the parameters and moments that the host keeps back to the GPU.
 
-        Raises RuntimeError if they cannot be written. This process cannot use the GPU any more in this case.
+        If the parameters cannot be written, this process cannot use the GPU any more, and the method raises RuntimeError.
         """
         try:
             cuda.synchronize()

@@ -16,8 +16,8 @@ class Notes(NamedTuple):
     Parameters
     ----------
     loss : device array (n,)
-        The loss of each sample, multiplied by the sample's weight. The loss is computed for the sample alone: its divisor n is
-        1.
+        The loss of each sample, multiplied by the sample's weight. The loss is computed for the sample alone, with the divisor
+        n = 1.
     hits : device array (n,) int32
         The number of correct predictions for each sample: 0 or 1 with the loss cce, otherwise the number of correct outputs.
     """

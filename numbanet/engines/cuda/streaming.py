@@ -28,7 +28,8 @@ CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 def fits(wanted: int) -> bool:
     """Returns True if the GPU has `wanted` free bytes of memory, and enough memory would stay free afterwards.
 
-    The memory that must stay free is the size of two chunk buffers, or half of the memory that is free now, whichever is less.
+    The memory that must stay free is the size of two chunk buffers, or half of the memory that is free now, whichever is
+    smaller.
     """
     free = limits.free_bytes()
     return wanted <= max(free - 2 * CHUNK_BYTES, free / 2)
@@ -37,8 +38,8 @@ def fits(wanted: int) -> bool:
 class Place(NamedTuple):
     """A buffer for a chunk of samples: arrays in pinned host memory, and arrays of the same shapes in GPU memory.
 
-    Each of the tuples `pinned` and `on_gpu` consists of an array of shape (rows, n_in) for x, and an array of shape
-    (rows, n_out) for y.
+    Each of the tuples `pinned` and `on_gpu` consists of an array of shape (rows, n_in) for x, and an array of shape (rows,
+    n_out) for y.
     """
 
     pinned: tuple[Any, ...]
@@ -85,8 +86,8 @@ class Chunks:
         part : slice
             The range of `order` whose samples are yielded.
         rows : (m,) or None
-            The row indices of these samples in the arrays of `there`. If `rows` is None, `there` contains exactly these
-            samples, in their order.
+            The row indices of the yielded samples in the arrays of `there`. If `rows` is None, `there` contains exactly the
+            yielded samples, in their order.
         there : tuple
             The GPU arrays that contain the samples: either `arrays` itself, or the arrays of a buffer.
 
@@ -131,7 +132,8 @@ class Chunks:
     def _make_places(self, at_once: int) -> None:
         """Creates two buffers for chunks, unless the existing buffers are large enough.
 
-        A buffer has room for at least `at_once` samples, and for more samples if this does not exceed the largest chunk size.
+        A buffer has room for at least `at_once` samples, and for more samples as long as the largest chunk size is not
+        exceeded.
         """
         if self.rows >= at_once:
             return

@@ -35,14 +35,15 @@ class UpdateRule(NamedTuple):
     Parameters
     ----------
     constants : tuple
-        An object of one of this module's classes of constants, such as `AdamConstants`. The class selects the rule.
+        An object of one of this module's classes of constants, such as `AdamConstants`. The class of the object selects the
+        update rule.
     decay : floating or None
         The weight-decay factor lambda; None for no weight decay.
     clip_norm : floating
         The largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
         For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t. The
-        function `numbanet.engines.epoch.rates_of` computes this table.
+        function `numbanet.engines.epoch.rates_of` computes the table `rates`.
     """
 
     constants: Any
@@ -305,8 +306,8 @@ def descend_panel(memory, header, layer, panel, step, scale):
 def clip_scale_of(workspace, clip_norm, panels, count, member):
     """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
-    If all gradients are multiplied by this factor, their norm |g| is at most clip_norm. The gradients are stored in `count`
-    panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
+    If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
+    `count` panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)

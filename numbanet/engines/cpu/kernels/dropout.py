@@ -2,7 +2,7 @@
 
 A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. Random numbers are generated
 for several rows of a panel at a time, in a loop that LLVM can vectorize. The random generator Philox computes four numbers at
-once. They are used for four neighboring neurons, in the order of the neurons.
+once. The four random numbers are used for four neighboring neurons, in the order of the neurons.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -65,7 +65,8 @@ def forward(workspace, l, draw, block, number, span):
 def backward(workspace, l, draw, block, number, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
 
-    Both are stored in the panels (blocks of NR neurons) of delta of layer l. The function does nothing if `draw` is None.
+    All of these derivatives are stored in the panels (blocks of NR neurons) of delta of layer l. The function does nothing if
+    `draw` is None.
     """
     if draw is None:
         return

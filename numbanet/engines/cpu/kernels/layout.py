@@ -1,8 +1,8 @@
 """The memory layout of a network: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
 
 The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
-j of a matrix is column j % NR of panel j // NR. The last panel may have columns beyond the last column of the matrix; they do
-not affect other columns. MR is the number of rows that the innermost loop multiplies at a time.
+j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
+matrix; the additional columns do not affect the others. MR is the number of rows that the innermost loop multiplies at a time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
     x, a, delta of a layer: one row per sample s in a block of samples
@@ -77,7 +77,7 @@ def up_to(multiple: int, count: int) -> int:
 def needs_jacobian(topology: Topology) -> bool:
     """Returns True if training the network needs the full Jacobian of softmax.
 
-    It does if a hidden layer has softmax, or if the output layer has softmax and the loss is not cce.
+    The Jacobian is needed if a hidden layer has softmax, or if the output layer has softmax and the loss is not cce.
     """
     *hidden, output = topology.kinds
     return SOFTMAX in hidden or (output == SOFTMAX and topology.loss_kind != CCE)
@@ -118,10 +118,10 @@ class Layout:
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
         """Returns the header, the records of the layers, and the end of the memory that they describe.
 
-        The header is an array of shape (1,), and the records form an array of shape (L,). They describe a memory layout for
-        blocks of `rows` samples. In the layout for any number of rows, the arrays of a block are close together, to make good
-        use of the caches. `drops` is true if dropout is applied. `spare` is true if gradients are added up in the second array
-        for gradients, at the offset `self.spare`.
+        The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
+        layout for blocks of `rows` samples. In the layout for any number of rows, the arrays of a block are close together, to
+        make good use of the caches. `drops` is true if dropout is applied. `spare` is true if gradients are added up in the
+        second array for gradients, at the offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare

@@ -4,8 +4,8 @@ The loops copy values from panels (blocks of NR columns; see the module `layout`
 the results back to panels. In the tables, LLVM can vectorize loops over s. Every function processes the samples in the range
 `span`, so that threads can divide a block of samples among themselves.
 
-Few networks need the full Jacobian of softmax. The loops of `numbanet.equations` compute it, one sample at a time. If a network
-does not need the Jacobian, `jacobian` is None, and the code for the Jacobian is not compiled.
+Few networks need the full Jacobian of softmax. The loops of `numbanet.equations` compute the Jacobian, one sample at a time. If
+a network does not need the Jacobian, `jacobian` is None, and the code for the Jacobian is not compiled.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -186,7 +186,7 @@ def error(workspace, n, has_weights, span):
     """Computes delta of the last layer; n is the number of samples in the batch.
 
     Reads the tables of y, z and a, which are indexed [neuron][sample]. The functions `activation` and `score` must have filled
-    these tables before.
+    the tables before.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     rows, begin, end = header.rows, span.begin, span.end

@@ -1,4 +1,6 @@
-"""A layer's three matrix products. All three use the same innermost loop, the microkernel, which keeps its sums in registers.
+"""A layer's three matrix products.
+
+All three products use the same innermost loop, the microkernel, which keeps its sums in registers.
 
 Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
 
@@ -7,10 +9,10 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). The products therefore differ only
-in the memory offsets of their factors. The result c is divided into tiles of MR rows and NR columns. The tiles are numbered
-panel by panel, and each thread computes a range of tiles. MR successive rows are called a group. The terms of a sum are always
-added in the same order, independently of the thread that adds them. The names and formulas of the terms come from
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). The three products therefore differ
+only in the memory offsets of their factors. The result c is divided into tiles of MR rows and NR columns. The tiles are
+numbered panel by panel, and each thread computes a range of tiles. MR successive rows are called a group. The terms of a sum
+are always added in the same order, independently of the thread that adds them. The names and formulas of the terms come from
 `numbanet.equations`.
 """
 
@@ -55,13 +57,13 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     + 5 step  | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
               +--------+---------+       +------------------+--------+        +----------------+
 
-    For each term k, the function performs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds. It keeps 12 + 2 + 1
-    vectors in registers.
+    For each term k, the function performs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds. The function keeps 12 + 2
+    + 1 vectors in registers.
 
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        The flat array that contains all operands. An offset is an index into this array.
+        The flat array that contains all operands. An offset is an index into `memory`.
     start : int
         Offset of the first row of the start values, to which the terms are added.
     step : int
@@ -70,7 +72,7 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     x : tuple of MR ints
         The offset of x[r, 0] for each row r. The rows may be anywhere in memory.
     x_step : int
-        Distance from x[r, k] to x[r, k + 1]. It is the same for all rows.
+        Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
     chunk, chunk_step : int
         After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
         panels of NR columns.
@@ -251,8 +253,9 @@ def update(memory, header, layer, block, step, tiles):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
 
     b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, the
-    function does not update w and b. It then adds to the gradients in memory, or replaces them in the first block of a batch.
-    Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients.
+    function does not update w and b. Instead of updating w and b, the function then adds to the gradients in memory, or
+    replaces these gradients in the first block of a batch. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and
+    b (n_out,), or their gradients.
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf

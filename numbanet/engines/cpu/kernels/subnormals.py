@@ -1,4 +1,4 @@
-"""Functions that make an x86 CPU treat subnormal numbers as 0. These are numbers below 1.2e-38 (float64: 2.2e-308).
+"""Functions that make an x86 CPU treat subnormal numbers (below 1.2e-38 in float32 and 2.2e-308 in float64) as 0.
 
 If a neuron is never active, or an input stays 0, the optimizer's moments of its weights shrink from step to step until they are
 subnormal, and stay subnormal. On many x86 CPUs, an operation on a subnormal number takes several times as long as on other

@@ -127,7 +127,7 @@ def store(typingctx, array, index, vector):
 
 @intrinsic
 def transpose(typingctx, rows):
-    """Returns the transpose of a square matrix. Both matrices are tuples of `lanes` vectors, one vector per row."""
+    """Returns the transpose of a square matrix, which is given as a tuple of `lanes` vectors, one vector per row."""
     count = rows.dtype.lanes
 
     def code(context, builder, signature, arguments):

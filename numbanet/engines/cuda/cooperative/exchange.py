@@ -62,8 +62,9 @@ def load_delta(memory, l, epsilon, zero, n):
     """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
     If layer l + 1 is a spread layer (a layer whose sums all blocks compute together), delta_j = dL/da_j da_j/dz_j is computed
-    from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. Otherwise, delta_j is copied
-    from the matrix FAR_DELTA in global memory. The rows of DELTA are padded with rows of zeros to a multiple of QUAD rows.
+    from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 is not a spread
+    layer, delta_j is copied from the matrix FAR_DELTA in global memory. The rows of DELTA are padded with rows of zeros to a
+    multiple of QUAD rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)

@@ -1,8 +1,8 @@
 """The head phase of a training step: each block computes the head's forward and backward pass for some of the batch's samples.
 
-The head consists of the last layers of a network. These layers are so small that every block has a copy of their w and b. The
-layers before the head are called spread layers, because all blocks compute the sums of a spread layer together, each block with
-its own tile of w.
+The head consists of the last layers of a network. The layers of the head are so small that every block has a copy of their w
+and b. The layers before the head are called spread layers, because all blocks compute the sums of a spread layer together, each
+block with its own tile of w.
 """
 
 from collections.abc import Callable
@@ -96,9 +96,9 @@ def head_of(dtype: np.dtype) -> Callable:
     def backward(memory, epsilon, samples):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
 
-        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads delta_j, an
-        (m, n_out) matrix, from HEAD_DELTA of layer l in shared memory. Writes delta_i, an (m, n_in) matrix, to HEAD_DELTA of
-        layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
+        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads delta_j, an (m,
+        n_out) matrix, from HEAD_DELTA of layer l in shared memory. Writes delta_i, an (m, n_in) matrix, to HEAD_DELTA of layer
+        l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1

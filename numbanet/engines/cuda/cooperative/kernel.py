@@ -5,9 +5,9 @@ multiplied by the tile. The biases b are stored as an additional row of w, whose
 offset to every matrix.
 
 The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
-with its own tile. The other layers are called the head. The head's layers are so small that every block copies all of their
-weights, and computes these layers for some of the samples. With K spread layers, a training step consists of 2 * K + 1 phases,
-with a barrier of all blocks between successive phases. Every block executes the phases of a step in order.
+with its own tile. The layers after the spread layers are called the head. The head's layers are so small that every block
+copies all of their weights, and computes these layers for some of the samples. With K spread layers, a training step consists
+of 2 * K + 1 phases, with a barrier of all blocks between successive phases. Every block executes the phases of a step in order.
 
     Phases 0 to K - 1 are the forward phases of the K spread layers, which have the indices 0 to K - 1. In a forward phase, a
     block computes partial sums of z over the rows of its tile, and writes them to the array Z_SUMS in global memory.
@@ -17,11 +17,11 @@ with a barrier of all blocks between successive phases. Every block executes the
 
     Phases K + 1 to 2 * K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
     phase, a block computes partial sums of dL/da over the columns of its tile, and writes them to the array DL_DA_SUMS in
-    global memory. Then the block updates its tile of w. In phase K + 1, the first backward phase, a block also updates its
-    tiles in the layers of the head, and writes these weights to global memory.
+    global memory. At the end of a backward phase, the block updates its tile of w. In phase K + 1, the first backward phase, a
+    block also updates its tiles in the layers of the head, and writes the new weights of the head to global memory.
 
-The diagram shows a step of a network with three layers on four blocks. Two of the layers are spread layers, and `|` stands for
-a barrier of all blocks:
+The diagram shows a step of a network with three layers on four blocks. In the diagram, two of the three layers are spread
+layers, and `|` stands for a barrier of all blocks:
 
               phase 0     phase 1     phase 2    phase 3                   phase 4
     block 0   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
@@ -36,10 +36,10 @@ step with K spread layers has 2 * K barriers of all blocks. No barrier is needed
 step's first forward phase, because both use only the block's own tile. A network with the layer sizes 784-128-10 has one spread
 layer, and therefore 2 barriers per step.
 
-In this network, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With these tiles, the blocks read the inputs
-of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had its own column of
-tiles, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had its own row of tiles, the
-blocks would exchange 26 MB of partial sums.
+In the network 784-128-10, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With 16 x 8 tiles, the blocks read
+the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had its own
+column of tiles, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had its own row of
+tiles, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools

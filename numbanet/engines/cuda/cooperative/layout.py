@@ -30,8 +30,8 @@ SQUARE = QUAD * QUAD  # number of sums of a matrix product that a thread compute
 class Layer(Columns):
     """Names of the first columns of the table of layers, an integer table with one row per layer of the network.
 
-    These columns hold a layer's sizes and activation function, the tiles into which its w is cut, and the offsets of its arrays
-    in `far`, the global memory through which thread blocks exchange values.
+    The named columns hold a layer's sizes and activation function, the tiles into which its w is cut, and the offsets of its
+    arrays in `far`, the global memory through which thread blocks exchange values.
     """
 
     N_IN = auto()  # number of inputs of the layer

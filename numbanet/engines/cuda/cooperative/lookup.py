@@ -19,7 +19,8 @@ class Memory(NamedTuple):
     far : array (far numbers,)
         The global memory through which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
-        The tables of sizes and offsets that `layout.tables` computes. Each block has a copy of them in its shared memory.
+        The tables of sizes and offsets that `layout.tables` computes. Each block has a copy of these tables in its shared
+        memory.
     """
 
     near: Any
@@ -89,7 +90,7 @@ def tile_row(memory, l):
 
 @device_function
 def tile_of(memory, l):
-    """Returns the position and size of this block's tile of w of layer l: (i, j, number of rows, number of columns).
+    """Returns (i, j, number of rows, number of columns), the position and the size of this block's tile of w in layer l.
 
     i is the tile's first row, and j is its first column. The biases b count as the last row of w. If the block has no tile in
     this layer, the number of rows is 0.

@@ -30,9 +30,9 @@ def forward_of(dtype: np.dtype) -> Callable:
     def forward(memory, l, batch, epsilon):
         """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
-        In the first layer, reads the samples from the matrix X in shared memory. In the other layers, first computes the inputs
-        x = a of layer l - 1 from the partial sums Z_SUMS of layer l - 1. Writes the block's partial sums, a matrix with n rows
-        and the columns of the tile, to Z_SUMS of layer l in global memory.
+        In the first layer, reads the samples from the matrix X in shared memory. In all layers except the first, first computes
+        the inputs x = a of layer l - 1 from the partial sums Z_SUMS of layer l - 1. Writes the block's partial sums, a matrix
+        with n rows and the columns of the tile, to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
         i, j, rows, columns = tile_of(memory, l)
@@ -85,10 +85,10 @@ def backward_of(dtype: np.dtype) -> Callable:
     def backward(memory, l, batch, epsilon, eta, parameters):
         """Computes a part of dL/da_i = sum_j w_ij delta_j, the sum over the columns j of this block's tile of layer l.
 
-        Then updates the block's tile of w and b in layer l. If layer l + 1 is the first layer of the head (the small last
-        layers), also updates the block's tiles of the head.
-        Reads delta of layer l in global memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer
-        l + 1. Writes the block's partial sums of dL/da to DL_DA_SUMS of layer l in global memory.
+        After computing the part of dL/da_i, updates the block's tile of w and b in layer l. If layer l + 1 is the first layer
+        of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in global
+        memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer l + 1. Writes the block's partial
+        sums of dL/da to DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

@@ -1,9 +1,9 @@
 """Matrix products in shared memory: all threads of a block compute sum_k x[r, k] * w[k, c] for each row r and column c.
 
-A factor of a product is called deep if elements with consecutive indices k are neighbors in memory. In a deep factor x, these
-are the elements x[r, k] of a row r; in a deep factor w, the elements w[k, c] of a column c. In a factor that is not deep,
-elements with consecutive r (in x) or consecutive c (in w) are neighbors in memory. From both kinds of factors, a thread loads a
-quad, which is a group of 4 neighboring values, at a time.
+A factor of a product is called deep if elements with consecutive indices k are neighbors in memory. In a deep factor x, the
+elements x[r, k] of a row r are neighbors; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
+deep, elements with consecutive r (in x) or consecutive c (in w) are neighbors in memory. From both kinds of factors, a thread
+loads a quad, which is a group of 4 neighboring values, at a time.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
@@ -14,7 +14,7 @@ stages:
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
 The function `finish` computes and stores a result from a complete sum. Depending on the product, `finish` is `publish`,
-`activate`, `propagate` or `descend_weight`. Each of these four functions takes its own tuple of arguments.
+`activate`, `propagate` or `descend_weight`. Each of the four functions takes its own tuple of arguments, such as `Activation`.
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ class WeightUpdate(NamedTuple):
     w : (int, int)
         Offset and pitch of the weight matrix in shared memory.
     parameters : array (p,)
-        The vector of all p parameters in global memory. The new weights are also written to this vector.
+        The vector of all p parameters in global memory. The new weights are also written to the vector `parameters`.
     out : (int, int)
         Offset and pitch of the weight matrix in `parameters`. If the offset is NOWHERE, nothing is written to `parameters`.
     """
@@ -130,8 +130,8 @@ def publish(memory, to, r, c, total):
 def activate(memory, to, r, c, total):
     """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of two matrices.
 
-    The first matrix, `to.to`, is in shared memory. The second matrix, `to.out`, is in global memory. If the offset of `to.out`
-    is NOWHERE, a_j is written to shared memory only.
+    The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. If the offset of `to.out` is NOWHERE,
+    a_j is written to shared memory only.
     """
     put_twice(memory.near, to.to, memory.far, to.out, r, c, phi(to.kind, to.epsilon, total))
 
@@ -196,7 +196,7 @@ class Division(NamedTuple):
     ----------
     rows, columns, quads : int
         `rows` and `columns` are the numbers of rows and columns of the product. `quads` is the number of quads (groups of 4)
-        into which the terms k of a sum are divided. The last quad is padded with terms that are 0.
+        into which the terms k of a sum are divided. The last quad of terms is padded with terms that are 0.
     down, across : int
         The numbers of thread tiles along the rows (`down`) and along the columns (`across`) of the product. A thread tile is a
         square of QUAD x QUAD sums, which a thread computes.

@@ -1,4 +1,6 @@
-"""Memory operations that kernels call on a GPU. They are written in LLVM's IR because `numba.cuda` does not provide them.
+"""Memory operations that kernels call on a GPU.
+
+The operations are written in LLVM's IR, because `numba.cuda` does not provide them.
 
 The module `simulated` defines the same functions for Numba's simulator.
 """
@@ -20,7 +22,10 @@ def _pointer(context, builder, array_type, array, index):
 
 
 def _assembly(builder, result, instruction: str, constraints: str, operands):
-    """Emits a PTX instruction that LLVM does not provide. The compiler moves no load or store across this instruction."""
+    """Emits a PTX instruction that LLVM does not provide.
+
+    The compiler moves no load or store across the emitted instruction.
+    """
     kind = ir.FunctionType(result, [operand.type for operand in operands])
     clobbers = "~{memory}"
     return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)

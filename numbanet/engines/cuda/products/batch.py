@@ -18,8 +18,8 @@ class Batch(NamedTuple):
     order : device array (m,) int64
         The samples' row indices into x and y.
     rates : device array (4,)
-        The divisor n of the mean loss, the learning rate eta, and Adam's rates in step t, which are eta_t = eta *
-        sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t).
+        The divisor n of the mean loss, the learning rate eta, and Adam's rates in step t, which are eta_t = eta * sqrt(1 -
+        beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t).
     weights : device array (m,)
         The weight of each sample.
     counter : device array (4,) int64, or None

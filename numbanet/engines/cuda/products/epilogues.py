@@ -24,7 +24,7 @@ def zero_start(right, column, zero):
 def bias_start(right, column, zero):
     """Returns b_j, the start value of the sum z_j of neuron j; the argument `column` is j.
 
-    The right factor of the product is w. In its array, the biases b follow w as an additional row.
+    The right factor of the product is w. In the factor's array, the biases b follow w as an additional row.
     """
     return get(right.array, right.depth * right.lines + column)
 

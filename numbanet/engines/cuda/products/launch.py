@@ -27,7 +27,7 @@ class Products:
     multiprocessors : int
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tile sizes to choose from. If None, these are the sizes that `tiles_for(dtype)` returns.
+        The tile sizes to choose from. If `tiles` is None, the sizes are those that `tiles_for(dtype)` returns.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):

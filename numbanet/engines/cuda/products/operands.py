@@ -5,10 +5,10 @@ columns c of right are both called lines of the operand. A panel is the part of 
 several lines, and of each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements of
 each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel. From
 one of its elements to the next, the thread advances by a constant number of lines and a constant number of terms. The distance
-from the first element to the q-th element is called the `place` of the q-th element. This distance is the same in all panels.
+from the first element to the q-th element, which is the same in all panels, is called the `place` of the q-th element.
 
-A read beyond the last line of an operand returns some other element of the operand. Sums that contain such elements are never
-stored.
+A read beyond the last line of an operand returns some other element of the operand. Sums that contain elements from beyond the
+last line are never stored.
 """
 
 from collections.abc import Callable
@@ -104,7 +104,8 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads. They therefore fit into 32 bits and take one register.
+    Offsets are counted from the first line that the thread block reads. The offsets therefore fit into 32 bits and take one
+    register.
     """
 
     @device_function

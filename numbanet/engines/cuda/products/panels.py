@@ -31,11 +31,12 @@ class Loader(NamedTuple):
         target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable
         first(operand, thread, k, head, panels, places) copies the first panel, which has `head` terms, beginning with term k.
-        The function also writes the positions of the thread's elements, relative to the thread's first element, to the array
-        `places`. It returns the offset of the thread's first element in the next panel.
+        The function `first` also writes the positions of the thread's elements, relative to the thread's first element, to the
+        array `places`. The function `first` returns the offset of the thread's first element in the next panel.
     load : callable
         load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
-        is the offset of the first element. The function returns the offset of the thread's first element in the next panel.
+        is the offset of the first element. The function `load` returns the offset of the thread's first element in the next
+        panel.
     store : callable
         store(numbers, panels, at) stores the loaded elements in shared memory, beginning at index `at`.
     loads : int
@@ -57,7 +58,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
     """Returns the device functions that copy panels (parts) of one matrix of a product to shared memory.
 
     A panel has `width` lines (rows of the left matrix, or columns of the right matrix) and `tile.depth` terms k of the sums.
-    The panel is written to a buffer in shared memory, beginning at index `begin`. In this buffer, the elements of successive
+    The panel is written to a buffer in shared memory, beginning at index `begin`. In the buffer, the elements of successive
     terms k are `pitch` elements apart.
     """
     threads, panel_depth = tile.threads, tile.depth

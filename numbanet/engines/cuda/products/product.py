@@ -44,8 +44,8 @@ WARP = 32
 class Shape(NamedTuple):
     """The shape of a matrix product: `rows` x `columns` sums of `depth` terms each.
 
-    If the sums are split into parts, which are added up separately, each part has `chunk` terms. Otherwise, `chunk` is at least
-    `depth`.
+    If the sums are split into parts, which are added up separately, each part has `chunk` terms. If the sums are not split,
+    `chunk` is at least `depth`.
     """
 
     rows: Any

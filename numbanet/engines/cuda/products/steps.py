@@ -2,7 +2,8 @@
 
 All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. The order of the samples
 is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins. The
-simulator and Numba's built-in CUDA target cannot record graphs. With these targets, every step launches its kernels one by one.
+simulator and Numba's built-in CUDA target cannot record graphs. With the simulator and the built-in target, every step launches
+its kernels one by one.
 """
 
 import functools

@@ -38,8 +38,8 @@ class Block:
         epsilon, eta : floating
             `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
         first, stop : int
-            The range of `arrays.order` to train on. Both are multiples of the batch size; `stop` may also be the length of
-            `arrays.order`.
+            The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
+            length of `arrays.order`.
         """
         arguments = (
             self.layers,

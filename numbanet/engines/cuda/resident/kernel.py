@@ -110,8 +110,8 @@ def backward(memory, l, epsilon, zero, n):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for the neurons i of layer l - 1, from delta_j of layer l.
 
     If layer l - 1 is a softmax layer, the function computes only the sum, which is dL/da_i.
-    Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer
-    l - 1, or dL/da (n, n_in) of layer l - 1.
+    Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer l -
+    1, or dL/da (n, n_in) of layer l - 1.
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l - 1, Layer.KIND), place_of(memory, l - 1, Matrix.DELTA)
