@@ -21,7 +21,7 @@ def make_parser(command: str, description: str | None) -> argparse.ArgumentParse
     Parameters
     ----------
     command : str
-        The name of the module, which is run by `python -m` followed by this name.
+        The name of the module that `python -m` runs.
     description : str
         The description that --help prints, without changing its line breaks.
     """

@@ -51,8 +51,8 @@ def take_turns(
     Parameters
     ----------
     runs : dict of str to callable
-        The functions by name. A function takes the index of the round. A function returns a measured value, or None if it
-        measures nothing in this round.
+        The functions by name. A function takes the index of a round, and returns a measured value, or None if it measures
+        nothing in this round.
     rounds : int
         Number of rounds.
     rest : float

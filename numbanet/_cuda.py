@@ -104,7 +104,7 @@ def overload_on_gpu(function: Callable) -> Any:
 
 
 def callable_in_kernels(loop: Any) -> Any:
-    """Returns a CPU loop in a form that kernels can call. In the simulator, this is the uncompiled Python function."""
+    """Returns a CPU loop in a form that kernels can call. In the simulator, the result is the uncompiled Python function."""
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 

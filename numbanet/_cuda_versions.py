@@ -31,7 +31,7 @@ class Versions(NamedTuple):
     toolkit : tuple of int
         The version of the CUDA toolkit in this Python environment. The toolkit contains the compiler.
     numba_cuda : str
-        The version of the package numba-cuda. Without this package, Numba's built-in CUDA target compiles kernels.
+        The version of the package numba-cuda. Without the package numba-cuda, Numba's built-in CUDA target compiles kernels.
     capability : tuple of int
         The compute capability of the current GPU.
     visible : str
@@ -129,7 +129,10 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """Returns the newest CUDA version that the driver supports, or None. The driver library reports it even without a GPU."""
+    """Returns the newest CUDA version that the driver supports, or None.
+
+    The driver library reports this version even without a GPU.
+    """
     version = ctypes.c_int()
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

@@ -73,8 +73,8 @@ def _log1p_on_cpu(x):
 def _power_of_2(typingctx, raised):
     """Returns 2^n for an integer n with -bias < n <= bias.
 
-    The argument raised is n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits of this
-    number are n + bias.
+    The argument raised is n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits of `raised`
+    are n + bias.
     """
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
@@ -88,7 +88,8 @@ def _power_of_2(typingctx, raised):
 def _binade(typingctx, u):
     """Returns k and 4 / 2^k, where u = 2^k * m > 0 and 0.75 <= m < 1.5.
 
-    The function adds 1 to the highest bit of the mantissa. If the mantissa of u is 1.5 or more, this carries into the exponent.
+    The function adds 1 to the highest bit of the mantissa. If the mantissa of u is 1.5 or more, the addition carries into the
+    exponent.
     """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 

@@ -135,8 +135,8 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
     seconds : dict of float
         For each contestant, the median duration of an epoch in seconds.
     figures : dict of float
-        The median numbers of operations per second of the ceiling and of the matrix product. If one of them was not measured,
-        its key is missing.
+        The median numbers of operations per second of the ceiling and of the matrix product. The key of a value that was not
+        measured is missing.
     """
     rates = {name: rung.operations / time / 1e9 for name, time in seconds.items()}
     ceiling = figures[CEILING] / 1e9 if CEILING in figures else None

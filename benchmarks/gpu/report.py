@@ -66,8 +66,8 @@ class Report:
         records : dict
             The results of the stage, as returned by `Stage.finish`.
         part : str, optional
-            The part of the report to which the records are added, with `name` as their key. If None, the records replace the
-            part called `name`.
+            The part of the report to which the records are added, with `name` as their key. If `part` is None, the records
+            replace the part called `name`.
         """
         self.results["stages"][name] = end
         if part is None:

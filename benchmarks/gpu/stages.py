@@ -24,7 +24,7 @@ class Stage:
     Parameters
     ----------
     command : list of str
-        The command line. The name of the file for the records is appended to it. Each line of the file is a JSON object, so
+        The command line, to which the name of the file for the records is appended. Each line of the file is a JSON object, so
         that the records of a killed process can still be read.
     seconds : float
         The time limit, after which the process and all its descendants are killed.

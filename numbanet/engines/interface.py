@@ -101,7 +101,8 @@ class Engine(Protocol):
             The array to which the outputs are written: a NumPy array, or an array on the engine's device. If `out` is None, the
             outputs are written to a new NumPy array.
         logits : bool
-            If True, the outputs are z, the values of the last layer before its activation function. If False, they are y_hat.
+            If `logits` is True, the outputs are z, the values of the last layer before its activation function. If `logits` is
+            False, the outputs are y_hat.
 
         Returns
         -------

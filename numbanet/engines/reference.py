@@ -277,7 +277,7 @@ class ReferenceEngine:
     def _backward(self, y, layers, n, gradients, weight=None, drops=None):
         """Writes the gradients of a batch to `gradients`, and returns delta of every layer.
 
-        A gradient is the sum of (weight * gradient) over all samples, divided by n, the number of samples in the batch.
+        The gradient of a batch is the sum of (weight * gradient) over its samples, divided by n, the number of samples.
         """
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:

@@ -72,9 +72,10 @@ class Job(NamedTuple):
     batch_size : int
         Number of samples in a batch.
     stop : int
-        A position in `Samples.order`. The call returns after the first block of samples that reaches this position.
+        A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
-        If True, the task TRAIN updates the parameters after each batch. If False, it only leaves the gradients in memory.
+        If `updates` is True, the task TRAIN updates the parameters after each batch. If `updates` is False, the task TRAIN only
+        leaves the gradients in memory.
     """
 
     task: int
@@ -84,7 +85,10 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key and the counter from which dropout's random numbers are computed. A network without dropout has None instead.
+    """The key and the counter from which dropout's random numbers are computed.
+
+    A network without dropout has None instead of a
+    `Draw`.
 
     Parameters
     ----------

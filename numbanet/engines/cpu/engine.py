@@ -38,8 +38,8 @@ class Terms(NamedTuple):
     draw : Draw or None
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
-        If True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller that
-        passes True must hold the lock from the first block of a batch to the last.
+        If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
+        that passes True must hold the lock from the first block of a batch to the last.
     reached : list of int, optional
         Receives the position that the call has reached, even if a signal handler raises an exception (see
         `threads.Crew.call`).

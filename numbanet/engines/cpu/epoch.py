@@ -90,7 +90,7 @@ def forward(workspace, samples, block, draw, member):
 def backward(workspace, block, step, draw, member):
     """Computes delta of all layers from delta of the last layer.
 
-    After the last block of a batch, also updates w and b. After other blocks, leaves the gradients in memory.
+    After the last block of a batch, also updates w and b. After the other blocks of a batch, leaves the gradients in memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)

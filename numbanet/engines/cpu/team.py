@@ -98,7 +98,7 @@ def read(typingctx, team, field):
 def publish(typingctx, team, field, value):
     """Sets team[field] = value, by a release store.
 
-    A thread that reads this value then sees everything that this thread wrote to memory before the call.
+    A thread that reads `value` from the field then sees everything that the publishing thread wrote to memory before.
     """
 
     def code(context, builder, signature, arguments):

@@ -31,7 +31,7 @@ class Notes(NamedTuple):
         return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
 
     def of(self, samples: slice) -> "Notes":
-        """Returns the losses and hits of the samples in the slice `samples`, as views of these arrays."""
+        """Returns the losses and hits of the samples in the slice `samples`, as views of `loss` and `hits`."""
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:

@@ -43,7 +43,7 @@ class Workspace:
     ones : device array (n,)
         The sample weights of a batch whose samples all have the weight 1.
     rates : device array (4,)
-        The values (n, 0, 0, 0), which stand for n, eta, eta_t and epsilon_t in a batch of these samples.
+        The values (n, 0, 0, 0), which stand for n, eta, eta_t and epsilon_t in a batch of the n samples.
     """
 
     def __init__(self, topology: Topology, n: int):

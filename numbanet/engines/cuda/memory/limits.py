@@ -48,7 +48,7 @@ def present_gpu() -> int:
 
 
 def free_bytes() -> float:
-    """Returns the number of free bytes of GPU memory. Before that, makes Numba release the memory of deleted arrays.
+    """Makes Numba release the memory of deleted arrays, and returns the number of free bytes of GPU memory.
 
     In Numba's simulator, the result is infinity.
     """

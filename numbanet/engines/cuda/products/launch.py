@@ -68,7 +68,7 @@ class Products:
         self._launch(Product.GRADIENT.value, (), (x, order, delta), gradients, delta.shape[0])
 
     def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
-        """Launches the kernels that compute one of a layer's matrix products; `form` specifies which.
+        """Launches the kernels that compute one of a layer's matrix products; `form` specifies the product.
 
         The tuple `operands` holds the arrays to multiply. The tuple `epilogue` holds the values that are needed to compute a
         result from a complete sum, such as the activation function. The matrix `out` receives the results, one for each sum of

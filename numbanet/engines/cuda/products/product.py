@@ -4,10 +4,10 @@ All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In th
 an input i. In the delta recurrence sum_j w_ij delta_j, k is a neuron j. In the weight gradient sum_s delta_j x_i, k is a sample
 s. The products differ in the memory layout of the factors left and right, and in the results that they compute from the sums.
 
-A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. The part of
-these rows, or columns, that belongs to a few successive terms k is called a panel. The block copies pairs of panels, one of
-left and one of right, to shared memory. Shared memory has room for two pairs: the block reads one pair while the next pair is
-being loaded from global memory. Each thread computes a square of sums within the tile.
+A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
+the part of these rows of left, or of these columns of right, that belongs to a few successive terms k. The block copies pairs
+of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs: the block reads one pair while
+the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
 
 The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initializes the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into

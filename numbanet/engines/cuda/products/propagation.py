@@ -4,7 +4,7 @@ A training step follows the order of the formula sheet: forward pass, loss and o
 of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In some layers,
 however, a separate kernel applies the activation function or its derivative after the product: in the last layer and in softmax
 layers, which need whole rows of z or dL/da; in layers that need z in addition to a; and in layers with dropout. The function
-`workspace.separate_layers` selects these layers.
+`workspace.separate_layers` selects the layers that need a separate kernel.
 """
 
 from collections.abc import Iterator

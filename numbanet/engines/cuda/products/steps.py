@@ -30,7 +30,7 @@ THREADS = 2 if SIMULATED else 256
 
 @cuda.jit
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
-    """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances this position.
+    """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
     Also selects the batch's rates (n, eta, eta_t and epsilon_t) and weights. Runs in a single block, so that no thread can read
     the advanced position. `all_weights` has length N, or length 1 if all samples have the same weight.

@@ -112,7 +112,7 @@ SIMULATED_TILE = Tile(16, 16, 8, 1, 128, 2, 1.0)
 
 
 def tiles_for(dtype: np.dtype) -> tuple[Tile, ...]:
-    """Returns the tiles that are available for products of a dtype."""
+    """Returns the tile sizes that are available for products in `dtype`."""
     return (SIMULATED_TILE,) if SIMULATED else TILES[dtype]
 
 
