@@ -1,7 +1,8 @@
 """The command-line options and the output that `benchmarks.ladder` and `benchmarks.scaling` have in common.
 
 NumPy's BLAS and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy
-and Numba are imported. Therefore, only the functions of this module import packages that need NumPy or Numba.
+and Numba are imported. Importing this module therefore imports neither NumPy nor Numba; its functions import them when they are
+called.
 """
 
 import argparse
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_parser(command: str, description: str | None) -> argparse.ArgumentParser:
-    """Returns a parser with the common arguments: RUNG (names of benchmark networks), --dtype, --rounds, --markdown and --json.
+    """Returns a parser with the arguments RUNG (names of benchmark networks), --dtype, --rounds, --markdown and --json.
 
     Parameters
     ----------

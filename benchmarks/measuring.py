@@ -84,7 +84,7 @@ class Table:
     Parameters
     ----------
     title : str
-        The title of the table, which is printed above it.
+        The title, which is printed above the table.
     columns : tuple of str
         The titles of the columns.
     markdown : bool

@@ -77,7 +77,7 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager. Within the context, kernels of `configured` are launched on `stream`.
+    """Returns a context manager. Within the context, the kernels that `configured` returns are launched on `stream`.
 
     If `stream` is a graph builder, the kernels are recorded instead.
     """

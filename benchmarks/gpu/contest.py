@@ -1,6 +1,6 @@
 """Measures the times for one benchmark network: checks that the losses of all contestants agree, and times them in turn.
 
-A contestant is an implementation that is compared: numbanet, PyTorch or JAX, some of them in several variants.
+A contestant is one of the implementations that are compared: variants of numbanet, of PyTorch and of JAX.
 """
 
 import statistics
@@ -101,8 +101,8 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns a dict that contains, for each contestant whose losses differ from the median of all losses, an explanation.
 
-    The median is used because no contestant is correct by definition. numbanet counts only once in the median: its variants
-    that train in other ways than the chosen one are left out.
+    The median serves as the reference, because no contestant is correct by definition. In the median, numbanet counts only
+    once: its additional variants, which train in other ways than the chosen one, are left out.
     """
     if not losses:
         return {}

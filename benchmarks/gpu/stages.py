@@ -29,7 +29,7 @@ class Stage:
     seconds : float
         The time limit, after which the process and all its descendants are killed.
     environment : dict of str
-        Environment variables to set in the process, in addition to those of this process.
+        Environment variables to set in the new process, in addition to those of the current process.
     """
 
     def __init__(self, command: list[str], seconds: float, environment: Mapping[str, str] | None = None):

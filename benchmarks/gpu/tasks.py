@@ -1,4 +1,4 @@
-"""The stages of the GPU benchmark: `python -m benchmarks.gpu.tasks TASK RECORDS` runs one stage.
+"""The stages of the GPU benchmark; `python -m benchmarks.gpu.tasks TASK RECORDS` runs one stage.
 
 TASK is a JSON object with the keys "stage" (the name of a function of this module) and "dry" (whether this is a dry run), and
 further keys that the stage needs. Each function takes the task as a dict, and a function `record`. A call to `record` appends

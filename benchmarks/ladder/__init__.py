@@ -1,1 +1,1 @@
-"""The ladder: compares numbanet with other libraries on the CPU. In one run, the libraries alternate."""
+"""The ladder: compares numbanet with other libraries on the CPU. In one run, the libraries are timed in turn."""

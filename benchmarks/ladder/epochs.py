@@ -80,8 +80,8 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
     """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
 
-    In round k, the function trains with the sample order k + 1. Before, an epoch with sample order 0 determines how many epochs
-    are timed in a round. If the library is slow, the function returns None after the first round.
+    In round k, the function trains with the sample order k + 1. Before the first round, an epoch with sample order 0 determines
+    how many epochs are timed in a round. If the library is slow, the function returns None after the first round.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

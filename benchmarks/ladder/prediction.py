@@ -1,4 +1,4 @@
-"""The table of predictions: their duration for one sample and for many samples, with the public interface of each library."""
+"""The table of predictions: the duration of a prediction for one sample and for many samples, in each library."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -56,7 +56,7 @@ def measure_calls(rung: Rung, count: int, rounds: int) -> dict[str, Any]:
 def check(contestants: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
     """Raises AssertionError unless the predictions of all libraries agree with numbanet's.
 
-    In their first prediction, the libraries also compile their code.
+    In the first prediction, each library also compiles its code.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The tables of whole processes, which start Python and train some epochs: their durations, and their peak memory."""
+"""The tables of whole processes, which start Python and train some epochs: duration and peak memory."""
 
 import json
 import os
@@ -88,7 +88,7 @@ def _mebibytes(name: str, rung: Rung) -> float:
 
 
 def run_process(name: str, rung: Rung, epochs: int, **environment: str) -> float:
-    """Trains a benchmark network in a new Python process, and returns the peak memory of this process in MiB.
+    """Trains a benchmark network in a new Python process, and returns the peak memory of the new process in MiB.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def run_process(name: str, rung: Rung, epochs: int, **environment: str) -> float
     epochs : int
         Number of epochs.
     **environment : str
-        Environment variables to set in the new process, in addition to those of this process.
+        Environment variables to set in the new process, in addition to those of the current process.
     """
     code = CHILD.format(path=sys.path)
     command = [sys.executable, "-P", "-c", code, str(ROOT), name, json.dumps(vars(rung)), str(epochs)]

@@ -143,7 +143,10 @@ class SoftmaxSum(Equation):
 
 
 class Softmax(Equation):
-    """Benchmark of softmax, a_j = e^z_j / sum_k e^z_k. The sum in the denominator has been computed before."""
+    """Benchmark of softmax, a_j = e^z_j / sum_k e^z_k.
+
+    The benchmark does not include the computation of the sum in the denominator.
+    """
 
     loop = staticmethod(activations.softmax_activation)
 
@@ -190,7 +193,7 @@ class InL1:
     unit = "ns per number"
 
     def setup(self, impl: str, name: str) -> None:
-        """Checks the results of an implementation; the check also compiles it and fills the caches."""
+        """Checks the results of an implementation; the check also compiles the implementation and fills the caches."""
         family = next(family for family in self.families if family.__name__ == name)
         self.call, _ = family().checked(impl, IN_L1)
 

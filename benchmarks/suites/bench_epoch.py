@@ -54,7 +54,7 @@ class Epoch:
 
 
 class Accuracy:
-    """The test accuracy after thirty epochs of training on the digits, which shows if an optimization has broken training."""
+    """The test accuracy after thirty epochs on the digits, which shows if an optimization of the code has broken training."""
 
     params = ("fast", "reference", "cuda")
     param_names = ("impl",)

@@ -121,7 +121,10 @@ class BCEFromZ(Equation):
 
 
 class CCE(Equation):
-    """Benchmark of the loss L = -1/n sum_i y_i log a_i, where a = softmax(z). The sum in softmax has been computed before."""
+    """Benchmark of the loss L = -1/n sum_i y_i log a_i, where a = softmax(z).
+
+    The benchmark does not include the computation of the sum in softmax.
+    """
 
     loop = staticmethod(losses.cce_loss)
 

@@ -133,7 +133,7 @@ def contestant(name: str, rung: rungs.Rung, start: rungs.Problem) -> Any:
         need_gpu()
     contestants = peers.installed([name], rung, start)
     if not contestants:
-        raise NotImplementedError(f"{name} is not installed, or cannot do {rung.name}")
+        raise NotImplementedError(f"{name} is not installed, or does not support the network {rung.name}")
     return contestants[name]
 
 

@@ -45,7 +45,8 @@ class Totals(NamedTuple):
         Sum of the samples' losses. The loss of a sample is multiplied by the sample's weight, but not divided by n.
     hits : int or float
         Number of correct predictions: the number of correctly classified samples with the loss cce, and the number of correct
-        outputs with other losses. If `evaluate` receives weights, each correct prediction counts as its sample's weight.
+        outputs with other losses. If `evaluate` receives weights, each correct prediction counts as much as its sample's
+        weight.
     """
 
     samples: int

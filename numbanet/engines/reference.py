@@ -173,7 +173,8 @@ class ReferenceEngine:
         """Computes the forward pass, and returns a dict with the lists "x", "z", "a" and "sums", each with one entry per layer.
 
         For a softmax layer, the entry in "sums" is the pair of arrays that `softmax_sum` computes: the largest z of each
-        sample, and the sum of e^(z - z_max) without its largest term. For all other layers, the entry is an empty tuple.
+        sample, and the sum of e^(z - z_max) without its largest term. For all other layers, the entry in "sums" is an empty
+        tuple.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):

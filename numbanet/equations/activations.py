@@ -110,7 +110,7 @@ def d_leaky_relu(z, epsilon):
 
 @njit_formula
 def phi(kind, epsilon, z):
-    """Returns a = phi(z). `kind` selects the activation function: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return sigmoid(z)
     if kind == TANH:
@@ -124,7 +124,7 @@ def phi(kind, epsilon, z):
 
 @njit
 def d_phi(kind, epsilon, z, a):
-    """Returns da/dz. `kind` selects the activation function: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns da/dz of a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return d_sigmoid(a)
     if kind == TANH:

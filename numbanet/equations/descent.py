@@ -1,7 +1,8 @@
 """Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from gradient descent.
 
 Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. Some optimizers keep a state for
-each parameter: a velocity, or two moments. The state is initialized with 0. In most equations, w stands for all parameters.
+each parameter: a velocity, or two moments. An optimizer's state is initialized with 0. In most equations, w stands for all
+parameters.
 """
 
 import math
@@ -100,7 +101,7 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 def moment(one_minus_beta, value, average):
     """Returns the new moving average, beta m + (1 - beta) value, where m is the old average.
 
-    The argument is 1 - beta instead of beta, because computing 1 - beta from a rounded beta near 1 would lose digits.
+    The function takes 1 - beta instead of beta, because computing 1 - beta from a rounded beta near 1 would lose digits.
     """
     return average + one_minus_beta * (value - average)
 
@@ -192,7 +193,7 @@ def weight_decay_cuda(eta, decay, parameters):
 def clip_scale(most, squares):
     """Returns min(1, most / |g|), where g is the vector of all gradients, and the argument `squares` is |g|^2.
 
-    If g is multiplied by this factor, its norm is at most `most`.
+    If g is multiplied by the returned factor, its norm is at most `most`.
     """
     norm = math.sqrt(squares)
     return most / norm if norm > most else type(most)(1)

@@ -17,15 +17,14 @@ class Workspace(NamedTuple):
         A flat array with the parameters, the gradients, the moments (velocity, or Adam's m and v), and the intermediate results
         for a block of samples.
     header : (1,) record
-        Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the record itself instead
-        of the array.
+        Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the header record itself
+        instead of the array.
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
     integers : (3 * rows,) int32
         Three integers for each sample in a block: predicted class, target class, and number of correct predictions (hits).
     random : (RANDOM_NUMBERS * THREADS,) uint64
-        For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. The array is empty if the network has no
-        dropout.
+        For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. `random` is empty if the network has no dropout.
     jacobian : True or None
         True if training needs the full Jacobian of softmax. If `jacobian` is None, the code for the Jacobian is not compiled.
     """

@@ -39,9 +39,9 @@ class Terms(NamedTuple):
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
-        that passes True must hold the lock from the first block of a batch to the last.
+        that sets `spare` to True must hold the lock from the first block of a batch to the last.
     reached : list of int, optional
-        Receives the position that the call has reached, even if a signal handler raises an exception (see
+        A list that receives the position that the call has reached, even if a signal handler raises an exception (see
         `threads.Crew.call`).
     """
 
@@ -239,7 +239,10 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays with the types that the compiled functions expect. For other types, Numba would compile again."""
+        """Returns the arrays with the types that the compiled functions expect.
+
+        For arrays of other types, Numba would compile the functions again.
+        """
         # astype returns a copy, which is always writable and aligned
         weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)
         outputs = self.no_outputs if outputs is None else outputs

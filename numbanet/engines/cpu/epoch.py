@@ -1,9 +1,9 @@
-"""The compiled function `run`, which computes whole epochs. The function is compiled once for all networks of a dtype.
+"""The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
 The network processes samples in blocks with a fixed number of rows. If a batch has several blocks, their gradients are added
 up, in the order of the blocks, until the batch is complete. Blocks keep the required memory small, and `run` can return after
-any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum are
-therefore the same, wherever a call ends and the next call begins.
+any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum of
+losses are therefore the same, wherever a call ends and the next call begins.
 
 Any number of threads may call `run` with the same arguments. The threads divide the work of each part of the computation, such
 as a matrix product, among themselves, and wait for each other before the next part reads the results. The results do not depend

@@ -79,10 +79,10 @@ class Crew:
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[int] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
-        The calling thread computes run(*arguments, team, False), and returns the result. Helping threads pass True instead of
-        False. If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned, and
-        the result is lost. The list `reached` therefore receives the position that `run` has reached. If `run` has not begun,
-        the list is not changed.
+        The calling thread computes run(*arguments, team, False), and returns the result. Helping threads call run(*arguments,
+        team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
+        and the result is lost. The list `reached` therefore receives the position that `run` has reached. If `run` has not
+        begun, `reached` is not changed.
         """
         call = Call()
         with self.lock:

@@ -1,4 +1,7 @@
-"""Defines the base class of enumerations that name the columns of integer tables. Kernels read the tables by column index."""
+"""Defines the base class of enumerations that name the columns of integer tables.
+
+Kernels read tables of integers by column index.
+"""
 
 from enum import IntEnum
 

@@ -236,8 +236,9 @@ class FastCudaEngine:
         """Returns the `Steps` object for the arrays x and y, which replays a training step recorded as a CUDA graph.
 
         The engine keeps the last two objects in `self.steps`, because chunks of samples alternate between two buffers on the
-        GPU. This method removes the returned object from `self.steps`, and the caller adds the object again after use. Between
-        the two moments, a second call with the same arrays (for example from training in a callback) creates its own object.
+        GPU. This method removes the returned object from `self.steps`, and the caller adds the object again after use. While
+        the object is removed, a second call with the same arrays (for example from training in a callback) creates its own
+        object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:

@@ -52,8 +52,8 @@ class GuardedEngine:
     ----------
     kept, kept_moments : ndarray, list of ndarray
         Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
-        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. A caller that reads the
-        parameters after each epoch therefore causes no second copy.
+        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. Reading the parameters
+        after each epoch therefore makes no second copy.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None

@@ -1,4 +1,4 @@
-"""Computes softmax, and the output layer's loss, correct predictions and delta. All of these need a whole layer's neurons.
+"""Computes softmax, and the output layer's loss, correct predictions and delta, all of which need a whole layer's neurons.
 
 Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
 matrices that have a single row.

@@ -1,8 +1,8 @@
 """Streams samples that do not fit into GPU memory: copies them, chunk by chunk, from host memory to two buffers on the GPU.
 
-While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. At the
-same time, threads on the host copy the rows of the chunk after the next to pinned memory. The buffers and the pinned memory
-keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
+While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
+GPU computes, threads on the host also copy the rows of the chunk after the next to pinned memory. The buffers and the pinned
+memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools

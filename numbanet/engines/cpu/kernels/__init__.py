@@ -1,1 +1,1 @@
-"""The fast CPU engine's compiled kernels: SIMD vectors, memory layout, blocked matrix products, and element-wise operations."""
+"""The fast CPU engine's compiled kernels, for SIMD vectors, memory layout, matrix products and element-wise operations."""

@@ -1,9 +1,9 @@
 """Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
-Each update rule has its own class of constants. Numba selects the rule by the type of the constants, so that the weight update
-in the module `product` is compiled with the code of a single rule. A parameter's moments (its velocity, or Adam's m and v) are
-stored in memory at the distances `moment_1` and `moment_2` from the parameter. Without weight decay, `decay` is None, and the
-code for weight decay is not compiled.
+Each update rule has its own class of constants. Numba selects the update rule by the type of the constants, so that the weight
+update in the module `product` is compiled with the code of a single rule. A parameter's moments (its velocity, or Adam's m and
+v) are stored in memory at the distances `moment_1` and `moment_2` from the parameter. Without weight decay, `decay` is None,
+and the code for weight decay is not compiled.
 
 To add a rule, write a named tuple of its constants and a function that updates parameters from gradients, and add both to
 `RULES`.

@@ -65,8 +65,8 @@ def forward(workspace, l, draw, block, number, span):
 def backward(workspace, l, draw, block, number, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
 
-    All of these derivatives are stored in the panels (blocks of NR neurons) of delta of layer l. The function does nothing if
-    `draw` is None.
+    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons), which are those of delta of layer l. The
+    function does nothing if `draw` is None.
     """
     if draw is None:
         return

@@ -1,9 +1,10 @@
 """Functions that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
 The functions select the activation function once, before the loop, so that LLVM can vectorize the loop. (The loops of
-`numbanet.equations` select it for every number.) In memory, a overwrites z. The only exceptions are the activation functions in
+`numbanet.equations` select it for every number.) In memory, a overwrites z, except for the activation functions in
 `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
-computed from a. These derivatives have the same value at a as at z, because a is positive exactly if z is positive.
+computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive exactly if z is
+positive.
 
 To add an activation function, add a branch to each of the two functions.
 """
@@ -48,7 +49,8 @@ def activation(kind, epsilon, memory, z, a, count):
 def activation_error(kind, epsilon, memory, z, a, delta, count):
     """Replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
 
-    The values z begin at memory[z], and the values a begin at memory[a]. The two offsets are equal if a has overwritten z.
+    The values z begin at memory[z], and the values a begin at memory[a]. The offsets of z and a are equal if a has overwritten
+    z.
     """
     if kind == RELU:
         for p in range(count):

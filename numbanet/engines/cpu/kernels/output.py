@@ -54,7 +54,8 @@ def pour(memory, header, table, n_out, panels, span):
 def find_largest(memory, header, table, n_out, top, neurons, largest, span):
     """Finds the largest value of each sample s in a table indexed [neuron][sample], for s in `span`.
 
-    Writes the largest value to memory[top + s]. Writes the index of the first neuron with this value to neurons[largest + s].
+    Writes the largest value to memory[top + s]. Writes the index of the first neuron that has the largest value to
+    neurons[largest + s].
     """
     rows = header.rows
     for s in range(span.begin, span.end):

@@ -67,10 +67,10 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     start : int
         Offset of the first row of the start values, to which the terms are added.
     step : int
-        Distance between successive rows of the start values: NR in a panel, or 0 if all rows have the same start values, such
-        as b or zeros.
+        Distance between successive rows of the start values, which is NR in a panel, or 0 if all rows have the same start
+        values, such as b or zeros.
     x : tuple of MR ints
-        The offset of x[r, 0] for each row r. The rows may be anywhere in memory.
+        The offset of x[r, 0] for each row r. The rows of x may be anywhere in memory.
     x_step : int
         Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
     chunk, chunk_step : int
@@ -253,9 +253,8 @@ def update(memory, header, layer, block, step, tiles):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
 
     b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, the
-    function does not update w and b. Instead of updating w and b, the function then adds to the gradients in memory, or
-    replaces these gradients in the first block of a batch. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and
-    b (n_out,), or their gradients.
+    function does not update w and b, but adds to the gradients in memory, or replaces the gradients in the first block of a
+    batch. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients.
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf

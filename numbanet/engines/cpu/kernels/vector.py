@@ -210,7 +210,7 @@ def broadcast(typingctx, scalar):
 def _elementwise(operation, instruction):
     """Defines an operator for two vectors, which compiles to an LLVM instruction with the flag "contract".
 
-    The flag lets LLVM fuse a multiplication and an addition into one instruction.
+    The flag "contract" lets LLVM fuse a multiplication and an addition into one instruction.
     """
 
     @intrinsic

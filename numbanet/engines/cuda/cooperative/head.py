@@ -24,8 +24,7 @@ from numbanet.equations.activations import IDENTITY
 def output_place(memory, entry, s):
     """Returns the offset in shared memory of row s of a matrix of the output layer.
 
-    `entry` selects the matrix: Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that
-    `output_row` uses.
+    `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that `output_row` uses.
     """
     return common(memory, entry) + s * common(memory, Common.OUTPUT_PITCH)
 

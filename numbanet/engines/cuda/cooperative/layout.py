@@ -9,8 +9,8 @@ All values of the network lie in two flat arrays. The array `near` is the shared
 memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called the matrix's place. The
 distance between two successive rows of a matrix is called the matrix's pitch. Kernels look up the offsets and the pitches in
 two tables of integers: the table of layers, with one row per layer, and the table of common values, which describe the whole
-network. Every block copies both tables into its shared memory. The enumerations `Layer` and `Matrix` name the columns of the
-table of layers. The enumeration `Common` names the entries of the table of common values.
+network. Every block copies the two tables of integers into its shared memory. The enumerations `Layer` and `Matrix` name the
+columns of the table of layers. The enumeration `Common` names the entries of the table of common values.
 """
 
 from enum import auto

@@ -19,8 +19,7 @@ class Memory(NamedTuple):
     far : array (far numbers,)
         The global memory through which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
-        The tables of sizes and offsets that `layout.tables` computes. Each block has a copy of these tables in its shared
-        memory.
+        The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` computes.
     """
 
     near: Any
@@ -93,7 +92,7 @@ def tile_of(memory, l):
     """Returns (i, j, number of rows, number of columns), the position and the size of this block's tile of w in layer l.
 
     i is the tile's first row, and j is its first column. The biases b count as the last row of w. If the block has no tile in
-    this layer, the number of rows is 0.
+    layer l, the number of rows is 0.
     """
     block, across, row = cuda.blockIdx.x, field(memory, l, Layer.ACROSS), tile_row(memory, l)
     i, j = row * field(memory, l, Layer.ROWS), (block - row * across) * field(memory, l, Layer.COLUMNS)

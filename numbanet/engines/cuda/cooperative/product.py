@@ -104,7 +104,7 @@ class WeightUpdate(NamedTuple):
 
 @device_function
 def put_twice(near, to, shared, out, r, c, value):
-    """Writes `value` to row r and column c of two matrices: `to` in the array `near`, and `out` in the array `shared`.
+    """Writes `value` to row r and column c of the matrix `to` in `near`, and of the matrix `out` in `shared`.
 
     `near` is the block's shared memory. `shared` is an array in global memory that all blocks can access. If the offset of
     `out` is NOWHERE, `put_twice` does not change `shared`.

@@ -1,4 +1,4 @@
-"""Memory operations that kernels call in Numba's simulator: Python versions of the functions in the module `device`."""
+"""Memory operations that kernels call in Numba's simulator, as Python versions of the functions in the module `device`."""
 
 import threading
 from typing import Any

@@ -1,6 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. The parts are added up separately.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. The parts of a sum are added up
+separately.
 """
 
 from typing import Any

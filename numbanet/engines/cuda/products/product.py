@@ -5,9 +5,9 @@ an input i. In the delta recurrence sum_j w_ij delta_j, k is a neuron j. In the 
 s. The products differ in the memory layout of the factors left and right, and in the results that they compute from the sums.
 
 A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
-the part of these rows of left, or of these columns of right, that belongs to a few successive terms k. The block copies pairs
-of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs: the block reads one pair while
-the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
+the part of the tile's rows of left, or of its columns of right, that belongs to a few successive terms k. The block copies
+pairs of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs of panels: the block reads
+one pair while the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
 
 The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initializes the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
@@ -42,7 +42,7 @@ WARP = 32
 
 
 class Shape(NamedTuple):
-    """The shape of a matrix product: `rows` x `columns` sums of `depth` terms each.
+    """The shape of a matrix product, which has `rows` x `columns` sums of `depth` terms each.
 
     If the sums are split into parts, which are added up separately, each part has `chunk` terms. If the sums are not split,
     `chunk` is at least `depth`.
@@ -164,7 +164,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """A layer's matrix products: forward sum, delta recurrence and weight gradient. Each value is the product's `Form`."""
+    """A layer's matrix products: forward sum, delta recurrence and weight gradient. A member's value is the `Form`."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
@@ -359,9 +359,9 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
     def multiply(left_source, right_source, epilogue, out, shape):
         """Computes this thread block's tile of a product sum_k left[r, k] * right[k, c], and stores results in the array `out`.
 
-        `left_source` and `right_source` are the factors. Each is a pair (array, order): `array` is the factor as a flat array;
-        `order` holds the row indices of the batch's samples in the factor, or is None if all rows are used. `epilogue` holds
-        the values that are needed to compute a result from a sum.
+        `left_source` and `right_source` are the factors. Each factor is a pair (array, order), in which `array` is the factor
+        as a flat array, and `order` holds the row indices of the batch's samples in the factor, or is None if all rows are
+        used. `epilogue` holds the values that are needed to compute a result from a sum.
         """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)

@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     rows, columns : int
         The numbers of rows and columns of the tile.
     depth : int
-        Number of terms that are added to each sum between two barriers: UNROLL or 2 * UNROLL.
+        Number of terms that are added to each sum between two barriers, which is UNROLL or 2 * UNROLL.
     quads : int
         Each thread computes a square of (4 * quads) x (4 * quads) sums.
     registers : int
