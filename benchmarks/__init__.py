@@ -1,4 +1,6 @@
-"""Benchmarks: numbanet and other installed libraries do the same work. All results are checked before anything is timed.
+"""Benchmarks, in which numbanet and other installed libraries do the same work.
+
+All results are checked before anything is timed.
 
 The package `ladder` (python -m benchmarks.ladder) compares epochs, predictions and whole processes on the CPU. The package
 `gpu` (python -m benchmarks.gpu) compares epochs on an NVIDIA GPU. The package `scaling` (python -m benchmarks.scaling) times

@@ -47,7 +47,7 @@ def selected_rungs(names: list[str], **variant: str | None) -> "list[Rung]":
     from benchmarks.rungs import RUNGS
 
     if unknown := set(names) - set(RUNGS):
-        sys.exit(f"unknown rung: {', '.join(sorted(unknown))}; choose from {', '.join(RUNGS)}")
+        sys.exit(f"unknown network: {', '.join(sorted(unknown))}; choose from {', '.join(RUNGS)}")
     fields: dict[str, Any] = {name: value for name, value in variant.items() if value is not None}
     return [replace(RUNGS[name], **fields) for name in names]
 

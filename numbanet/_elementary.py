@@ -211,7 +211,7 @@ def _logarithm(number: Any, log_2: tuple[float, float], log_polynomial: Any) -> 
     quarter, half, one, two = map(number, (0.25, 0.5, 1, 2))
     infinity, nan = number(np.inf), number(np.nan)
     log_2_high, log_2_low = map(number, log_2)
-    small = number(np.finfo(number).eps / 4)  # if |x| is less, log(1 + x) rounds to x, even for subnormal numbers and -0
+    small = number(np.finfo(number).eps / 4)  # if |x| < small, log(1 + x) rounds to x, even for subnormal numbers and -0
 
     def log1p(x):
         k, power = _binade(one + x)

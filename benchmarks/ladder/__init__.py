@@ -1,1 +1,4 @@
-"""The ladder: compares numbanet with other libraries on the CPU. In one run, the libraries are timed in turn."""
+"""The ladder, a benchmark that compares numbanet with other libraries on the CPU.
+
+In one run, the libraries are timed in turn.
+"""

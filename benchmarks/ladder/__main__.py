@@ -1,4 +1,4 @@
-"""The ladder: numbanet and other installed libraries (JAX, PyTorch, scikit-learn) do the same work on the CPU, in one run.
+"""The ladder compares numbanet with other installed libraries (JAX, PyTorch, scikit-learn) on the CPU, in one run.
 
     python -m benchmarks.ladder                            # epochs of the networks R1 to R6 and of variants, on all cores
     python -m benchmarks.ladder R2 R3 --cores 1            # epochs of two networks, on one core

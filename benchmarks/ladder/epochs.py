@@ -1,4 +1,4 @@
-"""The table of whole epochs: checks that the losses of all libraries agree, and then times their epochs in turn."""
+"""The table of whole epochs, which are timed in turn after a check that the losses of all libraries agree."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping

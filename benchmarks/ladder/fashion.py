@@ -1,4 +1,4 @@
-"""The table of Fashion-MNIST: trains a network 784-128-10 for ten epochs, with `Network.fit` and with PyTorch in eager mode."""
+"""The table of Fashion-MNIST, for which `Network.fit` and PyTorch in eager mode train a network 784-128-10 for ten epochs."""
 
 from collections.abc import Callable
 from dataclasses import replace

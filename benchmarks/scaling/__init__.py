@@ -1,1 +1,1 @@
-"""The scaling benchmark: measures training with several processes on this machine."""
+"""The scaling benchmark, which measures training with several processes on this machine."""

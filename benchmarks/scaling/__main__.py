@@ -1,4 +1,4 @@
-"""The scaling benchmark: measures training with several processes on this machine.
+"""The scaling benchmark measures training with several processes on this machine.
 
     python -m benchmarks.scaling                              # networks R3 to R6, with 1, 2 and 4 processes
     python -m benchmarks.scaling R4 --ranks 1 2               # one network, with 1 and 2 processes

@@ -150,7 +150,7 @@ def seconds_per_call(call: Callable[[], Any]) -> float:
 def need_gpu() -> None:
     """Skips the benchmark if there is no GPU, or if kernels run in the simulator, in which times are meaningless."""
     if _cuda.SIMULATED or _cuda.unusable_reason():
-        raise NotImplementedError("no GPU")
+        raise NotImplementedError("skipped, because this machine has no usable GPU")
 
 
 def unset(*shape: int) -> NDArray[np.float32]:

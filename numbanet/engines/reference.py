@@ -1,4 +1,4 @@
-"""The reference engine: it computes layer by layer with the loops of the formula sheet, or with the loops' CUDA kernels."""
+"""The reference engine, which computes layer by layer with the loops of the formula sheet, or with the loops' CUDA kernels."""
 
 import functools
 import time

@@ -1,4 +1,4 @@
-"""Verification: compares every loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
+"""Verification compares every loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""The fast CPU engine: it owns a network's memory, and calls the compiled function `run` for each slice of an epoch."""
+"""The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each slice of an epoch."""
 
 import time
 import weakref

@@ -1,1 +1,1 @@
-"""The fast engine for NVIDIA GPUs: three ways to train a network, and the choice of the fastest."""
+"""The fast engine for NVIDIA GPUs, which has three ways to train a network and chooses among them."""

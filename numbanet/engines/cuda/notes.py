@@ -1,4 +1,4 @@
-"""Each sample's loss and number of correct predictions: kernels write them on the GPU, and the host adds them up per epoch."""
+"""Each sample's loss and number of correct predictions, which kernels write on the GPU, and which the host adds up."""
 
 from typing import Any, NamedTuple
 

@@ -76,7 +76,7 @@ class Chunks:
             Number of successive samples that must be in the same chunk, such as the batch size. The number of samples in each
             chunk, except the last, is a multiple of `at_once`.
         arrays : tuple
-            The arrays x, or x and y. Each is a NumPy array or a GPU array.
+            The tuple (x,) or (x, y), which contains NumPy arrays or GPU arrays.
         order : (n,), optional
             The row indices of the samples to yield, in the order in which they are yielded. If `order` is None, all rows are
             yielded in the order of the arrays.

@@ -1,4 +1,4 @@
-"""The host side of cooperative training: launches the kernel, and owns the GPU arrays that the kernel's thread blocks share."""
+"""The host side of cooperative training, which launches the kernel and owns the GPU arrays that the thread blocks share."""
 
 import itertools
 

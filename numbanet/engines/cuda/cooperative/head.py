@@ -1,4 +1,4 @@
-"""The head phase of a training step: each block computes the head's forward and backward pass for some of the batch's samples.
+"""The head phase of a training step, in which each block computes the last layers for some of the batch's samples.
 
 The head consists of the last layers of a network. The layers of the head are so small that every block has a copy of their w
 and b. The layers before the head are called spread layers, because all blocks compute the sums of a spread layer together, each

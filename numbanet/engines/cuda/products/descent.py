@@ -185,7 +185,7 @@ class ParameterUpdate:
         self.rule, self.plain = rule, is_plain(rule)
         self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
         self.gradients, self.parameters = gradients, parameters
-        # A rule with fewer than two moments does not read the others; `parameters` is passed in their place.
+        # The kernels of a rule with fewer than two moments do not read the missing arrays; `parameters` is passed instead.
         self.m, self.v = [*moments, parameters, parameters][:2]
         numbers = rule.clip_norm, *FORMULAS[rule.kind].constants(rule)
         self.constants = cuda.to_device(np.array(numbers, topology.dtype))

@@ -1,4 +1,4 @@
-"""The host side of training in one thread block: launches the kernel that `resident/kernel.py` defines."""
+"""The host side of training in one thread block, which launches the kernel that `resident/kernel.py` defines."""
 
 import numpy as np
 
