@@ -1,6 +1,6 @@
 """Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
 
-For each data set, with raw and with standardized inputs, and with and without early stopping, both estimators are trained with
+For each data set, with raw and with standardised inputs, and with and without early stopping, both estimators are trained with
 the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other samples. The column
 "errors" is the difference of the mean scores, in units of its standard error over the seeds. The last columns count the
 training runs that diverged. The script fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's

@@ -4,7 +4,7 @@
 decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
 `njit`          Python and compiled code     yes    loops of the sheet, and formulas of a few instructions
-`njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorize the loop
+`njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
@@ -39,14 +39,14 @@ config: Any = numba.core.config  # typed as Any, because Numba creates the attri
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
 
 # error_model "numpy": a division by zero returns inf or NaN, as in IEEE arithmetic. The default, "python", adds a branch to
-# every loop that divides; LLVM cannot vectorize such a loop.
+# every loop that divides; LLVM cannot vectorise such a loop.
 # fastmath "contract": LLVM may fuse a * b + c into one operation. The flags reassoc, nnan and ninf must not be used: with
 # reassoc, sums depend on the vector width; with nnan and ninf, LLVM deletes tests for NaN and infinity.
 # nogil: other Python threads can run while a compiled function runs.
 # no_cfunc_wrapper: Numba compiles no wrapper for calls from C code, because C code never calls the compiled functions.
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "no_cfunc_wrapper": True}
 
-# Without forceinline, LLVM does not inline functions of more than about fifty instructions, and cannot vectorize the calling
+# Without forceinline, LLVM does not inline functions of more than about fifty instructions, and cannot vectorise the calling
 # loop.
 _INLINED = FLAGS | {"forceinline": True}
 
@@ -102,9 +102,9 @@ def njit_formula(function: Callable) -> Any:
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The code of a function that `njit_part` compiles. The code is not optimized until it is linked into its caller.
+    """The code of a function that `njit_part` compiles. The code is not optimised until it is linked into its caller.
 
-    By default, Numba would optimize the function and generate its machine code, and then repeat this work for every caller.
+    By default, Numba would optimise the function and generate its machine code, and then repeat this work for every caller.
     """
 
     def _optimize_final_module(self):

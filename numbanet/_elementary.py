@@ -1,6 +1,6 @@
 """The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
-In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorize loops that call them.
+In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them.
 (math.exp would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the functions call those
 of the module math.
 """
@@ -109,7 +109,7 @@ def _binade(typingctx, u):
 def polynomial(coefficients: Sequence[float]) -> Any:
     """Returns a compiled function of x that computes sum_k c_k x^k by Horner's rule, where c_k are the coefficients.
 
-    The function contains no loop, so that LLVM can vectorize the loops that call it.
+    The function contains no loop, so that LLVM can vectorise the loops that call it.
     """
 
     @intrinsic

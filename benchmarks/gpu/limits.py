@@ -55,7 +55,7 @@ def nothing_of_8(a, b, c, d, e, f, g, h):
 
 @cuda.jit
 def barriers(turns):
-    """Synchronizes all threads of the grid `turns` times, with CUDA's cooperative groups."""
+    """Synchronises all threads of the grid `turns` times, with CUDA's cooperative groups."""
     grid = cuda.cg.this_grid()
     for _ in range(turns):
         grid.sync()
@@ -63,7 +63,7 @@ def barriers(turns):
 
 @cuda.jit
 def meetings(turns, counter):
-    """Synchronizes all blocks of the grid `turns` times, with the function `meet` of cooperative training."""
+    """Synchronises all blocks of the grid `turns` times, with the function `meet` of cooperative training."""
     for turn in range(turns):
         cooperative.meet(counter, turn + 1)
 
@@ -102,7 +102,7 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 def seconds_each(call: Callable[[], Any], times: int) -> float:
     """Returns the mean duration of a call in seconds, as the median over ROUNDS rounds.
 
-    In each round, the call is made `times` times, and the GPU is synchronized once, at the end of the round.
+    In each round, the call is made `times` times, and the GPU is synchronised once, at the end of the round.
     """
 
     def turn() -> None:

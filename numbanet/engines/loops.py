@@ -54,8 +54,8 @@ class CudaLoops:
     """Launches the loops' CUDA kernels on GPU arrays, with one thread per element of the kernel's last argument."""
 
     # Block shapes for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread, so that
-    # neighboring threads access neighboring elements. In the simulator, which runs each CUDA thread as a Python thread, blocks
-    # are small.
+    # neighbouring threads access neighbouring elements. In the simulator, which runs each CUDA thread as a Python thread,
+    # blocks are small.
     block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
 
     @staticmethod
@@ -115,7 +115,7 @@ class CudaLoops:
 
 
 class Moments:
-    """The optimizer's state: moments, which are arrays of the same length as the parameter vector. They are initialized with 0.
+    """The optimizer's state: moments, which are arrays of the same length as the parameter vector. They are initialised with 0.
 
     Parameters
     ----------

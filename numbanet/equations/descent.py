@@ -1,7 +1,7 @@
 """Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from gradient descent.
 
 Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. Some optimizers keep a state for
-each parameter: a velocity, or two moments. An optimizer's state is initialized with 0. In most equations, w stands for all
+each parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations, w stands for all
 parameters.
 """
 
@@ -91,7 +91,7 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 
 # Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
-# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). Both averages are initialized with 0. In step t, m_hat = m / (1 - beta_1^t) and
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). Both averages are initialised with 0. In step t, m_hat = m / (1 - beta_1^t) and
 # v_hat = v / (1 - beta_2^t) correct the resulting bias. The loops use the faster form at the end of the paper's section 2,
 # which applies both corrections once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and
 # epsilon_t = epsilon sqrt(1 - beta_2^t).
@@ -135,12 +135,12 @@ def adam_cuda(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m
         parameters[p] = descend(eta_t, adam_gradient(epsilon_t, m[p], v[p]), parameters[p])
 
 
-# Weight decay: as L2 regularization, and decoupled as in AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101)
+# Weight decay: as L2 regularisation, and decoupled as in AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101)
 
 
 @njit
 def penalised(decay, parameter, gradient):
-    """Returns dL/dw + lambda w, which is the gradient of the penalized loss L + lambda/2 sum w^2; `decay` is lambda."""
+    """Returns dL/dw + lambda w, which is the gradient of the penalised loss L + lambda/2 sum w^2; `decay` is lambda."""
     return gradient + decay * parameter
 
 

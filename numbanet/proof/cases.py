@@ -56,7 +56,7 @@ class Case(NamedTuple):
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
         The initial values of the last `len(start)` outputs, which the loop updates in place. All other outputs, which the loop
-        writes but does not read, are initialized with 0.
+        writes but does not read, are initialised with 0.
     """
 
     equation: str

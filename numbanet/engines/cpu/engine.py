@@ -60,7 +60,7 @@ class FastCpuEngine:
     """The fast engine for the CPU. The engine trains by a compiled function, which processes a slice of an epoch per call.
 
     The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
-    up. Callbacks and other threads, which may call the engine at this moment, must not change the unfinished gradients. The
+    up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
     memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
     up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
     gradients are complete.

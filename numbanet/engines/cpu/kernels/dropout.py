@@ -1,8 +1,8 @@
 """Dropout of a layer's neurons, with the formulas of `numbanet.equations.dropout`.
 
 A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. Random numbers are generated
-for several rows of a panel at a time, in a loop that LLVM can vectorize. The random generator Philox computes four numbers at
-once. The four random numbers are used for four neighboring neurons, in the order of the neurons.
+for several rows of a panel at a time, in a loop that LLVM can vectorise. The random generator Philox computes four numbers at
+once. The four random numbers are used for four neighbouring neurons, in the order of the neurons.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of

@@ -1,6 +1,6 @@
 """Functions that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
-The functions select the activation function once, before the loop, so that LLVM can vectorize the loop. (The loops of
+The functions select the activation function once, before the loop, so that LLVM can vectorise the loop. (The loops of
 `numbanet.equations` select it for every number.) In memory, a overwrites z, except for the activation functions in
 `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
 computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive exactly if z is
@@ -29,7 +29,7 @@ def activation(kind, epsilon, memory, z, a, count):
         for p in range(count):
             put(memory, z + p, get(memory, a + p))
     # If a store may write back the number that was read, LLVM 22 turns it into a masked store, which is six times as slow on
-    # some CPUs. Adding a 0 that LLVM cannot recognize as 0 prevents the masked store.
+    # some CPUs. Adding a 0 that LLVM cannot recognise as 0 prevents the masked store.
     zero = epsilon - epsilon
     if kind == RELU:
         for p in range(a, a + count):

@@ -1,7 +1,7 @@
 """The loops that need all neurons of a layer: softmax, and in the output layer the losses, correct predictions and delta.
 
 The loops copy values from panels (blocks of NR columns; see the module `layout`) to tables indexed [neuron j][sample s], and
-the results back to panels. In the tables, LLVM can vectorize loops over s. Every function processes the samples in the range
+the results back to panels. In the tables, LLVM can vectorise loops over s. Every function processes the samples in the range
 `span`, so that threads can divide a block of samples among themselves.
 
 Few networks need the full Jacobian of softmax. The loops of `numbanet.equations` compute the Jacobian, one sample at a time. If

@@ -75,7 +75,7 @@ def meet(counter, times):
 
 @device_function
 def load(memory, arrays, step, zero, one):
-    """Initializes the block's shared memory before the first step: the tiles of w, and the constant input 1 that b multiplies.
+    """Initialises the block's shared memory before the first step: the tiles of w, and the constant input 1 that b multiplies.
 
     Also starts the asynchronous copies of the first batch's samples.
     """
@@ -107,7 +107,7 @@ def training_kernel(dtype: np.dtype) -> Any:
         parameters,  # array of shape (p,): the weights and biases of all layers
         far,  # flat array: global memory for a, delta and the partial sums that blocks exchange
         counter,  # int32 array of shape (1,): counts the arrivals of blocks at barriers; must be 0 before the launch
-        fresh,  # whether the blocks must initialize their shared memory; always true on a GPU
+        fresh,  # whether the blocks must initialise their shared memory; always true on a GPU
         kept,  # flat array: the shared memory of all blocks in the simulator; on a GPU, only the dtype of `kept` is used
         loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
         hits_of_sample,  # int32 array of shape (n,): the number of correct predictions for each sample in `order`

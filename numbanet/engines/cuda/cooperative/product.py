@@ -1,9 +1,9 @@
 """Matrix products in shared memory: all threads of a block compute sum_k x[r, k] * w[k, c] for each row r and column c.
 
-A factor of a product is called deep if elements with consecutive indices k are neighbors in memory. In a deep factor x, the
-elements x[r, k] of a row r are neighbors; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
-deep, elements with consecutive r (in x) or consecutive c (in w) are neighbors in memory. From both kinds of factors, a thread
-loads a quad, which is a group of 4 neighboring values, at a time.
+A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
+elements x[r, k] of a row r are neighbours; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
+deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From both kinds of factors, a thread
+loads a quad, which is a group of 4 neighbouring values, at a time.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
@@ -167,8 +167,9 @@ class Form(NamedTuple):
     Parameters
     ----------
     x_deep, w_deep : bool
-        `x_deep` is True if the elements of each row of x are neighbors in memory, and False if the elements of each column are.
-        `w_deep` is True if the elements of each column of w are neighbors in memory, and False if the elements of each row are.
+        `x_deep` is True if the elements of each row of x are neighbours in memory, and False if the elements of each column
+        are. `w_deep` is True if the elements of each column of w are neighbours in memory, and False if the elements of each
+        row are.
     finish : device function
         finish(memory, to, r, c, total) computes a result from `total`, the complete sum of row r and column c, and stores the
         result.
@@ -280,8 +281,8 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
         """Adds sum_k x[r, k] * w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
-        Loads QUAD quads (groups of 4 neighboring values) of each factor. The quads of x begin at the offset x_at and lie x_step
-        elements apart. The quads of w begin at the offset w_at and lie w_step elements apart.
+        Loads QUAD quads (groups of 4 neighbouring values) of each factor. The quads of x begin at the offset x_at and lie
+        x_step elements apart. The quads of w begin at the offset w_at and lie w_step elements apart.
         """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)

@@ -7,7 +7,7 @@ from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda
 
 # Largest number of bytes of shared memory that a thread block can use without a request to the driver.
 PLAIN_SHARED_BYTES = 48 * 1024
-QUAD = 4  # number of neighboring values that a thread loads at once: 16 bytes in float32, 32 bytes in float64
+QUAD = 4  # number of neighbouring values that a thread loads at once: 16 bytes in float32, 32 bytes in float64
 
 
 class Limits(NamedTuple):

@@ -80,8 +80,8 @@ class Layout(NamedTuple):
     Parameters
     ----------
     deep : bool
-        `deep` is True if the elements of a line (row r of left, or column c of right) are neighbors in memory, and False if the
-        elements with the same k are.
+        `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory, and False if
+        the elements with the same k are.
     access : callable
         access(line_step, k_step) returns the `Access` for threads that advance by line_step lines and k_step terms from one
         element to the next.

@@ -9,7 +9,7 @@ the part of the tile's rows of left, or of its columns of right, that belongs to
 pairs of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs of panels: the block reads
 one pair while the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
 
-The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initializes the sums. The second
+The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initialises the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
 registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as a = phi(z).
 

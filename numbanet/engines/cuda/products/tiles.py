@@ -68,7 +68,7 @@ class Tile(NamedTuple):
         return self.rows // self.side * (self.columns // self.side)
 
     # With these pitches, the rows of a panel are aligned to 16 bytes and begin in different banks of shared memory. Different
-    # banks matter because an operand whose terms k are neighbors in global memory is stored in shared memory column by column.
+    # banks matter because an operand whose terms k are neighbours in global memory is stored in shared memory column by column.
 
     @property
     def left_pitch(self) -> int:
