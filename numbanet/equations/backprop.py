@@ -192,9 +192,9 @@ def weighted_error(w_ij, delta_j):
 def delta_recurrence(kind, epsilon, w, delta, z_prev, a_prev, delta_prev):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for every sample s and every neuron i of the previous layer.
 
-    The equation is the chain rule through z_j = sum_i w_ij a_i + b_j, where a_i = phi(z_i) belongs to the previous layer. Reads
-    w (n_in, n_out), delta (n, n_out), z_prev (n, n_in) and a_prev (n, n_in). Writes delta_prev (n, n_in). Twin:
-    delta_recurrence_cuda.
+    The equation is the chain rule through z_j = sum_i w_ij a_i + b_j, where a_i = phi(z_i) belongs to the previous layer.
+    Reads w (n_in, n_out), delta (n, n_out), z_prev (n, n_in) and a_prev (n, n_in). Writes delta_prev (n, n_in).
+    Twin: delta_recurrence_cuda.
     """
     for s in range(delta_prev.shape[0]):
         for i in range(delta_prev.shape[1]):
