@@ -95,9 +95,9 @@ def head_of(dtype: np.dtype) -> Callable:
     def backward(memory, epsilon, samples):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
 
-        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads delta_j, an (m,
-        n_out) matrix, from HEAD_DELTA of layer l in shared memory. Writes delta_i, an (m, n_in) matrix, to HEAD_DELTA of layer
-        l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
+        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the matrix delta_j
+        of shape (m, n_out) from HEAD_DELTA of layer l in shared memory. Writes the matrix delta_i of shape (m, n_in) to
+        HEAD_DELTA of layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1

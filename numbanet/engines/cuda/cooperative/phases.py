@@ -30,9 +30,9 @@ def forward_of(dtype: np.dtype) -> Callable:
     def forward(memory, l, batch, epsilon):
         """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
-        In the first layer, reads the samples from the matrix X in shared memory. In all layers except the first, first computes
-        the inputs x = a of layer l - 1 from the partial sums Z_SUMS of layer l - 1. Writes the block's partial sums, a matrix
-        with n rows and the columns of the tile, to Z_SUMS of layer l in global memory.
+        If l = 0, the function reads the samples from the matrix X in shared memory. If l > 0, the function first computes the
+        inputs x, which are the outputs a of layer l - 1, from the partial sums Z_SUMS of layer l - 1. Writes the block's
+        partial sums, a matrix with n rows and the columns of the tile, to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
         i, j, rows, columns = tile_of(memory, l)
