@@ -1,8 +1,10 @@
-"""Compares the scores of numbanet's estimators and scikit-learn's: `python -m benchmarks.estimators`.
+"""Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
 
-For each data set, raw and standardised, with and without early stopping, each estimator is trained with the same parameters on
-the same samples for several seeds, and scored on other samples. The last column is the difference of the mean scores in units
-of its standard error over the seeds; the script fails if numbanet is worse by more than `LIMIT` in a row.
+For each data set, with raw and with standardised inputs, and with and without early stopping, both estimators are trained with
+the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other samples. The column
+"errors" is the difference of the mean scores, in units of its standard error over the seeds. The last columns count the
+training runs that diverged. The script fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's
+training runs diverged than of scikit-learn's.
 """
 
 import argparse
@@ -18,11 +20,14 @@ from sklearn.preprocessing import StandardScaler
 import numbanet.sklearn
 
 DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
-LIMIT = -2.0  # standard errors
+LIMIT = -2.0  # smallest allowed difference of the mean scores, in standard errors
 
 
 def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
-    """Returns the test scores of numbanet's and scikit-learn's estimator, (2, seeds); a training that diverges scores NaN."""
+    """Returns the test scores of numbanet's and of scikit-learn's estimator, as an array of shape (2, seeds).
+
+    If a training run diverges, its score is NaN.
+    """
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     kind = "MLPRegressor" if name == "diabetes" else "MLPClassifier"
     found = np.full((2, seeds), np.nan)
@@ -42,7 +47,7 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 
 
 def main() -> None:
-    """Prints a row for each data set and option."""
+    """Prints a row for each data set and each combination of options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)
@@ -50,7 +55,7 @@ def main() -> None:
     parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
     parser.add_argument("--rate", type=float, default=0.001)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # trainings of so few epochs do not converge
+    warnings.simplefilter("ignore")  # scikit-learn warns that training has not converged after so few epochs
     print(f"{'':28} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7}  diverged", flush=True)
     failed = False
     for name, scaled, stopping in itertools.product(arguments.datasets, (False, True), (False, True)):

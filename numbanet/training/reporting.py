@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BAR_AFTER_SECONDS = 1.0
 # `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
-# The number of samples from which the loss before training is computed. It is small, because the samples of an epoch may be few.
+# The number of samples from which the loss before training is computed. It is small, because an epoch may be short, too.
 SAMPLES = 256
 
 
