@@ -216,7 +216,7 @@ class Jax:
         self.parameters = [(jnp.array(w), jnp.array(b)) for w, b in problem.parameters]
 
     def prepare(self, order: Order) -> Any:
-        """Returns the order as an int32 array on JAX's device."""
+        """Returns `order`, the order in which training uses the samples, as an int32 array on JAX's device."""
         return self.asarray(order, self.int32)
 
     def train(self, order: Any) -> float:

@@ -3,7 +3,7 @@
 =============== ============================ ====== ========================================================================
 decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
-`njit`          Python and compiled code     yes    loops of the sheet, and formulas of a few instructions
+`njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only

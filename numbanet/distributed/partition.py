@@ -162,7 +162,7 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over the samples; if `source` is a function that yields batches, yields one pass per batch.
+        """Yields the passes of an epoch: one over all samples of arrays, or one for each batch that a function yields.
 
         Every batch contains samples of all processes. A process without further batches contributes no samples to the remaining
         batches of the other processes.

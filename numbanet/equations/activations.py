@@ -1,8 +1,8 @@
 """Activation functions a = phi(z), each followed by its derivative da/dz.
 
 The formulas are arranged to avoid overflow and cancellation: the result of each scalar formula is within 4 units in the last
-place (ulp) of the exact value for every finite argument. If a determines the derivative, the derivative's parameter is a;
-otherwise, it is z. Constants are written as type(z)(1), because a bare 1.0, or a comparison with a bare 0, would convert
+place (ulp) of the exact value for every finite argument. A derivative is a function of the activation a if a alone determines
+it, as for sigmoid and tanh; otherwise, the derivative is a function of z. Constants are written as type(z)(1), because a bare 1.0, or a comparison with a bare 0, would convert
 float32 values to float64.
 """
 

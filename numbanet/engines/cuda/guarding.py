@@ -193,7 +193,7 @@ class GuardedEngine:
             raise RuntimeError(self.lost)
         if present_gpu() != self.gpu:
             raise RuntimeError(
-                f"the network lies on GPU {self.gpu}, but this thread uses GPU {present_gpu()}: "
+                f"the network is on GPU {self.gpu}, but this thread uses GPU {present_gpu()}: "
                 f"call the network from a thread that uses GPU {self.gpu}"
             )
         try:

@@ -1,7 +1,7 @@
 """Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
-One compiled function serves all rules: it chooses the rule once for each tile (MR rows and NR columns of w and b). The moments
-of a parameter (its velocity, or Adam's m and v) lie at the distances `moment_1` and `moment_2` behind the parameter in memory.
+One compiled function serves all rules: it chooses the rule once for each tile (MR rows and NR columns of w and b). In memory,
+the moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
 Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
 
 To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and call it in
