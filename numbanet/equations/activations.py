@@ -2,8 +2,8 @@
 
 The formulas are arranged to avoid overflow and cancellation: the result of each scalar formula is within 4 units in the last
 place (ulp) of the exact value for every finite argument. A derivative is a function of the activation a if a alone determines
-it, as for sigmoid and tanh; otherwise, the derivative is a function of z. Constants are written as type(z)(1), because a bare 1.0, or a comparison with a bare 0, would convert
-float32 values to float64.
+it, as for sigmoid and tanh; otherwise, the derivative is a function of z. Constants are written as type(z)(1), because a bare
+1.0, or a comparison with a bare 0, would convert float32 values to float64.
 """
 
 import math

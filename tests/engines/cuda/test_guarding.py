@@ -255,7 +255,7 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
     net = network(monkeypatch, planning.RESIDENT)
     before = flat(net)
     monkeypatch.setattr(guarding, "present_gpu", lambda: 1)
-    with pytest.raises(RuntimeError, match=r"^the network lies on GPU 0, but this thread uses GPU 1"):
+    with pytest.raises(RuntimeError, match=r"^the network is on GPU 0, but this thread uses GPU 1"):
         net.predict(X)
     assert (flat(net) == before).all()
 
