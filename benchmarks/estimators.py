@@ -1,8 +1,9 @@
 """Compares the scores of numbanet's estimators and scikit-learn's: `python -m benchmarks.estimators`.
 
-For each data set, raw and standardised, with and without early stopping, each estimator is trained with the same parameters on
-the same samples for several seeds, and scored on other samples. The last column is the difference of the mean scores in units
-of its standard error over the seeds; the script fails if numbanet is worse by more than `LIMIT` in a row.
+For each learning rate and data set, raw and standardised, with and without early stopping, each estimator is trained with the
+same parameters on the same samples for several seeds, and scored on other samples. The column "errors" is the difference of the
+mean scores in units of its standard error over the seeds, and the column "equal" counts the seeds with equal scores. The script
+fails if numbanet is worse by more than `LIMIT` in a row, or diverges more often.
 """
 
 import argparse
@@ -18,7 +19,9 @@ from sklearn.preprocessing import StandardScaler
 import numbanet.sklearn
 
 DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
+RATES = (0.001, 0.01, 0.1)
 LIMIT = -2.0  # standard errors
+DIGITS = 6  # scores that are equal to this number of digits differ by rounding errors only
 
 
 def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
@@ -34,40 +37,47 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
             x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
         for i, module in enumerate((numbanet.sklearn, neural_network)):
             try:
-                found[i, seed] = getattr(module, kind)(random_state=seed, **options).fit(x_train, y_train).score(x_test, y_test)
+                fitted = getattr(module, kind)(random_state=seed, **options).fit(x_train, y_train)
+                found[i, seed] = round(fitted.score(x_test, y_test), DIGITS)
             except ValueError as error:
                 if "non-finite" not in str(error):
                     raise
     return found
 
 
+def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
+    """Prints a row of the table; returns True if numbanet's estimator is worse in it."""
+    found = scores(name, scaled, options, seeds)
+    lost = np.isnan(found).sum(axis=1)
+    both = found[:, ~np.isnan(found).any(axis=0)]
+    difference = both[0] - both[1]
+    mean, ratio = (difference.mean() if difference.size else 0.0), 0.0
+    if difference.any():
+        with np.errstate(divide="ignore"):
+            ratio = mean / (difference.std(ddof=1) / np.sqrt(difference.size))
+    means = both.mean(axis=1) if both.size else [np.nan, np.nan]
+    equal = np.count_nonzero(difference == 0)
+    print(f"{row:34} {means[0]:9.4f} {means[1]:12.4f} {mean:10.6f} {ratio:7.2f} {equal:6} {lost[0]:4} {lost[1]:4}", flush=True)
+    return bool(ratio < LIMIT or lost[0] > lost[1])
+
+
 def main() -> None:
-    """Prints a row for each data set and option."""
+    """Prints a row for each learning rate, data set and option."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
-    parser.add_argument("--rate", type=float, default=0.001)
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # trainings of so few epochs do not converge
-    print(f"{'':28} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7}  diverged", flush=True)
+    print(f"{'':34} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7} {'equal':>6}  diverged", flush=True)
+    options = {"max_iter": arguments.max_iter, "solver": arguments.solver}
     failed = False
-    for name, scaled, stopping in itertools.product(arguments.datasets, (False, True), (False, True)):
-        options = {"early_stopping": stopping, "max_iter": arguments.max_iter, "solver": arguments.solver}
-        found = scores(name, scaled, options | {"learning_rate_init": arguments.rate}, arguments.seeds)
-        lost = np.isnan(found).sum(axis=1)
-        both = found[:, ~np.isnan(found).any(axis=0)]
-        difference = both[0] - both[1]
-        error = difference.std(ddof=1) / np.sqrt(difference.size) if difference.size > 1 else 0.0
-        ratio = difference.mean() / error if error else 0.0
-        failed |= bool(ratio < LIMIT or lost[0] > lost[1])
-        row = f"{name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
-        means = both.mean(axis=1) if both.size else [np.nan, np.nan]
-        print(
-            f"{row:28} {means[0]:9.4f} {means[1]:12.4f} {means[0] - means[1]:10.4f} {ratio:7.2f}  {lost[0]} {lost[1]}",
-            flush=True,
-        )
+    for rate, name, scaled, stopping in itertools.product(arguments.rates, arguments.datasets, (False, True), (False, True)):
+        row = f"{rate:g} {name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
+        both = options | {"early_stopping": stopping, "learning_rate_init": rate}
+        failed |= compare(row, name, scaled, both, arguments.seeds)
     if failed:
         raise SystemExit("numbanet's estimators score worse than scikit-learn's in a row above")
 

@@ -122,7 +122,8 @@ def epoch_of(
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
     """Returns the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of successive steps.
 
-    In step t, eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
+    In step t, eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t). If the rule does not
+    correct epsilon, epsilon_t = epsilon.
 
     Parameters
     ----------
@@ -147,5 +148,6 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     if rule.corrects_bias:
         t = np.arange(first_step, first_step + n.size)
         root = np.sqrt(1 - rule.beta_2**t)
-        rates[:, ETA_T], rates[:, EPSILON_T] = rates[:, ETA] * root / (1 - rule.beta_1**t), rule.epsilon * root
+        rates[:, ETA_T] = rates[:, ETA] * root / (1 - rule.beta_1**t)
+        rates[:, EPSILON_T] = rule.epsilon * root if rule.corrects_epsilon else rule.epsilon
     return rates

@@ -52,6 +52,9 @@ class Rule(NamedTuple):
         Factor lambda of weight decay, which applies to w but not to b.
     clip_norm : float
         Largest norm of the vector of all gradients. A vector with a larger norm is scaled down to this norm.
+    corrects_epsilon : bool
+        Whether epsilon_t of the rules ADAM and ADAMW is epsilon sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat). If
+        False, epsilon_t is epsilon, which is added to sqrt(v).
     """
 
     kind: int = GRADIENT_DESCENT
@@ -61,6 +64,7 @@ class Rule(NamedTuple):
     epsilon: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float = math.inf
+    corrects_epsilon: bool = True
 
     @property
     def moments(self) -> int:

@@ -90,7 +90,8 @@ class Parameters:
         }
         if self.solver != "sgd":
             kind = optimizers.Adam if self.solver == "adam" else optimizers.AdamW
-            return kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
+            adam = kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
+            return optimizers.with_plain_epsilon(adam) if self.solver == "adam" else adam
         if self.momentum == 0:
             return optimizers.GradientDescent(**options)
         kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum

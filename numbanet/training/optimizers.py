@@ -1,5 +1,6 @@
 """Optimizers: their names, their constants, and the update rules that they pass to engines."""
 
+import copy
 import functools
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -35,6 +36,7 @@ class Optimizer:
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
     learning_rate: ClassVar[float] = 0.01  # the default of `fit`
+    corrects_epsilon: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -61,7 +63,8 @@ class Optimizer:
         """Returns the update rule with its constants, in the form that engines take."""
         constants = asdict(self)
         constants["mu"] = constants.pop("momentum", 0.0)
-        return Rule(self.kind, **constants | {"clip_norm": math.inf if self.clip_norm is None else self.clip_norm})
+        constants["clip_norm"] = math.inf if self.clip_norm is None else self.clip_norm
+        return Rule(self.kind, **constants, corrects_epsilon=self.corrects_epsilon)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,17 @@ class AdamW(Adam):
 
     weight_decay: float = field(default=0.01, kw_only=True)
     kind = rule.ADAMW
+
+
+def with_plain_epsilon(adam: Adam) -> Adam:
+    """Returns a copy of `adam` that adds epsilon to sqrt(v), as scikit-learn does, instead of to sqrt(v_hat).
+
+    The difference matters in the first steps, to parameters whose gradient is not much larger than epsilon: to those of a ReLU
+    that is 0 for all samples, the gradient of the L2 penalty is the only one. Pickles keep the property; model files do not.
+    """
+    plain = copy.copy(adam)
+    object.__setattr__(plain, "corrects_epsilon", False)
+    return plain
 
 
 OPTIMIZERS = {
