@@ -79,6 +79,27 @@ class Epoch(NamedTuple):
             return ((first, min(first + self.batch_size, count), first) for first in range(0, count, self.batch_size))
         return zip([0, *self.share.ends[:-1].tolist()], self.share.ends.tolist(), self.share.firsts.tolist(), strict=True)
 
+    def parts(self) -> list["Epoch"]:
+        """Returns the epoch in parts, each of which has the same factor of weight decay in all batches, in their order.
+
+        Returns
+        -------
+        list of Epoch
+            The epoch itself, unless the factor depends on the number of samples of a batch (`Rule.decay_batch`). If it does,
+            a last batch that is smaller than the others is a part of its own.
+        """
+        rule, order, size = self.rule, self.order, self.batch_size
+        if self.share is not None or not (rule.decay_batch and rule.weight_decay):
+            return [self]
+        steps, rest = divmod(order.size, size)
+        parts = []
+        if steps:
+            parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
+        if rest:
+            last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out
+        return parts
+
 
 def epoch_of(
     order: NDArray[np.integer],

@@ -55,6 +55,9 @@ class Rule(NamedTuple):
     corrects_epsilon : bool
         Whether epsilon_t of the rules ADAM and ADAMW is epsilon sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat). If
         False, epsilon_t is epsilon, which is added to sqrt(v).
+    decay_batch : int
+        Number of samples of a batch for which `weight_decay` is the factor of weight decay. For a batch of n samples, the
+        factor is weight_decay decay_batch / n. If `decay_batch` is 0, `weight_decay` is the factor for all batches.
     """
 
     kind: int = GRADIENT_DESCENT
@@ -65,6 +68,13 @@ class Rule(NamedTuple):
     weight_decay: float = 0.0
     clip_norm: float = math.inf
     corrects_epsilon: bool = True
+    decay_batch: int = 0
+
+    def for_batch(self, n: int) -> "Rule":
+        """Returns the rule whose `weight_decay` is the factor for batches of n samples; see `decay_batch`."""
+        if self.decay_batch in (0, n):
+            return self
+        return self._replace(weight_decay=self.weight_decay * self.decay_batch / n)
 
     @property
     def moments(self) -> int:

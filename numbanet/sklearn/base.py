@@ -353,7 +353,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 epochs=epochs,
                 batch_size=batch_size,
                 learning_rate=self.learning_rate_init / (self._gradient_scale if self.solver == "sgd" else 1.0),
-                optimizer=self._optimizer(batch_size * (total / samples if whole else 1)),
+                optimizer=self._optimizer(batch_size, total / samples if whole else 1.0),
                 schedule=progress.network_rate if scheduled else None,
                 shuffle=self.shuffle,
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),

@@ -36,7 +36,8 @@ class Optimizer:
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
     learning_rate: ClassVar[float] = 0.01  # the default of `fit`
-    corrects_epsilon: ClassVar[bool] = True
+    corrects_epsilon: ClassVar[bool] = True  # these two are those of `Rule`; see `as_in_scikit_learn`
+    decay_batch: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -64,7 +65,7 @@ class Optimizer:
         constants = asdict(self)
         constants["mu"] = constants.pop("momentum", 0.0)
         constants["clip_norm"] = math.inf if self.clip_norm is None else self.clip_norm
-        return Rule(self.kind, **constants, corrects_epsilon=self.corrects_epsilon)
+        return Rule(self.kind, **constants, corrects_epsilon=self.corrects_epsilon, decay_batch=self.decay_batch)
 
 
 @dataclass(frozen=True)
@@ -147,15 +148,17 @@ class AdamW(Adam):
     kind = rule.ADAMW
 
 
-def with_plain_epsilon(adam: Adam) -> Adam:
-    """Returns a copy of `adam` that adds epsilon to sqrt(v), as scikit-learn does, instead of to sqrt(v_hat).
+def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
+    """Returns a copy of the optimizer that makes the steps of scikit-learn's solvers.
 
-    The difference matters in the first steps, to parameters whose gradient is not much larger than epsilon: to those of a ReLU
-    that is 0 for all samples, the gradient of the L2 penalty is the only one. Pickles keep the property; model files do not.
+    Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat). A last batch of fewer than `batch_size` samples has the factor of
+    weight decay that makes the penalty the same per batch. Both matter to weights without any other gradient than that of the
+    penalty, for instance if a ReLU is 0 for all samples. Pickles keep these properties; model files do not.
     """
-    plain = copy.copy(adam)
-    object.__setattr__(plain, "corrects_epsilon", False)
-    return plain
+    other = copy.copy(optimizer)
+    object.__setattr__(other, "corrects_epsilon", False)
+    object.__setattr__(other, "decay_batch", batch_size)
+    return other
 
 
 OPTIMIZERS = {
