@@ -94,7 +94,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it. The estimator stays as it was.
         DivergenceError
             The loss is no longer finite; the parameters of the last finite epoch are kept. The error is a ValueError, as in
             scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if there is an epoch with a finite

@@ -246,12 +246,8 @@ class Training:
 
     def _train_parts(self, data: Data, updates: Epoch) -> Iterator[Totals]:
         """Trains on the parts of an epoch one after the other, and yields the totals since the start of the epoch."""
-        before = NO_TOTALS
-        for part in updates.parts():
-            last = NO_TOTALS
-            for last in self.model.engine.train_epoch(data.x, data.y, part):
-                yield _sum(before, last)
-            before = _sum(before, last)
+        passes = [self.model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
+        return passes[0] if len(passes) == 1 else _joined(passes)
 
     def _order(self, n: int) -> np.ndarray:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
@@ -359,6 +355,16 @@ class Training:
             checks.warn(
                 f"early_stopping had no effect, because no epoch had the figure {self.stopping.progress.monitored.name!r}"
             )
+
+
+def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
+    """Yields the totals of passes, one after the other, since the start of the first pass."""
+    before = NO_TOTALS
+    for each in passes:
+        last = NO_TOTALS
+        for last in each:
+            yield _sum(before, last)
+        before = _sum(before, last)
 
 
 def _sum(a: Totals, b: Totals) -> Totals:

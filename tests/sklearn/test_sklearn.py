@@ -124,11 +124,11 @@ def assert_same_parameters(ours, theirs):
 def test_equal_settings_give_scikit_learns_network(task, activation, solver, early_stopping, samples):
     X, y = samples[task]
     options = {"activation": activation, "early_stopping": early_stopping, "random_state": 3, "max_iter": 9}
-    options |= SOLVERS[solver]
-    ours, theirs = (kind(hidden_layer_sizes=(7, 4), batch_size=6, **options).fit(X, y) for kind in kinds(task))
+    options |= {"alpha": 0.5} | SOLVERS[solver]  # the last batch is smaller, and its penalty larger
+    ours, theirs = (kind(hidden_layer_sizes=(7, 4), batch_size=7, **options).fit(X, y) for kind in kinds(task))
     assert_same_parameters(ours, theirs)
     assert ours.n_iter_ == theirs.n_iter_
-    assert ours.loss_curve_ == pytest.approx(theirs.loss_curve_, rel=1e-3)  # ours has the penalty at the epoch's beginning
+    assert ours.loss_curve_ == pytest.approx(theirs.loss_curve_, rel=0.1)  # ours has the penalty at the epoch's beginning
     assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
     assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
 
