@@ -9,6 +9,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,9 +36,9 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        if any(value is None for value in args):
+        if NoneType in map(type, args):  # quicker than a generator, and `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
-        if any(value is None for value in kwargs.values()):
+        if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
         return function(*args, **kwargs)
 
@@ -194,10 +195,7 @@ def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
         The value is not a real number, or is not both positive and finite.
     """
     number = _float(name, value)
-    rounded = number
-    if dtype != DOUBLE:
-        with np.errstate(all="ignore"):
-            rounded = dtype.type(number)
+    rounded = _rounded(number, dtype)
     if not (math.isfinite(rounded) and rounded > 0):
         raise ValueError(f"{name} must be positive and finite in {dtype}, not {shown(value)}")
     return number
@@ -214,10 +212,15 @@ def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
     number = real(name, value)
     if number < 0:
         raise ValueError(f"{name} must be at least 0, not {shown(value)}")
-    with np.errstate(all="ignore"):
-        if not math.isfinite(dtype.type(number)):
-            raise ValueError(f"{name} must be finite in {dtype}, not {shown(value)}")
+    if not math.isfinite(_rounded(number, dtype)):
+        raise ValueError(f"{name} must be finite in {dtype}, not {shown(value)}")
     return number
+
+
+@functools.lru_cache(256)  # a change of NumPy's error state takes longer than the rounding
+def _rounded(number: float, dtype: np.dtype) -> Any:
+    with np.errstate(all="ignore"):
+        return dtype.type(number)
 
 
 def fraction(name: str, value: Any) -> float:

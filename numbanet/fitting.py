@@ -147,6 +147,8 @@ def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | N
     ValueError
         All weights of the training samples, or of the validation samples, are 0.
     """
+    if add_up is None and all(part is None or part.weights is None for part in (data, validation)):
+        return None
     parts = [
         (0, 0, 0) if part is None else (part.n, part.total_weight, part.weights is not None) for part in (data, validation)
     ]

@@ -77,10 +77,10 @@ class Topology:
         """The dropout probability of each layer, which is 0 for the last layer."""
         return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
-    @property
-    def layers(self) -> list[tuple[int, int]]:
+    @cached_property
+    def layers(self) -> tuple[tuple[int, int], ...]:
         """The numbers of inputs and of neurons of each layer, as pairs (n_in, n_out)."""
-        return list(zip(self.sizes, self.sizes[1:], strict=False))
+        return tuple(zip(self.sizes, self.sizes[1:], strict=False))
 
     def matrices(self, flat: Any) -> list[Any]:
         """Returns a matrix (n_in + 1, n_out) for each layer: w, with b as its last row.

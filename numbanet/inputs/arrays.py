@@ -5,6 +5,7 @@ array type, and cannot write to memory that belongs to the caller. Arrays on the
 """
 
 import numbers
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
         A value is not finite; the message gives the first such value and its index.
     """
     if not on_gpu(array):
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore") if array.dtype != dtype else nullcontext():
             array = np.ascontiguousarray(array, dtype).view()
         array.flags.writeable = False
     elif array.dtype != dtype:

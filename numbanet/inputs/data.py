@@ -146,7 +146,8 @@ class Data(NamedTuple):
         ValueError
             All weights are 0, or `as_given` refuses a weight.
         """
-        weighting.refuse_zeros(self.total_weight)
+        if self.weights is not None:
+            weighting.refuse_zeros(self.total_weight)
         return self.as_given()
 
     def counted(self, rows: np.ndarray) -> np.ndarray:

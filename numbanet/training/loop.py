@@ -201,8 +201,9 @@ class Training:
         if self.schedule:
             logs["learning_rate"] = eta
         logs["seconds"] = time.perf_counter() - start
-        with np.errstate(**self.errors):
-            self.replaced |= finish_epoch(settings.callbacks, epoch, logs)
+        if settings.callbacks:
+            with np.errstate(**self.errors):
+                self.replaced |= finish_epoch(settings.callbacks, epoch, logs)
         self.stopped = self.consensus.settle(self, logs)
         if self.callbacks_anywhere:
             self._keep_if_finite(epoch, eta, totals)

@@ -60,6 +60,7 @@ class Optimizer:
         """The number of moments (moving averages, such as the velocity) that the optimizer keeps for each parameter."""
         return rule.KINDS[self.kind].moments
 
+    @functools.lru_cache(256)  # noqa: B019 - as for `check`
     def rule(self) -> Rule:
         """Returns the update rule with its constants, in the form that engines take."""
         constants = asdict(self)
@@ -186,7 +187,13 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
         raise TypeError(
             f"optimizer must be one of {', '.join(OPTIMIZERS)}, or an object such as Adam(beta_1=0.8), not {value!r}"
         )
-    return OPTIMIZERS[checks.choice("optimizer", value, OPTIMIZERS)]()
+    return _by_name(value)
+
+
+@functools.cache
+def _by_name(name: str) -> Optimizer:
+    """Returns the optimizer of this name with the default constants; optimizers are immutable, so that calls can share it."""
+    return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 
 def description(optimizer: Optimizer) -> dict[str, Any]:

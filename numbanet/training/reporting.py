@@ -1,13 +1,17 @@
 """Output of a training for its user: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
+import math
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from tqdm import tqdm
 
 from numbanet.engines import make_engine
-from numbanet.inputs import Data, on_host
+from numbanet.engines.topology import Topology
+from numbanet.inputs import Data
+from numbanet.inputs.gpu import on_gpu
+from numbanet.training.model import Model
 
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
@@ -16,8 +20,8 @@ if TYPE_CHECKING:
 BAR_AFTER_SECONDS = 1.0
 # A training that ends with a loss of more than FAR times the loss of its beginning made things worse.
 FAR = 10.0
-# Number of samples from which the loss of the beginning is computed.
-SAMPLES = 4096
+# Number of samples from which the loss of the beginning is computed: few, because an epoch may take little longer.
+SAMPLES = 256
 
 
 class NoBar:
@@ -79,22 +83,20 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     loss : float
         The loss in the epoch whose parameters the network has now.
     """
-    topology, data = training.model.topology, training.data
-    if isinstance(data, Data):
-        scale = data.n if topology.loss == "sse" else 1
-        data = data.rows(slice(0, SAMPLES))
-        guess = scale * _loss_of_guessing(topology.loss, topology.sizes[-1], data.y)
-    else:
-        scale, guess = 1, _loss_of_guessing(topology.loss, topology.sizes[-1], None)
-    if not loss > guess:
-        return None
-    if isinstance(data, Data):
-        engine = make_engine(topology, training.model.device, training.model.kernels)
-        engine.write(start)
-        first, when = scale * engine.evaluate(data.x, data.y).loss / data.n, "before the first epoch"
-    else:
+    model, data = training.model, training.data
+    if not isinstance(data, Data):
         first, when = training.first_loss or 0.0, "in the first epoch"
-    if not loss > FAR * first:
+        worse = loss > max(FAR * first, _loss_of_guessing(model.topology))
+    else:
+        scale, part = data.n if model.topology.loss == "sse" else 1, data.rows(slice(0, SAMPLES))
+        on_host = None if on_gpu(part.y) else part.y
+        if not loss > scale * _loss_of_guessing(model.topology, on_host):
+            return None
+        first, when = scale * _loss_with(start, model, part), "before the first epoch"
+        worse = loss > FAR * first
+        if on_host is None:  # the loss of guessing is unknown, because y is not copied: all parameters 0 give equal answers
+            worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
+    if not worse:
         return None
     return (
         f"the training made the network worse: the loss is {loss:.4g} at the end, but was {first:.4g} {when}; try a smaller "
@@ -102,8 +104,19 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     )
 
 
-def _loss_of_guessing(loss: str, n_out: int, y: Any) -> float:
-    """Returns the loss per sample of equal probabilities for all classes or, for mse and sse, of the answer 0."""
-    if loss in ("cce", "bce"):
-        return float(np.log(n_out)) if loss == "cce" else n_out * float(np.log(2))
-    return 0.0 if y is None else float(np.square(on_host(y), dtype=np.float64).sum(axis=1).mean())
+def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
+    """Returns the loss per sample of equal probabilities for all classes or, for mse and sse, of the answer 0.
+
+    Without y, the result for mse and sse is 0, a lower bound.
+    """
+    n_out = topology.sizes[-1]
+    if topology.loss in ("cce", "bce"):
+        return math.log(n_out) if topology.loss == "cce" else n_out * math.log(2)
+    return 0.0 if y is None else float(np.einsum("sj,sj->", y, y)) / y.shape[0]
+
+
+def _loss_with(parameters: np.ndarray, model: Model, data: Data) -> float:
+    """Returns the loss per sample that a network with other parameters has."""
+    engine = make_engine(model.topology, model.device, model.kernels)
+    engine.write(parameters)
+    return engine.evaluate(data.x, data.y).loss / data.n

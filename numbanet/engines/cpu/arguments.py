@@ -83,7 +83,7 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key and the counter from which dropout draws random numbers; a network without dropout passes None instead.
+    """The key and the counter from which dropout draws random numbers.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
 from numbanet.engines.loops import weighted_hits
-from numbanet.engines.rule import Rule
+from numbanet.engines.rule import PLAIN, Rule
 from numbanet.engines.samples import hits
 from numbanet.engines.topology import Topology
 
@@ -49,6 +49,9 @@ class Terms(NamedTuple):
     reached: list[int] | None = None
 
 
+NO_TERMS = Terms(PLAIN)
+
+
 class Claim:
     """Stands for an epoch that adds up its gradients in the layout's first place, as long as the object exists."""
 
@@ -76,7 +79,6 @@ class FastCpuEngine:
         # Targets are read-only; Numba would compile again for a writable array, which has another type.
         self.no_targets.flags.writeable = False
         self.compiles = True  # the first call may compile
-        self.rule = Rule()  # the last rule: predictions then use the code compiled for training
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the claim of an epoch
         self.layout = Layout(topology, self.most_rows)
@@ -128,7 +130,7 @@ class FastCpuEngine:
             return totals.loss, self.layout.read(self.layout.spare)
 
     def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
-        self.rule, claim = epoch.rule, self._claim()
+        claim = self._claim()
         train = self._train_share if epoch.share else self._train
         try:
             yield from train(x, y, epoch, claim is None)
@@ -222,7 +224,7 @@ class FastCpuEngine:
         Yields after each block of samples, when its deltas are in memory.
         """
         n, totals = x.shape[0], NOTHING
-        batch = epoch_of(np.arange(n), n, 0.0, self.rule)
+        batch = epoch_of(np.arange(n), n, 0.0)
         samples, terms = self._samples(x, y, batch.order, weights), Terms(batch.rule, batch.rates, spare=True)
         while totals.samples < n:
             totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, terms)
@@ -241,14 +243,13 @@ class FastCpuEngine:
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms: Terms | None = None, layers=None) -> Totals:
         """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers."""
-        rule, rates, draw, spare, reached = terms or (self.rule, NO_RATES, None, False, None)
+        rule, rates, draw, spare, reached = terms or NO_TERMS
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
         header, records, _ = layout.records(rows, draw is not None, spare)
         workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
         update = UpdateRule(*constants_of(rule, topology.dtype), rates)
-        draw = (draw or NO_DRAW) if topology.dropout else None
-        arguments = tuple(job), tuple(workspace), tuple(samples), update, tuple(totals), draw
+        arguments = tuple(job), tuple(workspace), tuple(samples), tuple(update), tuple(totals), tuple(draw or NO_DRAW)
         most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
         with self.lock.here, collection_paused() if self.compiles else nullcontext():
             totals = Totals(*threads.crew.call(run, arguments, most, reached))

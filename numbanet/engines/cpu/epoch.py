@@ -12,10 +12,10 @@ on which thread computes them.
 import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
-from numbanet.engines.cpu.arguments import Block, Job, Samples, Workspace
+from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD
 from numbanet.engines.cpu.kernels import dropout, output, product
-from numbanet.engines.cpu.kernels.descent import descend_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.descent import UpdateRule, descend_from_memory, rate, step_of
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.kernels.vector import get, lanes, load, prefetch, put, store
 from numbanet.engines.cpu.team import Span, barrier, enlist, next_round, thread_range
@@ -77,7 +77,7 @@ def forward(workspace, samples, block, draw, member):
         if layer.kind == SOFTMAX and l < last:
             barrier(member)
             output.hidden_softmax_activation(workspace, layer, rows)
-        if draw is not None and layer.limit > 0:
+        if layer.limit > 0:
             barrier(member)
             dropout.forward(workspace, l, draw, block, member.number, rows)
     barrier(member)
@@ -100,7 +100,7 @@ def backward(workspace, block, step, draw, member):
             tiles = thread_range(tiles_of(before, groups, nr), member)
             product.backward(memory, header, layer, before, groups, tiles, header.packed + member.number * KC * nr)
             barrier(member)  # the update changes the weights that the recurrence reads
-            if draw is not None and before.limit > 0:
+            if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
                 output.through_hidden_softmax(memory, header, before, workspace.jacobian, rows)
@@ -152,6 +152,7 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     """
     subnormals = flush_subnormals()
     job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba finds their types 6 us faster than for named tuples
+    rule, draw = UpdateRule(*rule), Draw(*draw)
     memory, headers, layers, integers, random, jacobian = workspace
     header = headers[0]
     network = Workspace(memory, header, layers, integers, random, jacobian)

@@ -8,10 +8,11 @@ from numbanet.engines import topology as engine_topology
 from numbanet.engines.cpu.arguments import Block
 from numbanet.engines.cpu.blocks import BLOCK_ROWS, GRADIENT_MC, KC, MC, MR, RANDOM_NUMBERS
 from numbanet.engines.cpu.kernels import elementwise, product
-from numbanet.engines.cpu.kernels.descent import PlainConstants, UpdateStep
+from numbanet.engines.cpu.kernels.descent import UpdateStep
 from numbanet.engines.cpu.kernels.layout import Layout, panel_width, up_to
 from numbanet.engines.cpu.team import Span
 from numbanet.engines.epoch import epoch_of
+from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.engines import DTYPES, each
@@ -47,7 +48,7 @@ def backward(memory, header, layers, groups, begin, end):
 
 @numba.njit
 def update(memory, header, layers, n, opens, closes, eta, begin, end):
-    step = UpdateStep(PlainConstants(), None, np.inf, eta, eta, eta, 0, 0)
+    step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, np.inf, eta, eta, eta, 0, 0)
     product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end))
 
 

@@ -1,24 +1,21 @@
 """The update rules of `numbanet.equations.descent`, applied to SIMD vectors and to tiles of w and b.
 
-Each update rule has its own class of constants, whose type tells Numba the rule: the weight update in `product` is therefore
-compiled with the code of a single rule. The moments of a parameter (its velocity, or Adam's m and v) lie at the distances
-`moment_1` and `moment_2` behind the parameter in memory. Without weight decay, `decay` is None, and the code for weight decay
-is not compiled.
+One compiled function serves all rules: it chooses the rule once for each tile (MR rows and NR columns of w and b). The moments
+of a parameter (its velocity, or Adam's m and v) lie at the distances `moment_1` and `moment_2` behind the parameter in memory.
+Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
 
-To add a rule, write a named tuple of its constants and a function that updates parameters from gradients, and add both to
-`RULES`.
+To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and call it in
+`descend_stored_tile`.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from numbanet._compile import MERGED, njit_merged, njit_part, parts_of
+from numbanet._compile import njit_merged, njit_part, parts_of
 from numbanet.engines import rule as rules
-from numbanet.engines.cpu.blocks import NR_VECTORS
+from numbanet.engines.cpu.blocks import MR, NR_VECTORS
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, put, store
 from numbanet.engines.cpu.team import barrier, thread_range
 from numbanet.engines.epoch import EPSILON_T, ETA, ETA_T
@@ -30,14 +27,18 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule with its constants, and a table of the values that change from step to step, such as the learning rate.
+    """An update rule with its constants in the network's dtype, and a table of the values that change from step to step.
 
     Parameters
     ----------
-    constants : tuple
-        An instance of one of the classes of constants in this module, such as `AdamConstants`; its type selects the rule.
-    decay : floating or None
-        The factor lambda of weight decay; None for no weight decay.
+    kind : int
+        The kind of rule, a constant of `numbanet.engines.rule` such as ADAM.
+    mu : floating
+        The factor of the velocity, for MOMENTUM and NESTEROV.
+    share_1, share_2 : floating
+        1 - beta_1 and 1 - beta_2, for ADAM and ADAMW.
+    decay : floating
+        The weight-decay factor lambda; 0 for no weight decay.
     clip_norm : floating
         Largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
@@ -45,8 +46,11 @@ class UpdateRule(NamedTuple):
         `numbanet.engines.epoch.rates_of`.
     """
 
-    constants: Any
-    decay: np.floating | None
+    kind: int
+    mu: np.floating
+    share_1: np.floating
+    share_2: np.floating
+    decay: np.floating
     clip_norm: np.floating
     rates: np.ndarray
 
@@ -56,8 +60,8 @@ class UpdateStep(NamedTuple):
 
     Parameters
     ----------
-    constants, decay, clip_norm
-        The constants of the rule, the factor of weight decay and the largest norm, as in `UpdateRule`.
+    kind, mu, share_1, share_2, decay, clip_norm
+        The rule and its constants, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
         The learning rate eta, and Adam's eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
         epsilon sqrt(1 - beta_2^t) of step t.
@@ -65,8 +69,11 @@ class UpdateStep(NamedTuple):
         Distance in memory from a parameter to its first moment (velocity, or Adam's m), and to its second moment (Adam's v).
     """
 
-    constants: Any
-    decay: np.floating | None
+    kind: int
+    mu: np.floating
+    share_1: np.floating
+    share_2: np.floating
+    decay: np.floating
     clip_norm: np.floating
     eta: np.floating
     eta_t: np.floating
@@ -75,86 +82,37 @@ class UpdateStep(NamedTuple):
     moment_2: int
 
 
-class PlainConstants(NamedTuple):
-    """The empty tuple of constants of plain gradient descent."""
-
-    @classmethod
-    def of(cls, rule: rules.Rule, number: Callable) -> "PlainConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
-        return cls()
-
-
-class MomentumConstants(NamedTuple):
-    """The constant mu of gradient descent with momentum."""
-
-    mu: np.floating
-
-    @classmethod
-    def of(cls, rule: rules.Rule, number: Callable) -> "MomentumConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
-        return cls(number(rule.mu))
-
-
-class NesterovConstants(NamedTuple):
-    """The constant mu of gradient descent with Nesterov momentum."""
-
-    mu: np.floating
-
-    @classmethod
-    def of(cls, rule: rules.Rule, number: Callable) -> "NesterovConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
-        return cls(number(rule.mu))
-
-
-class AdamConstants(NamedTuple):
-    """The constants of Adam: 1 - beta_1 and 1 - beta_2."""
-
-    share_1: np.floating
-    share_2: np.floating
-
-    @classmethod
-    def of(cls, rule: rules.Rule, number: Callable) -> "AdamConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
-        return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
-
-
-class AdamWConstants(NamedTuple):
-    """The constants of AdamW, Adam with decoupled weight decay: 1 - beta_1 and 1 - beta_2."""
-
-    share_1: np.floating
-    share_2: np.floating
-
-    @classmethod
-    def of(cls, rule: rules.Rule, number: Callable) -> "AdamWConstants":
-        """Returns the constants of a rule, converted by `number` to the dtype of the network."""
-        return cls(number(1 - rule.beta_1), number(1 - rule.beta_2))
+@njit_merged
+def with_penalty(decay, w, gradient):
+    """Returns dL/dw + lambda w for a SIMD vector of weights w."""
+    return gradient if decay == 0 else penalised(broadcast(decay), w, gradient)
 
 
 @njit_merged
-def with_penalty(decay, w, gradient):
-    """Returns dL/dw + lambda w for a SIMD vector of weights w, or dL/dw if decay is None."""
-    if decay is None:
-        return gradient
-    return penalised(broadcast(decay), w, gradient)
+def descend_vector(memory, at, eta, gradient):
+    """Updates a vector of parameters by gradient descent without weight decay: w <- w - eta dL/dw."""
+    store(memory, at, descend(eta, gradient, load(memory, at)))
 
 
-def _descend_plain(memory, at, step, decay, gradient):
+@njit_merged
+def descend_plain(memory, at, step, decay, gradient):
     """Updates a vector of parameters by gradient descent: w <- w - eta dL/dw."""
-    w = load(memory, at)
-    store(memory, at, descend(broadcast(step.eta), with_penalty(decay, w, gradient), w))
+    descend_vector(memory, at, broadcast(step.eta), with_penalty(decay, load(memory, at), gradient))
 
 
-def _descend_momentum(memory, at, step, decay, gradient):
+@njit_merged
+def descend_momentum(memory, at, step, decay, gradient):
     """Updates a vector of parameters with momentum: v <- mu v + dL/dw, w <- w - eta v."""
     w, v = load(memory, at), load(memory, at + step.moment_1)
-    v = velocity_after(broadcast(step.constants.mu), with_penalty(decay, w, gradient), v)
+    v = velocity_after(broadcast(step.mu), with_penalty(decay, w, gradient), v)
     store(memory, at + step.moment_1, v)
     store(memory, at, descend(broadcast(step.eta), v, w))
 
 
-def _descend_nesterov(memory, at, step, decay, gradient):
+@njit_merged
+def descend_nesterov(memory, at, step, decay, gradient):
     """Updates a vector of parameters with Nesterov momentum: v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
-    w, v, mu = load(memory, at), load(memory, at + step.moment_1), broadcast(step.constants.mu)
+    w, v, mu = load(memory, at), load(memory, at + step.moment_1), broadcast(step.mu)
     gradient = with_penalty(decay, w, gradient)
     v = velocity_after(mu, gradient, v)
     store(memory, at + step.moment_1, v)
@@ -164,42 +122,34 @@ def _descend_nesterov(memory, at, step, decay, gradient):
 @njit_merged
 def after_adam(memory, at, step, w, gradient):
     """Updates the moments m and v of a vector of weights w; returns w - eta_t m / (sqrt(v) + epsilon_t)."""
-    m = moment(broadcast(step.constants.share_1), gradient, load(memory, at + step.moment_1))
-    v = moment(broadcast(step.constants.share_2), gradient * gradient, load(memory, at + step.moment_2))
+    m = moment(broadcast(step.share_1), gradient, load(memory, at + step.moment_1))
+    v = moment(broadcast(step.share_2), gradient * gradient, load(memory, at + step.moment_2))
     store(memory, at + step.moment_1, m)
     store(memory, at + step.moment_2, v)
     return descend(broadcast(step.eta_t), adam_gradient(broadcast(step.epsilon_t), m, v), w)
 
 
-def _descend_adam(memory, at, step, decay, gradient):
+@njit_merged
+def descend_adam(memory, at, step, decay, gradient):
     """Updates a vector of parameters by Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, after_adam(memory, at, step, w, with_penalty(decay, w, gradient)))
 
 
-def _descend_adamw(memory, at, step, decay, gradient):
+@njit_merged
+def descend_adamw(memory, at, step, decay, gradient):
     """Updates a vector of parameters by AdamW: w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
-    if decay is not None:
+    if decay != 0:
         w = decayed(broadcast(step.eta), broadcast(decay), w)
     store(memory, at, after_adam(memory, at, step, w, gradient))
 
 
-# For each update rule, the class of its constants, and the function that updates a vector of parameters.
-RULES: dict[int, tuple[Any, Callable]] = {
-    rules.GRADIENT_DESCENT: (PlainConstants, _descend_plain),
-    rules.MOMENTUM: (MomentumConstants, _descend_momentum),
-    rules.NESTEROV: (NesterovConstants, _descend_nesterov),
-    rules.ADAM: (AdamConstants, _descend_adam),
-    rules.ADAMW: (AdamWConstants, _descend_adamw),
-}
-
-
 @lru_cache  # epochs of very small networks take less than a millisecond
-def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[Any, np.floating | None, np.floating]:
-    """Returns `constants`, `decay` and `clip_norm` of `UpdateRule` for a rule, converted to the network's dtype."""
-    number, (constants, _) = dtype.type, RULES[rule.kind]
-    return constants.of(rule, number), number(rule.weight_decay) if rule.weight_decay else None, number(rule.clip_norm)
+def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple:
+    """Returns the fields of `UpdateRule` without `rates` for a rule, with the constants converted to the network's dtype."""
+    constants = rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm
+    return rule.kind, *map(dtype.type, constants)
 
 
 @njit_merged
@@ -211,49 +161,60 @@ def rate(memory, table, at):
 @njit_merged
 def step_of(memory, header, rule, at):
     """Returns the `UpdateStep` of the step whose n, eta, eta_t and epsilon_t begin at index `at` of the flat `rule.rates`."""
-    table = rule.rates
-    eta, eta_t, epsilon_t = rate(memory, table, at + ETA), rate(memory, table, at + ETA_T), rate(memory, table, at + EPSILON_T)
-    return UpdateStep(rule.constants, rule.decay, rule.clip_norm, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
-
-
-def descend_vector(memory: Any, at: int, step: Any, decay: Any, gradient: Any) -> None:
-    """Updates the SIMD vector of parameters that begins at memory[at], from its gradient."""
-
-
-@overload(descend_vector, jit_options=MERGED)
-def _descend_vector(memory, at, step, decay, gradient):
-    constants = step.types[0].instance_class
-    return next(function for own, function in RULES.values() if own is constants)
+    kind, mu, share_1, share_2, decay, clip_norm, rates = rule
+    eta, eta_t, epsilon_t = rate(memory, rates, at + ETA), rate(memory, rates, at + ETA_T), rate(memory, rates, at + EPSILON_T)
+    constants = kind, mu, share_1, share_2, decay, clip_norm
+    return UpdateStep(*constants, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
 @njit_merged
-def decay_of(decay, row, n_in):
-    """Returns lambda for rows of w, which are rows 0 to n_in - 1, and 0 for row n_in, which holds b, and all later rows."""
-    if decay is None:
-        return decay
-    return decay if row < n_in else decay - decay
+def descend_tile(memory, at, step, c):
+    """Updates MR = 6 successive rows of a panel (NR columns) by gradient descent without weight decay: w <- w - eta dL/dw.
 
-
-@njit_merged
-def descend_row(memory, at, step, decay, c_0, c_1):
-    """Updates one row of a panel of w and b, the NR parameters at memory[at], from the SIMD vectors c_0, c_1 of gradients."""
-    descend_vector(memory, at, step, decay, c_0)
-    descend_vector(memory, at + lanes(memory), step, decay, c_1)
-
-
-@njit_merged
-def descend_tile(memory, at, step, row, n_in, c):
-    """Updates MR = 6 successive rows of a panel (NR columns) of w and b, beginning with row `row`, from gradients in registers.
-
-    Reads the gradients c, a tuple of 12 SIMD vectors, two for each row; updates the rows that begin at memory[at].
+    Reads the gradients c, a tuple of 12 SIMD vectors in registers, two for each row; updates the rows that begin at memory[at].
     """
-    nr, decay = NR_VECTORS * lanes(memory), step.decay
-    descend_row(memory, at, step, decay_of(decay, row, n_in), c[0], c[1])
-    descend_row(memory, at + 1 * nr, step, decay_of(decay, row + 1, n_in), c[2], c[3])
-    descend_row(memory, at + 2 * nr, step, decay_of(decay, row + 2, n_in), c[4], c[5])
-    descend_row(memory, at + 3 * nr, step, decay_of(decay, row + 3, n_in), c[6], c[7])
-    descend_row(memory, at + 4 * nr, step, decay_of(decay, row + 4, n_in), c[8], c[9])
-    descend_row(memory, at + 5 * nr, step, decay_of(decay, row + 5, n_in), c[10], c[11])
+    half, eta = lanes(memory), broadcast(step.eta)
+    descend_vector(memory, at, eta, c[0])
+    descend_vector(memory, at + half, eta, c[1])
+    descend_vector(memory, at + 2 * half, eta, c[2])
+    descend_vector(memory, at + 3 * half, eta, c[3])
+    descend_vector(memory, at + 4 * half, eta, c[4])
+    descend_vector(memory, at + 5 * half, eta, c[5])
+    descend_vector(memory, at + 6 * half, eta, c[6])
+    descend_vector(memory, at + 7 * half, eta, c[7])
+    descend_vector(memory, at + 8 * half, eta, c[8])
+    descend_vector(memory, at + 9 * half, eta, c[9])
+    descend_vector(memory, at + 10 * half, eta, c[10])
+    descend_vector(memory, at + 11 * half, eta, c[11])
+
+
+@njit_merged
+def descend_rows(descend_by_rule, memory, header, at, step, row, n_in):
+    """Updates the MR rows of a tile by the rule `descend_by_rule`; the other arguments are those of `descend_stored_tile`."""
+    half = lanes(memory)
+    for r in range(MR):
+        decay = step.decay if row + r < n_in else step.decay - step.decay  # b does not decay
+        for q in range(NR_VECTORS):
+            place = at + (r * NR_VECTORS + q) * half
+            descend_by_rule(memory, place, step, decay, load(memory, place + header.gradients))
+
+
+@njit_part
+def descend_stored_tile(memory, header, at, step, row, n_in):
+    """Updates a tile of w and b (MR rows, NR columns) by the rule of `step`, from gradients in memory.
+
+    The tile begins at memory[at] and with row `row` of its panel. Its gradients lie at the distance `header.gradients`.
+    """
+    if step.kind == rules.GRADIENT_DESCENT:
+        descend_rows(descend_plain, memory, header, at, step, row, n_in)
+    elif step.kind == rules.MOMENTUM:
+        descend_rows(descend_momentum, memory, header, at, step, row, n_in)
+    elif step.kind == rules.NESTEROV:
+        descend_rows(descend_nesterov, memory, header, at, step, row, n_in)
+    elif step.kind == rules.ADAM:
+        descend_rows(descend_adam, memory, header, at, step, row, n_in)
+    else:
+        descend_rows(descend_adamw, memory, header, at, step, row, n_in)
 
 
 # Updates from gradients in memory, after all gradients have been computed and their norm is known
@@ -278,14 +239,14 @@ def squares_of_panel(memory, header, layer, panel, place):
 
 @njit_part
 def descend_panel(memory, header, layer, panel, step, scale):
-    """Updates a panel (NR columns) of w and b of a layer from gradients in memory, each multiplied by `scale`."""
+    """Multiplies the gradients of a panel (NR columns) of w and b of a layer by `scale`, and updates the panel from them."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
-    for row in range(layer.n_in + 1):
-        place = at + row * nr
-        g_0, g_1 = load(memory, place + header.gradients), load(memory, place + half + header.gradients)
-        descend_row(memory, place, step, decay_of(step.decay, row, layer.n_in), scales * g_0, scales * g_1)
+    for row in range(0, layer.w_rows, MR):
+        for place in range(at + row * nr + header.gradients, at + (row + MR) * nr + header.gradients, half):
+            store(memory, place, scales * load(memory, place))
+        descend_stored_tile(memory, header, at + row * nr, step, row, layer.n_in)
 
 
 @njit_merged

@@ -54,9 +54,8 @@ def drop(workspace, l, draw, block, number, span, source, target):
 
 @njit_merged
 def forward(workspace, l, draw, block, number, span):
-    """Computes x of layer l + 1 from the activations a of layer l by dropout; does nothing if `draw`, the key, is None."""
-    if draw is not None:
-        drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
+    """Computes x of layer l + 1 from the activations a of layer l by dropout."""
+    drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
 
 
 @njit_part
@@ -65,8 +64,6 @@ def backward(workspace, l, draw, block, number, span):
 
     Both lie in memory in the panels (blocks of NR neurons) of delta of layer l.
     """
-    if draw is None:
-        return
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)
     drop(workspace, l, draw, block, number, span, layer.delta, layer.delta)

@@ -195,22 +195,20 @@ class Layout:
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields pairs of views of the same part of w or b: in the vector `flat`, and in memory at the distance `offset`.
+        """Yields pairs of views of the same part of w and b: in the vector `flat`, and in memory at the distance `offset`.
 
         For each layer, the parts are the columns in full panels (blocks of NR columns), and the remaining columns.
         """
         width = self.width
-        for (w, b), (start, rows) in zip(self.topology.views(flat), self.places, strict=True):
-            (n_in, n_out), start = w.shape, start + offset
-            memory = self.memory[start : start + rows * up_to(width, n_out)].reshape(-1, rows, width)
+        for wb, (start, w_rows) in zip(self.topology.matrices(flat), self.places, strict=True):
+            (rows, n_out), start = wb.shape, start + offset
+            panels = self.memory[start : start + w_rows * up_to(width, n_out)].reshape(-1, w_rows, width)
             whole = n_out // width
             columns = whole * width
             if whole:
-                yield w[:, :columns].reshape(n_in, whole, width), memory[:whole, :n_in].swapaxes(0, 1)
-                yield b[:columns].reshape(whole, width), memory[:whole, n_in]
+                yield wb[:, :columns].reshape(rows, whole, width), panels[:whole, :rows].swapaxes(0, 1)
             if columns < n_out:
-                yield w[:, columns:], memory[whole, :n_in, : n_out - columns]
-                yield b[columns:], memory[whole, n_in, : n_out - columns]
+                yield wb[:, columns:], panels[whole, :rows, : n_out - columns]
 
 
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:

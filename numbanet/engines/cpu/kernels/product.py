@@ -18,7 +18,7 @@ import numpy as np
 from numbanet._compile import njit_merged, njit_part, parts_of
 from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS
 from numbanet.engines.cpu.kernels import elementwise
-from numbanet.engines.cpu.kernels.descent import descend_tile
+from numbanet.engines.cpu.kernels.descent import descend_stored_tile, descend_tile
 from numbanet.engines.cpu.kernels.vector import (
     broadcast,
     get,
@@ -30,6 +30,7 @@ from numbanet.engines.cpu.kernels.vector import (
     store_rows,
     transpose,
 )
+from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations import neuron
 from numbanet.equations.activations import SOFTMAX
 
@@ -247,6 +248,7 @@ def update(memory, header, layer, block, step, tiles):
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf
+    from_registers = descends and step.kind == GRADIENT_DESCENT and step.decay == 0
     for slab in range(0, groups, GRADIENT_MC // MR):
         for panel in panels_of(tiles, groups):
             delta = layer.delta + panel * header.rows * nr
@@ -258,7 +260,9 @@ def update(memory, header, layer, block, step, tiles):
                 start, start_step = (header.zeros, 0) if block.opens else (at + header.gradients, nr)
                 x = input_columns(memory, header, layer, i)
                 c = microkernel(memory, start, start_step, x, nr, n, nr, delta, n)
+                if from_registers:
+                    descend_tile(memory, at, step, c)
+                    continue
+                store_rows(memory, at + header.gradients, half, c)
                 if descends:
-                    descend_tile(memory, at, step, i, layer.n_in, c)
-                else:
-                    store_rows(memory, at + header.gradients, half, c)
+                    descend_stored_tile(memory, header, at, step, i, layer.n_in)
