@@ -60,13 +60,17 @@ class Optimizer:
         """The number of moments (moving averages, such as the velocity) that the optimizer keeps for each parameter."""
         return rule.KINDS[self.kind].moments
 
-    @functools.lru_cache(256)  # noqa: B019 - as for `check`
     def rule(self) -> Rule:
         """Returns the update rule with its constants, in the form that engines take."""
-        constants = asdict(self)
-        constants["mu"] = constants.pop("momentum", 0.0)
-        constants["clip_norm"] = math.inf if self.clip_norm is None else self.clip_norm
-        return Rule(self.kind, **constants, corrects_epsilon=self.corrects_epsilon, decay_batch=self.decay_batch)
+        return _rule(self, self.corrects_epsilon, self.decay_batch)
+
+
+@functools.lru_cache(256)  # as for `Optimizer.check`; the two attributes do not count when optimizers are compared
+def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
+    constants = asdict(optimizer)
+    constants["mu"] = constants.pop("momentum", 0.0)
+    constants["clip_norm"] = math.inf if optimizer.clip_norm is None else optimizer.clip_norm
+    return Rule(optimizer.kind, **constants, corrects_epsilon=corrects_epsilon, decay_batch=decay_batch)
 
 
 @dataclass(frozen=True)

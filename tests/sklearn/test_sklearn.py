@@ -11,6 +11,8 @@ import pytest
 
 import numbanet
 from numbanet import _cuda
+from numbanet.engines.epoch import EPSILON_T, epoch_of, rates_of
+from numbanet.training.optimizers import as_in_scikit_learn
 from tests.helpers.engines import ENGINES, each
 
 pytest.importorskip("sklearn", minversion="1.7")
@@ -146,6 +148,19 @@ def test_adam_moves_neurons_without_activation_as_scikit_learn_does(task, device
             mlp.set_params(max_iter=steps).fit(5 + X, y)
         assert_same_parameters(ours, theirs)
         assert ((X + 5) @ theirs.coefs_[0] + theirs.intercepts_[0] < 0).all(axis=0).any()
+
+
+def test_networks_keep_the_adam_of_the_paper_beside_estimators():
+    adam = numbanet.Adam(weight_decay=0.5)
+    for optimizer in (adam, as_in_scikit_learn(adam, 8), adam):
+        own = optimizer is not adam
+        rates = rates_of(np.array([8, 4]), 0.1, optimizer.rule(), 1)
+        np.testing.assert_allclose(rates[:, EPSILON_T], 1e-8 * (1 if own else np.sqrt(1 - 0.999 ** np.array([1, 2]))))
+        parts = epoch_of(np.arange(12), 8, 0.1, optimizer.rule()).parts()
+        found = [(part.order.tolist(), part.batch_size, part.rule.weight_decay, len(part.rates)) for part in parts]
+        apart = [(list(range(8)), 8, 0.5, 1), (list(range(8, 12)), 4, 1.0, 1)]
+        assert found == (apart if own else [(list(range(12)), 8, 0.5, 2)])
+        assert len(epoch_of(np.arange(8), 8, 0.1, optimizer.rule()).parts()) == 1
 
 
 def test_a_random_state_of_the_user_gives_scikit_learns_order(samples):
