@@ -1,7 +1,10 @@
-"""Benchmarks: numbanet and the installed peers on the same work, each checked before it is timed.
+"""Benchmarks, in which numbanet and other installed libraries do the same work.
 
-`ladder` (python -m benchmarks.ladder) compares epochs, predictions and whole processes on the CPU; `gpu` (python -m
-benchmarks.gpu) does so on an NVIDIA GPU; `scaling` (python -m benchmarks.scaling) times training by several processes;
-`suites` is for asv (https://asv.readthedocs.io), which compares commits. All four share `rungs`, the networks and their data,
-`peers`, the contestants, `measuring` and `command_line`. docs/performance.md says what the figures mean.
+All results are checked before anything is timed.
+
+The package `ladder` (python -m benchmarks.ladder) compares epochs, predictions and whole processes on the CPU. The package
+`gpu` (python -m benchmarks.gpu) compares epochs on an NVIDIA GPU. The package `scaling` (python -m benchmarks.scaling) times
+training with several processes. The package `suites` is for asv (https://asv.readthedocs.io), which compares commits. All four
+packages use the module `rungs`, which defines the benchmark networks and their data; the module `peers`, which defines the
+libraries to compare; and the modules `measuring` and `command_line`. The page docs/performance.md explains the results.
 """

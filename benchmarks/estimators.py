@@ -1,9 +1,11 @@
-"""Compares the scores of numbanet's estimators and scikit-learn's: `python -m benchmarks.estimators`.
+"""Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
 
-For each learning rate and data set, raw and standardised, with and without early stopping, each estimator is trained with the
-same parameters on the same samples for several seeds, and scored on other samples. The column "errors" is the difference of the
-mean scores in units of its standard error over the seeds, and the column "equal" counts the seeds with equal scores. The script
-fails if numbanet is worse by more than `LIMIT` in a row, or diverges more often.
+For each learning rate and data set, with raw and with standardised inputs, and with and without early stopping, both estimators
+are trained with the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other
+samples. The column "errors" is the difference of the mean scores, in units of its standard error over the seeds. The column
+"equal" counts the seeds for which both scores are equal. The last columns count the training runs that diverged. The script
+fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's training runs diverged than of
+scikit-learn's.
 """
 
 import argparse
@@ -20,12 +22,15 @@ import numbanet.sklearn
 
 DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
 RATES = (0.001, 0.01, 0.1)
-LIMIT = -2.0  # standard errors
-DIGITS = 6  # scores that are equal to this number of digits differ by rounding errors only
+LIMIT = -2.0  # smallest allowed difference of the mean scores, in standard errors
+DIGITS = 6  # number of decimal places of the scores; smaller differences are rounding errors
 
 
 def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
-    """Returns the test scores of numbanet's and scikit-learn's estimator, (2, seeds); a training that diverges scores NaN."""
+    """Returns the test scores of numbanet's and of scikit-learn's estimator, as an array of shape (2, seeds).
+
+    If a training run diverges, its score is NaN.
+    """
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     kind = "MLPRegressor" if name == "diabetes" else "MLPClassifier"
     found = np.full((2, seeds), np.nan)
@@ -62,7 +67,7 @@ def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: i
 
 
 def main() -> None:
-    """Prints a row for each learning rate, data set and option."""
+    """Prints a row for each learning rate, each data set and each combination of options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)
@@ -70,7 +75,7 @@ def main() -> None:
     parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # trainings of so few epochs do not converge
+    warnings.simplefilter("ignore")  # scikit-learn warns that training has not converged after so few epochs
     print(f"{'':34} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7} {'equal':>6}  diverged", flush=True)
     options = {"max_iter": arguments.max_iter, "solver": arguments.solver}
     failed = False

@@ -1,4 +1,4 @@
-"""Timing in turns, tables of figures, and the facts about the machine that figures depend on."""
+"""Functions that time several libraries in turn, print tables, and find out facts about the machine."""
 
 import datetime
 import importlib.metadata
@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 VERSIONS = ("numbanet", "numba", "numpy", "jax", "torch", "scikit-learn")
-# Thread pools keep spinning after their work, OpenBLAS's for 0.1 s. The next contestant must not share a core with them.
+# Pause before each measurement. After their work, the threads of thread pools stay busy for some time (those of OpenBLAS for
+# 0.1 s). The next measurement must not share a core with such threads.
 REST_SECONDS = 0.2
 # Widths of the columns of a table on a terminal.
 NAME_WIDTH, FIGURE_WIDTH = 34, 15
 
 
 class Settings(NamedTuple):
-    """Settings that all tables share.
+    """Settings that all tables have in common.
 
     Parameters
     ----------
     rounds : int
-        Timed turns of each contestant.
+        Number of rounds; in each round, every library is timed once.
     cores : int
-        Cores in use.
+        Number of CPU cores that are used.
     markdown : bool
         Whether tables are printed in Markdown.
     """
@@ -35,7 +36,7 @@ class Settings(NamedTuple):
 
 
 def seconds_of(call: Callable[[], Any], times: int = 1) -> float:
-    """Returns the mean seconds of a call, made `times` times in a row."""
+    """Calls the function `call` `times` times in a row, and returns the mean duration of a call in seconds."""
     start = time.perf_counter()
     for _ in range(times):
         call()
@@ -45,20 +46,22 @@ def seconds_of(call: Callable[[], Any], times: int = 1) -> float:
 def take_turns(
     runs: Mapping[str, Callable[[int], float | None]], rounds: int, rest: float = REST_SECONDS
 ) -> dict[str, list[float]]:
-    """Calls the functions in turn, `rounds` times, and returns their figures.
+    """Calls several functions one after another, in each of several rounds, and returns the results of all calls.
 
     Parameters
     ----------
-    runs : dict
-        By name, a function of the number of the round that returns a figure, or None to skip that round.
+    runs : dict of str to callable
+        The functions by name. A function takes the index of a round, and returns a measured value, or None if it measures
+        nothing in this round.
     rounds : int
+        Number of rounds.
     rest : float
-        Seconds of pause before each call.
+        Pause before each call, in seconds.
 
     Returns
     -------
-    dict
-        By name, the list of figures.
+    dict of str to list of float
+        For each name, the values that the function has returned, without None.
     """
     figures: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds):
@@ -71,20 +74,23 @@ def take_turns(
 
 
 def medians(figures: Mapping[str, list[float]]) -> dict[str, float]:
-    """Returns the median of each list of figures, by name."""
+    """Returns a dict with the median of each list of values."""
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
 class Table:
-    """A table that prints each line as soon as it is known, aligned for a terminal or in Markdown.
+    """Prints a table line by line, aligned for a terminal or in Markdown.
 
     Parameters
     ----------
     title : str
+        The title, which is printed above the table.
     columns : tuple of str
+        The titles of the columns.
     markdown : bool
+        Whether the table is printed in Markdown.
     file : file object, optional
-        Where to print, standard output by default.
+        The file to which the table is printed; standard output by default.
     """
 
     def __init__(self, title: str, columns: tuple[str, ...], markdown: bool, file: TextIO | None = None):
@@ -97,7 +103,7 @@ class Table:
             print(f"|{'---|' * len(columns)}", file=file, flush=True)
 
     def line(self, *cells: str) -> None:
-        """Prints a line of one cell per column."""
+        """Prints a line; `cells` contains one text per column."""
         if self.markdown:
             text = f"| {' | '.join(cells)} |"
         else:
@@ -107,7 +113,10 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Returns a number with three digits, thousands separated (0.012, 0.123, 1.23, 12.3, 1,234), or a dash for None."""
+    """Returns a number as text, with three significant digits and thousands separators, such as 0.123, 12.3 or 1,234.
+
+    Numbers below 0.1 have two significant digits. None becomes a dash.
+    """
     if value is None:
         return "—"
     if value < 0.1:
@@ -117,7 +126,7 @@ def figure(value: float | None) -> str:
 
 
 def machine(cores: int) -> dict[str, Any]:
-    """Returns the facts that figures depend on: processor, cores in use, date, Python, versions of packages."""
+    """Returns facts on which measured times depend: processor, number of cores, date, and versions of Python and packages."""
     from llvmlite import binding
 
     try:
@@ -135,7 +144,7 @@ def machine(cores: int) -> dict[str, Any]:
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """Returns the versions of the packages that are installed, by name."""
+    """Returns a dict with the versions of those packages in `names` that are installed."""
     return {name: version for name in names if (version := _version(name))}
 
 

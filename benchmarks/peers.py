@@ -1,8 +1,11 @@
-"""The contestants: numbanet and its peers, each driven in the fastest way that its users have.
+"""The contestants: numbanet and the other libraries that are compared.
 
-A contestant is made from a `Rung` and a `Problem`; see `Contestant`. The constructor of a peer raises ImportError if its
-library is not installed or cannot do the rung. Libraries are imported by the constructors, so that a measured process
-imports only what its contestant needs.
+Each library is used in the fastest way that is available to its users.
+
+A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
+benchmark network, and a `Problem`, which contains the initial parameters and the data. Other libraries than numbanet are called
+peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
+constructors import the libraries, so that a measured process imports only the library that it needs.
 """
 
 import contextlib
@@ -20,50 +23,54 @@ if TYPE_CHECKING:
     from numbanet.engines import Topology
 
 Order = NDArray[np.integer]
-# What makes a contestant: its class, or a function like it.
+# The type of a function, or class, that creates a contestant.
 Maker = Callable[[Rung, Problem], Any]
 
 
 class Contestant(Protocol):
-    """The interface that benchmarks drive; each contestant has array types of its own."""
+    """The interface of a contestant (a library that is compared). Each contestant has its own types of arrays."""
 
     def prepare(self, order: Order) -> Any:
-        """Returns the order of the samples, in the contestant's own arrays."""
+        """Returns the order of the samples, converted to the contestant's own type of array."""
 
     def train(self, prepared: Any) -> float:
-        """Trains one epoch by gradient descent in a prepared order; returns its mean loss, read once at the end."""
+        """Trains one epoch by gradient descent, in the order that `prepare` returned. Returns the mean loss of the epoch.
+
+        The loss is read from the device once, at the end of the epoch.
+        """
         ...
 
     def ready(self, x: NDArray[np.floating]) -> Any:
-        """Returns samples to predict from, in the contestant's own array."""
+        """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
     def predict(self, ready: Any) -> Any:
-        """Returns the class probabilities, already computed, for samples from `ready`."""
+        """Returns the class probabilities for samples that `ready` returned. Waits until the computation is complete."""
 
 
 def topology(rung: Rung) -> "Topology":
-    """Returns the network of a rung as engines take it."""
+    """Returns the topology of a benchmark network, to be passed to numbanet's engines."""
     from numbanet.engines import Topology
 
     return Topology(rung.sizes, rung.activations, "cce", np.dtype(rung.dtype))
 
 
 def flat(parameters: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]) -> NDArray[np.floating]:
-    """Returns the parameters [(w, b), ...] as engines take them: flat, layer by layer, w then b."""
+    """Returns the parameters [(w, b), ...] as a flat vector, which contains, layer by layer, w and then b."""
     return np.concatenate([array.ravel() for pair in parameters for array in pair])
 
 
 def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Returns x (n, n_in) and y (n, n_out) as the front door passes them to engines, which is read-only."""
+    """Returns the inputs x (n, n_in) and the targets y (n, n_out) as read-only arrays, which numbanet's engines expect."""
     x, y = problem.x.view(), one_hot(problem.labels, rung.sizes[-1], rung.dtype)
     x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
 class Numbanet:
-    """numbanet on the CPU: the engine that `fit` drives for training, `Network.predict` for predictions.
+    """numbanet on the CPU. This contestant trains with an engine, and predicts with `Network.predict`.
 
-    Training bypasses `fit` because `fit` would draw the orders of the samples itself.
+    `Network.fit` calls the same engine. This class does not call `Network.fit`, because `fit` would choose the order of the
+    samples itself.
     """
 
     device, kernels = "cpu", "fast"
@@ -79,17 +86,17 @@ class Numbanet:
         self.data = self.engine.upload(x), self.engine.upload(y)
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order as it is."""
+        """Returns the order itself."""
         return order
 
     def train(self, order: Order) -> float:
-        """Trains one epoch in one call of the engine; returns its mean loss."""
+        """Trains one epoch with one call to the engine, and returns the mean loss."""
         *_, totals = self.engine.train_epoch(*self.data, self.epoch_of(order, self.rung.batch, self.rung.eta))
         return totals.loss / totals.samples
 
     @cached_property
     def network(self) -> "Network":
-        """A network with the engine's parameters, made at the first prediction."""
+        """A network with the engine's parameters, which is created for the first prediction."""
         from numbanet import Network
 
         rung = self.rung
@@ -100,16 +107,16 @@ class Numbanet:
         return network
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples as they are."""
+        """Returns the samples themselves."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the class probabilities (n, n_out)."""
+        """Returns the class probabilities, of shape (n, n_out)."""
         return self.network.predict(x)
 
 
 class Reference(Numbanet):
-    """The loops of `numbanet.equations` on the CPU."""
+    """numbanet's reference engine, which computes with the loops of `numbanet.equations`, on the CPU."""
 
     kernels = "reference"
 
@@ -121,7 +128,10 @@ class Cuda(Numbanet):
 
 
 class Numpy:
-    """Whole-array NumPy; in float64 it is the oracle of the other contestants."""
+    """An implementation with NumPy operations on whole arrays.
+
+    In float64, the results of NumPy serve to check those of the other libraries.
+    """
 
     def __init__(self, rung: Rung, problem: Problem):
         self.rung, self.x = rung, problem.x.astype(rung.dtype)
@@ -134,23 +144,23 @@ class Numpy:
         }[rung.activation]
 
     def prepare(self, order: Order) -> Order:
-        """Returns the batches (steps, batch)."""
+        """Returns the row indices of the batches, as an array of shape (steps, batch size)."""
         return order.reshape(-1, self.rung.batch)
 
     def train(self, batches: Order) -> float:
-        """Trains one epoch of batches (steps, batch); returns its mean loss."""
+        """Trains one epoch on the batches that `prepare` returned, and returns the mean loss."""
         return float(np.mean([self._step(self.x[rows], self.y[rows]) for rows in batches]))
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples as they are."""
+        """Returns the samples themselves."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the class probabilities (n, n_out)."""
+        """Returns the class probabilities, of shape (n, n_out)."""
         return np.exp(self._forward(x)[1])
 
     def _forward(self, x):
-        """Returns the input of each layer, [x, a of each hidden layer], and log(softmax(z)) of the last."""
+        """Returns a list with the input of each layer, and log(softmax(z)) of the last layer."""
         inputs = [x]
         for w, b in self.parameters[:-1]:
             inputs.append(self.phi(inputs[-1] @ w + b))
@@ -172,7 +182,7 @@ class Numpy:
 
 
 class Jax:
-    """JAX: `jit` over a `lax.scan` of the whole epoch, which updates donated parameters."""
+    """JAX. A jitted function trains a whole epoch by `lax.scan`; the parameters are donated, and updated in place."""
 
     def __init__(self, rung: Rung, problem: Problem):
         import jax
@@ -206,25 +216,25 @@ class Jax:
         self.parameters = [(jnp.array(w), jnp.array(b)) for w, b in problem.parameters]
 
     def prepare(self, order: Order) -> Any:
-        """Returns the order as int32, on JAX's device."""
+        """Returns the order as an int32 array on JAX's device."""
         return self.asarray(order, self.int32)
 
     def train(self, order: Any) -> float:
-        """Trains one epoch in one call; returns its mean loss."""
+        """Trains one epoch with one call, and returns the mean loss."""
         self.parameters, value = self.epoch(self.parameters, order)
         return float(value)
 
     def ready(self, x: NDArray[np.floating]) -> Any:
-        """Returns the samples on JAX's device."""
+        """Returns the samples as an array on JAX's device."""
         return self.asarray(x)
 
     def predict(self, x: Any) -> Any:
-        """Returns the class probabilities (n, n_out), after waiting for them."""
+        """Returns the class probabilities, of shape (n, n_out). Waits until they are computed."""
         return self.probabilities(self.parameters, x).block_until_ready()
 
 
 class Torch:
-    """PyTorch: the plain training loop in eager mode."""
+    """PyTorch in eager mode, with the usual training loop."""
 
     device = "cpu"
 
@@ -243,11 +253,11 @@ class Torch:
         self.x, self.labels = self.ready(problem.x), self.ready(problem.labels)
 
     def prepare(self, order: Order) -> Any:
-        """Returns the batches, one tensor each."""
+        """Returns the row indices of the batches, as one tensor per batch."""
         return self.ready(order).split(self.rung.batch)
 
     def train(self, batches: Any) -> float:
-        """Trains one epoch of batches; returns its mean loss."""
+        """Trains one epoch on the batches, and returns the mean loss."""
         return self.torch.stack([self._step(rows) for rows in batches]).mean().item()
 
     def _step(self, rows):
@@ -261,17 +271,17 @@ class Torch:
         return self.loss(self.model(x), labels)
 
     def ready(self, x: NDArray[Any]) -> Any:
-        """Returns the samples as a tensor on the device."""
+        """Returns the samples as a tensor on PyTorch's device."""
         return self.torch.from_numpy(x).to(self.device)
 
     def predict(self, x: Any) -> Any:
-        """Returns the class probabilities (n, n_out)."""
+        """Returns the class probabilities, of shape (n, n_out)."""
         with self.torch.no_grad():
             return self.model(x).softmax(dim=1)
 
 
 class ScikitLearn:
-    """scikit-learn: `MLPClassifier.partial_fit` without momentum or penalty."""
+    """scikit-learn's `MLPClassifier.partial_fit`, without momentum and without weight decay."""
 
     def __init__(self, rung: Rung, problem: Problem):
         from sklearn.neural_network import MLPClassifier
@@ -289,25 +299,25 @@ class ScikitLearn:
             learning_rate_init=rung.eta,
             shuffle=False,
         )
-        first = slice(rung.batch)  # one step makes the arrays of parameters, which are then overwritten
+        first = slice(rung.batch)  # one step creates the arrays of parameters, which are then overwritten
         self.model.partial_fit(problem.x[first], problem.labels[first], classes=np.arange(rung.sizes[-1]))
         for w, b, (w_start, b_start) in zip(self.model.coefs_, self.model.intercepts_, problem.parameters, strict=True):
             w[:], b[:] = w_start, b_start
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order as it is."""
+        """Returns the order itself."""
         return order
 
     def train(self, order: Order) -> float:
-        """Trains one epoch; returns its mean loss."""
+        """Trains one epoch, and returns the mean loss."""
         return self.model.partial_fit(self.x[order], self.labels[order]).loss_
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples as they are."""
+        """Returns the samples themselves."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the class probabilities (n, n_out)."""
+        """Returns the class probabilities, of shape (n, n_out)."""
         return self.model.predict_proba(x)
 
 
@@ -316,7 +326,10 @@ CONTESTANTS: dict[str, Maker] = {"numbanet": Numbanet, **PEERS, "reference": Ref
 
 
 def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, Any]:
-    """Returns the named contestants, by name, without the peers that are not installed or cannot do the rung."""
+    """Returns a dict with a contestant for each name, except if its library is not installed or does not support the network.
+
+    The benchmark network is `rung`, and its data and initial parameters are `problem`.
+    """
     contestants = {}
     for name in names:
         with contextlib.suppress(ImportError) if name in PEERS else contextlib.nullcontext():
@@ -325,6 +338,9 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 
 
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
-    """Returns the smallest figure of the peers in `names` over numbanet's, or None if either is missing."""
+    """Returns the smallest value of the libraries in `names`, divided by numbanet's value.
+
+    Returns None if `medians` has no value for numbanet, or no value for any library in `names`.
+    """
     figures = [value for name, value in medians.items() if name in names]
     return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None

@@ -1,4 +1,4 @@
-"""The rungs of the ladder: the networks that are trained, the size of an epoch, and the numbers training starts from."""
+"""The benchmark networks, called rungs: their sizes, the size of an epoch, the initial parameters, and the training data."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,21 +10,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Rung:
-    """A network with a softmax output and the CCE loss, and one epoch of its training.
+    """A benchmark network with the output activation softmax and the loss CCE, and the size of an epoch of its training.
 
     Parameters
     ----------
     name : str
+        A short name, such as "R1".
     sizes : tuple of int
-        Numbers of neurons, input first.
+        The number of inputs, followed by the number of neurons of each layer.
     batch, samples : int
-        Samples per step and per epoch.
+        `batch` is the number of samples in a step; `samples` is the number of samples in an epoch.
     activation : str
-        Activation of the hidden layers: relu, sigmoid or tanh.
+        The activation function of the hidden layers: relu, sigmoid or tanh.
     dtype : str
         float32 or float64.
     eta : float
-        Learning rate.
+        The learning rate.
     """
 
     name: str
@@ -37,43 +38,46 @@ class Rung:
 
     @property
     def title(self) -> str:
-        """The label in tables: name, sizes, and what differs from ReLU and float32."""
+        """The network's title in tables: the name, the sizes, and the activation and dtype if they are not relu and float32."""
         variant = [self.activation] * (self.activation != "relu") + [self.dtype] * (self.dtype != "float32")
         return " ".join([self.name, "-".join(map(str, self.sizes)), *variant])
 
     @property
     def layers(self) -> list[tuple[int, int]]:
-        """(n_in, n_out) of each layer."""
+        """For each layer, the pair (n_in, n_out): its number of inputs, and its number of neurons."""
         return list(itertools.pairwise(self.sizes))
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """The activation of each layer."""
+        """The name of each layer's activation function."""
         return (self.activation,) * (len(self.sizes) - 2) + ("softmax",)
 
     @property
     def steps(self) -> int:
-        """Updates per epoch."""
+        """Number of steps (updates of the parameters) in an epoch."""
         return -(-self.samples // self.batch)
 
     @property
     def operations(self) -> int:
-        """Operations per epoch: 6 per weight and sample, less 2 per weight of layer 1, which needs no input gradient."""
+        """Number of additions and multiplications in an epoch.
+
+        Each weight takes 6 operations per sample. The weights of layer 1 take 4 operations, because no dL/dx is computed.
+        """
         weights = [n_in * n_out for n_in, n_out in self.layers]
         return self.samples * (6 * sum(weights) - 2 * weights[0])
 
 
 class Problem(NamedTuple):
-    """The common start of all contestants.
+    """The initial parameters and the training data, which are the same for all libraries that are compared.
 
     Parameters
     ----------
     parameters : list of (w, b)
-        Of each layer: w (n_in, n_out), b (n_out,).
+        The initial parameters of each layer. w has the shape (n_in, n_out), and b has the shape (n_out,).
     x : (n, n_in)
-        Samples.
+        The inputs, one row per sample.
     labels : (n,) int
-        Their classes.
+        The classes of the samples.
     """
 
     parameters: list[tuple[NDArray[np.floating], NDArray[np.floating]]]
@@ -95,7 +99,7 @@ RUNGS = {
 
 
 def problem(rung: Rung) -> Problem:
-    """Returns random parameters, samples and labels for a rung, the same in every call."""
+    """Returns random parameters, samples and labels for a benchmark network. Every call returns the same values."""
     random, dtype = np.random.default_rng(1), _dtype(rung)
     parameters: list[tuple[NDArray[np.floating], NDArray[np.floating]]] = [
         ((2 * random.random((n_in, n_out), dtype) - 1) * (6 / n_in) ** 0.5, np.zeros(n_out, dtype))
@@ -105,19 +109,19 @@ def problem(rung: Rung) -> Problem:
 
 
 def samples(rung: Rung) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
-    """Returns the samples x (n, n_in) and labels (n,) of the rung's problem, without parameters."""
+    """Returns the samples x (n, n_in) and the labels (n,) that `problem(rung)` also returns, without creating parameters."""
     random = np.random.default_rng(0)
     x = random.standard_normal((rung.samples, rung.sizes[0]), _dtype(rung))
     return x, random.integers(0, rung.sizes[-1], rung.samples)
 
 
 def one_hot(labels: NDArray[np.integer], classes: int, dtype: Any) -> NDArray[np.floating]:
-    """Returns the targets y (n, classes) of labels (n,): 1 in the column of the label, else 0."""
+    """Returns one-hot targets y, of shape (n, classes), for n labels: y is 1 in the label's column, and 0 elsewhere."""
     return np.eye(classes, dtype=dtype)[labels]
 
 
 def orders(rung: Rung, count: int) -> list[NDArray[np.integer]]:
-    """Returns the orders of the samples in `count` epochs, the same in every call."""
+    """Returns the orders of the samples in `count` epochs. Every call returns the same orders."""
     return [np.random.default_rng(seed).permutation(rung.samples) for seed in range(count)]
 
 

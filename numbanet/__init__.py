@@ -1,4 +1,4 @@
-"""A neural network whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
+"""A neural network library whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
 
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist

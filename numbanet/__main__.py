@@ -1,4 +1,4 @@
-"""Runs the command line of numbanet: `python -m numbanet` does the same as the command `numbanet`."""
+"""Runs numbanet's command line: `python -m numbanet` does the same as the command `numbanet`."""
 
 import sys
 

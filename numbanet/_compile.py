@@ -1,18 +1,18 @@
-"""Compilation for the CPU: decorators with the package's compiler flags, and the cache folder of the compiled functions.
+"""Compilation for the CPU: decorators with the package's compiler flags, and the cache folder for compiled functions.
 
 =============== ============================ ====== ========================================================================
 decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
 `njit`          Python and compiled code     yes    loops of the sheet, and formulas of a few instructions
-`njit_formula`  Python and compiled code     yes    longer formulas, so that LLVM inlines and vectorises the loop around them
-`njit_entry`    Python, once per slice       yes    the function by which an engine enters compiled code
-`njit_part`     compiled code only           no     phases of an epoch: machine code is made once, in the caller
-`njit_merged`   compiled code only           no     microkernels and small helpers: like `njit_part`, inlined at every call
+`njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
+`njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
+`njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
+`njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-`parts_of` turns formulas of `numbanet.equations` into `njit_merged` functions. `overload` and `register_jitable` of Numba take
-options instead of a decorator; MERGED contains the options of `njit_merged`. Functions compiled by `njit_part` or `njit_merged`
-need no cache of their own, because their code is cached with the `njit_entry` function that calls them.
+`parts_of` compiles formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and
+`register_jitable` take options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of
+`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -35,26 +35,27 @@ from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-config: Any = numba.core.config  # reads the environment; its attributes are not declared for type checkers
-intrinsic: Any = extending.intrinsic  # its declared type would include the typing context among the parameters
+config: Any = numba.core.config  # typed as Any, because Numba creates the attributes from environment variables
+intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
 
-# error_model "numpy": a division by zero gives inf or NaN as in IEEE arithmetic. The default, "python", puts a branch into
-# every loop that divides, and such a loop does not vectorise.
-# fastmath "contract": a * b + c may become one fused operation. Never reassoc, nnan or ninf: they change sums with the
-# vector width and delete the tests for NaN.
+# error_model "numpy": a division by zero returns inf or NaN, as in IEEE arithmetic. The default, "python", adds a branch to
+# every loop that divides; LLVM cannot vectorise such a loop.
+# fastmath "contract": LLVM may fuse a * b + c into one operation. The flags reassoc, nnan and ninf must not be used: with
+# reassoc, sums depend on the vector width; with nnan and ninf, LLVM deletes tests for NaN and infinity.
 # nogil: other Python threads can run while a compiled function runs.
-# no_cfunc_wrapper: C code never calls a compiled function, so Numba need not compile a wrapper for such calls.
+# no_cfunc_wrapper: Numba compiles no wrapper for calls from C code, because C code never calls the compiled functions.
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "no_cfunc_wrapper": True}
 
-# Without forceinline, LLVM does not inline a function of more than about fifty instructions, and the calling loop stays scalar.
+# Without forceinline, LLVM does not inline functions of more than about fifty instructions, and cannot vectorise the calling
+# loop.
 _INLINED = FLAGS | {"forceinline": True}
 
 
 def _folder_by_sources() -> str:
-    """Returns the path of the cache folder, whose name is a hash of all source files and of the versions of the compilers.
+    """Returns the path of the cache folder, whose name is a hash of all source files and of the compilers' versions.
 
-    Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in another
-    file that calls the formula would keep the old machine code (numba issues 1833 and 8396).
+    Numba's own cache checks only the file that contains the compiled function. If a formula is edited, loops in other files
+    that call the formula would keep the old machine code (Numba issues 1833 and 8396).
     """
     package = Path(__file__).parent
     stamp = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -77,18 +78,18 @@ def cache_folder() -> str | None:
 
 
 def _exact_on_gpu(dispatcher: Any) -> Any:
-    """Turns fastmath off for numba.cuda, which takes any of its flags for all, and would approximate exp, log and division."""
-    if not config.DISABLE_JIT:  # if it is set, the dispatcher is the plain Python function
+    """Disables fastmath for numba.cuda, in which any fastmath flag enables all, even approximate exp, log and division."""
+    if not config.DISABLE_JIT:  # if DISABLE_JIT is set, `dispatcher` is the Python function itself
         dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     return dispatcher
 
 
 def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles a function like `numba.njit`, with the flags of the package, and with its cache if the folder is writable."""
+    """Compiles a function like `numba.njit`, with the package's flags. If the cache folder is writable, the code is cached."""
     folder = cache_folder()
     if folder is None:
         return _exact_on_gpu(numba.njit(**flags)(function))
-    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads CACHE_DIR only while it decorates
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads CACHE_DIR only when a function is decorated
     try:
         return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
     finally:
@@ -96,14 +97,14 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
 
 
 def njit_formula(function: Callable) -> Any:
-    """Compiles a formula like `njit`, but so that LLVM inlines it into every loop that calls it, even if it is long."""
+    """Compiles a formula like `njit`, and makes LLVM inline it into every loop that calls it, even if the formula is long."""
     return njit(function, _INLINED)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The code of a function compiled by `njit_part`, which is not optimised until it is linked into its caller.
+    """The code of a function that `njit_part` compiles. The code is not optimised until it is linked into its caller.
 
-    By default, Numba would optimise the function and generate its machine code, and repeat this work for every caller.
+    By default, Numba would optimise the function and generate its machine code, and then repeat this work for every caller.
     """
 
     def _optimize_final_module(self):
@@ -120,7 +121,7 @@ class _PartLibrary(JITCodeLibrary):
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Does nothing, because Python never calls a function of `njit_part`, so that it needs no environment object."""
+        """Does nothing. Python never calls a function that `njit_part` compiles, so that it needs no environment object."""
 
 
 class _PartCompiler(Compiler):
@@ -129,29 +130,30 @@ class _PartCompiler(Compiler):
         return super().define_pipelines()
 
 
-# _nrt False: arrays are not reference-counted. No compiled function returns an array, and each count is a locked instruction.
+# With _nrt False, Numba does not count references to arrays. Counting is not needed, because no compiled function returns an
+# array, and slow, because each count is an atomic instruction.
 _ENTRY: dict[str, Any] = FLAGS | {"_nrt": False}
 _PART: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 MERGED: Any = _PART | _INLINED
 
 
 def njit_entry(function: Callable) -> Any:
-    """Compiles a function that Python calls to start the compiled code of an engine."""
+    """Compiles a function that Python calls to start an engine's compiled code."""
     return njit(function, _ENTRY)
 
 
 def njit_part(function: Callable) -> Any:
-    """Compiles a function that only compiled code calls; this takes a third less time than with `njit`."""
+    """Compiles a function that is called only from compiled code. The compilation takes a third less time than with `njit`."""
     return numba.njit(**_PART)(function)
 
 
 def njit_merged(function: Callable) -> Any:
-    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments cost nothing."""
+    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments are free."""
     return numba.njit(**MERGED)(function)
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Compiles formulas again by `njit_merged`, so that an engine does not have to compile their wrappers for Python."""
+    """Compiles formulas again with `njit_merged`, so that an engine need not compile their wrappers for calls from Python."""
     if config.DISABLE_JIT:
         return formulas
     return tuple(njit_merged(formula.py_func) for formula in formulas)
@@ -159,10 +161,10 @@ def parts_of(*formulas: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Returns a context that pauses garbage collection, which otherwise takes a tenth of the time of a long compilation."""
+    """Returns a context manager that pauses garbage collection, which would take a tenth of the time of a long compilation."""
     enabled = gc.isenabled()
     try:
-        gc.disable()  # within try, because a signal handler may raise an exception right after it
+        gc.disable()  # within try, because a signal handler may raise an exception right after this call
         yield
     finally:
         if enabled:
@@ -170,7 +172,7 @@ def collection_paused() -> Iterator[None]:
 
 
 class _FirstCompilation(event.Listener):
-    """A listener that reports the first compilation; Numba sends no event if a function is loaded from the cache."""
+    """A listener that reports the first compilation. If a function is loaded from the cache, Numba sends no event."""
 
     reported = False
 
@@ -186,5 +188,5 @@ class _FirstCompilation(event.Listener):
 
 
 def announced() -> contextlib.AbstractContextManager:
-    """Returns a context manager that reports the first compilation within it on stderr."""
+    """Returns a context manager that, at the first compilation within the context, writes a message to standard error."""
     return event.install_listener("numba:compile", _FirstCompilation())

@@ -1,7 +1,8 @@
-"""Access to `numba.cuda` for all other modules: compilation and launch of kernels, the simulator, and the diagnosis of a GPU.
+"""The only module that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
 
-If the package `numba-cuda` of NVIDIA is installed (extras `cuda12` and `cuda13`), it provides `numba.cuda`; otherwise Numba's
-built-in CUDA target does. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
+The module `numba.cuda` is provided by NVIDIA's package `numba-cuda` if it is installed (by the extras `cuda12` and `cuda13`),
+and otherwise by Numba's built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides
+`numba.cuda`.
 """
 
 import contextlib
@@ -34,8 +35,8 @@ __all__ = [
     "versions",
 ]
 
-# Typed as Any, because neither module declares its names: the provider of `numba.cuda` is chosen at run time, and
-# `numba.config` reads the environment.
+# Both modules are typed as Any, because they do not declare their names: the provider of `numba.cuda` is chosen at run time,
+# and `numba.core.config` creates its names from environment variables.
 _provided: Any = numba.cuda
 config: Any = numba.core.config
 
@@ -43,38 +44,43 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 
 
 class _SimulatedCuda:
-    """A replacement for `numba.cuda` in the simulator that works in every module.
+    """A replacement for `numba.cuda` that works in every module if Numba's simulator is used.
 
-    Numba's simulator provides `threadIdx`, `syncthreads` and similar names only in the module of the running kernel.
+    The simulator itself provides `threadIdx`, `syncthreads` and similar names only in the module that contains the running
+    kernel.
     """
 
     def __getattr__(self, name: str) -> Any:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or the name is one of the host's
+        except AttributeError:  # no kernel is running, or kernels cannot use this name
             return getattr(_provided, name)
 
 
 cuda: Any = _SimulatedCuda() if SIMULATED else _provided
-# True if numba-cuda runs the kernels. Unlike Numba's built-in target, it can record graphs and request more shared memory.
+# True if the package numba-cuda runs the kernels. Unlike Numba's built-in CUDA target, numba-cuda can record CUDA graphs and
+# request more shared memory.
 NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
 
 
 def provider() -> str:
-    """Returns the name of the implementation that provides `numba.cuda`, for display."""
+    """Returns the name, to be displayed, of the implementation that provides `numba.cuda`."""
     implementation = getattr(cuda, "implementation", "Built-in")
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
 
 
-# The stream on which kernels are launched (0: the default stream), or the graph builder that records them.
+# The CUDA stream on which kernels are launched, or the graph builder that records kernels. 0 stands for the default stream.
 _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default=0)
 
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context in which `configured` launches kernels on the given stream, or records them with a graph builder."""
+    """Returns a context manager. Within the context, the kernels that `configured` returns are launched on `stream`.
+
+    If `stream` is a graph builder, the kernels are recorded instead.
+    """
     token = _stream.set(stream)
     try:
         yield
@@ -83,32 +89,32 @@ def launching_on(stream: Any) -> Iterator[None]:
 
 
 def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any:
-    """Returns kernel[grid, block, stream, shared_bytes], and suppresses the warning of numba.cuda about small grids."""
+    """Returns kernel[grid, block, stream, shared_bytes], and suppresses numba.cuda's warning about small grids."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kernel[grid, block, _stream.get(), shared_bytes]
 
 
 def overload_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.overload`, but only for kernels; in the simulator, kernels call the Python function."""
+    """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function."""
     if SIMULATED:
         return lambda implementation: implementation
-    # numba-cuda looks up functions in its own tables; its older versions and the built-in target use the tables of Numba
+    # Recent versions of numba-cuda have their own registry of overloads; older versions and the built-in target use Numba's.
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")
 
 
 def callable_in_kernels(loop: Any) -> Any:
-    """Returns a CPU loop in a form that kernels can call; in the simulator, this is the Python function without compilation."""
+    """Returns a CPU loop in a form that kernels can call. In the simulator, the result is the uncompiled Python function."""
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 
 def device_function(function: Callable) -> Any:
-    """Compiles a device function for kernels of the same file; the simulator calls the Python function, which is fastest."""
+    """Compiles a device function, which kernels can call. In the simulator, kernels call the Python function itself."""
     return function if SIMULATED else cuda.jit(device=True)(function)
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, but for kernels; the simulator does not support it."""
+    """Works like `numba.extending.intrinsic`, but for kernels. The simulator does not support intrinsics."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 
@@ -123,7 +129,7 @@ def _first_lines(error: Exception) -> str:
 
 
 def versions() -> _cuda_versions.Versions:
-    """Returns the versions of driver, CUDA toolkit and numba-cuda on this machine, and the compute capability of its GPU."""
+    """Returns the versions of the driver, the CUDA toolkit and numba-cuda on this machine, and the GPU's compute capability."""
     return _cuda_versions.find(
         _or_none(lambda: cuda.runtime.get_version()), _or_none(lambda: cuda.get_current_device().compute_capability)
     )
@@ -132,20 +138,23 @@ def versions() -> _cuda_versions.Versions:
 def _or_none(query: Callable[[], Any]) -> Any:
     try:
         return query()
-    except Exception:  # the driver, the toolkit and the simulator each raise their own kind
+    except Exception:  # the driver, the toolkit and the simulator raise exceptions without a common base class
         return None
 
 
 @functools.cache
 def unusable_reason() -> str | None:
-    """Returns None if a kernel can run on a GPU or in the simulator, else a text that says what is missing and what to do."""
+    """Returns None if a kernel can run on a GPU or in the simulator.
+
+    If no kernel can run, returns a text that says what is missing and what the user can do.
+    """
     if SIMULATED:
         return None
     try:
-        cuda.current_context()  # without a driver or a GPU it raises the driver's own message
+        cuda.current_context()  # without a driver or a GPU, this call raises an error with the driver's own message
         configured(_probe, 1, 1)(cuda.device_array(1))
         cuda.synchronize()
-    except Exception as error:  # the driver, the toolkit and the linker each raise their own kind
+    except Exception as error:  # the driver, the toolkit and the linker raise exceptions without a common base class
         found, message = versions(), _first_lines(error)
         return (
             f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {_cuda_versions.what_to_do(found, str(error))} "
@@ -156,17 +165,17 @@ def unusable_reason() -> str | None:
 
 
 def select(number: int) -> None:
-    """Makes the calling thread use the GPU with index `number` modulo the number of GPUs; does nothing without a GPU."""
+    """Makes the calling thread use the GPU with the index `number` modulo the number of GPUs. Does nothing without a GPU."""
     if SIMULATED:
         return
     try:
         cuda.select_device(number % len(cuda.gpus))
-    except Exception:  # the driver's errors have no common class, and unusable_reason reports them later
+    except Exception:  # the driver's errors have no common base class; `unusable_reason` reports them later
         return
 
 
 def devices() -> list[str]:
-    """Returns one line of text per usable GPU, with its name, compute capability, number of multiprocessors and memory."""
+    """Returns a description of each usable GPU: name, compute capability, number of multiprocessors, and memory size."""
     if unusable_reason() is not None:
         return []
     if SIMULATED:

@@ -1,6 +1,6 @@
-"""Finds the versions of driver, CUDA toolkit and numba-cuda, tests whether they are compatible, and says what to install.
+"""Finds the versions of the driver, the CUDA toolkit and numba-cuda, checks if they are compatible, and says what to install.
 
-The drivers that each version of CUDA needs, and the GPUs that each toolkit supports, are taken from NVIDIA's "CUDA Toolkit,
+The drivers that each CUDA version needs, and the GPUs that each toolkit supports, are taken from NVIDIA's "CUDA Toolkit,
 Driver, and Architecture Matrix" and from the release notes of CUDA 12 and 13.
 """
 
@@ -12,29 +12,30 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# For each major version of CUDA that an extra of numbanet installs: the oldest driver, and the lowest compute capability.
+# For each major CUDA version that an extra of numbanet installs: the oldest supported driver (DRIVERS), and the lowest
+# supported compute capability (CAPABILITIES).
 DRIVERS, CAPABILITIES = {12: 525, 13: 580}, {12: (5, 0), 13: (7, 5)}
 # Values of CUDA_VISIBLE_DEVICES that hide every GPU.
 NONE_VISIBLE = ("", "-1", "NoDevFiles")
 
 
 class Versions(NamedTuple):
-    """The versions found on this machine; a field is None if its version was not found.
+    """The versions found on this machine. A field is None if its value was not found.
 
     Parameters
     ----------
     driver : str
-        Release number of the NVIDIA driver, such as "550.54.15".
+        The release number of the NVIDIA driver, such as "550.54.15".
     driver_cuda : tuple of int
-        Newest CUDA version that the driver supports; None if the driver library cannot be loaded.
+        The newest CUDA version that the driver supports; None if the driver library cannot be loaded.
     toolkit : tuple of int
-        CUDA version of the toolkit, which contains the compiler, in this Python environment.
+        The version of the CUDA toolkit in this Python environment. The toolkit contains the compiler.
     numba_cuda : str
-        Version of the package numba-cuda; without the package, Numba's built-in target compiles kernels.
+        The version of the package numba-cuda. Without the package numba-cuda, Numba's built-in CUDA target compiles kernels.
     capability : tuple of int
-        Compute capability of the current GPU.
+        The compute capability of the current GPU.
     visible : str
-        Value of the environment variable CUDA_VISIBLE_DEVICES.
+        The value of the environment variable CUDA_VISIBLE_DEVICES.
     """
 
     driver: str | None = None
@@ -59,7 +60,7 @@ class Versions(NamedTuple):
 
 
 def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) -> Versions:
-    """Returns the versions on this machine; the caller passes toolkit and capability, which it obtained from `numba.cuda`."""
+    """Returns the versions on this machine. The caller obtains the arguments `toolkit` and `capability` from `numba.cuda`."""
     return Versions(
         driver=driver_release(),
         driver_cuda=driver_cuda(),
@@ -71,17 +72,17 @@ def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) ->
 
 
 def what_to_do(found: Versions, error: str) -> str:
-    """Returns a diagnosis and a remedy, derived from the versions found and the text of the error that was raised."""
+    """Returns a text with a diagnosis and a remedy, which depend on the versions found and on the text `error` of an error."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = (
-        f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
+        f"{DRIVERS[newest]} or newer for `pip install 'numbanet[cuda13]'`, or at least {DRIVERS[12]} for 'numbanet[cuda12]'"
     )
     if found.driver_cuda is None:
         return f"This machine has no NVIDIA driver, or Python cannot load its library. Install a driver: {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:
-        return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset it, or name a GPU such as 0."
+        return f"CUDA_VISIBLE_DEVICES={found.visible!r} hides every GPU. Unset this variable, or set it to a GPU such as 0."
     if found.driver_cuda[0] < min(DRIVERS):
-        return f"The driver is too old: numbanet needs one for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
+        return f"The driver is too old: numbanet needs a driver for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
     if found.numba_cuda is None:
         return f"numba-cuda, which compiles the kernels, is not installed. Run `pip install 'numbanet[{extra}]'`."
     if found.toolkit is None or re.search(r"nvvm.*(find|found)|(find|found).*nvvm", error, re.IGNORECASE | re.DOTALL):
@@ -101,16 +102,16 @@ def what_to_do(found: Versions, error: str) -> str:
         )
     if found.toolkit > found.driver_cuda and "PTX" in error:
         return (
-            "The CUDA toolkit is newer than the driver, which cannot load its kernels. Install a newer driver, or run "
+            "The CUDA toolkit is newer than the driver, and the driver cannot load its kernels. Install a newer driver, or run "
             f"`pip install 'cuda-toolkit=={_dotted(found.driver_cuda)}.*'`."
         )
     if "NO_DEVICE" in error:
         return "The driver finds no NVIDIA GPU."
-    return "The driver, the toolkit and the GPU seem to be compatible, but a kernel could not be run."
+    return "The driver, the toolkit and the GPU seem to be compatible, but running a kernel failed."
 
 
 def _extra(found: Versions) -> str:
-    """Returns the name of the optional dependencies of numbanet, "cuda12" or "cuda13", that fit the driver and the GPU."""
+    """Returns the name of numbanet's extra, "cuda12" or "cuda13", that is compatible with the driver and the GPU."""
     old_gpu = found.capability is not None and found.capability < CAPABILITIES[13]
     return "cuda13" if found.driver_cuda and found.driver_cuda[0] >= 13 and not old_gpu else "cuda12"
 
@@ -128,7 +129,10 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """Returns the newest CUDA version that the driver supports; the driver library reports it even without a GPU."""
+    """Returns the newest CUDA version that the driver supports, or None.
+
+    The driver library reports this version even without a GPU.
+    """
     version = ctypes.c_int()
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -139,12 +143,12 @@ def driver_cuda() -> tuple[int, int] | None:
 
 
 def parsed_cuda(version: int) -> tuple[int, int]:
-    """Converts the integer by which the driver reports a version of CUDA to a pair: 13010 becomes (13, 1)."""
+    """Converts a CUDA version, which the driver reports as an integer, to a pair: 13010 becomes (13, 1)."""
     return version // 1000, version % 1000 // 10
 
 
 def driver_release(path: str = "/proc/driver/nvidia/version") -> str | None:
-    """Returns the release number that the kernel module of the driver reports on Linux, or None if there is none."""
+    """Returns the release number that the driver's kernel module reports on Linux, or None if it does not report a number."""
     try:
         match = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", Path(path).read_text())
     except OSError:

@@ -1,8 +1,8 @@
 """The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
-On the CPU, the functions consist of arithmetic without branches, so that LLVM compiles a loop that calls them to SIMD code;
-math.exp would call the C library for each number. On the GPU, in the simulator and without compilation, the functions of the
-module math are used.
+In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them.
+(math.exp would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the functions call those
+of the module math.
 """
 
 import math
@@ -18,7 +18,7 @@ from numba.extending import overload, register_jitable
 from numbanet._compile import MERGED
 from numbanet._cuda import overload_on_gpu
 
-intrinsic: Any = numba.extending.intrinsic  # decorated functions are called without the typing context that they declare
+intrinsic: Any = numba.extending.intrinsic  # typed as Any, because callers do not pass the declared parameter `typingctx`
 
 
 def exp(x: float) -> float:
@@ -66,12 +66,16 @@ def _log1p_on_cpu(x):
     return FUNCTIONS[x].log1p
 
 
-# A floating-point number consists of a sign bit, its exponent plus a bias, and the stored bits of its mantissa.
+# A floating-point number is stored as a sign bit, the sum of its exponent and a bias, and the bits of its mantissa.
 
 
 @intrinsic
 def _power_of_2(typingctx, raised):
-    """Returns 2^n for an integer n, -bias < n <= bias, from raised = n + 1.5 2^mantissa + bias, whose low bits are n + bias."""
+    """Returns 2^n for an integer n with -bias < n <= bias.
+
+    The argument raised is n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits of `raised`
+    are n + bias.
+    """
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
     def code(context, builder, signature, arguments):
@@ -82,8 +86,10 @@ def _power_of_2(typingctx, raised):
 
 @intrinsic
 def _binade(typingctx, u):
-    """Returns k and 4 / 2^k for u = 2^k m > 0 with 0.75 <= m < 1.5; adding half a mantissa carries
-    into the exponent if the mantissa of u is 1.5 or more.
+    """Returns k and 4 / 2^k, where u = 2^k * m > 0 and 0.75 <= m < 1.5.
+
+    The function adds 1 to the highest bit of the mantissa. If the mantissa of u is 1.5 or more, the addition carries into the
+    exponent.
     """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
@@ -101,7 +107,10 @@ def _binade(typingctx, u):
 
 
 def polynomial(coefficients: Sequence[float]) -> Any:
-    """Returns a function of x that computes the sum of c_k x^k by Horner's rule, unrolled so that calling loops vectorise."""
+    """Returns a compiled function of x that computes sum_k c_k x^k by Horner's rule, where c_k are the coefficients.
+
+    The function contains no loop, so that LLVM can vectorise the loops that call it.
+    """
 
     @intrinsic
     def value(typingctx, x):
@@ -117,7 +126,7 @@ def polynomial(coefficients: Sequence[float]) -> Any:
 
 
 class Functions(NamedTuple):
-    """The functions exp, expm1 and log1p, implemented for arguments of one dtype."""
+    """The functions exp, expm1 and log1p for arguments of one dtype."""
 
     exp: Callable
     expm1: Callable
@@ -130,14 +139,16 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
     Parameters
     ----------
     number : type
-        The dtype of the arguments, np.float32 or np.float64.
+        The dtype of the arguments: np.float32 or np.float64.
     log_2 : pair of float
-        Two numbers whose sum is log(2). The first number has few enough bits that its product with any exponent is exact (W. J.
-        Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The first of the two numbers has so few bits that its product with any exponent is
+        exact (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
-        Coefficients of a polynomial in r, constant term first, for (e^r - 1 - r) / r^2 with |r| <= log(2) / 2.
+        The coefficients of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <= log(2) / 2. The first coefficient
+        is the constant term.
     log_series : sequence of float
-        Coefficients of a polynomial in s^2, constant term first, for (2 atanh(s) - 2 s) / s^3 with |s| <= 0.2.
+        The coefficients of a polynomial in s^2 that approximates (2 atanh(s) - 2 s) / s^3 for |s| <= 0.2. The first coefficient
+        is the constant term.
     """
     exp, expm1 = _exponentials(number, log_2, polynomial(exp_series))
     return Functions(exp, expm1, _logarithm(number, log_2, polynomial(log_series)))
@@ -149,16 +160,17 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
     zero, half, one = map(number, (0, 0.5, 1))
     per_log_2 = number(1 / math.log(2))
     log_2_high, log_2_low = map(number, log_2)
-    # Adding and subtracting a shift leaves the nearest whole number n. From n + shift, _power_of_2 makes 2^(n-1) or 2^(n+64),
-    # and the last multiplication brings in the rest: 2^n itself may be above the largest number, or subnormal.
+    # Adding a shift and subtracting it again rounds to the nearest whole number n. From n + shift, _power_of_2 computes 2^(n-1)
+    # or 2^(n+64) instead of 2^n, which may be too large or subnormal. The last multiplication, by 2 or 2^-64, corrects this.
     shift_above, shift_below = (number(1.5 * 2.0**info.nmant + info.maxexp - 1 + more) for more in (-1, 64))
     rest_above, rest_below = number(2), number(2.0**-64)
-    # Bounds of -x, beyond which e^x is infinite, e^x is 0, e^x - 1 is -1. They bound -x because formulas mostly pass
-    # x = -|z|: LLVM then sees that only one bound can apply, and needs one instruction for it.
+    # Three bounds of -x: e^x is infinite if -x < infinite; e^x is 0 if -x > vanished; e^x - 1 is -1 if -x > minus_one. The
+    # functions compare -x instead of x, because most formulas pass x = -|z|. LLVM then detects that only one of two bounds can
+    # apply, and emits one instruction for it.
     infinite = number(-math.log(info.max) - 0.25)
     vanished = number(1 - math.log(info.smallest_subnormal))
     minus_one = number(2 - math.log(info.eps))
-    small = number(info.eps / 4)  # below it e^x - 1 rounds to x, also for subnormal numbers and -0
+    small = number(info.eps / 4)  # if |x| is less than this value, e^x - 1 rounds to x, even for subnormal numbers and -0
 
     @register_jitable(**MERGED)
     def reduced(x, shift):
@@ -183,8 +195,8 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
         minus_x = infinite if minus_x < infinite else minus_x
         raised, r, lost = reduced(-minus_x, shift_above)
         power = _power_of_2(raised)
-        # 2^n e^r - 1 = 2 ((power - 1/2) + power (r + ...)), whose first terms are added without an error, as high + low:
-        # in tanh an error of this sum counts twice
+        # 2^n e^r - 1 = 2 ((power - 1/2) + power (r + ...)). The sum of (power - 1/2) and power * r is computed without an
+        # error, as high + low, because in tanh an error of this sum would count twice.
         a, b = power - half, power * r
         high = a + b
         low = (a - high) + b  # |a| >= |b|, or a = 0
@@ -199,7 +211,7 @@ def _logarithm(number: Any, log_2: tuple[float, float], log_polynomial: Any) -> 
     quarter, half, one, two = map(number, (0.25, 0.5, 1, 2))
     infinity, nan = number(np.inf), number(np.nan)
     log_2_high, log_2_low = map(number, log_2)
-    small = number(np.finfo(number).eps / 4)  # below it log(1 + x) rounds to x, also for subnormal numbers and -0
+    small = number(np.finfo(number).eps / 4)  # if |x| < small, log(1 + x) rounds to x, even for subnormal numbers and -0
 
     def log1p(x):
         k, power = _binade(one + x)
@@ -216,8 +228,9 @@ def _logarithm(number: Any, log_2: tuple[float, float], log_polynomial: Any) -> 
     return log1p
 
 
-# Minimax coefficients, computed by the Remez algorithm in 45 digits. The error of the first series, relative to e^r - 1, is
-# within 2^-26 (float32) and 2^-55 (float64); that of the second, relative to atanh(s), within 2^-32 and 2^-59.
+# Minimax coefficients, computed by the Remez algorithm with 45 digits. The errors of the first polynomial, relative to e^r - 1,
+# are at most 2^-26 (float32) and 2^-55 (float64). The errors of the second polynomial, relative to atanh(s), are at most 2^-32
+# (float32) and 2^-59 (float64).
 FUNCTIONS = {
     types.float32: functions(
         np.float32,

@@ -1,28 +1,28 @@
-"""Imports optional packages when they are used, and raises an error that says what to install if one is missing."""
+"""Imports optional packages when they are needed. If a package is missing, the error message says what to install."""
 
 import importlib
 from typing import Any
 
 
 def imported(module: str, requirement: str) -> Any:
-    """Imports and returns a module of an optional package.
+    """Imports a module of an optional package, and returns the module.
 
     Parameters
     ----------
     module : str
-        Full name of the module, such as "safetensors.numpy".
+        The full name of the module, such as "safetensors.numpy".
     requirement : str
-        The argument of `pip install` that the error message recommends, such as "numbanet[safetensors]".
+        The argument for `pip install` that the error message recommends, such as "numbanet[safetensors]".
 
     Returns
     -------
     module
-        The module, typed as Any because type checkers cannot assume that the package is installed.
+        The module. Its declared type is Any, because type checkers cannot assume that the package is installed.
 
     Raises
     ------
     ModuleNotFoundError
-        The package is not installed; the message says what to install.
+        If the package is not installed. The error message says what to install.
     """
     package = module.partition(".")[0]
     try:
@@ -31,5 +31,5 @@ def imported(module: str, requirement: str) -> Any:
         if error.name != package:
             raise
         raise ModuleNotFoundError(
-            f"this needs the package {package}, which is not installed: pip install '{requirement}'", name=package
+            f"the package {package} is needed, but not installed: run pip install '{requirement}'", name=package
         ) from None

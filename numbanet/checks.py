@@ -1,4 +1,8 @@
-"""Functions that check an argument: each returns the value as a plain Python type, or raises an error that names it."""
+"""Functions that check one argument.
+
+If the argument is valid, the function returns its value as a Python type; otherwise the function raises an error that names the
+argument.
+"""
 
 import difflib
 import functools
@@ -15,19 +19,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 DOUBLE = np.dtype(np.float64)
-LARGEST = 2**63 - 1  # of all integers that are counts
-LONGEST = 80  # characters of a value in a message
-# Smallest difflib ratio at which a known name is suggested. 'gpu' and 'cpu' have the ratio 0.67, names with two swapped letters
-# 0.75.
+LARGEST = 2**63 - 1  # the largest number that a count, such as a number of epochs, may have
+LONGEST = 80  # the largest number of characters of a value in an error message
+# If an unknown name is similar to a known name, the error message suggests the known name. This constant is the smallest
+# similarity (difflib ratio) for a suggestion. 'gpu' and 'cpu' have the similarity 0.67; a typical name with two swapped letters
+# has 0.75.
 SIMILAR = 0.7
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 def none_is_default(target: Target) -> Target:
-    """Returns a function for which None means the default, in place of any optional argument; a class is changed in place.
+    """Decorator: if None is passed for an optional argument, the function receives the default of the argument instead.
 
-    Arguments whose default is None already, and arguments without a default, are passed unchanged.
+    Arguments without a default, and arguments whose default is None, are passed unchanged. If the decorator is applied to a
+    class, it replaces the method `__init__` of the class.
     """
     function: Any = target.__init__ if isinstance(target, type) else target
     parameters = list(inspect.signature(function).parameters.values())
@@ -36,7 +42,7 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        if NoneType in map(type, args):  # quicker than a generator, and `None in args` would compare arrays
+        if NoneType in map(type, args):  # faster than a generator; `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
         if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
@@ -49,7 +55,7 @@ def none_is_default(target: Target) -> Target:
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Gives a warning that points at the line that called numbanet; a closed standard error does not turn it into an error."""
+    """Issues a warning that names the line that called numbanet; a closed standard error causes no exception."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet":
         level, frame = level + 1, frame.f_back
@@ -61,7 +67,7 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
 
 
 def shown(value: Any) -> str:
-    """Returns repr(value) for an error message, shortened if it is long."""
+    """Returns repr(value) for an error message; a long text is shortened."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of more than 4300 digits
@@ -70,16 +76,16 @@ def shown(value: Any) -> str:
 
 
 def takes(name: str, function: Any, *arguments: str) -> None:
-    """Raises TypeError if a function that the user passed cannot be called with these arguments, given by position.
+    """Raises TypeError if a function that the user passed cannot be called with the given positional arguments.
 
     Parameters
     ----------
     name : str
-        The function's name in the message.
+        The name of the function in the error message.
     function : callable
-        A function whose signature is unknown, as of some compiled functions, is not checked.
+        The function to check. If the signature of the function is unknown, as for some compiled functions, nothing is checked.
     *arguments : str
-        The names of the arguments, for the message.
+        The names of the arguments in the error message.
     """
     try:
         signature = inspect.signature(function)
@@ -93,7 +99,7 @@ def takes(name: str, function: Any, *arguments: str) -> None:
 
 
 def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> str:
-    """Returns the value, which must be one of the known names.
+    """Checks that the value is one of the known names, and returns it.
 
     Parameters
     ----------
@@ -104,14 +110,14 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
     known : iterable of str
         The allowed values.
     meaning : str
-        A text that the error message contains after the known names.
+        Text that follows the known names in the error message.
 
     Raises
     ------
     TypeError
         The value is not a string.
     ValueError
-        The value is not a known name; the message lists the known names and suggests the most similar one.
+        The value is not a known name. The error message lists the known names and suggests a similar name.
     """
     known = tuple(known)
     if not isinstance(value, str):
@@ -124,12 +130,12 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
 
 
 def count(number: int, noun: str) -> str:
-    """Returns the number with its noun, such as "1 input" or "2 inputs"."""
+    """Returns the number followed by the noun in singular or plural, such as "1 input" or "2 inputs"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def integer(name: str, value: Any, least: int = 1, most: float = LARGEST) -> int:
-    """Returns the value as an int; it must be an integer from `least` to `most`.
+    """Checks that the value is an integer from `least` to `most`, and returns it as an int.
 
     Raises
     ------
@@ -150,7 +156,7 @@ def integer(name: str, value: Any, least: int = 1, most: float = LARGEST) -> int
 
 
 def flag(name: str, value: Any) -> bool:
-    """Returns the value as a bool; it must be True, False, 1 or 0.
+    """Checks that the value is True, False, 1 or 0, and returns it as a bool.
 
     Raises
     ------
@@ -163,7 +169,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def real(name: str, value: Any) -> float:
-    """Returns the value as a float; it must be a finite real number.
+    """Checks that the value is a finite real number, and returns it as a float.
 
     Raises
     ------
@@ -177,7 +183,7 @@ def real(name: str, value: Any) -> float:
 
 
 def _float(name: str, value: Any) -> float:
-    """Returns a real number as a float, which is inf if the number exceeds the range of floats."""
+    """Converts a real number to a float; a number beyond the range of floats becomes inf."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {shown(value)}")
     try:
@@ -187,7 +193,7 @@ def _float(name: str, value: Any) -> float:
 
 
 def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
-    """Returns the value as a float; it must be positive and finite, also after rounding to `dtype`.
+    """Checks that the value is positive and finite, also after rounding to `dtype`, and returns it as a float.
 
     Raises
     ------
@@ -202,7 +208,7 @@ def positive(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
 
 
 def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
-    """Returns the value as a float; it must be finite, also after rounding to `dtype`, and at least 0.
+    """Checks that the value is at least 0 and finite, also after rounding to `dtype`, and returns it as a float.
 
     Raises
     ------
@@ -217,19 +223,19 @@ def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
     return number
 
 
-@functools.lru_cache(256)  # a change of NumPy's error state takes longer than the rounding
+@functools.lru_cache(256)  # np.errstate takes longer than the rounding
 def _rounded(number: float, dtype: np.dtype) -> Any:
     with np.errstate(all="ignore"):
         return dtype.type(number)
 
 
 def fraction(name: str, value: Any) -> float:
-    """Returns the value as a float; it must be at least 0 and less than 1.
+    """Checks that the value is at least 0 and less than 1, and returns it as a float.
 
     Raises
     ------
     TypeError, ValueError
-        The value is not a real number, or lies outside [0, 1).
+        The value is not a real number, or is outside [0, 1).
     """
     if not 0 <= (number := real(name, value)) < 1:
         raise ValueError(f"{name} must lie in [0, 1), not {shown(value)}")

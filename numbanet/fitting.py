@@ -1,4 +1,4 @@
-"""Checks the arguments of `Network.fit`, `train_step` and `partial_fit`, and makes a `Training` from them."""
+"""Checks the arguments of `Network.fit`, `train_step` and `partial_fit`, and runs the training."""
 
 import os
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from numbanet.training.processes import Batches, Processes
 
 
 class Samples(NamedTuple):
-    """The unchecked arguments of `Network.fit` that contain or describe the training and validation data."""
+    """The unchecked arguments of `Network.fit` that contain or describe the training data and the validation data."""
 
     x: Any
     y: ArrayLike | None
@@ -33,7 +33,7 @@ class Samples(NamedTuple):
     validation_split: float = 0.0
 
     def fractions(self) -> tuple[float, float]:
-        """Checks and returns label_smoothing and validation_split."""
+        """Checks label_smoothing and validation_split, and returns both in this order."""
         split = checks.fraction("validation_split", self.validation_split)
         if split and self.validation_data is not None:
             raise ValueError("pass either validation_data or validation_split, not both")
@@ -48,7 +48,7 @@ class Group(NamedTuple):
 
 
 def learning_rate_of(value: float | None, optimizer: Optimizer, model: Model) -> float:
-    """Returns the checked learning rate, or the default learning rate of the optimizer if value is None."""
+    """Checks and returns the learning rate; if `value` is None, returns the optimizer's default learning rate."""
     return checks.positive("learning_rate", optimizer.learning_rate if value is None else value, model.topology.dtype)
 
 
@@ -60,7 +60,7 @@ def fit(
     communicator: Communicator | None,
     sharded: bool | Literal[0, 1],
 ) -> History:
-    """Trains a model and returns its history; `Network.fit` describes the arguments and the errors."""
+    """Trains a model and returns the history. `Network.fit` describes the arguments and the errors."""
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
     add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
@@ -70,7 +70,7 @@ def fit(
         validation = _validation(model, samples.validation_data)
         _scale(None, validation, add_up)
     elif settings.steps_per_epoch is not None:
-        raise ValueError("steps_per_epoch applies only if x yields batches: without it, an epoch takes all samples")
+        raise ValueError("steps_per_epoch can be used only if x yields batches: leave it out, and each epoch uses all samples")
     else:
         with np.errstate(all="ignore"):
             data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
@@ -93,9 +93,10 @@ def train_pass(
     learning_rate: float | None,
     optimizer: str | Optimizer,
 ) -> dict[str, float]:
-    """Trains on samples once, in their order, and returns their loss and accuracy; batch_size None means one batch.
+    """Trains for one pass over the samples, in their order, and returns their loss and accuracy.
 
-    The weights are taken as they are given, because further calls may bring samples with other weights.
+    If batch_size is None, all samples form one batch. sample_weight is not scaled, because further calls may have samples with
+    other weights.
     """
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
@@ -107,7 +108,7 @@ def train_pass(
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:
-    """Returns a function that yields the checked batches of one epoch from the iterable that the user passed as x."""
+    """Returns an object that yields checked batches from the iterable or function that the user passed as x."""
     if samples.validation_split or samples.sample_weight is not None:
         raise ValueError(
             "validation_split and sample_weight cannot be used if x yields batches: pass validation_data in place of "
@@ -137,10 +138,11 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
 
 
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
-    """Returns the factor that gives the weights of the training samples the mean 1, or None if no sample has a weight.
+    """Returns the factor by which the training samples' weights must be multiplied so that their mean is 1.
 
-    If each process has its own samples, `add_up` is given, and the mean is taken over the samples of all processes. Every
-    process makes the same single call of `add_up`, whatever its arguments, so that no process waits for another one in vain.
+    The result is None if there are no weights. If each process has its own samples, `add_up` is given, and the mean is computed
+    over the samples of all processes. If `add_up` is given, every process calls it exactly once, for any data, so that no
+    process waits forever for a call of another process.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def _training(
     group: Group,
     checkpoint: Checkpoint | None,
 ) -> Training:
-    """Returns a new training, or a training resumed from its checkpoint file if the file exists."""
+    """Returns a `Training` object; if the checkpoint file exists, the object continues from the state in the file."""
     several = group.communicator.size > 1
     known = conditions(settings, data, validation, group.sharded) if checkpoint or several else {}
     processes = _several(model, settings, group, isinstance(data, Data), known) if several else Processes()
@@ -185,7 +187,7 @@ def _training(
 
 
 def _several(model: Model, settings: Settings, group: Group, arrays: bool, known: dict[str, Any]) -> Processes:
-    """Returns the object through which several processes train together; `known` contains arguments to compare between them."""
+    """Returns the `Processes` of distributed training; `known` contains the arguments that all processes must agree on."""
     shared, shards = Shared(group.communicator), Shards(group.communicator, model.topology)
     known = known | {
         "network": [repr(model.topology), model.device, model.kernels],

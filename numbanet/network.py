@@ -1,4 +1,4 @@
-"""Class Network: a multilayer perceptron with training and files; the engines in `numbanet.engines` do all computation."""
+"""Class Network: construction, training and loading of a multilayer perceptron. `numbanet.engines` does the computation."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -23,54 +23,56 @@ from numbanet.training.schedules import Schedule, schedule_of
 
 
 class Network(MultilayerPerceptron):
-    """A multilayer perceptron trained by gradient descent.
+    """A multilayer perceptron that is trained by gradient descent.
 
     Parameters
     ----------
     sizes : list of int
-        Number of neurons of each layer, beginning with the inputs: [n_in, ..., n_out].
+        The number of inputs, followed by the number of neurons of each layer: [n_in, ..., n_out].
     activations : str or list of str
         One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
-        suits the loss: softmax for cce, sigmoid for bce, identity for mse and sse. The names are identity, sigmoid, tanh, relu,
-        leaky_relu and softmax.
+        matches the loss: softmax for cce, sigmoid for bce, and identity for mse and sse. The names are identity, sigmoid, tanh,
+        relu, leaky_relu and softmax.
     loss : {"sse", "mse", "bce", "cce"}
-        Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. With n samples in a batch,
-        sse is the sum over samples and outputs; mse, bce and cce are 1/n times such a sum. The output layer needs softmax for
-        cce, and sigmoid or softmax for bce.
+        Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. Every loss is a sum over
+        samples and outputs. For mse, bce and cce, this sum is divided by the number of samples in the batch. The loss cce
+        requires a softmax output layer, and bce requires a sigmoid or softmax output layer.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional
-        Seed of the initial weights, of shuffling and of dropout. The same seed gives bit-identical results.
+        The seed of the random generator that draws the initial weights, shuffles the samples and selects neurons for dropout.
+        Networks with the same seed give bit-identical results.
     epsilon : float
-        Slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0.
     dropout : float or list of float
-        Probability, in [0, 1), with which a neuron of a hidden layer drops out of a training step: one number for all hidden
-        layers, or one per hidden layer. The remaining activations are scaled up, so that predictions need no change (Srivastava
-        et al., 2014, JMLR 15:1929).
+        The probability, in [0, 1), with which the activation of a hidden neuron is set to 0 in a training step: one number for
+        all hidden layers, or one number per hidden layer. Training divides the other activations by 1 - dropout, so that
+        predictions need no correction (Srivastava et al., 2014, JMLR 15:1929).
     device : {"cpu", "cuda", "auto"}
-        Where the network computes. "auto" means "cuda" if a GPU can be used, otherwise "cpu".
+        The device on which the network computes. "auto" means "cuda" if a GPU can be used, otherwise "cpu".
     kernels : {"fast", "reference"}
-        The implementation. "fast" is optimised; "reference" computes with the unchanged loops of `numbanet.equations`.
+        The implementation of all computations. "fast" is optimised; "reference" runs the unchanged loops of
+        `numbanet.equations`.
 
     Raises
     ------
     ValueError, TypeError
-        An argument is not as described above; the message names it.
+        An argument does not match its description above. The error message names the argument.
     RuntimeError
-        `device` is "cuda", but no GPU can be used; the message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used. The error message says what was found and what is missing.
 
     Notes
     -----
-    On a GPU, host arrays that fit into GPU memory are copied to it once per call. `fit`, `evaluate` and `predict` copy larger
-    arrays in chunks, each while the GPU works on the chunk before, with bit-identical results. `gradients`, `trace` and
-    `train_step` need GPU memory for the whole batch; otherwise they raise MemoryError, which says how much memory is free and
-    what would fit. If a call fails on the GPU, the network keeps the parameters from before the call; after a failed `fit`, it
-    keeps the parameters of the last finished epoch. If this process can no longer use the GPU, the error says so, and
-    `parameters`, `save` and `to("cpu")` still work.
+    On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
+    copy larger arrays in chunks while the GPU computes with the previous chunk; the results are bit-identical. `gradients`,
+    `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, these methods raise MemoryError
+    with the amount of free memory and the batch size that would fit. If a call fails on the GPU, the network has the same
+    parameters as before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If this
+    process can no longer use the GPU, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
-    Initial weights are drawn uniformly from +-sqrt(6 / n_in) for layers with relu or leaky_relu (He et al., 2015,
-    doi:10.1109/ICCV.2015.123), and from +-sqrt(6 / (n_in + n_out)) for layers with other activations (Glorot and Bengio, 2010,
-    PMLR 9:249-256). Initial biases are 0.
+    Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
+    doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
+    Initial biases are 0.
     """
 
     @checks.none_is_default
@@ -96,7 +98,7 @@ class Network(MultilayerPerceptron):
         self._model.initialize()
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
-        """Replaces all weights and biases, and resets the state of the optimizer.
+        """Replaces all weights and biases, and sets the optimizer's moments and number of updates to 0.
 
         Parameters
         ----------
@@ -106,7 +108,7 @@ class Network(MultilayerPerceptron):
         Raises
         ------
         ValueError, TypeError
-            `parameters` is not as described above; the network is unchanged.
+            `parameters` does not match its description above; the network is unchanged.
         """
         self._model.engine.write(inputs.parameters(parameters, self._model.topology))
         self._model.reset(self._model.optimizer)
@@ -121,28 +123,30 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Updates the parameters once, from one batch: w <- w - eta dL/dw, b <- b - eta dL/db, or by another optimizer.
+        """Performs one training step: updates the parameters once, from one batch.
+
+        With gradient descent, the update is w <- w - eta dL/dw and b <- b - eta dL/db.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            Inputs and targets, as for `evaluate`.
+            The inputs and targets of the samples, as for `evaluate`.
         learning_rate : float
-            The learning rate eta, positive.
+            The learning rate eta, which must be positive.
         optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are taken as they are given, as by `gradients`.
+            Non-negative weights of the samples, which are used without scaling, as in `gradients`.
 
         Returns
         -------
         float
-            The loss of the batch before the update, as `gradients` returns it.
+            The loss of the batch before the update, computed as in `gradients`.
 
         Raises
         ------
         ValueError, TypeError
-            An argument is not as described above; the network is unchanged.
+            An argument does not match its description above; the network is unchanged.
         """
         options = {"batch_size": None, "learning_rate": learning_rate, "optimizer": optimizer}
         return fitting.train_pass(self._model, x, y, sample_weight, **options)["loss"]
@@ -158,29 +162,30 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains once on samples, in their order; further calls continue the training with data that arrive later.
+        """Trains for one pass over the given samples, in their order. Further calls can continue training with more samples.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            Inputs and targets, as for `evaluate`.
+            The inputs and targets of the samples, as for `evaluate`.
         batch_size : int
-            Number of samples per update; the last batch may be smaller.
+            The number of samples per update; the last batch may be smaller.
         learning_rate, optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are taken as they are given, as by `gradients`.
+            Non-negative weights of the samples, which are used without scaling, as in `gradients`.
 
         Returns
         -------
         dict
-            "loss" and, for cce and bce, "accuracy", computed for each batch before its update. With weights, the loss is 1/n
-            times the sum of weight times loss over all n samples; the accuracy counts each sample once.
+            The values of "loss" and, for cce and bce, "accuracy". Both are averages over the samples, where each batch is
+            measured before its update. With sample weights, the loss is the sum of each sample's weight times its loss, divided
+            by the number of samples; the accuracy counts each sample once.
 
         Raises
         ------
         ValueError, TypeError
-            An argument is not as described above; the network is unchanged.
+            An argument does not match its description above; the network is unchanged.
         """
         options = {"batch_size": checks.integer("batch_size", batch_size), "learning_rate": learning_rate}
         return fitting.train_pass(self._model, x, y, sample_weight, optimizer=optimizer, **options)
@@ -213,84 +218,91 @@ class Network(MultilayerPerceptron):
     ) -> History:
         """Trains the network in batches.
 
-        A further call of `fit` continues from the current state: with the same optimizer and learning rates, two calls are
-        bit-identical to one call over all their epochs. Changing the optimizer class, or calling `set_parameters`, resets the
-        state of the optimizer; changing the hyperparameters of the optimizer does not.
+        A further call of `fit` continues from the current state of the network. With the same optimizer and learning rates, two
+        calls give bit-identical results to one call with all epochs. The state of the optimizer is reset if the class of the
+        optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
-        Ctrl-C ends the training early: the network keeps the parameters after the last finished step, and `fit` returns the
-        history of the finished epochs, whose attribute `interrupted` is True.
+        Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
+        the history of the finished epochs, whose attribute `interrupted` is True.
 
         Parameters
         ----------
         x, y : array_like or GPU array
-            Inputs and targets, as for `evaluate`. Without y, x supplies batches: it is a callable that returns an iterable of
-            (x, y) or (x, y, sample_weight), or an object that is iterated over once per epoch, such as a list or a data loader.
-            Each item is one batch; the order of the batches is kept.
+            The inputs and targets of the samples, as for `evaluate`. If y is not given, x must supply batches: x is then an
+            object that can be iterated once per epoch, such as a list or a data loader, or a function that returns an iterable
+            for each epoch. Each item is one batch, a tuple (x, y) or (x, y, sample_weight). The order of the batches is kept.
         epochs : int
-            Number of passes over all samples.
+            The number of passes over all samples.
         batch_size : int
-            Number of samples per update; the last batch of an epoch may be smaller.
+            The number of samples per update; the last batch of an epoch may be smaller.
         steps_per_epoch : int, optional
-            Number of batches per epoch, if x yields batches; by default, an epoch takes all batches of x.
+            The number of batches per epoch, if x supplies batches; by default, an epoch uses all batches that x yields.
         learning_rate : float, optional
-            The learning rate eta, positive; by default 0.01, or 0.001 for adam and adamw.
+            The learning rate eta, which must be positive; by default 0.01, or 0.001 for adam and adamw.
         optimizer : str or Optimizer
             "gradient_descent", "momentum", "nesterov", "adam", "adamw", or an object such as `Adam(beta_2=0.99, clip_norm=1)`.
         schedule : str, Schedule or callable, optional
-            How the learning rate changes from epoch to epoch: "constant", "step", "exponential", "cosine", "plateau", an object
-            such as `Cosine(warm_up=5)`, or a function of the epoch, counted from 1, that returns the learning rate.
+            The schedule that changes the learning rate from epoch to epoch: "constant", "step", "exponential", "cosine",
+            "plateau", or an object such as `Cosine(warm_up=5)`. `schedule` can also be a function that takes the number of the
+            epoch, counted from 1, and returns the learning rate.
         shuffle : bool
-            Whether each epoch uses the samples in a new random order, which depends on the seed of the network.
+            Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Samples that are evaluated after each epoch, as by `evaluate`, but not trained on.
+            Samples on which the network is evaluated after each epoch, but not trained.
         validation_split : float
-            Fraction of the samples, taken from the end, that is used for validation in place of validation_data, with its part
-            of sample_weight.
+            The fraction of the samples that is used for validation instead of validation_data. `fit` takes the validation
+            samples from the end of x, y and sample_weight.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. One factor scales all weights, of samples times classes, so that their mean
-            over all training samples is 1. The gradient of a batch of n samples is 1/n times the sum of weight times gradient.
-            The loss of an epoch is the weighted mean over the epoch; the accuracy counts each sample once. The weights of
-            batches that x yields are taken as they are given.
+            Non-negative weights of the samples. If class_weight is also given, each weight is multiplied by the weight of the
+            sample's class. Before training, all weights are multiplied by one factor, so that their mean over all training
+            samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its gradient.
+            The loss of an epoch is the weighted mean over its samples; the accuracy counts each sample once. If x supplies
+            batches, their weights are used without scaling.
         class_weight : dict or "balanced", optional
-            The weight of the training samples of each class, by label, for cce and for bce with one output. "balanced" gives
-            all classes the same total weight; it needs y, because batches that x yields cannot be counted before training.
+            A dict from class labels to the weights of the training samples of the class, for cce and for bce with one output.
+            "balanced" gives all classes the same total weight. "balanced" requires y, because batches that x supplies cannot be
+            counted before training.
         label_smoothing : float
-            A number in [0, 1). In training, the targets y of cce become (1 - label_smoothing) y + label_smoothing / n_out; for
-            bce, the last term is label_smoothing / 2.
+            A number in [0, 1). For cce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing /
+            n_out. For bce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing / 2.
         metrics : str, callable, or list or dict of them
-            Metrics of training and validation data: "mae", "mse", "rmse", "r2", "balanced_accuracy", "f1",
-            "precision", "recall", "roc_auc", "log_loss", or functions of targets and predictions, arrays (n, n_out).
+            Additional metrics, measured on the training data and the validation data: "mae", "mse", "rmse", "r2",
+            "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of the targets and the
+            predictions, which are arrays of shape (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            Number of epochs without improvement after which the training ends. At the end, however the training ended, the
-            network has the parameters of the best epoch.
+            The number of epochs without improvement after which training stops. After training, the network has the parameters
+            of the best epoch, even if training ends for another reason.
         callbacks : Callback or list of them
-            Objects with methods as in Keras, such as `on_epoch_end`, which are called during training.
+            Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional
-            A file with the whole state of the training, replaced after each epoch. If it exists when `fit` is called, the
-            training resumes from it, with bit-identical results; the arguments and the data must be the same.
+            The path of a file into which `fit` writes the complete state of training after each epoch. If the file exists when
+            `fit` is called, training resumes from the file, with bit-identical results. When training resumes, the arguments
+            and the data must be the same as in the call that wrote the file.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
-            Each process trains on a part of every batch; batch_size is the size of the whole batch. Up to rounding, all
-            processes end with the network that one process would train. Only rank 0 calls the callbacks, prints, and writes the
-            checkpoint.
+            Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all
+            processes have the same parameters, which are equal to the parameters that a single process would compute, except
+            for rounding errors. Only rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
-            If True, x, y, sample_weight and validation_data are the samples of this process alone, and training uses the
-            samples of all processes together. If False, every process passes the same samples. Batches that x yields always
-            belong to this process alone.
+            Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
+            the samples of all processes together. By default, all processes must pass the same samples. If x supplies batches,
+            each process always passes only its own batches.
         verbose : {0, 1}
-            1 prints a line per epoch and, on a terminal, shows a progress bar during long epochs; 0 prints nothing.
+            With verbose=1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With
+            verbose=0, `fit` prints nothing.
 
         Returns
         -------
         History
-            The loss, accuracy and metrics of each epoch.
+            The loss, the accuracy and the metrics of each epoch.
 
         Raises
         ------
         ValueError, TypeError
-            An argument is not as described above; the network is unchanged.
+            An argument does not match its description above; the network is unchanged.
         FloatingPointError
-            The loss or a parameter is no longer finite; the network keeps the parameters of the last epoch that was finite.
+            The loss or a parameter became infinite or NaN. The network keeps the parameters of the last epoch in which all
+            values were finite.
         """
         optimizer = optimizer_of(optimizer)
         settings = Settings(
@@ -310,7 +322,7 @@ class Network(MultilayerPerceptron):
         return fitting.fit(self._model, settings, samples, checkpoint, communicator, sharded)
 
     def to(self, device: str) -> Self:
-        """Moves the network to another device, with its parameters and the state of the optimizer.
+        """Moves the network, with its parameters and the state of the optimizer, to another device.
 
         Parameters
         ----------
@@ -339,18 +351,19 @@ class Network(MultilayerPerceptron):
         Parameters
         ----------
         path : path
-            An NPZ or safetensors file; its content, not its name, determines the format.
+            An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name.
         device, kernels : str
-            As for `Network`. A file can be loaded on any device.
+            As for `Network`. A file can be loaded on any device, whatever device the network was saved on.
 
         Raises
         ------
         ValueError
-            The file is damaged, or does not contain a network; the message says what is wrong.
+            The file is damaged, or does not contain a network. The error message says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError
-            The file is a safetensors file, but the package safetensors is not installed; the message says what to install.
+            The file is a safetensors file, but the package safetensors is not installed. The error message says what to
+            install.
         """
         description, vectors = persist.load(path)
         topology = description.topology

@@ -1,4 +1,4 @@
-"""Class MultilayerPerceptron: the methods that only read the network: predictions, losses, gradients, traces, files."""
+"""Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ Output = TypeVar("Output")
 
 
 class MultilayerPerceptron:
-    """The base class of `Network`, with all methods that only read; `Network` adds construction, training and `load`."""
+    """The base class of `Network`, with all methods that do not change the parameters."""
 
     _model: Model
 
@@ -62,14 +62,14 @@ class MultilayerPerceptron:
 
     @property
     def kernels(self) -> str:
-        """The implementation that the network computes with: "fast" or "reference"."""
+        """The implementation with which the network computes: "fast" or "reference"."""
         return self._model.kernels
 
     @property
     def table(self) -> Encoding | None:
-        """The encoding that turns rows of a table into x and y, see `numbanet.tables`; it is saved with the network.
+        """The encoding that converts rows of a table to x and y (see `numbanet.tables`); `save` also saves the encoding.
 
-        Setting an encoding raises ValueError if it does not fit the loss, the inputs or the outputs of the network.
+        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network.
         """
         return self._model.table
 
@@ -92,8 +92,8 @@ class MultilayerPerceptron:
         Returns
         -------
         list of (w, b)
-            One pair per layer: the weights w (n_in, n_out), where w[i, j] leads from neuron i to neuron j, and the biases b
-            (n_out,).
+            One pair per layer: the weights w of shape (n_in, n_out) and the biases b of shape (n_out,). w[i, j] is the weight
+            from neuron i of the previous layer to neuron j.
         """
         return self._model.topology.views(self._model.engine.read().copy())  # an engine may return an array that it keeps
 
@@ -105,36 +105,37 @@ class MultilayerPerceptron:
 
     @checks.none_is_default
     def predict(self, x: ArrayLike, *, out: Any = None, logits: bool = False) -> Any:
-        """Returns the outputs of the network for samples x.
+        """Returns the outputs of the network for the samples x.
 
         Parameters
         ----------
         x : array_like or GPU array, (n, n_in)
-            Inputs, one row per sample: finite real numbers.
+            The inputs, finite real numbers, with one row per sample.
         out : ndarray or GPU array, (n, n_out), optional
-            The array that receives the outputs. It must have the dtype of the network, be contiguous in C order, and share no
-            memory with x.
+            The array that receives the outputs. The array `out` must have the network's dtype, be contiguous in C order, and
+            share no memory with x.
         logits : bool
-            If True, the outputs are z of the last layer, which are the values before its activation function.
+            If True, the outputs are the pre-activations z of the last layer, which are the values before its activation
+            function.
 
         Returns
         -------
         (n, n_out)
-            The activations y_hat of the last layer, or z if `logits` is True. The method returns `out` if it is given,
-            otherwise a NumPy array, even if x is on the GPU.
+            The activations y_hat of the last layer, or its pre-activations z if `logits` is True. If `out` is given, the method
+            returns `out`; otherwise it returns a NumPy array, even if x is on the GPU.
 
         Raises
         ------
         ValueError, TypeError
-            `x` or `out` is not as described above; `out` is unchanged.
+            `x` or `out` does not match its description above; the content of `out` is unchanged.
 
         Notes
         -----
-        A GPU array is an array that Numba, CuPy, PyTorch or another library holds on a GPU; it supports
-        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without a copy; the array must be contiguous
-        in C order and have the dtype of the network. The call waits for the CUDA stream that the array names, and has finished
-        its work when it returns. If an array is on a GPU that the network does not use, the call raises ValueError. These rules
-        apply to all methods with arguments x and y.
+        A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
+        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the array must be
+        contiguous in C order and have the network's dtype. If the array names a CUDA stream, the call first waits for the work
+        in this stream. The call returns after the GPU has finished the work of the call. If an array is on a GPU that the
+        network does not use, the call raises ValueError. These rules apply to all methods with arguments x and y.
         """
         model = self._model
         logits = checks.flag("logits", logits)
@@ -153,32 +154,33 @@ class MultilayerPerceptron:
         metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] = (),
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Returns the loss and, for cce and bce, the accuracy over all samples.
+        """Returns the loss, the accuracy (for cce and bce) and the chosen metrics, computed over all samples.
 
         Parameters
         ----------
         x : array_like or GPU array, (n, n_in)
-            Inputs, as for `predict`.
+            The inputs, as for `predict`.
         y : array_like or GPU array
-            Targets. For cce, integer labels (n,), or rows of probabilities (n, n_out) that add up to 1. For bce, numbers in
-            [0, 1]; for mse and sse, any real numbers. Their shape is (n, n_out), or (n,) for a single output.
+            The targets. For cce, y contains integer labels and has the shape (n,), or it contains rows of probabilities that
+            add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse, any finite real
+            numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. The loss and the accuracy are then weighted means (for sse, the loss is a
-            weighted sum). Metrics leave out samples of weight 0, and count all other samples once.
+            Non-negative weights of the samples. If weights are given, the loss and the accuracy are weighted means (for sse,
+            the loss is a weighted sum). The additional metrics leave out samples of weight 0, and count all other samples once.
 
         Returns
         -------
         dict
-            The values of "loss", of "accuracy" for cce and bce, and of the metrics by name. For cce, the accuracy is the
-            fraction of samples whose largest output belongs to the correct class; for bce, the fraction of outputs on the
-            correct side of 1/2.
+            A dict with "loss", "accuracy" (for cce and bce) and the additional metrics by name. For cce, the accuracy is the
+            fraction of samples whose largest output belongs to the correct class. For bce, the accuracy is the fraction of
+            outputs that are on the correct side of 1/2.
 
         Raises
         ------
         ValueError, TypeError
-            `x`, `y`, `metrics` or `sample_weight` is not as described above.
+            `x`, `y`, `metrics` or `sample_weight` does not match its description above.
         """
         functions = metrics_of(metrics, self._model.topology)
         engine = self._model.engine
@@ -190,15 +192,16 @@ class MultilayerPerceptron:
         return figures
 
     def gradients(self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> tuple[float, Pairs]:
-        """Returns the loss of a batch, and its gradients with respect to the current parameters.
+        """Returns the loss of a batch, and the gradients of this loss with respect to the parameters.
 
         Parameters
         ----------
         x, y : array_like or GPU array
             Inputs and targets, as for `evaluate`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are taken as they are given: the loss and the gradients are 1/n times the
-            sum of weight times loss and of weight times gradient over the n samples (for sse, the sum itself).
+            Non-negative weights of the samples, which are used without scaling. With weights, the loss is 1/n times the sum of
+            each sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times its
+            gradient. For sse, the factor 1/n is omitted.
 
         Returns
         -------
@@ -210,7 +213,7 @@ class MultilayerPerceptron:
         Raises
         ------
         ValueError, TypeError
-            `x`, `y` or `sample_weight` is not as described above.
+            `x`, `y` or `sample_weight` does not match its description above.
         """
         data = self._checked(x, y).weighted(sample_weight).as_given().uploaded(self._model.engine)
         total, flat = self._model.engine.loss_and_gradients(data.x, data.y, data.weights)
@@ -227,12 +230,12 @@ class MultilayerPerceptron:
         Returns
         -------
         Trace
-            The values of all layers, as arrays by name.
+            The values of all layers, as named arrays.
 
         Raises
         ------
         ValueError, TypeError
-            `x` or `y` is not as `evaluate` describes it.
+            `x` or `y` does not match its description in `evaluate`.
         """
         engine, topology = self._model.engine, self._model.topology
         data = self._checked(x, y).uploaded(engine)
@@ -244,34 +247,36 @@ class MultilayerPerceptron:
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Saves the network with everything needed to continue training: parameters, optimizer state and random generator.
+        """Saves the network with everything that is needed to continue training: parameters, optimizer state and generator.
 
-        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact.
+        No suffix is added to the path. An existing file is replaced atomically, so that a crash leaves the old file intact.
 
         Parameters
         ----------
         path : path
-            The file. If the name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file.
+            The file to write. If the name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file.
 
         Raises
         ------
         OSError
             The file cannot be written.
         ModuleNotFoundError
-            The package safetensors is not installed; the message says what to install.
+            The package safetensors is required but not installed. The error message says what to install.
         """
         persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
+        """Writes an ONNX file, with which other programs can compute predictions.
 
-        If the network has a `table`, the file takes raw columns instead, and returns answers (docs/files.md). The metadata of
-        the file describe the network as JSON, under the key numbanet. The file is replaced atomically, as by `save`.
+        The model in the file uses ONNX's operator set 17. The input x of the model has the shape (N, n_in), and the output
+        y_hat has the shape (N, n_out), where N is the number of samples. If the network has a `table`, the model takes the raw
+        columns of a table instead, and returns answers (see docs/files.md). The metadata of the file contain a description of
+        the network as JSON, under the key numbanet. An existing file is replaced atomically.
 
         Parameters
         ----------
         path : path
-            The file, whose name must end in .onnx.
+            The file to write; its name must end in .onnx.
 
         Raises
         ------
@@ -280,7 +285,7 @@ class MultilayerPerceptron:
         OSError
             The file cannot be written.
         ModuleNotFoundError
-            The package onnx is not installed; the message says what to install.
+            The package onnx is not installed. The error message says what to install.
         """
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 

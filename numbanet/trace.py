@@ -1,4 +1,4 @@
-"""The trace of one training step: the values of all symbols of the equations, to print, or to test a port against."""
+"""The class Trace: the values of all symbols of the equations in one training step."""
 
 import os
 from collections.abc import Iterator
@@ -18,15 +18,17 @@ FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 class Trace:
     """All intermediate values of one training step, as returned by `Network.trace`.
 
+    The values can be printed, or saved as expected values for tests of an implementation in another language.
+
     Attributes
     ----------
     x, y, y_hat : ndarray
-        Inputs x (n, n_in), targets y (n, n_out), and predictions y_hat (n, n_out).
+        The inputs x of shape (n, n_in), the targets y of shape (n, n_out), and the predictions y_hat of shape (n, n_out).
     loss : float
         The loss of the batch.
     w, b, z, a, delta, dw, db : list of ndarray
-        Lists with one array per layer; index 0 is layer 1. The shapes are (n_in, n_out) for w and dw, (n_out,) for b and db,
-        and (n, n_out) for z, a and delta.
+        Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), those in b and
+        db the shape (n_out,), and those in z, a and delta the shape (n, n_out).
     """
 
     x: NDArray[Any]
@@ -47,8 +49,8 @@ class Trace:
         Returns
         -------
         dict of str to ndarray
-            The names are x; w1, b1, z1, a1, w2, ...; y, y_hat, loss; delta2, dw2, db2, delta1, ... The digits are the number of
-            the layer.
+            For a network with two layers, the names are x, w1, b1, z1, a1, w2, b2, z2, a2, y, y_hat, loss, delta2, dw2, db2,
+            delta1, dw1, db1. The number in a name is the number of the layer.
         """
         arrays, layers = {"x": self.x}, range(1, len(self.w) + 1)
         for l in layers:
@@ -59,24 +61,25 @@ class Trace:
         return arrays
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the arrays of `symbols()` to a file, as expected values for tests of a port to another language.
+        """Writes the arrays of `symbols()` to a file, as expected values for tests of an implementation in another language.
 
         Parameters
         ----------
         path : str or path-like
-            The file, JSON with nested lists if its name ends in .json, otherwise NPZ.
+            The file to write. If the name of the file ends in .json, the file contains nested lists in JSON; otherwise the file
+            is an NPZ file.
 
         Raises
         ------
         ValueError
-            The file would be JSON, and a value is not finite, which JSON cannot represent.
+            A value is infinite or NaN, and the file is a JSON file. JSON cannot represent these values.
         OSError
             The file cannot be written.
         """
         vectors.write(path, {}, self.symbols())
 
     def table(self) -> None:
-        """Prints every value in the notation of the equations: first the forward pass, then the backward pass."""
+        """Prints all values in the notation of the equations: first the forward pass, then the backward pass."""
         print("\n".join(self._lines()))
 
     def _lines(self) -> Iterator[str]:

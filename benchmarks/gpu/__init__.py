@@ -1,1 +1,1 @@
-"""The benchmark of a GPU: correctness, times against PyTorch and JAX, and the limits of the device."""
+"""The GPU benchmark, which checks correctness, compares times with PyTorch and JAX, and measures the limits of the GPU."""

@@ -1,18 +1,19 @@
-"""numbanet on an NVIDIA GPU: whether it is correct, how fast it is, and what the device can do. Takes eight minutes.
+"""The GPU benchmark checks and times numbanet on an NVIDIA GPU, and measures the limits of the GPU, in eight minutes.
 
-    python -m benchmarks.gpu                  # every part, into benchmarks/results/<date>-<device>.json and .md
-    python -m benchmarks.gpu limits cases     # some of the parts
-    python -m benchmarks.gpu --dry            # every part in Numba's simulator, with tiny networks: no GPU is needed
+    python -m benchmarks.gpu                  # every part; the files are benchmarks/results/<date>-<device>.json and .md
+    python -m benchmarks.gpu limits cases     # only some parts
+    python -m benchmarks.gpu --dry            # every part in Numba's simulator, with tiny networks; no GPU is needed
 
-The parts, in this order:
+The parts run in this order:
 
-    limits         launches, graph replays, barriers of the grid, copies, multiply-adds
-    compilation    torch.compile fills its caches, at the same time as the next two parts, which take no times
-    conformance    the tests of the engines, on the device
-    oracle         losses and parameters after some steps of each case, against float64
-    cases          epochs of each case by all contestants, in turns
+    limits         measures launches, graph replays, barriers of the grid, copies and multiply-adds
+    compilation    lets torch.compile fill its caches, while the next two parts run, in which nothing is timed
+    conformance    runs the tests of the engines on the GPU
+    oracle         compares losses and parameters after a few steps of each network with those in float64
+    cases          times epochs of each network with numbanet, PyTorch and JAX in turn
 
-A part that fails, crashes or runs out of time is reported, and the next part starts. Both files are written after each part.
+If a part fails, crashes or exceeds its time limit, the report says so, and the next part starts. The JSON file and the Markdown
+file with the results are written again after each part.
 """
 
 import argparse
@@ -27,16 +28,16 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("limits", "compilation", "conformance", "oracle", "cases")
 RESULTS = ROOT / "benchmarks" / "results"
 
-MINUTES = 7.75  # for all parts, so that the command ends within eight
-# Limits of the parts. The cases share what is left.
+MINUTES = 7.75  # time limit of all parts together, so that the command ends within eight minutes
+# Time limits of the parts in seconds. The remaining time is divided among the networks of the part "cases".
 SECONDS = {"device": 60, "limits": 60, "compilation": 170, "conformance": 130, "oracle": 70}
 ROUNDS, DRY_ROUNDS = 5, 1
 
 
 def main() -> None:
-    """Runs the command line; the exit status is 0 if every part ended well."""
+    """Runs the command. The exit status is 0 if the outcome of every part is "ok"."""
     options = parse_arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, as Ctrl-C does, so that running stages are killed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises SystemExit, so that running stages are killed
     from benchmarks.gpu import report, stages
 
     deadline = time.perf_counter() + 60 * MINUTES
@@ -72,15 +73,18 @@ def parse_arguments() -> argparse.Namespace:
 
 
 class Run:
-    """The parts, one after another, within the time limit.
+    """Runs the selected parts of the benchmark one after another, within the time limit.
 
     Parameters
     ----------
     report : benchmarks.gpu.report.Report
+        The report to which the results are added.
     parts : sequence of str
+        The names of the selected parts.
     dry : bool
+        Whether this is a dry run, in Numba's simulator and with tiny networks.
     deadline : float
-        On the clock `time.perf_counter`.
+        The value of `time.perf_counter()` at which the time limit is reached.
     """
 
     def __init__(self, report: Any, parts: tuple[str, ...], dry: bool, deadline: float):
@@ -89,7 +93,7 @@ class Run:
     def all(self) -> None:
         """Runs the selected parts."""
         self.part("limits")
-        # A dry run leaves out `torch.compile`, which needs a C++ compiler.
+        # In a dry run, `torch.compile` is left out, because it needs a C++ compiler.
         compiles = "compilation" in self.parts and not self.dry
         compilation = self.begin("compilation", SECONDS["compilation"]) if compiles else None
         try:
@@ -107,16 +111,19 @@ class Run:
 
     @property
     def left(self) -> float:
-        """Seconds until the deadline, at least 1."""
+        """The number of seconds until the deadline, at least 1."""
         return max(1.0, self.deadline - time.perf_counter())
 
     def part(self, name: str) -> None:
-        """Runs a part of one stage, if it is selected."""
+        """Runs a part that consists of a single stage, if the part is selected."""
         if name in self.parts:
             self.finish(name, self.begin(name, SECONDS[name]))
 
     def oracle(self) -> None:
-        """Compares all networks with the oracle: starts a new process after a failure, until each is compared or has failed."""
+        """Compares the losses and updates of all networks with results that are computed in float64.
+
+        If a comparison fails, a new process is started for the remaining networks.
+        """
         networks, deadline = {}, time.perf_counter() + SECONDS["oracle"]
         while True:
             seconds, before = deadline - time.perf_counter(), len(networks)
@@ -130,7 +137,7 @@ class Run:
         self.add("oracle", end, networks)
 
     def cases(self) -> None:
-        """Measures each case in a stage of its own; the cases that are left share the time that is left."""
+        """Measures each network in a separate stage. The remaining time is divided equally among the remaining networks."""
         from benchmarks.gpu.cases import CASES
 
         for number, rung in enumerate(CASES):
@@ -139,7 +146,10 @@ class Run:
             self.finish(f"{rung.title}, batch {rung.batch}", stage, "cases")
 
     def absent(self, rung: Any) -> dict[str, str]:
-        """Returns, by name, why contestants cannot take part: torch.compile, unless it has compiled this case in time."""
+        """Returns a dict with the contestants that are excluded, and the reasons.
+
+        torch.compile is excluded unless the part "compilation" has compiled this network in time.
+        """
         from benchmarks.gpu.contestants import DRY_ABSENT
 
         if self.dry:
@@ -148,7 +158,7 @@ class Run:
         return {"torch.compile": compiled} if isinstance(compiled, str) else {}
 
     def begin(self, name: str, seconds: float, **task: Any) -> Any:
-        """Starts a stage, limited to these seconds and the deadline."""
+        """Starts a stage. The time limit of the stage is `seconds`, or the time until the deadline if this time is shorter."""
         from benchmarks.gpu import stages
 
         seconds = min(seconds, self.left)
@@ -156,12 +166,12 @@ class Run:
         return stages.begin(name, seconds, self.dry, **task)
 
     def finish(self, name: str, stage: Any, part: str | None = None) -> None:
-        """Waits for a stage, and reports its end and its records under the name, in a part if it is one of several."""
+        """Waits for the end of a stage, and adds its outcome and its records to the report, as described in `Report.add`."""
         end, records = stage.finish()
         self.add(name, end, records, part)
 
     def add(self, name: str, end: dict[str, Any], records: dict[str, Any], part: str | None = None) -> None:
-        """Prints and reports the end of a stage."""
+        """Prints the outcome of a stage, and adds the outcome and the records to the report, as described in `Report.add`."""
         print(f"== {name}: {end['outcome']}, {end['seconds']} s", flush=True)
         self.report.add(name, end, records, part)
 

@@ -1,4 +1,4 @@
-"""The cases: the networks that are trained on a GPU."""
+"""The benchmark networks that are trained on a GPU, which are called cases."""
 
 from dataclasses import replace
 
@@ -12,15 +12,15 @@ CASES = (
     Rung("G5", (4096, 4096, 4096, 10), 4096, 8_192),
     Rung("G6", (64,) * 13, 2**17, 2**18),
 )
-# The case that is timed beside a bare matrix product of the same size.
+# The network that is timed together with a single matrix product of the same size.
 SQUARE = "G5"
 
 
-# Layers of the deepest network in a dry run, one more than in G4 and G5.
+# Largest number of layers of a network in a dry run.
 DRY_LAYERS = 4
 
 
 def tiny(rung: Rung) -> Rung:
-    """Returns the rung as the dry run trains it: two steps of a network small enough for Numba's simulator."""
+    """Returns a small variant of a benchmark network, for a dry run in Numba's simulator. An epoch has two steps."""
     sizes = rung.sizes[:DRY_LAYERS] + rung.sizes[-1:] if len(rung.layers) > DRY_LAYERS else rung.sizes
     return replace(rung, sizes=tuple(min(size, 3) for size in sizes), batch=2, samples=4)

@@ -1,4 +1,7 @@
-"""The times of a case: the losses of all contestants agree, then they train in turn."""
+"""Measures the times for one benchmark network: checks that the losses of all contestants agree, and times them in turn.
+
+A contestant is one of the implementations that are compared: variants of numbanet, of PyTorch and of JAX.
+"""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -15,60 +18,67 @@ from benchmarks.ladder import epochs
 from benchmarks.measuring import medians, seconds_of, take_turns
 from benchmarks.rungs import Rung, orders, problem
 
-# Names of what is timed in the same rounds as the contestants.
+# Names of two further measurements, which are made in the same rounds: the largest possible rate of multiply-adds, and a matrix
+# product.
 CEILING, MATRIX_PRODUCT = "ceiling", "matrix product"
 
 
 class Contest:
-    """The calls of all contestants; a contestant whose call fails takes no further part.
+    """Calls functions of the contestants. If a call fails, the contestant is excluded from all further calls.
 
     Parameters
     ----------
     absent : dict of str
-        By name, why a contestant does not take part from the start.
+        For each contestant that is excluded from the beginning, the reason.
 
     Attributes
     ----------
     absent : dict of str
-        By name, why a contestant does not, or no longer, take part.
+        For each contestant that is excluded, the reason.
     """
 
     def __init__(self, absent: Mapping[str, str] | None = None):
         self.absent = dict(absent or {})
 
     def attempt(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Returns the result of the call, or None if it fails or the contestant has failed before."""
+        """Returns call(*arguments). Returns None if the call fails, or if the contestant `name` is already excluded."""
         if name in self.absent:
             return None
         try:
             return call(*arguments)
-        except Exception as error:  # of any library: the other contestants continue
+        except Exception as error:  # any exception of any library, so that the other contestants are still measured
             self.absent[name] = in_words(error)
             print(f"    {name}: {self.absent[name]}", flush=True)
 
     def attempt_all(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Makes the calls, by name, and returns the results of those that succeed, by name."""
+        """Calls the function of each contestant, and returns a dict with the results of those calls that succeed."""
         results = {name: self.attempt(name, call) for name, call in calls.items()}
         return {name: result for name, result in results.items() if name not in self.absent}
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Times the epochs of all contestants that compute the same, with the ceiling in the same rounds.
+    """Times the epochs of all contestants whose losses agree. In the same rounds, measures the ceiling.
+
+    The ceiling is the largest possible rate of multiply-adds.
 
     Parameters
     ----------
     rung : Rung
-    makers : dict
-        By name, a function of a rung and a problem that makes the contestant.
+        The benchmark network.
+    makers : dict of str to callable
+        For each contestant, a function that takes a `Rung` and a `Problem` and creates the contestant.
     absent : dict of str
-        By name, why a contestant cannot take part.
+        For each contestant that is excluded, the reason.
     rounds : int
+        Number of rounds; in each round, every contestant is timed once.
     dry : bool
+        Whether this is a dry run in Numba's simulator, in which the ceiling is not measured.
 
     Returns
     -------
     dict
-        As `summary`, with "absent", "losses" and "seconds of an epoch" by name.
+        The result of `summary`, and three further dicts, whose keys are names: "absent" (reasons), "losses", and "seconds of an
+        epoch" (all measured times).
     """
     contest, start = Contest(absent), problem(rung)
     sample_orders = orders(rung, rounds + 2)
@@ -84,14 +94,15 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
 
 
 def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
-    """Returns the mean losses of epochs in these orders; the first epoch compiles and warms up."""
+    """Trains one epoch per sample order, and returns the mean losses. The first epoch also compiles code and fills caches."""
     return [contestant.train(contestant.prepare(order)) for order in sample_orders]
 
 
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
-    """Returns, by name, the reason for each contestant whose losses differ from the median of all.
+    """Returns a dict that contains, for each contestant whose losses differ from the median of all losses, an explanation.
 
-    No contestant is right by definition, but the further ways of numbanet have no vote in the median.
+    The median serves as the reference, because no contestant is correct by definition. In the median, numbanet counts only
+    once: its additional variants, which train in other ways than the chosen one, are left out.
     """
     if not losses:
         return {}
@@ -105,22 +116,27 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 
 
 def _limits(rung: Rung, contest: Contest) -> dict[str, Callable[[int], Any]]:
-    """Returns the ceiling, and in one case a bare matrix product, as functions that take their turns like contestants."""
+    """Returns a function that measures the ceiling and, for one benchmark network, a function that times a matrix product.
+
+    Both returned functions are called in turn with the contestants.
+    """
     makers = {CEILING: Ceiling} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)
     return {name: lambda turn, name=name, limit=limit: contest.attempt(name, limit.measure) for name, limit in made.items()}
 
 
 def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, float]) -> dict[str, Any]:
-    """Returns the figures of a line of the table.
+    """Returns the values of one line of the table.
 
     Parameters
     ----------
     rung : Rung
+        The benchmark network.
     seconds : dict of float
-        By name, the median seconds of an epoch.
+        For each contestant, the median duration of an epoch in seconds.
     figures : dict of float
-        Median operations per second of the ceiling and of the matrix product, as far as they were measured.
+        The median numbers of operations per second of the ceiling and of the matrix product. The key of a value that was not
+        measured is missing.
     """
     rates = {name: rung.operations / time / 1e9 for name, time in seconds.items()}
     ceiling = figures[CEILING] / 1e9 if CEILING in figures else None
@@ -137,7 +153,7 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
 
 
 def compile_ahead(rung: Rung) -> float:
-    """Lets `torch.compile` fill its caches, so that the case itself starts sooner; returns the seconds."""
+    """Trains one epoch with `torch.compile`, to fill its caches for the later measurement. Returns the duration in seconds."""
     contestant = contestants.TorchCompiled(rung, problem(rung))
     order = np.arange(rung.samples)
     return seconds_of(lambda: contestant.train(contestant.prepare(order)))

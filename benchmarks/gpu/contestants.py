@@ -1,6 +1,7 @@
-"""The contestants on a GPU: numbanet's reference and fast kernels, and its peers, with all data on the device.
+"""The contestants on a GPU, which are the implementations to compare: numbanet's kernels, PyTorch and JAX.
 
-They have the interface `benchmarks.peers.Contestant`. All compute in float32, none in TF32.
+All data is in GPU memory. All contestants implement the interface `benchmarks.peers.Contestant`. All contestants compute in
+float32, not in TF32.
 """
 
 from functools import partial
@@ -10,19 +11,19 @@ from benchmarks import peers
 from benchmarks.rungs import Problem, Rung
 
 PEERS = ("PyTorch", "torch.compile", "CUDA graph", "JAX")
-# The reference kernels take too long beyond this many operations per step.
+# The reference kernels are left out if a step has more operations than this, because they would take too long.
 REFERENCE_OPERATIONS = 1e9
 WARM_UP_STEPS = 3
 
 
 class Reference(peers.Cuda):
-    """The kernels of `numbanet.equations`."""
+    """numbanet's reference engine, which computes with the kernels of `numbanet.equations`."""
 
     kernels = "reference"
 
 
 class Torch(peers.Torch):
-    """The plain training loop of PyTorch in eager mode."""
+    """PyTorch in eager mode, with the usual training loop."""
 
     device = "cuda"
 
@@ -36,7 +37,10 @@ class Torch(peers.Torch):
 
 
 class TorchCompiled(Torch):
-    """The same loop, with network and loss, forward and backward, compiled by `torch.compile` in the mode max-autotune."""
+    """PyTorch with the usual training loop, in which `torch.compile` compiles the network and the loss.
+
+    The mode is max-autotune, and both the forward and the backward pass are compiled.
+    """
 
     def __init__(self, rung: Rung, problem: Problem):
         super().__init__(rung, problem)
@@ -51,17 +55,17 @@ class TorchCompiled(Torch):
         return self.compiled(x, labels)
 
     def _step(self, rows):
-        return super()._step(rows).clone()  # the next step overwrites the loss
+        return super()._step(rows).clone()  # clone, because the next step overwrites the tensor
 
 
 class TorchGraph(Torch):
-    """The same step as one CUDA graph, which also chooses the samples and adds up the losses."""
+    """PyTorch with each training step replayed as a CUDA graph, which also gathers the samples and adds up the losses."""
 
     def __init__(self, rung: Rung, problem: Problem):
         super().__init__(rung, problem)
         torch = self.torch
         self.order = torch.arange(rung.samples, device=self.device).view(rung.steps, rung.batch)
-        self.number = torch.zeros(1, dtype=torch.int64, device=self.device)  # of the step, in its epoch
+        self.number = torch.zeros(1, dtype=torch.int64, device=self.device)  # index of the step within its epoch
         self.total = torch.zeros((), device=self.device)
         start = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.replay = self._captured()
@@ -70,11 +74,11 @@ class TorchGraph(Torch):
                 parameter.copy_(value)
 
     def prepare(self, order: peers.Order) -> Any:
-        """Returns the batches as a tensor (steps, batch) on the device."""
+        """Returns the row indices of the batches, as a tensor of shape (steps, batch size) on the GPU."""
         return self.ready(order).view(self.rung.steps, self.rung.batch)
 
     def train(self, batches: Any) -> float:
-        """Trains one epoch of batches by replays of the graph; returns its mean loss."""
+        """Trains one epoch by replaying the graph once per batch, and returns the mean loss."""
         self.order.copy_(batches)
         self.number.zero_()
         self.total.zero_()
@@ -87,7 +91,10 @@ class TorchGraph(Torch):
         self.number += 1
 
     def _captured(self):
-        """Returns a function that replays a step, captured as PyTorch requires: after some steps on another stream."""
+        """Captures a training step as a CUDA graph, and returns a function that replays the graph.
+
+        PyTorch requires some steps on another stream before a step can be captured.
+        """
         cuda = self.torch.cuda
         warm_up = cuda.Stream()
         warm_up.wait_stream(cuda.current_stream())
@@ -103,7 +110,7 @@ class TorchGraph(Torch):
 
 
 class Jax(peers.Jax):
-    """JAX: `jit` over a `lax.scan` of the whole epoch, which updates donated parameters."""
+    """JAX. A jitted function trains a whole epoch by `lax.scan`; the parameters are donated, and updated in place."""
 
     def __init__(self, rung: Rung, problem: Problem):
         import jax
@@ -122,28 +129,34 @@ CONTESTANTS: dict[str, peers.Maker] = {
     "CUDA graph": TorchGraph,
     "JAX": Jax,
 }
-# In a dry run the peers compute on the CPU, and those that exist for GPUs only take no part.
+# In a dry run, PyTorch and JAX compute on the CPU. Contestants that need a GPU are left out.
 DRY: dict[str, peers.Maker] = CONTESTANTS | {"PyTorch": peers.Torch, "JAX": peers.Jax}
 DRY_ABSENT = {"torch.compile": "needs a GPU", "CUDA graph": "needs a GPU"}
 
 
 class Planned(peers.Cuda):
-    """numbanet, by a given plan in place of the one it would choose.
+    """numbanet on a GPU, training with the given plan instead of the plan that it would choose.
 
     Parameters
     ----------
-    plan : numbanet.engines.cuda.planning.Plan
+    plan : numbanet.engines.cuda.planning.TrainingPlan
+        The way to train.
     rung : Rung
+        The benchmark network.
     problem : Problem
+        The initial parameters and the data.
     """
 
     def __init__(self, plan: Any, rung: Rung, problem: Problem):
         super().__init__(rung, problem)
-        self.engine.engine.plan = lambda batch_size, epoch: plan  # of the engine that is guarded
+        self.engine.engine.plan = lambda batch_size, epoch: plan  # `engine.engine` is the engine that the guard wraps
 
 
 def plans(rung: Rung) -> dict[str, Any]:
-    """Returns numbanet's plans for a rung on this GPU, by way of training; the plan that it chooses is named "numbanet"."""
+    """Returns a dict with numbanet's possible plans for training a benchmark network on this GPU.
+
+    The keys are the names of the ways to train, such as "products". The key of the plan that numbanet chooses is "numbanet".
+    """
     from numbanet.engines.cuda import planning
     from numbanet.engines.cuda.memory.limits import present_limits
 
@@ -153,7 +166,7 @@ def plans(rung: Rung) -> dict[str, Any]:
 
 
 def makers(rung: Rung, dry: bool) -> dict[str, peers.Maker]:
-    """Returns, by name, the function of a rung and a problem that makes each contestant."""
+    """Returns a dict with a function for each contestant, which takes a `Rung` and a `Problem` and creates the contestant."""
     makers = dict(DRY if dry else CONTESTANTS)
     if rung.operations / rung.steps > REFERENCE_OPERATIONS:
         del makers["reference"]

@@ -1,7 +1,7 @@
-"""The limits of a GPU: the time of launches, graphs and barriers, and the rates of copies and multiply-adds.
+"""Measures the limits of a GPU: the durations of launches, graphs and barriers, and the rates of copies and multiply-adds.
 
-Each measurement is a function of one flag, `dry`. If it is set, the measurement makes a few calls in the simulator, and its
-figure means nothing.
+Each measurement is a function with the argument `dry`. If `dry` is true, the function makes only a few calls, in Numba's
+simulator, and its result is meaningless.
 """
 
 import statistics
@@ -20,15 +20,19 @@ ROUNDS = 5
 LAUNCHES = 1_000
 GRAPH_NODES = 100
 BARRIERS = 10_000
-COPIED_BYTES = 2**28  # more than any L2 cache holds
+COPIED_BYTES = 2**28  # larger than any L2 cache
 COPIES = 20
-SECONDS = 0.02  # of a measurement of the ceiling
+SECONDS = 0.02  # duration of a measurement of the ceiling
 THREADS, BLOCKS_PER_MULTIPROCESSOR = 256, 8
-REPEATS, CHAINS = 32, 8  # in the kernel of the ceiling: multiply-adds per turn and sum, and independent sums
+# In the kernel `multiply_add`: REPEATS is the number of multiply-adds per turn and sum; CHAINS is the number of sums.
+REPEATS, CHAINS = 32, 8
 
 
 def in_words(error: BaseException) -> str:
-    """Returns the class of an error, or "not installed" if a module is missing, and the first two lines of its message."""
+    """Describes an error by the name of its class and the first two lines of its message.
+
+    If a module is missing, "not installed" replaces the name of the class.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = "not installed" if isinstance(error, ModuleNotFoundError) else type(error).__name__
     return f"{kind}: {' '.join(lines[:2])}" if lines else kind
@@ -41,17 +45,17 @@ def nothing():
 
 @cuda.jit
 def nothing_of_4(a, b, c, d):
-    """Does nothing with 4 arrays."""
+    """Does nothing; takes 4 arrays as arguments."""
 
 
 @cuda.jit
 def nothing_of_8(a, b, c, d, e, f, g, h):
-    """Does nothing with 8 arrays."""
+    """Does nothing; takes 8 arrays as arguments."""
 
 
 @cuda.jit
 def barriers(turns):
-    """Synchronises the whole grid `turns` times."""
+    """Synchronises all threads of the grid `turns` times, with CUDA's cooperative groups."""
     grid = cuda.cg.this_grid()
     for _ in range(turns):
         grid.sync()
@@ -59,17 +63,18 @@ def barriers(turns):
 
 @cuda.jit
 def meetings(turns, counter):
-    """Lets all blocks meet `turns` times, as in cooperative training."""
+    """Synchronises all blocks of the grid `turns` times, with the function `meet` of cooperative training."""
     for turn in range(turns):
         cooperative.meet(counter, turn + 1)
 
 
 @cuda.jit(fastmath=True)
 def multiply_add(x, turns, sums):
-    """Does REPEATS * CHAINS multiply-adds per turn in registers, starting from x (2 + CHAINS,); writes sums (threads,).
+    """Performs REPEATS * CHAINS multiply-adds per turn, on values that stay in registers.
 
-    The sums are independent of each other, because a unit needs several cycles for one. They start from different numbers,
-    or the compiler would merge them.
+    A thread computes CHAINS independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
+    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge them.
+    Reads x (2 + CHAINS,). Writes sums (number of threads,).
     """
     factor, term = x[0], x[1]
     c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]
@@ -87,7 +92,7 @@ def multiply_add(x, turns, sums):
 
 
 def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[], None]:
-    """Returns a function that launches the kernel, after compiling it and running it once."""
+    """Compiles a kernel, runs it once, and returns a function that launches the kernel."""
     launch = partial(configured(kernel, grid, block), *arguments)
     launch()
     cuda.synchronize()
@@ -95,7 +100,10 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 
 
 def seconds_each(call: Callable[[], Any], times: int) -> float:
-    """Returns the seconds of a call that is enqueued `times` times before one wait, the median of ROUNDS rounds."""
+    """Returns the mean duration of a call in seconds, as the median over ROUNDS rounds.
+
+    In each round, the call is made `times` times, and the GPU is synchronised once, at the end of the round.
+    """
 
     def turn() -> None:
         for _ in range(times):
@@ -111,13 +119,13 @@ def _multiprocessors(dry: bool) -> int:
 
 
 class Ceiling:
-    """The operations per second in float32 of all multiprocessors, when they only multiply and add."""
+    """Measures the number of float32 operations per second if all multiprocessors perform only multiply-adds."""
 
     def __init__(self, dry: bool = False):
         self.blocks, self.threads = (1, 2) if dry else (_multiprocessors(dry) * BLOCKS_PER_MULTIPROCESSOR, THREADS)
         self.turns = 2 if dry else 1_000
         x = np.linspace(0, 1, 2 + CHAINS, dtype=np.float32)
-        x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 approaches 1/2 from any start: neither overflow nor subnormal numbers
+        x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 converges to 1/2, so that sums neither overflow nor become subnormal
         self.x = cuda.to_device(x)
         self.sums = cuda.device_array(self.blocks * self.threads, np.float32)
         self._run()  # compiles
@@ -129,18 +137,20 @@ class Ceiling:
         cuda.synchronize()
 
     def measure(self) -> float:
-        """Runs once and returns the operations per second."""
+        """Runs the kernel once, and returns the number of operations per second."""
         operations = 2 * REPEATS * CHAINS * self.turns * self.blocks * self.threads
         return operations / seconds_of(self._run)
 
 
 class Product:
-    """The operations per second of a product of two square matrices in float32, by cuBLAS through PyTorch.
+    """Measures the number of operations per second in a product of two square float32 matrices, computed by cuBLAS.
+
+    cuBLAS is called by PyTorch.
 
     Parameters
     ----------
     size : int
-        Rows and columns of the matrices.
+        The number of rows, and of columns, of the matrices.
     """
 
     def __init__(self, size: int):
@@ -157,7 +167,7 @@ class Product:
         self.torch.cuda.synchronize()
 
     def measure(self) -> float:
-        """Runs once and returns the operations per second."""
+        """Runs the kernel once, and returns the number of operations per second."""
         return 2 * self.size**3 / seconds_of(self._run)
 
 
@@ -182,7 +192,7 @@ def _launches(kernel: Any, arrays: int, dry: bool) -> float:
 def _graph_replay(dry: bool) -> float:
     try:
         from cuda.core import Device
-    except ImportError:  # before cuda.core 1.0
+    except ImportError:  # cuda.core before version 1.0
         from cuda.core.experimental import Device
 
     launcher(nothing, 1, 32)  # compiles and loads the kernel before the capture
@@ -191,7 +201,7 @@ def _graph_replay(dry: bool) -> float:
     stream, builder = device.create_stream(), device.create_graph_builder()
     builder.begin_building()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Numba warns of the small grid
+        warnings.simplefilter("ignore")  # Numba warns about the small grid
         node = nothing[1, 32, builder]
     for _ in range(GRAPH_NODES):
         node()
@@ -233,22 +243,22 @@ MEASUREMENTS: dict[str, Callable[..., float]] = {
     "launch of a kernel of 8 arrays, us": partial(_launches, nothing_of_8, 8),
     "copy on the device, read and written, GB/s": _copy,
     "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
-    # Last, because some versions of numba.cuda lack these, and because a barrier may hang.
+    # These measurements are the last, because some versions of numba.cuda do not support them, and because a barrier may hang.
     f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
     "barrier of a grid of 32 blocks, us": partial(_barrier, 32),
     "barrier of a grid of one block per multiprocessor, us": partial(_barrier, None),
     "meeting of one block per multiprocessor, as in cooperative training, us": _meeting,
 }
-# The simulator cannot run these.
+# Measurements that the simulator cannot run.
 UNSIMULATED = {_graph_replay, _meeting}
 
 
 def measure(name: str, dry: bool) -> float | str:
-    """Returns the figure of a measurement, or the reason in words why there is none."""
+    """Performs a measurement and returns its result. If there is no result, returns a text with the reason."""
     try:
         if dry and MEASUREMENTS[name] in UNSIMULATED:
             return "needs a GPU"
         value = MEASUREMENTS[name](dry=dry)
-    except Exception as error:  # of this measurement: the next one is still made
+    except Exception as error:  # any exception, so that the next measurement is still performed
         return in_words(error)
     return "needs a GPU" if dry else value

@@ -1,4 +1,4 @@
-"""The comparison with the oracle: losses and updates of a few steps, against float64."""
+"""Compares the losses and parameter updates of a few training steps with those of an independent implementation in float64."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,25 +11,29 @@ from benchmarks import peers
 from benchmarks.rungs import Problem, Rung, one_hot, problem
 
 STEPS = 3
-# The sums of `numbanet.proof.oracle`, in extended precision and without BLAS, take too long beyond this many operations per
-# step: whole-array NumPy in float64 takes its place.
+# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle`, which computes in extended precision and
+# without BLAS, would take too long. NumPy in float64 then replaces it.
 ORACLE_OPERATIONS = 1e9
-# Relative errors. An update's error is that of its Euclidean norm: rounding moves some z across 0, which changes ReLU's
-# derivative of that sample. A single sample missing from a batch of 2^17 weighs 1 / 2^8.5 = 0.003.
+# The largest allowed relative errors. The error of an update is measured in the Euclidean norm of the whole array, because
+# rounding can change the sign of some z, and with it the derivative of relu for one sample. If a single sample were missing
+# from a batch of 2^17, the error would be about 1 / 2^8.5 = 0.003.
 LOSS_TOLERANCE = 1e-5
 UPDATE_TOLERANCE = 2e-3
 
-# [(w, b), ...] of the layers.
+# The type of a list with one pair (w, b) per layer.
 Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
-    """Compares the losses and updates of a few steps by one of numbanet's contestants with those in float64.
+    """Trains a few steps with numbanet, and compares the losses and the parameter updates with those in float64.
+
+    `make` creates the contestant (one of numbanet's ways to train) for the benchmark network `rung`.
 
     Returns
     -------
     dict
-        "oracle", its name; "loss error" and "update error", the largest relative errors; "agrees", whether both are small.
+        "oracle" is the name of the float64 implementation. "loss error" and "update error" are the largest relative errors.
+        "agrees" is True if both errors are within the tolerances.
     """
     rung = replace(rung, samples=STEPS * rung.batch)
     start = problem(rung)
@@ -51,12 +55,14 @@ def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
 
 
 def update_error(values: NDArray[np.floating], exact: NDArray[np.floating], start: NDArray[np.floating]) -> float:
-    """Returns the relative error of the update of an array, less the rounding of the exact values to float32.
+    """Returns the relative error of an array's update, minus the error caused by rounding the exact values to float32.
 
     Parameters
     ----------
-    values, exact : ndarray
-        The array after the update, and its exact values.
+    values : ndarray
+        The array after the update.
+    exact : ndarray
+        The exact values of the array after the update.
     start : ndarray
         The array before the update.
     """
@@ -76,7 +82,7 @@ def _batches(rung: Rung) -> NDArray[np.integer]:
 
 
 def _train_exactly(rung: Rung, start: Problem) -> tuple[list[float], Parameters]:
-    """Returns the losses of the steps and the parameters after them, by `numbanet.proof.oracle`."""
+    """Trains with `numbanet.proof.oracle`, and returns the loss of each step and the parameters after the last step."""
     from numbanet.proof import oracle
 
     parameters, y = start.parameters, one_hot(start.labels, rung.sizes[-1], np.float64)
@@ -92,7 +98,7 @@ def _train_exactly(rung: Rung, start: Problem) -> tuple[list[float], Parameters]
 
 
 def _train_with_blas(rung: Rung, start: Problem) -> tuple[list[float], Parameters]:
-    """Returns the same by the ladder's NumPy contestant, in float64."""
+    """Trains with NumPy in float64, and returns the loss of each step and the parameters after the last step."""
     contestant = peers.Numpy(replace(rung, dtype="float64"), start)
     losses = [contestant.train(rows[None]) for rows in _batches(rung)]
     return losses, contestant.parameters

@@ -1,4 +1,4 @@
-"""The report of a run of `benchmarks.gpu`: a JSON file and a Markdown file, both rewritten after every stage."""
+"""The report of the GPU benchmark, which consists of a JSON file and a Markdown file. Every stage rewrites both files."""
 
 import io
 import json
@@ -19,7 +19,10 @@ ORACLE_COLUMNS = ("network", "batch", "kernels", "oracle", "loss error", "update
 
 
 def commit() -> str:
-    """Returns the short name of the measured commit, with "+ changes" if files differ from it, or "unknown"."""
+    """Returns the short hash of the current commit, followed by "+ changes" if the working tree has changes.
+
+    Returns "unknown" if git or the repository is missing.
+    """
     try:
         name, changes = _git("rev-parse", "--short", "HEAD"), _git("status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
@@ -32,16 +35,16 @@ def _git(*arguments: str) -> str:
 
 
 class Report:
-    """The results so far, and the two files that hold them.
+    """The results so far, and the two files to which they are written.
 
     Parameters
     ----------
     folder : Path
-        Folder of the files; it is made if it does not exist.
+        The folder for the files. A folder that does not exist is created.
     facts : dict
-        The records of `benchmarks.gpu.tasks.device`, with "commit" and "dry run".
+        Facts about the machine: the records of the stage "device", and the keys "commit" and "dry run".
     end : dict
-        The end of that stage, as `Stage.finish` returns it.
+        The outcome of the stage "device", as returned by `Stage.finish`.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], end: dict[str, Any]):
@@ -52,16 +55,19 @@ class Report:
         self.write()
 
     def add(self, name: str, end: dict[str, Any], records: dict[str, Any], part: str | None = None) -> None:
-        """Adds the end and the records of a stage, and writes both files.
+        """Adds the outcome and the records of a stage to the report, and writes both files.
 
         Parameters
         ----------
         name : str
-            Name of the stage.
+            The name of the stage.
         end : dict
+            The outcome of the stage, as returned by `Stage.finish`.
         records : dict
+            The results of the stage, as returned by `Stage.finish`.
         part : str, optional
-            The part of which the records are an entry; by default they are the whole of the part of the same name.
+            The part of the report to which the records are added, with `name` as their key. If `part` is None, the records
+            replace the part called `name`.
         """
         self.results["stages"][name] = end
         if part is None:
@@ -71,7 +77,7 @@ class Report:
         self.write()
 
     def write(self) -> None:
-        """Replaces both files; each is complete at any time."""
+        """Writes both files. Each file is replaced in one operation, so that it is complete at any time."""
         for path, text in ((self.json, json.dumps(self.results, indent=2) + "\n"), (self.markdown, self.text())):
             new = path.with_name(f"{path.name}.new")
             new.write_text(text)
@@ -79,7 +85,7 @@ class Report:
 
     @property
     def well(self) -> bool:
-        """True if every stage so far has ended well."""
+        """True if the outcome of every stage so far is "ok"."""
         return all(end["outcome"] == "ok" for end in self.results["stages"].values())
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The stages of the GPU benchmark, each in a process of its own: a crash, a hang or a failure of one ends no other."""
+"""Runs each stage of the GPU benchmark in a separate process, so that a crash, a hang or a failure does not end the others."""
 
 import contextlib
 import json
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# JAX would allocate most of the GPU's memory at once, and leave none to other libraries in the process.
+# Without this variable, JAX would allocate most of the GPU's memory at once, and leave too little for other libraries.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 SIMULATOR = {"NUMBA_ENABLE_CUDASIM": "1", "JAX_PLATFORMS": "cpu"}
 
 
 class Stage:
-    """A process with a time limit, which starts at once and appends its records to a file.
+    """A process with a time limit. The constructor starts the process, which appends its results (records) to a file.
 
     Parameters
     ----------
     command : list of str
-        The command line; the name of the file of records is appended to it. The file holds an object of JSON per line, so
-        that a killed process leaves the records that it has written.
+        The command line, to which the name of the file for the records is appended. Each line of the file is a JSON object, so
+        that the records of a killed process can still be read.
     seconds : float
-        Time limit: the process and all its descendants are killed after it.
+        The time limit, after which the process and all its descendants are killed.
     environment : dict of str
-        Environment variables, on top of those of this process.
+        Environment variables to set in the new process, in addition to those of the current process.
     """
 
     def __init__(self, command: list[str], seconds: float, environment: Mapping[str, str] | None = None):
@@ -40,21 +40,21 @@ class Stage:
         self.process = subprocess.Popen([*command, self.records], cwd=ROOT, env=variables, start_new_session=True)
 
     def finish(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Waits for the end of the process.
+        """Waits for the end of the process, and returns its outcome and its results.
 
         Returns
         -------
         end : dict
-            {"outcome": "ok" or the failure in words, "seconds": time taken}.
+            "outcome" is "ok" or a description of the failure; "seconds" is the duration of the process.
         records : dict
-            All records, merged.
+            The records of the process, merged into one dict.
         """
         killed = False
         try:
             self.process.wait(max(0.0, self.seconds - (time.perf_counter() - self.start)))
         except subprocess.TimeoutExpired:
             killed = True
-        finally:  # also on Ctrl-C, which does not reach the session of the process
+        finally:  # also after Ctrl-C, which does not end the process, because it runs in a separate session
             self.kill()
         records = self._read()
         error, code = records.pop("error", None), self.process.returncode
@@ -67,7 +67,7 @@ class Stage:
         return {"outcome": outcome, "seconds": round(time.perf_counter() - self.start, 1)}, records
 
     def kill(self) -> None:
-        """Kills the process, if it is still running, and all descendants that it has left behind."""
+        """Kills the process, if it is still running, and all of its descendants."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -75,25 +75,25 @@ class Stage:
     def _read(self) -> dict[str, Any]:
         records, path = {}, Path(self.records)
         for line in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # the end of the process may have cut the last line short
+            with contextlib.suppress(json.JSONDecodeError):  # the last line is incomplete if the process was killed
                 records |= json.loads(line)
         path.unlink()
         return records
 
 
 def begin(name: str, seconds: float, dry: bool, **task: Any) -> Stage:
-    """Starts a stage of `benchmarks.gpu.tasks`.
+    """Starts a process that runs a stage, which is a function of the module `benchmarks.gpu.tasks`.
 
     Parameters
     ----------
     name : str
-        Name of the function there.
+        The name of the function.
     seconds : float
-        Time limit.
+        The time limit.
     dry : bool
-        Whether to run in the simulator, with tiny networks.
+        Whether to run in Numba's simulator, with tiny networks.
     **task
-        Arguments that the function also needs, in types of JSON.
+        Further arguments of the function, which must be JSON-serializable.
     """
     command = [sys.executable, "-m", "benchmarks.gpu.tasks", json.dumps({"stage": name, "dry": dry} | task)]
     return Stage(command, seconds, SIMULATOR if dry else None)

@@ -1,7 +1,8 @@
-"""The code of the stages: `python -m benchmarks.gpu.tasks TASK RECORDS` runs one of them.
+"""The stages of the GPU benchmark; `python -m benchmarks.gpu.tasks TASK RECORDS` runs one stage.
 
-TASK is {"stage": name, "dry": ..., ...} in JSON. Each function takes the task and `record`, which appends its keyword
-arguments to the file RECORDS, as an object of JSON in a line.
+TASK is a JSON object with the keys "stage" (the name of a function of this module) and "dry" (whether this is a dry run), and
+further keys that the stage needs. Each function takes the task as a dict, and a function `record`. A call to `record` appends
+its keyword arguments, as one line with a JSON object, to the file RECORDS.
 """
 
 import collections
@@ -21,7 +22,7 @@ Task = dict[str, Any]
 Record = Callable[..., None]
 
 GPU_PACKAGES = ("numba-cuda", "cuda-core", "cuda-bindings", "nvidia-nvjitlink", "nvidia-cuda-nvrtc", "triton", "jaxlib")
-# The tests of what the device computes, as patterns below tests/.
+# The tests that check computations on the GPU, as file name patterns relative to tests/.
 TESTS = (
     "engines/test_engines.py",
     "engines/cuda/test_*.py",
@@ -30,20 +31,20 @@ TESTS = (
     "inputs/test_gpu_arrays.py",
     "network/test_network.py",
 )
-NEEDS_NO_DEVICE = "test_compile_gate.py"  # compiles for minutes, and runs nothing
-# A dry run shows that tests run and are counted; the simulator's own CI runs all of them, in minutes.
+NEEDS_NO_DEVICE = "test_compile_gate.py"  # left out, because it compiles for minutes and runs nothing on the GPU
+# A dry run only shows that tests run and are counted. Another job of the CI runs all tests in the simulator.
 DRY_TESTS = ("equations/test_by_hand.py", "engines/test_engines.py")
 DRY_SELECTION = "float32 and cuda and (by_hand or single_layer and cce)"
-# pytest-benchmark warns beside xdist, and here a warning is an error.
+# The plugin pytest-benchmark is disabled, because with xdist it raises a warning, and the tests treat warnings as errors.
 PYTEST_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:benchmark", "--tb=short")
 PYTEST_PROCESSES = 8
-# The simulator runs each CUDA thread in a thread of Python, while its main thread polls them and holds the GIL. At Python's
-# default interval of 5 ms, each barrier takes milliseconds.
+# The simulator runs each CUDA thread as a Python thread, while its main thread polls these threads and holds the GIL. With
+# Python's default switch interval of 5 ms, each barrier would take milliseconds.
 DRY_SWITCH_SECONDS = 2e-5
 
 
 def device(task: Task, record: Record) -> None:
-    """Records the device, its driver and all versions, or `unusable`: why there is no device."""
+    """Records the name of the GPU, its driver and all versions. If no GPU can be used, records the reason as `unusable`."""
     from benchmarks.measuring import machine, versions
     from numbanet import __version__, _cuda
 
@@ -73,12 +74,12 @@ def _in_words(call: Callable[[], str]) -> str:
 
     try:
         return call()
-    except Exception as error:  # of nvidia-smi or numba.cuda: the run is worth having without this fact
+    except Exception as error:  # any exception of nvidia-smi or numba.cuda, because the benchmark can run without this fact
         return f"unknown: {in_words(error)}"
 
 
 def limits(task: Task, record: Record) -> None:
-    """Records every measurement of `benchmarks.gpu.limits`."""
+    """Performs all measurements of `benchmarks.gpu.limits`, and records their results."""
     from benchmarks.gpu import limits
 
     for name in limits.MEASUREMENTS:
@@ -88,25 +89,28 @@ def limits(task: Task, record: Record) -> None:
 
 
 def compilation(task: Task, record: Record) -> None:
-    """Lets `torch.compile` fill its caches for each case; records the seconds, or the error in words, by title."""
+    """Lets `torch.compile` fill its caches for each benchmark network.
+
+    For each network's title, records the duration in seconds, or a description of the error.
+    """
     from benchmarks.gpu import cases, contest
     from benchmarks.gpu.limits import in_words
 
     for rung in cases.CASES:
         try:
             record(**{rung.title: contest.compile_ahead(rung)})
-        except Exception as error:  # of this case
+        except Exception as error:  # any exception, so that the next network is still compiled
             record(**{rung.title: in_words(error)})
 
 
 class Recorder:
-    """A plugin of pytest that records the numbers of outcomes, and the failures, after each test."""
+    """A pytest plugin that, after each test, records the numbers of passed, failed and skipped tests, and the failures."""
 
     def __init__(self, record: Record):
         self.record, self.counts, self.failures = record, collections.Counter(), []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Counts the outcome of a test; pytest calls it after setup, call and teardown of each."""
+        """Counts the outcome of a test. pytest calls this method after the setup, the call and the teardown of each test."""
         if report.when != "call" and report.passed:
             return
         self.counts[report.outcome] += 1
@@ -116,13 +120,13 @@ class Recorder:
 
 
 def conformance(task: Task, record: Record) -> None:
-    """Runs the tests of what the device computes, in a dry run a few of them; records the outcomes."""
+    """Runs the tests that check computations on the GPU, and records their outcomes. A dry run selects only a few tests."""
     import pytest
 
     files = [path for pattern in TESTS for path in matching_tests(pattern)]
     if task["dry"]:
         files = [path for pattern in DRY_TESTS for path in matching_tests(pattern)]
-    # The tests of the CPU run elsewhere.
+    # Tests of computations on the CPU are left out.
     arguments = [*map(str, files), "-k", DRY_SELECTION if task["dry"] else "not cpu", *PYTEST_OPTIONS]
     if not task["dry"] and importlib.util.find_spec("xdist"):
         arguments += ["-n", str(min(PYTEST_PROCESSES, len(os.sched_getaffinity(0))))]
@@ -131,7 +135,7 @@ def conformance(task: Task, record: Record) -> None:
 
 
 def matching_tests(pattern: str) -> list[Path]:
-    """Returns the files below tests/ that match a pattern; raises FileNotFoundError if there is none."""
+    """Returns the files in tests/ that match a pattern. Raises FileNotFoundError if no file matches."""
     files = [path for path in sorted(ROOT.glob(f"tests/{pattern}")) if path.name != NEEDS_NO_DEVICE]
     if not files:
         raise FileNotFoundError(f"no test file matches tests/{pattern}")
@@ -139,10 +143,12 @@ def matching_tests(pattern: str) -> list[Path]:
 
 
 def oracle(task: Task, record: Record) -> None:
-    """Compares the reference kernels, and each way of the fast ones, with the oracle, in every case that is not yet done.
+    """Compares the losses and parameter updates of numbanet's kernels with those in float64, for each benchmark network.
 
-    Records {case and kernels: the comparison, or an error in words}. The first error ends the process, because it may have left
-    the device unusable to it; the next process gets the names in `task["done"]`.
+    The reference kernels, and each of the fast engine's ways to train, are compared separately. Each comparison, or its error,
+    is recorded under the name of the network and of the kernels. The first error ends the process, because this process may not
+    be able to use the GPU any more. After an error, the caller starts a new process, which skips the comparisons whose names
+    are in `task["done"]`.
     """
     from benchmarks.gpu import cases, contestants, oracle
     from benchmarks.gpu.limits import in_words
@@ -164,7 +170,7 @@ def oracle(task: Task, record: Record) -> None:
 
 
 def case(task: Task, record: Record) -> None:
-    """Records the times of all contestants in one case, and numbanet's estimate for each of its ways to train."""
+    """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train."""
     from benchmarks.gpu import cases, contest, contestants
 
     rung = next(rung for rung in cases.CASES if rung.name == task["case"])
@@ -178,7 +184,10 @@ STAGES = {stage.__name__: stage for stage in (device, limits, compilation, confo
 
 
 def main() -> None:
-    """Runs the stage of the command line; an error is recorded as `error`, and the exit status is 1."""
+    """Runs the stage that the command line names.
+
+    An exception of the stage is recorded as `error`, and the exit status is then 1.
+    """
     task, records = json.loads(sys.argv[1]), sys.argv[2]
     if task["dry"]:
         sys.setswitchinterval(DRY_SWITCH_SECONDS)

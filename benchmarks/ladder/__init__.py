@@ -1,1 +1,4 @@
-"""The ladder: numbanet and its peers on the CPU, in turns, in one run."""
+"""The ladder, a benchmark that compares numbanet with other libraries on the CPU.
+
+In one run, the libraries are timed in turn.
+"""

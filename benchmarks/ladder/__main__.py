@@ -1,16 +1,17 @@
-"""The ladder: numbanet and every installed peer on the same work, in one run.
+"""The ladder compares numbanet with other installed libraries (JAX, PyTorch, scikit-learn) on the CPU, in one run.
 
-    python -m benchmarks.ladder                            # epochs of R1 to R6, of sigmoid, tanh and float64, on all cores
-    python -m benchmarks.ladder R2 R3 --cores 1            # two rungs, pinned to one core
-    python -m benchmarks.ladder R4 --activation tanh       # one rung with other hidden layers
+    python -m benchmarks.ladder                            # epochs of the networks R1 to R6 and of variants, on all cores
+    python -m benchmarks.ladder R2 R3 --cores 1            # epochs of two networks, on one core
+    python -m benchmarks.ladder R4 --activation tanh       # epochs of one network with the activation tanh in hidden layers
     python -m benchmarks.ladder --predict --startup        # predictions and start-up instead of epochs
     python -m benchmarks.ladder --all --json ladder.json   # every table
 
-Run it in the repository: it measures the numbanet there. The networks end in softmax and CCE and are trained by plain gradient
-descent unless the table says otherwise. All contestants start from the same parameters and take the samples in the same
-orders, from arrays that are already in memory. Before anything is timed, their losses over two epochs, or their predictions,
-must agree. Then they take turns, round after round; the tables show medians. The ceiling is the rate of multiply-adds that
-never leave the registers, measured in the same rounds.
+Run the command in the root of the repository. It measures the numbanet in this repository. The networks have the output
+activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table says
+otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are already
+in memory. Before anything is timed, the libraries' losses over two epochs, or their predictions, are compared, and must agree.
+In every round, each library is timed once; the tables show the medians over the rounds. The ceiling, which is the largest
+possible rate of multiply-adds (of values that stay in registers), is measured in the same rounds.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.command_line import make_parser, print_facts, selected_rungs, wr
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command with the options of the command line."""
     options = parse_arguments()
     pin(options.cores)
     write_json(options.json, measure(options))
@@ -32,26 +33,26 @@ def parse_arguments() -> argparse.Namespace:
     """Returns the options of the command line."""
     parser = make_parser("benchmarks.ladder", __doc__)
     parser.add_argument(
-        "--activation", choices=("relu", "sigmoid", "tanh"), help="activation of the hidden layers of each RUNG"
+        "--activation", choices=("relu", "sigmoid", "tanh"), help="activation function of the hidden layers of each RUNG"
     )
     parser.add_argument("--epochs", action="store_true", help="whole epochs (the default table)")
     parser.add_argument("--predict", action="store_true", help="predictions of 1 and of 10,000 samples, networks R2 and R3")
-    parser.add_argument("--startup", action="store_true", help="a whole process until the first epoch is trained, network R2")
+    parser.add_argument("--startup", action="store_true", help="a whole process until the end of the first epoch, network R2")
     parser.add_argument("--memory", action="store_true", help="peak memory of a whole process, network R6")
     parser.add_argument("--fashion", action="store_true", help="ten epochs of Fashion-MNIST, against PyTorch")
     parser.add_argument(
-        "--optimizers", action="store_true", help="epochs by momentum, Nesterov, Adam and AdamW, networks R2 to R4"
+        "--optimizers", action="store_true", help="epochs with momentum, Nesterov, Adam and AdamW, networks R2 to R4"
     )
     parser.add_argument("--all", action="store_true", help="print every table")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="cores to use (default: %(default)s)")
     options = parser.parse_args()
     if (options.activation or options.dtype) and not options.rungs:
-        parser.error("--activation and --dtype apply to the RUNGs on the command line: name at least one")
+        parser.error("--activation and --dtype change the networks named on the command line: name at least one RUNG")
     return options
 
 
 def pin(cores: int) -> None:
-    """Limits this process, and every thread pool that is made later, to that many cores."""
+    """Limits this process, and every thread pool that is created later, to `cores` CPU cores."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(cores)
@@ -59,8 +60,8 @@ def pin(cores: int) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints the selected tables and returns their figures, with the facts about the machine."""
-    # Imported after `pin`: NumPy's BLAS and Numba count the cores when they are imported.
+    """Prints the selected tables, and returns their values and the facts about the machine."""
+    # These modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when imported.
     from benchmarks.ladder import epochs, fashion, optimizers, prediction, processes
     from benchmarks.measuring import Settings, machine
 

@@ -1,4 +1,4 @@
-"""The ceiling of the CPU: the rate of fused multiply-adds on vectors that never leave their registers."""
+"""The ceiling of the CPU: the rate of fused multiply-adds on vectors that stay in registers, which no network can exceed."""
 
 import functools
 import time
@@ -9,15 +9,15 @@ import numpy as np
 
 from benchmarks.measuring import seconds_of
 
-SECONDS = 0.02  # of a measurement
+SECONDS = 0.02  # duration of a measurement
 
 
 @functools.cache
 def _multiply_add() -> Any:
-    """Returns a compiled function of (x, turns) that returns the number of operations it has done.
+    """Returns a compiled function multiply_add(x, turns), which returns the number of operations that it has performed.
 
-    Its twelve sums are independent of each other, because a unit needs several cycles for one. They start from different
-    numbers, or the compiler would merge them.
+    The function computes twelve independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
+    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge them.
     """
     import numba
 
@@ -50,20 +50,21 @@ def _multiply_add() -> Any:
 
 
 class Ceiling:
-    """The operations per second of several cores that only multiply and add.
+    """Measures the operations per second of several CPU cores that perform only multiply-adds.
 
     Parameters
     ----------
     dtype : str
         float32 or float64.
     cores : int
+        Number of cores.
     """
 
     def __init__(self, dtype: str, cores: int):
         self.multiply_add = _multiply_add()
         self.arrays = [np.linspace(0, 1, 1024, dtype=np.dtype(dtype)) for _ in range(cores)]
         for x in self.arrays:
-            x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 approaches 1/2 from any start: neither overflow nor subnormal numbers
+            x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 converges to 1/2, so that sums neither overflow nor become subnormal
         self.threads = ThreadPoolExecutor(cores)
         self.turns = 1_000_000
         self.measure()  # compiles
@@ -73,7 +74,7 @@ class Ceiling:
         return sum(self.threads.map(self.multiply_add, self.arrays, [self.turns] * len(self.arrays)))
 
     def measure(self) -> float:
-        """Runs once and returns the operations per second."""
+        """Runs the function once on all cores, and returns the number of operations per second."""
         start = time.perf_counter()
         operations = self._run()
         return operations / (time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""The table of whole epochs: the losses of all contestants agree, then they train in turn."""
+"""The table of whole epochs, which are timed in turn after a check that the losses of all libraries agree."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping
@@ -13,16 +13,16 @@ from benchmarks.measuring import Settings, Table, figure, medians, seconds_of, t
 from benchmarks.rungs import RUNGS, Rung, orders, problem
 
 CONTESTANTS = ("numbanet", *peers.PEERS, "reference")
-# The reference loops take minutes beyond this many operations per epoch.
+# The reference loops are left out if an epoch has more operations than this, because they would take minutes.
 REFERENCE_OPERATIONS = 1e10
-# A contestant whose epoch takes longer than this is timed once, not in every round.
+# If an epoch takes longer than this number of seconds, the library is timed once instead of once per round.
 SLOW_SECONDS = 2
-# Epochs of small networks are too short for the clock: they are repeated until a turn lasts this long.
+# The epochs of small networks are too short to be timed. They are repeated so that a measurement takes this number of seconds.
 TURN_SECONDS = 0.05
-# Relative tolerance of mean losses, of contestants that compute the same in float32.
+# The largest relative difference of mean losses that libraries computing the same in float32 may have.
 AGREEMENT = 1e-4
 
-# R1 to R6, then other hidden activations and float64.
+# The networks R1 to R6, then variants with other activation functions in the hidden layers, and a variant in float64.
 RUNGS_BY_DEFAULT = (
     *RUNGS.values(),
     *(replace(RUNGS[name], activation=activation) for activation in ("sigmoid", "tanh") for name in ("R3", "R4")),
@@ -31,7 +31,7 @@ RUNGS_BY_DEFAULT = (
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of epochs, a line per rung, and returns the figures of each line."""
+    """Prints the table of epochs, which has one line per benchmark network, and returns the values of each line."""
     columns = ("rung", "batch", *CONTESTANTS, "best peer / numbanet", "of the ceiling")
     table = Table("Epochs: microseconds per step (GFLOP/s)", columns, settings.markdown)
     results = []
@@ -42,7 +42,7 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 
 
 def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
-    """Returns the figures of one line: the epochs of all contestants, and the ceiling in the same rounds."""
+    """Returns the values of one line of the table: the times of all libraries, and the ceiling, measured in the same rounds."""
     names = [name for name in CONTESTANTS if name != "reference" or rung.operations < REFERENCE_OPERATIONS]
     contestants = peers.installed(names, rung, problem(rung))
     sample_orders = orders(rung, settings.rounds + 2)
@@ -51,7 +51,7 @@ def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
     runs: dict[str, Callable[[int], float | None]] = {}
     for name, contestant in contestants.items():
         runs[name] = timed_epochs(contestant, sample_orders[1:])
-        # Second, after numbanet: its threads do not keep spinning after their work.
+        # The ceiling is measured after numbanet, whose threads stop immediately after their work and do not disturb it.
         runs.setdefault("ceiling", lambda turn: ceiling.measure())
     turns = take_turns(runs, settings.rounds)
     operations_per_second = statistics.median(turns.pop("ceiling"))
@@ -68,9 +68,9 @@ def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
 
 
 def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> None:
-    """Raises AssertionError unless all mean losses over epochs in these orders agree with numbanet's.
+    """Trains one epoch per sample order with each library. Raises AssertionError unless all mean losses agree with numbanet's.
 
-    The first epoch of each contestant also compiles and warms up.
+    In the first epoch, the libraries also compile their code and fill the caches.
     """
     losses = {name: [peer.train(peer.prepare(order)) for order in sample_orders] for name, peer in contestants.items()}
     for name, values in losses.items():
@@ -78,9 +78,10 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 
 
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
-    """Returns a function of the round that trains in the next order and returns the seconds of an epoch.
+    """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
 
-    An epoch in the first order decides how many epochs make a turn. A slow contestant returns None after the first round.
+    In round k, the function trains with the sample order k + 1. Before the first round, an epoch with sample order 0 determines
+    how many epochs are timed in a round. If the library is slow, the function returns None after the first round.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

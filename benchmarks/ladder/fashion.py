@@ -1,4 +1,4 @@
-"""The table of Fashion-MNIST: ten epochs of 784-128-10 by `Network.fit` and by the plain loop of eager PyTorch."""
+"""The table of Fashion-MNIST, for which `Network.fit` and PyTorch in eager mode train a network 784-128-10 for ten epochs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +16,10 @@ COLUMNS = ("network", "numbanet, seconds", "test accuracy", "PyTorch, seconds", 
 
 
 def measure(settings: Settings) -> dict[str, Any]:
-    """Prints the table of seconds and test accuracies, medians of the rounds, and returns its figures.
+    """Prints a table with the medians of the training times and test accuracies over the rounds, and returns all values.
 
-    Both contestants start from the same parameters and shuffle the samples in each epoch. Returns the reason if PyTorch or the
-    data set is not installed.
+    Both libraries, numbanet and PyTorch, start from the same parameters, and shuffle the samples in each epoch. If PyTorch or
+    the data set is not installed, nothing is measured; the function prints and returns the reason.
     """
     from numbanet import load_fashion_mnist
 
@@ -35,7 +35,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     accuracies: dict[str, list[float]] = {name: [] for name in trainers}
     first_batches = [array[: 2 * FASHION.batch] for array in data]
     for train in trainers.values():
-        train(*first_batches, 0)  # compiles and warms up
+        train(*first_batches, 0)  # compiles the code and fills the caches
     runs = {
         name: lambda turn, name=name: seconds_of(lambda: accuracies[name].append(trainers[name](*data, turn)))
         for name in trainers

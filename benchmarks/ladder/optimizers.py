@@ -1,4 +1,4 @@
-"""The table of optimizers: the time of an epoch, relative to plain gradient descent."""
+"""The table of optimizers: the time of an epoch with each optimizer, relative to an epoch of plain gradient descent."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,13 +11,13 @@ from benchmarks.rungs import RUNGS, Rung, problem
 
 RUNGS_BY_DEFAULT = (RUNGS["R2"], RUNGS["R3"], RUNGS["R4"])
 NAMES = ("gradient_descent", "momentum", "nesterov", "adam", "adamw")
-# The fast kernels are checked against the reference loops over this many batches.
+# Number of batches on which the results of the fast kernels are compared with those of the reference loops.
 CHECKED_BATCHES = 4
 ETA = 1e-4
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of optimizers, and returns the figures of each line."""
+    """Prints the table of optimizers, and returns the values of each line."""
     table = Table("Optimizers: an epoch, in epochs of plain gradient descent", ("rung", *NAMES[1:]), settings.markdown)
     results = []
     for rung in rungs:
@@ -32,13 +32,17 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 
 
 class Trainer:
-    """Epochs of a rung by one optimizer, checked against the reference loops and warmed up by the constructor.
+    """Trains a benchmark network with one optimizer.
+
+    The constructor checks the results of the fast kernels against those of the reference loops, and trains one epoch to fill
+    the caches.
 
     Parameters
     ----------
     rung : Rung
+        The benchmark network.
     name : str
-        Name of the optimizer.
+        The name of the optimizer.
     """
 
     def __init__(self, rung: Rung, name: str):
@@ -58,13 +62,13 @@ class Trainer:
         self.epoch()
 
     def train(self, engine: Any, order: Order) -> None:
-        """Trains an engine on the samples of an order, from the optimizer's step `self.step` on."""
+        """Trains an engine on the samples with the row indices `order`, beginning with the optimizer's step `self.step`."""
         from numbanet.engines.epoch import epoch_of
 
         for _ in engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, ETA, self.rule, first_step=self.step)):
             pass
 
     def epoch(self) -> None:
-        """Trains one shuffled epoch."""
+        """Trains one epoch, in a random order of the samples."""
         self.train(self.engine, self.random.permutation(self.rung.samples))
         self.step += self.rung.steps

@@ -1,4 +1,4 @@
-"""The table of predictions: the time of a call for one sample and for many, through the public interface of each contestant."""
+"""The table of predictions: the duration of a prediction for one sample and for many samples, in each library."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,12 +14,12 @@ CONTESTANTS = ("numbanet", *peers.PEERS)
 COLUMNS = ("rung", "samples", *CONTESTANTS, "best peer / numbanet")
 RUNGS_BY_DEFAULT = (RUNGS["R2"], RUNGS["R3"])
 COUNTS = (1, 10_000)
-# Samples in a turn, at least: a call for a single sample is too short for the clock.
+# Smallest number of samples that are predicted in a measurement, because a single prediction is too short to be timed.
 TURN_SAMPLES = 500
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of predictions, and returns the figures of each line."""
+    """Prints the table of predictions, and returns the values of each line."""
     table = Table("Predictions: microseconds per call", COLUMNS, settings.markdown)
     results = []
     for rung in rungs:
@@ -32,7 +32,7 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 
 
 def measure_calls(rung: Rung, count: int, rounds: int) -> dict[str, Any]:
-    """Returns the figures of one line: calls for `count` samples."""
+    """Returns the values of one line of the table: the durations of predictions for `count` samples."""
     start = problem(replace(rung, samples=max(count, rung.batch)))
     contestants = peers.installed(CONTESTANTS, rung, start)
     samples = {name: peer.ready(start.x[:count]) for name, peer in contestants.items()}
@@ -54,14 +54,16 @@ def measure_calls(rung: Rung, count: int, rounds: int) -> dict[str, Any]:
 
 
 def check(contestants: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
-    """Raises AssertionError unless all predictions agree with numbanet's. The first call of each contestant compiles.
+    """Raises AssertionError unless the predictions of all libraries agree with numbanet's.
+
+    In the first prediction, each library also compiles its code.
 
     Parameters
     ----------
-    contestants : dict
-        Contestants by name.
-    samples : dict
-        By name, the samples from the contestant's `ready`.
+    contestants : dict of str to Contestant
+        The objects that predict, one per library. The keys are names of libraries.
+    samples : dict of str to array
+        For each library, the samples that its method `ready` has returned.
     """
     answers = {name: np.asarray(peer.predict(samples[name])) for name, peer in contestants.items()}
     for name, y_hat in answers.items():

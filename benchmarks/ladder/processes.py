@@ -1,4 +1,4 @@
-"""The tables of whole processes, from the start of Python to trained epochs: their time and their peak memory."""
+"""The tables of whole processes, which start Python and train some epochs: duration and peak memory."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from benchmarks.rungs import RUNGS, Rung, problem
 
 ROOT = Path(__file__).parents[2]
 STARTUP_RUNGS, MEMORY_RUNGS = (RUNGS["R2"],), (RUNGS["R6"],)
-# Runs the child with the path of this process, so that it imports the numbanet that this process would import. `benchmarks`
-# is imported by way of the repository, which then leaves the path.
+# The code that a child process runs. It imports `benchmarks` from the root of the repository. Then it replaces sys.path with
+# the path of this process, so that it imports the same numbanet as this process.
 CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -27,14 +27,14 @@ sys.path[:] = {path!r}
 from benchmarks.ladder import child
 child.train(*sys.argv[2:])
 """
-# A measurement of a process: a function of the contestant's name and the rung.
+# The type of a function that takes a library's name and a benchmark network, runs a process, and returns the measured value.
 Run = Callable[[str, Rung], float]
 
 
 def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of seconds until the first epoch is trained, and returns its figures.
+    """Prints the table of the times, in seconds, until the end of the first epoch, and returns its values.
 
-    The column "numbanet, first run" starts with an empty cache of compiled code.
+    In the column "numbanet, first run", the process starts with an empty cache of compiled code.
     """
     runs: dict[str, Run] = {"numbanet": _seconds, "numbanet, first run": _seconds_of_first_run}
     return _measure(
@@ -46,7 +46,7 @@ def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str,
 
 
 def measure_memory(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of the peak memory of a process that trains two epochs, and returns its figures."""
+    """Prints the table of the peak memory of a process that trains two epochs, and returns its values."""
     runs: dict[str, Run] = dict.fromkeys(("numbanet", *peers.PEERS), _mebibytes)
     return _measure("Peak memory: MiB of a whole process that trains two epochs", rungs, settings, runs)
 
@@ -88,16 +88,18 @@ def _mebibytes(name: str, rung: Rung) -> float:
 
 
 def run_process(name: str, rung: Rung, epochs: int, **environment: str) -> float:
-    """Trains in a new Python process and returns its peak memory in MiB.
+    """Trains a benchmark network in a new Python process, and returns the peak memory of the new process in MiB.
 
     Parameters
     ----------
     name : str
-        Name of the contestant.
+        The name of the library, which is a key of `benchmarks.peers.CONTESTANTS`.
     rung : Rung
+        The benchmark network.
     epochs : int
+        Number of epochs.
     **environment : str
-        Environment variables, on top of those of this process.
+        Environment variables to set in the new process, in addition to those of the current process.
     """
     code = CHILD.format(path=sys.path)
     command = [sys.executable, "-P", "-c", code, str(ROOT), name, json.dumps(vars(rung)), str(epochs)]

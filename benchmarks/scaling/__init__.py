@@ -1,1 +1,1 @@
-"""Scaling: training by several processes, measured on this machine."""
+"""The scaling benchmark, which measures training with several processes on this machine."""

@@ -1,14 +1,14 @@
-"""Scaling: training by several processes, measured on this machine.
+"""The scaling benchmark measures training with several processes on this machine.
 
-    python -m benchmarks.scaling                              # R3 to R6 by 1, 2 and 4 processes
-    python -m benchmarks.scaling R4 --ranks 1 2               # one rung
-    python -m benchmarks.scaling --markdown --json scale.json # the tables of docs/distributed.md
-    python -m benchmarks.scaling --quick                      # a test that it runs; its figures mean nothing
+    python -m benchmarks.scaling                              # networks R3 to R6, with 1, 2 and 4 processes
+    python -m benchmarks.scaling R4 --ranks 1 2               # one network, with 1 and 2 processes
+    python -m benchmarks.scaling --markdown --json scale.json # the tables in docs/distributed.md
+    python -m benchmarks.scaling --quick                      # only tests that the benchmark runs; its times are meaningless
     python -m benchmarks.scaling --launcher "mpiexec --oversubscribe"
 
-It starts the processes itself, one thread each, by the mpiexec of this Python's environment. Before anything is timed, the
-losses of each step must be those of a single process, and all processes must have the same parameters. Then the numbers of
-processes take turns, round after round; the tables show medians.
+The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
+the benchmark checks that the loss of each step equals that of a single process, and that all processes have the same
+parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
 """
 
 import argparse
@@ -29,17 +29,18 @@ from benchmarks.scaling import tables
 
 ROOT = Path(__file__).parents[2]
 RUNGS_BY_DEFAULT = ("R3", "R4", "R5", "R6")
-# Bytes of the messages whose allreduce is timed: 1 KiB to 64 MiB.
+# Sizes in bytes of the messages whose allreduce is timed: 1 KiB to 64 MiB.
 MESSAGES = tuple(4**k for k in range(5, 14))
-# A single process is timed with the share of a batch that it would have among this many processes.
+# A single process is timed with smaller batches: with the part of a batch that it would have if this number of processes shared
+# the batch.
 PARTS = tuple(2**k for k in range(7))
-# Work of a turn: 0.2 s on one core of the machine of docs/distributed.md.
+# Number of operations in a measurement, which takes 0.2 s on one core of the machine that docs/distributed.md describes.
 OPERATIONS = 2e10
 QUICK = {"messages": (2**10, 2**16, 2**20), "parts": (1, 2, 4), "operations": 1e8}
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command with the options of the command line."""
     options = parse_arguments()
     write_json(options.json, measure(options))
 
@@ -60,14 +61,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def mpiexec() -> list[str]:
-    """Returns the mpiexec of this Python's environment, or the first on the path; exits if there is none."""
+    """Returns the path of the mpiexec of this Python environment, or of the first mpiexec on PATH. Exits if there is none."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     program = shutil.which("mpiexec", path=path)
     return [program] if program else sys.exit("mpiexec not found: install it with pip install mpi4py mpich")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints all tables and returns their figures, with the facts about the machine."""
+    """Prints all tables, and returns their values and the facts about the machine."""
     rungs = selected_rungs(options.rungs, dtype=options.dtype)
     facts = machine(len(os.sched_getaffinity(0)))
     facts["versions"] |= versions(("mpi4py", "mpich", "openmpi", "impi-rt"))
@@ -86,9 +87,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def take_turns(options: argparse.Namespace, rungs: list[Rung], cores: int) -> dict[int, list[dict[str, Any]]]:
-    """Runs the benchmark with each number of processes in turn; returns the figures of each turn, keyed by that number.
+    """Runs the benchmark with each number of processes in turn, for several rounds.
 
-    Exits if a launch fails.
+    Returns a dict that contains, for each number of processes, the results of all rounds. Exits if a process fails.
     """
     job = {"messages": MESSAGES, "parts": PARTS, "operations": OPERATIONS} | (QUICK if options.quick else {})
     job |= {"rungs": [vars(rung) for rung in rungs], "cores": cores}
@@ -105,7 +106,7 @@ def take_turns(options: argparse.Namespace, rungs: list[Rung], cores: int) -> di
 
 
 def medians(turns: list[Any]) -> Any:
-    """Returns the median of each figure over the turns, in the nested dictionaries of a turn."""
+    """Returns the median of each value over several rounds, in nested dicts of the same form as the results of a round."""
     if isinstance(turns[0], dict):
         return {name: medians([turn[name] for turn in turns]) for name in turns[0]}
     return statistics.median(turns)

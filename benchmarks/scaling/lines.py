@@ -1,4 +1,4 @@
-"""The straight line through measured times: a fixed part, and a part that grows with the size."""
+"""Fits a straight line to measured times, which consist of a fixed part and a part that grows with the size of the work."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike
 
 
 class Line(NamedTuple):
-    """The line seconds = fixed + rate x, and its error, the root mean square of relative errors."""
+    """The line seconds = fixed + rate * x.
+
+    `error` is the root mean square of the line's relative errors at the measured points.
+    """
 
     fixed: float
     rate: float
@@ -15,14 +18,16 @@ class Line(NamedTuple):
 
 
 def fitted_line(x: ArrayLike, seconds: ArrayLike) -> Line:
-    """Returns the line with the least squares of relative errors, because the times span orders of magnitude.
+    """Returns the line with the smallest sum of squared relative errors.
+
+    Relative errors are used because the times span several orders of magnitude.
 
     Parameters
     ----------
     x : (n,)
-        Sizes.
+        The sizes of the work.
     seconds : (n,)
-        Times measured for them.
+        The measured time for each size.
     """
     x, seconds = np.asarray(x, float), np.asarray(seconds, float)
     columns = np.stack([1 / seconds, x / seconds], axis=1)

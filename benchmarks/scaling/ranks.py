@@ -1,4 +1,4 @@
-"""The code of each process that `benchmarks.scaling` starts: steps and allreduces, checked and timed in one turn."""
+"""The code of each process that `benchmarks.scaling` starts: checks and times training steps and allreduces, in one round."""
 
 import json
 import sys
@@ -18,22 +18,23 @@ from numbanet.engines import set_num_threads
 from numbanet.engines.epoch import BatchShare, Epoch, epoch_of, rates_of
 from numbanet.engines.rule import PLAIN
 
-# Relative tolerance of the mean losses of a step, for any number of processes.
+# The largest allowed relative difference between the mean loss of a step in several processes and in a single process.
 AGREEMENT = {"float32": 1e-5, "float64": 1e-10}
 CHECKED_STEPS = 5
-# Limits of the number of steps in a turn.
+# Smallest and largest number of steps in a measurement.
 FEWEST_STEPS, MOST_STEPS = 4, 1_000
-# Limits of the number of allreduces of a message in a turn, and the bytes of all of them.
+# Smallest and largest number of allreduces in a measurement, and the total number of bytes for which their number is chosen.
 FEWEST_SUMS, MOST_SUMS, BYTES_OF_SUMS = 3, 100, 2**26
 
 
 class TimedCommunicator:
-    """The sum of a communicator, with the times that this process waits for the others and adds up.
+    """Calls the method `sum` of a communicator, and measures the time of the calls.
 
     Attributes
     ----------
     wait, allreduce : float
-        Total seconds.
+        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time of
+        the sums.
     """
 
     def __init__(self, communicator: Any):
@@ -41,7 +42,7 @@ class TimedCommunicator:
         self.wait = self.allreduce = 0.0
 
     def sum(self, flat: NDArray[np.floating]) -> None:
-        """Replaces the vector by its sum over all processes."""
+        """Replaces the vector with its sum over all processes."""
         start = time.perf_counter()
         self.communicator.barrier()
         ready = time.perf_counter()
@@ -51,14 +52,16 @@ class TimedCommunicator:
 
 
 class Rank:
-    """A rung in this process.
+    """Trains a benchmark network in this process, which is one of several processes.
 
     Parameters
     ----------
     rung : Rung
+        The benchmark network.
     communicator : numbanet.distributed.communicators.Communicator
+        Connects the processes.
     operations : float
-        Operations in a turn, about.
+        The approximate number of operations in a measurement.
     """
 
     def __init__(self, rung: Rung, communicator: Any, operations: float):
@@ -67,26 +70,30 @@ class Rank:
         self.engine = self.contestant.engine
 
     def steps(self, batch: int, processes: int) -> int:
-        """Returns the number of steps in a turn, if this process has one of `processes` parts of each batch."""
+        """Returns the number of steps in a measurement, if each batch is divided among `processes` processes."""
         steps = round(self.operations * processes / (self.rung.operations / self.rung.samples * batch))
         return min(max(FEWEST_STEPS, steps), MOST_STEPS)
 
     def order(self, steps: int, batch: int) -> Order:
-        """Returns the order of the samples of these steps, which repeats the samples of the rung."""
+        """Returns the row indices of the samples for `steps` steps.
+
+        If the data has too few samples, the samples are repeated.
+        """
         return np.resize(np.random.default_rng(0).permutation(self.rung.samples), steps * batch)
 
     def train(self, order: Order, batch: int, add_up: Callable[[Any], None], rank: int, size: int) -> list[float]:
-        """Trains the part of a rank in these batches; returns its summed losses up to each step.
+        """Trains on this process's part of each batch. Returns, for each step, the sum of this process's losses so far.
 
         Parameters
         ----------
         order : (steps * batch,) int
+            The row indices of the samples, one batch after another.
         batch : int
-            Samples of a batch.
+            Number of samples in a batch.
         add_up : callable
-            Replaces a vector by its sum over all processes.
+            A function that replaces a vector with its sum over all processes.
         rank, size : int
-            This process and the number of processes.
+            `rank` is the index of this process, and `size` is the number of processes.
         """
         part = part_of_whole(order, batch, rank, size)
         share = BatchShare(part.ends, part.firsts, add_up)
@@ -94,9 +101,9 @@ class Rank:
         return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
 
     def check(self, batch: int) -> None:
-        """Raises AssertionError unless the losses equal a single process's, and all processes have the same parameters.
+        """Raises AssertionError unless the losses equal those of a single process, and all processes have the same parameters.
 
-        Leaves the parameters as they were.
+        At the end, the parameters have the same values as before the call.
         """
         order, start, communicator = self.order(CHECKED_STEPS, batch), self.engine.read(), self.communicator
         losses = np.diff(self.train(order, batch, communicator.sum, communicator.rank, communicator.size), prepend=0)
@@ -113,14 +120,15 @@ class Rank:
         self.engine.write(start)
 
     def loss_alone(self, rows: Order) -> float:
-        """Trains one step by this process alone; returns its mean loss."""
+        """Trains one step in this process alone, and returns the mean loss."""
         *_, totals = self.engine.train_epoch(*self.contestant.data, epoch_of(rows, rows.size, self.rung.eta))
         return totals.loss / rows.size
 
     def step(self, batch: int) -> dict[str, float]:
-        """Returns the seconds of a step on a batch that all processes share, and of its parts, which add up to it.
+        """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
 
-        They are means over a turn and over all processes. A single process shares nothing, and trains as `fit` does.
+        The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All values are means over
+        several steps and over all processes. A single process trains in the same way as `Network.fit`.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)
@@ -136,14 +144,17 @@ class Rank:
         return dict(zip(("compute", "wait", "allreduce", "step"), figures.tolist(), strict=True))
 
     def step_of_part(self, processes: int) -> float:
-        """Returns the seconds of a step of this process alone, with the part of the batch it would have among `processes`."""
+        """Returns the duration, in seconds, of a step in this process alone, on a part of a batch.
+
+        The part of the batch is the one that the process would have if the batch were divided among `processes` processes.
+        """
         batch = self.rung.batch
         steps = self.steps(batch, processes)
         order = self.order(steps, batch)
         return seconds_of(lambda: self.train(order, batch, lambda flat: None, 0, processes)) / steps
 
     def step_by_threads(self, count: int) -> float:
-        """Returns the seconds of a step of this process alone, on `count` threads."""
+        """Returns the duration, in seconds, of a step in this process alone, with `count` threads."""
         batch = self.rung.batch
         steps = self.steps(batch, 1)
         epoch = epoch_of(self.order(steps, batch), batch, self.rung.eta)
@@ -159,20 +170,24 @@ class Rank:
         return seconds
 
     def message(self) -> int:
-        """Returns the bytes that are added up in a step."""
+        """Returns the size, in bytes, of the vector of gradients that is added up in a step."""
         sizes = []
         self.train(self.order(1, self.rung.batch), self.rung.batch, lambda flat: sizes.append(flat.nbytes), 0, 1)
         return sizes[0]
 
 
 def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
-    """Measures one turn of a job of `benchmarks.scaling`; returns seconds.
+    """Measures one round of the scaling benchmark. All durations are in seconds.
+
+    `job` contains the settings of the benchmark, and `communicator` connects the processes.
 
     Returns
     -------
     dict
-        "allreduce", by bytes; "strong" and "weak", by rung, as `Rank.step` returns them. A single process also returns
-        "threads", the step on all cores, by rung; "parts", by rung and samples; "bytes", the size of a message, by rung.
+        "allreduce" contains the duration of an allreduce for each message size. "strong" and "weak" contain, for each benchmark
+        network, the result of `Rank.step`. In a single process, "threads" contains the duration of a step on all cores for each
+        network; "parts" contains, for each network and number of samples, the duration of a step on a part of a batch; and
+        "bytes" contains the size of the gradients for each network.
     """
     set_num_threads(1)
     results = {"strong": {}, "weak": {}, "allreduce": {str(size): allreduce(communicator, size) for size in job["messages"]}}
@@ -193,7 +208,7 @@ def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
 
 
 def allreduce(communicator: Any, size: int) -> float:
-    """Returns the seconds in which all processes add up a vector of `size` bytes."""
+    """Returns the time, in seconds, in which all processes add up a vector of `size` bytes."""
     vector = np.zeros(size // 4, np.float32)
     times = min(max(FEWEST_SUMS, BYTES_OF_SUMS // size), MOST_SUMS)
     communicator.sum(vector)

@@ -1,6 +1,7 @@
-"""The tables of the scaling benchmark: steps, allreduces, and steps of one process with a part of its batch.
+"""The tables of the scaling benchmark: training steps, allreduces, and steps of one process with a part of its batch.
 
-All take `figures`: by number of processes, the medians of the figures that `benchmarks.scaling.ranks.measure` returns.
+The argument `figures` contains, for each number of processes, the medians of the values that
+`benchmarks.scaling.ranks.measure` returns.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ ALLREDUCE_COLUMNS = ("processes", "latency, us", "GB/s", "error")
 
 
 def print_steps(rungs: Iterable[Rung], figures: Figures, cores: int, markdown: bool) -> None:
-    """Prints the tables of strong scaling (the processes share one batch) and weak scaling (each has a batch)."""
+    """Prints the tables of strong scaling (all processes share one batch) and weak scaling (each process has a whole batch)."""
     for kind, title in (("strong", "All share one batch"), ("weak", "Each has a batch")):
         table = Table(f"{title}: microseconds per step", STEP_COLUMNS, markdown)
         for rung in rungs:
@@ -35,13 +36,13 @@ def print_steps(rungs: Iterable[Rung], figures: Figures, cores: int, markdown: b
 
 
 def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[str, dict[Any, Line]]:
-    """Prints the tables of allreduces and of parts of a batch, with the lines fitted to them, and returns the lines.
+    """Prints the tables of allreduces and of parts of a batch, fits lines to the times, and returns the lines.
 
     Returns
     -------
     dict
-        "allreduce": by number of processes, the line of seconds over bytes. "compute": by rung, the line of seconds over
-        samples.
+        "allreduce" contains, for each number of processes, the line of the time as a function of the number of bytes. "compute"
+        contains, for each benchmark network, the line of the time as a function of the number of samples.
     """
     lines: dict[str, dict[Any, Line]] = {"allreduce": {}, "compute": {}}
     several = [n for n in figures if n > 1]
@@ -52,7 +53,7 @@ def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[
     for n in several:
         line = lines["allreduce"][n] = _line(figures[n]["allreduce"])
         table.line(str(n), figure(line.fixed * 1e6), figure(1e-9 / line.rate), percent(line.error))
-    table = Table("A step of one process, fitted: t_update + c b, for b samples of the batch", PART_COLUMNS, markdown)
+    table = Table("A step of one process, fitted: t_update + c * b, for b samples of the batch", PART_COLUMNS, markdown)
     for rung in rungs:
         line = lines["compute"][rung.title] = _line(figures[1]["parts"][rung.title])
         size, samples = figures[1]["bytes"][rung.title], line.fixed / line.rate
@@ -62,10 +63,10 @@ def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[
 
 
 def _line(seconds: Mapping[str, float]) -> Line:
-    """Returns the line through times given by size, the size as text, as it is in JSON."""
+    """Returns the line fitted to times in seconds. The keys of `seconds` are the sizes, as text."""
     return fitted_line([float(size) for size in seconds], list(seconds.values()))
 
 
 def percent(fraction: float) -> str:
-    """Returns a fraction as a percentage with two digits: 0.034 %, 3.4 %, 34 %."""
+    """Returns a fraction as a percentage with two significant digits, such as 0.034 %, 3.4 % or 34 %."""
     return f"{float(f'{100 * fraction:.2g}'):g} %"

@@ -1,8 +1,8 @@
-"""The suites for asv (https://asv.readthedocs.io): equations, layers, epochs, predictions, whole processes, transfers.
+"""The benchmarks for asv (https://asv.readthedocs.io): equations, layers, epochs, predictions, whole processes, transfers.
 
-asv imports this folder as the top-level package `suites`, in an environment with the numbanet of the commit under test.
-`benchmarks` is imported here by way of the repository, whose root then leaves the path: on the path, it would put the numbanet
-of the working tree in place of that of the commit.
+asv imports this folder as the top-level package `suites`, in an environment in which numbanet is installed from the tested
+commit. This module imports the package `benchmarks` from the root of the repository. Then this module removes the root from
+sys.path, because otherwise Python would import numbanet from the working tree instead of the tested commit.
 """
 
 import sys

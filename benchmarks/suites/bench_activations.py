@@ -1,4 +1,4 @@
-"""Activation functions and their derivatives."""
+"""Benchmarks of the activation functions and their derivatives."""
 
 from abc import abstractmethod
 from typing import Any
@@ -11,12 +11,15 @@ from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
 from .equation import HIDDEN, OUTPUT, Array, Draw, Equation, seconds_per_call, softmax_sum, unset
 
 EPSILON = np.float32(0.01)
-# z and a in float32, 8 KB each, stay in the L1 cache of any CPU.
+# The shape of z and a in the benchmark `InL1`. In float32, each array has 8 KB; both stay in the L1 cache of any CPU.
 IN_L1 = (8, 256)
 
 
 class Activation(Equation):
-    """a = phi(z). Subclasses set the `kind` of phi, and define `phi` in whole-array NumPy."""
+    """Base class for benchmarks of a = phi(z).
+
+    A subclass sets `kind`, the constant of the activation function, and defines `phi` with NumPy operations on whole arrays.
+    """
 
     loop = staticmethod(activations.activation)
     kind: int
@@ -29,11 +32,14 @@ class Activation(Equation):
 
     @abstractmethod
     def phi(self, z: Array) -> Array:
-        """Returns a."""
+        """Returns a = phi(z)."""
 
 
 class Derivative(Equation):
-    """da/dz. Subclasses set the `kind` of phi, and define `d_phi` in whole-array NumPy."""
+    """Base class for benchmarks of da/dz.
+
+    A subclass sets `kind`, the constant of the activation function, and defines `d_phi` with NumPy operations on whole arrays.
+    """
 
     loop = staticmethod(activations.d_activation)
     kind: int
@@ -52,7 +58,7 @@ class Derivative(Equation):
 
 
 class Sigmoid(Activation):
-    """a = 1 / (1 + e^-z)."""
+    """Benchmark of the sigmoid a = 1 / (1 + e^-z)."""
 
     kind = SIGMOID
 
@@ -61,7 +67,7 @@ class Sigmoid(Activation):
 
 
 class DSigmoid(Derivative):
-    """da/dz = a (1 - a)."""
+    """Benchmark of the sigmoid's derivative da/dz = a (1 - a)."""
 
     kind = SIGMOID
 
@@ -70,7 +76,7 @@ class DSigmoid(Derivative):
 
 
 class Tanh(Activation):
-    """a = 2 / (1 + e^-2z) - 1."""
+    """Benchmark of tanh, a = 2 / (1 + e^-2z) - 1."""
 
     kind = TANH
 
@@ -79,7 +85,7 @@ class Tanh(Activation):
 
 
 class DTanh(Derivative):
-    """da/dz = 1 - a^2."""
+    """Benchmark of the derivative of tanh, da/dz = 1 - a^2."""
 
     kind = TANH
 
@@ -88,7 +94,7 @@ class DTanh(Derivative):
 
 
 class ReLU(Activation):
-    """a = max(0, z)."""
+    """Benchmark of relu, a = max(0, z)."""
 
     kind = RELU
 
@@ -97,7 +103,7 @@ class ReLU(Activation):
 
 
 class DReLU(Derivative):
-    """da/dz = 0 for z <= 0; 1 for z > 0."""
+    """Benchmark of the derivative of relu: da/dz is 0 for z <= 0 and 1 for z > 0."""
 
     kind = RELU
 
@@ -106,7 +112,7 @@ class DReLU(Derivative):
 
 
 class LeakyReLU(Activation):
-    """a = epsilon z for z <= 0; z for z > 0."""
+    """Benchmark of leaky_relu: a is epsilon z for z <= 0 and z for z > 0."""
 
     kind = LEAKY_RELU
 
@@ -115,7 +121,7 @@ class LeakyReLU(Activation):
 
 
 class DLeakyReLU(Derivative):
-    """da/dz = epsilon for z <= 0; 1 for z > 0."""
+    """Benchmark of the derivative of leaky_relu: da/dz is epsilon for z <= 0 and 1 for z > 0."""
 
     kind = LEAKY_RELU
 
@@ -124,7 +130,7 @@ class DLeakyReLU(Derivative):
 
 
 class SoftmaxSum(Equation):
-    """sum_k e^z_k, as z_max and others: sum_k e^(z_k - z_max) = 1 + others."""
+    """Benchmark of the loop that computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, for softmax."""
 
     loop = staticmethod(activations.softmax_sum)
 
@@ -137,7 +143,10 @@ class SoftmaxSum(Equation):
 
 
 class Softmax(Equation):
-    """a_j = e^z_j / sum_k e^z_k, from the sum."""
+    """Benchmark of softmax, a_j = e^z_j / sum_k e^z_k.
+
+    The benchmark does not include the computation of the sum in the denominator.
+    """
 
     loop = staticmethod(activations.softmax_activation)
 
@@ -150,7 +159,7 @@ class Softmax(Equation):
 
 
 class DSoftmax(Equation):
-    """da_i/dz_j = a_i (1 - a_i) for i = j; -a_i a_j for i != j."""
+    """Benchmark of the Jacobian of softmax: da_i/dz_j is a_i (1 - a_i) for i = j, and -a_i a_j for i != j."""
 
     loop = staticmethod(activations.softmax_jacobian)
 
@@ -163,7 +172,7 @@ class DSoftmax(Equation):
 
 
 class SoftmaxLogit(Equation):
-    """u_i = z_i - log(sum_{k != i} e^z_k)."""
+    """Benchmark of the logits of softmax, u_i = z_i - log(sum_{k != i} e^z_k)."""
 
     loop = staticmethod(activations.softmax_logit)
 
@@ -176,7 +185,7 @@ class SoftmaxLogit(Equation):
 
 
 class InL1:
-    """The loops of the activations over 2,048 numbers, which stay in the L1 cache; in nanoseconds per number."""
+    """Benchmark of the activation functions' loops on 2,048 numbers, which stay in the L1 cache, in nanoseconds per number."""
 
     families = (Sigmoid, Tanh, ReLU, LeakyReLU)
     params = (("reference", "numpy"), tuple(family.__name__ for family in families))
@@ -184,10 +193,10 @@ class InL1:
     unit = "ns per number"
 
     def setup(self, impl: str, name: str) -> None:
-        """Checks the implementation and warms up."""
+        """Checks the results of an implementation; the check also compiles the implementation and fills the caches."""
         family = next(family for family in self.families if family.__name__ == name)
         self.call, _ = family().checked(impl, IN_L1)
 
     def track_activation(self, impl: str, name: str) -> float:
-        """Returns the nanoseconds per number."""
+        """Returns the time per number in nanoseconds."""
         return seconds_per_call(self.call) / np.prod(IN_L1) * 1e9

@@ -1,4 +1,4 @@
-"""Backpropagation: the output error, the gradients of a layer, the error of the previous layer."""
+"""Benchmarks of backpropagation: the output error, a layer's gradients, and the error of the previous layer."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ Y = ten_classes(N)
 
 
 class ActivationError(Equation):
-    """delta = dL/da da/dz, of a sigmoid."""
+    """Benchmark of the error delta = dL/da da/dz of a sigmoid layer."""
 
     loop = staticmethod(backprop.activation_error)
 
@@ -28,7 +28,7 @@ class ActivationError(Equation):
 
 
 class SoftmaxError(Equation):
-    """delta_j = sum_i dL/da_i da_i/dz_j, for softmax."""
+    """Benchmark of the error delta_j = sum_i dL/da_i da_i/dz_j of a softmax layer."""
 
     loop = staticmethod(backprop.softmax_error)
 
@@ -40,7 +40,7 @@ class SoftmaxError(Equation):
 
 
 class ShortError(Equation):
-    """delta_j = 1/n (a_j - y_j)."""
+    """Benchmark of the short form of the output error, delta_j = 1/n (a_j - y_j)."""
 
     loop = staticmethod(backprop.short_error)
 
@@ -53,7 +53,7 @@ class ShortError(Equation):
 
 
 class SoftmaxLogitError(Equation):
-    """delta_j = sum_i dL/du_i du_i/dz_j, u_i = z_i - log(sum_{k != i} e^z_k)."""
+    """Benchmark of the error delta_j = sum_i dL/du_i du_i/dz_j, where u_i = z_i - log(sum_{k != i} e^z_k)."""
 
     loop = staticmethod(backprop.softmax_logit_error)
 
@@ -68,7 +68,7 @@ class SoftmaxLogitError(Equation):
 
 
 class WeightGradient(LayerEquation):
-    """dL/dw_ij = delta_j x_i, summed over the samples."""
+    """Benchmark of the weight gradient dL/dw_ij = sum_s delta_j x_i over the samples s."""
 
     loop = staticmethod(backprop.weight_gradient)
 
@@ -81,7 +81,7 @@ class WeightGradient(LayerEquation):
 
 
 class BiasGradient(Equation):
-    """dL/db_j = delta_j, summed over the samples."""
+    """Benchmark of the bias gradient dL/db_j = sum_s delta_j over the samples s."""
 
     loop = staticmethod(backprop.bias_gradient)
 
@@ -93,7 +93,7 @@ class BiasGradient(Equation):
 
 
 class DeltaRecurrence(LayerEquation):
-    """delta_i = (sum_j w_ij delta_j) da_i/dz_i, with ReLU in the previous layer."""
+    """Benchmark of the error delta_i = (sum_j w_ij delta_j) da_i/dz_i of the previous layer, which has the activation relu."""
 
     loop = staticmethod(backprop.delta_recurrence)
 

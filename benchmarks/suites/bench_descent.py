@@ -1,4 +1,4 @@
-"""The updates of the parameters: gradient descent, momentum, Nesterov, Adam."""
+"""Benchmarks of the update rules: gradient descent, momentum, Nesterov momentum and Adam."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .equation import PARAMETERS, Array, Draw, Equation
 
 
 class GradientDescent(Equation):
-    """w <- w - eta dL/dw, b <- b - eta dL/db."""
+    """Benchmark of gradient descent: w <- w - eta dL/dw, b <- b - eta dL/db."""
 
     loop = staticmethod(descent.gradient_descent)
 
@@ -22,7 +22,7 @@ class GradientDescent(Equation):
 
 
 class Momentum(Equation):
-    """v <- mu v + dL/dw, w <- w - eta v."""
+    """Benchmark of momentum: v <- mu v + dL/dw, then w <- w - eta v."""
 
     loop = staticmethod(descent.momentum)
 
@@ -36,7 +36,7 @@ class Momentum(Equation):
 
 
 class Nesterov(Momentum):
-    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v)."""
+    """Benchmark of Nesterov momentum: v <- mu v + dL/dw, then w <- w - eta (dL/dw + mu v)."""
 
     loop = staticmethod(descent.nesterov)
 
@@ -47,7 +47,10 @@ class Nesterov(Momentum):
 
 
 class Adam(Equation):
-    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Benchmark of Adam.
+
+    m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, then w <- w - eta_t m / (sqrt(v) + epsilon_t).
+    """
 
     loop = staticmethod(descent.adam)
 

@@ -1,4 +1,4 @@
-"""Epochs of the ladder by all contestants, and what numbanet learns in thirty epochs of the bundled digits."""
+"""Benchmarks of epochs in all libraries that are compared, and numbanet's test accuracy after thirty epochs of the digits."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,15 +11,16 @@ from numbanet import Network, load_digits
 
 from .equation import contestant, need_gpu
 
-# Fewer samples than the ladder's, which make epochs of seconds.
+# Fewer samples than in `benchmarks.ladder`, in which an epoch takes seconds.
 SAMPLES = {"R3": 1_280, "R4": 512, "R5": 512}
 REFERENCE_RUNGS = ("R1", "R2", "R3")
 
 
 class Epoch:
-    """An epoch of the rungs R1 to R5, by each contestant of the ladder.
+    """Benchmark of an epoch of each of the networks R1 to R5, in every library that is compared.
 
-    The ladder also has R6, which takes the same way through the code as R5. NumPy is the oracle here, not a contestant.
+    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results serve to check those of the
+    other libraries.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R1", "R2", "R3", "R4", "R5"))
@@ -28,14 +29,15 @@ class Epoch:
     order: Any
 
     def setup(self, name: str, rung_name: str) -> None:
-        """Makes the contestant and checks two epochs, once: asv repeats the setup before each call.
+        """Sets up the library `name` to train the network `rung_name`, and checks its losses over two epochs.
 
-        The loss of the second epoch shows whether the first one learned the same.
+        The loss of the second epoch shows if the first epoch has updated the parameters correctly. asv calls `setup` before
+        each timed call; only the first call does anything.
         """
         if self.contestant is not None:
             return
         if name == "reference" and rung_name not in REFERENCE_RUNGS:
-            raise NotImplementedError("takes seconds")
+            raise NotImplementedError("skipped, because the reference loops would take seconds")
         rung = RUNGS[rung_name]
         rung = replace(rung, samples=SAMPLES.get(rung_name, rung.samples))
         start = problem(rung)
@@ -47,26 +49,26 @@ class Epoch:
         self.contestant = trainer
 
     def time_epoch(self, name: str, rung_name: str) -> None:
-        """Times an epoch, the read of its loss included."""
+        """Times an epoch, including the time to read its loss."""
         self.contestant.train(self.order)
 
 
 class Accuracy:
-    """The test accuracy after thirty epochs of the digits: a speed-up that breaks training shows here."""
+    """The test accuracy after thirty epochs on the digits, which shows if an optimization of the code has broken training."""
 
     params = ("fast", "reference", "cuda")
     param_names = ("impl",)
     unit = "fraction"
 
     def setup(self, impl: str) -> None:
-        """Loads the digits."""
+        """Loads the digits, and skips the benchmark if it needs a GPU and there is none."""
         self.data = load_digits()
         if impl == "cuda":
             need_gpu()
         self.settings: dict[str, Any] = {"device": "cuda"} if impl == "cuda" else {"kernels": impl}
 
     def track_test_accuracy(self, impl: str) -> float:
-        """Trains and returns the fraction of the held-out digits that are classified correctly."""
+        """Trains a network, and returns the fraction of the test images that it classifies correctly."""
         x, labels, x_test, labels_test = self.data
         network = Network([64, 32, 10], "relu", "cce", seed=0, **self.settings)
         network.fit(x, labels, epochs=30, batch_size=32, learning_rate=0.1, verbose=0)

@@ -1,4 +1,4 @@
-"""A layer through the interface of an engine: the products of the ladder's shapes, and the activations."""
+"""Benchmarks of a single layer, computed by an engine: matrix products of several shapes, and activation functions."""
 
 from functools import partial
 from typing import Any
@@ -11,33 +11,33 @@ from numbanet.proof.oracle import ACTIVATIONS
 from .equation import Array, engine
 
 DTYPE = np.dtype("float32")
-# (n, n_in, n_out). The last one's w is larger than the L2 cache of a core.
+# Shapes (n, n_in, n_out) of layers. In the last shape, w is larger than the L2 cache of a core.
 SHAPES = ((32, 64, 32), (64, 784, 128), (128, 784, 512), (256, 1024, 1024))
 
 
 class ArrayLayer:
-    """A layer with the identity activation and the SSE loss in whole-array NumPy, with the interface of an engine."""
+    """A layer with the activation identity and the loss SSE, in NumPy, with the same methods as an engine."""
 
     def __init__(self, w: Array, b: Array):
         self.w, self.b = w, b
 
     def upload(self, array: Array) -> Array:
-        """Returns the array as it is."""
+        """Returns the array itself."""
         return array
 
     def predict(self, x: Array) -> Array:
-        """Returns y_hat (n, n_out)."""
+        """Returns y_hat, of shape (n, n_out)."""
         return x @ self.w + self.b
 
     def loss_and_gradients(self, x: Array, y: Array) -> tuple[float, Array]:
-        """Returns the loss, and the gradients with respect to w and b, flat."""
+        """Returns the loss, and a flat vector with the gradients dL/dw and dL/db."""
         error = self.predict(x) - y
         delta = 2 * error
         return (error * error).sum(), np.concatenate([(x.T @ delta).ravel(), delta.sum(axis=0)])
 
 
 class Products:
-    """A layer with the identity activation and the SSE loss: its forward product, then also that of its weight gradient."""
+    """Benchmark of a layer with the activation identity and the loss SSE: its forward product, and also its gradients."""
 
     params = (("fast", "reference", "cuda", "numpy"), SHAPES)
     param_names = ("impl", "n, n_in, n_out")
@@ -46,12 +46,15 @@ class Products:
     y: Any
 
     def setup(self, impl: str, shape: tuple[int, int, int]) -> None:
-        """Makes the layer and checks its results, once: asv repeats the setup before each call."""
+        """Creates the layer and checks its results.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if self.layer is not None:
             return
         n, n_in, n_out = shape
         if impl == "reference" and n * n_in * n_out > 1e8:
-            raise NotImplementedError("takes seconds")
+            raise NotImplementedError("skipped, because the reference loops would take seconds")
         draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)
         x, y, w, b = draw((n, n_in)), draw((n, n_out)), draw((n_in, n_out)), draw(n_out)
         self.layer = ArrayLayer(w, b)
@@ -67,16 +70,16 @@ class Products:
             np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
     def time_forward(self, impl: str, shape: tuple[int, int, int]) -> None:
-        """Times a prediction."""
+        """Times the computation of the outputs."""
         self.layer.predict(self.x)
 
     def time_gradients(self, impl: str, shape: tuple[int, int, int]) -> None:
-        """Times the loss and its gradients."""
+        """Times the computation of the loss and its gradients."""
         self.layer.loss_and_gradients(self.x, self.y)
 
 
 class Activations:
-    """Half a million neurons with one input each, whose time is that of their activation."""
+    """Benchmark of a layer with one input and half a million outputs, whose time is mainly that of the activation function."""
 
     params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
     param_names = ("impl", "activation")
@@ -84,7 +87,10 @@ class Activations:
     x: Any
 
     def setup(self, impl: str, name: str) -> None:
-        """Makes the layer and checks its output, once: asv repeats the setup before each call."""
+        """Creates the layer and checks its outputs.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if self.engine is not None:
             return
         draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)
@@ -97,5 +103,5 @@ class Activations:
         self.engine = layer
 
     def time_predict(self, impl: str, name: str) -> None:
-        """Times a prediction."""
+        """Times the computation of the outputs."""
         self.engine.predict(self.x)

@@ -1,4 +1,4 @@
-"""Loss functions and their gradients."""
+"""Benchmarks of the loss functions and their gradients."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,7 +14,10 @@ Y = ten_classes(N)
 
 
 class Loss(Equation):
-    """L(y, y_hat) of each sample. Subclasses set the `kind` of loss, and define its `terms` in whole-array NumPy."""
+    """Base class for benchmarks of the loss L(y, y_hat) of each sample.
+
+    A subclass sets `kind`, the constant of the loss, and defines `terms` with NumPy operations on whole arrays.
+    """
 
     loop = staticmethod(losses.loss)
     kind: int
@@ -27,11 +30,14 @@ class Loss(Equation):
 
     @abstractmethod
     def terms(self, n: int, y: Array, y_hat: Array) -> Array:
-        """Returns the terms that L sums over i."""
+        """Returns the terms of the sum over i in L."""
 
 
 class Gradient(Equation):
-    """dL/dy_hat. Subclasses set the `kind` of loss, and define `gradient` in whole-array NumPy."""
+    """Base class for benchmarks of the gradient dL/dy_hat.
+
+    A subclass sets `kind`, the constant of the loss, and defines `gradient` with NumPy operations on whole arrays.
+    """
 
     loop = staticmethod(losses.d_loss)
     kind: int
@@ -48,7 +54,7 @@ class Gradient(Equation):
 
 
 class SSE(Loss):
-    """L = sum_i (y_i - y_hat_i)^2."""
+    """Benchmark of the loss L = sum_i (y_i - y_hat_i)^2."""
 
     kind = losses.SSE
 
@@ -57,7 +63,7 @@ class SSE(Loss):
 
 
 class DSSE(Gradient):
-    """dL/dy_hat_i = -2 (y_i - y_hat_i)."""
+    """Benchmark of the gradient dL/dy_hat_i = -2 (y_i - y_hat_i)."""
 
     kind = losses.SSE
 
@@ -66,7 +72,7 @@ class DSSE(Gradient):
 
 
 class MSE(Loss):
-    """L = 1/n sum_i (y_i - y_hat_i)^2."""
+    """Benchmark of the loss L = 1/n sum_i (y_i - y_hat_i)^2."""
 
     kind = losses.MSE
 
@@ -75,7 +81,7 @@ class MSE(Loss):
 
 
 class DMSE(Gradient):
-    """dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
+    """Benchmark of the gradient dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
 
     kind = losses.MSE
 
@@ -84,7 +90,7 @@ class DMSE(Gradient):
 
 
 class BCE(Loss):
-    """L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
+    """Benchmark of the loss L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
 
     kind = losses.BCE
 
@@ -93,7 +99,7 @@ class BCE(Loss):
 
 
 class DBCE(Gradient):
-    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i))."""
+    """Benchmark of the gradient dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i))."""
 
     kind = losses.BCE
 
@@ -102,7 +108,7 @@ class DBCE(Gradient):
 
 
 class BCEFromZ(Equation):
-    """L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], y_hat = sigmoid(z)."""
+    """Benchmark of the loss L = -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], where y_hat = sigmoid(z)."""
 
     loop = staticmethod(losses.bce_from_z_loss)
 
@@ -115,7 +121,10 @@ class BCEFromZ(Equation):
 
 
 class CCE(Equation):
-    """L = -1/n sum_i y_i log a_i, a = softmax(z), from the sum of softmax."""
+    """Benchmark of the loss L = -1/n sum_i y_i log a_i, where a = softmax(z).
+
+    The benchmark does not include the computation of the sum in softmax.
+    """
 
     loop = staticmethod(losses.cce_loss)
 

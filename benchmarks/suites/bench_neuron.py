@@ -1,4 +1,4 @@
-"""The weighted sum of the neuron."""
+"""Benchmark of the neuron's weighted sum."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .equation import Array, Draw, LayerEquation, unset
 
 
 class ForwardSum(LayerEquation):
-    """z_j = sum_i w_ij x_i + b_j."""
+    """Benchmark of the weighted sum z_j = sum_i w_ij x_i + b_j."""
 
     loop = staticmethod(neuron.forward_sum)
 

@@ -1,4 +1,4 @@
-"""Predictions through the public interface of each contestant: of one sample, and of ten thousand."""
+"""Benchmarks of predictions, through the public interface of each library: for one sample, and for ten thousand samples."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,9 +14,10 @@ COUNT = 10_000
 
 
 class Predict:
-    """The class probabilities, by the networks of two rungs.
+    """Benchmark of the prediction of class probabilities with the networks R2 and R3, in every library that is compared.
 
-    NumPy is the oracle here, not a contestant. The reference loops predict with the smaller network only.
+    NumPy is left out, because its results serve to check those of the other libraries. The reference loops predict only with
+    R2, the smaller network.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R2", "R3"))
@@ -27,11 +28,14 @@ class Predict:
     many: Any
 
     def setup(self, name: str, rung_name: str) -> None:
-        """Makes the contestant and checks its predictions, once: asv repeats the setup before each call."""
+        """Sets up the library `name` and checks its predictions.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if self.contestant is not None:
             return
         if name == "reference" and rung_name != "R2":
-            raise NotImplementedError("takes seconds")
+            raise NotImplementedError("skipped, because the reference loops would take seconds")
         rung = replace(RUNGS[rung_name], samples=COUNT)
         start = problem(rung)
         predictor = contestant(name, rung, start)
@@ -43,9 +47,9 @@ class Predict:
         self.contestant = predictor
 
     def track_one_sample(self, name: str, rung_name: str) -> float:
-        """Returns the seconds of a call for one sample."""
+        """Returns the duration, in seconds, of a prediction for one sample."""
         return seconds_per_call(lambda: self.contestant.predict(self.one))
 
     def time_10000_samples(self, name: str, rung_name: str) -> None:
-        """Times a call for 10,000 samples."""
+        """Times a prediction for 10,000 samples."""
         self.contestant.predict(self.many)

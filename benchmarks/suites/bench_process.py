@@ -1,4 +1,4 @@
-"""Whole processes: import, compilation, time until the first trained epoch, peak memory."""
+"""Benchmarks of whole processes: import, compilation, time until the end of the first epoch, and peak memory."""
 
 import os
 import subprocess
@@ -15,12 +15,12 @@ from .equation import contestant
 
 
 def timeraw_import() -> str:
-    """Returns the code to time in a new Python process."""
+    """Returns the code that asv times in a new Python process."""
     return "import numbanet"
 
 
 class Compilation:
-    """The seconds that Numba compiles until a first epoch is trained, with an empty cache."""
+    """The time, in seconds, for which Numba compiles until the end of the first epoch, with an empty cache."""
 
     params = ("fast", "reference")
     param_names = ("kernels",)
@@ -38,7 +38,7 @@ print(sum(seconds))
 """
 
     def track_seconds(self, kernels: str) -> float:
-        """Trains in a new process, and returns the seconds that Numba reports."""
+        """Trains in a new process, and returns the compilation time that Numba reports, in seconds."""
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-P", "-c", self.code, kernels]
             environment = os.environ | {"NUMBA_CACHE_DIR": folder}
@@ -46,14 +46,17 @@ print(sum(seconds))
 
 
 class WholeProcess:
-    """A process from the start of Python to the end of one epoch of R2, with all code already compiled."""
+    """Benchmark of a process that trains the network R2 for one epoch. All compiled code is in the cache."""
 
     params = ("numbanet", *PEERS)
     param_names = ("contestant",)
     warm = False
 
     def setup(self, name: str) -> None:
-        """Runs the process once, which fills the caches; asv repeats the setup before each call."""
+        """Runs the process once, to fill the caches.
+
+        asv calls `setup` before each timed call; only the first call does anything.
+        """
         if not self.warm:
             rung = RUNGS["R2"]
             contestant(name, rung, problem(rung))
@@ -61,26 +64,26 @@ class WholeProcess:
             self.warm = True
 
     def time_first_epoch(self, name: str) -> None:
-        """Times the process."""
+        """Times the process, from its start to its end."""
         run_process(name, RUNGS["R2"], epochs=1)
 
 
 class PeakMemory:
-    """The peak memory of a process that trains by `Network.fit`.
+    """The peak memory of a process that calls `Network.fit`.
 
-    asv and this suite are in the process, too. The ladder measures processes without them.
+    The process also runs asv and this benchmark. `benchmarks.ladder` measures processes without them.
     """
 
     params = ("R2", "R6")
     param_names = ("rung",)
 
     def setup(self, name: str) -> None:
-        """Makes the data, and fills the cache of compiled code in another process: LLVM takes memory of its own."""
+        """Creates the data, and fills the cache of compiled code in another process, because the compiler needs memory, too."""
         self.rung = replace(RUNGS[name], samples=1_024)
         self.data = samples(self.rung)
         run_process("numbanet", RUNGS["R2"], epochs=1)
 
     def peakmem_fit(self, name: str) -> None:
-        """Trains one epoch."""
+        """Trains a network for one epoch."""
         network = Network(self.rung.sizes, self.rung.activation, "cce", seed=0)
         network.fit(*self.data, epochs=1, batch_size=self.rung.batch, learning_rate=self.rung.eta, verbose=0)

@@ -1,4 +1,7 @@
-"""The base classes of the families of benchmarks: an equation alone, its implementations, its check and its timed call."""
+"""The base classes for benchmarks of equations.
+
+The base classes check the implementations of an equation, and time one call of each implementation.
+"""
 
 import statistics
 import timeit
@@ -16,29 +19,31 @@ from numbanet.engines import Topology, make_engine
 from numbanet.engines.interface import Engine
 from numbanet.engines.loops import CpuLoops, CudaLoops
 
-# Arrays over the neurons of a hidden layer, and of ten classes: (n, n_out). asv times each call on its own, so each must
-# last 20 us or more.
+# Shapes (n, n_out) of arrays for a hidden layer, and for an output layer with ten classes. asv times each call separately;
+# therefore a call must take 20 microseconds or more.
 HIDDEN = (1024, 512)
 OUTPUT = (8192, 10)
 
-# Layers for the products, (n, n_in, n_out): a small one of 64-32-10, and the first of 784-512-256-10.
+# Shapes (n, n_in, n_out) of layers: the first layer of a network 64-32-10, and the first layer of a network 784-512-256-10.
 LAYERS = ((32, 64, 32), (128, 784, 512))
 
-PARAMETERS = 535_818  # all w and b of 784-512-256-10
+PARAMETERS = 535_818  # number of all w and b in a network 784-512-256-10
 
 Array = NDArray[Any]
-# Takes a shape and returns normally distributed float32 numbers, the same in every run.
+# The type of a function that takes a shape and returns normally distributed float32 numbers, the same ones in every run.
 Draw = Callable[..., NDArray[np.float32]]
 
 
 class Equation(ABC):
-    """An equation in three implementations: the reference loop, its CUDA twin, and whole-array NumPy.
+    """Base class for benchmarks of an equation, which has three implementations: a reference loop, its CUDA kernel, and NumPy.
 
-    A family sets `loop`, and defines `arguments(draw)`, the arguments of the loop, and `numpy(*arguments)`, which does with
-    NumPy what the loop does and writes its results into the last arguments.
+    A subclass sets the attribute `loop` and defines two methods. The method `arguments(draw)` returns the loop's arguments. The
+    method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole arrays, and writes them to
+    the last arguments.
 
-    asv starts a new series of results when the code of `setup` or `time_equation` changes, but does not look at what they call:
-    a family whose `arguments` change needs a new `version`, an attribute with any string.
+    asv starts a new series of results if the code of `setup` or `time_equation` changes, but does not notice changes of the
+    methods that they call. If the method `arguments` of a subclass changes, set the attribute `version` of the subclass to a
+    new string.
     """
 
     params: ClassVar[tuple[Any, ...]] = ("reference", "cuda", "numpy")
@@ -46,26 +51,35 @@ class Equation(ABC):
     loop: ClassVar[Callable[..., None]]
     call: Callable[[], None] | None = None
     wait: Callable[[], None]
-    tolerance = 4e-6  # relative to an array's largest number: float32, and sums of up to 1,024 terms
+    tolerance = 4e-6  # relative to an array's largest value, for float32 sums with up to 1,024 terms
 
     @abstractmethod
     def arguments(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Returns the arguments of the loop, in float32; called with draw, and the size in a `LayerEquation`."""
+        """Returns the loop's arguments, in float32.
+
+        The method is called with `draw`, which returns random arrays; in a `LayerEquation`, also with the size.
+        """
 
     @abstractmethod
     def numpy(self, *args: Any, **kwargs: Any) -> None:
-        """Computes the equation in whole-array NumPy, in the dtype of its arguments; called with the loop's."""
+        """Computes the equation with NumPy operations on whole arrays, in the arguments' dtype.
+
+        The method is called with the same arguments as the loop.
+        """
 
     def setup(self, impl: str, *size: Any) -> None:
-        """Checks the implementation and warms up, once: asv repeats the setup before each call, which would cool the caches."""
+        """Checks an implementation, and calls it once to fill the caches.
+
+        asv calls `setup` before each timed call. Only the first call of `setup` does anything, so that the caches stay filled.
+        """
         if self.call is None:
             self.call, self.wait = self.checked(impl, *size)
             self.time_equation(impl, *size)
 
     def checked(self, impl: str, *size: Any) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Returns the call of an implementation and the wait for its end.
+        """Returns two functions: the first calls an implementation, and the second waits until the call is complete.
 
-        Raises AssertionError unless its results agree with NumPy's in float64.
+        Raises AssertionError if the results differ from those of NumPy in float64.
         """
         if impl == "cuda":
             need_gpu()
@@ -83,60 +97,73 @@ class Equation(ABC):
         return partial(run, *uploaded), loops.wait
 
     def time_equation(self, impl: str, *size: Any) -> None:
-        """Times a call and the wait for its end."""
+        """Times a call of the implementation, until it is complete."""
         assert self.call is not None
         self.call()
         self.wait()
 
 
 class LayerEquation(Equation):
-    """An equation of a whole layer: `arguments(draw, size)`, where size is (n, n_in, n_out), one of LAYERS."""
+    """Base class for benchmarks of an equation of a whole layer.
+
+    The method `arguments(draw, size)` of a subclass also takes the size (n, n_in, n_out) of the layer, which is one of LAYERS.
+    """
 
     params = (Equation.params, LAYERS)
     param_names = ("impl", "n, n_in, n_out")
 
 
 def engine(impl: str, topology: Topology) -> Engine:
-    """Returns the engine of a topology; impl is fast or reference, on the CPU, or cuda."""
+    """Returns an engine for a topology.
+
+    `impl` is "fast" or "reference" for an engine on the CPU, or "cuda" for the fast engine on the GPU.
+    """
     if impl == "cuda":
         need_gpu()
     return make_engine(topology, "cuda" if impl == "cuda" else "cpu", "reference" if impl == "reference" else "fast")
 
 
 def contestant(name: str, rung: rungs.Rung, start: rungs.Problem) -> Any:
-    """Returns a contestant of `benchmarks.peers`; skips the benchmark if it is not installed or cannot do the rung."""
+    """Returns an object that trains the benchmark network `rung`, from the values in `start`, with the library `name`.
+
+    `name` is a key of `benchmarks.peers.CONTESTANTS`. Skips the benchmark if the library is not installed or does not support
+    the network.
+    """
     if name == "CUDA":
         need_gpu()
     contestants = peers.installed([name], rung, start)
     if not contestants:
-        raise NotImplementedError(f"{name} is not installed, or cannot do {rung.name}")
+        raise NotImplementedError(f"{name} is not installed, or does not support the network {rung.name}")
     return contestants[name]
 
 
 def seconds_per_call(call: Callable[[], Any]) -> float:
-    """Returns the seconds of a call too short for asv: the median of turns of 20 ms, of as many calls as fit."""
+    """Returns the duration, in seconds, of a call that is too short to be timed by asv.
+
+    The function calls `call` repeatedly for about 20 ms, 7 times, and returns the median of the 7 mean durations of a call.
+    """
     timer = timeit.Timer(call)
     number = max(1, int(0.02 / (timer.timeit(10) / 10)))
     return statistics.median(timer.repeat(7, number)) / number
 
 
 def need_gpu() -> None:
-    """Skips the benchmark if there is no GPU; times in the simulator would mean nothing."""
+    """Skips the benchmark if there is no GPU, or if kernels run in the simulator, in which times are meaningless."""
     if _cuda.SIMULATED or _cuda.unusable_reason():
-        raise NotImplementedError("no GPU")
+        raise NotImplementedError("skipped, because this machine has no usable GPU")
 
 
 def unset(*shape: int) -> NDArray[np.float32]:
-    """Returns an array for results: NaN, so that the check fails for numbers that are not written."""
+    """Returns an array for results that is filled with NaN, so that the check fails if a value is not written."""
     return np.full(shape, np.nan, np.float32)
 
 
 def ten_classes(n: int) -> Array:
-    """Returns the targets y (n, 10) of labels that take turns."""
+    """Returns one-hot targets y of shape (n, 10), for the labels 0, 1, ..., 9, 0, 1, ..."""
     return rungs.one_hot(np.arange(n) % 10, 10, np.float32)
 
 
 def softmax_sum(z: Array) -> tuple[Array, Array]:
-    """Returns z_max and others (n,) of `numbanet.equations.activations.softmax_sum`."""
+    """Returns the arrays z_max and others, both (n,), which `numbanet.equations.activations.softmax_sum` computes."""
     z_max = z.max(axis=1)
     return z_max, np.exp(z - z_max[:, None]).sum(axis=1) - 1

@@ -5,28 +5,28 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-# Every fifth image, beginning with the fifth, is held out: 359 of the 1,797 images.
+# Every fifth image, beginning with the fifth, is held out for testing: 359 of the 1,797 images.
 HELD_OUT_EVERY = 5
 
 
 def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Loads 1,797 images of handwritten digits, 8 x 8 pixels, from a test set of UCI, split into training and held-out images.
+    """Loads 1,797 images of handwritten digits with 8 x 8 pixels, split into training images and held-out images.
 
     Returns
     -------
     x : ndarray, (1438, 64), float32
-        Training images: the pixels of each image row by row, from 0 (no ink) to 1 (full ink).
+        The training images. Each row contains the pixels of one image, row by row, with values from 0 (no ink) to 1 (full ink).
     y : ndarray, (1438,), int64
-        Digits of the training images, 0 to 9.
+        The digits that the training images show, 0 to 9.
     x_test : ndarray, (359, 64), float32
-        Held-out images: every fifth image of the original order, with the indices 4, 9, 14, ...
+        The held-out images: every fifth image in the original order, which are the images with the indices 4, 9, 14, ...
     y_test : ndarray, (359,), int64
-        Digits of the held-out images.
+        The digits that the held-out images show.
 
     References
     ----------
     E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-    doi:10.24432/C50P49, licensed under CC BY 4.0; numbanet/datasets/digits.LICENSE.md has the details.
+    doi:10.24432/C50P49, licensed under CC BY 4.0; numbanet/datasets/digits.LICENSE.md contains the details.
     """
     with files("numbanet.datasets").joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
         x, y = archive["images"].astype(np.float32) / 16, archive["labels"].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, read from the files of an installed system package or of a folder."""
+"""Reads the data set Fashion-MNIST from the files of a system package, or from a folder."""
 
 import os
 from pathlib import Path
@@ -18,34 +18,34 @@ SIDE = 28
 def load_fashion_mnist(
     folder: str | os.PathLike[str] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Loads the 70,000 images of Fashion-MNIST, 28 x 28 pixels, from four files, which may be compressed with gzip.
+    """Loads the 70,000 images of Fashion-MNIST, with 28 x 28 pixels, from four files, which may be compressed with gzip.
 
     Parameters
     ----------
     folder : str or path-like, optional
-        Folder of the four files. By default it is the folder that the environment variable NUMBANET_FASHION_MNIST names or, if
-        the variable is not set, /usr/share/datasets/fashion-mnist, where the Debian and Ubuntu package dataset-fashion-mnist
-        installs the files.
+        The folder that contains the four files. By default, the folder is the value of the environment variable
+        NUMBANET_FASHION_MNIST. If NUMBANET_FASHION_MNIST is not set, the folder is /usr/share/datasets/fashion-mnist, into
+        which the Debian and Ubuntu package dataset-fashion-mnist installs the files.
 
     Returns
     -------
     x : ndarray, (60000, 784), float32
-        Training images: the pixels of each image row by row, from 0 (background) to 1.
+        The training images. Each row contains the pixels of one image, row by row, with values from 0 (background) to 1.
     y : ndarray, (60000,), int64
-        Classes of the training images: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt,
-        7 sneaker, 8 bag, 9 ankle boot.
+        The classes of the training images: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7
+        sneaker, 8 bag, 9 ankle boot.
     x_test : ndarray, (10000, 784), float32
-        Held-out images, as defined by the authors of the data set.
+        The held-out images, as selected by the authors of the data set.
     y_test : ndarray, (10000,), int64
-        Classes of the held-out images.
+        The classes of the held-out images.
 
     Raises
     ------
     FileNotFoundError
-        A file is missing; the message says which package to install or which variable to set.
+        A file is missing. The error message says which package to install or which variable to set.
     ValueError
-        A file is damaged, or does not contain images or labels in the form of Fashion-MNIST. The number of images in
-        a file is not checked.
+        A file is damaged, or does not contain images or labels in the format of Fashion-MNIST. The number of images is not
+        checked.
 
     References
     ----------
@@ -69,7 +69,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Reads images and labels; returns each image as a row of values in [0, 1], and the labels."""
+    """Reads the images and the labels from two files; returns rows of pixel values in [0, 1], and the labels."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
         raise ValueError(f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")

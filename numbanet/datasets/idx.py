@@ -1,4 +1,4 @@
-"""Reads IDX files, the format of the data set MNIST and its successors."""
+"""Reads files in the IDX format, which MNIST and similar data sets use."""
 
 import gzip
 import io
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {code: np.dtype(name) for code, name in {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}.items()}
-DIMENSION_LIMIT = 32  # that of NumPy before version 2
+DIMENSION_LIMIT = 32  # the largest number of dimensions in NumPy before version 2
 BYTE_LIMIT = np.iinfo(np.intp).max
 CHUNK_BYTES = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """Reads the array in an IDX file, compressed with gzip or not.
+    """Reads the array in an IDX file, which may be compressed with gzip.
 
     Parameters
     ----------
     path : str or path-like
-        The file, which may have any name. Memory is allocated for the file's content only, even if the header claims a larger
-        shape.
+        The file to read, which may have any name. If the header claims a larger shape than the file contains, memory is
+        allocated only for the content of the file.
 
     Returns
     -------
     ndarray
-        The array in C order and native byte order. It has 1 to 32 dimensions, and the data type of the file: uint8, int8,
-        int16, int32, float32 or float64.
+        The array, in C order and native byte order. The array has 1 to 32 dimensions, and the dtype that the file names: uint8,
+        int8, int16, int32, float32 or float64.
 
     Raises
     ------
@@ -57,29 +57,31 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 def _array(file: io.BufferedIOBase) -> NDArray[Any]:
     dtype, shape = _header(file)
     needed = math.prod(shape) * dtype.itemsize
-    content = bytearray()  # grows with the content of the file, not with the shape in its header
+    content = bytearray()  # grows with the content of the file; the header may claim a wrong shape
     while chunk := file.read(min(CHUNK_BYTES, needed + 1 - len(content))):
         content += chunk
     if len(content) != needed:
         present = len(content) if len(content) < needed else "more"
-        raise ValueError(f"{dtype.name} of shape {shape} takes {needed} bytes after the header, but there are {present}")
+        raise ValueError(
+            f"an array of {dtype.name} with shape {shape} takes {needed} bytes, but the file has {present} after the header"
+        )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _header(file: io.BufferedIOBase) -> tuple[np.dtype, tuple[int, ...]]:
-    """Returns the data type and the shape in the header; raises ValueError if NumPy does not support such an array."""
+    """Returns the dtype and the shape that the header contains; raises ValueError if NumPy does not support such an array."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
         raise ValueError(
-            f"it begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and the number of dimensions"
+            f"the file begins with {magic.hex(' ') or 'nothing'}, not with 00 00, a type code and the number of dimensions"
         )
     dtype, dimensions = DTYPES[magic[2]], magic[3]
     if not 1 <= dimensions <= DIMENSION_LIMIT:
-        raise ValueError(f"its header claims {dimensions} dimensions, but only 1 to {DIMENSION_LIMIT} are supported")
+        raise ValueError(f"the header claims {dimensions} dimensions, but only 1 to {DIMENSION_LIMIT} are supported")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise ValueError(f"it ends before the sizes of its {dimensions} dimensions")
+        raise ValueError(f"the file ends before the sizes of the array's {dimensions} dimensions")
     shape = struct.unpack(f">{dimensions}I", sizes)
     if math.prod(size or 1 for size in shape) * dtype.itemsize > BYTE_LIMIT:
-        raise ValueError(f"its header claims the shape {shape}, which NumPy does not support")
+        raise ValueError(f"the header claims the shape {shape}, which NumPy does not support")
     return dtype, shape

@@ -1,1 +1,1 @@
-"""Data-parallel training by several processes: communicators, division of the samples, and agreement on the state."""
+"""Data-parallel training by several processes: communicators, the division of samples, and the agreement on the state."""

@@ -1,6 +1,6 @@
-"""Communication between processes that train one network: the interface `Communicator`, and its implementations.
+"""Communication between processes that train one network: the interface `Communicator` and its implementations.
 
-Only this module uses MPI. Any object with `rank`, `size`, `sum`, `broadcast` and `barrier` can serve as a communicator.
+Only this module uses MPI. Any object with the members of `Communicator` can be passed to `Network.fit`.
 """
 
 import contextlib
@@ -17,16 +17,18 @@ from numbanet import _cuda
 from numbanet._extras import imported
 from numbanet.engines import get_num_threads, set_num_threads
 
-# Environment variables in which launchers pass the number of processes: MPICH and Intel MPI, Open MPI, PALS, PMIx, Slurm.
+# The environment variables in which MPI launchers pass the number of processes. The variables belong to MPICH and Intel MPI,
+# Open MPI, PALS, PMIx and Slurm, in this order.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
-# Seconds by which a process delays its error message, so that rank 0 can report the same error first.
+# The seconds that a process waits before it prints an error message, so that rank 0 can report the same error first.
 PATIENCE_SECONDS = 0.5
-# How long a process waits between its error message and the end of all: mpiexec drops output that it has not forwarded by then.
+# The seconds that a process waits after its error message before it ends all processes. mpiexec would drop an error message
+# that it has not yet forwarded.
 FORWARD_SECONDS = 0.2
 
 
 class Communicator(Protocol):
-    """The interface through which `Network.fit` communicates; all processes call its methods in the same order."""
+    """The interface through which `Network.fit` communicates. All processes must call the methods in the same order."""
 
     @property
     def rank(self) -> int:
@@ -39,14 +41,14 @@ class Communicator(Protocol):
         ...
 
     def sum(self, flat: Any) -> None:
-        """Replaces a flat vector, a NumPy or GPU array, by the sum of the vectors of all processes.
+        """Replaces a vector, a one-dimensional NumPy or GPU array, with the sum of the vectors of all processes.
 
-        The result has the same bits in every process and, for the same number of processes, in every run.
+        The result is bit-identical in all processes, and in every run with the same number of processes.
         """
         ...
 
     def broadcast(self, flat: Any) -> None:
-        """Replaces a flat vector by the vector that rank 0 passes."""
+        """Replaces a vector with the vector that rank 0 passes."""
         ...
 
     def barrier(self) -> None:
@@ -60,13 +62,13 @@ class SerialCommunicator:
     Attributes
     ----------
     rank, size : int
-        The rank is 0 and the size is 1.
+        The rank is always 0, and the size is always 1.
     """
 
     rank, size = 0, 1
 
     def sum(self, flat: Any) -> None:
-        """Does nothing, because the vector of a single process is already the sum."""
+        """Does nothing, because with a single process the vector is already the sum."""
 
     def broadcast(self, flat: Any) -> None:
         """Does nothing, because a single process is rank 0 itself."""
@@ -76,32 +78,33 @@ class SerialCommunicator:
 
 
 class MPICommunicator:
-    """The communicator of the processes that `mpiexec` started, which are connected by MPI.
+    """The communicator for processes that `mpiexec` started and that communicate through MPI.
 
-    An uncaught error in one process ends all processes, and its message is printed. Each process computes with its
-    part of the cores of its machine, and process k of a machine uses GPU k. Create the communicator before any network.
+    An uncaught error in one process is printed, and ends all processes. The processes on a machine divide its cores among
+    themselves, and process k of a machine uses GPU k. Create the communicator before any network.
 
     Parameters
     ----------
     communicator : mpi4py.MPI.Comm, optional
         The MPI communicator to use; by default COMM_WORLD, which contains all processes.
     cuda_aware : bool
-        Whether the MPI library can read and write GPU memory. If False, gradients are copied through pinned host memory.
+        Whether the MPI library can read and write GPU memory. If cuda_aware is False, the gradients are copied to pinned host
+        memory before MPI adds them up.
 
     Attributes
     ----------
     rank, size : int
-        The index of this process, from 0 to size - 1, and the number of processes.
+        The index of this process (from 0 to size - 1), and the number of processes.
     first_of_node : bool
-        Whether this process is the first on its machine. The first process compiles; the others load its machine code from the
-        cache.
+        Whether this process is the first on its machine. The first process compiles the loops; the other processes load the
+        machine code from the cache.
 
     Raises
     ------
     ModuleNotFoundError
-        The package mpi4py is not installed; the message says what to install.
+        The package mpi4py is not installed. The error message says what to install.
     RuntimeError
-        mpi4py finds no MPI library, or another one than the MPI whose mpiexec started this process.
+        mpi4py finds no MPI library, or it finds a different MPI library than the one whose mpiexec started this process.
     """
 
     def __init__(self, communicator: Any = None, *, cuda_aware: bool = False):
@@ -111,7 +114,7 @@ class MPICommunicator:
         self._pinned: Any = None
         if communicator is None and self.size == 1 < launched():
             raise RuntimeError(
-                f"mpiexec started {launched()} processes, but mpi4py finds only one: it uses another MPI library than this "
+                f"mpiexec started {launched()} processes, but mpi4py finds only one: mpi4py uses another MPI library than this "
                 "mpiexec. Use the mpiexec of the environment in which mpi4py is installed"
             )
         node = self._all.Split_type(self._mpi.COMM_TYPE_SHARED)
@@ -123,11 +126,11 @@ class MPICommunicator:
             _end_together(self)
 
     def sum(self, flat: Any) -> None:
-        """Replaces a flat vector, a NumPy or GPU array, by the sum of the vectors of all processes."""
+        """Replaces a vector, a one-dimensional NumPy or GPU array, with the sum of the vectors of all processes."""
         self._exchange(flat, lambda array: self._all.Allreduce(self._mpi.IN_PLACE, array))
 
     def broadcast(self, flat: Any) -> None:
-        """Replaces a flat vector by the vector that rank 0 passes."""
+        """Replaces a vector with the vector that rank 0 passes."""
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
@@ -135,13 +138,13 @@ class MPICommunicator:
         self._all.Barrier()
 
     def abort(self, status: int) -> None:
-        """Ends all processes at once, with the given exit status."""
+        """Ends all processes immediately, with the given exit status."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._all.Abort(status)
 
     def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
-        """Calls an MPI function with a vector, or with its copy in pinned host memory if MPI cannot access GPU memory."""
+        """Calls an MPI function with a vector; if MPI cannot access GPU memory, with a copy of the vector in host memory."""
         if isinstance(flat, np.ndarray):
             call(flat)
             return
@@ -157,12 +160,12 @@ class MPICommunicator:
 
 
 def communicator_of(value: Communicator | None) -> Communicator:
-    """Checks the argument communicator of `Network.fit`, and returns it; None is replaced by a `SerialCommunicator`.
+    """Checks the argument `communicator` of `Network.fit`, and returns it; for None, returns a `SerialCommunicator`.
 
     Raises
     ------
     TypeError
-        The value lacks a member of `Communicator`; the message names the missing member.
+        The value lacks members of `Communicator`. The error message names the missing members.
     """
     if value is None:
         return SerialCommunicator()
@@ -173,7 +176,7 @@ def communicator_of(value: Communicator | None) -> Communicator:
 
 
 def launched() -> int:
-    """Returns the number of processes that mpiexec started together with this one, or 1 without mpiexec."""
+    """Returns the number of processes that mpiexec started, including this process, or 1 without mpiexec."""
     return next((int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdecimal()), 1)
 
 
@@ -192,21 +195,21 @@ def _mpi() -> Any:
 
 
 def _threads(node: Any) -> int:
-    """Returns the number of threads for this process, such that all processes of a machine together have one per core."""
+    """Returns the number of threads for this process, so that all processes on a machine together have one thread per core."""
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     of_all = node.allgather(sorted(own))
     cores = sum(1 / sum(core in others for others in of_all) for core in own)
     return max(1, int(cores + 1e-9))
 
 
-# The communicator of the processes that are ended if this process has an error.
+# The communicator of the processes that must end if this process has an error.
 _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls report, which prints an error, and ends all processes, because the others would wait forever for this one.
+    """Calls report, which prints an error, and ends all processes, because the others would wait forever for this process.
 
-    In a single process, the function only calls report.
+    If there is only one process, the function only calls report.
     """
     if _together is None:
         report()
@@ -226,7 +229,7 @@ def end_all(report: Callable[[], None], status: int = 1) -> None:
 
 
 def _end_together(communicator: MPICommunicator) -> None:
-    """Sets `sys.excepthook` such that an uncaught error in this process ends all processes of the communicator."""
+    """Sets `sys.excepthook` so that an uncaught error in this process ends all processes of the communicator."""
     global _together
     if _together is None:
         before = sys.excepthook

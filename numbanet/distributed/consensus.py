@@ -1,4 +1,4 @@
-"""Keeps the processes that train one network in agreement: rank 0 decides when to stop, prints, and writes files."""
+"""Keeps several processes that train one network in the same state. Rank 0 decides when to stop, prints and writes files."""
 
 import json
 import zlib
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 class Agreement:
     """Keeps the training states of several processes equal.
 
-    All processes start with the parameters, moments and history of rank 0, and copy its losses and metrics after each epoch.
+    Before training, all processes copy the parameters, moments and history of rank 0. After each epoch, all processes copy the
+    losses and metrics of rank 0.
 
     Parameters
     ----------
     communicator : Communicator
     conditions : dict
-        Arguments of `Network.fit` by name, as JSON values, which must be equal in all processes.
+        Arguments of `Network.fit` that must be equal in all processes, by name. The values must be JSON-serializable.
     """
 
-    interruptible = False  # Ctrl-C must not end one process alone: the others would wait for it
+    interruptible = False  # Ctrl-C must not end a single process, because the others would wait for it
 
     def __init__(self, communicator: Communicator, conditions: dict[str, Any]):
         self.communicator, self.conditions = communicator, conditions
@@ -38,24 +39,26 @@ class Agreement:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Turns SystemExit into RuntimeError, because Python would end this process silently while the others wait for it."""
+        """Converts SystemExit to RuntimeError, because Python would end this process silently while the others wait for it."""
         try:
             yield
         except SystemExit as end:
-            raise RuntimeError(f"exit({end.code}) was called during training, while other processes wait for this one") from end
+            raise RuntimeError(
+                f"exit({end.code}) was called during training, while other processes wait for this process"
+            ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the conditions with those of rank 0, copies its state, and compiles the training step.
+        """Compares the arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
         ValueError
-            An argument or the data differ from rank 0, or the processor has SIMD registers of another width, so that gradients
-            would be added in another order.
+            An argument or the data differ from those of rank 0, or the SIMD registers of this processor have another width, so
+            that this process would add gradients in another order.
         """
         self._compare()
         self._take_over(training)
-        # One process of each machine compiles first; the others then find its machine code in the cache.
+        # One process of each machine compiles first. The other processes then load the machine code from the cache.
         first = getattr(self.communicator, "first_of_node", self.communicator.rank == 0)
         for turn in (True, False):
             if first is turn:
@@ -63,9 +66,9 @@ class Agreement:
             self.communicator.barrier()
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Copies the logs of rank 0 and, if there are callbacks, its parameters; returns whether rank 0 wants to stop.
+        """Copies the logs of rank 0, and returns whether rank 0 requests to stop training.
 
-        Callbacks, which only rank 0 calls, may have changed the parameters.
+        If rank 0 has callbacks, its parameters are also copied, because the callbacks may have changed them.
 
         Raises
         ------
@@ -121,7 +124,7 @@ class Agreement:
             training.best = self._vector_of_rank_0(parameters if training.best is None else training.best)
 
     def _of_rank_0(self, value: Any) -> Any:
-        """Returns the JSON value that rank 0 passes to this method."""
+        """Returns the value that rank 0 passes to this method; the value must be JSON-serializable."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
         length = np.array([text.size], np.int64)
         self.communicator.broadcast(length)
@@ -137,7 +140,7 @@ class Agreement:
 
 
 def _compile(training: "Training") -> None:
-    """Compiles the training step by taking one on a sample of zeros, without the other processes, and undoing it."""
+    """Compiles the training step: performs one step with a sample of zeros, without the other processes, and undoes it."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
     alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one)

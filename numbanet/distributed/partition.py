@@ -1,8 +1,8 @@
 """The division of samples among several processes that train one network.
 
 All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
-gradients are summed over the processes, and every process makes the same update with the sum. Up to rounding, this update
-equals the update of a single process with the whole batch.
+gradients are summed over the processes, and every process performs the same update with the sum. Except for rounding errors,
+this update is equal to the update of a single process with the whole batch.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,19 @@ from numbanet.training.processes import Batches, Order, Pass, SharedBatches
 
 
 class Part(NamedTuple):
-    """The samples of an epoch that one process trains on, divided into batches.
+    """The samples that one process trains on in an epoch, divided into batches.
 
     Parameters
     ----------
     order : (m,) int
-        Row indices of x and y of the process, in the order in which it trains on them.
+        The row indices of the samples in the x and y of the process, in the order of training.
     ends : (steps,) int
-        Positions in `order` at which the process's part of each batch ends.
+        For each batch, the position in `order` at which the process's part of the batch ends.
     firsts : (steps,) int
-        For each batch, the index of the first sample of its part, counted in the whole epoch over all processes.
+        For each batch, the index of the first sample of the process's part, counted over all samples of the epoch in all
+        processes.
     sizes : (steps,) int
-        The number of samples of each batch in all processes together.
+        For each batch, the number of samples in all processes together.
     """
 
     order: np.ndarray
@@ -40,7 +41,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the part of process `rank`, about 1/size of each batch, if every process has all samples."""
+    """Returns the part of process `rank` if every process has all samples: about 1/size of each batch."""
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -50,7 +51,7 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns the part of process `rank` in an epoch if each process has its own samples; process r has counts[r] samples.
+    """Returns the part of process `rank` if each process has its own samples; counts[r] is the number of samples of process r.
 
     Each batch contains the same fraction of the samples of every process.
     """
@@ -63,7 +64,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Sums and gathers numbers and arrays of all processes.
+    """Adds up numbers, and gathers arrays, over all processes.
 
     Parameters
     ----------
@@ -74,20 +75,20 @@ class Exchange:
         self.communicator = communicator
 
     def counts(self, n: int) -> np.ndarray:
-        """Returns an array (size,) with the number n of every process, by rank."""
+        """Returns an array of shape (size,) that contains the number n of every process, by rank."""
         counts = np.zeros(self.communicator.size, np.int64)
         counts[self.communicator.rank] = n
         self.communicator.sum(counts)
         return counts
 
     def sums(self, *numbers: float) -> list[float]:
-        """Returns the sum over all processes of each of the numbers."""
+        """Returns each of the numbers, added up over all processes."""
         sums = np.array(numbers, np.float64)
         self.communicator.sum(sums)
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the numbers of samples, the losses and the hits, each summed over all processes."""
+        """Returns the number of samples, the loss and the hits, each added up over all processes."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, hits)
 
@@ -101,12 +102,14 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part) -> SharedBatches:
-        """Returns the batches of a part, whose gradients are summed over all processes."""
+        """Returns the batches of a part as `SharedBatches`, whose gradients the engine adds up over all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
 class Shared:
-    """The division of samples that every process has: each process trains on a part of every batch, and evaluates some rows.
+    """The division of samples if every process has all samples: each process computes a part of every batch.
+
+    For evaluation, each process computes some of the rows.
 
     Parameters
     ----------
@@ -118,29 +121,31 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples, which every process has."""
+        """Returns the number of samples; every process has all samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
         """Yields one pass over the samples; all processes draw the same order of the samples."""
-        assert isinstance(source, Data)  # a function yields the batches of one process
+        assert isinstance(source, Data)  # only `Shards` supports a function that yields batches
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
         yield Pass(source, part.order, batch_size, source.total_weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data | None:
-        """Returns the samples that this process evaluates, about 1/size of all, or None if no sample is left for it."""
+        """Returns the samples that this process evaluates, about 1/size of all samples, or None if it evaluates no samples."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples, which every process has."""
+        """Returns the total weight of the samples; every process has all samples."""
         return data.total_weight
 
 
 class Shards:
-    """The division of samples if each process has its own: every batch has the same fraction of each process's samples.
+    """The division of samples if each process has its own samples.
+
+    If the samples are arrays, every batch contains the same fraction of each process's samples.
 
     Parameters
     ----------
@@ -157,13 +162,14 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over the samples or, if source yields batches, one pass per batch, to which each process contributes.
+        """Yields one pass over the samples; if `source` is a function that yields batches, yields one pass per batch.
 
-        A process that has no more batches takes part in further steps without samples, until no process has batches.
+        Every batch contains samples of all processes. A process without further batches contributes no samples to the remaining
+        batches of the other processes.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)
-            # Every process draws the orders of all processes, so that their generators stay in the same state.
+            # Every process draws the random orders of all processes, so that the random generators of all processes stay equal.
             rows = [order(int(n)) for n in counts][self.communicator.rank]
             yield self._pass(source, rows, counts, batch_size)
             return
@@ -182,7 +188,7 @@ class Shards:
         return Pass(data, part.order, batch_size, weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data:
-        """Returns all samples of this process, which it evaluates itself."""
+        """Returns all samples of this process, because each process evaluates its own samples."""
         return data
 
     def weight(self, data: Data) -> float:
@@ -191,7 +197,7 @@ class Shards:
 
 
 def zeros(topology: Topology) -> Data:
-    """Returns data that consist of one sample, whose x and y are zeros."""
+    """Returns a `Data` object with a single sample, whose x and y are zeros."""
     x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
     x.flags.writeable = y.flags.writeable = False
     return Data(x, y)

@@ -1,6 +1,6 @@
-"""Engines: the objects that hold the parameters of a network and compute with them.
+"""Engines: the objects that hold a network's parameters and perform its computations.
 
-Every engine has the interface `numbanet.engines.interface.Engine`.
+Every engine implements the protocol `numbanet.engines.interface.Engine`.
 """
 
 from numbanet._compile import config
@@ -11,21 +11,23 @@ from numbanet.engines.topology import Topology as Topology
 
 
 def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
-    """Returns a new engine for a network. All parameters of a new engine are 0.
+    """Returns a new engine for a network. All parameters of the new engine are 0.
 
     Parameters
     ----------
     topology : Topology
+        The network's layer sizes, activation functions, loss and dtype.
     device : str
         "cpu" or "cuda": the device that computes.
     kernels : str
-        "fast" for the optimised kernels, "reference" for the loops of the formula sheet as they are written. If
-        NUMBA_DISABLE_JIT is set, to step through the loops in Python, the engine is always a reference engine, because the fast
-        kernels exist in compiled form only.
+        "fast" for the optimised kernels; "reference" for the loops of the formula sheet. If the environment variable
+        NUMBA_DISABLE_JIT is set (for example to debug the loops in Python), the engine is always a reference engine, because
+        the fast kernels exist only in compiled form.
 
     Returns
     -------
     Engine
+        A `FastCpuEngine`, a `FastCudaEngine` or a `ReferenceEngine`. Engines for "cuda" are wrapped in a `GuardedEngine`.
     """
     if kernels == "fast" and not config.DISABLE_JIT:
         if device == "cpu":

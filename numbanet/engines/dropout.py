@@ -1,21 +1,21 @@
-"""The two constants that dropout computes from its rate, the probability that a neuron drops out."""
+"""Computes the two constants that dropout needs from the dropout rate, which is the probability that a neuron drops out."""
 
 import numpy as np
 
 
 def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
-    """Returns the limit p 2^32 and the scale 1 / (1 - p), which `numbanet.equations.dropout.dropped` takes for a rate p.
+    """Returns the limit p * 2^32 and the scale 1 / (1 - p), which `numbanet.equations.dropout.dropped` takes as arguments.
 
     Parameters
     ----------
     rate : float
-        Probability p that a neuron drops out, in [0, 1).
+        The probability p that a neuron drops out, in [0, 1).
     dtype : numpy.dtype
-        Type of the returned scale.
+        The type of the returned scale.
 
     Returns
     -------
     (uint64, floating)
-        The limit and the scale.
+        The limit, and the scale.
     """
     return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))

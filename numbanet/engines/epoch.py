@@ -1,4 +1,4 @@
-"""One pass over the training samples, as engines receive it: sample order, batches, and the rates of each step."""
+"""The class `Epoch`, which describes one pass over the training samples: their order, the batches, and each step's rates."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# Columns of a table of rates, which has a row for each step: the number n of samples, by which the loss is divided even if the
-# samples have weights, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t.
+# Columns of a table of rates, which has one row per step. The columns are: the number n of samples, by which the loss is
+# divided even if the samples have weights; the learning rate eta; and Adam's bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
@@ -20,13 +20,13 @@ class BatchShare(NamedTuple):
     Parameters
     ----------
     ends : (steps,) int
-        For each step, the index in this process's `Epoch.order` at which its samples end. Each index is also the index at which
-        this process's samples of the next step begin. A step may have no samples of this process.
+        For each step, the index in this process's `Epoch.order` at which the samples of the step end. The samples of a step
+        begin at the index at which those of the previous step end. A process may have no samples in a step.
     firsts : (steps,) int
-        For each step, the index of this process's first sample within the whole epoch. The random numbers of dropout depend on
-        a sample's index within the whole epoch.
+        For each step, the index, within the whole epoch, of this process's first sample. Dropout's random numbers depend on the
+        index of a sample within the whole epoch.
     add_up : callable
-        add_up(flat) replaces the flat vector, which lies on the engine's device, by its sum over all processes.
+        add_up(flat) replaces a flat vector on the engine's device with its sum over all processes.
     """
 
     ends: NDArray[np.integer]
@@ -35,25 +35,26 @@ class BatchShare(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One pass over the training samples, as `Engine.train_epoch` takes it; `epoch_of` creates one.
+    """One pass over the training samples, to be passed to `Engine.train_epoch`. The function `epoch_of` creates an epoch.
 
     Parameters
     ----------
     order : (n,) int
-        Row indices into x and y, in the order in which training uses the rows.
+        The row indices into x and y, in the order in which training visits the rows.
     batch_size : int
-        Number of samples of each step. The last step may have fewer samples.
+        Number of samples in each step. The last step may have fewer samples.
     rule : Rule
-        Update rule, which is the same for all steps.
+        The update rule, which is the same for all steps.
     rates : (steps, 4) float64
-        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t, see `rates_of`.
+        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t, as `rates_of`
+        returns them.
     weights : (N,) or None
-        Weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1. The gradient of a
-        step is 1/n times the sum of weight times gradient over its n samples.
+        The weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1. The gradient
+        of a step with n samples is the sum of (weight * gradient) over the samples, divided by n.
     dropout_key : int
-        Key of the random numbers of `numbanet.equations.dropout`.
+        The key of the random numbers in `numbanet.equations.dropout`.
     share : BatchShare, optional
-        This process's part of each batch, if several processes share the batches. If `share` is given, `order` holds only the
+        This process's part of each batch, if several processes share the batches. With a `share`, `order` holds only the
         samples of this process.
     """
 
@@ -71,8 +72,8 @@ class Epoch(NamedTuple):
         Returns
         -------
         iterator of (int, int, int)
-            For each step, the indices in `order` at which its samples begin and end, and the index of its first sample within
-            the whole epoch.
+            For each step, the index in `order` at which the step's samples begin, the index at which they end, and the index of
+            the step's first sample within the whole epoch.
         """
         if self.share is None:
             count = self.order.size
@@ -111,29 +112,30 @@ def epoch_of(
     weights: NDArray[np.floating] | None = None,
     dropout_key: int = 0,
 ) -> Epoch:
-    """Returns an `Epoch` for training by a single process.
+    """Returns an `Epoch` for training in a single process.
 
     Parameters
     ----------
     order : (n,) int
-        Row indices into x and y, in the order in which training uses the rows.
+        The row indices into x and y, in the order in which training visits the rows.
     batch_size : int
-        Number of samples of each step. The last step may have fewer samples.
+        Number of samples in each step. The last step may have fewer samples.
     eta : float or (steps,) float64
-        Learning rate: one value for all steps, or one value for each step.
+        The learning rate: one value for all steps, or one value for each step.
     rule : Rule
-        Update rule, which is the same for all steps.
+        The update rule, which is the same for all steps.
     first_step : int
-        Number t of the epoch's first step, on which Adam's bias correction depends. The first step of a training has the number
-        t = 1.
+        The number t of the epoch's first step, on which Adam's bias correction depends. The steps of a training run are counted
+        from t = 1.
     weights : (N,), optional
-        Weight of each row of x. Without weights, all samples have the weight 1.
+        The weight of each row of x. If `weights` is None, all samples have the weight 1.
     dropout_key : int
-        Key of the random numbers of `numbanet.equations.dropout`.
+        The key of the random numbers in `numbanet.equations.dropout`.
 
     Returns
     -------
     Epoch
+        The description of the epoch, without a `share`.
     """
     n = np.full(-(-order.size // batch_size), batch_size)
     n[-1] -= n.size * batch_size - order.size  # the last batch may be smaller
@@ -141,27 +143,27 @@ def epoch_of(
 
 
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
-    """Returns the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of successive steps.
+    """Returns a table with the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of each step.
 
-    In step t, eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t). If the rule does not
-    correct epsilon, epsilon_t = epsilon.
+    In step t, eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t). If
+    `rule.corrects_epsilon` is False, epsilon_t = epsilon.
 
     Parameters
     ----------
     n : (steps,)
-        Number of samples of each step.
+        Number of samples in each step.
     eta : float or (steps,) float64
-        Learning rate: one value for all steps, or one value for each step.
+        The learning rate: one value for all steps, or one value for each step.
     rule : Rule
-        Update rule, whose constants determine eta_t and epsilon_t.
+        The update rule, whose constants determine eta_t and epsilon_t.
     first_step : int
-        Number t of the first step whose values are returned. The first step of a training has the number t = 1.
+        The number t of the first step in the table. The steps of a training run are counted from t = 1.
 
     Returns
     -------
     (steps, 4) float64
-        The values of each step in the columns N, ETA, ETA_T and EPSILON_T. ETA_T and EPSILON_T are 1 unless the rule corrects
-        the bias of its moments, as Adam does.
+        One row per step, with the columns N, ETA, ETA_T and EPSILON_T. The columns ETA_T and EPSILON_T contain 1 unless the
+        rule corrects the bias of its moments, as Adam does.
     """
     rates = np.empty((n.size, RATES))
     rates[:] = 1

@@ -1,6 +1,6 @@
-"""Runs a loop of `numbanet.equations` on the CPU, or its CUDA kernel on the GPU.
+"""Runs a loop of `numbanet.equations` on the CPU, or the loop's CUDA kernel on the GPU.
 
-The class `Moments` keeps the optimizer's state on the device.
+The class `Moments` keeps the optimizer's state on the same device.
 """
 
 import sys
@@ -13,7 +13,7 @@ from numbanet._compile import njit
 from numbanet._cuda import SIMULATED, configured, cuda
 from numbanet.engines.interface import Totals
 
-# The largest number of blocks that CUDA starts along the second and third dimension of a grid.
+# The largest number of blocks that CUDA allows along the second and the third dimension of a grid.
 MOST_BLOCKS = 65535
 
 
@@ -42,19 +42,20 @@ class CpuLoops:
 
     @staticmethod
     def run(loop: Any, *arguments: Any) -> None:
-        """Calls a loop with its arguments. The last argument is the array that the loop writes."""
+        """Calls a loop with the given arguments. The last argument is the array to which the loop writes."""
         loop(*arguments)
 
     @staticmethod
     def wait() -> None:
-        """Returns immediately, because every loop and copy on the CPU has ended when its call returns."""
+        """Does nothing, because on the CPU every loop and every copy is complete when its call returns."""
 
 
 class CudaLoops:
-    """Launches the CUDA kernels of loops on arrays of the GPU, with one thread per element of a loop's last argument."""
+    """Launches the loops' CUDA kernels on GPU arrays, with one thread per element of the kernel's last argument."""
 
-    # Threads per block for outputs of 1, 2 and 3 dimensions. The last index of an array is the x of a thread, so that
-    # neighbouring threads access neighbouring elements. In the simulator blocks are small: each thread is a Python thread.
+    # Block shapes for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread, so that
+    # neighbouring threads access neighbouring elements. In the simulator, which runs each CUDA thread as a Python thread,
+    # blocks are small.
     block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
 
     @staticmethod
@@ -64,7 +65,7 @@ class CudaLoops:
 
     @staticmethod
     def upload(array: Any) -> Any:
-        """Copies a NumPy array to the GPU. An array that already lies on the GPU is returned unchanged."""
+        """Copies a NumPy array to the GPU, and returns the copy. A GPU array is returned unchanged."""
         return cuda.to_device(array) if isinstance(array, np.ndarray) else array
 
     @staticmethod
@@ -74,19 +75,19 @@ class CudaLoops:
 
     @staticmethod
     def copy(array: Any, to: Any) -> None:
-        """Copies `array` to `to`: from the GPU to the GPU or to host memory, or from host memory to the GPU."""
+        """Copies the values of `array` to the array `to`. At least one of the two arrays must be on the GPU."""
         if isinstance(to, np.ndarray):
             array.copy_to_host(to)
         else:
             to.copy_to_device(array)
 
     def run(self, loop: Any, *arguments: Any) -> None:
-        """Launches the CUDA kernel of a loop. The last argument is the array that the kernel writes.
+        """Launches a loop's CUDA kernel with the given arguments. The last argument is the array to which the kernel writes.
 
         Raises
         ------
         ValueError
-            The array that the kernel writes has more samples than a CUDA grid has threads along that dimension.
+            The last argument has more samples than a CUDA grid can have threads along this dimension.
         """
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
@@ -99,23 +100,27 @@ class CudaLoops:
 
     @staticmethod
     def twin(loop: Any) -> Any:
-        """Returns the CUDA kernel of a loop: the function with the loop's name plus `_cuda`, in the same module."""
+        """Returns a loop's CUDA kernel, which is in the same module.
+
+        The kernel's name is the loop's name with the suffix
+        `_cuda`.
+        """
         function = loop.py_func
         return getattr(sys.modules[function.__module__], f"{function.__name__}_cuda")
 
     @staticmethod
     def wait() -> None:
-        """Waits until all kernels and copies on the GPU have ended."""
+        """Waits until all kernels and copies on the GPU are complete."""
         cuda.synchronize()
 
 
 class Moments:
-    """The optimizer's state (moments) on the device of `loops`: arrays as long as the parameter vector, which are 0 at first.
+    """The optimizer's state: moments, which are arrays of the same length as the parameter vector. They are initialised with 0.
 
     Parameters
     ----------
     loops : CpuLoops or CudaLoops
-        Determines the device that holds the moments.
+        Determines the device on which the moments are stored.
     count : int
         Length of the parameter vector.
     dtype : numpy.dtype
@@ -127,7 +132,7 @@ class Moments:
         self.arrays: list[Any] = []
 
     def first(self, count: int) -> list[Any]:
-        """Returns the first `count` moments, on the device. Every call returns the same arrays."""
+        """Returns the first `count` moments as arrays on the device. Every call returns the same arrays."""
         while len(self.arrays) < count:
             self.arrays.append(self.loops.upload(np.zeros(self.count, self.dtype)))
         return self.arrays[:count]
@@ -137,7 +142,10 @@ class Moments:
         return [self.loops.download(array) for array in self.first(count)]
 
     def write(self, moments: list[NDArray[np.floating]]) -> None:
-        """Overwrites the first `len(moments)` moments in place, because recorded CUDA graphs refer to these arrays."""
+        """Overwrites the first `len(moments)` moments.
+
+        The arrays are not replaced, because recorded CUDA graphs refer to them.
+        """
         for moment, array in zip(moments, self.first(len(moments)), strict=True):
             self.loops.copy(np.ascontiguousarray(moment, self.dtype), array)
 
@@ -145,9 +153,10 @@ class Moments:
 def totals_of(
     loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any, weights: NDArray[np.floating] | None = None
 ) -> Totals:
-    """Returns the sums over samples of their losses and correct predictions, two arrays (n,) on the device of `loops`.
+    """Returns the sum of the samples' losses, and the sum of their numbers of correct predictions.
 
-    If `weights` is given, each correct prediction counts as the weight of its sample; the losses contain the weights already.
+    `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If `weights` is given, each correct
+    prediction counts as much as its sample's weight. The losses must already be multiplied by the weights.
     """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
     return Totals(
@@ -157,7 +166,7 @@ def totals_of(
 
 @njit
 def weighted_hits(hits_of_sample, weights):
-    """Returns sum_s c_s h_s in float64, for the number h_s of correct predictions of each sample s and its weight c_s."""
+    """Returns sum_s c_s h_s in float64, where c_s is the weight of sample s, and h_s is its number of correct predictions."""
     total = 0.0
     for s in range(hits_of_sample.shape[0]):
         total += weights[s] * hits_of_sample[s]

@@ -1,4 +1,4 @@
-"""The reference engine: runs the loops of the formula sheet as they are written, or their CUDA kernels, layer by layer."""
+"""The reference engine, which computes layer by layer with the loops of the formula sheet, or with the loops' CUDA kernels."""
 
 import functools
 import time
@@ -20,11 +20,11 @@ from numbanet.equations import activations, backprop, descent, dropout, losses, 
 from numbanet.equations.activations import IDENTITY, SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE
 
-# Number of samples that pass through the network at once where no whole batch is needed: in `predict` and `evaluate`.
+# Largest number of samples that pass through the network at once in `predict` and `evaluate`, which do not need whole batches.
 CHUNK = 1024
 
-# For each kind of update rule, a function that returns its loop and the loop's constants. The function takes the rule, and eta,
-# eta_t and epsilon_t of the step.
+# For each kind of update rule: a function that returns the rule's loop, followed by the loop's constants. The function takes
+# the rule and the step's eta, eta_t and epsilon_t.
 UPDATES: dict[int, Callable] = {
     GRADIENT_DESCENT: lambda rule, eta, eta_t, epsilon_t: (descent.gradient_descent, eta),
     MOMENTUM: lambda rule, eta, eta_t, epsilon_t: (descent.momentum, eta, rule.mu),
@@ -40,7 +40,7 @@ class ReferenceEngine:
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     device : str
         "cpu" or "cuda": the device that runs the loops.
     """
@@ -52,7 +52,7 @@ class ReferenceEngine:
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
         self.moments = Moments(self.loops, topology.parameter_count, topology.dtype)
-        self.lock = Lock()  # held during a step, so that other threads see only whole updates
+        self.lock = Lock()  # held during a training step, so that other threads read no half-updated parameters
 
     def read(self) -> NDArray[np.floating]:
         with self.lock.here:
@@ -131,11 +131,11 @@ class ReferenceEngine:
                     done = last
                 if epoch.share or time.perf_counter() > deadline:
                     self.loops.wait()
-                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the epoch is over
+                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the end of the epoch
                     deadline = time.perf_counter() + SLICE_SECONDS
         except GeneratorExit:
             raise
-        except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+        except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which steps are complete
             if done and not epoch.share:
                 yield Totals(done, 0.0, 0)
             raise
@@ -149,10 +149,13 @@ class ReferenceEngine:
             layers["delta"] = self._backward(y, layers, x.shape[0], self._empty(self.topology.parameter_count))
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
-    # The work on one batch: these methods call the loops in the order of the formula sheet.
+    # The following methods process one batch. They call the loops in the order of the formula sheet.
 
     def _gradients(self, x, y, weights, order, n, notes, drops) -> None:
-        """Computes the gradients of a batch in `self.gradients`, and writes its losses and hits to the two arrays `notes`."""
+        """Computes the gradients of a batch, and writes them to `self.gradients`.
+
+        Also writes each sample's loss and number of correct predictions to the two arrays in `notes`.
+        """
         x, y = self._batch(x, order), self._batch(y, order)
         weight = None if weights is None else self._batch(weights, order).reshape(-1)
         layers = self._forward(x, drops)
@@ -161,16 +164,17 @@ class ReferenceEngine:
         self._backward(y, layers, n, self.gradients, weight, drops)
 
     def _batch(self, rows, order):
-        """Returns the rows with the indices `order`, in that order, as a new array on the device."""
+        """Returns the elements rows[order] as a new array on the device."""
         batch = self._empty(order.shape[0], rows.shape[1])
         self.loops.run(samples.gather, rows, self.loops.upload(order), batch)
         return batch
 
     def _forward(self, x, drops=None) -> dict[str, list]:
-        """Computes the forward pass; returns a dict of the lists "x", "z", "a" and "sums", each with one entry per layer.
+        """Computes the forward pass, and returns a dict with the lists "x", "z", "a" and "sums", each with one entry per layer.
 
-        For a softmax layer, the entry in "sums" has the two results of softmax_sum: the largest z, and the sum of
-        e^(z - z_max) without its largest term. For all other layers, the entry is empty.
+        For a softmax layer, the entry in "sums" is the pair of arrays that `softmax_sum` computes: the largest z of each
+        sample, and the sum of e^(z - z_max) without its largest term. For all other layers, the entry in "sums" is an empty
+        tuple.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
@@ -189,7 +193,10 @@ class ReferenceEngine:
         return layers
 
     def _dropped(self, l: int, a, drops):
-        """Returns the input x of the next layer: the activations a of layer l (index 0 is layer 1) after dropout."""
+        """Returns the input x of layer l + 1, which consists of the activations a of layer l after dropout.
+
+        Layers are counted from 0.
+        """
         if not self.topology.dropout_rates[l]:
             return a
         x = self._batch(a, np.arange(a.shape[0]))
@@ -197,13 +204,13 @@ class ReferenceEngine:
         return x
 
     def _drop(self, key: int, first: int, l: int, rows) -> None:
-        """Applies dropout of layer l (index 0 is layer 1) to rows. The first row is sample number `first` of the epoch."""
+        """Applies the dropout of layer l to `rows`. Layers are counted from 0. The first row is sample `first` of the epoch."""
         if p := self.topology.dropout_rates[l]:
             limit, scale = limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
-        """Writes the loss of each sample, computed with n = 1 and multiplied by the sample's weight."""
+        """Writes the loss of each sample, which is multiplied by the sample's weight, but not divided by n."""
         loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -215,11 +222,14 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the number of correct predictions of each sample, as `samples.hits` counts them."""
+        """Writes the number of correct predictions for each sample, as the function `samples.hits` counts them."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
-        """Returns u with sigmoid(u) = y_hat: z for a sigmoid output layer, or the result of `softmax_logit` for softmax."""
+        """Returns u, for which sigmoid(u) = y_hat.
+
+        In a sigmoid output layer, u is z. In a softmax output layer, the loop `softmax_logit` computes u.
+        """
         z = layers["z"][-1]
         if self.topology.kinds[-1] == SIGMOID:
             return z
@@ -228,7 +238,7 @@ class ReferenceEngine:
         return u
 
     def _output_error(self, y, layers, n):
-        """Returns delta of the last layer, without weights. n is the number of samples of the batch."""
+        """Returns delta of the last layer, not yet multiplied by sample weights. n is the number of samples in the batch."""
         z, a = layers["z"][-1], layers["a"][-1]
         kind, loss_kind, n = self.topology.kinds[-1], self.topology.loss_kind, self.topology.dtype.type(n)
         delta = self._empty(*a.shape)
@@ -247,11 +257,11 @@ class ReferenceEngine:
         return delta
 
     def _delta_before(self, l, delta, layers, drops=None):
-        """Returns delta of layer l - 1 (index 0 is layer 1), computed from delta of layer l."""
+        """Returns delta of layer l - 1, computed from delta of layer l. Layers are counted from 0."""
         w, _ = self.topology.views(self.parameters)[l]
         kind, z_prev, a_prev = self.topology.kinds[l - 1], layers["z"][l - 1], layers["a"][l - 1]
         delta_prev = self._empty(*a_prev.shape)
-        # With IDENTITY, da/dz is 1, and the recurrence gives dL/dx, which is dL/da of neurons that do not drop out.
+        # With IDENTITY, da/dz is 1, and the recurrence computes dL/dx. Without dropout, x is a, and dL/dx is dL/da.
         if kind == SOFTMAX or drops:
             dl_da = self._empty(*a_prev.shape)
             self.loops.run(backprop.delta_recurrence, IDENTITY, self.epsilon, w, delta, z_prev, a_prev, dl_da)
@@ -268,7 +278,7 @@ class ReferenceEngine:
     def _backward(self, y, layers, n, gradients, weight=None, drops=None):
         """Writes the gradients of a batch to `gradients`, and returns delta of every layer.
 
-        n is the number of samples of the batch, by which the sum of weight times gradient is divided.
+        The gradient of a batch is the sum of (weight * gradient) over its samples, divided by n, the number of samples.
         """
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:
@@ -281,9 +291,9 @@ class ReferenceEngine:
         return deltas
 
     def _descend(self, rule: Rule, *rates: float) -> None:
-        """Updates all parameters once by the rule, from their gradients.
+        """Updates all parameters once with the rule, from their gradients.
 
-        `rates` are the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
+        `rates` are the step's learning rate eta, and Adam's bias-corrected eta_t and epsilon_t.
         """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
@@ -302,9 +312,9 @@ class ReferenceEngine:
         run(loop, *map(number, constants), self.gradients, *moments, self.parameters)
 
     def _weights(self, flat) -> list:
-        """Returns w of every layer as a flat view into `flat`, a vector in the order of the parameters."""
+        """Returns w of every layer as a flat view into `flat`, which is a vector in the order of the parameters."""
         return [w.reshape(-1) for w, _ in self.topology.views(flat)]
 
     def _empty(self, *shape):
-        """Returns a new array with undefined values, of the network's dtype, on the engine's device."""
+        """Returns a new array on the engine's device, with the network's dtype and undefined values."""
         return self.loops.empty(shape, self.topology.dtype)

@@ -1,6 +1,6 @@
-"""Update rules as engines receive them: the kind of a rule, such as ADAM, and its constants.
+"""Update rules as engines receive them: a rule consists of its kind, such as ADAM, and its constants.
 
-The formulas of the rules are in `numbanet.equations.descent`.
+The formulas of the rules are in the module `numbanet.equations.descent`.
 """
 
 import math
@@ -10,17 +10,17 @@ GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 
 
 class Kind(NamedTuple):
-    """Properties of a kind of update rule, besides its formula, that engines depend on.
+    """The properties of a kind of update rule that engines need to know, apart from its formula.
 
     Parameters
     ----------
     moments : int
-        Number of values that the rule keeps for each parameter from step to step: its velocity, or Adam's m and v.
+        Number of values that the rule keeps for each parameter from step to step: 1 for a velocity, 2 for Adam's m and v.
     corrects_bias : bool
-        Whether the rule takes the bias-corrected eta_t and epsilon_t of `numbanet.engines.epoch.rates_of` instead of eta and
-        epsilon.
+        Whether the rule uses the bias-corrected eta_t and epsilon_t, which `numbanet.engines.epoch.rates_of` computes, instead
+        of eta and epsilon.
     decouples_decay : bool
-        Whether weight decay shrinks w directly, by w <- w - eta lambda w, instead of adding lambda w to dL/dw.
+        Whether weight decay shrinks w directly, w <- w - eta lambda w, instead of adding lambda w to dL/dw.
     """
 
     moments: int
@@ -38,26 +38,27 @@ KINDS = {
 
 
 class Rule(NamedTuple):
-    """An update rule of `numbanet.equations.descent`, with its constants.
+    """An update rule of the module `numbanet.equations.descent`, and its constants.
 
     Parameters
     ----------
     kind : int
-        The kind of rule, such as ADAM: a key of `KINDS`.
+        The kind of update rule, such as ADAM, which is a key of `KINDS`.
     mu : float
-        Factor of the velocity in the rules MOMENTUM and NESTEROV.
+        The factor of the velocity in the rules MOMENTUM and NESTEROV.
     beta_1, beta_2, epsilon : float
-        Constants of the rules ADAM and ADAMW.
+        The constants of the rules ADAM and ADAMW.
     weight_decay : float
-        Factor lambda of weight decay, which applies to w but not to b.
+        The weight-decay factor lambda. Weight decay applies to w but not to b.
     clip_norm : float
-        Largest norm of the vector of all gradients. A vector with a larger norm is scaled down to this norm.
+        The largest allowed norm of the vector of all gradients. A vector of gradients with a larger norm is scaled down to
+        `clip_norm`.
     corrects_epsilon : bool
-        Whether epsilon_t of the rules ADAM and ADAMW is epsilon sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat). If
-        False, epsilon_t is epsilon, which is added to sqrt(v).
+        Whether epsilon_t of the rules ADAM and ADAMW is epsilon * sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat).
+        If `corrects_epsilon` is False, epsilon_t is epsilon, which is added to sqrt(v).
     decay_batch : int
-        Number of samples of a batch for which `weight_decay` is the factor of weight decay. For a batch of n samples, the
-        factor is weight_decay decay_batch / n. If `decay_batch` is 0, `weight_decay` is the factor for all batches.
+        The number of samples of a batch for which `weight_decay` is the weight-decay factor. For a batch of n samples, the
+        factor is weight_decay * decay_batch / n. If `decay_batch` is 0, `weight_decay` is the factor for all batches.
     """
 
     kind: int = GRADIENT_DESCENT
@@ -83,12 +84,12 @@ class Rule(NamedTuple):
 
     @property
     def corrects_bias(self) -> bool:
-        """True if the rule takes the bias-corrected eta_t and epsilon_t instead of eta and epsilon."""
+        """True if the rule uses the bias-corrected eta_t and epsilon_t instead of eta and epsilon."""
         return KINDS[self.kind].corrects_bias
 
     @property
     def decouples_decay(self) -> bool:
-        """True if weight decay shrinks w directly instead of adding lambda w to the gradient of w."""
+        """True if weight decay shrinks w directly instead of adding lambda w to the gradient dL/dw."""
         return KINDS[self.kind].decouples_decay
 
 

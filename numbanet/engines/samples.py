@@ -1,4 +1,4 @@
-"""The training loops that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
+"""The loops for training that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -7,9 +7,9 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
+    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
 
-    Reads rows (N, width), order (n,); writes batch (n, width). Twin: gather_cuda.
+    Reads rows (N, width) and order (n,). Writes batch (n, width). Twin: gather_cuda.
     """
     for s in range(batch.shape[0]):
         for i in range(batch.shape[1]):
@@ -18,7 +18,7 @@ def gather(rows, order, batch):
 
 @cuda.jit
 def gather_cuda(rows, order, batch):
-    """batch[s] = rows[order[s]], with one thread per sample s and column i. Twin: gather."""
+    """Computes batch[s] = rows[order[s]], with one thread per sample s and column i. Twin: gather."""
     i, s = cuda.grid(2)
     if s < batch.shape[0] and i < batch.shape[1]:
         batch[s, i] = rows[order[s], i]
@@ -28,9 +28,9 @@ def gather_cuda(rows, order, batch):
 def hits(loss_kind, y, y_hat, hits_of_sample):
     """Counts the correct predictions of each sample.
 
-    With the loss CCE, a sample has one correct prediction if the largest y_hat and the largest y have the same index. With
-    other losses, an output is correct if y_hat and y lie on the same side of 1/2, which itself counts as below. Reads y, y_hat
-    (n, n_out); writes hits_of_sample (n,). Twin: hits_cuda.
+    With the loss CCE, a sample's prediction is correct if the largest y_hat and the largest y have the same index. With other
+    losses, each output is a prediction; it is correct if y_hat and y are both greater than 1/2, or both at most 1/2.
+    Reads y and y_hat, both (n, n_out). Writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
         half = type(y[s, 0])(0.5)

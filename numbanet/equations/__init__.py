@@ -1,7 +1,7 @@
 """The equations of the cheat sheet, one module per section: formulas as scalar functions, reference loops and CUDA kernels.
 
-The CUDA kernel with the same body as a reference loop is called the loop's twin. `docs/sheet.md` lists every formula of the
-sheet beside the names of its functions.
+Each reference loop has a twin, which is a CUDA kernel with the same body. The page `docs/sheet.md` lists the formulas of the
+sheet and, next to each formula, the names of its functions.
 """
 
 from numbanet.equations.neuron import (

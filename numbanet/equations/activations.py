@@ -1,9 +1,9 @@
-"""Activation functions a = phi(z), each next to its derivative da/dz.
+"""Activation functions a = phi(z), each followed by its derivative da/dz.
 
-The formulas are arranged to avoid overflow and cancellation: each scalar formula is within 4 units in the last place (ulp) of
-the exact value for every finite argument. The derivative of an activation takes the output a as its parameter if a determines
-the derivative, otherwise z. Constants are written type(z)(1), because a bare 1.0, or a comparison with a bare 0, would turn
-float32 values into float64.
+The formulas are arranged to avoid overflow and cancellation: the result of each scalar formula is within 4 units in the last
+place (ulp) of the exact value for every finite argument. If a determines the derivative, the derivative's parameter is a;
+otherwise, it is z. Constants are written as type(z)(1), because a bare 1.0, or a comparison with a bare 0, would convert
+float32 values to float64.
 """
 
 import math
@@ -20,13 +20,13 @@ IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX = range(6)
 
 @njit
 def identity(z):
-    """a = z."""
+    """Returns a = z."""
     return z
 
 
 @njit
 def d_identity(z):
-    """da/dz = 1."""
+    """Returns da/dz = 1."""
     return type(z)(1)
 
 
@@ -35,7 +35,7 @@ def d_identity(z):
 
 @njit_formula
 def sigmoid(z):
-    """a = 1 / (1 + e^-z), computed for z < 0 as e^z / (1 + e^z), so that the exponential cannot overflow."""
+    """Returns a = 1 / (1 + e^-z). For z < 0, a is computed as e^z / (1 + e^z), so that the exponential cannot overflow."""
     zero, one = type(z)(0), type(z)(1)
     power = exp(-abs(z))
     return (power if z < zero else one) / (one + power)
@@ -43,7 +43,7 @@ def sigmoid(z):
 
 @njit
 def d_sigmoid(a):
-    """da/dz = a (1 - a)."""
+    """Returns da/dz = a (1 - a)."""
     return a * (type(a)(1) - a)
 
 
@@ -52,7 +52,10 @@ def d_sigmoid(a):
 
 @njit_formula
 def tanh(z):
-    """a = 2 / (1 + e^-2z) - 1 = (1 - e^-2z) / (1 + e^-2z), where expm1 computes e^-2|z| - 1 without cancellation near 0."""
+    """Returns a = 2 / (1 + e^-2z) - 1, computed for |z| as (1 - e^-2|z|) / (1 + e^-2|z|).
+
+    The function expm1 computes e^-2|z| - 1 without cancellation near 0.
+    """
     two = type(z)(2)
     power_less_one = expm1(-abs(two * z))
     return math.copysign(power_less_one / (two + power_less_one), z)
@@ -60,7 +63,7 @@ def tanh(z):
 
 @njit
 def d_tanh(a):
-    """da/dz = 1 - a^2, computed as (1 - a)(1 + a) to avoid cancellation near a = 1."""
+    """Returns da/dz = 1 - a^2, computed as (1 - a)(1 + a) to avoid cancellation near a = 1."""
     one = type(a)(1)
     return (one - a) * (one + a)
 
@@ -70,14 +73,14 @@ def d_tanh(a):
 
 @njit_formula
 def relu(z):
-    """a = max(0, z). NaN stays NaN."""
+    """Returns a = max(0, z). NaN stays NaN."""
     zero = type(z)(0)
     return zero if z <= zero else z
 
 
 @njit_formula
 def d_relu(z):
-    """da/dz = 0 for z <= 0; 1 for z > 0. NaN stays NaN."""
+    """Returns da/dz, which is 0 for z <= 0 and 1 for z > 0. NaN stays NaN."""
     zero, one = type(z)(0), type(z)(1)
     if z > zero:
         return one
@@ -89,25 +92,25 @@ def d_relu(z):
 
 @njit_formula
 def leaky_relu(z, epsilon):
-    """a = epsilon z for z <= 0; z for z > 0. NaN stays NaN."""
+    """Returns a, which is epsilon z for z <= 0 and z for z > 0. NaN stays NaN."""
     return epsilon * z if z <= type(z)(0) else z
 
 
 @njit_formula
 def d_leaky_relu(z, epsilon):
-    """da/dz = epsilon for z <= 0; 1 for z > 0. NaN stays NaN."""
+    """Returns da/dz, which is epsilon for z <= 0 and 1 for z > 0. NaN stays NaN."""
     zero, one = type(z)(0), type(z)(1)
     if z > zero:
         return one
     return epsilon if z <= zero else z
 
 
-# a_j = phi(z_j), for the activations above, which depend on one neuron each
+# a_j = phi(z_j), for the activation functions above, in which a_j depends on z_j only
 
 
 @njit_formula
 def phi(kind, epsilon, z):
-    """Returns a = phi(z) for the activation that the constant kind names: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return sigmoid(z)
     if kind == TANH:
@@ -121,7 +124,7 @@ def phi(kind, epsilon, z):
 
 @njit
 def d_phi(kind, epsilon, z, a):
-    """Returns da/dz for the activation that the constant kind names: IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns da/dz of a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
     if kind == SIGMOID:
         return d_sigmoid(a)
     if kind == TANH:
@@ -135,9 +138,9 @@ def d_phi(kind, epsilon, z, a):
 
 @njit
 def activation(kind, epsilon, z, a):
-    """a_j = phi(z_j), for every sample s and neuron j.
+    """Computes a_j = phi(z_j), for every sample s and neuron j.
 
-    Reads z (n, n_out); writes a (n, n_out). Twin: activation_cuda.
+    Reads z (n, n_out). Writes a (n, n_out). Twin: activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -146,7 +149,7 @@ def activation(kind, epsilon, z, a):
 
 @cuda.jit
 def activation_cuda(kind, epsilon, z, a):
-    """a_j = phi(z_j), one thread per sample s and neuron j. Twin: activation."""
+    """Computes a_j = phi(z_j), with one thread per sample s and neuron j. Twin: activation."""
     j, s = cuda.grid(2)
     if s < a.shape[0] and j < a.shape[1]:
         a[s, j] = phi(kind, epsilon, z[s, j])
@@ -156,7 +159,7 @@ def activation_cuda(kind, epsilon, z, a):
 def d_activation(kind, epsilon, z, a, da_dz):
     """Computes da_j/dz_j, where a_j = phi(z_j), for every sample s and neuron j.
 
-    Reads z, a (n, n_out); writes da_dz (n, n_out). Twin: d_activation_cuda.
+    Reads z and a, both (n, n_out). Writes da_dz (n, n_out). Twin: d_activation_cuda.
     """
     for s in range(da_dz.shape[0]):
         for j in range(da_dz.shape[1]):
@@ -165,41 +168,41 @@ def d_activation(kind, epsilon, z, a, da_dz):
 
 @cuda.jit
 def d_activation_cuda(kind, epsilon, z, a, da_dz):
-    """Computes da_j/dz_j, one thread per sample s and neuron j. Twin: d_activation."""
+    """Computes da_j/dz_j, with one thread per sample s and neuron j. Twin: d_activation."""
     j, s = cuda.grid(2)
     if s < da_dz.shape[0] and j < da_dz.shape[1]:
         da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
 
 
-# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on a whole layer
+# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on all neurons of a layer
 #
 # Let z_max be the largest z_k. Then sum_k e^(z_k - z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and
-# others is the sum of all other terms. The code keeps 1 and others apart, because log(1 + others), the cross-entropy of a
-# confident prediction, is far smaller than 1.
+# others is the sum of all other terms. The code does not add 1 to others, because others can be far smaller than 1, and the
+# addition would lose its digits. The cross-entropy of a confident and correct prediction is log(1 + others).
 
 
 @njit_formula
 def exp_difference(z, z_max):
     """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    Rounding z - z_max to a float d loses up to half a unit in the last place (ulp) of d, which is much if d is large. The
-    algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part exactly. The lost part is
-    tiny, so that e^(d + lost) equals e^d (1 + lost) up to rounding.
+    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost, which is much if d is large.
+    The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part exactly. The lost part
+    is tiny, so that e^(d + lost) equals e^d * (1 + lost) up to rounding.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
     part = difference - z
     lost = (z - (difference - part)) - (z_max + part)
     power = exp(difference) * (one + lost)
-    return zero if difference < lowest else power  # e^-1000 is 0 even in float64; for z - z_max = -inf, lost is NaN
+    return zero if difference < lowest else power  # e^-1000 is 0 even in float64; if z - z_max is -inf, lost is NaN
 
 
 @njit
 def softmax_sum(z, z_max, others):
     """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
-    Reads z (n, n_out); writes z_max (n,), the largest z_k, and others (n,), the sum of all terms but that of z_max.
-    Twin: softmax_sum_cuda.
+    z_max is the largest z_k, and others is the sum of all terms except the term of z_max.
+    Reads z (n, n_out). Writes z_max and others, both (n,). Twin: softmax_sum_cuda.
     """
     for s in range(z.shape[0]):
         k_max = 0
@@ -216,7 +219,7 @@ def softmax_sum(z, z_max, others):
 
 @cuda.jit
 def softmax_sum_cuda(z, z_max, others):
-    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, one thread per sample s. Twin: softmax_sum."""
+    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
     s = cuda.grid(1)
     if s < z.shape[0]:
         k_max = 0
@@ -233,14 +236,16 @@ def softmax_sum_cuda(z, z_max, others):
 
 @njit_formula
 def softmax(power_j, others):
-    """a_j = e^z_j / sum_k e^z_k = e^(z_j - z_max) / (1 + others), from power_j = e^(z_j - z_max)
-    and others, which softmax_sum computes."""
+    """Returns a_j = e^z_j / sum_k e^z_k, computed as e^(z_j - z_max) / (1 + others).
+
+    The argument power_j is e^(z_j - z_max). The loop softmax_sum computes others.
+    """
     return power_j / (type(power_j)(1) + others)
 
 
 @njit
 def d_softmax(a_i, a_j, i, j):
-    """da_i/dz_j = a_i (1 - a_i) for i = j, and -a_i a_j for i != j."""
+    """Returns da_i/dz_j, which is a_i (1 - a_i) for i = j, and -a_i a_j for i != j."""
     if i == j:
         return a_i * (type(a_i)(1) - a_i)
     return -a_i * a_j
@@ -248,9 +253,10 @@ def d_softmax(a_i, a_j, i, j):
 
 @njit
 def softmax_activation(z, z_max, others, a):
-    """a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
+    """Computes a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
 
-    Reads z (n, n_out), and z_max, others (n,) that softmax_sum computes; writes a (n, n_out). Twin: softmax_activation_cuda.
+    The loop softmax_sum computes z_max and others.
+    Reads z (n, n_out), z_max (n,) and others (n,). Writes a (n, n_out). Twin: softmax_activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -259,7 +265,7 @@ def softmax_activation(z, z_max, others, a):
 
 @cuda.jit
 def softmax_activation_cuda(z, z_max, others, a):
-    """a_j = e^z_j / sum_k e^z_k, one thread per sample s and neuron j. Twin: softmax_activation."""
+    """Computes a_j = e^z_j / sum_k e^z_k, with one thread per sample s and neuron j. Twin: softmax_activation."""
     j, s = cuda.grid(2)
     if s < a.shape[0] and j < a.shape[1]:
         a[s, j] = softmax(exp_difference(z[s, j], z_max[s]), others[s])
@@ -269,7 +275,7 @@ def softmax_activation_cuda(z, z_max, others, a):
 def softmax_jacobian(a, da_dz):
     """Computes da_i/dz_j for softmax, for every sample s and pair of neurons i, j.
 
-    Reads a (n, n_out); writes da_dz (n, n_out, n_out), indexed [s, i, j]. Twin: softmax_jacobian_cuda.
+    Reads a (n, n_out). Writes da_dz[s, i, j], of shape (n, n_out, n_out). Twin: softmax_jacobian_cuda.
     """
     for s in range(a.shape[0]):
         for i in range(a.shape[1]):
@@ -279,7 +285,7 @@ def softmax_jacobian(a, da_dz):
 
 @cuda.jit
 def softmax_jacobian_cuda(a, da_dz):
-    """Computes da_i/dz_j for softmax, one thread per sample s and pair of neurons i, j. Twin: softmax_jacobian."""
+    """Computes da_i/dz_j for softmax, with one thread per sample s and pair of neurons i, j. Twin: softmax_jacobian."""
     j, i, s = cuda.grid(3)
     if s < a.shape[0] and i < a.shape[1] and j < a.shape[1]:
         da_dz[s, i, j] = d_softmax(a[s, i], a[s, j], i, j)
@@ -287,9 +293,9 @@ def softmax_jacobian_cuda(a, da_dz):
 
 @njit
 def softmax_logit(z, u):
-    """u_i = z_i - log(sum_{k != i} e^z_k), so that softmax(z)_i = sigmoid(u_i), for every sample s and neuron i.
+    """Computes u_i = z_i - log(sum_{k != i} e^z_k), so that softmax(z)_i = sigmoid(u_i), for every sample s and neuron i.
 
-    Reads z (n, n_out), n_out > 1; writes u (n, n_out). Twin: softmax_logit_cuda.
+    The layer must have at least two neurons. Reads z (n, n_out). Writes u (n, n_out). Twin: softmax_logit_cuda.
     """
     for s in range(u.shape[0]):
         for i in range(u.shape[1]):
@@ -306,7 +312,7 @@ def softmax_logit(z, u):
 
 @cuda.jit
 def softmax_logit_cuda(z, u):
-    """u_i = z_i - log(sum_{k != i} e^z_k), one thread per sample s and neuron i. Twin: softmax_logit."""
+    """Computes u_i = z_i - log(sum_{k != i} e^z_k), with one thread per sample s and neuron i. Twin: softmax_logit."""
     i, s = cuda.grid(2)
     if s < u.shape[0] and i < u.shape[1]:
         k_max = 1 if i == 0 else 0

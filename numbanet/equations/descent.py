@@ -1,7 +1,8 @@
-"""Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from it.
+"""Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from gradient descent.
 
-Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. The state that an optimizer keeps
-for each parameter, a velocity or two moments, starts at 0.
+Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. Some optimizers keep a state for
+each parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations, w stands for all
+parameters.
 """
 
 import math
@@ -18,9 +19,9 @@ def descend(eta, gradient, parameter):
 
 @njit
 def gradient_descent(eta, gradients, parameters):
-    """w <- w - eta dL/dw and b <- b - eta dL/db, for every parameter p.
+    """Updates w <- w - eta dL/dw and b <- b - eta dL/db, for every parameter p.
 
-    Reads gradients (p,); updates parameters (p,), the flat vector of all w and b. Twin: gradient_descent_cuda.
+    Reads gradients (p,). Updates parameters (p,), which is the vector of all w and b. Twin: gradient_descent_cuda.
     """
     for p in range(parameters.shape[0]):
         parameters[p] = descend(eta, gradients[p], parameters[p])
@@ -28,32 +29,32 @@ def gradient_descent(eta, gradients, parameters):
 
 @cuda.jit
 def gradient_descent_cuda(eta, gradients, parameters):
-    """w <- w - eta dL/dw and b <- b - eta dL/db, one thread per parameter p. Twin: gradient_descent."""
+    """Updates w <- w - eta dL/dw and b <- b - eta dL/db, with one thread per parameter p. Twin: gradient_descent."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         parameters[p] = descend(eta, gradients[p], parameters[p])
 
 
-# Momentum (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5), and Nesterov's (Sutskever et al., 2013, PMLR 28(3):1139-1147)
+# Momentum (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5) and Nesterov momentum (Sutskever et al., 2013, PMLR 28(3):1139-1147)
 
 
 @njit
 def velocity_after(mu, gradient, velocity):
-    """Returns mu v + dL/dw, the velocity after a step."""
+    """Returns mu v + dL/dw, which is the velocity after a step; `velocity` is v before the step."""
     return mu * velocity + gradient
 
 
 @njit
 def nesterov_gradient(mu, gradient, velocity):
-    """Returns dL/dw + mu v, where v is the velocity after this step: the gradient with a look-ahead along the velocity."""
+    """Returns dL/dw + mu v, the gradient with a look-ahead along v, which is the velocity after this step."""
     return gradient + mu * velocity
 
 
 @njit
 def momentum(eta, mu, gradients, velocities, parameters):
-    """v <- mu v + dL/dw, w <- w - eta v, for every parameter p.
+    """Updates v <- mu v + dL/dw, then w <- w - eta v, for every parameter p.
 
-    Reads gradients (p,); updates velocities, parameters (p,). Twin: momentum_cuda.
+    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin: momentum_cuda.
     """
     for p in range(parameters.shape[0]):
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -62,7 +63,7 @@ def momentum(eta, mu, gradients, velocities, parameters):
 
 @cuda.jit
 def momentum_cuda(eta, mu, gradients, velocities, parameters):
-    """v <- mu v + dL/dw, w <- w - eta v, one thread per parameter p. Twin: momentum."""
+    """Updates v <- mu v + dL/dw, then w <- w - eta v, with one thread per parameter p. Twin: momentum."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -71,9 +72,9 @@ def momentum_cuda(eta, mu, gradients, velocities, parameters):
 
 @njit
 def nesterov(eta, mu, gradients, velocities, parameters):
-    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v), for every parameter p.
+    """Updates v <- mu v + dL/dw, then w <- w - eta (dL/dw + mu v), for every parameter p.
 
-    Reads gradients (p,); updates velocities, parameters (p,). Twin: nesterov_cuda.
+    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin: nesterov_cuda.
     """
     for p in range(parameters.shape[0]):
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -82,7 +83,7 @@ def nesterov(eta, mu, gradients, velocities, parameters):
 
 @cuda.jit
 def nesterov_cuda(eta, mu, gradients, velocities, parameters):
-    """v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v), one thread per parameter p. Twin: nesterov."""
+    """Updates v <- mu v + dL/dw, then w <- w - eta (dL/dw + mu v), with one thread per parameter p. Twin: nesterov."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -90,28 +91,33 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 
 # Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
-# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). In step t, m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t) correct for
-# the start of both at 0. The loops use the paper's faster form (end of its section 2), which applies both corrections
-# once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). Both averages are initialised with 0. In step t, m_hat = m / (1 - beta_1^t) and
+# v_hat = v / (1 - beta_2^t) correct the resulting bias. The loops use the faster form at the end of the paper's section 2,
+# which applies both corrections once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and
+# epsilon_t = epsilon sqrt(1 - beta_2^t).
 
 
 @njit
 def moment(one_minus_beta, value, average):
-    """Returns the moving average beta m + (1 - beta) value; passing 1 - beta, not beta, keeps all digits if beta is near 1."""
+    """Returns the new moving average, beta m + (1 - beta) value, where m is the old average.
+
+    The function takes 1 - beta instead of beta, because computing 1 - beta from a rounded beta near 1 would lose digits.
+    """
     return average + one_minus_beta * (value - average)
 
 
 @njit
 def adam_gradient(epsilon_t, m, v):
-    """Returns m / (sqrt(v) + epsilon_t), the direction of a step of Adam."""
+    """Returns m / (sqrt(v) + epsilon_t), which is the direction of an Adam step."""
     return m / (math.sqrt(v) + epsilon_t)
 
 
 @njit
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
-    """m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
+    """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    The loop updates every parameter p. Reads gradients g (p,); updates m, v, parameters (p,). Twin: adam_cuda.
+    g is dL/dw. The three equations are evaluated for every parameter p.
+    Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
         m[p] = moment(one_minus_beta_1, gradients[p], m[p])
@@ -121,7 +127,7 @@ def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, 
 
 @cuda.jit
 def adam_cuda(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
-    """w <- w - eta_t m / (sqrt(v) + epsilon_t), one thread per parameter p. Twin: adam."""
+    """Updates w <- w - eta_t m / (sqrt(v) + epsilon_t), with one thread per parameter p. Twin: adam."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         m[p] = moment(one_minus_beta_1, gradients[p], m[p])
@@ -134,15 +140,15 @@ def adam_cuda(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m
 
 @njit
 def penalised(decay, parameter, gradient):
-    """Returns dL/dw + lambda w, the gradient of the penalised loss L + lambda/2 sum w^2."""
+    """Returns dL/dw + lambda w, which is the gradient of the penalised loss L + lambda/2 sum w^2; `decay` is lambda."""
     return gradient + decay * parameter
 
 
 @njit
 def l2_gradient(decay, parameters, gradients):
-    """dL/dw <- dL/dw + lambda w, for every parameter p.
+    """Updates dL/dw <- dL/dw + lambda w, for every parameter p; the argument decay is lambda.
 
-    Reads parameters (p,); updates gradients (p,). Twin: l2_gradient_cuda.
+    Reads parameters (p,). Updates gradients (p,). Twin: l2_gradient_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = penalised(decay, parameters[p], gradients[p])
@@ -150,7 +156,7 @@ def l2_gradient(decay, parameters, gradients):
 
 @cuda.jit
 def l2_gradient_cuda(decay, parameters, gradients):
-    """dL/dw <- dL/dw + lambda w, one thread per parameter p. Twin: l2_gradient."""
+    """Updates dL/dw <- dL/dw + lambda w, with one thread per parameter p. Twin: l2_gradient."""
     p = cuda.grid(1)
     if p < gradients.shape[0]:
         gradients[p] = penalised(decay, parameters[p], gradients[p])
@@ -158,20 +164,23 @@ def l2_gradient_cuda(decay, parameters, gradients):
 
 @njit
 def decayed(eta, decay, parameter):
-    """Returns w - eta lambda w, the weight after decoupled weight decay."""
+    """Returns w - eta lambda w, which is the weight after decoupled weight decay; `decay` is lambda."""
     return parameter - eta * decay * parameter
 
 
 @njit
 def weight_decay(eta, decay, parameters):
-    """w <- w - eta lambda w, for every parameter p. Updates parameters (p,). Twin: weight_decay_cuda."""
+    """Updates w <- w - eta lambda w, for every parameter p; the argument decay is lambda.
+
+    Updates parameters (p,). Twin: weight_decay_cuda.
+    """
     for p in range(parameters.shape[0]):
         parameters[p] = decayed(eta, decay, parameters[p])
 
 
 @cuda.jit
 def weight_decay_cuda(eta, decay, parameters):
-    """w <- w - eta lambda w, one thread per parameter p. Twin: weight_decay."""
+    """Updates w <- w - eta lambda w, with one thread per parameter p. Twin: weight_decay."""
     p = cuda.grid(1)
     if p < parameters.shape[0]:
         parameters[p] = decayed(eta, decay, parameters[p])
@@ -182,14 +191,17 @@ def weight_decay_cuda(eta, decay, parameters):
 
 @njit
 def clip_scale(most, squares):
-    """Returns min(1, most / |g|), the factor that limits the norm of the gradients g to most; squares is |g|^2."""
+    """Returns min(1, most / |g|), where g is the vector of all gradients, and the argument `squares` is |g|^2.
+
+    If g is multiplied by the returned factor, its norm is at most `most`.
+    """
     norm = math.sqrt(squares)
     return most / norm if norm > most else type(most)(1)
 
 
 @njit
 def sum_of_squares(gradients, squares):
-    """|g|^2 = sum_p g_p^2. Reads gradients (p,); writes squares (1,). Twin: sum_of_squares_cuda."""
+    """Computes |g|^2 = sum_p g_p^2. Reads gradients (p,). Writes squares (1,). Twin: sum_of_squares_cuda."""
     for s in range(squares.shape[0]):
         total = type(gradients[0])(0)
         for k in range(gradients.shape[0]):
@@ -199,7 +211,7 @@ def sum_of_squares(gradients, squares):
 
 @cuda.jit
 def sum_of_squares_cuda(gradients, squares):
-    """|g|^2 = sum_p g_p^2, computed by a single thread. Twin: sum_of_squares."""
+    """Computes |g|^2 = sum_p g_p^2, with a single thread. Twin: sum_of_squares."""
     s = cuda.grid(1)
     if s < squares.shape[0]:
         total = type(gradients[0])(0)
@@ -210,9 +222,9 @@ def sum_of_squares_cuda(gradients, squares):
 
 @njit
 def clip(most, squares, gradients):
-    """g <- g min(1, most / |g|), for every parameter p.
+    """Updates g <- g min(1, most / |g|), for every parameter p.
 
-    Reads squares (1,), which holds |g|^2; updates gradients (p,). Twin: clip_cuda.
+    `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin: clip_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = gradients[p] * clip_scale(most, squares[0])
@@ -220,7 +232,7 @@ def clip(most, squares, gradients):
 
 @cuda.jit
 def clip_cuda(most, squares, gradients):
-    """g <- g min(1, most / |g|), one thread per parameter p. Twin: clip."""
+    """Updates g <- g min(1, most / |g|), with one thread per parameter p. Twin: clip."""
     p = cuda.grid(1)
     if p < gradients.shape[0]:
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

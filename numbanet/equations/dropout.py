@@ -1,8 +1,8 @@
-"""Dropout: in training, the activation of a neuron is set to 0 with probability p, and otherwise divided by 1 - p.
+"""Dropout: during training, a neuron's activation is set to 0 with probability p, and otherwise divided by 1 - p.
 
-Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. A counter-based generator, Philox 4x32-10 (Salmon et al.,
-2011, doi:10.1145/2063384.2063405), computes a random number from the indices of sample s, neuron j and layer l. Every device,
-with any number of threads, therefore drops the same neurons.
+Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. The counter-based random generator Philox 4x32-10 (Salmon
+et al., 2011, doi:10.1145/2063384.2063405) computes a random number from the indices of a sample s, a neuron j and a layer l.
+The same neurons therefore drop out on every device, with any number of threads.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
 
-# Philox multiplies parts of its counter by M, and adds W to the halves of its key. Its numbers have 32 bits; they are stored in
-# variables of 64 bits, which can hold the product of two such numbers.
+# Philox multiplies parts of its counter by M_0 and M_1, and adds W_0 and W_1 to the halves of its key. These numbers have 32
+# bits; they are stored in 64-bit variables, which can hold the product of two 32-bit numbers.
 M_0, M_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W_0, W_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -19,7 +19,7 @@ LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 @njit_formula
 def philox(key, group, sample, layer):
-    """Returns four random numbers of 32 bits, from a key of 64 bits and three counters of 32 bits: group, sample and layer."""
+    """Returns four 32-bit random numbers, computed from a 64-bit key and three 32-bit counters: group, sample and layer."""
     key = np.uint64(key)
     c_0, c_1, c_2, c_3 = np.uint64(group), np.uint64(sample), np.uint64(layer), np.uint64(0)
     k_0, k_1 = key & LOW, key >> HIGH
@@ -32,25 +32,27 @@ def philox(key, group, sample, layer):
 
 @njit
 def random_number(key, sample, neuron, layer):
-    """Returns the random number of a neuron: one of the four numbers that philox computes for a group of four neurons."""
+    """Returns the random number for a neuron, which is one of the four numbers that philox computes for a group of neurons."""
     numbers = philox(key, neuron // 4, sample, layer)
     return numbers[neuron % 4]
 
 
 @njit
 def dropped(scale, limit, number, value):
-    """Returns value / (1 - p), or 0 if the random number is below the limit p 2^32; scale is 1 / (1 - p).
+    """Returns value / (1 - p), or 0 if `number` is less than `limit`. The argument scale is 1 / (1 - p); limit is p * 2^32.
 
-    In the forward pass it maps the activation a_j to the input x_j of the next layer; in the backward pass, dL/dx_j to dL/da_j.
+    In the forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function
+    maps dL/dx_j to dL/da_j.
     """
     return scale * value if number >= limit else type(value)(0)
 
 
 @njit
 def drop(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 for dropped neurons, and divides it by 1 - p for all others; rows hold activations or their errors.
+    """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
 
-    Row s belongs to sample number first + s of the epoch. Updates rows (n, n_out). Twin: drop_cuda.
+    The array rows contains activations, or their errors. Row s belongs to the epoch's sample with the index first + s.
+    Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -60,7 +62,7 @@ def drop(key, layer, scale, limit, first, rows):
 
 @cuda.jit
 def drop_cuda(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 for dropped neurons, or divides it by 1 - p, one thread per sample s and neuron j. Twin: drop."""
+    """Sets rows_sj to 0 if neuron j drops out, or divides rows_sj by 1 - p, with one thread per s and j. Twin: drop."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         number = random_number(key, first + s, j, layer)

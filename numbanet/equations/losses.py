@@ -1,7 +1,7 @@
-"""Loss functions L(y, y_hat), each next to its gradient.
+"""Loss functions L(y, y_hat), each followed by its gradient.
 
-In all formulas, n is the number of samples in the batch. Binary and categorical cross-entropy are evaluated from z, the
-pre-activations of y_hat, so that log(y_hat) is accurate for every finite z, even if y_hat itself rounds to 0 or 1.
+In all formulas, n is the number of samples in the batch. Binary and categorical cross-entropy are computed from the output
+layer's z instead of y_hat, so that log(y_hat) is accurate for every finite z, even if y_hat itself rounds to 0 or 1.
 """
 
 import math
@@ -18,14 +18,14 @@ SSE, MSE, BCE, CCE = range(4)
 
 @njit
 def sse(y, y_hat):
-    """Returns one term of the loss L: (y_i - y_hat_i)^2."""
+    """Returns (y_i - y_hat_i)^2, which is one term of the loss L."""
     error = y - y_hat
     return error * error
 
 
 @njit
 def d_sse(y, y_hat):
-    """dL/dy_hat_i = -2 (y_i - y_hat_i)."""
+    """Returns dL/dy_hat_i = -2 (y_i - y_hat_i)."""
     return type(y)(-2) * (y - y_hat)
 
 
@@ -34,13 +34,13 @@ def d_sse(y, y_hat):
 
 @njit
 def mse(n, y, y_hat):
-    """Returns one term of the loss L: 1/n (y_i - y_hat_i)^2."""
+    """Returns 1/n (y_i - y_hat_i)^2, which is one term of the loss L."""
     return sse(y, y_hat) / type(y)(n)
 
 
 @njit
 def d_mse(n, y, y_hat):
-    """dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
+    """Returns dL/dy_hat_i = -2/n (y_i - y_hat_i)."""
     return d_sse(y, y_hat) / type(y)(n)
 
 
@@ -49,20 +49,22 @@ def d_mse(n, y, y_hat):
 
 @njit
 def bce(n, y, y_hat):
-    """Returns one term of the loss L, for y_hat in (0, 1): -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]."""
+    """Returns -1/n [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)], one term of the loss L; y_hat_i must be in (0, 1)."""
     return -(y * math.log(y_hat) + (type(y)(1) - y) * log1p(-y_hat)) / type(y)(n)
 
 
 @njit
 def d_bce(n, y, y_hat):
-    """dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)), computed as one fraction to avoid
-    cancellation."""
+    """Returns dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)).
+
+    The function computes a single fraction, to avoid cancellation.
+    """
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 
 
 @njit_formula
 def softplus(z):
-    """Returns log(1 + e^z) = -log(1 - sigmoid(z)) without overflow or cancellation; softplus(-z) is -log(sigmoid(z))."""
+    """Returns log(1 + e^z) = -log(1 - sigmoid(z)), without overflow or cancellation. softplus(-z) is -log(sigmoid(z))."""
     zero = type(z)(0)
     above = zero if z < zero else z
     return above + log1p(exp(-abs(z)))
@@ -70,37 +72,40 @@ def softplus(z):
 
 @njit_formula
 def bce_from_z(n, y, z):
-    """Returns one term of the loss L for y_hat = sigmoid(z): 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)]."""
+    """Returns 1/n [y_i softplus(-z_i) + (1 - y_i) softplus(z_i)], one term of the loss L for y_hat = sigmoid(z)."""
     return (y * softplus(-z) + (type(y)(1) - y) * softplus(z)) / type(y)(n)
 
 
-# CCE, categorical cross-entropy, with softmax: L = -1/n sum_i y_i log a_i, i over the classes of each sample
+# CCE, categorical cross-entropy, with softmax: L = -1/n sum_i y_i log a_i, summed over the classes i of each sample
 
 
 @njit_formula
 def log_softmax_sum(others):
-    """Returns log sum_k e^(z_k - z_max) = log(1 + others), so that log a_i = (z_i - z_max) - log(1 + others), see softmax."""
+    """Returns log sum_k e^(z_k - z_max) = log(1 + others), for softmax: log a_i = (z_i - z_max) - log(1 + others)."""
     return log1p(others)
 
 
 @njit
 def cce(n, y, z, z_max, log_sum):
-    """Returns one term of the loss L, -1/n y_i log a_i, where log a_i = (z_i - z_max) - log_sum, see log_softmax_sum."""
+    """Returns -1/n y_i log a_i, which is one term of the loss L, where log a_i = (z_i - z_max) - log_sum.
+
+    The function log_softmax_sum computes log_sum.
+    """
     return y * ((z_max - z) + log_sum) / type(y)(n)
 
 
 @njit
 def d_cce(n, y, a):
-    """dL/dz_j = 1/n (a_j - y_j) for CCE with softmax, if sum_i y_i = 1; the same holds for BCE with sigmoid."""
+    """Returns dL/dz_j = 1/n (a_j - y_j), for CCE with softmax if sum_i y_i = 1, and for BCE with sigmoid."""
     return (a - y) / type(y)(n)
 
 
-# The loss of each sample, and dL/dy_hat
+# The loss of each sample, and the gradient dL/dy_hat
 
 
 @njit
 def loss_term(kind, n, y, y_hat):
-    """Returns one term of the loss L, computed from y_hat; the constant kind names the loss: SSE, MSE or BCE."""
+    """Returns one term of the loss L, computed from y_hat. `kind` selects the loss: SSE, MSE or BCE."""
     if kind == SSE:
         return sse(y, y_hat)
     if kind == MSE:
@@ -110,7 +115,7 @@ def loss_term(kind, n, y, y_hat):
 
 @njit
 def d_loss_term(kind, n, y, y_hat):
-    """Returns dL/dy_hat_i; the constant kind names the loss: SSE, MSE or BCE."""
+    """Returns dL/dy_hat_i. `kind` selects the loss: SSE, MSE or BCE."""
     if kind == SSE:
         return d_sse(y, y_hat)
     if kind == MSE:
@@ -120,9 +125,9 @@ def d_loss_term(kind, n, y, y_hat):
 
 @njit
 def loss(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i loss_term; writes the inner sum, over the outputs i, for every sample s.
+    """Computes the loss of every sample s, sum_i loss_term, where i runs over the outputs. L is the sum over all samples.
 
-    Reads y, y_hat (n, n_out); writes loss_of_sample (n,). Twin: loss_cuda.
+    Reads y and y_hat, both (n, n_out). Writes loss_of_sample (n,). Twin: loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -133,7 +138,7 @@ def loss(kind, n, y, y_hat, loss_of_sample):
 
 @cuda.jit
 def loss_cuda(kind, n, y, y_hat, loss_of_sample):
-    """L = sum_s sum_i loss_term; one thread per sample s writes the sum over its outputs i. Twin: loss."""
+    """Computes the loss of every sample s, sum_i loss_term, with one thread per sample. Twin: loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -146,7 +151,7 @@ def loss_cuda(kind, n, y, y_hat, loss_of_sample):
 def d_loss(kind, n, y, y_hat, dl_da):
     """Computes dL/da_i of the output layer, where a_i = y_hat_i, for every sample s and neuron i.
 
-    Reads y, y_hat (n, n_out); writes dl_da (n, n_out). Twin: d_loss_cuda.
+    Reads y and y_hat, both (n, n_out). Writes dl_da (n, n_out). Twin: d_loss_cuda.
     """
     for s in range(dl_da.shape[0]):
         for i in range(dl_da.shape[1]):
@@ -155,7 +160,7 @@ def d_loss(kind, n, y, y_hat, dl_da):
 
 @cuda.jit
 def d_loss_cuda(kind, n, y, y_hat, dl_da):
-    """Computes dL/da_i of the output layer, one thread per sample s and neuron i. Twin: d_loss."""
+    """Computes dL/da_i of the output layer, with one thread per sample s and neuron i. Twin: d_loss."""
     i, s = cuda.grid(2)
     if s < dl_da.shape[0] and i < dl_da.shape[1]:
         dl_da[s, i] = d_loss_term(kind, n, y[s, i], y_hat[s, i])
@@ -163,9 +168,10 @@ def d_loss_cuda(kind, n, y, y_hat, dl_da):
 
 @njit
 def bce_from_z_loss(n, y, z, loss_of_sample):
-    """L = -1/n sum_s sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)]; writes the sum over i for every sample s.
+    """Computes the loss of every sample s, -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)].
 
-    Reads y, z (n, n_out), with y_hat = sigmoid(z); writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
+    The prediction y_hat is sigmoid(z). L is the sum over all samples.
+    Reads y and z, both (n, n_out). Writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -176,7 +182,7 @@ def bce_from_z_loss(n, y, z, loss_of_sample):
 
 @cuda.jit
 def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
-    """Computes BCE from z: one thread per sample s writes the sum over its outputs i. Twin: bce_from_z_loss."""
+    """Computes the loss BCE of every sample s from z, with one thread per sample. Twin: bce_from_z_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -187,9 +193,10 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 
 @njit
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
-    """L = -1/n sum_s sum_i y_i log a_i; writes the sum over the outputs i for every sample s.
+    """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum over all samples.
 
-    Reads y, z (n, n_out), and z_max, others (n,) that softmax_sum computes; writes loss_of_sample (n,). Twin: cce_loss_cuda.
+    The loop softmax_sum computes z_max and others.
+    Reads y and z, both (n, n_out), z_max (n,) and others (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -200,7 +207,7 @@ def cce_loss(n, y, z, z_max, others, loss_of_sample):
 
 @cuda.jit
 def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
-    """Computes CCE: one thread per sample s writes the sum over its outputs i. Twin: cce_loss."""
+    """Computes the loss CCE of every sample s, with one thread per sample. Twin: cce_loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -209,20 +216,20 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
         loss_of_sample[s] = loss_s
 
 
-# Weighted samples: L = 1/n sum_s weight_s L_s over the n samples of a batch, with L_s the loss of sample s
+# Weighted samples: L = 1/n sum_s weight_s L_s over the n samples of a batch, where L_s is the loss of sample s
 
 
 @njit
 def weighted(weight, value):
-    """Returns weight_s L_s or weight_s delta_j, the loss or an error term of sample s times the weight of the sample."""
+    """Returns weight * value, where the value is the loss L_s or an error term delta_j of a sample with this weight."""
     return weight * value
 
 
 @njit
 def weigh(weights, rows):
-    """Multiplies every value in row s, which holds the loss or the delta of sample s, by weight_s.
+    """Multiplies every value in row s, which contains the loss or the delta of sample s, by weight_s.
 
-    Reads weights (n,); updates rows (n, width). Twin: weigh_cuda.
+    Reads weights (n,). Updates rows (n, width). Twin: weigh_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -231,7 +238,7 @@ def weigh(weights, rows):
 
 @cuda.jit
 def weigh_cuda(weights, rows):
-    """Multiplies every value in row s by weight_s, one thread per sample s and column j. Twin: weigh."""
+    """Multiplies every value in row s by weight_s, with one thread per sample s and column j. Twin: weigh."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         rows[s, j] = weighted(weights[s], rows[s, j])

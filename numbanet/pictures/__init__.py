@@ -1,4 +1,4 @@
-"""Pictures, drawn with matplotlib (`numbanet[plot]`): each function draws on `ax` or a new figure, and returns the Axes."""
+"""Pictures, drawn with matplotlib (`numbanet[plot]`). Each function draws on `ax` or on a new figure, and returns the Axes."""
 
 import importlib.util
 

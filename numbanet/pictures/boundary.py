@@ -1,4 +1,4 @@
-"""Draws the predictions of a network with two inputs over the plane: class areas, or the surface of a regression."""
+"""Draws the predictions of a network with two inputs in the plane: the regions of the classes, or a regression surface."""
 
 from typing import Any
 
@@ -12,30 +12,30 @@ from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.results import class_numbers
 
-GRID = 300  # points along each axis
+GRID = 300  # the number of points along each axis
 
 
 def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
     """Draws the predictions of a network with two inputs as colours in the plane, and samples as points.
 
-    The predictions of a classifier are drawn as coloured areas, which are paler for lower probabilities, with lines between the
-    classes. The predictions of a regression with one output are drawn as a shaded surface.
+    For classification, each class is a coloured region, which is paler at points with lower probability, and lines separate the
+    regions. For regression with one output, the predictions are drawn as a coloured surface.
 
     Parameters
     ----------
     network : Network
         A network with 2 inputs.
     x : array_like, (n, 2)
-        Samples, which are drawn as points. The drawn part of the plane is chosen so that it contains all samples.
+        The samples, which are drawn as points. The drawn part of the plane contains all samples.
     y : array_like, optional
-        Targets of the samples, as for `Network.evaluate`; the targets determine the colours of the points.
+        The targets of the samples, as for `Network.evaluate`. The targets determine the colours of the points.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------
@@ -52,9 +52,9 @@ def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None
             f"decision_boundary needs a network with classes or one output, but this network has {n_out} independent outputs"
         )
     if y is None:
-        network.predict(x)  # refuses a bad x
+        network.predict(x)  # raises an error if x is invalid
     else:
-        network.evaluate(x, y)  # refuses a bad x or y
+        network.evaluate(x, y)  # raises an error if x or y is invalid
     samples, targets = np.asarray(x, float), None if y is None else np.asarray(y)
     ax = style.axes(ax, (5.2, 4.2))
     low, high = samples.min(axis=0), samples.max(axis=0)
@@ -72,7 +72,7 @@ def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None
 
 
 def _classes(network: Network) -> int | None:
-    """Returns the number of classes of a classifier, or None if the outputs are not classes."""
+    """Returns the number of classes that the network distinguishes, or None if its outputs are not classes."""
     n_out = network.sizes[-1]
     if network.loss == "bce" and n_out == 1:
         return 2
@@ -87,7 +87,7 @@ def _areas(
     x: NDArray[Any],
     labels: NDArray[Any] | None,
 ) -> None:
-    """Draws the regions of the classes, the boundaries between the regions, and the samples x (n, 2)."""
+    """Draws the regions of the classes, the boundaries between the regions, and the samples x of shape (n, 2)."""
     x_1, x_2 = axes
     probability = np.concatenate([1 - y_hat, y_hat], axis=2) if y_hat.shape[2] == 1 else y_hat
     winner = probability.argmax(axis=2)
@@ -114,7 +114,7 @@ def _areas(
 def _surface(
     ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], y_hat: NDArray[Any], x: NDArray[Any], y: NDArray[Any] | None
 ) -> None:
-    """Draws the surface of a regression, and the samples x (n, 2) with their targets."""
+    """Draws a regression surface, and the samples x of shape (n, 2), coloured by their targets."""
     x_1, x_2 = axes
     lowest, highest = y_hat.min(), y_hat.max()
     if y is not None:

@@ -1,6 +1,6 @@
 """Computes the curve beside each formula of the cheat sheet, by running the formula's compiled loop on a small example.
 
-The example for softmax is a layer of three neurons, where z_1 varies, z_2 = 1, z_3 = 0, and the target is class 1.
+The example for softmax is a layer of three neurons. z_1 varies along the curve, z_2 is 1, z_3 is 0, and the target is class 1.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,23 @@ from numbanet.engines.topology import ACTIVATIONS
 from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
 from numbanet.pictures.rows import Row
 
-EPSILON = 0.1  # larger than the default, to be visible
+EPSILON = 0.1  # larger than the default, so that the slope of leaky_relu is visible
 Z = grid(-4, 4, 81)
-JUMP = np.nan  # separates the pieces of a curve
+JUMP = np.nan  # a point that separates two pieces of a curve
 
 
 class Curve(NamedTuple):
-    """A curve y over x; `ground` holds the values over Z of a second curve, which is drawn in grey beneath the first."""
+    """A curve y over x.
+
+    `ground` contains the values of a second curve over Z, which is drawn in grey behind the first curve.
+    """
 
     x_label: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     ground: NDArray[np.float64] | None = None
     marker: str = ""
-    note: str = ""  # values of the example that the formula leaves open
+    note: str = ""  # the constants of the example, such as the target
 
 
 def curve(row: Row) -> Curve | None:
@@ -125,7 +128,7 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
 
 
 def _each_loss(make_one: Callable[[int, int, float, float], Callable[[], Curve]]) -> Callable[[], Curve]:
-    """Returns a function that computes the losses SSE, MSE and BCE as pieces of one curve."""
+    """Returns a function that computes a curve of three pieces: the losses SSE, MSE and BCE."""
 
     def make() -> Curve:
         pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
@@ -159,7 +162,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce if the target is the class of the largest z: -log a = log(1 + others)."""
+    """Returns the curve of the loss cce for a target that is the class of the largest z, where the loss is log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss)
@@ -175,7 +178,7 @@ def _short_error() -> Curve:
 
 
 def _activation_error() -> Curve:
-    """Returns the curve of the output error delta for a sigmoid output with the loss MSE."""
+    """Returns the curve of the error term delta of a sigmoid output with the loss MSE."""
     z = Z[:, np.newaxis]
     a, dl_da, delta = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     equations.activation(equations.SIGMOID, EPSILON, z, a)
@@ -185,7 +188,7 @@ def _activation_error() -> Curve:
 
 
 def _softmax_error() -> Curve:
-    """Returns the curve of the output error delta for a softmax output with the loss MSE."""
+    """Returns the curve of the error term delta of a softmax output with the loss MSE."""
     a = softmax_of(softmax_columns(Z))
     dl_da, delta = np.empty_like(a), np.empty_like(a)
     equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
@@ -201,7 +204,7 @@ def _softmax_logit_error() -> Curve:
     return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
 
 
-# Gradients: tangents to the loss of one sigmoid neuron with BCE, on four samples
+# Gradients: tangents to the loss curve of one sigmoid neuron with the loss BCE, for four samples
 
 X = np.array([[-2.0], [-0.5], [0.5], [2.0]])
 Y = np.array([[0.0], [1.0], [0.0], [1.0]])
@@ -226,7 +229,7 @@ def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
 
 
 def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[float], float]) -> Curve:
-    """Returns short tangents to the curve of the loss at three points."""
+    """Returns a curve of three pieces: short tangents to the loss curve at three points."""
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
@@ -241,7 +244,7 @@ def _bias_gradient() -> Curve:
     return _tangents("$w$, $b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
 
 
-# Through the layers: a tanh neuron in layer l, two sigmoid neurons in layer l + 1, BCE
+# Backpropagation through a layer: one tanh neuron in layer l, two sigmoid neurons in layer l + 1, and the loss BCE
 
 W_NEXT = np.array([[1.8, -1.2]])
 Y_NEXT = np.array([[1.0, 1.0]])
@@ -269,14 +272,17 @@ def _delta_recurrence() -> Curve:
     return _tangents("$z^{(l)}$", _loss_behind, _delta_behind)
 
 
-# Descent on the same neuron: twelve steps of w, with b constant
+# Gradient descent of the same sigmoid neuron: twelve updates of w, with constant b
 
 START, STEPS = -3.6, 12
 ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
 
 
 def _path(eta: float, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
-    """Returns the curve of w and its loss before each update; step(t, gradients, w) makes update number t, counted from 1."""
+    """Returns the curve of the loss over w, with one point before each update.
+
+    The function step(t, gradients, w) performs the update with the number t, counted from 1.
+    """
     w, path = np.array([START]), []
     for t in range(1, STEPS + 1):
         path.append(w.item())
@@ -311,7 +317,7 @@ def _adam() -> Curve:
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
 
-# The curves by the names of the scalar and of the loop in a row of docs/sheet.md.
+# The functions that compute the curves, by the names of the scalar function and of the loop in a row of docs/sheet.md.
 CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("weighted_input", "forward_sum"): _neuron_sum,
     ("phi", "activation"): _neuron_activation,

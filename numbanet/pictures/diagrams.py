@@ -1,4 +1,4 @@
-"""Draws the two diagrams of the cheat sheet: one neuron, and a network with its weights as coloured lines."""
+"""Draws the two diagrams of the cheat sheet: a neuron, and a network whose weights are coloured lines."""
 
 from typing import Any, NamedTuple
 
@@ -31,28 +31,28 @@ def neuron_diagram(
     epsilon: float = 0.01,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws one neuron with its inputs, weights, sum and activation.
+    """Draws a neuron with its inputs, weights, sum and activation.
 
-    Without x, w and b the diagram shows symbols. With x, w and b it shows their values, and z and a as the compiled loops
-    compute them.
+    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute.
+    Otherwise, the diagram shows symbols.
 
     Parameters
     ----------
     x, w : array_like, (n_in,), optional
-        Inputs and weights of the neuron, where n_in is at most 8.
+        The inputs and the weights of the neuron. n_in is at most 8.
     b : float, optional
-        Bias of the neuron.
+        The bias of the neuron.
     activation : str
-        Name of the activation. softmax is not allowed, because it depends on a whole layer.
+        The name of the activation. softmax is not allowed, because it depends on all neurons of a layer.
     epsilon : float
-        Slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------
@@ -75,7 +75,10 @@ def neuron_diagram(
 
 
 class Neuron(NamedTuple):
-    """The texts in the diagram of a neuron; `rows` has (symbol, value, weight) for each input, or None for omitted inputs."""
+    """The texts in the diagram of a neuron.
+
+    `rows` has the entry (symbol, value, weight) for each input, and None where inputs are omitted.
+    """
 
     rows: list[tuple[str, str, str] | None]
     b: str
@@ -84,7 +87,7 @@ class Neuron(NamedTuple):
 
 
 def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activation: str, epsilon: float) -> Neuron:
-    """Returns the texts in the diagram of a neuron, with the values of z and a that the compiled loops compute."""
+    """Computes z and a of a neuron with the compiled loops, and returns the texts for the diagram."""
     given = {"x": x_given, "w": w_given, "b": b_given}
     x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:
@@ -143,7 +146,7 @@ def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scal
 
 
 def _node(ax: Axes, centre: tuple[float, float], radius: float, colour: str, text: str, size: float, scale: float) -> None:
-    """Draws a circle with a text in it."""
+    """Draws a circle that contains text."""
     ax.add_patch(Circle(centre, radius, fc="white", ec=colour, lw=1.8 * scale, zorder=2))
     ax.text(*centre, text, ha="center", va="center", size=size * scale, color=style.INK, zorder=3)
 
@@ -151,7 +154,7 @@ def _node(ax: Axes, centre: tuple[float, float], radius: float, colour: str, tex
 def _arrow(
     ax: Axes, start: tuple[float, float], end: tuple[float, float], start_radius: float, end_radius: float, scale: float
 ) -> None:
-    """Draws an arrow from the rim of one circle to the rim of another."""
+    """Draws an arrow from the edge of one circle to the edge of another; start and end are the centres of the circles."""
     first, last = np.array(start, float), np.array(end, float)
     along = (last - first) / np.linalg.norm(last - first)
     first, last = first + start_radius * along, last - end_radius * along
@@ -171,7 +174,7 @@ def _arrow(
 
 
 class Column(NamedTuple):
-    """A layer in the diagram: its size, and the indices, the heights and the common x coordinate of the neurons drawn."""
+    """A layer in the diagram: its size, and the indices, the y coordinates and the common x coordinate of the drawn neurons."""
 
     size: int
     shown: NDArray[np.integer]
@@ -180,24 +183,24 @@ class Column(NamedTuple):
 
 
 def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None) -> Axes:
-    """Draws a network layer by layer: weights as coloured lines of different width, biases as the colour of the neurons.
+    """Draws a network layer by layer. Coloured lines of different widths show the weights, and the neurons' colours the biases.
 
-    If a layer is large, only its first and its last neurons are drawn, and the number of omitted neurons is written between
-    them. Widths and colours are relative to the largest weight and the largest bias of each layer.
+    For a large layer, only the first and the last neurons are drawn, and a text between them shows the number of omitted
+    neurons. The widths and colours are relative to the largest weight and the largest bias of each layer.
 
     Parameters
     ----------
     network : Network
         The network to draw.
     most : int
-        Maximum number of neurons drawn per layer, at least 3.
+        The maximum number of neurons that are drawn per layer, at least 3.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------
@@ -232,7 +235,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
 
 
 def _columns(sizes: list[int], most: int) -> list[Column]:
-    """Returns a `Column` for the input and for each layer, in this order."""
+    """Returns one `Column` for the inputs and one for each layer, in the order of the network."""
     shown = [_shown(size, most) for size in sizes]
     heights = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]
     tallest = max(place[0] - place[-1] for place in heights)
@@ -241,7 +244,7 @@ def _columns(sizes: list[int], most: int) -> list[Column]:
 
 
 def _shown(size: int, most: int) -> NDArray[np.integer]:
-    """Returns the indices of the neurons to draw: all neurons, or the first and last ones of a large layer."""
+    """Returns the indices of the neurons to draw: all neurons, or the first and the last neurons of a large layer."""
     if size <= most:
         return np.arange(size)
     first = most // 2
@@ -249,14 +252,14 @@ def _shown(size: int, most: int) -> NDArray[np.integer]:
 
 
 def _heights(size: int, shown: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Returns the heights of the neurons drawn, the first neuron on top, with a gap of 2.4 units for omitted neurons."""
+    """Returns the y coordinates of the drawn neurons, from top to bottom, with a gap of 2.4 for omitted neurons."""
     steps = np.where(np.diff(shown) > 1, 2.4, 1.0)
     heights = -np.concatenate([[0.0], np.cumsum(steps)])
     return heights - heights.mean() if size == shown.size else heights - (heights[0] + heights[-1]) / 2
 
 
 def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, right: Column, scale: float) -> None:
-    """Draws a line for each weight between the drawn neurons of two layers; larger weights cover smaller ones."""
+    """Draws a line for each weight between the drawn neurons of two layers; larger weights are drawn over smaller weights."""
     w = weights[np.ix_(left.shown, right.shown)]
     i, j = np.indices(w.shape).reshape(2, -1)
     order = np.argsort(np.abs(w).ravel(), kind="stable")
@@ -278,7 +281,7 @@ def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, righ
 
 
 def _draw_layer(ax: Axes, column: Column, b: NDArray[Any] | None, scale: float) -> None:
-    """Draws the neurons of a layer, coloured by their biases, and the number of omitted neurons."""
+    """Draws the neurons of a layer in colours that show their biases, and writes the number of omitted neurons."""
     limit = 1.0 if b is None else np.abs(b).max() or 1.0
     for k, height in zip(column.shown, column.heights, strict=True):
         colour = "white" if b is None else style.DIVERGING(0.5 + 0.5 * b[k] / limit)

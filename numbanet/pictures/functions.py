@@ -1,4 +1,4 @@
-"""Draws activation functions and their derivatives, as the compiled loops of `numbanet.equations` compute them."""
+"""Draws activation functions and their derivatives, computed by the compiled loops of `numbanet.equations`."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,16 +8,16 @@ from numbanet import checks, equations
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.pictures import style
 
-SOFTMAX_OTHERS = (1.0, 0.0)  # z_2 and z_3 in a picture of softmax over z_1
+SOFTMAX_OTHERS = (1.0, 0.0)  # the constant z_2 and z_3 in a picture of softmax as a function of z_1
 
 
 def softmax_columns(z_1: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns z (n, 3) of a layer of three neurons: z_1 from the argument, z_2 = 1 and z_3 = 0."""
+    """Returns the array z of shape (n, 3) for a layer of three neurons, with the given z_1 and with z_2 = 1 and z_3 = 0."""
     return np.column_stack([z_1, *(np.full(z_1.size, z_k) for z_k in SOFTMAX_OTHERS)])
 
 
 def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the softmax activations a (n, n_out), computed by the loops softmax_sum and softmax_activation."""
+    """Returns the softmax activations of z, an array of shape (n, n_out), computed by softmax_sum and softmax_activation."""
     a, z_max, others = np.empty_like(z), np.empty(len(z)), np.empty(len(z))
     equations.softmax_sum(z, z_max, others)
     equations.softmax_activation(z, z_max, others, a)
@@ -25,7 +25,7 @@ def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns the activation a = phi(z) for each z, (n,); for softmax, a_1 of the three neurons of `softmax_columns`."""
+    """Returns a = phi(z) for each number in z; for softmax, returns a_1 of the layer of `softmax_columns` with z_1 = z."""
     if name == "softmax":
         return softmax_of(softmax_columns(z))[:, 0].copy()
     a = np.empty((z.size, 1))
@@ -34,7 +34,7 @@ def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[
 
 
 def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns the derivative da/dz at each z, (n,); for softmax, da_1/dz_1 of the three neurons of `softmax_columns`."""
+    """Returns da/dz for each number in z; for softmax, returns da_1/dz_1 of the layer of `softmax_columns` with z_1 = z."""
     if name == "softmax":
         da_dz = np.empty((z.size, 3, 3))
         equations.softmax_jacobian(softmax_of(softmax_columns(z)), da_dz)
@@ -46,28 +46,28 @@ def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArra
 
 
 def grid(lowest: float, highest: float, points: int = 201) -> NDArray[np.float64]:
-    """Returns points from lowest to highest, including 0 and the smallest float above 0, so that a jump at 0 stays a jump."""
+    """Returns points from lowest to highest, including 0 and the smallest positive float, so that a jump at 0 is vertical."""
     z = np.linspace(lowest, highest, points)
     return np.sort(np.append(z[z != 0], [0.0, np.nextafter(0, 1)])) if lowest < 0 < highest else z
 
 
 def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = None) -> Axes:
-    """Draws an activation function and its derivative, as the compiled loops compute them.
+    """Draws an activation function and its derivative, both computed by the compiled loops.
 
     Parameters
     ----------
     name : str
-        Name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax. For softmax, the activation a_1 of a layer
-        of three neurons with z_2 = 1 and z_3 = 0 is drawn.
+        The name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax. For softmax, the drawing shows the
+        activation a_1 as a function of z_1, in a layer of three neurons with z_2 = 1 and z_3 = 0.
     epsilon : float
-        Slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Layout of the cheat sheet's page in millimetres: measures texts, stacks blocks in columns, and writes the file."""
+"""Lays out the cheat sheet's page: measures texts, stacks blocks in columns, and writes the file. Lengths are millimetres."""
 
 import io
 import os
@@ -18,9 +18,9 @@ from matplotlib.text import Text
 from numbanet.persist import replacing
 from numbanet.pictures import style
 
-FORMULAS = "stix"  # font of formulas
+FORMULAS = "stix"  # the font of formulas
 FORMATS = ("pdf", "png", "svg", "html")
-# With these settings the page does not depend on the user's, and its file has the same bytes each time.
+# With these settings, the page does not depend on the user's matplotlib settings, and the file always has the same bytes.
 SETTINGS = {"mathtext.fontset": FORMULAS, "svg.hashsalt": "numbanet", "svg.fonttype": "path", "pdf.fonttype": 42}
 METADATA = {
     "pdf": {"Title": "numbanet: the sheet", "CreationDate": None, "Creator": None, "Producer": None},
@@ -34,7 +34,10 @@ POINT = 25.4 / 72  # the unit of font sizes
 
 
 class Page:
-    """A figure of `scale` times the size of A3, and axes over the whole figure, in millimetres from the upper left corner."""
+    """A figure that is `scale` times as wide and as high as A3.
+
+    Coordinates are millimetres from the upper left corner of the figure.
+    """
 
     def __init__(self, scale: float):
         self.width, self.height = scale * WIDTH, scale * HEIGHT
@@ -48,7 +51,7 @@ class Page:
         return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
 
     def text(self, x: float, y: float, text: str, size: float, **options: Any) -> None:
-        """Draws a text at x, with its base line at y."""
+        """Draws text that begins at x, with the baseline at y."""
         self.axes.text(x, y, text, **({"size": size, "color": style.INK, "va": "baseline"} | options))
 
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
@@ -56,7 +59,7 @@ class Page:
         self.axes.plot([x, x], [y, to_y], color=colour, lw=2.2, solid_capstyle="butt")
 
     def finished(self) -> Figure:
-        """Sets the font of all formulas, independent of the user's matplotlib settings, and returns the figure."""
+        """Sets the font of all formulas, whatever the user's matplotlib settings are, and returns the figure."""
         texts: list[Any] = self.figure.findobj(Text)
         for text in texts:
             text.set_math_fontfamily(FORMULAS)
@@ -64,16 +67,16 @@ class Page:
 
 
 class Block(NamedTuple):
-    """A part of a column: its height in mm, and the function draw(page, x, y, more), where more is an extra height."""
+    """A part of a column: its height in mm, and the function draw(page, x, y, more) that draws the block `more` mm higher."""
 
     height: float
     draw: Callable[[Page, float, float, float], None]
-    before: float  # free space above it
-    stretches: bool = False  # True if it takes a part of the free space of the column
+    before: float  # the free space above the block
+    stretches: bool = False  # whether the block receives a part of the column's free space
 
 
 class Line(NamedTuple):
-    """A line of text with its font size and the space in millimetres that it needs above and below its base line."""
+    """A line of text with its font size, and the space in millimetres that the text needs above and below the baseline."""
 
     text: str
     size: float
@@ -84,7 +87,7 @@ class Line(NamedTuple):
 
 @cache
 def _extent(text: str) -> tuple[float, float, float]:
-    """Returns a text's width, height above and depth below the base line, in millimetres, for a font size of one point."""
+    """Returns the width of a text, its height above and its depth below the baseline, in mm at a font size of one point."""
     size = 100.0
     width, height, depth, *_ = MathTextParser("path").parse(
         text, dpi=72, prop=FontProperties(size=size, math_fontfamily=FORMULAS)
@@ -93,7 +96,7 @@ def _extent(text: str) -> tuple[float, float, float]:
 
 
 def measured(text: str, size: float, room: float, **options: Any) -> Line:
-    """Returns the text as a `Line` of font size `size`, or of a smaller size if the line would be wider than `room`."""
+    """Returns a `Line` with the font size `size`, or with a smaller font size if the line would be wider than `room`."""
     width, above, below = _extent(text)
     size = min(size, room / width)
     return Line(text, size, max(above * size, 0.72 * size * POINT), max(below * size, 0.22 * size * POINT), options)
@@ -105,7 +108,7 @@ def needed(blocks: list[Block]) -> float:
 
 
 def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
-    """Draws the blocks of a column from top to bottom; the blocks that may stretch share the free space equally."""
+    """Draws the blocks of a column from top to bottom, and divides the free space equally among the blocks that stretch."""
     more = (page.height - needed(blocks)) / max(sum(block.stretches for block in blocks), 1)
     y = HEAD - blocks[0].before
     for block in blocks:
@@ -116,7 +119,7 @@ def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
 
 
 def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
-    """Calls draw() and writes the figure that it returns to a file, in the format that the path's suffix names."""
+    """Calls draw() and writes the returned figure to a file. The suffix of the path determines the format."""
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ValueError(f"cannot draw {os.fspath(path)!r}: its name must end in {', '.join('.' + name for name in FORMATS)}")
@@ -133,7 +136,7 @@ def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
 
 
 def _compact(svg: str) -> str:
-    """Shortens an SVG to three quarters of its bytes: removes indentation, rounds to two decimals, shortens glyph names."""
+    """Reduces an SVG text to three quarters of its size: removes indentation, rounds to two decimals, shortens glyph names."""
     places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
     svg = places.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}

@@ -1,4 +1,4 @@
-"""Draws results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
+"""Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,28 +17,28 @@ from numbanet.training.history import History
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
     """Draws the training curve and the validation curve of the loss, or of another metric, over the epochs.
 
-    With validation data, the best epoch is marked: the epoch that early stopping chose or, without early stopping, the epoch
-    with the lowest validation loss.
+    If the history contains validation data, a ring marks the best epoch: the epoch that early stopping selected or, without
+    early stopping, the epoch with the lowest validation loss.
 
     Parameters
     ----------
     history : History
         The history that `Network.fit` returned.
     metric : str
-        Name of the training metric in the history, such as "loss" or "accuracy". If the history contains the metric with the
-        prefix "val_", it is drawn as the validation curve.
+        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains this name
+        with the prefix "val_", its values are drawn as the validation curve.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        history is not a History, has no finished epoch, or does not contain the metric.
+        history is not a History, contains no finished epoch, or does not contain the metric.
     """
     if not isinstance(history, History):
         raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
@@ -62,7 +62,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
 
 
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
-    """Marks the best epoch by a ring on the validation curve, and writes the number of the epoch beside the ring."""
+    """Marks the best epoch with a ring on the validation curve, and writes the number of the epoch beside the ring."""
     if "val_loss" not in history.history or len(lines) < 2:
         return
     line = lines[1][0]
@@ -87,32 +87,33 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Draws the confusion matrix: the number of samples for each pair of true and predicted class.
+    """Draws the confusion matrix, which shows the number of samples for each pair of a true and a predicted class.
 
-    Each cell shows the number of samples and their fraction of all samples of the true class. The fraction determines the
-    cell's shade.
+    Each cell shows the number of samples, and this number as a fraction of all samples of the true class. The fraction
+    determines the shade of the cell.
 
     Parameters
     ----------
     y : array_like, (n,) or (n, classes)
-        True classes: integer labels from 0, or rows of probabilities.
+        The true classes, as integer labels that begin with 0, or as rows of probabilities.
     y_hat : array_like, (n,) or (n, classes) or (n, 1)
-        Predicted classes: labels, or the outputs that `Network.predict` returned. The class of a row of outputs is the index of
-        the largest output; for a single output it is 1 if the output exceeds 1/2, else 0.
+        The predicted classes, as integer labels, or as the outputs that `Network.predict` returned. The class of a row of
+        outputs is the index of the largest output. For a network with a single output, the class is 1 if the output is above
+        1/2, otherwise 0.
     names : list of str, optional
-        Names of the classes; by default the class indices.
+        The names of the classes; by default the class indices.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------
     ValueError, TypeError
-        y and y_hat differ in length, y or y_hat contains no class labels, or there are more classes than names.
+        y and y_hat differ in length, y or y_hat does not contain valid classes, or there are more classes than names.
     """
     counts = _confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
     classes = len(counts)
@@ -144,7 +145,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
 
 
 def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
-    """Returns class indices (n,) from labels or from rows of probabilities; in a single column, class 1 is above 1/2."""
+    """Converts labels or rows of probabilities to class indices; in a single column, a number above 1/2 means class 1."""
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(axis=1)
@@ -153,7 +154,7 @@ def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
 
 
 def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
-    """Returns class indices (n,) from labels or outputs; raises ValueError or TypeError if the value contains no classes."""
+    """Converts labels or outputs to class indices; raises ValueError or TypeError if they are not valid classes."""
     y = inputs.real_array(name, value)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
@@ -168,7 +169,7 @@ def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
 
 
 def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
-    """Returns the confusion matrix: counts[i, j] is the number of samples of class i that were predicted as class j."""
+    """Returns the confusion matrix, whose element [i, j] is the number of samples of class i that were predicted as class j."""
     if y.size != y_hat.size:
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
     needed = 1 + max(y.max(), y_hat.max())
@@ -180,21 +181,21 @@ def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int 
 
 
 def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None = None) -> Axes:
-    """Draws the weights of the first layer as images, with one image for each neuron.
+    """Draws the weights of the first layer as images, one image per neuron.
 
     Parameters
     ----------
     network : Network
         A network whose inputs are the pixels of an image.
     shape : (int, int)
-        Height and width of the images that the network takes as inputs.
+        The height and the width of the images that the network takes as inputs.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default a new figure.
+        The Axes to draw on; by default the Axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that contain the drawing.
+        The Axes that contains the drawing.
 
     Raises
     ------

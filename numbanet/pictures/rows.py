@@ -1,4 +1,4 @@
-"""Reads docs/sheet.md as data, from which the cheat sheet is drawn, so that a new formula has to be written only once."""
+"""Reads the tables of docs/sheet.md, from which the cheat sheet is drawn, so that each formula is written only once."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ NAME = re.compile(r"`([^`]+)`")
 class Row(NamedTuple):
     """A formula of the cheat sheet, and the names of the functions in `numbanet.equations` that compute it."""
 
-    title: str  # title of the group that begins with the row, such as Sigmoid, or empty
-    formula: str  # text that contains $formulas$
+    title: str  # the title of the group that begins with this row, such as Sigmoid, or an empty string
+    formula: str  # text with formulas between dollar signs
     computed_as: str
     scalar: str | None
     loop: str
@@ -43,7 +43,7 @@ def sections() -> list[Section]:
 
 
 def _rows(text: str) -> Iterator[Row | Symbol]:
-    """Yields the rows of all tables of formulas or symbols in a section; tables are recognised by their first heading."""
+    """Yields the rows of all tables in a section that contain formulas or symbols; the first column heading identifies them."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -54,13 +54,13 @@ def _rows(text: str) -> Iterator[Row | Symbol]:
 
 
 def page() -> str:
-    """Returns the text of docs/sheet.md, which an installed package contains as numbanet/sheet.md."""
+    """Returns the text of docs/sheet.md; an installed package contains this file as numbanet/sheet.md."""
     packaged = files("numbanet") / "sheet.md"
     return (packaged if packaged.is_file() else Path(__file__).parents[2] / "docs" / "sheet.md").read_text("utf-8")
 
 
 def _row(left: str, *names: str) -> Row:
-    """Returns the `Row` of a line in a table of formulas; words before the formula are its title if they are capitalised."""
+    """Returns the `Row` for the cells of a table row; capitalised words before the formula become the title."""
     formula, _, computed_as = (part.strip(" ;,") for part in left.partition("*computed as:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
@@ -69,7 +69,7 @@ def _row(left: str, *names: str) -> Row:
 
 
 def _name(cell: str) -> str:
-    """Returns the name that a table cell contains in backquotes, or an empty text if the cell is a dash."""
+    """Returns the name that a table cell contains in backquotes, or an empty string if the cell is a dash."""
     match = NAME.fullmatch(cell)
     if match is None and cell != "—":
         raise ValueError(f"docs/sheet.md: {cell!r} must be a name in backquotes, or a dash")
@@ -77,14 +77,14 @@ def _name(cell: str) -> str:
 
 
 def _row_beyond(left: str, *names: str) -> Row:
-    """Returns the `Row` of a formula that is not in the original cheat sheet; any words before the formula are its title."""
+    """Returns the `Row` of a formula that is not on the original cheat sheet; all words before the formula become the title."""
     return _row(left[0].upper() + left[1:], *names)
 
 
 HEADINGS: dict[str, Callable[..., Row | Symbol]] = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
 
 
-# Replacements for TeX that the mathtext of matplotlib does not support, and for a space after sums.
+# Replacements for TeX commands that matplotlib's mathtext does not support. The last one adds a space after sums.
 _MATHTEXT = [
     (r"\\le(?![a-z])", r"\\leq"),
     (r"\\ge(?![a-z])", r"\\geq"),
@@ -99,7 +99,7 @@ _MATHTEXT = [
 
 
 def mathtext(text: str) -> str:
-    """Returns the text with its TeX formulas converted to the syntax that matplotlib supports."""
+    """Converts the TeX formulas in a text to the syntax that matplotlib's mathtext supports."""
     for pattern, replacement in _MATHTEXT:
         text = re.sub(pattern, replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""Draws the cheat sheet on one page for print on A3: each formula of docs/sheet.md, its functions' names and its curve."""
+"""Draws the cheat sheet on one A3 page: each formula of docs/sheet.md with its curve and the names of its functions."""
 
 import os
 import re
@@ -19,15 +19,15 @@ from numbanet.pictures.diagrams import network_diagram, neuron_diagram
 from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
 from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
 
-# In millimetres; font sizes in points.
+# Lengths are in millimetres, and font sizes are in points.
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
-PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # space for its ticks, its note, the label of its axis
-NARROWEST = 90.0  # minimum width of a column
-BOLD = 0.68 * POINT  # upper bound of the width of a bold letter at a font size of one point
+PANEL_LEFT, PANEL_ABOVE, PANEL_BELOW, PANEL_RIGHT = 7.5, 2.4, 3.2, 4.6  # space for the ticks, the note and the axis label
+NARROWEST = 90.0  # the minimum width of a column
+BOLD = 0.68 * POINT  # an upper bound of the width of a bold letter, at a font size of one point
 INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
 FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
 NETWORK = "A network"
-# The sections in each column.
+# The titles of the sections in each column.
 COLUMNS = [
     ("The neuron", NETWORK, "Notation"),
     ("Activation functions",),
@@ -38,12 +38,13 @@ COLUMNS = [
 
 
 def draw_sheet() -> Figure:
-    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with the curve that the formula's code computes.
+    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with the curve that the formula's loop computes.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A landscape figure with the proportions of A3, at least as large as A3; pyplot does not manage it.
+        A landscape figure with the proportions of A3, and at least the size of A3. pyplot does not manage the figure, so that
+        the figure does not have to be closed.
     """
     with pyplot.style.context(["default", SETTINGS]):
         layout = _layout()
@@ -59,12 +60,12 @@ def save_sheet(path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file to write. Its suffix determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
+        The file to write. The suffix of the path determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
 
     Raises
     ------
     ValueError
-        The suffix is none of .pdf, .png, .svg and .html.
+        The suffix is not .pdf, .png, .svg or .html.
     OSError
         The file cannot be written.
     """
@@ -80,7 +81,10 @@ class Layout(NamedTuple):
 
 
 def _layout() -> Layout:
-    """Returns the layout on the smallest page, at least A3, on which all columns fit; in print a larger page is scaled down."""
+    """Returns the layout on the smallest page, at least of size A3, on which all columns fit.
+
+    A page that is larger than A3 can be scaled down for printing.
+    """
     by_title = {section.title: section for section in sections()}
     placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
     placed[-1] += [title for title in by_title if not any(title in titles for titles in placed)]
@@ -97,7 +101,7 @@ def _layout() -> Layout:
 
 
 def _blocks(title: str, section: Section | None, width: float) -> Iterator[Block]:
-    """Yields the blocks of a section: its heading, then diagrams, symbols or groups of formulas."""
+    """Yields the blocks of a section: first the heading, then the diagrams, symbols or groups of formulas."""
     rows = section.rows if section else []
     yield _heading(title, _module(rows), width)
     if title == "The neuron":
@@ -111,7 +115,7 @@ def _blocks(title: str, section: Section | None, width: float) -> Iterator[Block
 
 
 def _example() -> Network:
-    """Returns the network of the sheet's diagram, a small network with random weights and biases."""
+    """Returns the small network that the sheet's diagram shows, with random weights and biases."""
     network = Network([3, 5, 4, 2], "tanh", "cce", seed=1)
     random = np.random.default_rng(1)
     network.set_parameters([(w, random.uniform(-1, 1, b.shape)) for w, b in network.parameters()])
@@ -119,7 +123,7 @@ def _example() -> Network:
 
 
 def _module(rows: list) -> str:
-    """Returns the name of the module that contains the first loop of a section's rows, or an empty text."""
+    """Returns the name of the module that contains the loop of the first formula, or an empty string without formulas."""
     return next((row.loop.partition(".")[0] for row in rows if isinstance(row, Row)), "")
 
 
@@ -166,7 +170,7 @@ def _symbol(row: Symbol, width: float) -> Block:
 
 
 def _card(rows: list[Row], module: str, width: float) -> Block:
-    """Returns the block of a group of rows, with formulas and function names on the left and curves on the right."""
+    """Returns the block of a group of rows: formulas and function names on the left, curves on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + PANEL_WIDTH + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -201,13 +205,13 @@ def _card(rows: list[Row], module: str, width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns a group's curves by the names of scalar formula and loop; rows with the same two names share a curve."""
+    """Returns the curves of a group of rows, by the pair of names (scalar, loop); rows with the same pair share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
-    """Returns the lines of a row: words before the formula, the formula, words after it, its rearranged form, and names."""
+    """Returns the lines of a row: words before the formula, the formula, words after it, its equivalent form, and names."""
     formula, computed_as = (row.formula, row.computed_as) if row.formula else (row.computed_as, "")
     before, formula, after = _groups_of(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula))
     lines = [measured(before.strip(" :"), SMALL, room)] if before else []
@@ -221,20 +225,20 @@ def _lines_of(row: Row, module: str, room: float) -> list[Line]:
 
 
 def _groups_of(pattern: str, text: str) -> tuple[str, ...]:
-    """Returns the groups of a regular expression that matches the text, with an empty text for each unmatched group."""
+    """Returns the groups of a regular expression that matches the whole text; an unmatched group gives an empty string."""
     match = re.fullmatch(pattern, text)
     return match.groups("") if match else ()
 
 
 def _in_one(text: str) -> str:
-    """Joins several formulas and the words between them into one formula, in which the words are upright."""
+    """Joins several formulas and the words between them into one formula, in which the words are set upright."""
     parts = text.split("$")[1:-1]
     words = [rf"\mathrm{{{part}}}".replace(" ", r"\ ") for part in parts[1::2]]
     return "$" + "".join(part + word for part, word in zip(parts[::2], [*words, ""], strict=True)) + "$"
 
 
 def _plot(ax: Axes, curves: list[tuple[tuple, Curve]]) -> None:
-    """Draws the curves of a group of formulas on the same axes."""
+    """Draws the curves of a group of formulas on the same Axes."""
     for number, (key, drawn) in enumerate(curves):
         if drawn.ground is not None:
             ax.plot(Z, drawn.ground, color="#B4BDC4", lw=1.0, zorder=1)

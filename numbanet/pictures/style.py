@@ -1,4 +1,4 @@
-"""The common style of all pictures: colours that colour-blind readers can tell apart, plain axes, labels at curve ends."""
+"""The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-# Okabe and Ito, Color Universal Design, 2008, without their yellow and black.
+# The colours of Okabe and Ito (Color Universal Design, 2008) except yellow and black.
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, GREY, FAINT, NAVY = "#222B33", "#6B7680", "#D9DEE2", "#004A75"
-# Negative, zero, positive.
+# The colours of negative numbers, of zero, and of positive numbers.
 DIVERGING = LinearSegmentedColormap.from_list("numbanet", [BLUE, "#F7F7F7", VERMILION])
 SHADES = LinearSegmentedColormap.from_list("numbanet_shades", ["#FFFFFF", SKY, BLUE, "#00334F"])
 
@@ -23,23 +23,23 @@ HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
 def colour(number: int) -> str:
-    """Returns the colour of the curve or class with this number; colours repeat after the last one."""
+    """Returns the colour of the curve or class with the given number; after the last colour, the colours repeat."""
     return COLOURS[number % len(COLOURS)]
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
-    """Returns `ax` or, if ax is None, the axes of a new figure of `size` (width and height in inches)."""
+    """Returns `ax`; if `ax` is None, returns the Axes of a new figure whose width and height in inches are `size`."""
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
 def shrink(ax: Axes, size: tuple[float, float]) -> float:
-    """Returns the factor, at most 1, that scales a drawing made for axes of `size` (in inches) so that it fits into `ax`."""
+    """Returns a factor of at most 1 that scales a drawing of the size `size` (in inches) so that the drawing fits into `ax`."""
     box = ax.get_window_extent()
     return min(1.0, box.width / ax.figure.dpi / size[0], box.height / ax.figure.dpi / size[1])
 
 
 def calm(ax: Axes) -> None:
-    """Removes the top and right border of the axes, and draws the other two borders and the ticks in grey."""
+    """Removes the top and the right border of the Axes, and draws the other two borders and the ticks in grey."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(colors=GREY, labelcolor=INK, labelsize=LABEL_POINTS)
@@ -48,22 +48,22 @@ def calm(ax: Axes) -> None:
 
 
 def blank(ax: Axes) -> None:
-    """Prepares axes for a drawing: removes border and ticks, and gives both axes the same units."""
+    """Prepares the Axes for a diagram: removes borders and ticks, and gives the x axis and the y axis the same scale."""
     ax.set_axis_off()
     ax.set_aspect("equal")
 
 
 def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
-    """Writes each curve's name at its right end, in the curve's colour, and moves names apart if curves end close together.
+    """Writes the name of each curve at the curve's right end, in the curve's colour, and moves names apart if they overlap.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Axes whose limits are final, because later changes would misplace the names.
+        The Axes with the curves. The limits of the Axes must be final, because later changes would misplace the names.
     curves : list of (line, name)
-        Each curve as a line of these axes, and its name.
+        For each curve, the line in the Axes and the name.
     points : float
-        Font size of the names, in points.
+        The font size of the names, in points.
     """
     ax.autoscale_view()
     scale = ax.get_window_extent().height / ax.figure.dpi * 72
@@ -75,9 +75,9 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Returns the heights moved as little as necessary so that they are at least `least` apart, in the same order."""
+    """Returns the heights in the same order, changed as little as necessary so that they are at least `least` apart."""
     order = np.argsort(heights, kind="stable")
-    groups = []  # runs of labels that touch, as [mean of the middles that suit each label, count]
+    groups = []  # labels that touch each other form a group: [mean of the wanted heights, number of labels]
     for height in heights[order]:
         groups.append([height, 1])
         while len(groups) > 1 and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2:

@@ -1,1 +1,1 @@
-"""Checks that the loops are correct: an independent implementation (the oracle), `numbanet verify`, and golden vectors."""
+"""Checks that the loops are correct: the oracle (an independent implementation), `numbanet verify`, and golden vectors."""

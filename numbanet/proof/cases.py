@@ -1,7 +1,8 @@
-"""The equations that `numbanet verify` checks: a `Case` per loop, with inputs and with exact outputs from the oracle.
+"""The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
-To verify a new loop, yield one more `Case` from the function for its section of the sheet. A new activation needs no case of
-its own, because it is verified as soon as `engines.topology.ACTIVATIONS` and the oracle contain it.
+The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
+the function for its section of the sheet. A new activation function needs no additional code in this module, because it is
+verified as soon as `engines.topology.ACTIVATIONS` and the oracle contain it.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,15 +16,25 @@ from numbanet.equations import activations, backprop, descent, dropout, losses, 
 from numbanet.proof import oracle
 
 PRECISE = oracle.PRECISE
-SCALAR_ULP = 4  # largest error of a scalar formula, in units in the last place, for every finite argument
+SCALAR_ULP = 4  # largest allowed error of a scalar formula, in units in the last place (ulp), for every finite argument
 EXTREMES = (0.0, 1e-30, 1.0, 50.0, 700.0, 1e4)
 SAMPLES, INPUTS, OUTPUTS = 7, 5, 6
-# da/dz of the activations whose derivative the loops compute from a instead of z.
+# The derivatives da/dz that the loops compute from a instead of z.
 D_FROM_A = {"sigmoid": lambda a: (1 - a) * a, "tanh": lambda a: (1 - a) * (1 + a)}
 
 
 class Output(NamedTuple):
-    """An exact output array, the magnitude whose ulp is the unit of the error (None: the output's own), and the error bound."""
+    """The exact values of an output array, and the largest allowed error.
+
+    Parameters
+    ----------
+    exact : ndarray
+        The exact values.
+    magnitude : ndarray or None
+        Values whose ulp (unit in the last place) is the unit of the error. None means the magnitudes of the exact values.
+    bound : float
+        The largest allowed error, in ulp.
+    """
 
     exact: NDArray[Any]
     magnitude: NDArray[Any] | None
@@ -36,16 +47,16 @@ class Case(NamedTuple):
     Parameters
     ----------
     equation : str
-        The equation as the cheat sheet writes it.
+        The equation, as written in the cheat sheet.
     loop : callable
         The loop of `numbanet.equations` that computes the equation.
     inputs : tuple
-        The first arguments of the loop, which it reads.
+        The loop's first arguments, which the loop reads.
     outputs : list of Output
-        The exact results of the last arguments of the loop, which it writes.
+        The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        Values before the call of the outputs that the loop updates in place: the last len(start) outputs. The outputs that
-        the loop only writes start at 0.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. All other outputs, which the loop
+        writes but does not read, are initialised with 0.
     """
 
     equation: str
@@ -56,7 +67,7 @@ class Case(NamedTuple):
 
 
 class Draw:
-    """A source of random arrays of one dtype."""
+    """A source of random arrays, which all have the same dtype."""
 
     def __init__(self, dtype: np.dtype):
         self.dtype, self.random = dtype, np.random.default_rng(0)
@@ -70,12 +81,12 @@ class Draw:
         return self.random.random(shape).astype(self.dtype)
 
     def extremes(self) -> NDArray[Any]:
-        """Returns arguments at which a formula may overflow or lose digits by cancellation, with both signs."""
+        """Returns positive and negative arguments for which a formula may overflow or lose digits by cancellation."""
         return np.array([sign * z for z in EXTREMES for sign in (1, -1)], self.dtype)
 
 
 def cases(dtype: np.dtype) -> Iterator[Case]:
-    """Yields the cases to verify for one dtype, in the order of the cheat sheet."""
+    """Yields the equations to verify in one dtype, as `Case` objects, in the order of the cheat sheet."""
     draw = Draw(dtype)
     yield from _activation_cases(draw)
     yield from _softmax_cases(draw)
@@ -86,12 +97,15 @@ def cases(dtype: np.dtype) -> Iterator[Case]:
 
 
 def _scalar(exact: NDArray[Any]) -> list[Output]:
-    """Returns the exact result of a scalar formula as an `Output` with the error bound SCALAR_ULP."""
+    """Returns the exact result of a scalar formula as an `Output` with the error bound SCALAR_ULP, in a list."""
     return [Output(exact, None, SCALAR_ULP)]
 
 
 def _sum(terms: NDArray[Any], axis: int) -> list[Output]:
-    """Returns a sum as an `Output` whose bound grows with the terms: each may round by half an ulp of the sum of magnitudes."""
+    """Returns the exact sum of `terms` along an axis as an `Output`, in a list.
+
+    The error bound grows with the number of terms, because each addition may round by half an ulp of the sum of magnitudes.
+    """
     return [Output(terms.sum(axis=axis), np.abs(terms).sum(axis=axis), SCALAR_ULP + terms.shape[axis])]
 
 
@@ -113,7 +127,7 @@ def _activation_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _slope(name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns the exact da/dz, computed from the rounded a if the loops compute it from a, else from z."""
+    """Returns the exact derivative da/dz, computed from the rounded a if the loops compute it from a, otherwise from z."""
     if name in D_FROM_A:
         return D_FROM_A[name](a.astype(PRECISE))
     return oracle.D_ACTIVATIONS[name](z.astype(PRECISE), PRECISE(epsilon))
@@ -124,7 +138,7 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
     precise = z.astype(PRECISE)
     z_max = z.max(axis=1)
     powers = np.exp(precise - precise.max(axis=1, keepdims=True))
-    rest = np.sort(powers, axis=1)[:, :-1]  # without the largest, the 1 that is kept apart
+    rest = np.sort(powers, axis=1)[:, :-1]  # all terms except the largest, which is 1
     sums = [*_scalar(z_max.astype(PRECISE)), *_sum(rest, 1)]
     yield Case("sum_k e^(z_k - z_max) = 1 + others", activations.softmax_sum, (z,), sums)
     others = rest.sum(axis=1).astype(draw.dtype)
@@ -141,7 +155,7 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
     scale = np.abs(u) + np.abs(z).max(axis=1, keepdims=True)
     equation = "u_i = z_i - log(sum_k!=i e^z_k)"
     yield Case(equation, activations.softmax_logit, (z,), [Output(u, scale, SCALAR_ULP + OUTPUTS)])
-    # The rounding of u, a number of about the size of z, is an absolute error in an exponent.
+    # The rounding error of u, which is about as large as z, is an absolute error in an exponent.
     dl_du, u = draw.normal(*z.shape), u.astype(draw.dtype)
     terms = dl_du[:, :, None] * d_u
     magnitude = (np.abs(terms) * (1 + np.abs(scale)[:, :, None])).sum(axis=1)
@@ -150,7 +164,10 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _softmax_logit(z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns the logits u_i = z_i - log(sum_{k != i} e^z_k), (n, n_out), and their Jacobian du_i/dz_j, (n, n_out, n_out)."""
+    """Returns the logits u_i = z_i - log(sum_{k != i} e^z_k) and their Jacobian du_i/dz_j.
+
+    The logits have the shape (n, n_out), and the Jacobian has the shape (n, n_out, n_out).
+    """
     without = np.where(np.eye(z.shape[1], dtype=bool), -np.inf, z[:, None, :])  # [s, i, k]
     rest = np.logaddexp.reduce(without, axis=2)
     return z - rest, np.eye(z.shape[1]) - np.exp(without - rest[:, :, None])

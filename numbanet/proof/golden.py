@@ -1,4 +1,7 @@
-"""Golden vectors: all values in one training step of five small networks, for checks of a port (docs/porting.md)."""
+"""Golden vectors: all values that one training step computes, for five small networks. They serve to check ports.
+
+A port is an implementation of the network in another language; the page docs/porting.md describes ports.
+"""
 
 import os
 from pathlib import Path
@@ -10,8 +13,8 @@ from numpy.typing import NDArray
 from numbanet.network import Network
 from numbanet.persist import vectors
 
-# Together the networks cover all activations, all losses, and all forms of the output error: the short form a - y, the general
-# form, and the form with the full Jacobian of softmax.
+# Together, the networks cover all activation functions, all losses, and all forms of the output error: the short form a - y,
+# the general form, and the form with the full Jacobian of softmax.
 NETWORKS = {
     "regression": ([3, 4, 2], ["tanh", "identity"], "mse"),
     "two-classes": ([2, 3, 1], ["relu", "sigmoid"], "bce"),
@@ -25,15 +28,20 @@ SUFFIXES = (".json", ".npz")
 
 
 def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Returns a description of a network, and all arrays of a training step, computed in float64 by the reference CPU loops.
+    """Computes one training step in float64 with the reference loops on the CPU.
 
-    Inputs, targets, weights and biases are rounded to two decimals. The last arrays, w1_after, b1_after, ..., are the
-    parameters after the update w <- w - eta dL/dw.
+    Inputs, targets, weights and biases are rounded to two decimals.
 
     Parameters
     ----------
     name : str
-        Name of the network, a key of NETWORKS.
+        The name of the network, which is a key of NETWORKS.
+
+    Returns
+    -------
+    (dict, dict)
+        The first dict describes the network and contains the learning rate. The second dict contains all arrays of the step by
+        name. Its last arrays, w1_after, b1_after, ..., are the parameters after the update w <- w - eta dL/dw.
     """
     sizes, activations, loss = NETWORKS[name]
     net = Network(sizes, activations, loss, dtype="float64", kernels="reference")
@@ -49,7 +57,10 @@ def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes the golden vectors of all networks to a folder, which is created if missing, and returns the files' paths."""
+    """Writes the golden vectors of all networks to a folder, and returns the paths of the files.
+
+    A folder that does not exist is created.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{name}{suffix}" for name in NETWORKS for suffix in SUFFIXES]
     for path in paths:

@@ -1,7 +1,8 @@
-"""The oracle: an independent implementation of all equations in NumPy with extended precision, as reference for every loop.
+"""The oracle: an independent implementation of all equations in NumPy, with extended precision.
 
-The oracle shares no code with the loops. It uses whole-array operations, other forms of the formulas, einsum for sums, and the
-general chain rule instead of short forms. `numbanet verify` and the tests use the oracle; training does not.
+`numbanet verify` and the tests compare the loops with the oracle; training does not use the oracle. The oracle shares no code
+with the loops. The oracle uses operations on whole arrays, different forms of the formulas, einsum for sums, and the general
+chain rule instead of the short forms.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# longdouble has 80 bits on x86. If it is float64 on a platform, comparisons in float64 include the oracle's own rounding.
+# longdouble has 80 bits on x86. On platforms on which longdouble is float64, float64 errors include the oracle's own rounding.
 PRECISE = np.longdouble
 
 
@@ -28,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
     "softmax": lambda z, epsilon: _softmax(z),
 }
 
-# da/dz from z, elementwise.
+# For each activation function: da/dz, computed from z element by element.
 D_ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
     "identity": lambda z, epsilon: np.ones_like(z),
     "sigmoid": lambda z, epsilon: np.exp(-np.logaddexp(z.dtype.type(0), z) - np.logaddexp(z.dtype.type(0), -z)),
@@ -39,19 +40,30 @@ D_ACTIVATIONS: dict[str, Callable[[NDArray[Any], Any], NDArray[Any]]] = {
 
 
 def softmax_jacobian(a: NDArray[Any]) -> NDArray[Any]:
-    """Returns the Jacobian da_i/dz_j of softmax for every sample, (n, n_out, n_out), from its activations a (n, n_out)."""
+    """Returns the Jacobian da_i/dz_j of softmax for every sample, as an array of shape (n, n_out, n_out).
+
+    `a` is the softmax layer's output, of shape (n, n_out).
+    """
     return np.einsum("si,sij->sij", a, np.eye(a.shape[1]) - a[:, None, :])
 
 
 def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns the error delta = dL/da da/dz of one layer, (n, n_out), from dL/da and the layer's z and a."""
+    """Returns a layer's error, delta = dL/da da/dz, as an array of shape (n, n_out).
+
+    `dl_da`, `z` and `a` are arrays of the layer, of the same shape. `name` is the name of the layer's activation function, and
+    `epsilon` is the slope of leaky_relu for z <= 0.
+    """
     if name == "softmax":
         return np.einsum("si,sij->sj", dl_da, softmax_jacobian(a))
     return dl_da * D_ACTIVATIONS[name](z, epsilon)
 
 
 def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | None, activation: str) -> NDArray[Any]:
-    """Returns the loss of each output of each sample, (n, n_out), before division by n; only sse and mse need the output a."""
+    """Returns the loss of each output and sample, not divided by n, as an array of shape (n, n_out).
+
+    `activation` is the name of the output layer's activation function. The output `a` may be None unless the loss is sse or
+    mse.
+    """
     if loss in ("sse", "mse"):
         assert a is not None
         return np.square(a - y)
@@ -65,7 +77,7 @@ def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | No
 
 
 def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
-    """Returns the gradient dL/da of the loss with respect to the network's outputs a, (n, n_out)."""
+    """Returns the gradient dL/da of the loss with respect to the network's outputs a, as an array of shape (n, n_out)."""
     n = 1 if loss == "sse" else y.shape[0]
     if loss in ("sse", "mse"):
         return 2 * (a - y) / n
@@ -75,7 +87,10 @@ def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
 
 
 def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[np.uint64]:
-    """Returns the random numbers of dropout, (samples, neurons), from the generator Philox 4x32-10 in Python integers."""
+    """Returns dropout's random numbers, as an array of shape (samples, neurons).
+
+    The function computes the random generator Philox 4x32-10 with Python integers.
+    """
     numbers = np.zeros((samples, neurons), np.uint64)
     for s, j in np.ndindex(samples, neurons):
         counter, halves = [j // 4, s, layer, 0], [key % 2**32, key // 2**32]
@@ -88,7 +103,10 @@ def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[
 
 
 def mean_or_sum(loss: str, total: Any, n: int) -> Any:
-    """Returns the loss of n samples from the total of their losses: the total itself for sse, else the total divided by n."""
+    """Returns the loss L of n samples.
+
+    `total` is the sum of the samples' losses, which is divided by n unless the loss is sse.
+    """
     return total if loss == "sse" else total / n
 
 
@@ -100,26 +118,28 @@ def step(
     y: ArrayLike,
     epsilon: Any = 0.01,
 ) -> dict[str, Any]:
-    """Computes all quantities of one batch: loss, predictions, z, a, errors delta and gradients.
+    """Computes all values of a training step for one batch: loss, predictions, z, a, the errors delta, and the gradients.
 
     Parameters
     ----------
     parameters : list of (w, b)
-        One pair per layer, w (n_in, n_out) and b (n_out,).
+        One pair per layer. w has the shape (n_in, n_out), and b has the shape (n_out,).
     activations : list of str
-        One name per layer.
+        The names of the layers' activation functions.
     loss : str
-        Name of the loss.
-    x, y : array_like, (n, n_in), (n, n_out)
-        Inputs and targets.
+        The name of the loss.
+    x : array_like, (n, n_in)
+        The inputs.
+    y : array_like, (n, n_out)
+        The targets.
     epsilon : float
-        Slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0.
 
     Returns
     -------
     dict
-        The keys are "loss", "y_hat", and "w", "b", "z", "a", "delta", "dw", "db" for lists with one array per layer, layer 1 at
-        index 0.
+        "loss" is a float, and "y_hat" is an array. "w", "b", "z", "a", "delta", "dw" and "db" are lists with one array per
+        layer.
     """
     x, y = np.asarray(x, PRECISE), np.asarray(y, PRECISE)
     w, b = ([np.asarray(p[k], PRECISE) for p in parameters] for k in (0, 1))

@@ -1,4 +1,4 @@
-"""Verification: compares all loops on this machine with the oracle (`numbanet.proof.oracle`), singly and in whole steps."""
+"""Verification compares every loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from numbanet.proof import oracle
 from numbanet.proof.cases import INPUTS, OUTPUTS, PRECISE, SAMPLES, Case, cases
 
 DTYPES = tuple(np.dtype(name) for name in inputs.DTYPES)
-STEP_ULP = 64  # largest error, in ulp, of a whole step: forward, loss and gradients through up to three layers
+STEP_ULP = 64  # largest allowed error, in ulp, of a whole training step, which computes predictions, loss and gradients
 
 
 class Row(NamedTuple):
@@ -26,14 +26,14 @@ class Row(NamedTuple):
     Parameters
     ----------
     equation : str
-        The equation as the cheat sheet writes it, or a description of a whole training step.
+        The equation, as written in the cheat sheet, or the description of a whole training step.
     rung : str
         The implementation that was checked: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
     float32, float64 : float
-        Largest error in each dtype, in units in the last place (ulp) of the exact value. For a sum the unit is the ulp of the
-        sum of the terms' magnitudes, and for a whole step the ulp of the largest value in the array.
+        The largest error in each dtype, in units in the last place (ulp) of the exact value. In a sum, the unit is the ulp of
+        the sum of the terms' magnitudes. In a whole training step, the unit is the ulp of the array's largest value.
     bound : float
-        The largest error with which a check passes.
+        The largest error that is allowed.
     """
 
     equation: str
@@ -44,31 +44,34 @@ class Row(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """True if both errors are at most the bound; a NaN error does not pass."""
+        """True if both errors are at most `bound`. If an error is NaN, the property is False."""
         return self.float32 <= self.bound and self.float64 <= self.bound
 
 
 def verify(device: str = "auto", *, report: Callable[[str], object] | None = print) -> list[Row]:
-    """Compares the results of every loop, reference and fast, with the oracle on this machine, in float32 and float64.
+    """Checks the results of all loops on this machine, in float32 and float64.
+
+    Every reference loop, and training steps of the reference engine and the fast engine, are compared with an independent
+    implementation in NumPy, which uses extended precision.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-        The device to check. "auto" checks the CPU and, if this process can use a GPU, the GPU, too.
+        The device to check. "auto" checks the CPU and, if this process can use a GPU, also the GPU.
     report : callable, optional
-        A function that is called with each line of the report, such as print; None for no report.
+        A function that is called with each line of the report, such as `print`. If `report` is None, no report is written.
 
     Returns
     -------
     list of Row
-        One row per check; the installation is correct if `row.passed` is True for all rows.
+        One row per check. The installation is correct if `row.passed` is True for all rows.
 
     Raises
     ------
     ValueError
-        The device is none of "auto", "cpu" and "cuda".
+        If `device` is not "auto", "cpu" or "cuda".
     RuntimeError
-        The device is "cuda", but no GPU can be used.
+        If `device` is "cuda", but this process cannot use a GPU.
     """
     checks.choice("device", device, ("auto", "cpu", "cuda"))
     reason = _cuda.unusable_reason() if device != "cpu" else "not requested"
@@ -99,7 +102,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs a case's loop; returns the error in ulp of the output that comes closest to its bound, and this bound."""
+    """Runs a case's loop. Returns the error, in ulp, of the output that comes closest to its error bound, and the bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):
@@ -113,7 +116,10 @@ def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[floa
 
 
 def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] | None = None) -> float:
-    """Returns the largest |computed - exact| in ulp of the magnitude (by default |exact|), or NaN if a value is not finite."""
+    """Returns the largest |computed - exact|, in ulp of `magnitude`, which is |exact| by default.
+
+    Returns NaN if a computed value is not finite.
+    """
     if not np.isfinite(computed).all():
         return float("nan")
     magnitude = np.abs(exact if magnitude is None else magnitude).astype(computed.dtype)
@@ -121,7 +127,10 @@ def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] 
 
 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
-    """Yields a row for each pair of loss and output activation: the errors of whole steps, over all hidden activations."""
+    """Yields a row for each combination of a loss and an output layer's activation function.
+
+    The row contains the largest error of whole training steps with any activation function in the hidden layer.
+    """
     for loss in LOSSES:
         for output in ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS)):
             error_32, error_64 = (
@@ -133,7 +142,10 @@ def _steps(device: str, kernels: str) -> Iterator[Row]:
 
 
 def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ...], loss: str) -> float:
-    """Returns the largest error of predictions, loss, gradients and updated parameters, in ulp of each array's maximum."""
+    """Returns the largest error of predictions, loss, gradients and updated parameters.
+
+    The unit of an array's errors is the ulp of the array's largest value.
+    """
     random = np.random.default_rng(1)
     topology = Topology((INPUTS, 4, OUTPUTS), names, loss, dtype, 0.01)
     engine = make_engine(topology, device, kernels)
@@ -170,5 +182,5 @@ def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ..
 
 
 def _alternate(w: Iterable[NDArray[Any]], b: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Returns weights and biases as one list [w of layer 1, b of layer 1, w of layer 2, ...]."""
+    """Returns weights and biases in one list: [w of layer 1, b of layer 1, w of layer 2, ...]."""
     return list(itertools.chain.from_iterable(zip(w, b, strict=True)))

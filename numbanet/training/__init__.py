@@ -1,1 +1,1 @@
-"""Training: the epoch loop, early stopping, learning rate schedules, optimizers, metrics, callbacks and the history."""
+"""Training: the training loop, early stopping, learning rate schedules, optimizers, metrics, callbacks and the history."""

@@ -1,4 +1,4 @@
-"""Callbacks: objects with hooks, methods that are called during training and may stop it."""
+"""Callbacks: objects with methods (hooks) that `Network.fit` calls during training, and that may stop training."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numbanet import checks
 
 
 class Callback:
-    """Base class of callbacks: `Network.fit` calls the hooks, and a subclass overrides the hooks that it needs.
+    """Base class of callbacks. A subclass overrides the methods (hooks) that `Network.fit` should call during training.
 
     The hooks have the same names as in Keras.
 
@@ -18,33 +18,36 @@ class Callback:
         The network that is being trained; `fit` sets this attribute before it calls the first hook. Any hook may read and
         replace the network's parameters.
     stop_training : bool
-        A hook sets this attribute to True to end the training after the current epoch.
+        A hook sets this attribute to True to stop training after the current epoch.
     """
 
     network: Any = None
     stop_training: bool = False
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """Runs before the first epoch, with empty logs."""
+        """Called before the first epoch, with an empty dict as `logs`."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
-        """Runs before each epoch; epochs count from 1, and logs holds "learning_rate"."""
+        """Called before each epoch. Epochs are counted from 1, and `logs` contains "learning_rate"."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Runs after the first `batch` batches of an epoch, but not after each batch: the engine trains many in one call."""
+        """Called when `batch` batches of the epoch are finished.
+
+        `fit` does not call the hook after every batch, because the engine trains many batches per call.
+        """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Runs after each epoch; logs holds the epoch's loss and metrics, and the history keeps the numbers that a hook adds.
+        """Called after each epoch; `logs` contains the epoch's loss and metrics. Numbers that a hook adds go into the history.
 
-        A hook may add a figure in some epochs only: the history has nan for the others. A hook cannot replace the figures that
-        `fit` measures.
+        If a hook adds a figure in some epochs only, the history contains nan for the other epochs. A hook cannot replace the
+        figures that `fit` measures.
         """
 
     def on_train_end(self, logs: dict[str, float]) -> None:
-        """Runs when training ends, even by Ctrl-C or an error; logs holds the loss and metrics of the last epoch."""
+        """Called when training ends, also by Ctrl-C or an error. `logs` contains the loss and metrics of the last epoch."""
 
 
-# For each hook, the arguments that it is called with.
+# For each hook, the names of the arguments with which `fit` calls the hook.
 ARGUMENTS = {
     "on_train_begin": ("logs",),
     "on_epoch_begin": ("epoch", "logs"),
@@ -56,7 +59,7 @@ HOOKS = tuple(ARGUMENTS)
 
 
 def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
-    """Returns the callbacks as a list, after setting `network` and resetting `stop_training` of each callback.
+    """Returns the argument `callbacks` of `Network.fit` as a list; sets `network` and resets `stop_training` of each callback.
 
     Raises
     ------
@@ -88,21 +91,21 @@ def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
 
 
 def overrides(callback: Any, hook: str) -> bool:
-    """Returns whether a callback has a hook of its own, other than the hook of `Callback`, which does nothing."""
+    """Returns whether a callback defines the hook itself; the hooks of the base class `Callback` do nothing."""
     method = getattr(callback, hook, None)
     return method is not None and getattr(method, "__func__", method) is not getattr(Callback, hook)
 
 
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
-    """Calls the hooks on_epoch_end, and leaves only numbers in logs; returns the names of figures that a hook tried to replace.
+    """Calls the hooks on_epoch_end, and returns the names of the figures of `fit` that a hook tried to replace.
 
-    The figures that logs has before the hooks are called keep their values. A callback whose attribute `converts_figures` is
-    True may replace them.
+    After the call, `logs` contains only numbers. The figures that `logs` contained before the call keep their values, unless
+    the attribute `converts_figures` of the callback is True.
 
     Raises
     ------
     TypeError
-        A hook added something that is neither a real number nor None.
+        A hook added a value that is neither a real number nor None.
     """
     replaced: set[str] = set()
     own = logs | {"epoch": None}
@@ -122,12 +125,12 @@ def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[
 
 
 def _equal(one: float | None, other: float | None) -> bool:
-    """Returns whether two figures are equal; nan equals nan."""
+    """Returns whether two figures are equal; nan counts as equal to nan."""
     return one == other or (one != one and other != other)
 
 
 def _number(callback: Any, name: Any, value: Any) -> float | None:
-    """Returns a figure that a callback added to the logs as a float, or None if it is None."""
+    """Returns, as a float, the figure `value` that a callback added to the logs; None stays None."""
     try:
         if isinstance(name, str) and not isinstance(value, str | bytes):
             value = value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value
@@ -135,6 +138,6 @@ def _number(callback: Any, name: Any, value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         pass
     raise TypeError(
-        f"the callback {type(callback).__name__} set logs[{name!r}] to {checks.shown(value)}: names must be texts, and figures "
-        "real numbers or None"
+        f"the callback {type(callback).__name__} set logs[{name!r}] to {checks.shown(value)}: names must be strings, and "
+        "figures real numbers or None"
     )

@@ -1,4 +1,4 @@
-"""Early stopping: ends a training that makes no more progress, and finds the best epoch."""
+"""Early stopping: stops training when the monitored figure no longer improves, and finds the best epoch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from numbanet.training.monitoring import Figures, Progress, check_monitor, monit
 @checks.none_is_default
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Ends the training after `patience` epochs without progress, and gives the network the best epoch's parameters.
+    """Stops training after `patience` epochs without progress, and restores the parameters of the best epoch.
 
-    The network gets the best epoch's parameters however the training ends: by early stopping, after the last epoch, by Ctrl-C
-    or by an error.
+    The parameters of the best epoch are always restored, whether training ends by early stopping, after the last epoch, by
+    Ctrl-C or by an error.
 
     Parameters
     ----------
     patience : int
-        Number of epochs without progress after which the training ends.
+        The number of epochs without progress after which training stops.
     monitor : str, optional
-        Name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
+        The name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller or larger values of the monitored figure are better. It is known for the losses, the accuracies and the
-        metrics of numbanet, and must be given for all other figures.
+        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
+        except losses, accuracies and numbanet's own metrics.
 
     Raises
     ------
@@ -44,44 +44,44 @@ class EarlyStopping:
         check_monitor(self.monitor, self.mode, self.min_delta)
 
     def started(self, figures: Figures) -> "Stopping":
-        """Returns the early stopping of one training.
+        """Returns a new `Stopping` object, which decides when one call of `Network.fit` stops.
 
         Raises
         ------
         ValueError
-            The training does not have the monitored figure, or its direction is unknown.
+            The monitored figure is not measured in this call of `fit`, or `mode` is missing for the figure.
         """
         of = monitored("early_stopping", self.monitor, self.mode, self.min_delta, figures)
         return Stopping(self.patience, Progress(of))
 
 
 class Stopping:
-    """The early stopping of one training, which follows the training's history.
+    """Decides when one call of `Network.fit` stops early, and which epoch was the best, from the history of the call.
 
     Parameters
     ----------
     patience : int
-        Number of epochs without progress after which the training ends.
+        The number of epochs without progress after which training stops.
     progress : Progress
-        Follows the monitored figure.
+        Tracks the best value of the monitored figure.
     """
 
     def __init__(self, patience: int, progress: Progress):
         self.patience, self.progress = patience, progress
 
     def best(self, history: Mapping[str, list[float]]) -> int | None:
-        """Returns the index of the best epoch; None if no epoch has the monitored figure."""
+        """Returns the index of the best epoch in the history; None if the history does not contain the monitored figure."""
         self.progress.follow(history)
         return self.progress.best_index
 
     def is_over(self, history: Mapping[str, list[float]]) -> bool:
-        """Returns whether `patience` epochs since the best one brought no progress."""
+        """Returns whether training must stop: at least `patience` epochs without progress have passed since the best epoch."""
         self.progress.follow(history)
         return self.progress.waited >= self.patience
 
 
 def early_stopping_of(value: SupportsIndex | EarlyStopping | None) -> EarlyStopping | None:
-    """Returns the argument early_stopping of `Network.fit`, which may be a number of epochs, as an `EarlyStopping`."""
+    """Converts the argument `early_stopping` of `Network.fit` to an `EarlyStopping` object; an integer is the patience."""
     if value is None or isinstance(value, EarlyStopping):
         return value
     if value is EarlyStopping:

@@ -1,4 +1,4 @@
-"""The history of a training: the loss and metrics of each epoch."""
+"""The class History, which contains the loss and metrics of each epoch of training."""
 
 import math
 
@@ -6,23 +6,24 @@ import numpy as np
 
 
 class History:
-    """The loss and metrics of each epoch of a training; `Network.fit` returns a History.
+    """The loss and metrics of each epoch of training, as returned by `Network.fit`.
 
     Attributes
     ----------
     epoch : list of int
-        Numbers of the finished epochs, counted from 1.
+        The numbers of the finished epochs, counted from 1.
     history : dict of str to list of float
-        One value per epoch for each name. "loss" and "accuracy" are measured on the training batches while the network is
-        trained on them; "val_loss" and "val_accuracy" are measured on the validation data after the epoch. "seconds" is the
-        duration of the epoch. Further names are the metrics passed to `fit`, "learning_rate" if there is a schedule, and the
-        numbers that callbacks added, with nan in the epochs for which they added none. Accuracies exist only for the losses
-        cce and bce, names that begin with val_ only if there is validation data.
+        For each name, a list with one value per epoch. "loss" and "accuracy" are measured on the training batches while the
+        network is trained on the batches. "val_loss" and "val_accuracy" are measured on the validation data at the end of the
+        epoch. "seconds" is the duration of the epoch. The dict also contains the metrics passed to `fit`, "learning_rate" if
+        there is a schedule, and the numbers that callbacks added, with nan for the epochs in which a callback added no number.
+        The dict contains accuracies only for the losses cce and bce, and names that begin with "val_" only if there is
+        validation data.
     interrupted : bool
-        Whether Ctrl-C ended the training.
+        Whether Ctrl-C ended training.
     best_epoch : int or None
-        With early stopping, the number of the epoch whose parameters the network has; None without early stopping, or if no
-        epoch had the monitored figure.
+        With early stopping, the number of the epoch whose parameters the network has after training; None without early
+        stopping, or if the monitored figure was not measured in any epoch.
     """
 
     def __init__(self):
@@ -32,7 +33,10 @@ class History:
         self.best_epoch: int | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
-        """Appends the loss and metrics of a finished epoch; figures that only other epochs have become nan in this epoch."""
+        """Appends the figures of a finished epoch.
+
+        If `logs` lacks a figure that other epochs have, the history contains nan for the figure in this epoch.
+        """
         for name, value in logs.items():
             if name not in self.history:
                 self.history[name] = [math.nan] * len(self.epoch)
@@ -48,12 +52,12 @@ class History:
         Raises
         ------
         KeyError
-            The history does not contain `name`; the message lists the names that it contains.
+            The history does not contain `name`. The error message lists the names that the history contains.
         """
         if name == "epoch":
             return np.array(self.epoch)
         if name not in self.history:
-            raise KeyError(f"{name!r} is not in the history, which has epoch, {', '.join(self.history)}")
+            raise KeyError(f"{name!r} is not in the history, which contains epoch, {', '.join(self.history)}")
         return np.array(self.history[name])
 
     def table(self) -> str:

@@ -1,4 +1,4 @@
-"""The training loop: runs epochs, validation, schedule, early stopping, callbacks, checkpoints and the progress bar."""
+"""The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from numbanet.training.schedules import Schedule, rate_of
 
 
 class NoMoreBatchesError(Exception):
-    """Ends a training with `steps_per_epoch` if x has run out of batches."""
+    """Raised to end training with `steps_per_epoch` if x yields no more batches."""
 
 
 NO_TOTALS = Totals(0, 0.0, 0)
@@ -34,7 +34,7 @@ NO_TOTALS = Totals(0, 0.0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The checked arguments of `Network.fit`; with the defaults, training makes one pass in the given order, without output."""
+    """The checked arguments of `Network.fit`; with the defaults, training runs one epoch in the given order, without output."""
 
     epochs: int = 1
     batch_size: int
@@ -50,41 +50,41 @@ class Settings:
 
 
 class Record(Protocol):
-    """The interface of an object that saves the state of a training, such as a checkpoint file (`numbanet.persist`)."""
+    """The interface of objects that save the state of training, such as the checkpoint files of `numbanet.persist`."""
 
     def after_epoch(self, training: "Training", is_last: bool) -> None:
-        """Runs after each epoch, and may save the present state of `training`."""
+        """Called after each epoch; may save the current state of `training`."""
         ...
 
 
 class Training:
-    """Carries out one call of `Network.fit`.
+    """Trains the network in one call of `Network.fit`.
 
     Parameters
     ----------
     model : Model
-        The network's state, which the training changes.
+        The network's state, which training changes.
     settings : Settings
     data : Data or callable
         The samples to train on, or a function that yields the batches of an epoch.
     validation : Data, optional
         Validation samples, on which the network is evaluated after each epoch.
     processes : Processes
-        Divides the samples among the processes of a distributed training, and keeps the processes in agreement.
+        Divides the samples among the processes of distributed training, and keeps the processes in the same state.
     record : Record, optional
-        Its `after_epoch` is called after each epoch, to save a checkpoint.
+        An object whose method `after_epoch` is called after each epoch, to save a checkpoint.
 
     Attributes
     ----------
     history : History
     best : ndarray or None
-        With early stopping, the flat parameter vector of the best epoch; None without early stopping.
+        With early stopping, the network's parameters after the best epoch, as one vector; None without early stopping.
     finite : Snapshot
-        The network's state after the callbacks of the last epoch whose loss and parameters were finite.
+        The network's state after the last epoch with finite loss and parameters, and after the callbacks of that epoch.
     ended : bool
-        Whether the training resumed from a checkpoint that was written when a callback had ended the training.
+        Whether training resumed from a checkpoint that was written after a callback had stopped training.
     callbacks_anywhere : bool
-        Whether this process or, in a distributed training, rank 0 calls callbacks, which may change parameters.
+        Whether any process calls callbacks, which may change the parameters: this process or, in distributed training, rank 0.
     first_loss, last_loss : float or None
         The losses of the first and of the last epoch of this call.
     """
@@ -121,18 +121,18 @@ class Training:
             self.schedule = settings.schedule and settings.schedule.started(figures)
 
     def run(self) -> History:
-        """Trains until the last epoch, or until early stopping, a callback or Ctrl-C ends the training.
+        """Trains until the last epoch, or until early stopping, a callback or Ctrl-C stops training.
 
         Raises
         ------
         FloatingPointError
-            The loss or a parameter stopped being finite; the model keeps the parameters of the previous epoch.
+            The loss or a parameter became infinite or NaN; the model keeps the parameters of the previous epoch.
         ValueError
-            The function that should yield batches yielded none, or the processes of a distributed training disagree about
-            the training.
+            The function that should yield batches yielded no batch, or the processes of distributed training have different
+            arguments or states.
         """
         settings, history = self.settings, self.history
-        self.errors = np.geterr()  # for code of the user: callbacks, metrics, schedules
+        self.errors = np.geterr()  # for the user's code: callbacks, metrics, schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()
@@ -145,7 +145,7 @@ class Training:
             try:
                 self._call("on_train_begin", logs)
                 self.stopped = self.consensus.settle(self, logs)
-                if self.callbacks_anywhere:  # which may have changed parameters
+                if self.callbacks_anywhere:  # a callback may have changed parameters
                     self.finite = self.model.snapshot()
                 while len(history.epoch) < settings.epochs and not self.is_over():
                     logs = self._epoch(len(history.epoch) + 1)
@@ -165,24 +165,24 @@ class Training:
         return history
 
     def run_pass(self) -> dict[str, float]:
-        """Trains for one epoch, without keeping a snapshot of the state before it, and returns the loss and accuracy."""
+        """Trains for one epoch, without a snapshot of the state before the epoch, and returns the loss and accuracy."""
         self._upload()
         with np.errstate(all="ignore"):
             totals, _ = self._train(1, self.settings.learning_rate)
-        return loss_and_accuracy(totals, self.model.topology)  # of all batches 1/n sum of weight times loss
+        return loss_and_accuracy(totals, self.model.topology)  # loss = 1/n sum of weight times loss
 
     def stop_requested(self) -> bool:
         """Returns whether the attribute stop_training of any callback is True."""
         return self.ended or any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks)
 
     def is_over(self) -> bool:
-        """Returns whether a callback or early stopping ends the training after this epoch."""
+        """Returns whether a callback or early stopping stops training after this epoch."""
         return self.stopped or bool(self.stopping and self.stopping.is_over(self.history.history))
 
     # One epoch
 
     def _epoch(self, epoch: int) -> dict[str, float]:
-        """Trains and evaluates for one epoch, and records and returns the epoch's loss and metrics."""
+        """Trains for one epoch, measures the loss and metrics, adds them to the history, and returns them."""
         settings, history, dtype = self.settings, self.history, self.model.topology.dtype
         start = time.perf_counter()
         eta = settings.learning_rate
@@ -257,7 +257,10 @@ class Training:
         return int(self.model.generator.integers(1 << 63)) if any(self.model.topology.dropout) else 0
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Keeps a snapshot after an epoch; if it is not finite, restores the one before and raises FloatingPointError."""
+        """Takes a snapshot after an epoch.
+
+        If the loss or a parameter is infinite or NaN, restores the last snapshot instead and raises FloatingPointError.
+        """
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and np.isfinite(after.parameters).all()):
             self.model.restore(self.finite)
@@ -268,7 +271,7 @@ class Training:
         self.finite = after
 
     def _keep_if_best(self) -> None:
-        """Keeps the parameters of the epoch that has just ended if it is the best epoch so far."""
+        """Stores the current parameters in `best` if the epoch that has just ended is the best epoch so far."""
         history = self.history
         best = self.stopping.best(history.history) if self.stopping else None
         if best is None:
@@ -278,7 +281,7 @@ class Training:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss and accuracy from the totals of an epoch, and all values that are measured at the epoch's end."""
+        """Returns the loss and accuracy of an epoch, and the metrics and validation figures that are measured at its end."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -293,7 +296,7 @@ class Training:
         return logs
 
     def _measured(self, data: Data, partition: Partition) -> dict[str, float]:
-        """Returns the metrics that the caller of `Network.fit` chose, computed over the samples of all processes."""
+        """Returns the values of the metrics that were passed to `Network.fit`, computed over the samples of all processes."""
         if not self.settings.metrics:
             return {}
         part, topology = partition.part(data), self.model.topology
@@ -308,7 +311,7 @@ class Training:
         return figures
 
     def _upload(self) -> None:
-        """Copies arrays to the engine's device if they fit there; batches from a function are copied one at a time later."""
+        """Copies the samples to the engine's device if they fit; batches from a function are copied later, one at a time."""
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
@@ -324,7 +327,7 @@ class Training:
 
     def _bar(self, epoch: int) -> Any:
         """Returns a progress bar, or an object without effect if verbose is 0 or standard error is not a terminal."""
-        count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes count together
+        count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes must call count
         if not (self.settings.verbose and reporting.on_terminal()):
             return reporting.NO_BAR
         return reporting.bar(f"epoch {epoch}/{self.settings.epochs}", count)
@@ -337,10 +340,10 @@ class Training:
             reporting.say(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
 
     def _warn(self, start: np.ndarray) -> None:
-        """Says what went wrong in a training that ended without an error."""
+        """Warns about problems of training that ended without an error, such as a loss that has grown."""
         loss = self.last_loss if self.best is None else self.loss_of_best
         if any(getattr(callback, "keeps_best", False) for callback in self.settings.callbacks):
-            loss = None  # the caller of `fit` restores better parameters
+            loss = None  # such a callback later restores better parameters
         if self.consensus.follows:
             return
         if loss is not None:

@@ -1,12 +1,14 @@
-"""Loss, accuracy and further metrics of predictions, for `Network.fit` and `Network.evaluate`.
+"""The loss, the accuracy and additional metrics of predictions, for `Network.fit` and `Network.evaluate`.
 
-All metrics compute in float64, whatever the dtype of the network.
+All metrics are computed in float64, for any dtype of the network.
 
-The metrics of classes take an argument `labels`, which says what several outputs stand for. If it is False, each row belongs to
-one class, the index of its largest value. If it is True, each output is a label of its own (multi-label): a label is set if its
-value is above 1/2, and the metric is the mean over the outputs. A network with the loss bce has labels; any other network with
-a softmax layer as output has classes. By default, and in all other networks, a row belongs to one class if every row of y adds
-up to 1; otherwise the outputs are labels. A single output is one label.
+The classification metrics have an argument `labels`, which says whether the outputs are exclusive classes or independent
+labels. If `labels` is False, each row belongs to exactly one class, whose number is the index of the largest value in the row.
+If `labels` is True, each output is a label of its own: the label is set if the value is above 1/2, and the metric is the mean
+over the outputs. If `labels` is None, the outputs are classes if there are several outputs and every row of y adds up to 1;
+otherwise the outputs are labels. A single output is always a label. `Network` passes True for the loss bce, False for any other
+loss with a softmax output layer, and None in all other cases. For `log_loss`, `Network` also passes True if the output layer is
+sigmoid.
 """
 
 import functools
@@ -21,17 +23,17 @@ from numbanet.engines.topology import Topology
 
 Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
-# The metrics convert this many numbers to float64 at once, so that they need no float64 copy of all predictions.
+# The metrics convert this many numbers to float64 at a time, so that they need no float64 copy of all predictions.
 NUMBERS_AT_ONCE = 1 << 20
 
 
 def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None = None) -> dict[str, float]:
-    """Returns the loss as the network defines it and, for the losses cce and bce, the accuracy.
+    """Returns the network's loss and, for the losses cce and bce, the accuracy.
 
     Parameters
     ----------
     totals : Totals
-        Number of samples, and the sums of their losses and of their hits (right answers).
+        The number of samples, the sum of their losses, and the sum of their hits (correct predictions).
     topology : Topology
     weight : float, optional
         The total weight of the samples, by default the number of samples.
@@ -58,11 +60,11 @@ def _value(name: str, metric: Metric, y: np.ndarray, y_hat: np.ndarray) -> float
         raise TypeError(f"the metric {name} must return a real number, not {checks.shown(value)}") from None
 
 
-# Metrics of quantities
+# Regression metrics
 
 
 def _slices(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yields successive rows of the arrays, as float64."""
+    """Yields blocks of successive rows of the arrays, converted to float64."""
     count, width = len(arrays[0]), max(1, arrays[0].size // max(1, len(arrays[0])))
     rows = max(1, NUMBERS_AT_ONCE // width)
     for first in range(0, count, rows):
@@ -70,12 +72,12 @@ def _slices(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def mean_absolute_error(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns the mean of |y - y_hat|, over samples and outputs."""
+    """Returns the mean of |y - y_hat| over all samples and outputs."""
     return float(sum(np.abs(a - b).sum() for a, b in _slices(y, y_hat)) / y.size)
 
 
 def mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns the mean of (y - y_hat)^2, over samples and outputs."""
+    """Returns the mean of (y - y_hat)^2 over all samples and outputs."""
     return float(sum(np.square(a - b).sum() for a, b in _slices(y, y_hat)) / y.size)
 
 
@@ -85,9 +87,9 @@ def root_mean_squared_error(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Returns R^2, the explained fraction of the variance of y, averaged over outputs.
+    """Returns R^2, the fraction of the variance of y that the predictions explain, averaged over the outputs.
 
-    R^2 of an output whose y is constant is 1 if all its predictions are equal to y, otherwise 0.
+    If y is constant for an output, R^2 of this output is 1 if all its predictions are equal to y, otherwise 0.
     """
     first = y[0].astype(np.float64)  # differences from it are exactly 0 if y is constant
     mean = sum((a - first).sum(axis=0) for (a,) in _slices(y)) / len(y)
@@ -97,20 +99,20 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
     return float(np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), constant).mean())
 
 
-# Metrics of classes and labels
+# Classification metrics
 
 
 class Counts(NamedTuple):
-    """Numbers of samples, as arrays with a value for each class or, if the outputs are labels, for each output.
+    """Numbers of samples: arrays with one value for each class or, if the outputs are labels, for each output.
 
     Parameters
     ----------
     right : (k,) int
-        Samples to which the target and the prediction assign the class.
+        The number of samples to which both the target and the prediction assign the class.
     of_y, of_y_hat : (k,) int
-        Samples to which the target assigns the class, and samples to which the prediction assigns it.
+        The number of samples to which the target assigns the class, and the number to which the prediction assigns the class.
     occurs : (k,) bool
-        Whether a target or a prediction assigns the class to a sample; always True for labels.
+        Whether the target or the prediction of any sample assigns the class to the sample; always True for labels.
     """
 
     right: np.ndarray
@@ -120,19 +122,19 @@ class Counts(NamedTuple):
 
 
 def classes_of(y: np.ndarray) -> np.ndarray:
-    """Returns the class of each row: the index of its largest value, or for a single column 1 above 1/2 and 0 otherwise."""
+    """Returns the class of each row: the index of the largest value or, in a single column, 1 if the value is above 1/2."""
     return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)
 
 
 def has_labels(y: np.ndarray, labels: bool | None) -> bool:
-    """Returns whether the outputs are labels; None decides by y, as the docstring of this module describes."""
+    """Returns whether the outputs are labels; if `labels` is None, y decides, as the module docstring describes."""
     if labels is None:
         return y.shape[1] == 1 or not all((np.abs(rows.sum(axis=1) - 1) <= 1e-3).all() for (rows,) in _slices(y))
     return labels or y.shape[1] == 1
 
 
 def counts_of(y: np.ndarray, y_hat: np.ndarray, labels: bool | None) -> Counts:
-    """Returns the counts of each class or of each label."""
+    """Returns the `Counts` of each class or, if the outputs are labels, of each output."""
     if has_labels(y, labels):
         is_set, predicted = y > 0.5, y_hat > 0.5
         of_y, of_y_hat, right = (np.count_nonzero(each, axis=0) for each in (is_set, predicted, is_set & predicted))
@@ -149,10 +151,11 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the mean recall over the classes that occur in y.
+    """Returns the mean of the recalls of the classes that occur in y.
 
-    For labels, it is the mean of the balanced accuracies of all outputs, each of which has two classes: set and not set. If
-    only one of these two classes occurs in y, the balanced accuracy of the output is the recall of this class.
+    For labels, the result is the mean of the balanced accuracies of all outputs. In this mean, each output has two classes: set
+    and not set. If only one of the two classes occurs in y, the balanced accuracy of the output is the recall of the class that
+    occurs.
     """
     counts = counts_of(y, y_hat, labels)
     if not has_labels(y, labels):
@@ -166,31 +169,32 @@ def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None =
 def f1(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the F1 score, 2 TP / (2 TP + FP + FN).
 
-    It is the mean of the F1 scores of all classes that occur in y or in the predictions. For labels, it is the mean over all
-    outputs; an output that is never set, neither in y nor in the predictions, counts as 0.
+    The result is the mean of the F1 scores of all classes that occur in y or in the predictions. For labels, the result is the
+    mean of the F1 scores of all outputs; the F1 score of an output is 0 if the label is never set, neither in y nor in the
+    predictions.
     """
     counts = counts_of(y, y_hat, labels)
     return float(_quotients(2 * counts.right, counts.of_y + counts.of_y_hat)[counts.occurs].mean())
 
 
 def precision(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the precision, TP / (TP + FP), averaged like `f1`; a class that is never predicted counts as 0."""
+    """Returns the precision, TP / (TP + FP), averaged as in `f1`; a class that is never predicted counts as 0."""
     counts = counts_of(y, y_hat, labels)
     return float(_quotients(counts.right, counts.of_y_hat)[counts.occurs].mean())
 
 
 def recall(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the recall, TP / (TP + FN), averaged like `f1`; a class that is predicted but absent from y counts as 0."""
+    """Returns the recall, TP / (TP + FN), averaged as in `f1`; a class that is predicted but absent from y counts as 0."""
     counts = counts_of(y, y_hat, labels)
     return float(_quotients(counts.right, counts.of_y)[counts.occurs].mean())
 
 
 def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the area under the ROC curve, averaged over outputs, each of which tells its own class from all others.
+    """Returns the area under the ROC curve of each class against all other classes, averaged over the outputs.
 
-    The area of an output is the probability that its prediction is larger for a sample of its class than for another sample;
-    equal predictions count as 1/2. An output has no area if all samples or no sample of y belong to its class. Such outputs are
-    left out of the mean. If no output has an area, the result is NaN.
+    The area of an output is the probability that its prediction is larger for a sample of its class than for any other sample;
+    equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of the output.
+    The mean leaves out outputs without an area. If no output has an area, the result is NaN.
     """
     classes = None if has_labels(y, labels) else classes_of(y)
     areas = []
@@ -207,9 +211,9 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
 def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean over samples of -sum_j y_j ln y_hat_j, the negative log-likelihood of the classes.
 
-    For labels, it is the mean over samples and outputs of -(y ln y_hat + (1 - y) ln(1 - y_hat)). Predictions nearer to 0 or 1
-    than 2.2e-16, the machine epsilon of float64, are moved to this distance, as scikit-learn does with float64 predictions.
-    Targets between 0 and 1 count as probabilities.
+    For labels, the result is the mean of -(y ln y_hat + (1 - y) ln(1 - y_hat)) over samples and outputs. Predictions are
+    clipped to the range from eps to 1 - eps, with the machine epsilon eps = 2.2e-16 of float64, as scikit-learn clips float64
+    predictions. Targets between 0 and 1 are treated as probabilities.
 
     Raises
     ------
@@ -218,7 +222,7 @@ def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) ->
     """
     if (y_hat < 0).any() or (y_hat > 1).any():
         raise ValueError(
-            f"log_loss takes predictions from 0 to 1, but y_hat goes from {y_hat.min():g} to {y_hat.max():g}: "
+            f"log_loss needs predictions from 0 to 1, but y_hat ranges from {y_hat.min():g} to {y_hat.max():g}: "
             "use a network whose last activation is sigmoid or softmax"
         )
     binary, epsilon, total = has_labels(y, labels), float(np.finfo(np.float64).eps), 0.0
@@ -245,7 +249,7 @@ METRICS: dict[str, Metric] = {
 _OF_CLASSES = (balanced_accuracy, f1, precision, recall, roc_auc, log_loss)
 
 # Whether larger ("max") or smaller ("min") values are better, for the loss, the accuracy and each metric in METRICS. The same
-# holds for their values on validation data, whose names begin with "val_".
+# direction holds for the value on validation data, whose name begins with "val_".
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "loss": "min",
     "accuracy": "max",
@@ -262,12 +266,12 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 }
 
 
-# Names of figures of the history that are not metrics; for the losses cce and bce, "accuracy" is one, too.
+# The figures of the history that are not metrics, by name. For the losses cce and bce, "accuracy" is another such figure.
 TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns the metric of numbanet that a function computes, possibly with fixed arguments; None for another function."""
+    """Returns the function of `metric`, without fixed arguments, if it is one of numbanet's own metrics, otherwise None."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 
@@ -275,24 +279,25 @@ def own(metric: Any) -> Metric | None:
 def metrics_of(
     value: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None, topology: Topology | None = None
 ) -> dict[str, Metric]:
-    """Returns the argument metrics of `Network.fit` (a name, a function, or a list or mapping of them) as functions by name.
+    """Returns the metrics that the argument `metrics` of `Network.fit` selects, as a dict of functions by name.
 
     Parameters
     ----------
     value : str, callable, or list or dict of them, or None
     topology : Topology, optional
-        The network that is measured. It says whether the outputs are classes or labels, and whether "accuracy" is taken.
+        The topology of the network that is measured. The topology determines whether the outputs are classes or labels, and
+        whether a metric may have the name "accuracy".
 
     Raises
     ------
     ValueError, TypeError
-        The name of a metric is unknown or taken, two metrics have the same name, a metric is neither a name nor a function of y
-        and y_hat, or log_loss is asked for although the outputs of the network are no probabilities.
+        The name of a metric is unknown or not allowed, two metrics have the same name, a metric is neither a name nor a
+        function of y and y_hat, or log_loss is selected although the outputs of the network are not probabilities.
     """
     metrics: dict[str, Any] = {}
     for name, metric in _entries(value):
         if not isinstance(name, str):
-            raise TypeError(f"the name of a metric must be a text, not {checks.shown(name)}")
+            raise TypeError(f"the name of a metric must be a string, not {checks.shown(name)}")
         if isinstance(metric, str):
             metric = METRICS[checks.choice("metric", metric, METRICS)]
         elif isinstance(metric, type) or not callable(metric):
@@ -305,12 +310,15 @@ def metrics_of(
     taken = {*TAKEN, "accuracy"} if topology and topology.loss in ("bce", "cce") else {*TAKEN}
     for name in metrics:
         if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
-            raise ValueError(f"a metric cannot have the name {name!r}, because another figure has it: choose another name")
+            raise ValueError(
+                f"a metric cannot have the name {name!r}, because the history already contains a figure with this name: choose "
+                "another name"
+            )
     return {name: metric if topology is None else _of_network(metric, topology) for name, metric in metrics.items()}
 
 
 def _of_network(metric: Any, topology: Topology) -> Metric:
-    """Returns a metric of classes with its argument `labels` set as the network decides; returns other metrics unchanged."""
+    """Returns a classification metric with the argument `labels` that suits the network; returns other metrics unchanged."""
     if not any(metric is each for each in _OF_CLASSES):
         return metric
     labels, output = None, topology.activations[-1]
@@ -329,7 +337,7 @@ def _of_network(metric: Any, topology: Topology) -> Metric:
 
 
 def _entries(value: Any) -> list[tuple[Any, Any]]:
-    """Returns pairs of a name and a metric, which is itself a name or a function."""
+    """Returns the argument `metrics` as a list of pairs: the name in the history, and the metric (a name or a function)."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -342,7 +350,7 @@ def _entries(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _name_of(metric: Any) -> str:
-    """Returns the name of a function; for a function with fixed arguments, the name of the function itself."""
+    """Returns the name of a metric function; for a `functools.partial`, the name of the underlying function."""
     while isinstance(metric, functools.partial):
         metric = metric.func
     return getattr(metric, "__name__", type(metric).__name__)

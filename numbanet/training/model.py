@@ -1,4 +1,4 @@
-"""The state of a network, which training changes and model files store."""
+"""The class Model: the state of a network, which training changes and model files store."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from numbanet.training.portable import packed, unpacked
 
 
 class Snapshot(NamedTuple):
-    """Copies of the parameters and of the optimizer's moments, and the number of updates so far."""
+    """Copies of the parameters and of the optimizer's moments, and the number of updates until the copies were made."""
 
     parameters: np.ndarray
     moments: list[np.ndarray]
@@ -24,7 +24,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(eq=False)
 class Model:
-    """The state of a network: an engine that holds parameters and moments, and the optimizer, generator and step count.
+    """The state of a network: its parameters, optimizer, random generator and number of updates.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ class Model:
     device : {"cpu", "cuda"}
     kernels : {"fast", "reference"}
     generator : numpy.random.Generator
-        Draws the initial weights, the order of samples and the neurons that drop out.
+        Draws the initial weights, the order of the samples, and the neurons whose activations dropout sets to 0.
     optimizer : Optimizer
-        The optimizer of the last update.
+        The optimizer with which the last update was made.
     step : int
-        Number of updates that the optimizer has made.
+        The number of updates that the optimizer has made.
     table : Encoding or None
-        If the network was trained on a table, the encoding of the table's rows; model files store it, too.
+        If the network was trained on a table, the encoding of the table's rows. Model files also store this encoding.
 
     Attributes
     ----------
@@ -60,7 +60,8 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        limit is sqrt(6 / n_in) in layers with relu or leaky_relu, and sqrt(6 / (n_in + n_out)) with any other activation.
+        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He); in all other layers, limit is sqrt(6 / (n_in + n_out))
+        (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
@@ -80,32 +81,38 @@ class Model:
         self.step = snapshot.step
 
     def use(self, optimizer: Optimizer) -> None:
-        """Sets the optimizer of the next updates; if its class differs from the last optimizer's, its moments start at 0."""
+        """Sets the optimizer of the next updates.
+
+        If the class of the optimizer differs from the class of the last optimizer, the moments become 0.
+        """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)
         self.optimizer = optimizer
 
     def reset(self, optimizer: Optimizer) -> None:
-        """Sets the optimizer, and sets its moments and the number of its updates to 0."""
+        """Sets the optimizer of the next updates, and sets the moments and the number of updates to 0."""
         zeros = np.zeros(self.topology.parameter_count, self.topology.dtype)
         self.engine.write_moments([zeros] * optimizer.moments)
         self.optimizer, self.step = optimizer, 0
 
     def move(self, device: str) -> None:
-        """Moves the parameters and moments to another device, which must be usable."""
+        """Moves the parameters and moments to the device `device`, which this process must be able to use."""
         engine = make_engine(self.topology, device, self.kernels)
         engine.write(self.engine.read())
         engine.write_moments(self.engine.read_moments(self.optimizer.moments))
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, with a snapshot in place of the engine; older NumPy can open them."""
+        """Returns the attributes for pickle and copy: a snapshot replaces the engine, and `packed` replaces NumPy objects."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restores the model; a model from a GPU moves to the CPU, with a warning, if this process can use no GPU."""
+        """Restores the model.
+
+        If the model was on a GPU but this process cannot use a GPU, warns and puts the model on the CPU.
+        """
         snapshot = Snapshot(*unpacked(state["snapshot"]))
         vars(self).update({name: value for name, value in state.items() if name != "snapshot"})
         self.generator = unpacked(self.generator)

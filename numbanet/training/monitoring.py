@@ -1,6 +1,6 @@
-"""The monitored figure of early stopping and of the schedule Plateau: which figure it is, and whether it should fall or rise.
+"""The figure that `EarlyStopping` and the schedule `Plateau` monitor, and whether smaller or larger values of it are better.
 
-A figure is a number that the history has for an epoch, such as the loss or a metric.
+A figure is a number that the history contains for each epoch, such as the loss or a metric.
 """
 
 import difflib
@@ -13,19 +13,20 @@ from numbanet.engines.topology import Topology
 from numbanet.training.metrics import DIRECTIONS, METRICS, Metric, own
 
 MODES = {"min": False, "max": True}
-# Whether larger values are better, for the figures of `fit` and for the metrics of numbanet.
+# Whether larger values are better, for the figures that `fit` measures and for numbanet's own metrics.
 LARGER_IS_BETTER = {name: direction == "max" for name, direction in DIRECTIONS.items()}
 
 
 class Figures(NamedTuple):
-    """The figures that a training measures in every epoch, and whether it may have others.
+    """The figures that a call of `fit` measures in every epoch, and whether callbacks may add other figures.
 
     Parameters
     ----------
     larger : dict
-        For each measured figure, by name, whether larger values are better; None if this is unknown.
+        For each measured figure, by name, True if larger values are better, False if smaller values are better, and None if the
+        better direction is unknown.
     others : bool
-        Whether callbacks may add further figures.
+        Whether callbacks may add figures that `fit` does not measure.
     """
 
     larger: dict[str, bool | None]
@@ -35,7 +36,7 @@ class Figures(NamedTuple):
 def figures_of(
     topology: Topology, metrics: Mapping[str, Metric], *, validation: bool, scheduled: bool, others: bool
 ) -> Figures:
-    """Returns the figures of a training.
+    """Returns the figures (numbers per epoch, such as the loss) that a call of `fit` measures.
 
     Parameters
     ----------
@@ -43,9 +44,9 @@ def figures_of(
     metrics : dict
         The metrics that are measured, as functions by name.
     validation, scheduled : bool
-        Whether there is validation data, and whether there is a schedule.
+        Whether `fit` has validation data, and whether it has a schedule.
     others : bool
-        Whether callbacks may add further figures.
+        Whether callbacks may add figures that `fit` does not measure.
     """
     ours: dict[Any, bool] = {METRICS[name]: larger for name, larger in LARGER_IS_BETTER.items() if name in METRICS}
     larger: dict[str, bool | None] = {"loss": False}
@@ -58,16 +59,17 @@ def figures_of(
 
 
 class Monitored(NamedTuple):
-    """The figure that early stopping or a schedule monitors.
+    """The figure that early stopping or a schedule monitors, and the conditions under which the figure counts as improved.
 
     Parameters
     ----------
     name : str
     larger_is_better : bool
     min_delta : float
-        A better value counts as progress only if the difference is larger than min_delta.
+        A better value counts as progress only if it differs from the best value by more than min_delta.
     in_every_epoch : bool
-        Whether each epoch has the figure. If not, an epoch without the figure does not count as an epoch without progress.
+        Whether the figure is measured in every epoch. If the figure is not measured in every epoch, an epoch without the figure
+        does not count as an epoch without progress.
     """
 
     name: str
@@ -77,32 +79,32 @@ class Monitored(NamedTuple):
 
 
 def check_monitor(monitor: str | None, mode: str | None, min_delta: float) -> None:
-    """Checks the parameters by which `EarlyStopping` and `Plateau` name the monitored figure."""
+    """Checks the parameters `monitor`, `mode` and `min_delta` of `EarlyStopping` and `Plateau`."""
     if monitor is not None and not isinstance(monitor, str):
-        raise TypeError(f"monitor must be the name of a figure of the history, not {checks.shown(monitor)}")
+        raise TypeError(f"monitor must be the name of a figure in the history, such as 'val_loss', not {checks.shown(monitor)}")
     if mode is not None:
         checks.choice("mode", mode, MODES, " (min: smaller values are better)")
     checks.not_negative("min_delta", min_delta)
 
 
 def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, figures: Figures) -> Monitored:
-    """Returns the monitored figure.
+    """Returns the figure that early stopping or a schedule monitors, after checking that `fit` measures it.
 
     Parameters
     ----------
     of : str
-        "early_stopping" or "schedule", for messages.
+        "early_stopping" or "schedule": the argument of `fit` that error messages name.
     monitor : str or None
-        The name of the figure; None stands for "val_loss" if it is measured, else "loss".
+        The name of the figure. None means "val_loss" if it is measured, else "loss".
     mode : {"min", "max"} or None
-        Whether the figure should fall or rise; None if the direction of the figure is known.
+        Whether smaller or larger values are better; None if numbanet knows this for the figure.
     min_delta : float
     figures : Figures
 
     Raises
     ------
     ValueError
-        The training has no such figure, its direction is unknown and not given, or the given direction is wrong.
+        The figure is not measured, `mode` is missing although the direction is unknown, or `mode` is wrong for the figure.
     """
     known, direction = figures.larger, None if mode is None else MODES[mode]
     name = monitor or ("val_loss" if "val_loss" in known else "loss")
@@ -112,12 +114,12 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
         if name.removeprefix("val_") in known and name.startswith("val_") and "val_loss" not in known:
             hint = ": pass validation_data or validation_split"
         advice = "; if a callback adds this figure, pass mode='min' or mode='max', too" if figures.others else ""
-        raise ValueError(f"{of} monitors {name!r}, but the training measures only {', '.join(known)}{hint}{advice}")
+        raise ValueError(f"{of} monitors {name!r}, but fit measures only {', '.join(known)}{hint}{advice}")
     expected = known.get(name)
     if expected is None and direction is None:
         raise ValueError(
-            f"{of} monitors {name!r}, of which it is unknown whether it should fall or rise: pass mode='min' if smaller values "
-            "are better, else mode='max'"
+            f"{of} monitors {name!r}, but fit does not know whether smaller or larger values of this figure are better: pass "
+            "mode='min' if smaller values are better, else mode='max'"
         )
     if None not in (expected, direction) and expected != direction:
         raise ValueError(
@@ -127,7 +129,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
 
 
 class Progress:
-    """Follows the monitored figure through a training; each call costs the same, however many epochs have passed.
+    """Tracks the best value of the monitored figure. The time of a call of `follow` does not depend on the number of epochs.
 
     Parameters
     ----------
@@ -136,9 +138,9 @@ class Progress:
     Attributes
     ----------
     best_index : int or None
-        The index of the best epoch so far; None as long as no epoch has the figure.
+        The index of the best epoch until now; None as long as no epoch has the figure.
     waited : int
-        Number of epochs without progress since the best epoch.
+        The number of epochs without progress since the best epoch.
     """
 
     def __init__(self, monitored: Monitored):
@@ -146,7 +148,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Takes in the new epochs of a history; returns, for each of them that counts, whether it made progress."""
+        """Processes the new epochs of a history; returns, for each new epoch with the figure, whether the figure improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

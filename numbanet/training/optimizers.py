@@ -1,4 +1,4 @@
-"""Optimizers: their names, their constants, and the update rules that they pass to engines."""
+"""The optimizers, with their names, their constants, and the update rules that they pass to engines."""
 
 import copy
 import functools
@@ -15,21 +15,21 @@ from numbanet.engines.rule import Rule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Base class of all optimizers, with the constants that all of them have.
+    """Base class of all optimizers, with the constants that every optimizer has.
 
     Parameters
     ----------
     weight_decay : float
-        The factor lambda of an L2 penalty, lambda/2 times the sum of all w^2. The gradient of the penalty, lambda w, is added
-        to dL/dw. Biases are not penalised, and the reported loss does not include the penalty.
+        The weight-decay factor lambda. An L2 penalty of lambda/2 times the sum of all w^2 is added to the loss, so that the
+        gradient dL/dw increases by lambda * w. Biases are not penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
-        The largest allowed norm of the gradients of all parameters, taken as one vector. Gradients with a larger norm are
-        scaled down to it (Pascanu et al., 2013, PMLR 28(3):1310-1318) before weight decay is applied.
+        The largest allowed norm of the gradient, computed over all parameters together. A gradient with a larger norm is scaled
+        down to the norm clip_norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
 
     Raises
     ------
     ValueError, TypeError
-        A constant has the wrong type or is out of range; the message names the constant.
+        A constant has the wrong type or is out of range; the error message names the constant.
     """
 
     weight_decay: float = field(default=0.0, kw_only=True)
@@ -47,7 +47,7 @@ class Optimizer:
 
     @functools.lru_cache(256)  # noqa: B019 - steps of very small networks take less time than these checks
     def check(self, dtype: np.dtype) -> None:
-        """Raises ValueError if a constant leaves its range when it is rounded to the dtype of a network."""
+        """Raises ValueError if a constant is out of range after it is rounded to the network's dtype."""
         for name in ("weight_decay", "clip_norm", "epsilon"):
             check = checks.not_negative if name == "weight_decay" else checks.positive
             if (value := getattr(self, name, None)) is not None:
@@ -57,11 +57,11 @@ class Optimizer:
 
     @property
     def moments(self) -> int:
-        """The number of moments (moving averages, such as the velocity) that the optimizer keeps for each parameter."""
+        """The number of moments (running averages of gradients, such as the velocity) that are kept for each parameter."""
         return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
-        """Returns the update rule with its constants, in the form that engines take."""
+        """Returns the update rule with its constants as a `Rule`, which engines take as argument."""
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
@@ -87,9 +87,9 @@ class Momentum(Optimizer):
     Parameters
     ----------
     momentum : float
-        The factor mu of the velocity v, in [0, 1).
+        The factor mu by which the velocity v is multiplied in each step, in [0, 1).
     weight_decay, clip_norm
-        The same parameters as those of `Optimizer`.
+        As for `Optimizer`.
     """
 
     momentum: float = 0.9
@@ -103,9 +103,9 @@ class Nesterov(Momentum):
     Parameters
     ----------
     momentum : float
-        The factor mu of the velocity v, in [0, 1).
+        The factor mu by which the velocity v is multiplied in each step, in [0, 1).
     weight_decay, clip_norm
-        The same parameters as those of `Optimizer`.
+        As for `Optimizer`.
     """
 
     kind = rule.NESTEROV
@@ -115,17 +115,17 @@ class Nesterov(Momentum):
 class Adam(Optimizer):
     """Adam: w <- w - eta m_hat / (sqrt(v_hat) + epsilon) (Kingma and Ba, 2015, arXiv:1412.6980).
 
-    m is a moving average of dL/dw, and v is a moving average of its square. m_hat and v_hat are m and v after the correction
-    of the bias that comes from their start at 0.
+    m is a moving average of the gradient dL/dw, and v is a moving average of the square of the gradient. m_hat and v_hat are m
+    and v after bias correction, which compensates for the initial value 0 of m and v.
 
     Parameters
     ----------
     beta_1, beta_2 : float
-        The fractions of m and of v that are kept from step to step, in [0, 1).
+        The decay rates of the moving averages m and v: the fractions of m and v that each step keeps, in [0, 1).
     epsilon : float
         The positive constant in the denominator, which prevents a division by 0.
     weight_decay, clip_norm
-        The same parameters as those of `Optimizer`.
+        As for `Optimizer`.
     """
 
     beta_1: float = 0.9
@@ -142,11 +142,11 @@ class AdamW(Adam):
     Parameters
     ----------
     beta_1, beta_2, epsilon
-        The same parameters as those of `Adam`.
+        As for `Adam`.
     weight_decay : float
-        The factor lambda of the weight decay. Biases do not decay.
+        The weight-decay factor lambda. Weight decay does not change biases.
     clip_norm
-        The same parameter as that of `Optimizer`.
+        As for `Optimizer`.
     """
 
     weight_decay: float = field(default=0.01, kw_only=True)
@@ -184,7 +184,7 @@ _CHECKS = {
 
 
 def optimizer_of(value: str | Optimizer | None) -> Optimizer:
-    """Returns the argument optimizer of `Network.fit`, a name or an object, as an object."""
+    """Converts the argument `optimizer` of `Network.fit`, a name or an object, to an object."""
     if isinstance(value, Optimizer):
         return value
     if not isinstance(value, str):
@@ -196,17 +196,17 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
 
 @functools.cache
 def _by_name(name: str) -> Optimizer:
-    """Returns the optimizer of this name with the default constants; optimizers are immutable, so that calls can share it."""
+    """Returns the optimizer with this name and the default constants; calls share one object, because it is immutable."""
     return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 
 def description(optimizer: Optimizer) -> dict[str, Any]:
-    """Returns the optimizer's name and constants in the form that model files store."""
+    """Returns a dict with the optimizer's name and constants, which model files store."""
     (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
     return {"name": name} | asdict(optimizer)
 
 
 def described(content: dict[str, Any]) -> Optimizer:
-    """Returns the optimizer from a name and constants that `description` returned."""
+    """Recreates the optimizer from a dict that `description` returned."""
     constants = dict(content)
     return OPTIMIZERS[constants.pop("name")](**constants)

@@ -1,4 +1,4 @@
-"""Arrays and random generators as plain Python values, whose pickles do not depend on the version of NumPy."""
+"""Converts NumPy arrays and random generators to Python values whose pickles do not depend on the version of NumPy."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ PLAIN_KINDS = "biufcSUmM"
 
 
 class PackedArray(NamedTuple):
-    """An array; a scalar if `shape` is None; `content` is its memory, or a list of its elements if they are objects."""
+    """An array, or a NumPy scalar if shape is None; content is the bytes of the array or, for dtype object, a list."""
 
     dtype: str
     shape: tuple[int, ...] | None
@@ -23,26 +23,27 @@ class PackedGenerator(NamedTuple):
 
 
 class PackedRandomState(NamedTuple):
-    """The state of a `numpy.random.RandomState`; its arrays are packed, too."""
+    """The state of a `numpy.random.RandomState`, in which arrays are replaced with `PackedArray`."""
 
     state: dict[str, Any]
 
 
 def packed(value: Any) -> Any:
-    """Returns a value with all arrays, NumPy scalars and random generators in it packed, at any depth of dicts, lists, tuples.
+    """Returns a copy of a value in which all arrays, NumPy scalars and random generators are converted to Python values.
 
-    NumPy pickles arrays and generators by the names of private modules and by checksums of compiled classes. Both differ
-    between versions of NumPy, so that an older version cannot open such a pickle. The packed value contains nothing of NumPy.
+    NumPy's pickles of arrays and generators contain the names of private modules and checksums of compiled classes, which
+    differ between versions of NumPy. An older version of NumPy therefore cannot open the pickle of a newer version. The packed
+    value contains no objects of NumPy's classes.
 
     Parameters
     ----------
     value
-        The value; objects of any other type are returned as they are.
+        The value. Dicts, lists and tuples are searched at any depth; an object of any other type is returned unchanged.
 
     Returns
     -------
     object
-        The packed value, from which `unpacked` recreates an equal one.
+        The packed value, from which `unpacked` recreates a value equal to the original value.
     """
     if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
         return PackedArray(value.dtype.str, None, value.tobytes())
@@ -58,7 +59,7 @@ def packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """Returns the value from which `packed` made its argument.
+    """Recreates the original value from a value that `packed` returned.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def unpacked(value: Any) -> Any:
     Returns
     -------
     object
-        The value with arrays, NumPy scalars and random generators.
+        The original value, with its arrays, NumPy scalars and random generators.
     """
     if isinstance(value, PackedArray):
         return _array(value)
@@ -84,7 +85,7 @@ def unpacked(value: Any) -> Any:
 
 
 def _mapped(function: Any, value: Any) -> Any:
-    """Applies the function to the elements of a dict, list or tuple, and returns any other value as it is."""
+    """Applies the function to the elements of a dict, list or tuple; returns any other value unchanged."""
     if type(value) is dict:
         return {function(key): function(element) for key, element in value.items()}
     return type(value)(map(function, value)) if type(value) in (list, tuple) else value

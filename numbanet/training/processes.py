@@ -1,7 +1,7 @@
-"""The processes of a distributed training: how samples are divided among them, and how they stay in agreement.
+"""Interfaces through which several processes train one network: `Partition` and `Consensus`.
 
-`Partition` and `Consensus` are the interfaces. `Whole` and `Alone` implement them for a training in one process;
-`numbanet.distributed` implements them for several processes.
+A `Partition` divides the samples among the processes, and a `Consensus` keeps the processes in the same state. `Whole` and
+`Alone` implement these interfaces for training by one process; `numbanet.distributed` implements them for several processes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,45 +18,45 @@ from numbanet.inputs import Data
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
 
-# A function that yields the batches of an epoch.
+# A function that returns an iterable of the batches of an epoch.
 Batches = Callable[[], Iterable[Data]]
-# A function of n that returns the order in which an epoch takes n samples.
+# A function of the number of samples that returns the row indices of the samples in the order of an epoch.
 Order = Callable[[int], np.ndarray]
 
 
 class SharedBatches(NamedTuple):
-    """The batches of a pass, each of which is divided among the processes.
+    """The division of the batches of a `Pass` among the processes.
 
     Parameters
     ----------
     share : BatchShare
         The part of each batch that this process computes.
     ends : (steps,) int
-        For each batch, the number of samples that all processes together have trained on after the batch.
+        For each batch, the number of samples that all processes together have processed when the batch is finished.
     """
 
     share: BatchShare
     ends: np.ndarray
 
     def sizes(self) -> np.ndarray:
-        """Returns, for each batch, the number of its samples in all processes together."""
+        """Returns the number of samples in each batch, counted over all processes."""
         return np.diff(self.ends, prepend=0)
 
 
 class Pass(NamedTuple):
-    """One pass of this process over samples, with one update after each batch.
+    """One pass over samples in this process, with one update of the parameters after each batch.
 
     Parameters
     ----------
     data : Data
         The samples of this process.
     order : (m,) int
-        The row indices of data, in the order in which the rows are trained on.
+        The row indices of `data`, in the order in which training uses the rows.
     batch_size : int
     weight : float
         The total weight of the samples of all processes.
     batches : SharedBatches, optional
-        How each batch is divided among the processes; None if there is only one process.
+        The division of each batch among the processes; None if there is only one process.
     """
 
     data: Data
@@ -66,7 +66,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Returns the pass as an `Epoch`, the form that engines take; its first update is the rule's update `first_step`."""
+        """Converts the pass to an `Epoch`, which engines take as argument; `first_step` is the number of its first update."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
@@ -74,17 +74,17 @@ class Pass(NamedTuple):
         return Epoch(order, size, rule, rates, weights, dropout_key, self.batches.share)
 
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
-        """Returns the number of whole batches and the number of samples that all processes together have trained on.
+        """Returns the number of finished batches, and the number of samples that all processes together have processed.
 
-        A batch of which the engine has seen only a part does not count, because its update has not happened.
+        A batch of which the engine has processed only a part is not finished, because its update has not been made.
 
         Parameters
         ----------
         totals : Totals
-            The sums of losses and hits that the engine yielded last.
+            The last `Totals` that the engine yielded.
         yields : int
-            How often the engine has yielded. If batches are divided among processes, the engine yields after each batch, and
-            perhaps once more at the end.
+            The number of times that the engine has yielded. If batches are divided among processes, the engine yields after
+            each batch, and possibly once more at the end.
         """
         if self.batches is None:
             whole = totals.samples == self.order.size  # the last batch may be smaller
@@ -93,19 +93,19 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns whether to end this pass early: if its loss is not finite and no other process waits for its gradients."""
+        """Returns whether to end the pass early: if the loss is not finite and no other process waits for this process."""
         return self.batches is None and not np.isfinite(totals.loss)
 
 
 class Partition(Protocol):
-    """Interface: divides samples among the processes of a training; all processes call its methods in the same order."""
+    """Interface for dividing samples among processes. All processes must call the methods in the same order."""
 
     def count(self, data: Data) -> int:
         """Returns the number of samples of all processes; every process must call this method."""
         ...
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields the passes of an epoch: one pass over arrays in the given order, or a pass for each batch of a function."""
+        """Yields the passes of an epoch: one pass if `source` is `Data`, or one pass per batch if `source` is a function."""
         ...
 
     def part(self, data: Data) -> Data | None:
@@ -117,7 +117,7 @@ class Partition(Protocol):
         ...
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the totals (sums of losses and hits), added up over all processes."""
+        """Returns the sum of `totals` (number of samples, sums of losses and hits) over all processes."""
         ...
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
@@ -126,14 +126,14 @@ class Partition(Protocol):
 
 
 class Whole:
-    """A partition that leaves all samples to the only process."""
+    """The partition for training by a single process, which has all samples."""
 
     def count(self, data: Data) -> int:
         """Returns the number of samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over the samples in arrays, or a pass for each batch that a function yields."""
+        """Yields one pass if `source` is `Data`, or one pass per batch if `source` is a function."""
         if isinstance(source, Data):
             yield Pass(source, order(source.n), min(batch_size, source.n), source.total_weight)
         else:
@@ -158,34 +158,36 @@ class Whole:
 
 
 class Consensus(Protocol):
-    """Interface: keeps the processes of a training in the same state.
+    """Interface for keeping the processes of distributed training in the same state.
 
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may end the training without an error, because no other process would wait for this process.
+        Whether Ctrl-C may stop training without an error, which is possible only if no other process would wait for this
+        process.
     follows : bool
-        Whether this process takes over figures and decisions of another process, which may call callbacks and gives warnings.
+        Whether this process takes its figures and decisions from another process, which calls the callbacks and issues the
+        warnings.
     """
 
     interruptible: bool
     follows: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns the context manager in which a training runs."""
+        """Returns the context manager in which training runs."""
         ...
 
     def begin(self, training: "Training") -> None:
-        """Runs before the first epoch, and brings all processes into the same state."""
+        """Called before the first epoch; brings all processes into the same state."""
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Makes logs and parameters the same in all processes after callbacks; returns whether any wants to stop."""
+        """Makes logs and parameters equal in all processes after the callbacks; returns whether a process wants to stop."""
         ...
 
 
 class Alone:
-    """The consensus of a training in one process, which has nothing to agree on."""
+    """The consensus for training by a single process, in which there is nothing to agree on."""
 
     interruptible, follows = True, False
 
@@ -197,17 +199,17 @@ class Alone:
         """Does nothing, because there is only one process."""
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Returns whether a callback asked to stop the training."""
+        """Returns whether a callback requested to stop training."""
         return training.stop_requested()
 
 
 class Processes(NamedTuple):
-    """The partitions and the consensus that one process of a training uses.
+    """The partitions and the consensus that training uses in one process.
 
     Parameters
     ----------
     partition, validation : Partition
-        The division of the training samples, and the division of the validation samples.
+        The partition of the training samples, and the partition of the validation samples.
     consensus : Consensus
     """
 

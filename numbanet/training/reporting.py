@@ -1,4 +1,4 @@
-"""Output of a training for its user: a line for each epoch, a progress bar, and a warning if the loss has grown."""
+"""Output of `Network.fit` for the user: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
 import math
 import sys
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # An epoch that takes longer than this shows a progress bar.
 BAR_AFTER_SECONDS = 1.0
-# A training that ends with a loss of more than FAR times the loss of its beginning made things worse.
+# `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
-# Number of samples from which the loss of the beginning is computed: few, because an epoch may take little longer.
+# The number of samples from which the loss before training is computed. It is small, because an epoch may be short, too.
 SAMPLES = 256
 
 
 class NoBar:
-    """Replaces the progress bar when none is shown, because a disabled `tqdm` takes 9 us, half the time of a small step."""
+    """Stands in for the progress bar if no bar is shown: a disabled `tqdm` would take 9 us, half the time of a small step."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,12 +41,12 @@ NO_BAR = NoBar()
 
 
 def bar(title: str, samples: int | None) -> "tqdm | NoBar":
-    """Returns a progress bar, which appears on a terminal once the epoch has lasted for `BAR_AFTER_SECONDS`."""
+    """Returns a progress bar, which appears on the terminal when the epoch has taken `BAR_AFTER_SECONDS` seconds."""
     return tqdm(total=samples, desc=title, unit=" samples", delay=BAR_AFTER_SECONDS, leave=False)
 
 
 def on_terminal() -> bool:
-    """Returns whether standard error is a terminal; it may be absent, closed, or an object that only has write and flush."""
+    """Returns whether standard error is a terminal. Standard error may be absent, closed, or an object without isatty."""
     try:
         return bool(sys.stderr.isatty())  # type: ignore[union-attr]
     except (AttributeError, ValueError, OSError):
@@ -54,7 +54,10 @@ def on_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """Prints a line; if standard output is absent, closed or cannot be written to, the training continues without the line."""
+    """Prints a line of text.
+
+    If standard output is absent, closed or not writable, nothing is printed and no error is raised.
+    """
     try:
         print(text, flush=True)
     except (AttributeError, ValueError, OSError) as error:
@@ -63,25 +66,25 @@ def say(text: str) -> None:
 
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
-    """Returns the line of text about a finished epoch."""
+    """Returns the line of text that `fit` prints after an epoch."""
     figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
     rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
     return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures}{rate}  {logs['seconds']:.2f} s"
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
-    """Returns a message if a training ended with a loss far above the loss of the network that it began with.
+    """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    The loss must also exceed the loss of a network that answers the same to every sample. Otherwise a training would be
-    suspicious that increases a loss of 1e-12 to 1e-10.
+    The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
+    sample, because an increase of the loss from 1e-12 to 1e-10 should not cause a warning.
 
     Parameters
     ----------
     training : Training
     start : (parameters,) ndarray
-        The parameters at the beginning.
+        The parameters before training.
     loss : float
-        The loss in the epoch whose parameters the network has now.
+        The loss of the epoch whose parameters the network has now.
     """
     model, data = training.model, training.data
     if not isinstance(data, Data):
@@ -94,7 +97,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # the loss of guessing is unknown, because y is not copied: all parameters 0 give equal answers
+        if on_host is None:  # y stays on the GPU, so evaluate a network of zeros, whose answers are all equal
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None
@@ -105,9 +108,10 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 
 
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
-    """Returns the loss per sample of equal probabilities for all classes or, for mse and sse, of the answer 0.
+    """Returns the loss per sample of a network that gives the same answer for every sample.
 
-    Without y, the result for mse and sse is 0, a lower bound.
+    For the losses cce and bce, the answer is equal probabilities; for mse and sse, the answer is 0. For mse and sse without y,
+    the function returns 0, which is a lower bound of this loss.
     """
     n_out = topology.sizes[-1]
     if topology.loss in ("cce", "bce"):
@@ -116,7 +120,7 @@ def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
 
 
 def _loss_with(parameters: np.ndarray, model: Model, data: Data) -> float:
-    """Returns the loss per sample that a network with other parameters has."""
+    """Returns the loss per sample of a network with the topology of `model` and the given parameters."""
     engine = make_engine(model.topology, model.device, model.kernels)
     engine.write(parameters)
     return engine.evaluate(data.x, data.y).loss / data.n

@@ -1,4 +1,4 @@
-"""Learning rate schedules: how the learning rate changes from epoch to epoch."""
+"""Learning rate schedules, which change the learning rate from epoch to epoch."""
 
 import math
 from collections.abc import Callable
@@ -12,37 +12,37 @@ from numbanet.training.monitoring import LARGER_IS_BETTER, Figures, Monitored, P
 
 
 class Schedule:
-    """Base class of schedules: the learning rate of an epoch is `factor` times the learning rate passed to `fit`.
+    """Base class of schedules. The learning rate of an epoch is `factor` times the learning rate that was passed to `fit`.
 
-    Schedules have no state: they compute the learning rate from the epoch and the history.
+    Schedules have no state: `factor` computes the factor from the number of the epoch and the history.
     """
 
     def started(self, figures: Figures) -> "Schedule":
-        """Returns the schedule of one training, which may have a state; by default, the schedule itself.
+        """Returns a schedule for one call of `fit`, which may have a state; by default, the schedule itself.
 
         Parameters
         ----------
         figures : Figures
-            The figures that the training measures.
+            The figures that this call of `fit` measures.
         """
         return self
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the learning rate eta of an epoch.
+        """Returns the learning rate of an epoch.
 
         Parameters
         ----------
         base : float
-            The learning rate passed to `fit`.
+            The learning rate that was passed to `fit`.
         epoch, epochs : int
             The number of the epoch, counted from 1, and the total number of epochs.
         history : dict of str to list of float
-            The loss and metrics of the epochs so far.
+            The loss and metrics of the finished epochs.
         """
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of the learning rate in an epoch; `learning_rate` describes the parameters."""
+        """Returns the factor by which the learning rate of an epoch is multiplied; for the parameters, see `learning_rate`."""
         raise NotImplementedError
 
 
@@ -62,9 +62,9 @@ class Step(Schedule):
     Parameters
     ----------
     every : int
-        Number of epochs between two changes of the learning rate.
+        The number of epochs between two changes of the learning rate.
     by : float
-        The factor by which the learning rate is multiplied, positive.
+        The factor by which the learning rate is multiplied, which must be positive.
     """
 
     every: int = 10
@@ -86,7 +86,7 @@ class Exponential(Schedule):
     Parameters
     ----------
     by : float
-        The factor by which the learning rate is multiplied, positive.
+        The factor by which the learning rate is multiplied, which must be positive.
     """
 
     by: float = 0.95
@@ -101,14 +101,15 @@ class Exponential(Schedule):
 @checks.none_is_default
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Lowers the factor from 1 to `least` along half a cosine wave, after a linear warm-up.
+    """Reduces the factor of the learning rate from 1 to `least` along half a cosine wave, after a linear warm-up.
 
     Loshchilov and Hutter (2017, arXiv:1608.03983) introduced the cosine schedule.
 
     Parameters
     ----------
     warm_up : int
-        Number of epochs in which the learning rate rises to the full value that `fit` was given.
+        The number of epochs in which the learning rate increases linearly, before it reaches the value that was passed to
+        `fit`.
     least : float
         The factor of the learning rate in the last epoch, in [0, 1).
     """
@@ -130,25 +131,25 @@ class Cosine(Schedule):
 @checks.none_is_default
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplies the learning rate by `by` after `patience` epochs without progress.
+    """Multiplies the learning rate by `by` if the monitored figure has not improved for `patience` epochs.
 
     Parameters
     ----------
     patience : int
-        Number of epochs without progress after which the learning rate is multiplied.
+        The number of epochs without progress after which the learning rate is multiplied by `by`.
     by : float
-        The factor by which the learning rate is multiplied, positive.
+        The factor by which the learning rate is multiplied, which must be positive.
     monitor : str, optional
-        Name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
+        The name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller or larger values of the monitored figure are better. It is known for the losses, the accuracies and the
-        metrics of numbanet, and must be given for all other figures.
+        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
+        except losses, accuracies and numbanet's own metrics.
     cooldown : int
-        Number of epochs after each change of the learning rate that do not count as epochs without progress.
+        The number of epochs after each change of the learning rate that do not count as epochs without progress.
     least : float
-        The smallest learning rate to which the schedule lowers the learning rate that `fit` was given.
+        The smallest learning rate that the schedule sets.
     """
 
     patience: int = 5
@@ -167,17 +168,17 @@ class Plateau(Schedule):
         checks.not_negative("least", self.least)
 
     def started(self, figures: Figures) -> Schedule:
-        """Returns the schedule of one training.
+        """Returns a schedule with its own state for one call of `fit`.
 
         Raises
         ------
         ValueError
-            The training does not have the monitored figure, or its direction is unknown.
+            The monitored figure is not measured in this call of `fit`, or `mode` is missing for the figure.
         """
         return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, figures))
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the learning rate of an epoch, computed from the whole history; `Schedule` describes the parameters."""
+        """Returns the learning rate of an epoch, computed from the whole history; for the parameters, see `Schedule`."""
         larger = {name: LARGER_IS_BETTER.get(name.removeprefix("val_")) for name in ("loss", *history)}
         return self.started(Figures(larger, others=True)).learning_rate(base, epoch, epochs, history)
 
@@ -186,7 +187,10 @@ class Plateau(Schedule):
 
 
 class _StartedPlateau(Schedule):
-    """The schedule `Plateau` of one training, which takes in the new epochs of the history at each call."""
+    """The schedule `Plateau` in one call of `fit`.
+
+    Each call of `learning_rate` processes only the new epochs of the history.
+    """
 
     def __init__(self, plateau: Plateau, of: Monitored):
         self.plateau, self.progress, self.waited, self.cooling, self.cuts = plateau, Progress(of), 0, 0, 0
@@ -201,7 +205,7 @@ class _StartedPlateau(Schedule):
 
 
 def _power(by: float, count: int) -> float:
-    """Returns by^count, which is inf if it exceeds the range of floats."""
+    """Returns by^count, or inf if the power exceeds the range of floats."""
     try:
         return float(by) ** count
     except OverflowError:
@@ -210,12 +214,12 @@ def _power(by: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """A schedule given by a function, which returns the learning rate itself instead of a factor.
+    """A schedule that calls a function, which returns the learning rate itself instead of a factor.
 
     Parameters
     ----------
     function : callable
-        Takes the number of the epoch, counted from 1, and returns the learning rate, which may be 0.
+        A function that takes the number of the epoch, counted from 1, and returns the learning rate, which may be 0.
     """
 
     function: Callable[[int], float]
@@ -230,7 +234,7 @@ SCHEDULES = {"constant": Constant, "step": Step, "exponential": Exponential, "co
 def rate_of(
     schedule: Schedule, base: float, epoch: int, epochs: int, history: dict[str, list[float]], dtype: np.dtype
 ) -> float:
-    """Returns the learning rate of an epoch, after a check that it is finite in the dtype of the network, and at least 0."""
+    """Returns the learning rate of an epoch, after checking that it is at least 0, and finite in the network's dtype."""
     rate = schedule.learning_rate(base, epoch, epochs, history)
     if isinstance(rate, np.ndarray) and rate.ndim == 0:
         rate = rate[()]
@@ -238,7 +242,7 @@ def rate_of(
 
 
 def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedule | None:
-    """Returns the argument schedule of `Network.fit`, a name, an object or a function, as a `Schedule`.
+    """Converts the argument `schedule` of `Network.fit`, a name, an object or a function, to a `Schedule`.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def test_a_file_cut_short_anywhere_is_refused(stored, tmp_path):
 def test_a_file_too_long_is_refused(stored, tmp_path):
     for extra in (b"\0", bytes(100), bytes(3 << 20)):
         said = refused(STORED[stored](SMALL + extra), tmp_path)
-        assert said == "int16 of shape (2, 3) takes 12 bytes after the header, but there are more"
+        assert said == "an array of int16 with shape (2, 3) takes 12 bytes, but the file has more after the header"
     assert refused(STORED[stored](SMALL) + b"x", tmp_path)
 
 
@@ -107,24 +107,24 @@ def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
 @each(
     "content, message",
     [
-        (b"", "it begins with nothing, not with 00 00"),
-        (b"\x89PNG\r\n\x1a\n", "it begins with 89 50 4e 47, not with 00 00"),
-        (b"\0\1" + SMALL[2:], "it begins with 00 01 0b 02"),
-        (b"\1\0" + SMALL[2:], "it begins with 01 00 0b 02"),
-        (b"\0\0\x0a" + SMALL[3:], "it begins with 00 00 0a 02"),
-        (b"\0\0\0" + SMALL[3:], "it begins with 00 00 00 02"),
-        (b"\0\0\x0f" + SMALL[3:], "it begins with 00 00 0f 02"),
-        (SMALL[:3] + b"\0" + SMALL[4:], "its header claims 0 dimensions, but only 1 to 32 are supported"),
-        (SMALL[:3] + b"\x21" + bytes(4 * 33), "its header claims 33 dimensions, but only 1 to 32"),
-        (SMALL[:3] + b"\xff" + b"\xff" * 1020, "its header claims 255 dimensions"),
-        (SMALL[:9], "it ends before the sizes of its 2 dimensions"),
-        (SMALL[:-1], "int16 of shape (2, 3) takes 12 bytes after the header, but there are 11"),
+        (b"", "the file begins with nothing, not with 00 00"),
+        (b"\x89PNG\r\n\x1a\n", "the file begins with 89 50 4e 47, not with 00 00"),
+        (b"\0\1" + SMALL[2:], "the file begins with 00 01 0b 02"),
+        (b"\1\0" + SMALL[2:], "the file begins with 01 00 0b 02"),
+        (b"\0\0\x0a" + SMALL[3:], "the file begins with 00 00 0a 02"),
+        (b"\0\0\0" + SMALL[3:], "the file begins with 00 00 00 02"),
+        (b"\0\0\x0f" + SMALL[3:], "the file begins with 00 00 0f 02"),
+        (SMALL[:3] + b"\0" + SMALL[4:], "the header claims 0 dimensions, but only 1 to 32 are supported"),
+        (SMALL[:3] + b"\x21" + bytes(4 * 33), "the header claims 33 dimensions, but only 1 to 32"),
+        (SMALL[:3] + b"\xff" + b"\xff" * 1020, "the header claims 255 dimensions"),
+        (SMALL[:9], "the file ends before the sizes of the array's 2 dimensions"),
+        (SMALL[:-1], "an array of int16 with shape (2, 3) takes 12 bytes, but the file has 11 after the header"),
         (idx("uint8", (2**32 - 1,) * 2, [1, 2]), "which NumPy does not support"),
         (idx("uint8", (2**32 - 1,) * 32, [1, 2]), "which NumPy does not support"),
         (idx("uint8", (0, *(2**32 - 1,) * 2), []), "which NumPy does not support"),
         (idx("float64", (2**31, 2**29), []), "which NumPy does not support"),
-        (idx("float64", (2**31, 2**28), [1]), "but there are 8"),
-        (gzip.compress(gzip.compress(SMALL, mtime=0), mtime=0), "it begins with 1f 8b"),
+        (idx("float64", (2**31, 2**28), [1]), "but the file has 8 after the header"),
+        (gzip.compress(gzip.compress(SMALL, mtime=0), mtime=0), "the file begins with 1f 8b"),
         (b"\x1f\x8b", "Compressed file ended"),
         (b"\x1f\x8b\x07" + bytes(20), "Unknown compression method"),
     ],
@@ -138,7 +138,7 @@ def test_no_memory_is_allocated_for_the_claim_of_a_header(stored, tmp_path):
     content = STORED[stored](idx("float64", (2**20, 2**12), range(100)))
     tracemalloc.start()
     try:
-        assert "takes 34359738368 bytes after the header, but there are 800" in refused(content, tmp_path)
+        assert "takes 34359738368 bytes, but the file has 800 after the header" in refused(content, tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()

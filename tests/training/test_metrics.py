@@ -98,7 +98,7 @@ def test_metrics_of_labels_that_never_or_always_occur():
 def test_log_loss_of_certain_and_wrong_predictions():
     y, y_hat = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]
     assert metrics.log_loss(y, y_hat) == pytest.approx(sk.log_loss([0, 1], y_hat.astype(np.float64)), rel=1e-12)
-    with pytest.raises(ValueError, match=r"^log_loss takes predictions from 0 to 1, but y_hat goes from -1 to 2: use a n"):
+    with pytest.raises(ValueError, match=r"^log_loss needs predictions from 0 to 1, but y_hat ranges from -1 to 2: use a n"):
         metrics.log_loss(y, np.array([[2, -1], [0, 1]]))
 
 

@@ -381,9 +381,7 @@ def test_early_stopping_restores_after_an_interruption_too(samples):
 
 
 def test_a_figure_that_is_not_there_cannot_be_watched(samples):
-    with pytest.raises(
-        ValueError, match="'val_loss', but the training measures only loss, accuracy, seconds: pass validation_data"
-    ):
+    with pytest.raises(ValueError, match="'val_loss', but fit measures only loss, accuracy, seconds: pass validation_data"):
         network().fit(*samples, epochs=2, early_stopping=numbanet.EarlyStopping(monitor="val_loss"), **SETTINGS)
 
 
@@ -405,7 +403,7 @@ def test_callbacks_are_called_in_order_and_may_stop(samples):
 def test_a_history_is_read_as_arrays_and_as_a_table(samples):
     history = network().fit(*samples, epochs=3, **SETTINGS)
     assert history["loss"].shape == (3,) and history["epoch"].tolist() == [1, 2, 3]
-    with pytest.raises(KeyError, match="'los' is not in the history, which has epoch, loss"):
+    with pytest.raises(KeyError, match="'los' is not in the history, which contains epoch, loss"):
         history["los"]
     lines = history.table().splitlines()
     assert lines[0].split() == ["epoch", "loss", "accuracy", "seconds"] and len({len(line) for line in lines}) == 1

@@ -59,8 +59,8 @@ def test_every_metric_has_a_direction():
         ({"monitor": "val_los"}, "did you mean|measures only"),
         ({"monitor": "recal", "mode": "max"}, "measures only"),
         ({"monitor": "val_loss"}, "pass validation_data"),
-        ({"monitor": "mine"}, "unknown whether it should fall or rise"),
-        ({"monitor": "seconds"}, "unknown whether"),
+        ({"monitor": "mine"}, "does not know whether smaller or larger values of this figure are better"),
+        ({"monitor": "seconds"}, "does not know whether"),
         ({"monitor": "accuracy", "mode": "min"}, "larger values are better"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The fast CPU engine: one compiled call computes whole epochs, and its matrix products keep tiles of sums in registers."""
+"""The fast CPU engine, in which a compiled function computes whole epochs, and matrix products keep their sums in registers."""

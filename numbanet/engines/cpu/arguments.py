@@ -1,6 +1,6 @@
-"""Named tuples that group the arguments of the compiled functions of the fast CPU engine.
+"""Named tuples that group the arguments of the fast CPU engine's compiled functions.
 
-Numba passes a named tuple field by field, so the tuple itself costs nothing if the function is inlined.
+Numba passes each field of a named tuple as a separate argument, so that the tuple itself costs nothing in inlined functions.
 """
 
 from typing import Any, NamedTuple
@@ -9,23 +9,24 @@ import numpy as np
 
 
 class Workspace(NamedTuple):
-    """The arrays that hold a network and its intermediate results; `kernels.layout` describes them.
+    """The arrays that hold a network and its intermediate results. The module `kernels.layout` describes them.
 
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        One flat array with the parameters, gradients and moments (velocity, or Adam's m and v), and with the intermediate
-        results of a block of samples.
+        A flat array with the parameters, the gradients, the moments (velocity, or Adam's m and v), and the intermediate results
+        for a block of samples.
     header : (1,) record
-        Sizes, and offsets into `memory`, that all layers share. Compiled functions receive the record itself, not the array.
+        Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the header record itself
+        instead of the array.
     layers : (L,) record
-        For each of the L layers, its sizes, and the offsets into `memory` at which its arrays begin.
-    integers : (3 rows,) int32
-        Three integers for each sample of a block: predicted class, target class, and number of correct predictions (hits).
-    random : (RANDOM_NUMBERS THREADS,) uint64
-        Buffers of RANDOM_NUMBERS random numbers for each thread, for dropout; an empty array for a network without dropout.
+        For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
+    integers : (3 * rows,) int32
+        Three integers for each sample in a block: predicted class, target class, and number of correct predictions (hits).
+    random : (RANDOM_NUMBERS * THREADS,) uint64
+        For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. `random` is empty if the network has no dropout.
     jacobian : True or None
-        True if a derivative needs the full Jacobian of softmax; if it is None, the code for it is not compiled.
+        True if training needs the full Jacobian of softmax. If `jacobian` is None, the code for the Jacobian is not compiled.
     """
 
     memory: np.ndarray
@@ -42,15 +43,15 @@ class Samples(NamedTuple):
     Parameters
     ----------
     x : (N, n_in)
-        Inputs, one row per sample.
+        The inputs, one row per sample.
     y : (N, n_out)
-        Targets, one row per sample.
+        The targets, one row per sample.
     weights : (N,)
-        Sample weights; an empty array (0,) if all samples have weight 1.
+        The sample weights, or an array of shape (0,) if all samples have the weight 1.
     order : (n,) int64
-        Indices of the rows of x and y, in the order in which they are processed.
+        The row indices into x and y of the samples to process, in this order.
     outputs : (n, n_out)
-        Receives y_hat for the task PREDICT, or z of the last layer for the task LOGITS.
+        For the task PREDICT, the array that receives y_hat. For the task LOGITS, the array that receives z of the last layer.
     """
 
     x: np.ndarray
@@ -61,19 +62,19 @@ class Samples(NamedTuple):
 
 
 class Job(NamedTuple):
-    """The task of one call of the compiled function `epoch.run`, with the batch size and the position at which the call ends.
+    """The task of a call to the compiled function `run`, the batch size, and the position at which the call ends.
 
     Parameters
     ----------
     task : int
-        A constant of the module `cpu.epoch`: PREDICT, LOGITS, EVALUATE, TRAIN or DESCEND.
+        One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
         Number of samples in a batch.
     stop : int
-        Position in `Samples.order`: the call returns after the first block of samples that reaches it.
+        A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
-        If True, the task TRAIN updates the parameters after each batch; if False, it leaves the gradients of the last batch in
-        memory.
+        If `updates` is True, the task TRAIN updates the parameters after each batch. If `updates` is False, the task TRAIN only
+        leaves the gradients in memory.
     """
 
     task: int
@@ -83,14 +84,14 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key and the counter from which dropout draws random numbers.
+    """The key and the counter from which dropout's random numbers are computed.
 
     Parameters
     ----------
     key : uint64
         The key of the random generator.
     first_sample : int
-        Index, within the epoch, of the sample at position 0 of `Samples.order`.
+        The index, within the epoch, of the sample at position 0 of `Samples.order`.
     """
 
     key: np.uint64
@@ -98,7 +99,7 @@ class Draw(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Successive samples of a batch that the network processes together.
+    """A block: successive samples of a batch that the network processes together.
 
     Parameters
     ----------
@@ -107,10 +108,10 @@ class Block(NamedTuple):
     n : int
         Number of samples in the block.
     opens, closes : bool
-        opens: whether the block is the first of its batch. closes: whether it is the last of its batch, so that the parameters
-        are updated after it.
+        `opens` is true if the block is the first of its batch. `closes` is true if the parameters are updated after the block,
+        because it is the last of its batch.
     rates_at : int
-        Index into the flattened table `UpdateRule.rates` at which n, eta, eta_t and epsilon_t of the batch begin.
+        Index, in the flattened table `UpdateRule.rates`, at which the batch's n, eta, eta_t and epsilon_t begin.
     """
 
     position: int

@@ -1,4 +1,4 @@
-"""The fast CPU engine: it owns the memory of a network, and trains by calling `numbanet.engines.cpu.epoch.run` in slices."""
+"""The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each slice of an epoch."""
 
 import time
 import weakref
@@ -23,23 +23,26 @@ from numbanet.engines.samples import hits
 from numbanet.engines.topology import Topology
 
 NOTHING, NO_RATES, NO_DRAW = Totals(0, 0.0, 0), np.empty((0, RATES)), Draw(np.uint64(0), 0)
-ONE_POSITION = np.zeros(1, np.int64)  # the order of DESCEND, which reads no sample
+ONE_POSITION = np.zeros(1, np.int64)  # the value of `Samples.order` for the task DESCEND, which reads no sample
 
 
 class Terms(NamedTuple):
-    """The terms of updates: the rule, the rates of each step, the dropout, and where the gradients are added up.
+    """The options of a training call: the update rule, its rates, the dropout, and the array that receives the gradients.
 
     Parameters
     ----------
     rule : Rule
+        The update rule.
     rates : (steps, 4) float64
+        For each step, n, eta, eta_t and epsilon_t, as in `UpdateRule`.
     draw : Draw or None
-        None means no dropout.
+        The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
-        If True, the gradients are added up in the layout's second place. Whoever passes True holds the lock from the first
-        block of a batch to the last.
+        If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
+        that sets `spare` to True must hold the lock from the first block of a batch to the last.
     reached : list of int, optional
-        Receives the position that a call has reached, even if a signal handler raises an exception, see `threads.Crew.call`.
+        A list that receives the position that the call has reached, even if a signal handler raises an exception (see
+        `threads.Crew.call`).
     """
 
     rule: Rule
@@ -53,21 +56,22 @@ NO_TERMS = Terms(PLAIN)
 
 
 class Claim:
-    """Stands for an epoch that adds up its gradients in the layout's first place, as long as the object exists."""
+    """Reserves the first array for gradients, at the offset `Layout.gradients`, for one epoch, as long as the object exists."""
 
 
 class FastCpuEngine:
-    """The engine that trains on the CPU by one compiled function, each call of which processes a slice of an epoch.
+    """The fast engine for the CPU. The engine trains by a compiled function, which processes a slice of an epoch per call.
 
-    An epoch may yield between two blocks of a batch, when the gradients of the batch are only partly added up. All calls in
-    between, from callbacks and from other threads, must leave these gradients alone. Therefore only one epoch at a time adds up
-    gradients in the layout's first place; this epoch holds a `Claim`. All other calls use the second place, and hold the lock
-    until their gradients are complete.
+    The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
+    up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
+    memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
+    up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
+    gradients are complete.
 
     Parameters
     ----------
     topology : Topology
-        The sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     """
 
     def __init__(self, topology: Topology):
@@ -76,13 +80,13 @@ class FastCpuEngine:
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_weights = np.empty(0, topology.dtype)
-        # Targets are read-only; Numba would compile again for a writable array, which has another type.
+        # Targets are read-only arrays. For a writable array, which has a different type, Numba would compile again.
         self.no_targets.flags.writeable = False
-        self.compiles = True  # the first call may compile
+        self.compiles = True  # whether the next call may have to compile
         self.lock = threads.Lock()
-        self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the claim of an epoch
+        self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
         self.layout = Layout(topology, self.most_rows)
-        self.jacobian = needs_jacobian(topology) or None  # the type decides what is compiled
+        self.jacobian = needs_jacobian(topology) or None  # if None, Numba does not compile the code for the Jacobian
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -117,7 +121,10 @@ class FastCpuEngine:
         return totals if weights is None else totals._replace(hits=self._weighted_hits(x, y, weights))
 
     def _weighted_hits(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
-        """Returns the sum of the correct predictions, each times its sample's weight; the compiled run counts each as 1."""
+        """Returns the weighted number of correct predictions: each counts as much as its sample's weight.
+
+        The compiled function `run` counts each correct prediction as 1.
+        """
         hits_of_sample = np.empty(x.shape[0], np.int32)
         for first in range(0, x.shape[0], FORWARD_ROWS):
             part = slice(first, first + FORWARD_ROWS)
@@ -135,10 +142,10 @@ class FastCpuEngine:
         try:
             yield from train(x, y, epoch, claim is None)
         finally:
-            del claim  # a traceback may keep this frame
+            del claim  # explicitly, because a traceback may keep this frame and its variables alive
 
     def _claim(self) -> Claim | None:
-        """Returns a claim on the first place for gradients, or None if another epoch holds the claim."""
+        """Returns a new claim on the first array for gradients, or None if another epoch holds a claim."""
         with self.lock.here:
             if self.claim() is not None:
                 return None
@@ -157,7 +164,7 @@ class FastCpuEngine:
             run = self._run_whole_batches if spare else self._run
             try:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
-            except BaseException:  # Ctrl-C, for instance: the caller first learns which steps have happened
+            except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
                 if reached and reached[0] > first:
                     yield totals._replace(samples=reached[0])
                 raise
@@ -165,7 +172,7 @@ class FastCpuEngine:
             yield totals
 
     def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
-        """Calls `_run` in slices until the end of the batch in which `job.stop` lies, and holds the lock meanwhile."""
+        """Calls `_run` in slices until the end of the batch that contains the position `job.stop`. Holds the lock meanwhile."""
         stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
         with self.lock.here:
             while totals.samples < stop:
@@ -174,7 +181,10 @@ class FastCpuEngine:
         return totals
 
     def _train_share(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
-        """Trains one epoch whose batches are shared by several processes: each step sums the gradients of all, then updates."""
+        """Trains for one epoch whose batches are divided among several processes.
+
+        Each step adds up the gradients of all processes, and then updates the parameters.
+        """
         assert epoch.share is not None
         gradients, totals = self.layout.all_gradients(self.layout.spare if spare else self.layout.gradients), NOTHING
         samples = self._samples(x, y, epoch.order, epoch.weights)
@@ -211,7 +221,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`; the first layer is 1."""
+        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`. Layers count from 1."""
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
@@ -219,9 +229,9 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y, weights=None) -> Iterator[Totals]:
-        """Adds up the gradients of one batch in the second place for gradients, while the caller holds the lock.
+        """Adds up the gradients of one batch in the second array for gradients. The caller must hold the lock.
 
-        Yields after each block of samples, when its deltas are in memory.
+        Yields after each block of samples, when the block's values of delta are in memory.
         """
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(np.arange(n), n, 0.0)
@@ -231,18 +241,22 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays in the types that the compiled functions expect; for other types Numba would compile again."""
-        weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)  # a copy: writable and aligned
+        """Returns the arrays with the types that the compiled functions expect.
+
+        For arrays of other types, Numba would compile the functions again.
+        """
+        # astype returns a copy, which is always writable and aligned
+        weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)
         outputs = self.no_outputs if outputs is None else outputs
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples in a block, such that a batch is cut into blocks of equal size."""
+        """Returns the number of samples in a block, so that a batch is cut into blocks of (almost) equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms: Terms | None = None, layers=None) -> Totals:
-        """Calls `epoch.run` from position `totals.samples`, for the first `layers` layers."""
+        """Calls the compiled function `run`, beginning at position `totals.samples`, for the first `layers` layers."""
         rule, rates, draw, spare, reached = terms or NO_TERMS
         job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
@@ -257,7 +271,7 @@ class FastCpuEngine:
         return totals
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
-        """Yields the row indices 0 to count - 1 in slices of samples that the network processes in about 50 ms."""
+        """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""
         first = 0
         while first < count:
             rows, start = np.arange(first, min(first + self.forward_pace.samples, count)), time.perf_counter()

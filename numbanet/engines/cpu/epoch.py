@@ -1,11 +1,12 @@
-"""The compiled function `run`, which computes whole epochs, and is compiled once for all networks of a dtype.
+"""The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
-The network processes samples in blocks of a fixed number of rows. A batch may take several blocks: their gradients are added
-up, in the order of the blocks, until the batch is complete. Blocks keep the memory small, and `run` can return after any block.
-The sums of losses are arguments that `run` continues, so that they are rounded alike wherever a call ends.
+The network processes samples in blocks with a fixed number of rows. If a batch has several blocks, their gradients are added
+up, in the order of the blocks, until the batch is complete. Blocks keep the required memory small, and `run` can return after
+any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum of
+losses are therefore the same, wherever a call ends and the next call begins.
 
-Any number of threads may call `run` with the same arguments. The threads divide the work of each step of the computation, such
-as a matrix product, among themselves, and wait for each other before the next step reads the results. The results do not depend
+Any number of threads may call `run` with the same arguments. The threads divide the work of each part of the computation, such
+as a matrix product, among themselves, and wait for each other before the next part reads the results. The results do not depend
 on which thread computes them.
 """
 
@@ -27,9 +28,10 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, x, order, position, span):
-    """Copies rows order[position + s] of x to memory[panels] and following, for the samples s of `span`.
+    """Copies the rows order[position + s] of x, for the samples s in `span`, to the panels that begin at memory[panels].
 
-    There x is stored in panels of NR columns, see `layout`. `position` is the position in `order` of the block's first sample.
+    A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
+    sample.
     """
     half = lanes(memory)
     nr, n_in = NR_VECTORS * half, x.shape[1]
@@ -49,13 +51,13 @@ def gather(memory, header, panels, x, order, position, span):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles (MR samples x NR neurons) of a layer's activations a, for `groups` groups of MR samples."""
+    """Returns the number of tiles (MR samples x NR neurons) in a layer's activations, for `groups` groups of MR samples."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of samples of a block that this thread processes: whole groups of MR samples."""
+    """Returns the range of a block's samples that this thread processes. The range consists of whole groups of MR samples."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(groups.begin * MR, min(groups.end * MR, block.n))
 
@@ -64,7 +66,7 @@ def rows_of(block, member):
 def forward(workspace, samples, block, draw, member):
     """Computes a of every layer for the samples of a block.
 
-    z and a of the last layer are also written as tables [neuron][sample] (matrices with one row per neuron).
+    Also writes z and a of the last layer to tables that are indexed [neuron][sample].
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
@@ -86,33 +88,34 @@ def forward(workspace, samples, block, draw, member):
 
 @njit_merged
 def backward(workspace, block, step, draw, member):
-    """Computes delta of all layers from delta of the last layer; updates w and b, or leaves the gradients in memory.
+    """Computes delta of all layers from delta of the last layer.
 
-    The parameters are updated after the last block of samples of a batch.
+    After the last block of a batch, also updates w and b. After the other blocks of a batch, leaves the gradients in memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
+    packed = header.packed + member.number * KC * nr  # memory of this thread
     for l in range(layers.size - 1, -1, -1):
         barrier(member)
         layer = layers[l]
         if l > 0:
             before = layers[l - 1]
             tiles = thread_range(tiles_of(before, groups, nr), member)
-            product.backward(memory, header, layer, before, groups, tiles, header.packed + member.number * KC * nr)
-            barrier(member)  # the update changes the weights that the recurrence reads
+            product.backward(memory, header, layer, before, groups, tiles, packed)
+            barrier(member)  # product.update changes the weights that product.backward reads
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
                 output.through_hidden_softmax(memory, header, before, workspace.jacobian, rows)
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
-        product.update(memory, header, layer, block, step, tiles)
+        product.update(memory, header, layer, block, step, tiles, packed)
     if block.closes and step.clip_norm < np.inf:
         descend_from_memory(workspace, step, member)
 
 
 @njit_merged
 def block_at(position, block_rows, count, job):
-    """Returns the block of at most `block_rows` samples that begins at `position`; `count` is the number of all samples."""
+    """Returns the block of at most `block_rows` samples that begins at `position`. `count` is the number of all samples."""
     batch = position // job.batch_size
     begin = batch * job.batch_size
     end = min(begin + job.batch_size, count)
@@ -130,7 +133,7 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Adds the losses and hits (correct predictions) of the n samples of a block to the sums `loss` and `hits`.
+    """Adds the losses and hits (correct predictions) of a block's n samples to the sums `loss` and `hits`.
 
     Returns the new sums.
     """
@@ -145,19 +148,20 @@ def added_up(workspace, n, loss, hits):
 def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
-    The task PREDICT writes y_hat, LOGITS writes z of the last layer; EVALUATE and TRAIN add up losses and correct predictions
-    (hits). TRAIN updates the parameters if `job.updates`; otherwise it leaves the gradients of the batch so far in memory, to
-    which the next call adds. DESCEND updates the parameters from gradients in memory. Thread 0, the caller, returns the
-    position reached, loss and hits; the values that a helping thread returns are not used.
+    The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up losses and
+    correct predictions (hits). If `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN
+    leaves the gradients of the unfinished batch in memory, and the next call adds to them. The task DESCEND updates the
+    parameters from the gradients in memory. In the calling thread, `run` returns the position that it has reached, the loss and
+    the hits. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
-    job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba finds their types 6 us faster than for named tuples
-    rule, draw = UpdateRule(*rule), Draw(*draw)
+    # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.
+    job, samples, rule, draw = Job(*job), Samples(*samples), UpdateRule(*rule), Draw(*draw)
     memory, headers, layers, integers, random, jacobian = workspace
     header = headers[0]
     network = Workspace(memory, header, layers, integers, random, jacobian)
     batch_blocks = -(-job.batch_size // header.rows)
-    block_rows = -(-job.batch_size // batch_blocks)  # equal blocks
+    block_rows = -(-job.batch_size // batch_blocks)  # blocks of (almost) equal size
     member = enlist(team, helps)
     position, loss, hits = totals
     while True:

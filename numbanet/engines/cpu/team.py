@@ -1,10 +1,11 @@
-"""The team of threads that work together on one compiled call: functions to join the team, and to wait at barriers.
+"""Functions with which the threads of a team, which work together on one compiled call, join the team and wait at barriers.
 
-A round is the work on one block of samples. Thread 0, the caller, opens one round after another. Other threads may join the
-team at any time, and take part from the next round on. Before the first round, thread 0 waits for the expected threads, at most
-for some milliseconds, because the system may be slow to start them. Results do not depend on the number of threads.
+The work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after another. Other
+threads may join the team at any time, and work from the next round on. The operating system may start the other threads slowly.
+Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results do not depend
+on the number of threads.
 
-A team is an array of int64; its fields are a cache line apart.
+A team is represented by an int64 array, whose fields are a cache line apart.
 """
 
 import platform
@@ -18,16 +19,17 @@ from numbanet._compile import intrinsic, njit_merged, njit_part
 from numbanet.engines.cpu.kernels.vector import pointer
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
-SPINS = 2000  # reads by a waiting thread before it gives up its core, for some ten microseconds each time
-# The field ROUND holds the index of the round times MOST_THREADS plus the number of its threads, in one word, so that they are
-# always read together. After the last round it holds CLOSED, and POSITION holds the position that the call has reached.
+SPINS = 2000  # number of times that a waiting thread reads a field before it begins to sleep for some microseconds at a time
+# The field ROUND holds the index of the round, times MOST_THREADS, plus the number of the round's threads. Both are in one
+# word, so that a thread always reads them together. After the last round, the field ROUND holds CLOSED, and the field POSITION
+# holds the position that the call has reached.
 MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")
-_WINDOWS = platform.system() == "Windows"  # its Sleep counts milliseconds; 0 gives way to other threads
+_WINDOWS = platform.system() == "Windows"  # on Windows, Sleep takes milliseconds, and Sleep(0) lets other threads run
 _sleep = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
 _NAP = np.uint32(0 if _WINDOWS else 20)
-_NAPS = 20  # calls of _sleep by thread 0 while it waits for helpers: some milliseconds at most
+_NAPS = 20  # largest number of times that thread 0 sleeps while it waits for helping threads: a few milliseconds altogether
 
 
 class Member(NamedTuple):
@@ -36,14 +38,15 @@ class Member(NamedTuple):
     Parameters
     ----------
     team : (48,) int64
-        The array through which the threads communicate; JOINED, ROUND, ... are the indices of its fields.
+        The array through which the threads communicate. The constants JOINED, ROUND, POSITION, ... are the indices of the
+        array's fields.
     number : int
-        The index of the thread: 0 for the caller, 1 or more for a thread that helps it.
+        The index of the thread: 0 for the calling thread, 1 or more for a thread that helps the calling thread.
     size : int
-        Number of threads that take part in the round; 0 after the last round.
+        Number of threads that work in the round; 0 after the last round.
     round : int
-        The value of the field team[ROUND] in this round, which combines the index of the round and the number of its threads;
-        only a helping thread uses it.
+        The value of team[ROUND] in this round, which combines the index of the round and the number of its threads. Only
+        helping threads use the field `round`.
     """
 
     team: np.ndarray
@@ -53,14 +56,14 @@ class Member(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A range of indices begin, ..., end - 1, such as the samples or the tiles that one thread computes."""
+    """The range of indices begin, ..., end - 1, for example of the samples or the tiles that a thread computes."""
 
     begin: int
     end: int
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """Returns the array of a team whose only member is the caller, and which expects `helpers` more threads."""
+    """Returns the array of a new team, whose only member is the calling thread, which expects `helpers` more threads."""
     team = np.zeros(48, np.int64)
     team[EXPECTED] = helpers
     return team
@@ -68,7 +71,7 @@ def new_team(helpers: int) -> np.ndarray:
 
 @intrinsic
 def fetch_add(typingctx, team, field, value):
-    """Adds `value` to team[field] in one atomic operation; returns the value of the field before the addition."""
+    """Adds `value` to team[field] in one atomic operation, and returns the value of the field before the addition."""
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -79,7 +82,11 @@ def fetch_add(typingctx, team, field, value):
 
 @intrinsic
 def read(typingctx, team, field):
-    """Returns team[field] (an acquire load): all memory written before `publish` set the field is then visible."""
+    """Returns team[field], by an acquire load.
+
+    If another thread has set the returned value by `publish`, this thread now sees everything that the other thread wrote to
+    memory before `publish`.
+    """
 
     def code(context, builder, signature, arguments):
         return builder.load_atomic(pointer(context, builder, signature.args[0], *arguments), "acquire", 8)
@@ -89,7 +96,10 @@ def read(typingctx, team, field):
 
 @intrinsic
 def publish(typingctx, team, field, value):
-    """Sets team[field] = value (a release store): a thread that reads this value also sees all memory written before."""
+    """Sets team[field] = value, by a release store.
+
+    A thread that reads `value` from the field then sees everything that the publishing thread wrote to memory before.
+    """
 
     def code(context, builder, signature, arguments):
         team, field, value = arguments
@@ -101,7 +111,7 @@ def publish(typingctx, team, field, value):
 
 @intrinsic
 def pause(typingctx):
-    """Tells the core that this thread is only waiting, if the core has an instruction for this purpose."""
+    """Tells the CPU core that this thread is only waiting. Does nothing if the core has no instruction for this purpose."""
 
     def code(context, builder, signature, arguments):
         if _HAS_PAUSE:
@@ -114,7 +124,7 @@ def pause(typingctx):
 
 @njit_merged
 def wait_while(team, field, value):
-    """Waits while team[field] equals `value`; returns as soon as another thread has changed it."""
+    """Waits while team[field] equals `value`, and returns as soon as another thread has changed the field."""
     spins = 0
     while read(team, field) == value:
         spins += 1
@@ -126,7 +136,7 @@ def wait_while(team, field, value):
 
 @njit_part
 def meet(team, size):
-    """Waits until all `size` threads that work on the present block of samples have called this function."""
+    """Waits until all `size` threads that work on the current block of samples have called this function."""
     passed = read(team, PASSED)
     if fetch_add(team, ARRIVED, 1) == size - 1:
         publish(team, ARRIVED, 0)
@@ -137,20 +147,20 @@ def meet(team, size):
 
 @njit_merged
 def barrier(member):
-    """Waits until all threads that work on the present block of samples have reached this barrier."""
+    """Waits until all threads that work on the current block of samples have reached this barrier."""
     if member.size > 1:
         meet(member.team, member.size)
 
 
 @njit_merged
 def join(team):
-    """Adds the calling thread to the team; returns its index, 1 or more."""
+    """Adds the current thread to the team, and returns its index, which is 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
 
 
 @njit_merged
 def await_helpers(team):
-    """Makes thread 0 wait until all expected threads have joined, but at most for some milliseconds."""
+    """Makes thread 0 wait until all expected threads have joined the team, but at most for a few milliseconds."""
     naps = 0
     while read(team, JOINED) < team[EXPECTED] and naps < _NAPS:
         _sleep(_NAP)
@@ -159,7 +169,10 @@ def await_helpers(team):
 
 @njit_merged
 def enlist(team, helps):
-    """Returns the calling thread as a member before the first round: a helping thread if `helps`, otherwise thread 0."""
+    """Returns a `Member` for the current thread, to be used before the first round.
+
+    If `helps` is true, the thread is a helping thread; otherwise it is thread 0.
+    """
     number = 0
     if helps:
         number = join(team)
@@ -170,9 +183,10 @@ def enlist(team, helps):
 
 @njit_merged
 def open_round(team, position):
-    """Starts the work on the block of samples at `position` (a round); called by thread 0.
+    """Opens a round: lets the threads of the team begin the work on the block of samples at `position`.
 
-    Returns the number of threads that take part, which are all threads that have joined so far.
+    Only thread 0 calls `open_round`. Returns the number of threads that work in the round, which is the number of threads that
+    have joined so far.
     """
     size = read(team, JOINED) + 1
     publish(team, POSITION, position)
@@ -182,9 +196,10 @@ def open_round(team, position):
 
 @njit_merged
 def await_round(team, number, seen):
-    """Makes the helping thread `number` wait for the next block of samples on which it works, or for the end of the call.
+    """Makes the helping thread `number` wait for the next round in which it works, or for the end of the call.
 
-    `seen` is the last value of team[ROUND] that the thread has read. Returns the new value of team[ROUND].
+    A round is the work on one block of samples. `seen` is the last value of team[ROUND] that the thread has read. Returns the
+    new value of team[ROUND].
     """
     while True:
         wait_while(team, ROUND, seen)
@@ -195,16 +210,16 @@ def await_round(team, number, seen):
 
 @njit_merged
 def size_of(round_):
-    """Returns the number of threads that work on a block of samples, from the value `round_` of the field team[ROUND]."""
+    """Returns the number of threads that work in a round; `round_` is the value of team[ROUND] in this round."""
     return round_ % MOST_THREADS
 
 
 @njit_merged
 def next_round(member, position, stop):
-    """Returns the thread as a member of the next round, and the position of the block of samples that the round computes.
+    """Returns a `Member` for the thread in the next round, and the position of the block of samples that the round computes.
 
-    The size of the member is 0 if there is no further round. Thread 0 opens rounds until its position has reached `stop`; the
-    helping threads wait for the rounds.
+    If there is no further round, the member's size is 0. Thread 0 opens rounds until its position has reached `stop`. Helping
+    threads wait until a round is opened.
     """
     team, round_, size = member.team, member.round, 0
     if member.number > 0:
@@ -221,7 +236,7 @@ def next_round(member, position, stop):
 
 @njit_merged
 def thread_range(count, member):
-    """Returns the range of indices of the pieces of work that this thread processes, out of `count` pieces in all."""
-    if member.size == 1:  # the two divisions would be a tenth of a step of a very small network
+    """Divides `count` items, such as samples or tiles, among the threads, and returns the range of this thread's items."""
+    if member.size == 1:  # the two divisions below would take a tenth of a very small network's training step
         return Span(0, count)
     return Span(count * member.number // member.size, count * (member.number + 1) // member.size)

@@ -1,7 +1,8 @@
-"""Sets the number of threads that compute, and manages the Python threads that help a caller in a compiled call.
+"""Sets the number of threads that compute, and manages the Python threads that share the work of a compiled call.
 
-Compiled calls run without Python's global lock, so that Python threads can compute in parallel. Numba's threading layers, which
-limit forking and calls from several threads at once, are not used. A helping thread uses no processor time while it is idle.
+Compiled calls release Python's global interpreter lock, so that Python threads can compute in parallel. Numba's threading
+layers are not used, because they restrict forking and calls from several threads at once. While a thread waits for work, it
+uses no CPU time.
 """
 
 import os
@@ -16,7 +17,10 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, POSITION, ROUND, new
 
 
 class Lock:
-    """A reentrant lock that can be copied and pickled: a copy is a new lock, and so is the lock itself in a forked process."""
+    """A reentrant lock that can be copied and pickled. A copy is a new, unlocked lock.
+
+    In a forked process, the lock is replaced with a new one.
+    """
 
     def __init__(self):
         self._renew()
@@ -26,12 +30,13 @@ class Lock:
 
     @property
     def here(self) -> Any:
-        """The lock of this process, for a with statement.
+        """The lock of this process, for use in a with statement.
 
-        Python locks and unlocks it without running a signal handler in between. If this class had an `__enter__` of its own, an
-        exception raised by a handler just before `__enter__` returns would leave the lock locked for all other threads.
+        The property returns Python's own lock, whose methods `__enter__` and `__exit__` are not interrupted by signal handlers.
+        If this class defined `__enter__` in Python, a signal handler could raise an exception just before `__enter__` returns,
+        and the lock would stay locked.
         """
-        if self._process != os.getpid():  # the thread that held the lock does not exist in this process
+        if self._process != os.getpid():  # a forked process: the thread that held the lock may not exist here
             self._renew()
         return self._lock
 
@@ -40,23 +45,23 @@ class Lock:
 
 
 class Call:
-    """A compiled call in progress, with the number of threads that help the caller."""
+    """A compiled call in progress; `helpers` is the number of threads that help the calling thread."""
 
     helpers = 0
 
 
 class Crew:
-    """The Python threads that help callers in compiled calls, and the list of calls in progress.
+    """The Python threads that help calling threads in compiled calls, and the set of calls in progress.
 
     Parameters
     ----------
     size : int
-        Largest number of threads that compute at once, callers included.
+        Largest number of threads that compute at the same time, including the calling threads.
 
     Notes
     -----
-    `calls` holds weak references. If Ctrl-C ends a call at any point, its cores are free again as soon as its `Call` object is
-    deleted.
+    The set `calls` holds weak references. If Ctrl-C ends a call, other calls can therefore use its cores as soon as its `Call`
+    object is deleted.
     """
 
     def __init__(self, size: int):
@@ -68,15 +73,16 @@ class Crew:
 
     @property
     def helping(self) -> int:
-        """The number of threads that help in calls at present."""
+        """The number of threads that are helping in calls now."""
         return sum(call.helpers for call in self.calls)
 
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[int] | None = None) -> Any:
-        """Calls `run` in the calling thread and in helping threads on free cores, at most `most` threads in all.
+        """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
-        Returns the result of run(*arguments, team, False) in the calling thread; helping threads pass True in place of False.
-        If a signal handler raises an exception, Python raises it after `run`, and the result is lost. Therefore `reached`
-        receives the position that `run` has reached, also in this case; it is unchanged if `run` has not begun.
+        The calling thread computes run(*arguments, team, False), and returns the result. Helping threads call run(*arguments,
+        team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
+        and the result is lost. The list `reached` therefore receives the position that `run` has reached. If `run` has not
+        begun, `reached` is not changed.
         """
         call = Call()
         with self.lock:
@@ -91,7 +97,7 @@ class Crew:
         finally:
             if reached is not None and team[ROUND] == CLOSED:
                 reached[:] = [int(team[POSITION])]
-            team[ROUND] = CLOSED  # the helping threads see this value and leave the call
+            team[ROUND] = CLOSED  # helping threads that read this value return from `run`
             with self.lock:
                 self.calls.discard(call)
 
@@ -106,21 +112,21 @@ class Crew:
         while True:
             run, arguments, team = self.jobs.get()
             run(*arguments, team, True)
-            del run, arguments, team  # otherwise the arrays of a job would stay alive until the next job
+            del run, arguments, team  # otherwise, the arrays of a call would be kept in memory until the next call
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if that number is smaller."""
+    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if this variable is smaller."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, config.NUMBA_NUM_THREADS)
 
 
-# Each call reads it as `threads.crew`, because a forked process replaces it.
+# Other modules must refer to this variable as `threads.crew`, because a forked process replaces it.
 crew = Crew(_cores())
 
 
 def _renew_crew():
-    """Replaces the crew in a forked process, because the threads of the parent process do not exist there."""
+    """Creates a new `Crew` in a forked process, because the threads of the parent process do not exist in the new process."""
     global crew
     crew = Crew(crew.size)
 
@@ -130,37 +136,37 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_num_threads() -> int:
-    """Returns the largest number of threads that compute together.
+    """Returns the largest number of threads that compute together on the CPU.
 
     Returns
     -------
     int
-        The count passed to `set_num_threads`. By default, the number of cores that this process may use, or the environment
-        variable NUMBA_NUM_THREADS if its value is smaller.
+        The number passed to `set_num_threads`. By default, it is the number of cores that this process may use, or the value of
+        the environment variable NUMBA_NUM_THREADS if that is smaller.
     """
     return crew.size
 
 
 def set_num_threads(count: int) -> None:
-    """Sets the largest number of threads that compute together on the CPU, in the whole process.
+    """Sets the largest number of threads that compute together on the CPU, for the whole process.
 
-    Networks that are trained at the same time, each from its own Python thread, share this number of threads. Results are
-    bit-identical for any number of threads.
+    If several Python threads train networks at the same time, they share this number of threads. Results are bit-identical for
+    any number of threads.
 
     Parameters
     ----------
     count : int
-        The number of threads, at least 1; it includes the calling thread.
+        The number of threads, including the calling thread; at least 1.
 
     Raises
     ------
     TypeError
-        If count is not an integer.
+        If `count` is not an integer.
     ValueError
-        If count is less than 1, or is 65536 or more.
+        If `count` is less than 1, or is 65536 or more.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise TypeError(f"the number of threads must be an integer, not {count!r}")
+        raise TypeError(f"count, the number of threads, must be an integer, not {count!r}")
     if not 1 <= count < MOST_THREADS:
-        raise ValueError(f"the number of threads must be at least 1 and less than {MOST_THREADS}, not {count}")
+        raise ValueError(f"count, the number of threads, must be at least 1 and less than {MOST_THREADS}, not {count}")
     crew.size = int(count)

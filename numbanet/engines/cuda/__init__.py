@@ -1,1 +1,1 @@
-"""The fast engine on NVIDIA GPUs, with its three ways to train and the choice among them."""
+"""The fast engine for NVIDIA GPUs, which has three ways to train a network and chooses among them."""

@@ -1,12 +1,15 @@
-"""Gives names to the columns of integer tables, which kernels read by column index."""
+"""Defines the base class of enumerations that name the columns of integer tables.
+
+Kernels read tables of integers by column index.
+"""
 
 from enum import IntEnum
 
 
 class Columns(IntEnum):
-    """Base class for the names of a table's columns: each `auto()` becomes the next column index, counted from 0.
+    """Base class of enumerations that name a table's columns. The first `auto()` is column 0, the next is column 1, and so on.
 
-    Kernels take a member of a subclass as an integer constant.
+    In kernels, a member of a subclass is an integer constant.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The fast engine on GPUs: parameters and activations stay on the GPU, and losses are copied back once an epoch."""
+"""The fast GPU engine: parameters and activations stay on the GPU, and losses are copied to the host once per epoch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,21 +28,21 @@ from numbanet.engines.loops import CudaLoops, Moments
 from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
 
-# Number of samples that pass through the network at once where no whole batch is needed: in `predict` and `evaluate`.
+# Largest number of samples that pass through the network at once in `predict` and `evaluate`, which do not need whole batches.
 CHUNK = 16384
-# Bytes that an epoch and its recorded steps take for each sample, at most: its row index, its loss and its hits.
+# Largest number of bytes of GPU memory that training needs per sample for the sample's row index, loss and hits.
 NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """The fast engine on an NVIDIA GPU, which trains in one of three ways that `planning` chooses from estimated times.
+    """The fast engine for an NVIDIA GPU. The engine trains in one of three ways, which `planning` chooses by estimated times.
 
-    Predictions and evaluations compute a matrix product per layer, and pass CHUNK samples at a time through the network.
+    To predict and evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     """
 
     def __init__(self, topology: Topology):
@@ -76,18 +76,18 @@ class FastCudaEngine:
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
-        """Copies the array to the GPU if the workspace for a chunk of samples fits there too.
+        """Copies an array to the GPU if it fits into GPU memory together with the workspace for a chunk of samples.
 
-        An array that does not fit is returned unchanged; it is copied in chunks later.
+        An array that does not fit is returned unchanged, and copied in chunks later.
         """
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
         return self.loops.upload(array) if fits(array.nbytes + beside) else array
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
-        """Returns y_hat (n, n_out), or z of the last layer if `logits` is True.
+        """Returns y_hat, or z of the last layer if `logits` is True, as an array of shape (n, n_out).
 
-        The result is written to `out` if `out` is given, else to a new NumPy array.
+        The returned values are written to `out`, or to a new NumPy array if `out` is None.
         """
         result = np.empty((x.shape[0], self.topology.sizes[-1]), self.topology.dtype) if out is None else out
         for rows, work, (x_rows,) in self._chunks(x):
@@ -99,7 +99,7 @@ class FastCudaEngine:
         return result
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the weighted sums of the losses and of the correct predictions over all samples."""
+        """Returns the weighted sum of the losses, and the weighted sum of the correct predictions, over all samples."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
             batch = work.batch(notes.of(rows), None if weights is None else weights[rows])
@@ -110,14 +110,14 @@ class FastCudaEngine:
     def loss_and_gradients(
         self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
     ) -> tuple[float, NDArray[np.floating]]:
-        """Returns the sum of the samples' losses, and the gradients of the batch, flat like the parameters."""
+        """Returns the sum of the samples' losses, and the batch's gradients as a vector in the order of the parameters."""
         x, y = self._whole(x), self._whole(y)
         work, notes = self.workspaces.of(x.shape[0]), Notes.empty(x.shape[0], self.topology.dtype)
         self.propagation.gradients(x, y, work.batch(notes, weights), work)
         return notes.totals().loss, self.gradients.copy_to_host()
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns z, a and delta of one batch, each as a list of arrays with layer 1 at index 0."""
+        """Returns z, a and delta of one batch, each as a list with one array per layer."""
         x, y = self._whole(x), self._whole(y)
         self.loss_and_gradients(x, y)
         work = self.workspaces.of(x.shape[0])
@@ -125,10 +125,10 @@ class FastCudaEngine:
         return {symbol: [array.copy_to_host() for array in arrays] for symbol, arrays in symbols.items()}
 
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
-        """Returns the way to train with batches of `batch_size` samples, and its estimated time.
+        """Returns the plan for training with batches of `batch_size` samples.
 
-        The choice depends on the update rule and the sample weights of `epoch`. If `epoch` is None, plain gradient descent
-        without sample weights is assumed.
+        The plan depends on the update rule of `epoch`, and on whether `epoch` has sample weights. If `epoch` is None, the plan
+        is for plain gradient descent without sample weights.
         """
         plain = epoch is None or (is_plain(epoch.rule) and epoch.weights is None and not self.topology.dropout)
         return planning.plan(self.topology, batch_size, self.limits, plain)
@@ -136,7 +136,8 @@ class FastCudaEngine:
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch.
 
-        Yields the number of samples processed so far, and at the end of the epoch the sums of losses and correct predictions.
+        Yields the number of samples processed so far. At the end of the epoch, the method also yields the sum of the losses and
+        the number of correct predictions.
         """
         if epoch.share:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
@@ -152,9 +153,9 @@ class FastCudaEngine:
         yield notes.totals()
 
     def _train(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains on a part of an epoch, and yields how many samples of the part are done.
+        """Trains on a part of an epoch, and yields the number of samples of the part that have been processed.
 
-        `before` is the number of samples of the epoch that precede the part.
+        `before` is the number of samples in the earlier parts of the epoch.
         """
         if plan.way == planning.PRODUCTS:
             return self._train_by_products(x, y, part, before, notes)
@@ -162,12 +163,12 @@ class FastCudaEngine:
             return self._train_in_shared_memory(self._grid(part.batch_size, plan.grid), x, y, part, notes)
         return self._train_in_shared_memory(Block(self.topology, part.batch_size), x, y, part, notes)
 
-    # Training in shared memory: one launch trains on a range of the array of row indices, with one or more batches
+    # Training in shared memory: each kernel launch trains on one or more batches
 
     def _slices(self, train: Callable[[int, int], None], part: Epoch) -> Iterator[int]:
-        """Calls train(first, stop) for successive ranges of `part.order`, and yields the end of every range but the last.
+        """Calls train(first, stop) for successive ranges of `part.order`, and yields the end of every range except the last.
 
-        Each range has as many batches as can be trained on in about SLICE_SECONDS, but at least one batch.
+        A range contains as many batches as the GPU processes in about SLICE_SECONDS, but at least one batch.
         """
         first, count, batch_size = 0, part.order.size, part.batch_size
         while first < count:
@@ -179,7 +180,7 @@ class FastCudaEngine:
                 cuda.synchronize()
             except KeyboardInterrupt:
                 if launched:
-                    yield stop  # the caller first learns which steps happen
+                    yield stop  # tells the caller, before the exception, which steps take effect
                 raise
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
@@ -187,18 +188,18 @@ class FastCudaEngine:
                 yield first
 
     def _train_in_shared_memory(self, grid: Block | Grid, x: Any, y: Any, part: Epoch, notes: Notes) -> Iterator[int]:
-        """Trains on successive ranges of the row indices `part.order`, by one kernel launch for each range.
+        """Trains on successive ranges of the row indices `part.order`, with one kernel launch for each range.
 
-        `grid` is a single thread block, or a grid of thread blocks that wait for each other.
+        `grid` is a `Block`, which trains in a single thread block, or a `Grid`, whose thread blocks wait for each other.
         """
         order, eta = cuda.to_device(np.ascontiguousarray(part.order, np.int64)), self.topology.dtype.type(part.rates[0, ETA])
         arrays = EpochArrays(x, y, order, self.parameters, notes)
         return self._slices(lambda first, stop: grid.train(arrays, self.epsilon, eta, first, stop), part)
 
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
-        """Returns the grid of thread blocks that trains cooperatively (on all multiprocessors) by `plan`.
+        """Returns the grid of thread blocks that trains on all multiprocessors, as `plan` describes.
 
-        The grid is kept, and is returned again if the next call has the same batch size and plan.
+        The engine keeps the grid, and returns it again if the next call has the same batch size and plan.
         """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
@@ -207,7 +208,7 @@ class FastCudaEngine:
     # Training by products
 
     def _train_by_products(self, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains by several kernel launches for each batch, or by one call for each batch that replays recorded launches."""
+        """Trains with several kernel launches per batch, or with one launch per batch of a recorded CUDA graph."""
         count, batch_size = part.order.size, part.batch_size
         steps, done = self._take_steps(x, y, part), 0
         try:
@@ -226,17 +227,18 @@ class FastCudaEngine:
             steps.notes.of(slice(count)).copy_to(notes)
         except KeyboardInterrupt:
             if done:
-                yield done  # the caller first learns which steps happen
+                yield done  # tells the caller, before the exception, which steps take effect
             raise
         finally:
             self.steps = [*self.steps[-1:], steps]
 
     def _take_steps(self, x: Any, y: Any, part: Epoch) -> Steps:
-        """Returns `Steps` for the arrays x and y, which repeat a training step that is recorded as a CUDA graph.
+        """Returns the `Steps` object for the arrays x and y, which replays a training step recorded as a CUDA graph.
 
-        The last two `Steps` are kept, because chunks of samples alternate between two buffers on the GPU. The caller puts the
-        `Steps` back after use. Until then, another training with the same arrays, such as one that a callback starts, creates
-        `Steps` of its own.
+        The engine keeps the last two objects in `self.steps`, because chunks of samples alternate between two buffers on the
+        GPU. This method removes the returned object from `self.steps`, and the caller adds the object again after use. While
+        the object is removed, a second call with the same arrays (for example from training in a callback) creates its own
+        object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -249,9 +251,9 @@ class FastCudaEngine:
         return ParameterUpdate(self.topology, rule, self.gradients, self.moments.first(rule.moments), self.parameters)
 
     def _train_share(self, x: Any, y: Any, epoch: Epoch, add_up: Callable[[Any], None]) -> Iterator[Totals]:
-        """Trains on this process's share of each batch; other processes train on the rest of the batch.
+        """Trains on this process's part of each batch, while other processes train on the other parts.
 
-        `add_up` replaces the gradients by their sum over all processes.
+        `add_up` replaces the gradients with their sum over all processes.
         """
         update, notes = self._update(epoch.rule), Notes.empty(max(1, epoch.order.size), self.topology.dtype)
         rates = cuda.to_device(epoch.rates.astype(self.topology.dtype))
@@ -266,23 +268,23 @@ class FastCudaEngine:
         yield notes.of(slice(epoch.order.size)).totals() if epoch.order.size else Totals(0, 0.0, 0)
 
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
-        """Computes the gradients of this process's share of a batch.
+        """Computes the gradients of this process's part of a batch.
 
-        `samples` is the range of the share in `epoch.order`; `position` is the index of the share's first sample within the
-        whole epoch.
+        `samples` is the range of the part in `epoch.order`. `position` is the index of the part's first sample within the whole
+        epoch.
         """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
         weights = work.ones if epoch.weights is None else cuda.to_device(epoch.weights[order])
         counter = cuda.to_device(np.array([epoch.dropout_key, position, position, 0], np.int64))
-        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a single chunk, as large as the share
+        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a single chunk with all samples
             batch = Batch(cuda.to_device(rows), rates, weights, counter, notes.of(samples))
             self.propagation.gradients(x_rows, y_rows, batch, work)
 
     # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Yields up to CHUNK samples at a time: their range, a workspace for them, and their rows of the arrays on the GPU."""
+        """Yields at most CHUNK samples at a time: their range, a workspace for them, and their rows in GPU memory."""
         for part, _, there in self.chunks.of(CHUNK, arrays):
             for first in range(part.start, part.stop, CHUNK):
                 rows = slice(first, min(first + CHUNK, part.stop))
@@ -290,18 +292,22 @@ class FastCudaEngine:
                 yield rows, self.workspaces.of(rows.stop - first), [array[within] for array in there]
 
     def _whole(self, array: Any) -> Any:
-        """Returns the whole array on the GPU. Raises MemoryError if the array does not fit into the GPU's free memory."""
+        """Returns a GPU array with all rows of `array`.
+
+        Raises MemoryError if the array does not fit into the GPU's free memory.
+        """
         if isinstance(array, np.ndarray):
             ensure_free(array.nbytes, array.shape[0], "holding")
         return self.loops.upload(array)
 
 
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
-    """Returns an epoch that consists of some of the samples of `epoch`.
+    """Returns an epoch that consists of some samples of `epoch`.
 
-    `samples` is the range of the selected samples in the order of the epoch. The order of the returned epoch is `rows`. Its
-    weights belong to the arrays into which `rows` are indices: to all samples if these lie on the GPU, so that `rows` is the
-    order of the epoch itself, and otherwise to the buffer into which the selected samples were copied, in their order.
+    `samples` is the range of the selected samples in `epoch.order`. `rows` holds the row indices of the selected samples, and
+    becomes the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned
+    epoch has the weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
+    selected samples, and the returned epoch has only the weights of these samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

@@ -1,4 +1,4 @@
-"""All-or-nothing calls on the GPU: if a call fails, the parameters from before the call are restored, at least on the host.
+"""All-or-nothing calls on the GPU: if a call fails, the network gets back the parameters from before the call.
 
 CUDA may report an error long after the kernel that caused it. After some errors, this process cannot use the GPU any more, and
 cannot even read the GPU's memory. The host therefore keeps a copy of the parameters between calls.
@@ -20,42 +20,44 @@ from numbanet.engines.interface import Totals
 
 
 def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine":
-    """Returns a new engine of class `engine_class` in a `GuardedEngine`, which restores the parameters if a call fails.
+    """Creates an engine and returns it, wrapped in a `GuardedEngine`, which restores the parameters if a call fails.
+
+    The engine is `engine_class(*arguments)`.
 
     Raises
     ------
     RuntimeError
-        The engine cannot be set up on the GPU, for instance because memory is short. The message of the RuntimeError quotes the
+        The engine cannot be set up on the GPU, for instance because too little GPU memory is free. The error message quotes the
         driver's error.
     """
     try:
         engine = engine_class(*arguments)
-    except Exception as error:  # the driver's errors have no common base class in all CUDA targets of Numba
+    except Exception as error:  # the driver's errors have no base class that all of Numba's CUDA targets share
         raise RuntimeError(f"cannot set up the network on the GPU: {error}") from error
     return GuardedEngine(engine)
 
 
 class GuardedEngine:
-    """Wraps an engine on the GPU: if a call fails, the network has the parameters from before the call.
+    """Wraps a GPU engine: if a call fails, the network gets back the parameters from before the call.
 
-    Calls from several threads take turns, because they share arrays on the GPU. A training gives way to other threads whenever
-    the engine yields, which is between two batches.
+    Calls from several threads are executed one after another, because they share arrays on the GPU. During training, other
+    threads can call the engine whenever it yields, which happens between two batches.
 
     Parameters
     ----------
     engine : Engine
-        The engine that computes.
+        The engine that computes on the GPU.
 
     Attributes
     ----------
     kept, kept_moments : ndarray, list of ndarray
-        Copies in host memory of the parameters and their moments after the last call that was not interrupted. The copies are
-        read-only, so that `read` and `read_moments` can return the copies themselves. A training that reads the parameters once
-        an epoch therefore makes no second copy.
+        Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
+        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. Reading the parameters
+        after each epoch therefore makes no second copy.
     changed : bool
-        Whether the parameters on the GPU may differ from `kept`, because a training is under way or was interrupted.
+        Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None
-        The reason why this process cannot use the GPU any more, or None if it can use the GPU.
+        The reason why this process cannot use the GPU any more, or None if this process can use the GPU.
     """
 
     def __init__(self, engine: Any):
@@ -85,50 +87,50 @@ class GuardedEngine:
             return self.kept_moments[:count]
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces the parameters on the GPU, and the copy that the host keeps."""
+        """Replaces the parameters on the GPU and the copy that the host keeps."""
         with self.lock.here:
             with self._guard():
                 self.engine.write(parameters)
             self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first `len(moments)` moments of the update rule on the GPU, and the copies that the host keeps."""
+        """Replaces the first `len(moments)` moments of the update rule on the GPU and the copies that the host keeps."""
         with self.lock.here:
             with self._guard():
                 self.engine.write_moments(moments)
             self.kept_moments = [_read_only(np.array(moment, self.engine.topology.dtype)) for moment in moments]
 
     def upload(self, array: Any) -> Any:
-        """Calls `upload` of the wrapped engine, and restores the parameters if the call fails."""
+        """Calls the wrapped engine's method `upload`, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
             return self.engine.upload(array)
 
     def predict(self, x: Any, out: Any = None, *, logits: bool = False) -> Any:
-        """Calls `predict` of the wrapped engine, and restores the parameters if the call fails."""
+        """Calls the wrapped engine's method `predict`, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
             return self.engine.predict(x, out, logits=logits)
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Calls `evaluate` of the wrapped engine, and restores the parameters if the call fails."""
+        """Calls the wrapped engine's method `evaluate`, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
             return self.engine.evaluate(x, y, weights)
 
     def loss_and_gradients(
         self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
     ) -> tuple[float, NDArray[np.floating]]:
-        """Calls `loss_and_gradients` of the wrapped engine, and restores the parameters if the call fails."""
+        """Calls the wrapped engine's method `loss_and_gradients`, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
             return self.engine.loss_and_gradients(x, y, weights)
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Calls `trace` of the wrapped engine, and restores the parameters if the call fails."""
+        """Calls the wrapped engine's method `trace`, and restores the parameters if the call fails."""
         with self.lock.here, self._guard():
             return self.engine.trace(x, y)
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
-        """Calls `train_epoch` of the wrapped engine, and restores the parameters if training fails.
+        """Calls the wrapped engine's method `train_epoch`, and restores the parameters if training fails.
 
-        After the epoch, the host keeps copies of the new parameters and moments.
+        After the epoch, the new parameters and moments are copied to the host.
         """
         with self._guard():
             with self.lock.here:
@@ -142,17 +144,17 @@ class GuardedEngine:
             except Exception:
                 self.kept, self.kept_moments = before
                 if not epoch.share:
-                    yield Totals(0, 0.0, 0)  # the caller first learns that no step of the epoch is left
+                    yield Totals(0, 0.0, 0)  # tells the caller, before the exception, that all steps of the epoch are undone
                 raise
             with self.lock.here:
                 self._keep()
 
     def _in_turn(self, parts: Iterator[Totals]) -> Iterator[Totals]:
-        """Yields what `parts` yields, and holds the lock while `parts` computes."""
+        """Yields the same totals as the generator `parts`, and holds the lock while the generator computes."""
         while True:
             with self.lock.here:
                 totals = next(parts, None)
-                self.changed = True  # even if the caller has read, and thereby kept, the parameters since the last yield
+                self.changed = True  # `read`, if called since the last yield, has set this attribute to False
             if totals is None:
                 return
             yield totals
@@ -161,17 +163,17 @@ class GuardedEngine:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
 
     def _keep_moments(self, count: int) -> None:
-        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays are 0."""
+        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays are zero."""
         self.kept_moments += [self._zeros() for _ in range(count - len(self.kept_moments))]
 
     def _keep(self) -> None:
-        """Copies the parameters and the moments from the GPU to the host, which keeps them."""
+        """Copies the parameters and the moments from the GPU to the host, as `kept` and `kept_moments`."""
         self.kept = _read_only(self.engine.read())
         self.kept_moments = [_read_only(moment) for moment in self.engine.read_moments(len(self.kept_moments))]
         self.changed = False
 
     def _refresh(self) -> None:
-        """Copies the parameters from the GPU to the host if they may have changed; warns if the GPU cannot be read."""
+        """Copies the parameters from the GPU to the host if they may have changed. Warns if the GPU cannot be read."""
         if self.changed and self.lost is None:
             try:
                 with self._guard():
@@ -184,8 +186,8 @@ class GuardedEngine:
     def _guard(self) -> Iterator[None]:
         """Restores the parameters if an Exception is raised in the with block.
 
-        Ctrl-C raises KeyboardInterrupt, which is not an Exception. Training steps that were finished before Ctrl-C stay in
-        effect.
+        Ctrl-C raises KeyboardInterrupt, which is not an Exception. After Ctrl-C, the parameters keep the changes that the
+        finished training steps have made.
         """
         if self.lost is not None:
             raise RuntimeError(self.lost)
@@ -202,9 +204,9 @@ class GuardedEngine:
             raise
 
     def _restore(self, error: Exception) -> None:
-        """Writes the kept parameters and moments back to the GPU.
+        """Writes the parameters and moments that the host keeps back to the GPU.
 
-        If the parameters cannot be written, this process cannot use the GPU any more, and RuntimeError is raised.
+        If the parameters cannot be written, this process cannot use the GPU any more, and the method raises RuntimeError.
         """
         try:
             cuda.synchronize()

@@ -1,4 +1,4 @@
-"""The losses and numbers of correct predictions of samples: kernels write them on the GPU, the host adds them up per epoch."""
+"""Each sample's loss and number of correct predictions, which kernels write on the GPU, and which the host adds up."""
 
 from typing import Any, NamedTuple
 
@@ -11,14 +11,15 @@ from numbanet.engines.loops import CudaLoops, totals_of
 
 
 class Notes(NamedTuple):
-    """The loss and the number of correct predictions of each sample, in the order in which training takes the samples.
+    """The loss and the number of correct predictions of each sample, in the order in which training visits the samples.
 
     Parameters
     ----------
     loss : device array (n,)
-        Loss of each sample, computed with n = 1 and multiplied by the sample's weight.
+        The loss of each sample, multiplied by the sample's weight. The loss is computed for the sample alone, with the divisor
+        n = 1.
     hits : device array (n,) int32
-        Number of correct predictions of each sample: 0 or 1 for the loss cce, else the number of correct outputs.
+        The number of correct predictions for each sample: 0 or 1 with the loss cce, otherwise the number of correct outputs.
     """
 
     loss: Any
@@ -26,18 +27,18 @@ class Notes(NamedTuple):
 
     @classmethod
     def empty(cls, n: int, dtype: np.dtype) -> "Notes":
-        """Returns arrays for the losses and hits of n samples, with undefined values, which kernels are to overwrite."""
+        """Returns arrays for the losses and hits of n samples. The values are undefined until kernels overwrite them."""
         return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
 
     def of(self, samples: slice) -> "Notes":
-        """Returns the losses and hits of the samples in a slice, as views of these arrays."""
+        """Returns the losses and hits of the samples in the slice `samples`, as views of `loss` and `hits`."""
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies the losses and hits to `other`, which has arrays of the same length."""
+        """Copies the losses and hits to the arrays of `other`, which have the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 
     def totals(self, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sums of the losses and of the correct predictions, which `totals_of` adds up on the host."""
+        """Returns the sum of the losses and the sum of the correct predictions, which `totals_of` computes on the host."""
         return totals_of(CudaLoops(), self.loss, self.hits, weights)

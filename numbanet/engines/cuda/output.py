@@ -1,7 +1,7 @@
-"""Computes softmax, and the loss, correct predictions and delta of the output layer, which need all neurons of a layer at once.
+"""Computes softmax, and the output layer's loss, correct predictions and delta, all of which need a whole layer's neurons.
 
-One thread computes one row, which holds the values of one sample. The loops come from `numbanet.equations`; each thread calls
-them with matrices of a single row.
+Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
+matrices that have a single row.
 """
 
 from typing import Any, NamedTuple
@@ -28,12 +28,13 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
-# Threads of a block: few, so that a batch is spread over many multiprocessors. In the simulator, a thread is a Python thread.
+# Number of threads in a block. It is small, so that many multiprocessors work on a batch. It is even smaller in the simulator,
+# which runs each CUDA thread as a Python thread.
 THREADS = 2 if SIMULATED else 32
 
 
 class OutputLayer(NamedTuple):
-    """The loss of a network, the activation of its last layer, and the slope epsilon of leaky ReLU."""
+    """The constants of the network's loss and of the last layer's activation function, and epsilon, the slope of leaky_relu."""
 
     loss_kind: Any
     kind: Any
@@ -41,10 +42,10 @@ class OutputLayer(NamedTuple):
 
 
 class OutputWork(NamedTuple):
-    """Scratch arrays of `output_row` for one sample.
+    """The scratch arrays that `output_row` uses for one sample.
 
-    `u` and `dl` (1, n_out) hold u with sigmoid(u) = y_hat, and dL/da. `z_max` and `others` (1,) hold the largest z, and the sum
-    of e^(z - z_max) without its largest term.
+    `u` and `dl` have the shape (1, n_out). `u` holds the values u for which sigmoid(u) = y_hat; `dl` holds dL/da. `z_max` and
+    `others` have the shape (1,). `z_max` holds the largest z; `others` holds the sum of e^(z - z_max) without its largest term.
     """
 
     u: Any
@@ -57,8 +58,8 @@ class OutputWork(NamedTuple):
 def output_row(layer, n, y, z, a, delta, work, notes):
     """Computes a, delta, the loss and the number of correct predictions of one sample, from its target y and its z.
 
-    `layer` is an `OutputLayer`; `n` is the divisor of the batch's mean loss. Reads y, z (1, n_out); writes a, delta (1, n_out),
-    and the two arrays (1,) of `notes`; uses the scratch arrays in `work`.
+    `layer` is an `OutputLayer`, and `n` is the divisor of the batch's mean loss. Reads y and z, both (1, n_out). Writes a and
+    delta, both (1, n_out), and the arrays of `notes`, both (1,). Uses the scratch arrays in `work`.
     """
     loss_kind, kind, epsilon = layer
     u, dl, z_max, others = work
@@ -90,29 +91,31 @@ def output_row(layer, n, y, z, a, delta, work, notes):
 
 @cuda.jit
 def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, others, loss_of_sample, hits_of_sample):
-    """Calls `output_row` for every sample s, one thread each, and multiplies loss and delta by the sample's weight.
+    """Calls `output_row` for every sample s, with one thread per sample, and multiplies loss and delta by the sample's weight.
 
-    The arrays are passed separately, not in a tuple, because numba-cuda takes about 10 us more at every launch for each array
-    in a tuple.
+    The arrays are passed as separate arguments, because every array in a tuple would make each launch by numba-cuda about 10
+    microseconds slower.
 
     Parameters
     ----------
     layer : OutputLayer
-        The loss and the activation of the last layer.
+        The loss, and the last layer's activation function.
     rates : array (4,)
-        The divisor n of the mean loss, eta, eta_t and epsilon_t of the training step; the kernel reads only n.
+        The training step's divisor n of the mean loss, eta, eta_t and epsilon_t. The kernel reads only n.
     weights : array (m,)
-        Weight of each sample of the batch.
+        The weight of each sample in the batch.
     y : array (N, n_out)
-        Targets of all samples.
+        The targets of all samples.
     order : array (m,)
-        Row indices into y of the samples of the batch.
+        The row indices into y of the batch's samples.
     z, a, delta : array (m, n_out)
         Arrays of the last layer: the kernel reads z, and writes a and delta.
-    u, dl, z_max, others : array (m, n_out), (m, n_out), (m,), (m,)
-        Scratch arrays, one row per sample, whose contents `OutputWork` describes.
+    u, dl : array (m, n_out)
+        Scratch arrays with one row per sample; `OutputWork` describes their contents.
+    z_max, others : array (m,)
+        Scratch arrays with one value per sample; `OutputWork` describes their contents.
     loss_of_sample, hits_of_sample : array (m,)
-        The loss and the number of correct predictions of each sample, which the kernel writes.
+        The kernel writes each sample's loss to `loss_of_sample`, and its number of correct predictions to `hits_of_sample`.
     """
     s = cuda.grid(1)
     if s < order.shape[0]:

@@ -1,7 +1,8 @@
-"""Chooses how a network is trained on a GPU, from its topology, the batch size and the limits of the GPU.
+"""Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
-The choice compares estimates of the time of a training step. The estimates are good enough to tell which way is much faster;
-the GPU benchmarks measure the actual times.
+There are three ways, called "resident", "cooperative" and "products"; the class `TrainingPlan` describes them. The choice
+compares the estimated times of a training step. The estimates are good enough to find out if one way is much faster than
+another. The GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -14,18 +15,19 @@ from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 
 RESIDENT, COOPERATIVE, PRODUCTS = "resident", "cooperative", "products"
-# Multiply-adds that the one block of the resident way computes in a microsecond, and microseconds that each barrier adds.
+# Estimates for training in one block: the number of multiply-adds per microsecond, and the duration of a barrier in
+# microseconds.
 RESIDENT_SPEED, RESIDENT_BARRIER = 30_000, 0.1
-# Multiply-adds that a multiprocessor computes in a microsecond in a tiled product, and microseconds from one recorded kernel
-# to the next.
+# Estimates for training by products: the number of multiply-adds per microsecond on each multiprocessor, and the overhead of
+# each kernel in a recorded CUDA graph, in microseconds.
 PRODUCT_SPEED, LAUNCH = 100_000, 3.0
 # The estimated time of training in one block is multiplied by this factor before times are compared. One block leaves the other
-# multiprocessors free, and is therefore chosen even if it is somewhat slower.
+# multiprocessors free, and is therefore chosen even if another way is somewhat faster.
 FAVOUR = 0.75
 
 
-# The limits of one GPU of each compute capability (CUDA C++ Programming Guide, technical specifications): T4, A100, RTX 3090,
-# RTX 4090, H100. The cooperative way copies in the background, which requires compute capability 8.0.
+# The limits of one GPU for each compute capability (from the technical specifications in the CUDA C++ Programming Guide): T4,
+# A100, RTX 3090, RTX 4090 and H100. The cooperative way copies asynchronously, which requires compute capability 8.0.
 KNOWN_LIMITS = {
     "sm_75": Limits(40, 64 << 10, 0),
     "sm_80": Limits(108, 163 << 10, 108),
@@ -36,20 +38,20 @@ KNOWN_LIMITS = {
 
 
 class TrainingPlan(NamedTuple):
-    """A way to train a network on a GPU, and the estimated time of a step.
+    """A way to train a network on a GPU, and the estimated time of a training step.
 
     Parameters
     ----------
     way : str
-        "resident": one thread block trains for many steps per launch, see `engines/cuda/resident`. "cooperative": many blocks,
-        which wait for each other at barriers, train for many steps per launch, see `engines/cuda/cooperative`. "products":
-        several kernels are launched for each step.
+        "resident": one thread block performs many steps per kernel launch (`engines/cuda/resident`). "cooperative": many
+        blocks, which wait for each other at barriers, perform many steps per kernel launch (`engines/cuda/cooperative`).
+        "products": several kernels are launched for each step (`engines/cuda/products`).
     shared_bytes : int
-        Bytes of shared memory that a block takes; 0 for "products".
+        Number of bytes of shared memory that a block needs; 0 for "products".
     estimate : float
         Estimated time of a training step, in microseconds.
     grid : GridPlan or None
-        The division of the network among the blocks for the way "cooperative"; None for other ways.
+        For "cooperative", the division of the network among the blocks; None for the other ways.
     """
 
     way: str
@@ -59,21 +61,21 @@ class TrainingPlan(NamedTuple):
 
 
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
-    """Returns the way to train with the shortest estimated time of a step.
+    """Returns the plan for training with the shortest estimated time per training step.
 
-    The constant `FAVOUR` gives training in one thread block an advantage over faster ways.
+    In the comparison, the estimated time of training in one thread block is multiplied by `FAVOUR`.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     limits : Limits
-        Limits of the GPU.
+        The hardware limits of the GPU.
     plain : bool
-        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the network is trained
-        by products (kernel launches for each step).
+        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the plan is to train by
+        products, because the other ways support only plain gradient descent.
     """
     if not plain:
         return TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))
@@ -85,10 +87,10 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
 
 
 def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[TrainingPlan]:
-    """Returns a plan for each way to train that suits the network and for which the GPU has enough shared memory."""
+    """Returns a plan for each way to train that supports the network and for which the GPU has enough shared memory."""
     plans = [TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
     alone = resident.shared_bytes(topology, batch_size)
-    if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # one block does not keep z beside a
+    if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # training in one block does not keep z
         plans.append(TrainingPlan(RESIDENT, alone, resident_time(topology, batch_size)))
     if grid := tiling.best_plan(topology, batch_size, limits):
         each, estimate = cooperative.shared_bytes(topology, batch_size, grid), tiling.estimate(topology, batch_size, grid)
@@ -97,7 +99,7 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
 
 
 def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
-    """Explains in a sentence which way to train is chosen, by the shared memory and the estimated time of each way."""
+    """Explains, in one sentence, the choice of the way to train: by the shared memory and the estimated time of each way."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
     room = f"the {limits.shared_bytes:,} bytes of a block's shared memory"
@@ -119,9 +121,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
 
 
 def multiply_adds(topology: Topology, batch_size: int) -> int:
-    """Returns the number of multiply-adds in the three products of a training step.
+    """Returns the number of multiply-adds in a training step.
 
-    The three products are the forward pass, the delta recurrence (backward pass) and the weight gradient.
+    In each layer, a step computes three matrix products: forward sum, delta recurrence and weight gradient.
     """
     return 3 * batch_size * topology.parameter_count
 
@@ -133,6 +135,7 @@ def resident_time(topology: Topology, batch_size: int) -> float:
 
 
 def products_time(topology: Topology, batch_size: int, limits: Limits) -> float:
-    """Returns the estimated time, in microseconds, of a training step with a kernel launch for each matrix product."""
-    kernels = 3 * len(topology.kinds) - 1 + 3  # 3 products a layer, but 2 in the first; begin, output and end
+    """Returns the estimated time, in microseconds, of a training step that launches a kernel for each matrix product."""
+    # 3 products per layer, but 2 in the first layer; and the kernels begin_step, output_rows and end_step
+    kernels = 3 * len(topology.kinds) - 1 + 3
     return kernels * LAUNCH + multiply_adds(topology, batch_size) / (PRODUCT_SPEED * limits.multiprocessors)

@@ -1,8 +1,8 @@
-"""Streams samples that do not fit on the GPU: they stay on the host, and are copied chunk by chunk to two buffers on the GPU.
+"""Streams samples that do not fit into GPU memory: copies them, chunk by chunk, from host memory to two buffers on the GPU.
 
 While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
-GPU computes, threads of the host also copy the rows of the next chunk but one to pinned memory. Buffers and pinned memory keep
-their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
+GPU computes, threads on the host also copy the rows of the chunk after the next to pinned memory. The buffers and the pinned
+memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools
@@ -20,24 +20,26 @@ from numbanet.engines.loops import CudaLoops
 from numbanet.engines.samples import gather
 from numbanet.engines.topology import Topology
 
-# The largest bytes and rows of a chunk, unless one batch takes more. Copying such a chunk takes some milliseconds, much longer
-# than the pause between two chunks.
+# The largest number of bytes, and of rows, of a chunk. Only if a single batch is larger, a chunk is larger, too. Copying such a
+# chunk takes several milliseconds, which is much longer than the pause between two chunks.
 CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 
 
 def fits(wanted: int) -> bool:
-    """Returns True if `wanted` bytes fit on the GPU and leave enough of its memory free.
+    """Returns True if the GPU has `wanted` free bytes of memory, and enough memory would stay free afterwards.
 
-    The memory of two chunk buffers, or half of the memory that is free now, has to stay free, whichever is less.
+    The memory that must stay free is the size of two chunk buffers, or half of the memory that is free now, whichever is
+    smaller.
     """
     free = limits.free_bytes()
     return wanted <= max(free - 2 * CHUNK_BYTES, free / 2)
 
 
 class Place(NamedTuple):
-    """A buffer for a chunk of samples, in pinned memory of the host and again in memory of the GPU.
+    """A buffer for a chunk of samples: arrays in pinned host memory, and arrays of the same shapes in GPU memory.
 
-    Each of the tuples `pinned` and `on_gpu` has an array for x, (rows, n_in), and an array for y, (rows, n_out).
+    Each of the tuples `pinned` and `on_gpu` consists of an array of shape (rows, n_in) for x, and an array of shape (rows,
+    n_out) for y.
     """
 
     pinned: tuple[Any, ...]
@@ -45,12 +47,12 @@ class Place(NamedTuple):
 
 
 class Chunks:
-    """Brings samples to the GPU in chunks, which alternate between two buffers.
+    """Copies samples to the GPU in chunks, alternately to two buffers.
 
     Parameters
     ----------
     topology : Topology
-        The network, whose numbers of inputs and outputs determine the width of the buffers.
+        The network's topology; the numbers of inputs and outputs determine the widths of the buffers.
 
     Attributes
     ----------
@@ -64,43 +66,43 @@ class Chunks:
         self.rows, self.places = 0, []
 
     def of(self, at_once: int, arrays: tuple, order: NDArray[np.integer] | None = None) -> Iterator[tuple[slice, Any, tuple]]:
-        """Yields samples on the GPU: all at once if their arrays lie on the GPU already, else chunk by chunk.
+        """Yields samples in GPU memory: all at once if their arrays are on the GPU already, otherwise chunk by chunk.
 
-        The arrays of a chunk are valid until the next chunk is yielded.
+        The arrays of a chunk are valid until the next chunk is requested.
 
         Parameters
         ----------
         at_once : int
-            Number of samples that have to be in the same chunk, such as a batch. Every chunk has a multiple of at_once samples,
-            except for the last chunk.
-        arrays : tuple of x, or of x and y
-            NumPy arrays, or arrays on the GPU.
+            Number of successive samples that must be in the same chunk, such as the batch size. The number of samples in each
+            chunk, except the last, is a multiple of `at_once`.
+        arrays : tuple
+            The tuple (x,) or (x, y), which contains NumPy arrays or GPU arrays.
         order : (n,), optional
-            Row indices of the samples in the order in which they are yielded. If `order` is None, all rows are yielded in the
-            order of the arrays.
+            The row indices of the samples to yield, in the order in which they are yielded. If `order` is None, all rows are
+            yielded in the order of the arrays.
 
         Yields
         ------
         part : slice
             The range of `order` whose samples are yielded.
         rows : (m,) or None
-            Row indices of the part's samples in the arrays of `there`. If `rows` is None, `there` holds exactly the samples of
-            the part, in their order.
+            The row indices of the yielded samples in the arrays of `there`. If `rows` is None, `there` contains exactly the
+            yielded samples, in their order.
         there : tuple
-            Arrays on the GPU that hold the samples: the arguments `arrays`, or the arrays of a buffer.
+            The GPU arrays that contain the samples: either `arrays` itself, or the arrays of a buffer.
 
         Raises
         ------
         MemoryError
-            The GPU has too little free memory for two buffers of at_once samples each.
+            The GPU has too little free memory for two buffers of `at_once` samples each.
         """
         n = arrays[0].shape[0] if order is None else order.size
         if not any(isinstance(array, np.ndarray) for array in arrays):
             yield slice(0, n), order, arrays
             return
         self._make_places(at_once)
-        # The buffers are put back after the pass. Until then, another pass, such as one that a callback starts between two
-        # chunks of a training, creates buffers of its own.
+        # The attributes get the buffers back when this call has yielded all chunks. Until then, a second call (for example in a
+        # callback between two chunks of training) finds no buffers and creates its own.
         places, buffer_rows = self.places, self.rows
         self.places, self.rows = [], 0
         try:
@@ -112,9 +114,9 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields parts of `order` chunk by chunk, in two buffers by turns, as `Chunks.of` describes it."""
+        """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
         with ThreadPoolExecutor(get_num_threads()) as threads:
-            cuda.synchronize()  # a pass over the samples that was interrupted may still be copying
+            cuda.synchronize()  # an earlier call that was interrupted may still be copying to the buffers
             picking = self._pick(threads, order[parts[0]], arrays, places[0])
             for k in range(-1, len(parts)):
                 cuda.synchronize()  # chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
@@ -128,9 +130,10 @@ class Chunks:
                     yield parts[k], np.arange(parts[k].stop - parts[k].start), places[k % 2].on_gpu[: len(arrays)]
 
     def _make_places(self, at_once: int) -> None:
-        """Creates the two buffers for chunks, unless the present buffers are large enough.
+        """Creates two buffers for chunks, unless the existing buffers are large enough.
 
-        A buffer has room for at_once samples, or for more samples if at_once samples are few.
+        A buffer has room for at least `at_once` samples, and for more samples as long as the largest chunk size is not
+        exceeded.
         """
         if self.rows >= at_once:
             return
@@ -151,7 +154,7 @@ class Chunks:
     def _pick(self, threads: ThreadPoolExecutor, order: np.ndarray, arrays: tuple, place: Place) -> list[Future]:
         """Starts threads that copy the rows `order` of the NumPy arrays to the pinned memory of a buffer.
 
-        Returns the futures of the threads' copies.
+        Returns one future per copy.
         """
         ends = np.linspace(0, order.size, get_num_threads() + 1).astype(int)
         return [
@@ -163,9 +166,9 @@ class Chunks:
         ]
 
     def _copy(self, order: np.ndarray, arrays: tuple, place: Place) -> None:
-        """Starts to copy a chunk to the GPU arrays of a buffer.
+        """Starts copying a chunk to the GPU arrays of a buffer.
 
-        Samples of NumPy arrays are copied from pinned memory; samples of arrays on the GPU are gathered there.
+        The samples of NumPy arrays are copied from pinned memory. The samples of GPU arrays are gathered by a kernel.
         """
         for array, pinned, there in zip(arrays, *place, strict=False):
             if isinstance(array, np.ndarray):

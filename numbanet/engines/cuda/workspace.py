@@ -1,4 +1,4 @@
-"""Workspaces: the arrays on the GPU that hold activations, errors and other values while samples pass through a network."""
+"""Workspaces: the GPU arrays that hold activations, errors and other values while samples pass through a network."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,36 +10,40 @@ from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# Number of workspaces that are kept: an epoch has batches of two sizes, and a validation has chunks of two more sizes.
+# Largest number of workspaces that are kept. An epoch has batches of at most two sizes, because the last batch may be smaller.
+# An evaluation on validation data has chunks of at most two other sizes.
 MOST_WORKSPACES = 4
 
 
 class Workspace:
-    """The arrays on the GPU that hold the values of n samples while these pass through a network.
+    """The GPU arrays that hold the values of n samples while the samples pass through a network.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations and dtype of the network.
+        The network's layer sizes, activation functions and dtype.
     n : int
-        Number of samples that the arrays hold.
+        Number of samples for which the arrays have room.
 
     Attributes
     ----------
-    a, delta : list of device array (n, n_out), one per layer
-        The activations and the errors of each layer.
+    a, delta : list of device array (n, n_out)
+        For each layer, the activations a, and the errors delta.
     z, dl : dict of device array (n, n_out)
-        z and dL/da of each layer that needs a kernel of its own for the activation, by layer index, see `separate_layers`.
+        For some layers, z and dL/da. The keys are the indices of the layers that `separate_layers` returns.
     u : device array (n, n_out)
-        Scratch array of the output layer.
+        A scratch array for the output layer.
     z_max, others : device array (n,)
-        Scratch arrays for the largest z of each sample, and for the sum of e^(z - z_max) without its largest term.
+        Scratch arrays for softmax: `z_max` holds the largest z of each sample, and `others` holds the sum of e^(z - z_max)
+        without its largest term.
     x : dict of device array (n, n_out)
-        The activations after dropout of each layer with dropout, by layer index.
+        For each layer with dropout, the activations after dropout. The keys are layer indices.
     order : device array (n,) int64
         The row indices 0 to n - 1.
-    ones, rates : device array (n,), (4,)
-        The sample weights 1, and the values (n, 0, 0, 0) in place of n, eta, eta_t and epsilon_t, for a batch of these samples.
+    ones : device array (n,)
+        The sample weights of a batch whose samples all have the weight 1.
+    rates : device array (4,)
+        The values (n, 0, 0, 0), which stand for n, eta, eta_t and epsilon_t in a batch of the n samples.
     """
 
     def __init__(self, topology: Topology, n: int):
@@ -55,15 +59,18 @@ class Workspace:
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
     def batch(self, notes: Notes | None = None, weights: NDArray[np.floating] | None = None) -> Batch:
-        """Returns a batch of the n samples in the order of their rows, without dropout; None means that all weights are 1."""
+        """Returns a batch of the n samples, in the order of their rows, without dropout.
+
+        If `weights` is None, all samples have the weight 1.
+        """
         return Batch(self.order, self.rates, self.ones if weights is None else cuda.to_device(weights), None, notes)
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:
-    """Returns the widths, by layer index, of the layers that need a kernel of their own for the activation or the error.
+    """Returns a dict with the index and the width of each layer in which a separate kernel follows the matrix product.
 
-    In these layers, a separate kernel runs after the product. A separate kernel is needed for the last layer and softmax
-    layers, which use whole rows, for layers that keep z, and for layers with dropout.
+    The separate kernel computes the activation or the error. A separate kernel is needed in the last layer and in softmax
+    layers, which use whole rows; in layers that keep z; and in layers with dropout.
     """
     last = len(topology.kinds) - 1
     whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]
@@ -72,19 +79,19 @@ def separate_layers(topology: Topology) -> dict[int, int]:
 
 
 def workspace_bytes(topology: Topology, n: int) -> int:
-    """Returns the number of bytes of GPU memory that a workspace for n samples takes."""
+    """Returns the number of bytes of GPU memory that a workspace for n samples needs."""
     dropped = sum(width for width, rate in zip(topology.sizes[1:], topology.dropout_rates, strict=True) if rate)
     numbers = 2 * sum(topology.sizes[1:]) + 2 * sum(separate_layers(topology).values()) + dropped + topology.sizes[-1] + 3
     return n * (numbers * topology.dtype.itemsize + 8)
 
 
 class Workspaces:
-    """The workspaces (arrays on the GPU for intermediate results) of a network, one for each number of samples that occurs.
+    """The workspaces of a network, which are GPU arrays for intermediate results: one workspace for each number of samples.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations and dtype of the network.
+        The network's layer sizes, activation functions and dtype.
     """
 
     def __init__(self, topology: Topology):
@@ -92,7 +99,7 @@ class Workspaces:
         self.kept: dict[int, Workspace] = {}
 
     def of(self, n: int) -> Workspace:
-        """Returns the arrays for the intermediate results of n samples, and keeps them for later calls.
+        """Returns the workspace for n samples, and keeps the workspace for later calls.
 
         Raises MemoryError if a new workspace does not fit into the GPU's free memory.
         """

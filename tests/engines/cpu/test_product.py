@@ -49,7 +49,7 @@ def backward(memory, header, layers, groups, begin, end):
 @numba.njit
 def update(memory, header, layers, n, opens, closes, eta, begin, end):
     step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, np.inf, eta, eta, eta, 0, 0)
-    product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end))
+    product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end), header[0].packed)
 
 
 @numba.njit

@@ -1,1 +1,1 @@
-"""The compiled kernels of the fast CPU engine: vectors, panels in memory, blocked products, and operations fused with them."""
+"""The fast CPU engine's compiled kernels, for SIMD vectors, memory layout, matrix products and element-wise operations."""

@@ -1,4 +1,4 @@
-"""The update rules of `numbanet.equations.descent`, applied to SIMD vectors and to tiles of w and b.
+"""Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
 One compiled function serves all rules: it chooses the rule once for each tile (MR rows and NR columns of w and b). The moments
 of a parameter (its velocity, or Adam's m and v) lie at the distances `moment_1` and `moment_2` behind the parameter in memory.
@@ -40,10 +40,10 @@ class UpdateRule(NamedTuple):
     decay : floating
         The weight-decay factor lambda; 0 for no weight decay.
     clip_norm : floating
-        Largest allowed norm of the vector of all gradients; inf for no clipping.
+        The largest allowed norm of the vector of all gradients; inf for no clipping.
     rates : (steps, 4) float64
-        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t, see
-        `numbanet.engines.epoch.rates_of`.
+        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t. The
+        function `numbanet.engines.epoch.rates_of` computes the table `rates`.
     """
 
     kind: int
@@ -56,17 +56,18 @@ class UpdateRule(NamedTuple):
 
 
 class UpdateStep(NamedTuple):
-    """The constants and rates of one step of an update rule.
+    """The constants and rates that an update rule uses in one step.
 
     Parameters
     ----------
     kind, mu, share_1, share_2, decay, clip_norm
         The rule and its constants, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
-        The learning rate eta, and Adam's eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
-        epsilon sqrt(1 - beta_2^t) of step t.
+        The learning rate eta, and Adam's rates in step t: eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
+        epsilon * sqrt(1 - beta_2^t).
     moment_1, moment_2 : int
-        Distance in memory from a parameter to its first moment (velocity, or Adam's m), and to its second moment (Adam's v).
+        The distances in memory from a parameter to its first moment (the velocity, or Adam's m) and to its second moment
+        (Adam's v).
     """
 
     kind: int
@@ -121,7 +122,7 @@ def descend_nesterov(memory, at, step, decay, gradient):
 
 @njit_merged
 def after_adam(memory, at, step, w, gradient):
-    """Updates the moments m and v of a vector of weights w; returns w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates the moments m and v of a vector of weights w, and returns w - eta_t m / (sqrt(v) + epsilon_t)."""
     m = moment(broadcast(step.share_1), gradient, load(memory, at + step.moment_1))
     v = moment(broadcast(step.share_2), gradient * gradient, load(memory, at + step.moment_2))
     store(memory, at + step.moment_1, m)
@@ -131,36 +132,39 @@ def after_adam(memory, at, step, w, gradient):
 
 @njit_merged
 def descend_adam(memory, at, step, decay, gradient):
-    """Updates a vector of parameters by Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters with Adam: w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     store(memory, at, after_adam(memory, at, step, w, with_penalty(decay, w, gradient)))
 
 
 @njit_merged
 def descend_adamw(memory, at, step, decay, gradient):
-    """Updates a vector of parameters by AdamW: w <- w - eta lambda w, w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates a vector of parameters with AdamW: w <- w - eta lambda w, then w <- w - eta_t m / (sqrt(v) + epsilon_t)."""
     w = load(memory, at)
     if decay != 0:
         w = decayed(broadcast(step.eta), broadcast(decay), w)
     store(memory, at, after_adam(memory, at, step, w, gradient))
 
 
-@lru_cache  # epochs of very small networks take less than a millisecond
+@lru_cache  # the cache saves time in epochs of very small networks, which take less than a millisecond
 def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple:
-    """Returns the fields of `UpdateRule` without `rates` for a rule, with the constants converted to the network's dtype."""
+    """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype."""
     constants = rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm
     return rule.kind, *map(dtype.type, constants)
 
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns element `at` of the flattened `table` of n, eta, eta_t and epsilon_t of each step, in the network's dtype."""
+    """Returns element `at` of the flattened table of rates, converted to the network's dtype.
+
+    The table has one row per step, with n, eta, eta_t and epsilon_t.
+    """
     return memory.dtype.type(get(table, at))
 
 
 @njit_merged
 def step_of(memory, header, rule, at):
-    """Returns the `UpdateStep` of the step whose n, eta, eta_t and epsilon_t begin at index `at` of the flat `rule.rates`."""
+    """Returns the `UpdateStep` for the step whose rates (n, eta, eta_t, epsilon_t) begin at index `at` in `rule.rates`."""
     kind, mu, share_1, share_2, decay, clip_norm, rates = rule
     eta, eta_t, epsilon_t = rate(memory, rates, at + ETA), rate(memory, rates, at + ETA_T), rate(memory, rates, at + EPSILON_T)
     constants = kind, mu, share_1, share_2, decay, clip_norm
@@ -171,7 +175,7 @@ def step_of(memory, header, rule, at):
 def descend_tile(memory, at, step, c):
     """Updates MR = 6 successive rows of a panel (NR columns) by gradient descent without weight decay: w <- w - eta dL/dw.
 
-    Reads the gradients c, a tuple of 12 SIMD vectors in registers, two for each row; updates the rows that begin at memory[at].
+    Reads the gradients c, a tuple of 12 SIMD vectors in registers, two for each row. Updates the rows that begin at memory[at].
     """
     half, eta = lanes(memory), broadcast(step.eta)
     descend_vector(memory, at, eta, c[0])
@@ -189,40 +193,42 @@ def descend_tile(memory, at, step, c):
 
 
 @njit_merged
-def descend_rows(descend_by_rule, memory, header, at, step, row, n_in):
+def descend_rows(descend_by_rule, memory, at, gradients, step, row, n_in):
     """Updates the MR rows of a tile by the rule `descend_by_rule`; the other arguments are those of `descend_stored_tile`."""
     half = lanes(memory)
     for r in range(MR):
         decay = step.decay if row + r < n_in else step.decay - step.decay  # b does not decay
-        for q in range(NR_VECTORS):
-            place = at + (r * NR_VECTORS + q) * half
-            descend_by_rule(memory, place, step, decay, load(memory, place + header.gradients))
+        for p in range(r * NR_VECTORS * half, (r + 1) * NR_VECTORS * half, half):
+            descend_by_rule(memory, at + p, step, decay, load(memory, gradients + p))
 
 
 @njit_part
-def descend_stored_tile(memory, header, at, step, row, n_in):
+def descend_stored_tile(memory, at, gradients, step, row, n_in):
     """Updates a tile of w and b (MR rows, NR columns) by the rule of `step`, from gradients in memory.
 
-    The tile begins at memory[at] and with row `row` of its panel. Its gradients lie at the distance `header.gradients`.
+    The tile begins at memory[at] with row `row` of its panel. Its gradients begin at memory[gradients].
     """
     if step.kind == rules.GRADIENT_DESCENT:
-        descend_rows(descend_plain, memory, header, at, step, row, n_in)
+        descend_rows(descend_plain, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.MOMENTUM:
-        descend_rows(descend_momentum, memory, header, at, step, row, n_in)
+        descend_rows(descend_momentum, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.NESTEROV:
-        descend_rows(descend_nesterov, memory, header, at, step, row, n_in)
+        descend_rows(descend_nesterov, memory, at, gradients, step, row, n_in)
     elif step.kind == rules.ADAM:
-        descend_rows(descend_adam, memory, header, at, step, row, n_in)
+        descend_rows(descend_adam, memory, at, gradients, step, row, n_in)
     else:
-        descend_rows(descend_adamw, memory, header, at, step, row, n_in)
+        descend_rows(descend_adamw, memory, at, gradients, step, row, n_in)
 
 
-# Updates from gradients in memory, after all gradients have been computed and their norm is known
+# Updates from gradients in memory, which begin when all gradients have been computed, so that their norm is known
 
 
 @njit_part
 def squares_of_panel(memory, header, layer, panel, place):
-    """Writes the sum of squares of the gradients in each of the NR columns of a panel to memory[place] and following."""
+    """Computes, for each of the NR columns of a panel, the sum of the squared gradients.
+
+    Writes the NR sums to memory, beginning at memory[place].
+    """
     half = lanes(memory)
     nr = NR_VECTORS * half
     at = layer.w + panel * layer.w_rows * nr + header.gradients
@@ -234,26 +240,29 @@ def squares_of_panel(memory, header, layer, panel, place):
     store(memory, place, sum_0)
     store(memory, place + half, sum_1)
     for q in range(layer.n_out - panel * nr, nr):
-        put(memory, place + q, 0)  # columns beyond the last
+        put(memory, place + q, 0)  # columns beyond the last neuron
 
 
 @njit_part
 def descend_panel(memory, header, layer, panel, step, scale):
-    """Multiplies the gradients of a panel (NR columns) of w and b of a layer by `scale`, and updates the panel from them."""
+    """Updates a panel (NR columns) of a layer's w and b from gradients in memory, which are first multiplied by `scale`."""
     half = lanes(memory)
     nr = NR_VECTORS * half
     scales, at = broadcast(scale), layer.w + panel * layer.w_rows * nr
     for row in range(0, layer.w_rows, MR):
-        for place in range(at + row * nr + header.gradients, at + (row + MR) * nr + header.gradients, half):
+        tile = at + row * nr
+        gradients = tile + header.gradients
+        for place in range(gradients, gradients + MR * nr, half):
             store(memory, place, scales * load(memory, place))
-        descend_stored_tile(memory, header, at + row * nr, step, row, layer.n_in)
+        descend_stored_tile(memory, tile, gradients, step, row, layer.n_in)
 
 
 @njit_merged
 def clip_scale_of(workspace, clip_norm, panels, count, member):
-    """Returns min(1, clip_norm / |g|), by which all gradients g in memory are multiplied so that |g| is at most clip_norm.
+    """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
-    The gradients are stored in `count` panels (NR columns each). This thread adds up the squares in the range `panels`.
+    If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
+    `count` panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
@@ -272,7 +281,7 @@ def clip_scale_of(workspace, clip_norm, panels, count, member):
 
 @njit_part
 def descend_from_memory(workspace, step, member):
-    """Clips the gradients in memory, g <- g min(1, clip_norm / |g|), and updates all parameters from the clipped gradients.
+    """Updates all parameters from the gradients g in memory, which are first clipped: g <- g * min(1, clip_norm / |g|).
 
     The threads divide the panels of w and b (blocks of NR columns) among themselves.
     """

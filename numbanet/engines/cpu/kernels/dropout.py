@@ -1,8 +1,8 @@
-"""Dropout of the neurons of a layer, by the formulas of `numbanet.equations.dropout`.
+"""Dropout of a layer's neurons, with the formulas of `numbanet.equations.dropout`.
 
-The activations of a layer are stored in panels (NR neurons, one row per sample). Random numbers are generated for some rows of
-a panel at a time, in a loop that LLVM vectorises. The generator Philox makes four numbers at once, which serve four
-neighbouring neurons, in the order of the neurons.
+A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. Random numbers are generated
+for several rows of a panel at a time, in a loop that LLVM can vectorise. The random generator Philox computes four numbers at
+once. The four random numbers are used for four neighbouring neurons, in the order of the neurons.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -19,9 +19,10 @@ GROUP = 4
 
 @njit_part
 def fill(random, at, key, layer, panel, nr, sample, count):
-    """Writes the random numbers for `count` rows of a panel (NR neurons of one sample per row) to random[at] and following.
+    """Generates the random numbers for `count` rows of a panel, and writes them to random[at], random[at + 1], ...
 
-    `sample` is the index within the epoch of the first row's sample; `nr` is NR; `layer` is 1 for the first layer.
+    A row of a panel belongs to `nr` = NR neurons of one sample. `sample` is the index, within the epoch, of the first row's
+    sample. `layer` is the layer's index, counted from 1.
     """
     groups = nr // GROUP
     for i in range(count * groups):
@@ -34,10 +35,11 @@ def fill(random, at, key, layer, panel, nr, sample, count):
 
 @njit_part
 def drop(workspace, l, draw, block, number, span, source, target):
-    """Writes target = source / (1 - p), or 0 if a neuron of layer l drops out with probability p, for the samples of `span`.
+    """Applies dropout to layer l, for the samples in `span`: target = source / (1 - p), or 0 if the neuron drops out.
 
-    Reads the panels (blocks of NR neurons) that begin at memory[source]; writes the panels that begin at memory[target].
-    `number` is the index of the thread, which selects its buffer of random numbers.
+    p is the probability that a neuron drops out. Reads the panels (blocks of NR neurons) that begin at memory[source]. Writes
+    the panels that begin at memory[target]. `number` is the thread's index, which selects the thread's buffer of random
+    numbers.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr, at, first = NR_VECTORS * lanes(memory), number * RANDOM_NUMBERS, draw.first_sample + block.position
@@ -54,15 +56,15 @@ def drop(workspace, l, draw, block, number, span, source, target):
 
 @njit_merged
 def forward(workspace, l, draw, block, number, span):
-    """Computes x of layer l + 1 from the activations a of layer l by dropout."""
+    """Computes the inputs x of layer l + 1 from the activations a of layer l by dropout."""
     drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
 
 
 @njit_part
 def backward(workspace, l, draw, block, number, span):
-    """Replaces dL/dx of layer l + 1 by delta of layer l, or by dL/da if layer l has the activation softmax.
+    """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
 
-    Both lie in memory in the panels (blocks of NR neurons) of delta of layer l.
+    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons), which are those of delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)

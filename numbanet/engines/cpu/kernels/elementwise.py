@@ -1,11 +1,12 @@
 """Functions that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
-The functions test the kind of activation once, before the loop, so that LLVM vectorises the loop; the loops of
-`numbanet.equations` test it for every number. In memory a overwrites z, unless `topology.KEEPS_Z` names the kind of activation:
-z is then kept in its own panels. If a has overwritten z, the derivatives of relu and leaky_relu are computed from a. They equal
-the derivatives at z, because a is positive exactly when z is positive.
+The functions select the activation function once, before the loop, so that LLVM can vectorise the loop. (The loops of
+`numbanet.equations` select it for every number.) In memory, a overwrites z, except for the activation functions in
+`topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
+computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive exactly if z is
+positive.
 
-To add an activation, add a branch to each of the two functions.
+To add an activation function, add a branch to each of the two functions.
 """
 
 from numbanet._compile import njit_part, parts_of
@@ -20,15 +21,15 @@ d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_ta
 
 @njit_part
 def activation(kind, epsilon, memory, z, a, count):
-    """Replaces `count` values z, which begin at memory[a], by a = phi(z).
+    """Replaces `count` values z, which begin at memory[a], with a = phi(z).
 
-    If the offsets `z` and `a` differ, the values are first copied to memory[z] and following.
+    If the offsets `z` and `a` differ, the values z are first copied to memory[z], memory[z + 1], ...
     """
     if z != a:
         for p in range(count):
             put(memory, z + p, get(memory, a + p))
-    # LLVM (22) turns a store that may write back the number that was read into a masked store, which is six times as slow on
-    # some CPUs. Adding a 0 that LLVM cannot recognise as 0 prevents this.
+    # If a store may write back the number that was read, LLVM 22 turns it into a masked store, which is six times as slow on
+    # some CPUs. Adding a 0 that LLVM cannot recognise as 0 prevents the masked store.
     zero = epsilon - epsilon
     if kind == RELU:
         for p in range(a, a + count):
@@ -46,9 +47,10 @@ def activation(kind, epsilon, memory, z, a, count):
 
 @njit_part
 def activation_error(kind, epsilon, memory, z, a, delta, count):
-    """Replaces `count` values dL/da, which begin at memory[delta], by delta = dL/da da/dz.
+    """Replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
 
-    Reads z from memory[z] and a from memory[a] on. The two offsets are equal if a has overwritten z.
+    The values z begin at memory[z], and the values a begin at memory[a]. The offsets of z and a are equal if a has overwritten
+    z.
     """
     if kind == RELU:
         for p in range(count):

@@ -1,16 +1,16 @@
-"""The layout of a network in memory: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
+"""The memory layout of a network: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
 
-The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads them in order. Column j
-of a matrix is column j % NR of panel j // NR. The last panel has room for columns beyond the last column of the matrix; they do
-not affect other columns. MR is the number of rows that the innermost loop multiplies at a time.
+The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
+j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
+matrix; the additional columns do not affect the others. MR is the number of rows that the innermost loop multiplies at a time.
 
-    w, b        of a layer: one row per input i, then the row of b, then rows of 0 up to a multiple of MR
-    x, a, delta of a layer: one row per sample s of a block
+    w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
+    x, a, delta of a layer: one row per sample s in a block of samples
 
                panel 0      panel 1            Offsets such as layer.w are indices into the flat array:
-             j = 0 .. NR-1  NR .. 2 NR-1
-    i = 0    +-----------+ +-----------+      w[i, j] lies at layer.w + (j // NR * w_rows + i) NR + j % NR
-        1    | 0 1 2 ... | | w_rows NR |      a[s, j] lies at layer.a + (j // NR * rows + s) NR + j % NR
+             j = 0 .. NR-1  NR .. 2*NR-1
+    i = 0    +-----------+ +-----------+      w[i, j] is at layer.w + (j // NR * w_rows + i) * NR + j % NR
+        1    | 0 1 2 ... | | w_rows*NR |      a[s, j] is at layer.a + (j // NR * rows + s) * NR + j % NR
       ...    | NR ...    | |  + ...    |
     n_in     | b         | | b         |
              | 0         | | 0         |
@@ -29,42 +29,43 @@ from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 from numbanet.equations.losses import CCE
 
-# Memory of the module `output`: tables, values of each sample, and rows of each sample for the full Jacobian of softmax.
+# Memory that the module `output` uses: the names of its tables, the names of its arrays with one value per sample, and the
+# number of scratch rows per sample for the full Jacobian of softmax.
 TABLES, OF_SAMPLES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss", "weight"), 4
 
-# The compiled functions read a network from one record that all layers share, and one record for each layer. An offset is an
-# index into memory.
+# Compiled functions receive a network's description as records: one header for the whole network, and one record per layer. An
+# offset is an index into the flat array `memory`.
 _HEADER = [
     ("loss_kind", np.int64),
-    ("rows", np.int64),  # samples that a block may have; a multiple of MR
-    ("gradients", np.int64),  # distance from a parameter to its gradient,
-    ("moment_1", np.int64),  # to its first moment (its velocity, or m of Adam),
-    ("moment_2", np.int64),  # and to its second moment (v of Adam)
+    ("rows", np.int64),  # largest number of samples in a block, rounded up to a multiple of MR
+    ("gradients", np.int64),  # distance in memory from a parameter to its gradient
+    ("moment_1", np.int64),  # distance from a parameter to its first moment (its velocity, or Adam's m)
+    ("moment_2", np.int64),  # distance from a parameter to its second moment (Adam's v)
     ("squares", np.int64),  # offset of the sums of the squared gradients, panel by panel
-    ("zeros", np.int64),  # offset of NR zeros, a row of a panel
-    ("ones", np.int64),  # offset of a panel with 1 in its first column and 0 elsewhere: the input of b
-    *((f"table_{name}", np.int64) for name in TABLES),  # offsets of the tables of `output`, (n_out, rows) each
-    *((name, np.int64) for name in OF_SAMPLES),  # offsets of the values of each sample, (rows,) each
-    ("jacobian_rows", np.int64),  # offset of (rows, n_out) matrices, if the full Jacobian of softmax is needed
-    ("table_size", np.int64),
-    ("packed", np.int64),  # offset of KC rows of a panel for each thread, to which a part of w is copied transposed
+    ("zeros", np.int64),  # offset of NR zeros, which form a row of a panel
+    ("ones", np.int64),  # offset of a panel with 1 in its first column and 0 elsewhere; the 1 is the input of b
+    *((f"table_{name}", np.int64) for name in TABLES),  # offsets of the tables that `output` uses, each (n_out, rows)
+    *((name, np.int64) for name in OF_SAMPLES),  # offsets of the arrays with one value per sample, each (rows,)
+    ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
+    ("table_size", np.int64),  # number of values in a table
+    ("packed", np.int64),  # offset of each thread's buffer of KC panel rows, for the transpose of a part of w
 ]
 _LAYER = [
     ("n_in", np.int64),
     ("n_out", np.int64),
-    ("kind", np.int64),  # activation constant
+    ("kind", np.int64),  # integer constant of the activation function
     ("w", np.int64),  # offset of the panels of w and b
-    ("w_rows", np.int64),  # rows of each panel of w and b; a multiple of MR
-    ("x", np.int64),  # offset of the panels of the layer's input, which is a of the layer before
-    ("a", np.int64),
-    ("z", np.int64),  # offset of z: the same as that of a, unless the activation keeps z
-    ("delta", np.int64),
-    ("limit", np.uint64),  # p 2^32, if neurons drop out with probability p
+    ("w_rows", np.int64),  # number of rows in each panel of w and b; a multiple of MR
+    ("x", np.int64),  # offset of the panels of the layer's inputs, which are the outputs of the previous layer
+    ("a", np.int64),  # offset of the panels of a
+    ("z", np.int64),  # offset of the panels of z: equal to `a`, unless the derivative of the activation function needs z
+    ("delta", np.int64),  # offset of the panels of delta
+    ("limit", np.uint64),  # p * 2^32, where p is the probability that a neuron drops out
 ]
 
 
 def panel_width(dtype: np.dtype) -> int:
-    """Returns NR, the number of columns of a panel, for values of a dtype."""
+    """Returns NR, the number of columns of a panel, for values of type `dtype`."""
     return NR_VECTORS * REGISTER_BYTES // dtype.itemsize
 
 
@@ -74,25 +75,31 @@ def up_to(multiple: int, count: int) -> int:
 
 
 def needs_jacobian(topology: Topology) -> bool:
-    """Returns True if training needs the full Jacobian of softmax: for a hidden softmax layer, or for any loss but CCE."""
+    """Returns True if training the network needs the full Jacobian of softmax.
+
+    The Jacobian is needed if a hidden layer has softmax, or if the output layer has softmax and the loss is not cce.
+    """
     *hidden, output = topology.kinds
     return SOFTMAX in hidden or (output == SOFTMAX and topology.loss_kind != CCE)
 
 
 class Layout:
-    """The memory of a network, with room for the largest block of samples; the system provides only pages that are used.
+    """The memory of a network, with room for the largest block of samples.
+
+    The operating system provides only those memory pages that are used.
 
     Parameters
     ----------
     topology : Topology
-        The sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     most_rows : int
         Largest number of samples in a block.
 
     Attributes
     ----------
     gradients, spare : int
-        Offsets of the gradients, and of a second place for gradients, for calls during a training.
+        Offsets of two arrays for gradients: `gradients` is for training; `spare` is for other calls that compute gradients
+        while a training run is in progress.
     """
 
     def __init__(self, topology: Topology, most_rows: int):
@@ -109,10 +116,12 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the header (1,), the layers (L,), and the end of their memory, for blocks of `rows` samples.
+        """Returns the header, the records of the layers, and the end of the memory that they describe.
 
-        For any number of rows, the arrays of a block lie close together, so that they make the best use of the caches. `drops`
-        says whether dropout is applied, and `spare` whether the gradients lie in the second place for gradients.
+        The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
+        layout for blocks of `rows` samples. In the layout for any number of rows, the arrays of a block are close together, to
+        make good use of the caches. `drops` is true if dropout is applied. `spare` is true if gradients are added up in the
+        second array for gradients, at the offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare
@@ -124,7 +133,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns a new header, new layers and the end of their memory, as the method `records` describes them."""
+        """Returns a new header, new records of the layers, and the end of their memory, as described in `records`."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -165,17 +174,17 @@ class Layout:
         return headers, layers, end
 
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
-        """Copies a flat vector of w and b of all layers into the panels of the parameters.
+        """Copies a flat vector with w and b of all layers into the panels of the parameters.
 
-        `offset` is the distance from the parameters to the gradients or moments, if these are to be written instead.
+        To write gradients or moments instead, pass their distance from the parameters as `offset`.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
 
     def read(self, offset: int = 0) -> np.ndarray:
-        """Returns the parameters as a flat vector of w and b of all layers.
+        """Returns the parameters as a flat vector with w and b of all layers.
 
-        `offset` is the distance from the parameters to the gradients or moments, if these are to be returned instead.
+        To read gradients or moments instead, pass their distance from the parameters as `offset`.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
@@ -183,11 +192,12 @@ class Layout:
         return flat
 
     def all_gradients(self, offset: int) -> np.ndarray:
-        """Returns a view of the gradients at an offset in all panels, including unused rows and columns beside w and b."""
-        return self.memory[offset : offset + self.gradients]  # the gradients begin where the parameters end
+        """Returns a view of the panels of all gradients at an offset, including the panels' unused rows and columns."""
+        # The parameters begin at offset 0 and end at `self.gradients`, which is therefore also the number of values.
+        return self.memory[offset : offset + self.gradients]
 
     def rows_of(self, start: int, rows: int, n: int, n_out: int) -> np.ndarray:
-        """Returns a copy (n, n_out) of the first n rows of a matrix in panels (blocks of NR columns), as a NumPy array.
+        """Returns the first n rows of a matrix that is stored in panels (blocks of NR columns), as a new (n, n_out) array.
 
         The panels begin at memory[start] and have `rows` rows each.
         """
@@ -195,9 +205,10 @@ class Layout:
         return panels[:, :n].swapaxes(0, 1).reshape(n, -1)[:, :n_out].copy()
 
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields pairs of views of the same part of w and b: in the vector `flat`, and in memory at the distance `offset`.
+        """Yields pairs of views of the same part of w and b: the part in the vector `flat`, and the part in `self.memory`.
 
-        For each layer, the parts are the columns in full panels (blocks of NR columns), and the remaining columns.
+        `offset` is the distance in memory from the parameters to the values to view. Each layer has up to two parts: the
+        columns in full panels (blocks of NR columns), and the remaining columns.
         """
         width = self.width
         for wb, (start, w_rows) in zip(self.topology.matrices(flat), self.places, strict=True):
@@ -212,7 +223,10 @@ class Layout:
 
 
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
-    """Returns an array of zeros that begins at a cache line, because otherwise every second vector would straddle two lines."""
+    """Returns an array of zeros that begins at the start of a cache line.
+
+    In an array that begins elsewhere, many SIMD vectors would straddle two cache lines.
+    """
     raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)

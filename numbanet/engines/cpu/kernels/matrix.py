@@ -1,4 +1,4 @@
-"""A view of part of a flat array as a matrix, made without the checks and reference counts of slicing and reshaping."""
+"""Defines a function for compiled code that views a part of a flat array as a matrix, faster than slicing and reshaping."""
 
 from numba.core import cgutils, types
 from numba.np import arrayobj
@@ -8,7 +8,10 @@ from numbanet._compile import intrinsic
 
 @intrinsic
 def matrix(typingctx, flat, start, rows, columns):
-    """Returns flat[start : start + rows * columns] as a view of shape (rows, columns); flat must outlive it."""
+    """Returns flat[start : start + rows * columns] as a view of shape (rows, columns).
+
+    The function checks no index and counts no reference. The array `flat` must exist as long as the view is used.
+    """
     result = types.Array(flat.dtype, 2, "C")
 
     def code(context, builder, signature, arguments):

@@ -1,10 +1,11 @@
-"""The loops that need all neurons of a layer: softmax, and for the output layer the losses, correct predictions and delta.
+"""The loops that need all neurons of a layer: softmax, and in the output layer the losses, correct predictions and delta.
 
-Values are copied from the panels of `layout` (blocks of NR columns) into tables indexed [neuron j][sample s], in which LLVM
-vectorises loops over s, and back. Every function processes the samples of a block in the range `span`, so that threads can
-divide the block among themselves. The full Jacobian of
-softmax is rarely needed, and is computed sample by sample by the loops of `numbanet.equations`. For a network that does not
-need the Jacobian, `jacobian` is None, and the code for it is not compiled.
+The loops copy values from panels (blocks of NR columns; see the module `layout`) to tables indexed [neuron j][sample s], and
+the results back to panels. In the tables, LLVM can vectorise loops over s. Every function processes the samples in the range
+`span`, so that threads can divide a block of samples among themselves.
+
+Few networks need the full Jacobian of softmax. The loops of `numbanet.equations` compute the Jacobian, one sample at a time. If
+a network does not need the Jacobian, `jacobian` is None, and the code for the Jacobian is not compiled.
 """
 
 from numbanet._compile import njit_merged, njit_part, parts_of
@@ -21,14 +22,15 @@ exp_difference, softmax, log_softmax_sum = parts_of(activations.exp_difference, 
 sse, bce_from_z, cce = parts_of(losses.sse, losses.bce_from_z, losses.cce)
 d_sse, d_mse, d_cce, weighted = parts_of(losses.d_sse, losses.d_mse, losses.d_cce, losses.weighted)
 
-INDEX, TARGET, HITS = range(3)  # rows of `integers`, each with one integer per sample
+# Rows of the array `integers`, each with one integer per sample: predicted class, target class, number of correct predictions.
+INDEX, TARGET, HITS = range(3)
 
 
 @njit_part
 def fill(memory, header, table, n_out, panels, span):
     """Copies a matrix from panels (blocks of NR columns) to a transposed table: table[j][s] = panels[s, j], for s in `span`.
 
-    `table` and `panels` are offsets into memory.
+    `table` and `panels` are offsets into `memory`.
     """
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
@@ -40,7 +42,7 @@ def fill(memory, header, table, n_out, panels, span):
 def pour(memory, header, table, n_out, panels, span):
     """Copies a transposed table to a matrix in panels (blocks of NR columns): panels[s, j] = table[j][s], for s in `span`.
 
-    `table` and `panels` are offsets into memory.
+    `table` and `panels` are offsets into `memory`.
     """
     rows, nr = header.rows, NR_VECTORS * lanes(memory)
     for j in range(n_out):
@@ -50,9 +52,10 @@ def pour(memory, header, table, n_out, panels, span):
 
 @njit_part
 def find_largest(memory, header, table, n_out, top, neurons, largest, span):
-    """Finds the largest value of each sample s in a table [neuron][sample], for s in `span`.
+    """Finds the largest value of each sample s in a table indexed [neuron][sample], for s in `span`.
 
-    Writes the value to memory[top + s], and the index of the first neuron that has this value to neurons[largest + s].
+    Writes the largest value to memory[top + s]. Writes the index of the first neuron that has the largest value to
+    neurons[largest + s].
     """
     rows = header.rows
     for s in range(span.begin, span.end):
@@ -62,16 +65,17 @@ def find_largest(memory, header, table, n_out, top, neurons, largest, span):
         column_j, neuron = table + j * rows, type(get(neurons, largest))(j)
         for s in range(span.begin, span.end):
             value, best = get(memory, column_j + s), get(memory, top + s)
-            # max works because j exceeds all earlier indices; a conditional value would become a slow masked store
+            # max gives the right index, because j is greater than all earlier indices. With a conditional expression, LLVM
+            # would emit a slow masked store.
             put(neurons, largest + s, max(get(neurons, largest + s), neuron if value > best else 0))
             put(memory, top + s, value if value > best else best)
 
 
 @njit_part
 def softmax_activation(memory, header, layer, integers, span):
-    """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples of `span`.
+    """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples in `span`.
 
-    Reads z, which lies in the panels (blocks of NR columns) of a; writes z and a to their tables [neuron][sample].
+    Reads z from the panels (blocks of NR columns) of a. Writes z and a to their tables, which are indexed [neuron][sample].
     """
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)
@@ -92,7 +96,7 @@ def softmax_activation(memory, header, layer, integers, span):
 
 @njit_merged
 def hidden_softmax_activation(workspace, layer, span):
-    """Replaces z by a = softmax(z) in the memory of a hidden layer with the activation softmax, for the samples of `span`."""
+    """Replaces z with a = softmax(z) in the memory of a hidden softmax layer, for the samples in `span`."""
     memory, header = workspace.memory, workspace.header
     softmax_activation(memory, header, layer, workspace.integers, span)
     pour(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -100,7 +104,10 @@ def hidden_softmax_activation(workspace, layer, span):
 
 @njit_merged
 def activation(workspace, span):
-    """Computes a of the last layer from z, for the samples of `span`, and writes z and a to their tables [neuron][sample]."""
+    """Computes a of the last layer from z, for the samples in `span`.
+
+    Writes z and a to their tables, which are indexed [neuron][sample].
+    """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     if last.kind == SOFTMAX:
         softmax_activation(memory, header, last, workspace.integers, span)
@@ -116,8 +123,8 @@ def activation(workspace, span):
 def score(workspace, samples, position, span):
     """Computes the loss and the number of correct predictions (hits) of each sample in `span`.
 
-    `position` is the position in `samples.order` of the block's first sample. The loss of a sample is computed with n = 1, and
-    multiplied by the sample's weight. The function `activation` must have filled the tables of z and a.
+    `position` is the position in `samples.order` of the block's first sample. The loss of a sample is multiplied by the
+    sample's weight, but not divided by n. The function `activation` must have filled the tables of z and a before.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights
@@ -155,11 +162,11 @@ def score(workspace, samples, position, span):
 def count_hits(memory, header, n_out, integers, span):
     """Writes the number of correct predictions (hits) of each sample in `span`.
 
-    With the loss cce, the number is 1 if the largest y_hat has the index of the largest y, and otherwise 0. With all other
-    losses, the number counts the outputs y_hat on the same side of 1/2 as y.
+    With the loss cce, the number is 1 if the largest y_hat and the largest y have the same index, and 0 otherwise. With all
+    other losses, the number counts those outputs y_hat that are on the same side of 1/2 as y.
     """
     guess, target, hits = INDEX * header.rows, TARGET * header.rows, HITS * header.rows
-    if header.loss_kind == CCE:  # the memory of the losses, which are computed later, is free
+    if header.loss_kind == CCE:  # the memory of the losses, which are computed later, serves as scratch memory
         find_largest(memory, header, header.table_a, n_out, header.loss, integers, guess, span)
         find_largest(memory, header, header.table_y, n_out, header.loss, integers, target, span)
         for s in range(span.begin, span.end):
@@ -177,9 +184,10 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_merged
 def error(workspace, n, has_weights, span):
-    """Computes delta of the last layer, where n is the number of samples of the batch.
+    """Computes delta of the last layer; n is the number of samples in the batch.
 
-    Reads the tables [neuron][sample] of y, z and a, which the functions `activation` and `score` have filled.
+    Reads the tables of y, z and a, which are indexed [neuron][sample]. The functions `activation` and `score` must have filled
+    the tables before.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     rows, begin, end = header.rows, span.begin, span.end
@@ -212,27 +220,30 @@ def error(workspace, n, has_weights, span):
 
 @njit_merged
 def row(header, number, s, n_out):
-    """Returns the offset in memory of scratch row `number` of sample s; a sample has JACOBIAN_ROWS scratch rows (1, n_out)."""
+    """Returns the offset in memory of scratch row `number` of sample s.
+
+    Each sample has JACOBIAN_ROWS scratch rows, which are matrices of shape (1, n_out).
+    """
     return header.jacobian_rows + number * header.table_size + s * n_out
 
 
 @njit_part
 def read_row(memory, header, table, s, row):
-    """Copies the values of sample s from a table [neuron][sample] to a row: row[0, j] = table[j][s]."""
+    """Copies the values of sample s from a table indexed [neuron][sample] to a row: row[0, j] = table[j][s]."""
     for j in range(row.shape[1]):
         row[0, j] = get(memory, table + j * header.rows + s)
 
 
 @njit_part
 def write_row(memory, header, table, s, row):
-    """Copies a row to the values of sample s in a table [neuron][sample]: table[j][s] = row[0, j]."""
+    """Copies a row to a table indexed [neuron][sample], as the values of sample s: table[j][s] = row[0, j]."""
     for j in range(row.shape[1]):
         put(memory, table + j * header.rows + s, row[0, j])
 
 
 @njit_part
 def through_softmax(memory, header, n_out, jacobian, span):
-    """Replaces dL/da of a softmax layer by delta_j = sum_i dL/da_i da_i/dz_j, in the table [neuron][sample] of delta."""
+    """Replaces dL/da of a softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the table of delta."""
     if jacobian is None:
         return
     for s in range(span.begin, span.end):
@@ -247,7 +258,7 @@ def through_softmax(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_hidden_softmax(memory, header, layer, jacobian, span):
-    """Replaces dL/da of a hidden layer with the activation softmax by delta_j = sum_i dL/da_i da_i/dz_j, in layer.delta."""
+    """Replaces dL/da of a hidden softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the panels of `layer.delta`."""
     if jacobian is None:
         return
     fill(memory, header, header.table_a, layer.n_out, layer.a, span)
@@ -258,9 +269,9 @@ def through_hidden_softmax(memory, header, layer, jacobian, span):
 
 @njit_part
 def become_logits(memory, header, n_out, jacobian, span):
-    """Replaces z in its table [neuron][sample] by u with sigmoid(u) = softmax(z), as `softmax_logit` computes it.
+    """Replaces z in its table with u, for which sigmoid(u) = softmax(z), as `softmax_logit` computes it.
 
-    Keeps z and u in the scratch rows 0 and 1 of each sample.
+    Keeps z and u of each sample in the sample's scratch rows 0 and 1.
     """
     if jacobian is None:
         return
@@ -274,9 +285,9 @@ def become_logits(memory, header, n_out, jacobian, span):
 
 @njit_part
 def through_logits(memory, header, n_out, jacobian, span):
-    """Replaces dL/du in the table of delta by delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
+    """Replaces dL/du in the table of delta with delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
 
-    Reads z and u, which `become_logits` has kept in scratch rows of each sample.
+    Reads z and u of each sample from the sample's scratch rows 0 and 1, to which `become_logits` has written them.
     """
     if jacobian is None:
         return

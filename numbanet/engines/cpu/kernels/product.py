@@ -1,16 +1,19 @@
-"""The three matrix products of a layer, computed by one innermost loop, the microkernel, which keeps its sums in registers.
+"""A layer's three matrix products.
 
-Each of the three products has the form c[r, j] += sum_k x[r, k] w[k, j]:
+All three products use the same innermost loop, the microkernel, which keeps its sums in registers.
+
+Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
 
     product     r           j        k        x            w                   c
     forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), beginning with b
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-The products differ only in the memory offsets of their factors, since all matrices lie in panels, blocks of NR columns (see
-`layout`). The result c is divided into tiles of MR rows and NR columns, counted panel by panel; each thread computes a range of
-tiles. MR successive rows are called a group. The terms of a sum are always added in the same order, whichever thread adds them.
-Names and formulas of the terms come from `numbanet.equations`.
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). The three products therefore differ
+only in the memory offsets of their factors. The result c is divided into tiles of MR rows and NR columns. The tiles are
+numbered panel by panel, and each thread computes a range of tiles. MR successive rows are called a group. The terms of a sum
+are always added in the same order, independently of the thread that adds them. The names and formulas of the terms come from
+`numbanet.equations`.
 """
 
 import numpy as np
@@ -39,9 +42,10 @@ from numbanet.equations.activations import SOFTMAX
 
 @njit_merged
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
-    """Returns c[r, j] = start[r, j] + sum_k x[r, k] w[k, j], for MR = 6 rows r, NR columns j and `depth` terms k.
+    """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j and `depth` terms k.
 
-    The kernel does not write to memory: c is a tuple of 12 vectors, two for each row (a vector has q lanes, NR = 2 q):
+    The result c is a tuple of 12 SIMD vectors, two for each row. A vector has q lanes, and NR = 2 * q. The diagram shows the
+    memory that the function reads:
 
                start, c                   x                                    w
                0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
@@ -54,33 +58,36 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     + 5 step  | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
               +--------+---------+       +------------------+--------+        +----------------+
 
-    Each term k costs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds; 12 + 2 + 1 vectors stay in registers.
+    For each term k, the function performs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds. The function keeps 12 + 2
+    + 1 vectors in registers.
 
     Parameters
     ----------
     memory : (numbers,) float32 or float64
-        The flat array that contains all operands. An offset is an index into memory.
+        The flat array that contains all operands. An offset is an index into `memory`.
     start : int
-        Offset of the first row of the values that c begins with.
+        Offset of the first row of the start values, to which the terms are added.
     step : int
-        Distance between the rows of `start`: NR in a panel, or 0 if all rows begin with the same values, such as b or zeros.
+        Distance between successive rows of the start values, which is NR in a panel, or 0 if all rows have the same start
+        values, such as b or zeros.
     x : tuple of MR ints
-        Offsets of x[r, 0] for each row r. The rows may lie anywhere in memory.
+        The offset of x[r, 0] for each row r. The rows of x may be anywhere in memory.
     x_step : int
-        Distance from x[r, k] to x[r, k + 1], the same for all rows.
+        Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
     chunk, chunk_step : int
-        Additional distance `chunk_step` after every `chunk` terms, because rows of x are cut into panels of NR columns.
+        After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
+        panels of NR columns.
     w : int
-        Offset of a panel of w: NR numbers for each k, without gaps.
+        Offset of a panel of w, which contains NR numbers for each k, without gaps.
     depth : int
         Number of terms, at least 0. The terms are added to c in the order of k.
 
     Notes
     -----
-    `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE bytes are loaded faster. Elements
-    of `x` are read one at a time. The edges of a matrix need no extra code, because panels have room for whole tiles: rows
-    beyond the last sample or input, and columns beyond the last neuron, are computed like all others, and do not affect other
-    rows or columns.
+    The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
+    bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
+    panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
+    like all others; they do not affect other rows or columns.
     """
     half = lanes(memory)
     x_0, x_1, x_2, x_3, x_4, x_5 = x
@@ -117,9 +124,9 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets of the elements in column k of a matrix, for the MR samples (rows) of the group with index `group`.
+    """Returns the offsets of the MR elements in column k of a matrix that belong to the group with index `group`.
 
-    The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
+    A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr
@@ -128,14 +135,14 @@ def sample_rows(memory, header, panels, group, k):
 
 @njit_merged
 def input_column(memory, header, layer, i):
-    """Returns the offset of the column of input i of a layer; column n_in holds 1, the input of b, and later columns hold 0."""
+    """Returns the offset of the column with a layer's input i. Column n_in holds 1, the input of b; later columns hold 0."""
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
 
 
 @njit_merged
 def input_columns(memory, header, layer, i):
-    """Returns the offsets of the columns of the MR inputs i, i + 1, ... of a layer."""
+    """Returns the offsets of the MR columns with a layer's inputs i, i + 1, ..., i + MR - 1."""
     x_0, x_1 = input_column(memory, header, layer, i), input_column(memory, header, layer, i + 1)
     x_2, x_3 = input_column(memory, header, layer, i + 2), input_column(memory, header, layer, i + 3)
     return x_0, x_1, x_2, x_3, input_column(memory, header, layer, i + 4), input_column(memory, header, layer, i + 5)
@@ -145,18 +152,19 @@ def input_columns(memory, header, layer, i):
 def panels_of(tiles, groups):
     """Returns the range of panels (blocks of NR columns) that contain the tiles with indices in the range `tiles`.
 
-    Each panel has `groups` tiles of MR rows.
+    Each panel consists of `groups` tiles, which have MR rows each.
     """
-    if tiles.end <= groups:  # a very small network has one panel, and no time for divisions
+    if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1)
     return range(tiles.begin // groups, -(-tiles.end // groups))
 
 
 @njit_merged
 def groups_of(panel, tiles, groups, slab, rows):
-    """Returns the range (begin, end) of groups of MR rows of a panel that this thread computes within a slab.
+    """Returns the range (begin, end) of the groups (MR rows each) of a panel that this thread computes within a slab.
 
-    The slab consists of `rows` rows from group `slab` on. `tiles` is the range of tiles of this thread.
+    The slab is a block of `rows` rows that begins with the group `slab`. `tiles` is the range of all tiles that this thread
+    computes.
     """
     begin = panel * groups
     return max(slab, tiles.begin - begin), min(slab + rows // MR, groups, tiles.end - begin)
@@ -164,9 +172,10 @@ def groups_of(panel, tiles, groups, slab, rows):
 
 @njit_part
 def forward(memory, header, layer, kind, groups, tiles):
-    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i + b_j, for a range of tiles (MR samples x NR neurons) of a layer.
+    """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    For softmax, writes z in place of a. Reads x (n, n_in), w (n_in, n_out), b (n_out,); writes a (n, n_out).
+    In a softmax layer, the function writes z in place of a.
+    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     half, n_in = lanes(memory), layer.n_in
     nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
@@ -190,10 +199,11 @@ def forward(memory, header, layer, kind, groups, tiles):
 
 @njit_part
 def backward(memory, header, layer, before, groups, tiles, packed):
-    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for a range of tiles (MR samples x NR inputs i) of the layer before.
+    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for a range of the previous layer's tiles (MR samples x NR inputs i).
 
-    If the layer before has softmax or dropout, the function writes only the sums dL/da_i in place of delta_i.
-    Reads w (n_in, n_out), delta (n, n_out), a (n, n_in) of the layer before; writes delta_prev (n, n_in).
+    If the previous layer has softmax or dropout, the function writes the sums dL/da_i in place of delta_i.
+    Reads w (n_in, n_out) and delta (n, n_out) of the layer, and a (n, n_in) of the previous layer. Writes delta (n, n_in) of
+    the previous layer.
     """
     half, n_out = lanes(memory), layer.n_out
     nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
@@ -219,9 +229,9 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_part
 def pack_transposed(memory, layer, panel, j, depth, packed):
-    """Transposes a part of w: packed[k, i] = w[i, j + k] for the NR inputs i of a panel and k < depth.
+    """Copies the transpose of a part of w: packed[k, i] = w[i, j + k] for the NR inputs i of a panel and k < depth.
 
-    The elements of inputs beyond the last input are set to 0.
+    Elements that belong to inputs beyond the last input are set to 0.
     """
     half = lanes(memory)
     nr = NR_VECTORS * half
@@ -240,15 +250,17 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 
 @njit_part
-def update(memory, header, layer, block, step, tiles):
-    """Updates w_ij, from dL/dw_ij = sum_s delta_j x_i, and b, for a range of tiles (MR inputs x NR neurons) of a layer.
+def update(memory, header, layer, block, step, tiles, scratch):
+    """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
 
-    If the block of samples is not the last of its batch, or if gradients are clipped, only adds to gradients in memory, which
-    start at 0 in the first block. Reads x (n, n_in), delta (n, n_out); updates w (n_in, n_out) and b (n_out,), or dw and db.
+    b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, the
+    function does not update w and b, but adds to the gradients in memory, or replaces the gradients in the first block of a
+    batch. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. The function may
+    overwrite the MR * NR numbers that begin at memory[scratch].
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf
-    from_registers = descends and step.kind == GRADIENT_DESCENT and step.decay == 0
+    from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     for slab in range(0, groups, GRADIENT_MC // MR):
         for panel in panels_of(tiles, groups):
             delta = layer.delta + panel * header.rows * nr
@@ -260,9 +272,10 @@ def update(memory, header, layer, block, step, tiles):
                 start, start_step = (header.zeros, 0) if block.opens else (at + header.gradients, nr)
                 x = input_columns(memory, header, layer, i)
                 c = microkernel(memory, start, start_step, x, nr, n, nr, delta, n)
-                if from_registers:
+                if not descends:
+                    store_rows(memory, at + header.gradients, half, c)
+                elif from_registers:
                     descend_tile(memory, at, step, c)
-                    continue
-                store_rows(memory, at + header.gradients, half, c)
-                if descends:
-                    descend_stored_tile(memory, header, at, step, i, layer.n_in)
+                else:
+                    store_rows(memory, scratch, half, c)
+                    descend_stored_tile(memory, at, scratch, step, i, layer.n_in)

@@ -1,8 +1,8 @@
-"""Functions that make an x86 CPU treat subnormal numbers, below 1.2e-38 (float64: 2.2e-308), as 0.
+"""Functions that make an x86 CPU treat subnormal numbers (below 1.2e-38 in float32 and 2.2e-308 in float64) as 0.
 
-The optimizer's moments of a neuron that is never active, or of an input that stays 0, shrink from step to step until they are
-subnormal, and stay subnormal. On many x86 CPUs, an operation with a subnormal number takes several times as long. On other
-machines, the functions do nothing, and subnormal numbers are computed as usual.
+If a neuron is never active, or an input stays 0, the optimizer's moments of its weights shrink from step to step until they are
+subnormal, and stay subnormal. On many x86 CPUs, an operation on a subnormal number takes several times as long as on other
+numbers. On CPUs of other kinds, the functions of this module do nothing, and subnormal numbers are not treated as 0.
 """
 
 import platform
@@ -14,11 +14,11 @@ from numba.core import cgutils
 from numbanet._compile import intrinsic
 
 FLUSHES = platform.machine() in ("x86_64", "AMD64")
-_FLUSH = 0x8040  # bits of MXCSR: subnormal results become 0 (bit 15), subnormal operands count as 0 (bit 6)
+_FLUSH = 0x8040  # bits of MXCSR: bit 15 replaces subnormal results with 0, bit 6 treats subnormal operands as 0
 
 
 def _mxcsr(builder, name, place):
-    """Emits the instruction `name`, which stores the control word MXCSR of vector arithmetic to an address, or loads it."""
+    """Emits the instruction `name`, which stores MXCSR, the control register of SIMD arithmetic, to an address, or loads it."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
@@ -27,7 +27,7 @@ def _mxcsr(builder, name, place):
 
 @intrinsic
 def flush_subnormals(typingctx):
-    """Makes this thread treat subnormal numbers as 0; returns the previous state, which `restore_subnormals` takes."""
+    """Makes this thread treat subnormal numbers as 0. Returns the previous state, to be passed to `restore_subnormals`."""
 
     def code(context, builder, signature, arguments):
         if not FLUSHES:
@@ -44,7 +44,7 @@ def flush_subnormals(typingctx):
 
 @intrinsic
 def restore_subnormals(typingctx, before):
-    """Makes this thread treat subnormal numbers as it did before it called `flush_subnormals`."""
+    """Makes this thread treat subnormal numbers as it did before; `before` is the value that `flush_subnormals` returned."""
 
     def code(context, builder, signature, arguments):
         if FLUSHES:

@@ -1,10 +1,10 @@
-"""A SIMD vector as a Numba type: the numbers that fill one vector register of this machine, as a single value.
+"""Defines a Numba type for SIMD vectors: a vector holds the numbers that fit into one vector register of the CPU.
 
-Numba unrolls loops but does not pack the unrolled scalars into vector registers. The inner loops of the matrix products
-therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. A CPU without
-vector registers gets vectors of 16 bytes, which LLVM splits into scalars.
+Numba unrolls loops, but does not pack the unrolled scalars into vector registers. The inner loops of the matrix products
+therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. On a CPU without
+vector registers, a vector has 16 bytes, and LLVM splits it into scalars.
 
-The functions of this module take flat arrays and indices that are not negative; they do not check the indices.
+The functions of this module take flat arrays and indices. Indices must not be negative, and are not checked.
 """
 
 import math
@@ -26,7 +26,7 @@ REGISTER_BYTES = next((width for name, width in _WIDTHS if _FEATURES.get(name)),
 
 
 class Vector(types.Type):
-    """The Numba type of a SIMD vector, which holds `lanes` scalars of one type."""
+    """The Numba type of a SIMD vector, which consists of `lanes` scalars of the same type."""
 
     def __init__(self, scalar: Any):
         self.scalar = scalar
@@ -47,7 +47,7 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 @intrinsic
 def lanes(typingctx, array):
-    """Returns the number of lanes of a SIMD vector: the number of elements of the array's dtype that a vector holds."""
+    """Returns the number of lanes of a SIMD vector, which is the number of elements of the array's dtype in a vector."""
 
     def code(context, builder, signature, arguments):
         return context.get_constant(types.intp, Vector(array.dtype).lanes)
@@ -57,7 +57,7 @@ def lanes(typingctx, array):
 
 @intrinsic
 def get(typingctx, array, index):
-    """Returns array[index], without a check of the index."""
+    """Returns array[index] without checking the index."""
 
     def code(context, builder, signature, arguments):
         return builder.load(pointer(context, builder, signature.args[0], *arguments))
@@ -67,7 +67,7 @@ def get(typingctx, array, index):
 
 @intrinsic
 def put(typingctx, array, index, value):
-    """Sets array[index] = value, without a check of the index."""
+    """Sets array[index] = value without checking the index."""
 
     def code(context, builder, signature, arguments):
         array, index, value = arguments
@@ -79,7 +79,7 @@ def put(typingctx, array, index, value):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Asks the cache to fetch array[index], without waiting; the index counts the elements of the array in C order."""
+    """Asks the CPU to load array[index] into its cache, without waiting. The index counts the array's elements in C order."""
 
     def code(context, builder, signature, arguments):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -127,13 +127,13 @@ def store(typingctx, array, index, vector):
 
 @intrinsic
 def transpose(typingctx, rows):
-    """Returns the transpose of a square matrix, which is a tuple of `lanes` vectors, one per row."""
+    """Returns the transpose of a square matrix, which is given as a tuple of `lanes` vectors, one vector per row."""
     count = rows.dtype.lanes
 
     def code(context, builder, signature, arguments):
         rows = cgutils.unpack_tuple(builder, arguments[0], count)
         half = count // 2
-        while half:  # swaps the two off-diagonal blocks, which are half as large in each round
+        while half:  # each round swaps off-diagonal blocks that are half as large as in the round before
             for i in range(count):
                 if not i & half:
                     above, below = rows[i], rows[i + half]
@@ -147,12 +147,12 @@ def transpose(typingctx, rows):
 
 
 def _shuffled(builder, a, b, lanes):
-    """Emits a vector whose lanes are taken from a and b; indices from the number of lanes of a upwards select lanes of b."""
+    """Emits a vector whose lanes are taken from the vectors a and b. An index k >= len(a) selects lane k - len(a) of b."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
 def _load_rows(array_type, count):
-    """Returns the signature and the code of an intrinsic that loads `count` vectors, each `step` elements after the last."""
+    """Returns the signature and the code of an intrinsic that loads `count` vectors, which begin `step` elements apart."""
     kind = Vector(array_type.dtype)
     vectors = types.UniTuple(kind, count)
 
@@ -169,19 +169,19 @@ def _load_rows(array_type, count):
 
 @intrinsic
 def load_rows(typingctx, array, index, step):
-    """Loads a tuple of MR (6) SIMD vectors: vector r begins at array[index + r * step]."""
+    """Loads a tuple of MR = 6 SIMD vectors; vector r begins at array[index + r * step]."""
     return _load_rows(array, MR)
 
 
 @intrinsic
 def load_square(typingctx, array, index, step):
-    """Loads a square matrix as a tuple of `lanes` SIMD vectors: vector r begins at array[index + r * step]."""
+    """Loads a square matrix as a tuple of `lanes` SIMD vectors; vector r begins at array[index + r * step]."""
     return _load_rows(array, Vector(array.dtype).lanes)
 
 
 @intrinsic
 def store_rows(typingctx, array, index, step, rows):
-    """Stores a tuple of SIMD vectors: vector r is written to the elements from array[index + r * step] on."""
+    """Stores a tuple of SIMD vectors; vector r is written to memory beginning at array[index + r * step]."""
 
     def code(context, builder, signature, arguments):
         array, index, step, rows = arguments
@@ -208,7 +208,10 @@ def broadcast(typingctx, scalar):
 
 
 def _elementwise(operation, instruction):
-    """Defines an operator for two vectors; with the flag "contract", LLVM may fuse a product and a sum into one instruction."""
+    """Defines an operator for two vectors, which compiles to an LLVM instruction with the flag "contract".
+
+    The flag "contract" lets LLVM fuse a multiplication and an addition into one instruction.
+    """
 
     @intrinsic
     def apply(typingctx, a, b):

@@ -1,1 +1,1 @@
-"""Training by a cooperative grid: the weights are divided among all multiprocessors, for many steps per kernel launch."""
+"""Training by a cooperative grid: all multiprocessors share the weights, and one kernel launch performs many training steps."""

@@ -1,4 +1,4 @@
-"""Copies between global memory and the shared memory of a block: parameters, samples, and the results of other blocks."""
+"""Copies values between global memory and a block's shared memory: parameters, samples, and the results of other blocks."""
 
 from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.cooperative.layout import THREADS, Common, Layer, Matrix
@@ -10,7 +10,7 @@ from numbanet.equations.backprop import error_term
 
 @device_function
 def sum_of_parts(far, place, parts, step):
-    """Returns far[place] + far[place + step] + far[place + 2 step] + ..., a sum of `parts` values, added in this order."""
+    """Returns far[place] + far[place + step] + far[place + 2 * step] + ..., a sum of `parts` values, added in this order."""
     total = get(far, place)
     for _ in range(1, parts):
         place += step
@@ -20,12 +20,12 @@ def sum_of_parts(far, place, parts, step):
 
 @device_function
 def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
-    """Adds up z_j of layer l from the blocks' partial sums in global memory, and writes a_j = phi(z_j) to shared memory.
+    """Computes z_j of layer l as the sum of the blocks' partial sums, and writes a_j = phi(z_j) to shared memory.
 
-    Reads the partial sums Z_SUMS; writes a_j to the matrix `to`. If `published` is true, a_j is also written to the matrix
-    FAR_A in global memory, for other blocks to read.
-    The tuples `samples` and `neurons` are (first index, count) of the samples and the neurons j to compute. The matrix `to` is
-    given as (offset, pitch), where the pitch is the step from row to row.
+    Reads the partial sums Z_SUMS in global memory. Writes a_j to the matrix `to` in shared memory. If `published` is true, also
+    writes a_j to the matrix FAR_A in global memory, for other blocks to read.
+    The tuples `samples` and `neurons` select the samples and the neurons j to compute; each is (first index, count). The matrix
+    `to` is given as (offset, pitch), where the pitch is the distance between two successive rows.
     """
     n_out, parts = field(memory, l, Layer.N_OUT), field(memory, l, Layer.DOWN)
     (first, n), (j, width), (place, pitch) = samples, neurons, to
@@ -42,10 +42,10 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 
 @device_function
 def load_x(memory, l, n):
-    """Copies the inputs x of layer l, which are a of layer l - 1, from global to shared memory, for n samples.
+    """Copies the inputs x of layer l, which are the outputs a of layer l - 1, from global to shared memory, for n samples.
 
-    Reads the matrix FAR_A of layer l - 1; writes the matrix X of layer l. Only the inputs that are multiplied by this block's
-    tile of w are copied. Layer l must be in the head (the small last layers).
+    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the matrix X of layer l in shared memory. Copies only those
+    inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last layers).
     """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
@@ -61,9 +61,9 @@ def load_x(memory, l, n):
 def load_delta(memory, l, epsilon, zero, n):
     """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
-    If layer l + 1 is a spread layer (a layer before the head, the small last layers), delta_j = dL/da_j da_j/dz_j is computed
-    from the blocks' partial sums of dL/da_j, DL_DA_SUMS in global memory. For the last spread layer and the layers of the head,
-    delta_j is copied from the matrix FAR_DELTA in global memory. Rows n and following of DELTA are filled with 0, up to a
+    If layer l + 1 is a spread layer (a layer whose sums all blocks compute together), delta_j = dL/da_j da_j/dz_j is computed
+    from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 is not a spread
+    layer, delta_j is copied from the matrix FAR_DELTA in global memory. The rows of DELTA are padded with rows of zeros to a
     multiple of QUAD rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
@@ -88,9 +88,10 @@ def load_delta(memory, l, epsilon, zero, n):
 
 @device_function
 def first_x(memory, step):
-    """Returns the offset in shared memory of the samples x that the first layer reads in a step.
+    """Returns the offset in shared memory of the samples x that the first layer reads in a training step.
 
-    Training steps use two matrices in turn: while one matrix is read, the samples of the next step are copied to the other.
+    Training steps alternate between two matrices: while a step reads one matrix, the next step's samples are copied to the
+    other matrix.
     """
     place, _ = place_of(memory, 0, Matrix.X)
     return place if step & 1 == 0 else common(memory, Common.SECOND_X)
@@ -98,9 +99,9 @@ def first_x(memory, step):
 
 @device_function
 def prefetch_x(memory, arrays, step):
-    """Starts asynchronous copies of the samples of a step to shared memory; `await_copies` waits for them.
+    """Starts asynchronous copies of a step's samples to shared memory; `await_copies` waits until the copies are complete.
 
-    Only the inputs that are multiplied by this block's tile of the first layer's w are copied.
+    Copies only those inputs that are multiplied by this block's tile of the first layer's w.
     """
     n_in, batch_size, (_, pitch) = field(memory, 0, Layer.N_IN), common(memory, Common.BATCH), place_of(memory, 0, Matrix.X)
     position = step * batch_size
@@ -115,9 +116,9 @@ def prefetch_x(memory, arrays, step):
 
 @device_function
 def copy_tile(memory, l, parameters, back):
-    """Copies this block's tile of w and b of layer l from the vector `parameters` to shared memory.
+    """Copies this block's tile of w and b in layer l from the vector `parameters` to shared memory.
 
-    If `back` is true, copies the tile from shared memory to `parameters` instead.
+    If `back` is true, the function copies the tile in the opposite direction: from shared memory to `parameters`.
     """
     n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.W)
     i, j, rows, columns = tile_of(memory, l)
@@ -133,7 +134,7 @@ def copy_tile(memory, l, parameters, back):
 
 @device_function
 def load_head(memory, parameters):
-    """Copies all w and b of the head (the small last layers) from the vector `parameters` to this block's shared memory."""
+    """Copies w and b of each layer in the head (the small last layers) from the vector `parameters` to shared memory."""
     for l in range(common(memory, Common.SPREAD), common(memory, Common.LAYERS)):
         n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.HEAD_W)
         flat = field(memory, l, Layer.FLAT)
@@ -147,7 +148,8 @@ def load_head(memory, parameters):
 def fill_ones(memory, one):
     """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
 
-    A matrix X whose tile of w does not contain b has no column for this constant input, and is left as it is.
+    If the block's tile of w in a layer does not contain b, the layer's matrix X has no column for the constant input, and X is
+    not changed.
     """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)

@@ -1,4 +1,4 @@
-"""The host side of cooperative training: launches of the kernel, and the arrays that its thread blocks share."""
+"""The host side of cooperative training, which launches the kernel and owns the GPU arrays that the thread blocks share."""
 
 import itertools
 
@@ -13,16 +13,16 @@ from numbanet.engines.topology import Topology
 
 
 class Grid:
-    """The grid of thread blocks that train a network together, with the global memory through which they exchange values.
+    """A grid of thread blocks that train a network together, and the global memory through which the blocks exchange values.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     plan : GridPlan
-        The division of the network among the thread blocks: the tiles of each w, and the number of blocks.
+        The division of the network among the thread blocks: the tiles of each weight matrix, and the number of blocks.
     """
 
     def __init__(self, topology: Topology, batch_size: int, plan: GridPlan):
@@ -33,7 +33,7 @@ class Grid:
         self.shared_bytes = near_numbers * topology.dtype.itemsize
         self.tables, self.far = cuda.to_device(layout.flat()), cuda.device_array(layout.far_numbers, topology.dtype)
         self.counter = cuda.device_array(1, np.int32)
-        # stands in for the blocks' shared memory in the simulator, where each phase is a new launch
+        # In the simulator, each phase is a new launch. This array replaces the shared memory, which would not survive a launch.
         self.kept = cuda.device_array(plan.blocks * near_numbers if SIMULATED else 1, topology.dtype)
         self.kernel = cooperative.training_kernel(topology.dtype)
 
@@ -41,18 +41,18 @@ class Grid:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
-        simulator, a grid of several blocks is therefore launched anew after each barrier of all blocks.
+        simulator, a grid of several blocks is therefore launched again at each point where its blocks would have to wait.
 
         Parameters
         ----------
         arrays : EpochArrays
-            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
-            predictions of each sample.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and each sample's loss and number of
+            correct predictions.
         epsilon, eta : floating
-            The slope of leaky_relu and the learning rate, in the network's dtype.
+            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
         first, stop : int
-            Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
-            `arrays.order`.
+            The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
+            length of `arrays.order`.
         """
         self.counter.copy_to_device(np.zeros(1, np.int32))
         first, stop = (-(-position // self.batch_size) * self.phases for position in (first, stop))

@@ -1,7 +1,8 @@
-"""The head phase of a training step: each block computes the last layers, forward and back, for a share of the batch's samples.
+"""The head phase of a training step, in which each block computes the last layers for some of the batch's samples.
 
-The head consists of the last layers of a network, which are so small that every block has a copy of their w and b. The layers
-before the head are called spread layers, because all blocks work on their sums, each block with its own tile of w.
+The head consists of the last layers of a network. The layers of the head are so small that every block has a copy of their w
+and b. The layers before the head are called spread layers, because all blocks compute the sums of a spread layer together, each
+block with its own tile of w.
 """
 
 from collections.abc import Callable
@@ -23,17 +24,18 @@ from numbanet.equations.activations import IDENTITY
 def output_place(memory, entry, s):
     """Returns the offset in shared memory of row s of a matrix of the output layer.
 
-    `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix of `output_row`.
+    `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that `output_row` uses.
     """
     return common(memory, entry) + s * common(memory, Common.OUTPUT_PITCH)
 
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Computes a, delta, loss and number of correct predictions (hits) of samples from z of the last layer, one thread each.
+    """Computes a and delta of the last layer, and each sample's loss and number of correct predictions, from z.
 
-    The tuple `samples` is (index in the batch of the first sample, number of samples). Delta is also copied to the matrix
-    FAR_DELTA in global memory, for other blocks to read.
+    Each thread computes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
+    and the number of samples. The function also copies delta to the matrix FAR_DELTA in global memory, for other blocks to
+    read.
     """
     near, l = memory.near, common(memory, Common.LAYERS) - 1
     n_out, kind, (first, m) = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND), samples
@@ -60,16 +62,16 @@ def last_rows(memory, arrays, batch, epsilon, samples):
 
 
 def head_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `head`, by which a thread block computes the small last layers, forward and back."""
+    """Returns the device function `head`, with which a thread block computes the small last layers, forward and backward."""
     multiply_forward, multiply_back = product_of(dtype, FORWARD), product_of(dtype, BACKWARD)
 
     @device_function
     def forward(memory, epsilon, samples):
-        """Computes a_j = phi(z_j) in the head (the small last layers) for m samples; in the last layer, only z_j.
+        """Computes a_j = phi(z_j) in the layers of the head (the small last layers) for m samples; in the last layer, only z_j.
 
-        The tuple `samples` is (index in the batch of the first sample, m). Reads the partial sums Z_SUMS of the layer before
-        the head. Writes the inputs (m, n_in) of each head layer to the matrices HEAD_X (shared memory) and FAR_A (global
-        memory); writes z (m, n_out) of the last layer to the matrix Z.
+        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the partial sums
+        Z_SUMS of the layer before the head. Writes the inputs of each layer of the head, an (m, n_in) matrix, to HEAD_X in
+        shared memory and to FAR_A in global memory. Writes z of the last layer, an (m, n_out) matrix, to Z in shared memory.
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)
@@ -91,10 +93,11 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, epsilon, samples):
-        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i in the layer l - 1 before each layer l of the head, for m samples.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
 
-        The tuple `samples` is (index in the batch of the first sample, m). Reads delta_j (m, n_out) from HEAD_DELTA of layer l
-        in shared memory. Writes delta_i (m, n_in) to HEAD_DELTA of layer l - 1, and to FAR_DELTA in global memory.
+        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the matrix delta_j
+        of shape (m, n_out) from HEAD_DELTA of layer l in shared memory. Writes the matrix delta_i of shape (m, n_in) to
+        HEAD_DELTA of layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1
@@ -108,9 +111,10 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def head(memory, arrays, batch, epsilon):
-        """Computes a and delta of the head (the small last layers) for this block's share of the batch's samples.
+        """Computes a and delta in the layers of the head (the small last layers), for those samples that this block computes.
 
-        Also computes loss and number of correct predictions of each sample, and delta of the layer before the head.
+        The samples of a batch are divided among the blocks. The function also computes each sample's loss and number of correct
+        predictions, and delta of the layer before the head.
         """
         first = cuda.blockIdx.x * common(memory, Common.SAMPLES)
         m = min(common(memory, Common.SAMPLES), batch.n - first)

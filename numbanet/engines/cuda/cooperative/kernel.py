@@ -1,25 +1,27 @@
-"""Training by all multiprocessors in one launch: parameters stay in the shared memory of the blocks, which meet at barriers.
+"""Trains a network on all multiprocessors in one kernel launch. The parameters stay in the shared memory of the thread blocks.
 
-Each thread block keeps a tile of every layer's w in its shared memory, and the part of the inputs x that is multiplied by the
-tile. The biases b are stored as one more row of w, whose input is 1. The module `layout` assigns every matrix its offset.
+Each thread block has in its shared memory a tile of every layer's weight matrix w, and the part of the inputs x that is
+multiplied by the tile. The biases b are stored as an additional row of w, whose input is 1. The module `layout` assigns an
+offset to every matrix.
 
 The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
-with its own tile. The other layers are called the head: they are so small that every block copies all of their w and b, and
-computes them for its share of the samples. With K spread layers, a training step consists of 2 K + 1 phases, with a barrier of
-all blocks between successive phases of the step. Every block goes through the phases of a step in order.
+with its own tile. The layers after the spread layers are called the head. The head's layers are so small that every block
+copies all of their weights, and computes these layers for some of the samples. With K spread layers, a training step consists
+of 2 * K + 1 phases, with a barrier of all blocks between successive phases. Every block executes the phases of a step in order.
 
     Phases 0 to K - 1 are the forward phases of the K spread layers, which have the indices 0 to K - 1. In a forward phase, a
-    block sums up z over the rows of its tile and writes the partial sums to Z_SUMS in global memory.
+    block computes partial sums of z over the rows of its tile, and writes them to the array Z_SUMS in global memory.
 
-    Phase K is the head phase. In the head phase, a block takes its share of the samples forward and back through the head, and
-    writes the a and delta that the backward phases need to global memory.
+    Phase K is the head phase. In the head phase, a block computes the forward and the backward pass of the head for its part of
+    the batch's samples, and writes those values of a and delta to global memory that the backward phases need.
 
-    Phases K + 1 to 2 K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
-    phase, a block sums up dL/da over the columns of its tile and writes the partial sums to DL_DA_SUMS in global memory. Then
-    the block updates its tile of w. In phase K + 1, the first backward phase, a block also updates its tiles of the head, and
-    writes w and b of the head to global memory.
+    Phases K + 1 to 2 * K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
+    phase, a block computes partial sums of dL/da over the columns of its tile, and writes them to the array DL_DA_SUMS in
+    global memory. At the end of a backward phase, the block updates its tile of w. In phase K + 1, the first backward phase, a
+    block also updates its tiles in the layers of the head, and writes the new weights of the head to global memory.
 
-This is a step of a network with three layers, two of them spread, on four blocks; `|` stands for a barrier of all blocks:
+The diagram shows a step of a network with three layers on four blocks. In the diagram, two of the three layers are spread
+layers, and `|` stands for a barrier of all blocks:
 
               phase 0     phase 1     phase 2    phase 3                   phase 4
     block 0   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
@@ -29,14 +31,15 @@ This is a step of a network with three layers, two of them spread, on four block
 
 The asynchronous copy of the samples of the next batch to shared memory starts in the head phase.
 
-A block that reads partial sums of other blocks adds them up itself, always in the same order. A step with K spread layers has
-2 K barriers of all blocks. There is no barrier between the update of the first layer and the forward phase of the next step,
-because both concern only a block's own tile. The network 784-128-10, with one spread layer, has 2 barriers per step.
+A block that needs the complete sums reads the partial sums of all blocks and adds them up itself, always in the same order. A
+step with K spread layers has 2 * K barriers of all blocks. No barrier is needed between the first layer's update and the next
+step's first forward phase, because both use only the block's own tile. A network with the layer sizes 784-128-10 has one spread
+layer, and therefore 2 barriers per step.
 
-In the network 784-128-10, the first w is cut into 16 x 8 tiles of 52 x 16 weights, so that the blocks read the inputs of a
-batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had a column of tiles of
-its own, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had a row of tiles of its
-own, the blocks would exchange 26 MB of partial sums.
+In the network 784-128-10, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With 16 x 8 tiles, the blocks read
+the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had its own
+column of tiles, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had its own row of
+tiles, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools
@@ -60,7 +63,7 @@ from numbanet.engines.cuda.notes import Notes
 def meet(counter, times):
     """Waits at a barrier of all blocks: returns when every block of the grid has called `meet` at least `times` times.
 
-    After the barrier, a block can read everything that the other blocks wrote to global memory before it.
+    After the barrier, a block can read everything that the other blocks wrote to global memory before the barrier.
     """
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
@@ -72,9 +75,9 @@ def meet(counter, times):
 
 @device_function
 def load(memory, arrays, step, zero, one):
-    """Fills the block's shared memory before the first step: its tiles of w, and 1 as the constant input multiplied by b.
+    """Initialises the block's shared memory before the first step: the tiles of w, and the constant input 1 that b multiplies.
 
-    Also starts the asynchronous copy of the first batch's samples.
+    Also starts the asynchronous copies of the first batch's samples.
     """
     for e in range(cuda.threadIdx.x, common(memory, Common.NEAR_NUMBERS), THREADS):
         put(memory.near, e, zero)
@@ -87,33 +90,33 @@ def load(memory, arrays, step, zero, one):
 
 @functools.cache
 def training_kernel(dtype: np.dtype) -> Any:
-    """Returns the kernel that trains networks of a dtype on all multiprocessors; the class `Grid` launches it."""
+    """Returns the kernel that trains networks of a dtype on all multiprocessors. The class `Grid` launches this kernel."""
     number, zero = from_dtype(dtype), dtype.type(0)
     forward, head, backward = forward_of(dtype), head_of(dtype), backward_of(dtype)
 
     @cuda.jit
     def train_cooperative(
-        tables,  # (TABLE_LENGTH,) int32, the sizes of the layers and the offsets of all matrices, see `layout.tables`
-        epsilon,  # the slope of leaky_relu
+        tables,  # int32 array of shape (TABLE_LENGTH,): the layer sizes and the matrix offsets that `layout.tables` computes
+        epsilon,  # the slope of leaky_relu for negative z
         eta,  # the learning rate
-        x,  # (N n_in,), the samples, one after another
-        y,  # (N, n_out), the targets
-        order,  # (n,) int64, the row indices into x and y of the samples to train on, batch after batch
+        x,  # array of shape (N * n_in,): the N samples, one after another
+        y,  # array of shape (N, n_out): the targets
+        order,  # int64 array of shape (n,): the row indices into x and y of the samples to train on, one batch after another
         first,  # index of the first phase to run, counted over the steps of all batches in `order`
-        stop,  # index of the phase after the last one to run
-        parameters,  # (p,), the p weights and biases of all layers, flat
-        far,  # (far numbers,), global memory for a, delta and the partial sums that blocks exchange
-        counter,  # (1,) int32, counts the arrivals of blocks at barriers; must be 0 before the launch
-        fresh,  # whether the blocks have to fill their shared memory first; always true on a GPU
-        kept,  # (blocks near numbers,), the blocks' shared memory in the simulator; on a GPU only its dtype matters
-        loss_of_sample,  # (n,), the loss of each sample in `order`
-        hits_of_sample,  # (n,) int32, the number of correct predictions of each sample in `order`
+        stop,  # index after the last phase to run
+        parameters,  # array of shape (p,): the weights and biases of all layers
+        far,  # flat array: global memory for a, delta and the partial sums that blocks exchange
+        counter,  # int32 array of shape (1,): counts the arrivals of blocks at barriers; must be 0 before the launch
+        fresh,  # whether the blocks must initialise their shared memory; always true on a GPU
+        kept,  # flat array: the shared memory of all blocks in the simulator; on a GPU, only the dtype of `kept` is used
+        loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
+        hits_of_sample,  # int32 array of shape (n,): the number of correct predictions for each sample in `order`
     ):
         """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 
         Runs the phases (parts of a step between barriers of all blocks) with the indices `first` to `stop - 1`.
-        Reads x (N n_in,), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
-        Uses far, counter and kept as working memory.
+        Reads x (N * n_in,), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample,
+        both (n,). Uses far, counter and kept as working memory.
         """
         memory = Memory(own_memory(kept, tables[TABLE_LENGTH - 1]), far, shared_numbers(TABLE_LENGTH, int32))
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))

@@ -1,16 +1,16 @@
 """The memory layout of a network that all thread blocks of a grid train together: the offset of every matrix.
 
-The matrix w of every layer, with b as its last row, is cut into tiles. Each block has at most one tile of the w of a layer
-(`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
-layer, each block with its own tile. The layers after the spread layers are called the head: they are so small that every block
-also keeps a copy of all of their w and b, and computes them for its share of the samples of each batch (`GridPlan`).
+The weight matrix w of every layer, with the biases b as its last row, is cut into tiles. In each layer, a block has at most one
+tile (`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
+layer, each block with its own tile. The layers after the spread layers are called the head. The head's layers are so small that
+every block also has a copy of all of their weights, and computes these layers for some samples of each batch (`GridPlan`).
 
 All values of the network lie in two flat arrays. The array `near` is the shared memory of a block. The array `far` is global
 memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called the matrix's place. The
-step from one row of a matrix to the next is called the matrix's pitch. Kernels look up the offsets and the pitches of matrices
-in two tables of integers: the table of layers, with one row per layer, and the table of values that all layers share. Every
-block copies both tables of integers into its shared memory. The enumerations `Layer` and `Matrix` name the columns of the table
-of layers. The enumeration `Common` names the entries of the table of shared values.
+distance between two successive rows of a matrix is called the matrix's pitch. Kernels look up the offsets and the pitches in
+two tables of integers: the table of layers, with one row per layer, and the table of common values, which describe the whole
+network. Every block copies the two tables of integers into its shared memory. The enumerations `Layer` and `Matrix` name the
+columns of the table of layers. The enumeration `Common` names the entries of the table of common values.
 """
 
 from enum import auto
@@ -23,88 +23,88 @@ from numbanet.engines.cuda.columns import Columns
 from numbanet.engines.cuda.memory import QUAD
 from numbanet.engines.topology import Topology
 
-THREADS = 4 if SIMULATED else 256  # number of threads of a block; each simulated thread takes a Python thread
+THREADS = 4 if SIMULATED else 256  # number of threads in a block; the simulator runs each CUDA thread as a Python thread
 SQUARE = QUAD * QUAD  # number of sums of a matrix product that a thread computes at a time: 4 rows x 4 columns
 
 
 class Layer(Columns):
     """Names of the first columns of the table of layers, an integer table with one row per layer of the network.
 
-    These columns hold the sizes and the activation of a layer, the tiles that its w is cut into, and the offsets of its arrays
-    in `far`, the global memory through which thread blocks exchange values.
+    The named columns hold a layer's sizes and activation function, the tiles into which its w is cut, and the offsets of its
+    arrays in `far`, the global memory through which thread blocks exchange values.
     """
 
     N_IN = auto()  # number of inputs of the layer
     N_OUT = auto()  # number of neurons of the layer
-    KIND = auto()  # integer constant of the activation
+    KIND = auto()  # integer constant of the activation function
     ROWS = auto()  # number of rows of a tile of w; row n_in of w is b
     COLUMNS = auto()  # number of columns of a tile of w
-    DOWN = auto()  # number of tiles of w in vertical direction
-    ACROSS = auto()  # number of tiles of w in horizontal direction
-    TILES = auto()  # number of all tiles of w, DOWN x ACROSS
+    DOWN = auto()  # number of tiles along the rows of w
+    ACROSS = auto()  # number of tiles along the columns of w
+    TILES = auto()  # number of all tiles of w: DOWN * ACROSS
     FLAT = auto()  # index at which w of the layer begins in the flat vector of parameters
-    # offset in `far` of partial sums of z, one for each row of tiles, (DOWN, batch, n_out); spread layers only
+    # In spread layers: the offset in `far` of the partial sums of z, an array of shape (DOWN, batch, n_out).
     Z_SUMS = auto()
-    # offset in `far` of partial sums of dL/da, one for each column of tiles, (ACROSS, batch, n_in); not in the first layer
+    # In spread layers except the first: the offset in `far` of the partial sums of dL/da, of shape (ACROSS, batch, n_in).
     DL_DA_SUMS = auto()
-    FAR_A = auto()  # offset in `far` of a, (batch, n_out)
-    FAR_DELTA = auto()  # offset in `far` of delta, (batch, n_out)
+    FAR_A = auto()  # offset in `far` of a, a matrix of shape (batch, n_out)
+    FAR_DELTA = auto()  # offset in `far` of delta, a matrix of shape (batch, n_out)
 
 
 class Matrix(Columns):
-    """The matrices that a layer has in the shared memory of a block.
+    """The matrices of a layer that a block has in its shared memory.
 
-    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the offset of the
-    matrix in shared memory. Column `PITCHES + m` holds the pitch of the matrix, which is the step from row to row.
+    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the matrix's offset in
+    shared memory. Column `PITCHES + m` holds the matrix's pitch, which is the distance between two successive rows.
     """
 
-    W = auto()  # the block's tile of w, (ROWS, COLUMNS)
-    X = auto()  # the inputs x of a batch that are multiplied by the tile, (batch, ROWS)
-    DELTA = auto()  # delta of a batch for the columns of the tile, (batch, COLUMNS)
-    HEAD_W = auto()  # w and b, (n_in + 1, n_out); layers of the head only
-    HEAD_X = auto()  # x of the block's share of the samples, (samples, n_in + 1); layers of the head only
-    HEAD_DELTA = auto()  # delta of the block's share of the samples, (samples, n_out); the head and the layer before it
+    W = auto()  # the block's tile of w, of shape (ROWS, COLUMNS)
+    X = auto()  # the inputs x of a batch that are multiplied by the tile, of shape (batch, ROWS)
+    DELTA = auto()  # delta of a batch for the columns of the tile, of shape (batch, COLUMNS)
+    HEAD_W = auto()  # in the head: w and b, of shape (n_in + 1, n_out)
+    HEAD_X = auto()  # in the head: x of the samples that the block computes, of shape (samples, n_in + 1)
+    HEAD_DELTA = auto()  # in the head and the layer before: delta of these samples, of shape (samples, n_out)
 
 
 class Common(Columns):
-    """Names of the entries of the table of values that all layers share: sizes, and offsets in `near`, the shared memory."""
+    """Names of the entries of the table of common values: sizes, and offsets in `near`, which is the block's shared memory."""
 
-    LAYERS = auto()  # number of layers of the network
-    PHASES = auto()  # number of phases of a training step; all blocks meet at a barrier between two phases of a step
+    LAYERS = auto()  # number of layers in the network
+    PHASES = auto()  # number of phases in a training step; all blocks wait at a barrier between two phases of a step
     LOSS = auto()  # integer constant of the loss
-    BATCH = auto()  # number of samples of a batch
+    BATCH = auto()  # number of samples in a batch
     SPREAD = auto()  # number of spread layers (layers whose sums all blocks compute together)
-    SAMPLES = auto()  # number of samples of a batch that a block takes through the head (the small last layers)
+    SAMPLES = auto()  # largest number of samples per batch for which a block computes the head (the small last layers)
     SECOND_X = auto()  # offset in `near` of a second matrix X of the first layer, for the next batch
-    SUMS = auto()  # offset in `near` of the sums of all threads, (SQUARE, THREADS)
-    Z = auto()  # offset in `near` of z of the last layer, (samples, n_out)
-    A = auto()  # offset in `near` of a of the last layer, (samples, n_out)
-    U = auto()  # offset in `near` of the scratch matrix of `output_row`, (samples, n_out)
-    DL = auto()  # offset in `near` of dL/da of the last layer, (samples, n_out)
-    OUTPUT_PITCH = auto()  # step from row to row of the matrices Z, A, U and DL
-    Z_MAX = auto()  # offset in `near` of the largest z of each sample, (samples,)
-    OTHERS = auto()  # offset in `near` of the sum of e^(z - z_max) without its largest term, (samples,)
+    SUMS = auto()  # offset in `near` of the sums of all threads, an array of shape (SQUARE, THREADS)
+    Z = auto()  # offset in `near` of z of the last layer, a matrix of shape (samples, n_out)
+    A = auto()  # offset in `near` of a of the last layer, a matrix of shape (samples, n_out)
+    U = auto()  # offset in `near` of the scratch matrix that `output_row` uses, of shape (samples, n_out)
+    DL = auto()  # offset in `near` of dL/da of the last layer, a matrix of shape (samples, n_out)
+    OUTPUT_PITCH = auto()  # distance between two successive rows of the matrices Z, A, U and DL
+    Z_MAX = auto()  # offset in `near` of each sample's largest z, a vector of shape (samples,)
+    OTHERS = auto()  # offset in `near` of each sample's sum of e^(z - z_max) without the largest term, of shape (samples,)
     NEAR_NUMBERS = auto()  # number of values in `near`, the shared memory of a block
 
 
-MOST_LAYERS = 16  # the number of layers that the table of layers has room for
+MOST_LAYERS = 16  # number of rows in the table of layers, and thus the largest number of layers of a network
 PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
 PITCHES = PLACES + len(Matrix)  # the column with the pitch of the first `Matrix`; the pitches of the other matrices follow
 LAYER_COLUMNS = PITCHES + len(Matrix)
 COMMON = MOST_LAYERS * LAYER_COLUMNS  # the index at which the entries of `Common` begin, after the table of layers
-# The length of both tables is a multiple of 4 integers, so that `near`, which follows them, begins at a multiple of 16 bytes.
+# Both tables together have a multiple of 4 integers, so that `near`, which follows in memory, begins at a multiple of 16 bytes.
 TABLE_LENGTH = COMMON + len(Common)
 
 
 class LayerTiles(NamedTuple):
-    """The tiles that w of a layer, with b as its last row, is cut into.
+    """The tiles into which the weight matrix w of a layer, with b as its last row, is cut.
 
     Parameters
     ----------
     rows, columns : int
-        Number of rows and columns of a tile; both are multiples of QUAD.
+        The numbers of rows and columns of a tile; both are multiples of QUAD.
     down, across : int
-        Number of tiles of w in vertical direction, and number of tiles in horizontal direction.
+        The numbers of tiles along the rows (`down`) and along the columns (`across`) of w.
     """
 
     rows: int
@@ -119,12 +119,12 @@ class GridPlan(NamedTuple):
     Parameters
     ----------
     layers : tuple of LayerTiles
-        For each layer, the size and the number of the tiles that its w is cut into.
+        For each layer, the size and the number of the tiles into which its w is cut.
     spread : int
         Number of spread layers (layers whose sums all blocks compute together), at least 1. The layers after the spread layers
-        are called the head: each block computes all of the head for its share of the samples.
+        are called the head: each block computes the whole head for some of the samples.
     blocks : int
-        Number of thread blocks of the grid.
+        Number of thread blocks in the grid.
     """
 
     layers: tuple[LayerTiles, ...]
@@ -132,7 +132,7 @@ class GridPlan(NamedTuple):
     blocks: int
 
     def head_samples(self, batch_size: int) -> int:
-        """Returns the largest number of samples of a batch that a block takes through the head (the small last layers)."""
+        """Returns the largest number of samples per batch for which a block computes the head (the small last layers)."""
         return -(-batch_size // self.blocks)
 
 
@@ -144,7 +144,7 @@ class Tables(NamedTuple):
     layers : (L, LAYER_COLUMNS) int32
         The table of layers, one row for each of the L layers; the enumerations `Layer` and `Matrix` name its columns.
     common : (len(Common),) int32
-        The table of values that all layers share; the enumeration `Common` names the entries of the table.
+        The table of common values, which describe the whole network; the enumeration `Common` names the table's entries.
     far_numbers : int
         Number of values in the global memory through which the blocks exchange results.
     """
@@ -154,7 +154,7 @@ class Tables(NamedTuple):
     far_numbers: int
 
     def flat(self) -> np.ndarray:
-        """Returns the tables `layers` and `common` joined into one flat array (TABLE_LENGTH,), which the kernel reads."""
+        """Returns the tables `layers` and `common`, joined into one flat array of length TABLE_LENGTH for the kernel."""
         flat = np.zeros(TABLE_LENGTH, np.int32)
         flat[: self.layers.size], flat[COMMON:] = self.layers.reshape(-1), self.common
         return flat
@@ -166,7 +166,7 @@ def padded(count: int) -> int:
 
 
 def pitch(width: int) -> int:
-    """Returns the pitch, the step from row to row, of a matrix with `width` columns in shared memory.
+    """Returns the pitch (the distance between two successive rows) of a matrix with `width` columns in shared memory.
 
     The pitch is an odd number of quads (groups of 4 values), so that quads in the same column of successive rows lie in
     different memory banks.
@@ -175,18 +175,21 @@ def pitch(width: int) -> int:
 
 
 class _Allocator:
-    """Assigns consecutive ranges of a flat array to the matrices that lie in it."""
+    """Assigns consecutive ranges of a flat array to matrices."""
 
     def __init__(self):
         self.end = 0
 
     def take(self, count: int) -> int:
-        """Reserves the next `count` values of the flat array, and returns the offset of the first of them."""
+        """Reserves the next `count` values of the flat array, and returns the offset of the first reserved value."""
         start, self.end = self.end, self.end + count
         return start
 
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
-        """Reserves space for a matrix (rows, width); writes its offset and pitch to `layer`, a row of the table of layers."""
+        """Reserves space for a matrix of shape (rows, width), and writes the matrix's offset and pitch to the table of layers.
+
+        `layer` is the row of the table that describes the matrix's layer.
+        """
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 
 
@@ -196,16 +199,16 @@ def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     plan : GridPlan
-        The division of the network among the thread blocks: the tiles of each w, and the number of spread layers.
+        The division of the network among the thread blocks: the tiles of each weight matrix, and the number of spread layers.
 
     Returns
     -------
     Tables
-        The table of layers and the table of shared values, from which the training kernel reads all offsets.
+        The table of layers and the table of common values, from which the training kernel reads all offsets.
     """
     near, far = _Allocator(), _Allocator()
     spread, samples, rows = plan.spread, padded(plan.head_samples(batch_size)), padded(batch_size)
@@ -242,6 +245,6 @@ def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
 
 
 def shared_bytes(topology: Topology, batch_size: int, plan: GridPlan) -> int:
-    """Returns the number of bytes of shared memory that each thread block takes, including the tables of sizes and offsets."""
+    """Returns the number of bytes of shared memory that a thread block needs, including the tables of sizes and offsets."""
     near_numbers = tables(topology, batch_size, plan).common[Common.NEAR_NUMBERS]
     return int(near_numbers) * topology.dtype.itemsize + 4 * TABLE_LENGTH

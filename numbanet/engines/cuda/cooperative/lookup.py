@@ -1,4 +1,4 @@
-"""Device functions that look up sizes and offsets of matrices, this block's tile of a w, and the loop ranges of a thread."""
+"""Device functions that look up matrix sizes and offsets, the block's tile of a weight matrix, and a thread's loop ranges."""
 
 from typing import Any, NamedTuple
 
@@ -17,9 +17,9 @@ class Memory(NamedTuple):
     near : array (near numbers,)
         The block's shared memory, as one flat array.
     far : array (far numbers,)
-        Global memory in which the blocks exchange partial sums, a and delta, as one flat array.
+        The global memory through which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
-        The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` makes.
+        The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` computes.
     """
 
     near: Any
@@ -30,14 +30,14 @@ class Memory(NamedTuple):
 class Batch(NamedTuple):
     """The samples of one training step: the rows of x and y with the indices order[position : position + n].
 
-    The array `order` holds the row indices of all samples to train on, batch after batch.
+    The array `order` holds the row indices of all samples to train on, one batch after another.
 
     Parameters
     ----------
     step : int
-        Index of the training step. Step 0 trains on the first batch of `order`.
+        Index of the training step. Step 0 trains on the first batch in `order`.
     position : int
-        Index in `order` of the first sample of the batch.
+        Index in `order` of the batch's first sample.
     n : int
         Number of samples of the batch.
     """
@@ -49,15 +49,18 @@ class Batch(NamedTuple):
 
 @device_function
 def field(memory, l, column):
-    """Returns an integer that describes layer l, such as its number of neurons; `column`, a member of `Layer`, names it."""
+    """Returns an integer that describes layer l, such as its number of neurons.
+
+    The argument `column`, a member of `Layer`, selects the integer.
+    """
     return get(memory.table, l * LAYER_COLUMNS + column)
 
 
 @device_function
 def place_of(memory, l, matrix):
-    """Returns where a matrix of layer l lies in shared memory: its offset, and its pitch (the step between rows).
+    """Returns the offset and the pitch, in shared memory, of a matrix of layer l.
 
-    The argument `matrix` is a member of `Matrix`.
+    The pitch is the distance between two successive rows. The argument `matrix`, a member of `Matrix`, selects the matrix.
     """
     row = l * LAYER_COLUMNS
     return get(memory.table, row + PLACES + matrix), get(memory.table, row + PITCHES + matrix)
@@ -65,7 +68,10 @@ def place_of(memory, l, matrix):
 
 @device_function
 def common(memory, entry):
-    """Returns an integer that all layers share, such as the batch size; `entry`, a member of `Common`, names it."""
+    """Returns an integer that describes the whole network or its training, such as the batch size.
+
+    The argument `entry`, a member of `Common`, selects the integer.
+    """
     return get(memory.table, COMMON + entry)
 
 
@@ -77,15 +83,16 @@ def quads_of(count):
 
 @device_function
 def tile_row(memory, l):
-    """Returns the row index, counted in tiles, of this block's tile of w of layer l."""
+    """Returns the row of tiles, counted from 0, that contains this block's tile of the weight matrix w of layer l."""
     return quotient(cuda.blockIdx.x, field(memory, l, Layer.ACROSS))
 
 
 @device_function
 def tile_of(memory, l):
-    """Returns this block's tile of w of layer l as (first row i, first column j, number of rows, number of columns).
+    """Returns (i, j, number of rows, number of columns), the position and the size of this block's tile of w in layer l.
 
-    The row of biases b counts as the last row of w. The number of rows is 0 if the block has no tile of the layer.
+    i is the tile's first row, and j is its first column. The biases b count as the last row of w. If the block has no tile in
+    layer l, the number of rows is 0.
     """
     block, across, row = cuda.blockIdx.x, field(memory, l, Layer.ACROSS), tile_row(memory, l)
     i, j = row * field(memory, l, Layer.ROWS), (block - row * across) * field(memory, l, Layer.COLUMNS)
@@ -97,10 +104,11 @@ def tile_of(memory, l):
 
 @device_function
 def threads_over(width):
-    """Returns the loop ranges by which the threads of a block visit all elements of a matrix of `width` columns together.
+    """Returns the loop ranges with which the threads of a block together visit all elements of a matrix with `width` columns.
 
-    The result is (first row, first column, row step, column step) of the calling thread. Threads with consecutive indices visit
-    consecutive elements of a row. A thread that gets no rows starts at row NO_ROW, beyond the end of every matrix.
+    The result is the tuple (first row, first column, row step, column step) of the calling thread. Threads with consecutive
+    indices visit consecutive elements of a row. A thread that has no elements to visit gets NO_ROW as its first row, which lies
+    beyond the end of every matrix.
     """
     across = max(1, min(width, THREADS))
     down, row = quotient(THREADS, across), quotient(cuda.threadIdx.x, across)

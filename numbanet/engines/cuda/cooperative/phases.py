@@ -23,15 +23,16 @@ from numbanet.engines.cuda.memory import await_copies
 
 
 def forward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `forward`, by which a thread block computes its partial sums of z of a layer."""
+    """Returns the device function `forward`, with which a thread block computes its partial sums of z in a layer."""
     multiply = product_of(dtype, FORWARD_SUMS)
 
     @device_function
     def forward(memory, l, batch, epsilon):
         """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
-        Reads x (n, rows of the tile): samples in the first layer, else a of layer l - 1, from the partial sums Z_SUMS.
-        Writes the partial sums (n, columns of the tile) to Z_SUMS of layer l in global memory.
+        If l = 0, the function reads the samples from the matrix X in shared memory. If l > 0, the function first computes the
+        inputs x, which are the outputs a of layer l - 1, from the partial sums Z_SUMS of layer l - 1. Writes the block's
+        partial sums, a matrix with n rows and the columns of the tile, to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
         i, j, rows, columns = tile_of(memory, l)
@@ -59,8 +60,9 @@ def update_of(dtype: np.dtype) -> Callable:
     def update(memory, l, batch, eta, parameters):
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j in the same way, in this block's tile of layer l.
 
-        Reads the matrices X (n, rows), DELTA (n, columns); updates W (rows, columns), all in shared memory. If layer l is in
-        the head (the small last layers), also updates the vector `parameters`, from which all blocks read the head.
+        Reads the matrices X (n, rows) and DELTA (n, columns) in shared memory. Updates the matrix W (rows, columns) in shared
+        memory. If layer l is in the head (the small last layers), also writes the new weights to the vector `parameters` in
+        global memory, from which all blocks read the weights of the head.
         """
         x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
         if l == 0:
@@ -76,16 +78,17 @@ def update_of(dtype: np.dtype) -> Callable:
 
 
 def backward_of(dtype: np.dtype) -> Callable:
-    """Returns the device function `backward`, by which a block computes its partial sums of dL/da and updates its w and b."""
+    """Returns the device function `backward`, with which a block computes its partial sums of dL/da and updates its w and b."""
     zero, multiply, update = dtype.type(0), product_of(dtype, BACKWARD_SUMS), update_of(dtype)
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
         """Computes a part of dL/da_i = sum_j w_ij delta_j, the sum over the columns j of this block's tile of layer l.
 
-        Then updates the block's tile of w and b of layer l. If layer l + 1 begins the head (the small last layers), also
-        updates the block's tiles of the head.
-        Reads the sums DL_DA_SUMS of layer l + 1, or FAR_DELTA (delta); writes DL_DA_SUMS of layer l in global memory.
+        After computing the part of dL/da_i, updates the block's tile of w and b in layer l. If layer l + 1 is the first layer
+        of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in global
+        memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer l + 1. Writes the block's partial
+        sums of dL/da to DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

@@ -1,18 +1,20 @@
-"""Products of matrices in shared memory, computed by all threads of a block: sum_k x[r, k] w[k, c] for all rows r, columns c.
+"""Matrix products in shared memory: all threads of a block compute sum_k x[r, k] * w[k, c] for each row r and column c.
 
-A factor of a product is called deep if elements with consecutive k are consecutive in memory: in x the elements x[r, k] of a
-row r, in w the elements w[k, c] of a column c. In a factor that is not deep, elements with consecutive r (in x) or consecutive
-c (in w) are consecutive in memory. In both cases, a thread loads a quad (4 consecutive values) at a time. Each
-thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
-threads, several threads share a tile, and each of them adds up a part of the terms. A product has three stages: prologue, main
-loop and epilogue.
+A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
+elements x[r, k] of a row r are neighbours; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
+deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From deep and from other factors, a
+thread loads a quad, which is a group of 4 neighbouring values, at a time.
+
+Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
+threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
+stages:
 
     The prologue (`divide`, `work_of`) selects the tile, and the part of the terms, that a thread computes.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
-The function `finish`, which computes and stores a result from a complete sum, is `publish`, `activate`, `propagate` or
-`descend_weight`. Each of these four functions takes a tuple of arguments of its own.
+The function `finish` computes and stores a result from a complete sum. Depending on the product, `finish` is `publish`,
+`activate`, `propagate` or `descend_weight`. Each of the four functions takes its own tuple of arguments, such as `Activation`.
 """
 
 from collections.abc import Callable
@@ -30,9 +32,10 @@ from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-NOWHERE = -1  # given as an offset in global memory, it says that nothing is to be written there
+NOWHERE = -1  # used in place of an offset in global memory, if nothing is to be written to global memory
 
-# Uses of a finished sum. A matrix is given as (offset, pitch); the pitch is the step from row to row.
+# The functions that use a complete sum, and their arguments. A matrix is given as the pair (offset, pitch), where the pitch is
+# the distance between the beginnings of two successive rows.
 
 
 class Activation(NamedTuple):
@@ -41,11 +44,12 @@ class Activation(NamedTuple):
     Parameters
     ----------
     kind, epsilon : int, float
-        The integer constant of the activation, and the slope of leaky_relu.
+        `kind` is the integer constant of the activation function. `epsilon` is the slope of leaky_relu for negative z.
     to : (int, int)
-        Offset and pitch of the matrix in shared memory that a is written to.
+        Offset and pitch of the matrix in shared memory to which the activation a is written.
     out : (int, int)
-        Offset and pitch of the matrix in global memory that a is also written to; nothing is written if the offset is NOWHERE.
+        Offset and pitch of the matrix in global memory to which a is also written. If the offset is NOWHERE, a is not written
+        to global memory.
     """
 
     kind: Any
@@ -60,13 +64,14 @@ class Propagation(NamedTuple):
     Parameters
     ----------
     kind, epsilon : int, float
-        The integer constant of the activation of the layer whose delta is computed, and the slope of leaky_relu.
+        `kind` is the integer constant of the activation function of the layer whose delta is computed. `epsilon` is the slope
+        of leaky_relu for negative z.
     a : (int, int)
-        Offset and pitch of the matrix in shared memory that holds a of the layer whose delta is computed.
+        Offset and pitch of the matrix in shared memory that holds the activations a of the layer whose delta is computed.
     to : (int, int)
-        Offset and pitch of the matrix in shared memory that delta is written to.
+        Offset and pitch of the matrix in shared memory to which delta is written.
     out : (int, int)
-        Offset and pitch of the matrix in global memory that delta is also written to.
+        Offset and pitch of the matrix in global memory to which delta is also written.
     """
 
     kind: Any
@@ -77,18 +82,18 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`, which updates a weight by its gradient.
+    """Arguments of `descend_weight`, which updates a weight by gradient descent.
 
     Parameters
     ----------
     eta : float
         The learning rate.
     w : (int, int)
-        Offset and pitch of the matrix of weights in shared memory.
+        Offset and pitch of the weight matrix in shared memory.
     parameters : array (p,)
-        The vector of all p parameters in global memory, to which the new weights are also written.
+        The vector of all p parameters in global memory. The new weights are also written to the vector `parameters`.
     out : (int, int)
-        Offset and pitch of the weights in `parameters`; nothing is written to `parameters` if the offset is NOWHERE.
+        Offset and pitch of the weight matrix in `parameters`. If the offset is NOWHERE, nothing is written to `parameters`.
     """
 
     eta: Any
@@ -99,10 +104,10 @@ class WeightUpdate(NamedTuple):
 
 @device_function
 def put_twice(near, to, shared, out, r, c, value):
-    """Writes `value` to row r and column c of two matrices: `to` in the array `near`, and `out` in the array `shared`.
+    """Writes `value` to row r and column c of the matrix `to` in `near`, and of the matrix `out` in `shared`.
 
-    `near` is the block's shared memory. `shared` is an array in global memory, which all blocks share. If the offset of `out`
-    is NOWHERE, `shared` is not changed.
+    `near` is the block's shared memory. `shared` is an array in global memory that all blocks can access. If the offset of
+    `out` is NOWHERE, `put_twice` does not change `shared`.
     """
     (to_place, to_pitch), (out_place, out_pitch) = to, out
     put(near, to_place + r * to_pitch + c, value)
@@ -112,9 +117,10 @@ def put_twice(near, to, shared, out, r, c, value):
 
 @device_function
 def publish(memory, to, r, c, total):
-    """Writes a partial sum, `total`, to row r and column c of a matrix in global memory, for other blocks to add up.
+    """Writes `total` to row r and column c of a matrix in global memory.
 
-    The matrix is given as to = (offset, pitch), where the pitch is the step from row to row.
+    `total` is a partial sum, which other blocks read and add to their own partial sums. The argument `to` is the pair (offset,
+    pitch) of the matrix, where the pitch is the distance between two successive rows.
     """
     place, row_pitch = to
     put(memory.far, place + r * row_pitch + c, total)
@@ -122,19 +128,21 @@ def publish(memory, to, r, c, total):
 
 @device_function
 def activate(memory, to, r, c, total):
-    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of two matrices.
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of two matrices.
 
-    `to.to` is a matrix in shared memory. `to.out` is a matrix in global memory, or says that nothing is written there.
+    The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. If the offset of `to.out` is NOWHERE,
+    a_j is written to shared memory only.
     """
     put_twice(memory.near, to.to, memory.far, to.out, r, c, phi(to.kind, to.epsilon, total))
 
 
 @device_function
 def propagate(memory, to, r, c, total):
-    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of two matrices.
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to row r and column c of two matrices.
 
-    `to.to` is a matrix in shared memory, `to.out` a matrix in global memory. z is not stored, so `d_phi` gets a in place of z.
-    For relu and leaky_relu, da/dz is the same at a as at z, because a is positive exactly if z is positive.
+    The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. z is not stored; the function `d_phi`
+    therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz depends only on whether z is positive, and
+    a is positive exactly if z is positive.
     """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
@@ -143,9 +151,10 @@ def propagate(memory, to, r, c, total):
 
 @device_function
 def descend_weight(memory, to, r, c, total):
-    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of the matrix `to.w` in shared memory; `total` is dL/dw_ij.
+    """Updates w_ij <- w_ij - eta dL/dw_ij, where `total` is dL/dw_ij.
 
-    The new weight is also written to the vector `to.parameters` in global memory, unless the offset in `to.out` is NOWHERE.
+    w_ij is the element in row r and column c of the matrix `to.w` in shared memory. The new weight is also written to the
+    vector `to.parameters` in global memory, unless the offset in `to.out` is NOWHERE.
     """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
@@ -153,15 +162,17 @@ def descend_weight(memory, to, r, c, total):
 
 
 class Form(NamedTuple):
-    """A variant of the product sum_k x[r, k] w[k, c]: the storage order of both factors, and the use of the sums.
+    """A variant of the product sum_k x[r, k] * w[k, c]: the memory order of both factors, and the function that uses the sums.
 
     Parameters
     ----------
     x_deep, w_deep : bool
-        x_deep is true if the elements of a row of x are consecutive in memory, false if the elements of a column are. w_deep is
-        true if the elements of a column of w are consecutive in memory, false if the elements of a row are.
+        `x_deep` is True if the elements of each row of x are neighbours in memory, and False if the elements of each column
+        are. `w_deep` is True if the elements of each column of w are neighbours in memory, and False if the elements of each
+        row are.
     finish : device function
-        finish(memory, to, r, c, total) is called with the completed sum `total` of row r and column c, and writes a result.
+        finish(memory, to, r, c, total) computes a result from `total`, the complete sum of row r and column c, and stores the
+        result.
     """
 
     x_deep: bool
@@ -185,12 +196,14 @@ class Division(NamedTuple):
     Parameters
     ----------
     rows, columns, quads : int
-        Number of rows and of columns of the product, and number of quads (groups of 4) of terms k. The terms that fill up the
-        last quad are 0.
+        `rows` and `columns` are the numbers of rows and columns of the product. `quads` is the number of quads (groups of 4)
+        into which the terms k of a sum are divided. The last quad of terms is padded with terms that are 0.
     down, across : int
-        Number of thread tiles, of QUAD x QUAD sums each, in vertical and in horizontal direction.
+        The numbers of thread tiles along the rows (`down`) and along the columns (`across`) of the product. A thread tile is a
+        square of QUAD x QUAD sums, which a thread computes.
     parts, chunk : int
-        Number of parts that the terms of a sum are divided into, and number of quads of terms in a part.
+        `parts` is the number of parts into which the terms of a sum are divided; `chunk` is the number of quads of terms in a
+        part.
     """
 
     rows: Any
@@ -203,16 +216,18 @@ class Division(NamedTuple):
 
 
 class Work(NamedTuple):
-    """The share of a thread in a matrix product: one thread tile of QUAD x QUAD sums, over one part of the terms.
+    """The work of one thread in a matrix product: a tile of QUAD x QUAD sums, each over one part of the terms.
 
     Parameters
     ----------
     part : int
         Index of the part of the terms that the thread adds up.
     row, column : int
-        Index of the row and of the column of thread tiles that the thread's tile is in.
+        Position of the thread's tile among all tiles of the product: the index of its row of tiles, and the index of its column
+        of tiles.
     slot : int
-        Offset in shared memory of the thread's first sum; the thread's other sums follow at intervals of THREADS values.
+        Offset in shared memory at which the thread stores its first sum. The thread's other sums follow at intervals of THREADS
+        values.
     """
 
     part: Any
@@ -223,7 +238,10 @@ class Work(NamedTuple):
 
 @device_function
 def divide(shape):
-    """Returns the `Division` of a product among threads; `shape` is (rows, columns, number of quads of terms)."""
+    """Returns the `Division` of a product among the threads of a block.
+
+    `shape` is the tuple (rows, columns, quads), where `quads` is the number of groups of 4 terms in a sum.
+    """
     rows, columns, quads = shape
     down, across = quads_of(rows), quads_of(columns)
     parts = max(1, min(min(quotient(THREADS, down * across), quads), SQUARE))
@@ -232,9 +250,10 @@ def divide(shape):
 
 @device_function
 def work_of(memory, division, number):
-    """Returns the `Work` with index `number`: a thread tile, and a part of its terms.
+    """Returns the `Work` with the index `number`: a thread tile, and the part of the terms to add up.
 
-    Indices run through the thread tiles row by row, first for the first part of the terms, then for the second part, and so on.
+    The indices first count all thread tiles, row by row, for the first part of the terms, then all thread tiles for the second
+    part, and so on.
     """
     squares = division.down * division.across
     part = quotient(number, squares)
@@ -247,7 +266,7 @@ def work_of(memory, division, number):
 
 
 def terms_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that adds QUAD terms, in the order of k, to each of the QUAD x QUAD sums of a thread tile."""
+    """Returns the device function that adds QUAD terms to each of the QUAD x QUAD sums of a thread tile, in the order of k."""
     number = from_dtype(dtype)
     x_line, x_term = (QUAD, 1) if form.x_deep else (1, QUAD)
     w_line, w_term = (QUAD, 1) if form.w_deep else (1, QUAD)
@@ -260,10 +279,10 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
     @device_function
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
-        """Adds sum_k x[r, k] w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
+        """Adds sum_k x[r, k] * w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
-        Loads QUAD quads (groups of 4 consecutive values) of x, beginning at the offset x_at with the stride x_step, and QUAD
-        quads of w, beginning at the offset w_at with the stride w_step.
+        Loads QUAD quads (groups of 4 neighbouring values) of each factor. The quads of x begin at the offset x_at and lie
+        x_step elements apart. The quads of w begin at the offset w_at and lie w_step elements apart.
         """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)
@@ -287,9 +306,10 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
 
     @device_function
     def main_loop(near, division, work, x, w, sums):
-        """Computes sums[r, c] = sum_k x[r, k] w[k, c] of a thread tile, over the thread's part of the terms k.
+        """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory, starting at the offset work.slot, with the stride THREADS.
+        Also stores the sums in shared memory: the first sum at the offset `work.slot`, the others at intervals of THREADS
+        values.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)
@@ -321,7 +341,7 @@ def epilogue_of(form: Form) -> Callable:
     def epilogue(memory, division, work, to):
         """Adds up the partial sums that several threads have computed for a tile, and calls `finish` with each complete sum.
 
-        The threads divide the sums of the tile among themselves: of m threads, each takes every m-th sum.
+        The threads divide the sums of the tile among themselves: if m threads share a tile, each thread takes every m-th sum.
         """
         squares = division.down * division.across
         for e in range(work.part, SQUARE, division.parts):
@@ -339,15 +359,16 @@ def epilogue_of(form: Form) -> Callable:
 
 
 def product_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes a matrix product of the variant `form`."""
+    """Returns the device function that computes a matrix product; `form` specifies its variant."""
     number, main_loop, epilogue = from_dtype(dtype), main_loop_of(dtype, form), epilogue_of(form)
 
     @device_function
     def product(memory, shape, x, w, to):
-        """Computes total = sum_k x[r, k] w[k, c] and calls finish(memory, to, r, c, total) for every row r and column c.
+        """Computes total = sum_k x[r, k] * w[k, c] and calls finish(memory, to, r, c, total) for every row r and column c.
 
-        `shape` is (rows, columns, number of quads of terms k). x and w are (offset, pitch) of matrices in shared memory. The
-        argument `to` is passed on to the form's function `finish`. All threads of the block must call `product`.
+        `shape` is the tuple (rows, columns, quads), where `quads` is the number of groups of 4 terms in a sum. Each of the
+        factors x and w is given by its offset and its pitch in shared memory. The argument `to` is passed to `form.finish`. All
+        threads of the block must call `product`.
         """
         division = divide(shape)
         sums = cuda.local.array(SQUARE, number)

@@ -1,4 +1,4 @@
-"""Chooses the tiles into which the w of each layer is cut for the thread blocks of a grid, by the estimated time of a step."""
+"""Chooses the tiles into which each layer's w is cut for the blocks of a grid, so that a step's estimated time is short."""
 
 import functools
 from collections.abc import Callable
@@ -9,20 +9,22 @@ from numbanet.engines.cuda.memory import Limits
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# The costs of a training step, by which plans are compared. These values are estimates; they have not been measured on a GPU.
+# The costs with which `estimate` compares plans. These values are estimates; they have not been measured on a GPU. A phase is
+# the part of a training step between two barriers of all thread blocks; in the head phase, each block computes the last layers.
 SPEED = 90_000  # multiply-adds that a multiprocessor performs per microsecond
-TRAFFIC = 8_000  # values of 4 bytes that a multiprocessor exchanges with global memory per microsecond
-MEETING = 1.5  # microseconds that a barrier of all blocks takes
-PHASE = 1.0  # microseconds of a phase in addition to its products and traffic: it waits for global memory two or three times
-HEAD = 2.5  # microseconds of the head phase in addition to its products and traffic: it waits for global memory more often
+TRAFFIC = 8_000  # 4-byte values that a multiprocessor exchanges with global memory per microsecond
+MEETING = 1.5  # duration of a barrier of all blocks, in microseconds
+PHASE = 1.0  # time, in microseconds, for which a phase waits for global memory (two or three times)
+HEAD = 2.5  # time, in microseconds, for which the head phase waits for global memory, more often than the other phases
 
-ROUNDS = 2  # number of rounds; in each round, the tiles of every layer are chosen anew
+ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every layer again
 
 
 def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
-    """Cuts w (n_in + 1, n_out) of a layer, with b as its last row, into tiles: at most one for each of `blocks` thread blocks.
+    """Cuts a layer's weight matrix w into at most `blocks` tiles, one for each thread block.
 
-    There are at most `down` tiles in vertical direction, and as many in horizontal direction as the number of blocks allows.
+    w, with b as its last row, has the shape (n_in + 1, n_out). There are at most `down` tiles along the rows of w, and as many
+    along its columns as the number of blocks allows.
     """
     rows = padded(-(-(n_in + 1) // down))
     down = -(-(n_in + 1) // rows)
@@ -36,19 +38,19 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     plan : GridPlan
-        The division of the network among the thread blocks: the tiles of each w, and the number of blocks.
+        The division of the network among the thread blocks: the tiles of each weight matrix, and the number of blocks.
 
     Returns
     -------
     float
-        Microseconds.
+        The estimated time in microseconds.
     """
     rows, spread, samples = padded(batch_size), plan.spread, plan.head_samples(batch_size)
-    products = numbers = 0  # number of multiply-adds, and number of exchanged values, of a block
+    products = numbers = 0  # a block's numbers of multiply-adds (`products`) and of exchanged values (`numbers`)
     for l, tiles in enumerate(plan.layers):
         n_in, n_out = topology.layers[l]
         area = rows * tiles.rows * tiles.columns
@@ -67,23 +69,23 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
 
 @functools.cache
 def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan | None:
-    """Returns the plan with the shortest estimated time of a step, among the plans that fit the GPU.
+    """Returns the plan with the shortest estimated time per training step, among the plans that fit the GPU.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     limits : Limits
-        The limits of the GPU.
+        The hardware limits of the GPU.
 
     Returns
     -------
     GridPlan or None
         None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
-        MOST_LAYERS layers. Also None if a hidden layer has the activation softmax, which needs all z of a sample, or an
-        activation whose derivative needs z.
+        MOST_LAYERS layers. Also None if a hidden layer has the activation function softmax, which needs all z of a sample, or
+        an activation function whose derivative needs z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
@@ -99,10 +101,10 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Returns the plan with the lowest cost that was found for a given number of spread layers.
+    """Searches for the plan with the lowest cost that has `spread` spread layers, and returns the best plan found.
 
-    `spread` is the number of first layers whose sums all blocks compute together. The function chooses the tiles of one layer
-    at a time: the tiles that give the plan the lowest cost, with all other layers unchanged.
+    Spread layers are the first layers of the network, whose sums all blocks compute together. The function chooses the tiles of
+    one layer at a time: those tiles with which the plan has the lowest cost while all other layers keep their tiles.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

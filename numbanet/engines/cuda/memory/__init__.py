@@ -1,8 +1,8 @@
 """GPU memory: the limits of a GPU, and the loads, stores, copies and barriers that `numba.cuda` does not provide.
 
-Kernels import these functions from this package. On a GPU the functions come from the module `device`; in Numba's simulator
-they come from the module `simulated`. The functions of this package take flat arrays. Indices must not be negative; only the
-simulator checks indices.
+Kernels import the memory operations from this package. On a GPU, the operations come from the module `device`; in Numba's
+simulator, they come from the module `simulated`. The operations take flat arrays. Indices must not be negative. On a GPU,
+indices are not checked.
 """
 
 from numbanet._cuda import SIMULATED

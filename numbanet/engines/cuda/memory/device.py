@@ -1,6 +1,8 @@
-"""Memory operations that kernels call on a GPU, in LLVM's intermediate language because `numba.cuda` does not provide them.
+"""Memory operations that kernels call on a GPU.
 
-The module `simulated` has the same functions for Numba's simulator.
+The operations are written in LLVM's IR, because `numba.cuda` does not provide them.
+
+The module `simulated` defines the same functions for Numba's simulator.
 """
 
 from typing import Any
@@ -12,7 +14,7 @@ from numba.core import cgutils
 from numbanet._cuda import cuda, intrinsic_on_gpu
 from numbanet.engines.cuda.memory.limits import QUAD
 
-GLOBAL, SHARED = 1, 3  # LLVM's address spaces for global memory, and for the shared memory of a thread block
+GLOBAL, SHARED = 1, 3  # the numbers of LLVM's address spaces for global memory and for shared memory
 
 
 def _pointer(context, builder, array_type, array, index):
@@ -20,7 +22,10 @@ def _pointer(context, builder, array_type, array, index):
 
 
 def _assembly(builder, result, instruction: str, constraints: str, operands):
-    """Emits a machine instruction that LLVM does not provide. The compiler moves no load or store across this instruction."""
+    """Emits a PTX instruction that LLVM does not provide.
+
+    The compiler moves no load or store across the emitted instruction.
+    """
     kind = ir.FunctionType(result, [operand.type for operand in operands])
     clobbers = "~{memory}"
     return builder.asm(kind, instruction, f"{constraints},{clobbers}" if constraints else clobbers, operands, side_effect=True)
@@ -92,7 +97,7 @@ def get_quad(typingctx, array, index):
 def quotient(typingctx, a, b):
     """Returns a // b for integers from 0 to 2^31 - 1.
 
-    This unsigned 32-bit division takes a fraction of the instructions of a signed 64-bit division.
+    The unsigned 32-bit division needs only a fraction of the instructions that a signed 64-bit division needs.
     """
 
     def code(context, builder, signature, arguments):
@@ -104,10 +109,10 @@ def quotient(typingctx, a, b):
 
 @intrinsic_on_gpu
 def own_memory(typingctx, stand_in, count):
-    """Returns the dynamic shared memory that the thread block was launched with, as an array aligned to 16 bytes.
+    """Returns the thread block's dynamic shared memory, whose size the launch sets, as an array aligned to 16 bytes.
 
-    On a GPU, `count` is unused and `stand_in` only sets the dtype. In the simulator, each block uses its own `count` values of
-    the array `stand_in` as shared memory, so that these values survive from one launch to the next.
+    On a GPU, `count` is unused, and `stand_in` only determines the dtype. In the simulator, each block uses its own `count`
+    values of the array `stand_in` in place of shared memory, so that these values survive until the next launch.
     """
 
     def code(context, builder, signature, arguments):
@@ -125,7 +130,7 @@ def own_memory(typingctx, stand_in, count):
 def copy_later(typingctx, target, at, source, index):
     """Starts an asynchronous copy of source[index] in global memory to target[at] in shared memory.
 
-    The value can be read after the thread that started the copy has called `await_copies`.
+    The value can be read as soon as the thread that started the copy has called `await_copies`.
     """
 
     def code(context, builder, signature, arguments):
@@ -143,7 +148,7 @@ def copy_later(typingctx, target, at, source, index):
 
 @intrinsic_on_gpu
 def await_copies(typingctx):
-    """Waits until all asynchronous copies that this thread has started by `copy_later` are complete."""
+    """Waits until all asynchronous copies that this thread has started with `copy_later` are complete."""
 
     def code(context, builder, signature, arguments):
         _assembly(builder, ir.VoidType(), "cp.async.wait_all;", "", [])
@@ -154,9 +159,9 @@ def await_copies(typingctx):
 
 @intrinsic_on_gpu
 def arrive(typingctx, counter):
-    """Adds 1 to counter[0] after everything that the thread block wrote before its last barrier has become visible.
+    """Adds 1 to counter[0], after everything that the thread block wrote before its last barrier has become visible.
 
-    A call of `arrive` marks the kernel as cooperative: the GPU runs all blocks of the kernel at the same time.
+    A kernel that calls `arrive` is compiled as a cooperative kernel: the GPU runs all of its blocks at the same time.
     """
 
     def code(context, builder, signature, arguments):
@@ -170,9 +175,9 @@ def arrive(typingctx, counter):
 
 @intrinsic_on_gpu
 def arrived(typingctx, counter):
-    """Returns counter[0], the number of calls of `arrive` so far.
+    """Returns counter[0], which is the number of calls to `arrive` so far.
 
-    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls of `arrive`.
+    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls to `arrive`.
     """
 
     def code(context, builder, signature, arguments):

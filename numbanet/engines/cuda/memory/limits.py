@@ -1,17 +1,17 @@
-"""The hardware limits of a GPU, and checks against its free memory."""
+"""The hardware limits of a GPU, and a check that the GPU has enough free memory."""
 
 import math
 from typing import Any, NamedTuple
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda
 
-# Bytes of shared memory that a thread block gets without a request to the driver.
+# Largest number of bytes of shared memory that a thread block can use without a request to the driver.
 PLAIN_SHARED_BYTES = 48 * 1024
-QUAD = 4  # values that a thread loads together: 16 bytes in float32, 32 bytes in float64
+QUAD = 4  # number of neighbouring values that a thread loads at once: 16 bytes in float32, 32 bytes in float64
 
 
 class Limits(NamedTuple):
-    """The hardware limits of a GPU that decide how a network is trained.
+    """The hardware limits of a GPU that determine which kernels train a network.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ class Limits(NamedTuple):
     shared_bytes : int
         The largest number of bytes of shared memory that a thread block can request.
     grid_blocks : int
-        The largest number of thread blocks that can run at the same time and wait for each other, if each block takes
-        `shared_bytes` of shared memory. 0 if blocks cannot wait for each other on this GPU.
+        The largest number of thread blocks that can run at the same time and wait for each other, if each block uses
+        `shared_bytes` bytes of shared memory. 0 if blocks cannot wait for each other on this GPU.
     """
 
     multiprocessors: int
@@ -30,14 +30,14 @@ class Limits(NamedTuple):
 
 
 def present_limits() -> Limits:
-    """Returns the limits of the GPU that the calling thread uses; in Numba's simulator, they are invented values."""
+    """Returns the limits of the GPU that the calling thread uses. In Numba's simulator, the limits are invented values."""
     if SIMULATED:
         return Limits(2, PLAIN_SHARED_BYTES, 2)
     device = cuda.get_current_device()
     multiprocessors = device.MULTIPROCESSOR_COUNT
     if not NUMBA_CUDA:
         return Limits(multiprocessors, PLAIN_SHARED_BYTES, 0)
-    # asynchronous copies to shared memory need compute capability 8.0
+    # The cooperative kernel copies asynchronously to shared memory, which requires compute capability 8.0.
     grid_blocks = multiprocessors if device.COOPERATIVE_LAUNCH and device.compute_capability >= (8, 0) else 0
     return Limits(multiprocessors, device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, grid_blocks)
 
@@ -48,7 +48,7 @@ def present_gpu() -> int:
 
 
 def free_bytes() -> float:
-    """Returns the number of free bytes of GPU memory, after making Numba release the memory of deleted arrays.
+    """Makes Numba release the memory of deleted arrays, and returns the number of free bytes of GPU memory.
 
     In Numba's simulator, the result is infinity.
     """
@@ -69,12 +69,12 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
     samples : int
         Number of samples that need the `wanted` bytes.
     what : str
-        The purpose of the memory, such as "computing with"; the error message begins with it.
+        The beginning of the error message, which states the purpose of the memory, such as "computing with".
 
     Raises
     ------
     MemoryError
-        Fewer than `wanted` bytes are free. The message says how many samples would fit.
+        Fewer than `wanted` bytes are free. The error message tells the number of samples that would fit.
     """
     free = free_bytes()
     if wanted > free:
@@ -87,7 +87,8 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
 def stream_beside() -> Any:
     """Returns a CUDA stream that does not wait for the default stream.
 
-    Without the package numba-cuda, the CUDA target built into Numba is used; its streams wait for the default stream.
+    If the package numba-cuda is not installed, the stream comes from Numba's built-in CUDA target, and does wait for the
+    default stream.
     """
     if not NUMBA_CUDA:
         return cuda.stream()
@@ -114,7 +115,8 @@ def allow_shared_memory(kernel: Any, arguments: tuple, shared_bytes: int, fixed_
     """
     if SIMULATED or shared_bytes + fixed_bytes <= PLAIN_SHARED_BYTES:
         return
-    # numba-cuda has no public function for this (its issue 94); its own function for the carveout sets an attribute this way
+    # numba-cuda has no public function that sets this attribute (see its issue 94). The private calls follow numba-cuda's own
+    # code, which sets the preferred shared memory carveout in this way.
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
     function = compiled._codelibrary.get_cufunc()
     attribute = cuda.cudadrv.driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

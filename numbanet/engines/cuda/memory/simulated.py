@@ -1,4 +1,4 @@
-"""Memory operations that kernels call in Numba's simulator: plain Python versions of the functions in `device`."""
+"""Memory operations that kernels call in Numba's simulator, as Python versions of the functions in the module `device`."""
 
 import threading
 from typing import Any
@@ -14,7 +14,7 @@ def limited(registers: Any) -> Any:
 
 
 def shared_numbers(count: Any, number: Any) -> Any:
-    with one_at_a_time:  # without the lock, each of the first threads would get an array of its own
+    with one_at_a_time:  # without the lock, several threads could each create an array, instead of sharing one
         return cuda.shared.array(count, number)
 
 

@@ -1,1 +1,1 @@
-"""Training by matrix products: one tiled kernel computes all three products of a layer, batch by batch."""
+"""Training by matrix products: a tiled kernel computes the three matrix products of each layer, batch by batch."""

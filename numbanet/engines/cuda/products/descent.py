@@ -1,7 +1,7 @@
 """Applies the update rules of `numbanet.equations.descent` to the flat parameter vector, with one thread for each parameter.
 
-To add a rule, write its device function and enter it in `FORMULAS`. The kernels read the learning rate of the step and the norm
-of the gradients from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
+To add an update rule, write a device function for it and add the function to `FORMULAS`. The kernels read the step's learning
+rate and the gradients' norm from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
 """
 
 import functools
@@ -29,15 +29,15 @@ from numbanet.equations.descent import (
     velocity_after,
 )
 
-# Threads of a block, and blocks that add up squares; the sums of the blocks are added in order. In the simulator there are few
-# threads, because each is a Python thread.
+# THREADS is the number of threads in a block. SUMS is the number of blocks that add up squares of gradients; the sums of the
+# blocks are then added in a fixed order. The simulator gets few threads, because it runs each CUDA thread as a Python thread.
 THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
 
-MOST_NORM = 0  # index of the largest norm of the gradients in a rule's constants; the constants of its formula follow
+MOST_NORM = 0  # index of the largest allowed gradient norm in the array of a rule's constants; the formula's constants follow
 
 
 def is_plain(rule: Rule) -> bool:
-    """Returns True if the rule is plain gradient descent, w <- w - eta dL/dw, without weight decay and clipping."""
+    """Returns True if the rule is plain gradient descent, w <- w - eta dL/dw, without weight decay or clipping."""
     return rule.kind == rules.GRADIENT_DESCENT and not rule.weight_decay and not rule.clip_norm < math.inf
 
 
@@ -48,9 +48,9 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
     @cuda.jit
     def kernel(gradients, sums):
-        """sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
+        """Computes sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
 
-        Reads gradients (number of parameters,); writes sums (SUMS,).
+        Reads gradients (number of parameters,). Writes sums (SUMS,).
         """
         totals = shared_numbers(THREADS, number)
         thread, step = cuda.threadIdx.x, cuda.gridDim.x * cuda.blockDim.x
@@ -95,9 +95,9 @@ def by_nesterov(rates, constants, gradient, parameter, at, m, v):
 
 @device_function
 def by_adam(rates, constants, gradient, parameter, at, m, v):
-    """Adam: returns the new parameter w - eta_t m / (sqrt(v) + epsilon_t), after the update of both moments.
+    """Adam: updates the moments m and v, and returns the new parameter w - eta_t m / (sqrt(v) + epsilon_t).
 
-    The moments are m <- beta_1 m + (1 - beta_1) dL/dw and v <- beta_2 v + (1 - beta_2) (dL/dw)^2.
+    The updates of the moments are m <- beta_1 m + (1 - beta_1) dL/dw and v <- beta_2 v + (1 - beta_2) (dL/dw)^2.
     """
     m_next = moment(get(constants, 1), gradient, get(m, at))
     v_next = moment(get(constants, 2), gradient * gradient, get(v, at))
@@ -107,15 +107,15 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
 
 
 class Formula(NamedTuple):
-    """An update rule as the kernels compute it.
+    """The formula of an update rule, as the kernels compute it.
 
     Parameters
     ----------
     updated : callable
-        updated(rates, constants, gradient, parameter, at, m, v): a device function that updates the moments m[at] and v[at] of
-        a parameter, and returns the parameter's new value.
+        updated(rates, constants, gradient, parameter, at, m, v) is a device function that updates a parameter's moments, m[at]
+        and v[at], and returns the parameter's new value.
     constants : callable
-        constants(rule): returns the values that the device function `updated` reads from constants[1], constants[2], ...
+        constants(rule) returns the values that the device function `updated` reads from constants[1], constants[2], ...
     """
 
     updated: Callable
@@ -133,19 +133,20 @@ FORMULAS = {
 
 @functools.cache
 def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
-    """Returns the kernel of an update rule.
+    """Returns the kernel that applies the update rule `kind` to all parameters.
 
-    The kernel applies weight decay if `decays` is True, and clips the norm of the gradients if `clips` is True.
+    The kernel also applies weight decay if `decays` is True, and clips the gradients' norm if `clips` is True.
     """
     updated = FORMULAS[kind].updated
     decoupled = rules.KINDS[kind].decouples_decay
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates all p parameters, with one thread each. Twins: the loops of the rules in `numbanet.equations.descent`.
+        """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
 
-        Reads rates (n, eta, eta_t, epsilon_t), constants (the largest norm of the gradients, then the rule's constants), decay
-        (p,), which is lambda for w and 0 for b, sums (SUMS,) and gradients (p,); updates m, v and parameters (p,).
+        `rates` contains n, eta, eta_t and epsilon_t. `constants` contains the largest gradient norm, then the rule's constants.
+        `decay` is lambda for each weight and 0 for each bias.
+        Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -165,26 +166,27 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
 
 class ParameterUpdate:
-    """Updates all parameters from their gradients, by one rule.
+    """Updates all parameters of a network by an update rule.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     rule : Rule
         The update rule, such as Adam, with its constants.
     gradients, parameters : device array (p,)
-        The flat vector of the p gradients dL/dw and dL/db, and the flat vector of the p parameters w and b.
+        `gradients` is the vector of all p gradients dL/dw and dL/db; `parameters` is the vector of all p parameters w and b.
     moments : list of device array (p,)
-        The values that the rule keeps for each parameter from step to step (velocity, or Adam's m and v): at least
-        `rule.moments` arrays.
+        At least `rule.moments` arrays, which hold the values that the rule keeps for each parameter from step to step: the
+        velocity, or Adam's moments m and v.
     """
 
     def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):
         self.rule, self.plain = rule, is_plain(rule)
         self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
         self.gradients, self.parameters = gradients, parameters
-        self.m, self.v = [*moments, parameters, parameters][:2]  # a rule without moments does not read them
+        # The kernels of a rule with fewer than two moments do not read the missing arrays; `parameters` is passed instead.
+        self.m, self.v = [*moments, parameters, parameters][:2]
         numbers = rule.clip_norm, *FORMULAS[rule.kind].constants(rule)
         self.constants = cuda.to_device(np.array(numbers, topology.dtype))
         self.sums = cuda.device_array(SUMS, topology.dtype)
@@ -198,7 +200,7 @@ class ParameterUpdate:
     def launch(self, rates: Any) -> None:
         """Launches the kernels that update all parameters once.
 
-        `rates` is an array (4,) on the GPU, which holds n, eta, eta_t and epsilon_t of the step, see `Batch`.
+        `rates` is an array of shape (4,) on the GPU, which holds the step's n, eta, eta_t and epsilon_t, as `Batch` describes.
         """
         if self.clips:
             configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)

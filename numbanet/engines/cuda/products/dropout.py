@@ -1,6 +1,6 @@
-"""Dropout on the GPU, by the formulas of `numbanet.equations.dropout`.
+"""Dropout on the GPU, with the formulas of `numbanet.equations.dropout`.
 
-The kernel reads the counter of its random numbers from GPU memory, so that a recorded CUDA graph is valid for every batch.
+The kernel computes its random numbers from counters in GPU memory, so that a recorded CUDA graph is valid for every batch.
 """
 
 from typing import Any
@@ -10,17 +10,18 @@ from numbanet.engines.cuda.products.batch import FIRST, KEY
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.equations.dropout import dropped, random_number
 
-# Threads of a block along the neurons and along the samples. In the simulator, a thread is a Python thread.
+# The numbers of threads in a block, along the neurons and along the samples. The simulator runs each CUDA thread as a Python
+# thread, and therefore gets few.
 THREADS = (2, 2) if SIMULATED else (32, 8)
-MOST_BLOCKS = 65535  # along the samples; if there are more samples than threads, a thread takes several of them
+MOST_BLOCKS = 65535  # largest number of blocks along the samples; with more samples, a thread processes several samples
 
 
 @cuda.jit
 def drop_rows(counter, layer, scale, limit, rows, to):
-    """to_sj = rows_sj / (1 - p), or 0 if neuron j drops out, with probability p, for sample s of the batch. Twin: drop.
+    """Computes to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s, which has the probability p. Twin: drop.
 
-    Reads the elements KEY and FIRST of counter, see `batch`; scale = 1 / (1 - p); limit = p 2^32; rows (n, n_out). Writes the
-    array `to` (n, n_out), which may be the same array as `rows`.
+    The argument scale is 1 / (1 - p), and limit is p * 2^32. `to` may be the same array as `rows`.
+    Reads counter[KEY], counter[FIRST] and rows (n, n_out). Writes to (n, n_out).
     """
     j, first = cuda.grid(2)
     if j < rows.shape[1]:
@@ -30,7 +31,7 @@ def drop_rows(counter, layer, scale, limit, rows, to):
 
 
 def drop(rate: float, layer: int, counter: Any, rows: Any, to: Any) -> None:
-    """Launches `drop_rows`, which sets the values of dropped-out neurons of a layer to 0.
+    """Launches `drop_rows`, which sets the values of a layer's dropped-out neurons to 0.
 
     `layer` is the index of the layer, counted from 1; `rate` is the probability that a neuron of the layer drops out.
     """

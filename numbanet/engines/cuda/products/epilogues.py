@@ -1,7 +1,7 @@
-"""The start value of each sum of a matrix product, and the functions that store the result of a complete sum.
+"""Device functions for the sums of a matrix product: some return a sum's start value, others store a result from the sum.
 
-A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result at out[at]. The
-argument `epilogue` holds further values that the result depends on, such as the kind of activation.
+A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result in out[at]. The
+argument `epilogue` holds other values that are needed to compute the result, such as the constant of the activation function.
 """
 
 from typing import Any, NamedTuple
@@ -16,27 +16,27 @@ from numbanet.equations.descent import descend
 
 @device_function
 def zero_start(right, column, zero):
-    """Returns 0, the start value of a sum without bias."""
+    """Returns 0, the start value of a sum that contains no bias."""
     return zero
 
 
 @device_function
 def bias_start(right, column, zero):
-    """Returns b_j, the start value of the sum of neuron j.
+    """Returns b_j, the start value of the sum z_j of neuron j; the argument `column` is j.
 
-    The right matrix of the product is w, with one more row behind it that holds b; j is `column`.
+    The right factor of the product is w. In the factor's array, the biases b follow w as an additional row.
     """
     return get(right.array, right.depth * right.lines + column)
 
 
 @device_function
 def store(nothing, out, at, z):
-    """Stores a complete sum of a product, `z`, unchanged at out[at]."""
+    """Stores `z`, a complete sum of a product, unchanged in out[at]."""
     put(out, at, z)
 
 
 class Activation(NamedTuple):
-    """The activation of a layer: `kind`, the integer constant such as RELU, and `epsilon`, the slope of leaky ReLU."""
+    """A layer's activation function: `kind` is an integer constant such as RELU, `epsilon` is the slope of leaky_relu."""
 
     kind: Any
     epsilon: Any
@@ -44,12 +44,12 @@ class Activation(NamedTuple):
 
 @device_function
 def activate(activation, out, at, z):
-    """Stores a_j = phi(z_j), the activation of neuron j, at out[at]; `z` is z_j."""
+    """Stores a_j = phi(z_j), the activation of neuron j, in out[at]; `z` is z_j."""
     put(out, at, phi(activation.kind, activation.epsilon, z))
 
 
 class Derivative(NamedTuple):
-    """The activation function of the previous layer, and `a_prev`, the flat array of the previous layer's values a."""
+    """The previous layer's activation function, and `a_prev`, the flat array of the previous layer's activations a."""
 
     activation: Activation
     a_prev: Any
@@ -57,10 +57,10 @@ class Derivative(NamedTuple):
 
 @device_function
 def multiply_by_derivative(before, out, at, dl_da):
-    """Stores delta_i = dL/da_i da_i/dz_i of the previous layer at out[at].
+    """Stores delta_i = dL/da_i da_i/dz_i of the previous layer in out[at].
 
-    da_i/dz_i is computed from a_i alone. The derivatives of ReLU and leaky ReLU depend on the sign of z_i, which is the sign of
-    a_i.
+    The function computes da_i/dz_i from a_i alone. The derivatives of relu and leaky_relu depend only on the sign of z_i, which
+    is the sign of a_i.
     """
     a = get(before.a_prev, at)
     put(out, at, error_term(dl_da, d_phi(before.activation.kind, before.activation.epsilon, a, a)))
@@ -68,5 +68,5 @@ def multiply_by_derivative(before, out, at, dl_da):
 
 @device_function
 def descend_in_place(rates, out, at, gradient):
-    """Stores w_ij - eta dL/dw_ij, the updated weight, in place of w_ij at out[at]; `gradient` is dL/dw_ij."""
+    """Replaces the weight w_ij in out[at] with w_ij - eta dL/dw_ij; `gradient` is dL/dw_ij."""
     put(out, at, descend(get(rates, ETA), gradient, get(out, at)))

@@ -1,6 +1,7 @@
-"""Launches the kernels for the matrix products of a layer, with the tile size that `tiles.plan_tiles` chooses.
+"""Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses into how many parts, added up separately, the sums of a product are split.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. The parts of a sum are added up
+separately.
 """
 
 from typing import Any
@@ -15,10 +16,10 @@ from numbanet.engines.cuda.products.tiles import Tile, plan_tiles, tiles_for
 
 
 class Products:
-    """Launches the kernels for the three matrix products of a layer.
+    """Launches the kernels for a layer's three matrix products.
 
-    All arrays lie on the GPU and are C-contiguous. Arrays of floats have the type `dtype`. `wb` is the matrix w (n_in, n_out)
-    with b (n_out,) as an additional last row.
+    All arrays are in GPU memory and C-contiguous. Arrays of floating-point numbers have the type `dtype`. The matrix `wb`, of
+    shape (n_in + 1, n_out), is w with b as an additional last row.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class Products:
     multiprocessors : int
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tile sizes to choose from; `tiles_for(dtype)` if None.
+        The tile sizes to choose from. If `tiles` is None, the sizes are those that `tiles_for(dtype)` returns.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
@@ -39,39 +40,40 @@ class Products:
     def forward(self, activation: Activation, x: Any, order: Any, wb: Any, a: Any) -> None:
         """Computes a_j = phi(sum_i w_ij x_i + b_j) for every sample s and neuron j, where x_i is x[order[s], i].
 
-        Reads x (N, n_in), order (n,) of int64, wb (n_in + 1, n_out); writes a (n, n_out). The activation must not be softmax.
-        For a softmax layer, IDENTITY is passed to compute z, and another kernel computes a from z.
+        Reads x (N, n_in), order (n,) with int64 indices, and wb (n_in + 1, n_out). Writes a (n, n_out). The activation function
+        must not be softmax. For a softmax layer, pass IDENTITY to compute z; another kernel computes a from z.
         """
         self._launch(Product.FORWARD.value, (activation,), (x, order, wb), a, x.shape[1])
 
     def backward(self, activation: Activation, wb: Any, delta: Any, a_prev: Any, delta_prev: Any) -> None:
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for every sample s and every neuron i of the previous layer.
 
-        Reads wb (n_in + 1, n_out), delta (n, n_out), a_prev (n, n_in); writes delta_prev (n, n_in). With the activation
-        IDENTITY, delta_prev is dL/da of the previous layer.
+        Reads wb (n_in + 1, n_out), delta (n, n_out) and a_prev (n, n_in). Writes delta_prev (n, n_in). With the activation
+        function IDENTITY, delta_prev receives dL/da of the previous layer.
         """
         self._launch(Product.BACKWARD.value, (activation, a_prev), (delta, wb), delta_prev, delta.shape[1])
 
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
-        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i]; b is updated likewise.
+        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
 
-        Reads rates (4,) with eta at index ETA, x (N, n_in), order (n,) of int64, delta (n, n_out); updates wb (n_in + 1,
-        n_out).
+        `rates` contains the learning rate eta at index ETA. Reads rates (4,), x (N, n_in), order (n,) with int64 indices, and
+        delta (n, n_out). Updates wb (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
     def gradient(self, x: Any, order: Any, delta: Any, gradients: Any) -> None:
-        """Computes dL/dw_ij = sum_s delta_j x_i, where x_i is x[order[s], i]; dL/db is computed likewise.
+        """Computes dL/dw_ij = sum_s delta_j x_i, where x_i is x[order[s], i], and dL/db in the same way.
 
-        Reads x (N, n_in), order (n,) of int64, delta (n, n_out); writes gradients (n_in + 1, n_out).
+        Reads x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Writes gradients (n_in + 1, n_out).
         """
         self._launch(Product.GRADIENT.value, (), (x, order, delta), gradients, delta.shape[0])
 
     def _launch(self, form: Form, epilogue: tuple, operands: tuple, out: Any, depth: int) -> None:
-        """Launches the kernels that compute one of the products of a layer, which `form` specifies.
+        """Launches the kernels that compute one of a layer's matrix products; `form` specifies the product.
 
-        `operands` are the arrays to multiply. `epilogue` are the values by which a result is computed from a complete sum, such
-        as the activation. `out` receives the results (rows, columns), one for each sum of `depth` terms.
+        The tuple `operands` holds the arrays to multiply. The tuple `epilogue` holds the values that are needed to compute a
+        result from a complete sum, such as the activation function. The matrix `out` receives the results, one for each sum of
+        `depth` terms.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
@@ -87,9 +89,9 @@ class Products:
         configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
-        """Returns an array on the GPU for `count` partial sums.
+        """Returns an array in GPU memory for `count` partial sums.
 
-        The array is kept for the next product that has the same number of partial sums.
+        The array is kept, and reused for later products that have the same number of partial sums.
         """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)
@@ -97,5 +99,5 @@ class Products:
 
 
 def _flat(arguments: tuple) -> tuple:
-    """Returns the arguments of a kernel, with matrices flattened to one dimension."""
+    """Returns a kernel's arguments, with matrices flattened to one dimension."""
     return tuple(argument.reshape(-1) if getattr(argument, "ndim", 0) > 1 else argument for argument in arguments)

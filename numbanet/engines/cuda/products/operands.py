@@ -1,14 +1,14 @@
-"""Reads the factors of a matrix product: tells where in global memory a thread finds its elements of the left or right matrix.
+"""Computes the addresses in global memory from which a thread reads its elements of the left or right matrix of a product.
 
-In z[r, c] = sum_k left[r, k] right[k, c], the matrices left and right are called operands. A row r of left and a column c of
-right are both called a line of the operand. A panel is the part of an operand that is in shared memory at a time: several
-lines, each with as many successive k's as the depth of a tile. Each thread loads several elements of each panel. The offset of
-the thread's first element of a panel is called the `origin`, which advances from panel to panel. The thread's q-th element lies
-q line steps and q k-steps after its first element. The distance from the first to the q-th element is called the `place` of the
-q-th element, and is the same in all panels.
+In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. Rows r of left and
+columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at a time:
+several lines, and of each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements of
+each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel. From
+one of its elements to the next, the thread advances by a constant number of lines and a constant number of terms. The distance
+from the first element to the q-th element, which is the same in all panels, is called the `place` of the q-th element.
 
-A read beyond the last line of an operand returns some other element of the operand. Sums with elements from beyond the last
-line are never stored.
+A read beyond the last line of an operand returns some other element of the operand. Sums that contain elements from beyond the
+last line are never stored.
 """
 
 from collections.abc import Callable
@@ -19,25 +19,25 @@ from numba import int32, uint32
 from numbanet._cuda import device_function
 from numbanet.engines.cuda.memory import get
 
-MOST_LINES = 128  # rows, or columns, of the largest tile
+MOST_LINES = 128  # number of rows, and of columns, of the largest tile
 
 
 class Operand(NamedTuple):
-    """The left or right matrix of a product, as a thread reads it.
+    """The left or right matrix of a product, with the position from which a thread reads.
 
     Parameters
     ----------
-    array : array, flat
+    array : array
         The matrix as a flat array.
     order : array (n,) of int64, or None
-        Row indices into the matrix of the samples of the batch. `order` is None if the rows of the matrix are the samples of
-        the batch.
+        The row indices of the batch's samples in the matrix. `order` is None if all rows of the matrix are used, in order.
     first : int32
-        Index of the first line (row of left, column of right) that this thread block reads.
+        Index of the first line (row of left, or column of right) that this thread block reads.
     line : int32
-        Index of the line that contains the first element that this thread reads, counted from the line `first`.
+        Index of the line of the first element that this thread reads, counted from the line `first`.
     lines, depth : int64
-        Number of lines (rows of left, columns of right) of the whole matrix, and number of elements of each line.
+        `lines` is the number of lines (rows of left, or columns of right) in the whole matrix; `depth` is the number of
+        elements in each line.
     """
 
     array: Any
@@ -49,23 +49,22 @@ class Operand(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The device functions by which a thread reads an operand, the left or right matrix of a product, panel by panel.
+    """The device functions with which a thread reads an operand (the left or right matrix of a product), panel by panel.
 
-    A panel consists of several rows of left, or several columns of right, for some successive terms k of the sums.
+    A panel consists of several rows of left, or several columns of right, for a few successive terms k of the sums.
 
     Parameters
     ----------
     origin : callable
-        origin(operand, k): returns the origin, the offset of the first element that the thread reads of the panel beginning at
-        term k.
+        origin(operand, k) returns the origin: the offset of the thread's first element in the panel that begins with term k.
     place : callable
-        place(operand, q): returns the position, relative to the origin, of the q-th element that the thread reads of a panel.
+        place(operand, q) returns the position, relative to the origin, of the thread's q-th element in a panel.
     place_type : Numba type
         The integer type of the positions that `place` returns.
     number : callable
-        number(operand, origin, place): returns the element of the matrix at the position `place` relative to `origin`.
+        number(operand, origin, place) returns the element of the matrix at the position `place`, relative to `origin`.
     advance : callable
-        advance(operand, origin, k): returns the offset `origin` advanced by k terms of the sum.
+        advance(operand, origin, k) returns the offset `origin`, advanced by k terms of the sum.
     """
 
     origin: Callable
@@ -76,16 +75,16 @@ class Access(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The layout in memory of an operand, the left or right matrix of the product sum_k left[r, k] right[k, c].
+    """The memory layout of an operand: the left or right matrix of the product sum_k left[r, k] * right[k, c].
 
     Parameters
     ----------
     deep : bool
-        True if the elements of one line (row r of left, column c of right) are neighbours in memory, False if the elements with
-        the same k are neighbours.
+        `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory, and False if
+        the elements with the same k are.
     access : callable
-        access(line_step, k_step): returns the `Access` of threads whose next element lies line_step lines and k_step terms k
-        after the present element.
+        access(line_step, k_step) returns the `Access` for threads that advance by line_step lines and k_step terms from one
+        element to the next.
     """
 
     deep: bool
@@ -105,7 +104,8 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads, so that they fit into 32 bits, which take one register.
+    Offsets are counted from the first line that the thread block reads. The offsets therefore fit into 32 bits and take one
+    register.
     """
 
     @device_function
@@ -125,7 +125,7 @@ def deep(line_step: int, k_step: int) -> Access:
 
 
 def gathered(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read array[order[line], k], where a line is a sample, a row of the left matrix."""
+    """Returns the device functions that read array[order[line], k], where each line is a sample: a row of the left matrix."""
 
     @device_function
     def origin(operand, k):
@@ -135,7 +135,7 @@ def gathered(line_step: int, k_step: int) -> Access:
     def place(operand, q):
         """Returns order[line], the row index of a sample in the array.
 
-        Every load multiplies the row index by the length of a row, because a stored product would take two registers.
+        Each load multiplies the row index by the row length again, because storing this product would take two registers.
         """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 
@@ -165,9 +165,9 @@ def wide(line_step: int, k_step: int) -> Access:
 
 
 def of_samples(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read x_i of sample order[k], where input i is a row of the left matrix.
+    """Returns the device functions that read x_i of sample order[k], where the inputs i are the rows of the left matrix.
 
-    The elements of the last row are 1, which is the input that b is multiplied by.
+    The elements of the last row are 1, the constant input that is multiplied by b.
     """
 
     @device_function

@@ -1,6 +1,7 @@
-"""Copies parts of the left or right matrix of a product, called panels of an operand, from global memory to shared memory.
+"""Copies panels, which are parts of the left or right matrix of a product, from global memory to shared memory.
 
-A panel consists of some lines (rows of left, or columns of right) for some successive terms k of sum_k left[r, k] right[k, c].
+In the product sum_k left[r, k] * right[k, c], a panel of left consists of several rows r, a panel of right of several columns
+c, both for a few successive terms k.
 """
 
 from collections.abc import Callable
@@ -16,31 +17,32 @@ from numbanet.engines.cuda.products.tiles import Tile
 
 
 class Loader(NamedTuple):
-    """The device functions by which a thread copies its elements of a matrix to shared memory, panel by panel.
+    """The device functions with which a thread copies elements of a matrix to shared memory, panel by panel.
 
-    A panel consists of some rows of the left matrix of a product, or some columns of the right matrix, for some successive
-    terms k of the sums.
+    A panel consists of several rows of the left matrix of a product, or several columns of the right matrix, for a few
+    successive terms k of the sums. Each thread copies some elements of every panel.
 
     Parameters
     ----------
     operand : callable
-        operand(source, thread, first, lines, depth): returns the `Operand`, which describes the matrix as this thread reads it.
-        `source` is the pair (array, order) of the flat matrix and the row indices of the samples.
+        operand(source, thread, first, lines, depth) returns the `Operand`, which describes the matrix for this thread. `source`
+        is the pair (array, order) of the flat matrix and the row indices of the samples.
     target : callable
-        target(thread): returns the index in shared memory for the thread's first element of the first panel.
+        target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable
-        first(operand, thread, k, head, panels, places): copies the first panel, which has `head` terms from term k on. The
-        function `first` also writes the positions of the thread's elements, relative to its first element, to the array
-        `places`, and returns the offset of the thread's first element of the next panel.
+        first(operand, thread, k, head, panels, places) copies the first panel, which has `head` terms, beginning with term k.
+        The function `first` also writes the positions of the thread's elements, relative to the thread's first element, to the
+        array `places`. The function `first` returns the offset of the thread's first element in the next panel.
     load : callable
-        load(operand, origin, places, numbers): loads the thread's elements of a panel to the local array `numbers`. `origin` is
-        the offset of the first element. `load` returns the offset of the thread's first element of the next panel.
+        load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
+        is the offset of the first element. The function `load` returns the offset of the thread's first element in the next
+        panel.
     store : callable
-        store(numbers, panels, at): stores the loaded elements in shared memory, beginning at index `at`.
+        store(numbers, panels, at) stores the loaded elements in shared memory, beginning at index `at`.
     loads : int
-        Number of elements of a panel that each thread loads.
+        Number of elements that each thread loads from a panel.
     place_type : Numba type
-        The integer type of `places`, the positions of a thread's elements relative to its first element.
+        The integer type of the array `places`.
     """
 
     operand: Callable
@@ -53,15 +55,16 @@ class Loader(NamedTuple):
 
 
 def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero: np.floating) -> Loader:
-    """Returns the device functions that copy panels of one matrix of a product to shared memory.
+    """Returns the device functions that copy panels (parts) of one matrix of a product to shared memory.
 
-    A panel has `width` lines (rows of the left matrix, or columns of the right matrix) and tile.depth terms k of the sums. The
-    panel is written to a buffer in shared memory, from index `begin` on, where successive terms k lie `pitch` elements apart.
+    A panel has `width` lines (rows of the left matrix, or columns of the right matrix) and `tile.depth` terms k of the sums.
+    The panel is written to a buffer in shared memory, beginning at index `begin`. In the buffer, the elements of successive
+    terms k are `pitch` elements apart.
     """
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
-    # Neighbouring threads load elements that are neighbours in memory: elements of one line, or of one k. The next element of a
-    # thread lies line_step lines, or k_step k's, further.
+    # Neighbouring threads load elements that are neighbours in memory: elements of the same line, or of the same term k. From
+    # one of its elements to the next, a thread advances by line_step lines, or by k_step terms.
     across = panel_depth if layout.deep else width
     line_step, k_step = (threads // across, 0) if layout.deep else (0, threads // across)
     step = line_step + k_step * pitch
@@ -70,7 +73,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
 
     @device_function
     def line_and_k(thread):
-        """Returns the line (row of left, column of right) and the term k of the thread's first element within a panel."""
+        """Returns the line (row of left, or column of right) and the term k of the thread's first element within a panel."""
         if deep:
             return int32(thread // across), int32(thread % across)
         return int32(thread % across), int32(thread // across)

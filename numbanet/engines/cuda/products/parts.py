@@ -1,7 +1,8 @@
-"""Adds up partial sums of a matrix product sum_k left[r, k] right[k, c] whose range of k was split into parts.
+"""Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] whose range of k was split into parts.
 
-Each thread adds up one element, always in the order of the parts, and computes and stores a result from the complete sum, such
-as its activation. The kernels read partial (parts, count) and write `count` results, both as flat arrays.
+Each thread adds up the partial sums of one element, always in the order of the parts. From the complete sum, the thread
+computes and stores a result, such as a = phi(z). All kernels read the partial sums, which have the shape (parts, count), and
+write `count` results; both arrays are flat.
 """
 
 import functools
@@ -19,7 +20,10 @@ def forward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of z = sum_i w_ij x_i + b_j and applies the activation function."""
 
     def kernel(activation, partial, a, count, parts):
-        """a_j = phi(z_j), where z_j is the sum of its partial sums. Writes a (n, n_out). Twin: activation."""
+        """Computes a_j = phi(z_j), where z_j is the sum of its partial sums. Twin: activation.
+
+        Reads partial (parts, count). Writes a (n, n_out).
+        """
         add_parts(partial, activation, a, count, parts)
 
     return kernel
@@ -29,9 +33,9 @@ def backward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/da_i = sum_j w_ij delta_j and multiplies them by da_i/dz_i."""
 
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
-        """delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its partial sums. Twin: delta_recurrence.
+        """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of its partial sums. Twin: delta_recurrence.
 
-        Reads a_prev (n, n_in); writes delta_prev (n, n_in).
+        Reads a_prev (n, n_in) and partial (parts, count). Writes delta_prev (n, n_in).
         """
         add_parts(partial, Derivative(activation, a_prev), delta_prev, count, parts)
 
@@ -39,12 +43,13 @@ def backward(add_parts: Callable) -> Callable:
 
 
 def update(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up partial sums of dL/dw and dL/db and updates w and b by gradient descent."""
+    """Returns the kernel that adds up partial sums of dL/dw and dL/db, and updates w and b by gradient descent."""
 
     def kernel(rates, partial, wb, count, parts):
-        """w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
+        """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
 
-        Reads rates (4,), which contains eta; updates wb (n_in + 1, n_out), which is w with b as an additional last row.
+        `rates` contains eta. `wb` is w with b as an additional last row.
+        Reads rates (4,) and partial (parts, count). Updates wb (n_in + 1, n_out).
         """
         add_parts(partial, rates, wb, count, parts)
 
@@ -52,10 +57,13 @@ def update(add_parts: Callable) -> Callable:
 
 
 def gradient(add_parts: Callable) -> Callable:
-    """Returns the kernel that adds up partial sums of dL/dw and dL/db and stores the complete sums."""
+    """Returns the kernel that adds up partial sums of dL/dw and dL/db, and stores the complete sums."""
 
     def kernel(partial, z, count, parts):
-        """dL/dw_ij is the sum of its partial sums, and so is dL/db_j. Writes the gradients, as a flat array, to z (count,)."""
+        """Computes dL/dw_ij, and dL/db_j, as the sum of its partial sums. Twins: weight_gradient, bias_gradient.
+
+        Reads partial (parts, count). Writes the gradients to z (count,).
+        """
         add_parts(partial, None, z, count, parts)
 
     return kernel
@@ -63,9 +71,9 @@ def gradient(add_parts: Callable) -> Callable:
 
 @functools.cache
 def sum_of_parts(form: Any) -> Any:
-    """Returns the kernel that adds up the partial sums of a product and processes each complete sum by `form.finish`.
+    """Returns the kernel that adds up the partial sums of a product and passes each complete sum to `form.finish`.
 
-    `form` is a `Form`, which specifies one of the products of a layer.
+    `form` is a `Form`, which specifies one of a layer's matrix products.
     """
     finish = form.finish
 

@@ -1,23 +1,23 @@
-"""Computes the three matrix products of a layer on the GPU, by one kernel that keeps its sums in registers.
+"""Computes a layer's three matrix products on the GPU, with kernels that keep their sums in registers.
 
-All three products have the form z[r, c] = sum_k left[r, k] right[k, c]. In the forward sum z = sum_i w_ij x_i + b_j, k is an
-input i; in the delta recurrence sum_j w_ij delta_j, k is a neuron j; in the weight gradient sum_s delta_j x_i, k is a sample s.
-The products differ in how they address left and right, and in what they compute from the sums.
+All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, k is
+an input i. In the delta recurrence sum_j w_ij delta_j, k is a neuron j. In the weight gradient sum_s delta_j x_i, k is a sample
+s. The products differ in the memory layout of the factors left and right, and in the results that they compute from the sums.
 
-A block of threads computes a tile of the result matrix z. Panels of left and right (the tile's rows of left and columns of
-right, for some k's) are copied to shared memory. Shared memory has room for two pairs of panels: the block reads one pair while
-the next pair is on its way from global memory. Each thread computes a square of sums within the tile.
+A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
+the part of the tile's rows of left, or of its columns of right, that belongs to a few successive terms k. The block copies
+pairs of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs of panels: the block reads
+one pair while the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
 
-The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and starts the sums. The second
+The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initialises the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
-registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as its activation.
+registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as a = phi(z).
 
 The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
-split into parts, and a second kernel adds up the partial sums in a fixed order. Because of the fixed order, the results have
-the same bits on every run.
+split into parts, and a second kernel adds up the partial sums in a fixed order. Because of the fixed order, every run computes
+exactly the same bits.
 
-Indices have 32 bits if they count the rows of an array or the elements of a panel, and 64 bits if they count all elements of an
-array.
+Indices of rows, and of elements in a panel, have 32 bits. Indices of the elements of a whole array have 64 bits.
 """
 
 import functools
@@ -42,9 +42,10 @@ WARP = 32
 
 
 class Shape(NamedTuple):
-    """The shape of a matrix product: `rows` x `columns` sums of `depth` terms each.
+    """The shape of a matrix product, which has `rows` x `columns` sums of `depth` terms each.
 
-    If the sums are split into parts, which are added up separately, each part has `chunk` terms; else `chunk` covers all terms.
+    If the sums are split into parts, which are added up separately, each part has `chunk` terms. If the sums are not split,
+    `chunk` is at least `depth`.
     """
 
     rows: Any
@@ -54,20 +55,20 @@ class Shape(NamedTuple):
 
 
 class Form(NamedTuple):
-    """One of the matrix products of a layer: its two factors, the start and the use of its sums, and its kernels.
+    """One of a layer's matrix products: the layouts of its two factors, the functions that process its sums, and its kernels.
 
     Parameters
     ----------
     left, right : Layout
-        The layouts in memory of the left and the right factor.
+        The memory layouts of the left factor and of the right factor.
     start, finish : callable
-        Device functions of `epilogues`: start returns the value that a sum starts with, finish stores the result of a complete
-        sum.
+        Device functions from the module `epilogues`: `start` returns the start value of a sum, and `finish` computes and stores
+        a result from a complete sum.
     kernel, part_kernel : callable
-        kernel(multiply) returns the kernel that computes whole sums; part_kernel(multiply) returns the kernel that computes
-        parts of sums. The returned kernels call multiply, a device function.
+        kernel(multiply) returns the kernel that computes complete sums; part_kernel(multiply) returns the kernel that computes
+        partial sums. The returned kernels call the device function `multiply`.
     sum_kernel : callable
-        sum_kernel(add_parts): returns the kernel that adds up the parts of each sum, see `parts`.
+        sum_kernel(add_parts) returns the kernel that adds up the partial sums, as the module `parts` describes.
     """
 
     left: Layout
@@ -80,22 +81,23 @@ class Form(NamedTuple):
 
     @property
     def part(self) -> "Form":
-        """The form that computes partial sums, each over a part of the terms k, and stores the partial sums unchanged."""
+        """The variant of this form that computes partial sums, each over a part of the terms k, and stores them unchanged."""
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
 # The kernels of the products. All arrays are flat; the last argument is the `Shape` of the product. `wb` is w with b as an
-# additional last row. Scalars are passed in tuples. Arrays are passed separately, because numba-cuda takes some 10 us more at
-# every launch for each array in a tuple.
+# additional last row. Scalars are passed in tuples, but arrays are passed as separate arguments, because every array in a tuple
+# would make each launch by numba-cuda about 10 microseconds slower.
 
 
 def forward(multiply: Callable) -> Callable:
     """Returns the kernel of the forward sum z_j = sum_i w_ij x_i + b_j, which also applies the activation function."""
 
     def kernel(activation, x, order, wb, a, shape):
-        """a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
+        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
 
-        Reads x (N, n_in), order (n,), wb (n_in + 1, n_out); writes a (n, n_out). activation is the `Activation` of the layer.
+        `activation` describes the layer's activation function.
+        Reads x (N, n_in), order (n,) and wb (n_in + 1, n_out). Writes a (n, n_out).
         """
         multiply((x, order), (wb, None), activation, a, shape)
 
@@ -106,10 +108,10 @@ def backward(multiply: Callable) -> Callable:
     """Returns the kernel of dL/da_i = sum_j w_ij delta_j (the delta recurrence), which also multiplies by da_i/dz_i."""
 
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
-        """delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
 
-        Reads a_prev (n, n_in), delta (n, n_out), wb (n_in + 1, n_out); writes delta_prev (n, n_in). activation is the
-        `Activation` of the previous layer.
+        `activation` describes the previous layer's activation function.
+        Reads a_prev (n, n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
         """
         multiply((delta, None), (wb, None), Derivative(activation, a_prev), delta_prev, shape)
 
@@ -117,13 +119,14 @@ def backward(multiply: Callable) -> Callable:
 
 
 def update(multiply: Callable) -> Callable:
-    """Returns the kernel of dL/dw_ij = sum_s delta_j x_i (the weight gradient), which also updates w and b by descent."""
+    """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b with it."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """w_ij <- w_ij - eta sum_s delta_j x_i; b is updated likewise. Twins: weight_gradient, bias_gradient, gradient_descent.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i; b is updated in the same way.
 
-        Here x_i is x[order[s], i]. Reads rates (4,), which contains eta, x (N, n_in), order (n,), delta (n, n_out); updates wb
-        (n_in + 1, n_out), which is w with b as an additional last row.
+        x_i is x[order[s], i]. `rates` contains eta. `wb` is w with b as an additional last row.
+        Reads rates (4,), x (N, n_in), order (n,) and delta (n, n_out). Updates wb (n_in + 1, n_out).
+        Twins: weight_gradient, bias_gradient, gradient_descent.
         """
         multiply((x, order), (delta, None), rates, wb, shape)
 
@@ -131,13 +134,16 @@ def update(multiply: Callable) -> Callable:
 
 
 def gathered_sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor is gathered samples."""
+    """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor holds all samples.
+
+    The kernel gathers the samples of a batch from the left factor by their row indices.
+    """
 
     def kernel(x, order, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
+        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
 
-        Reads the samples x[order[s]] of x (N, n_in) as the matrix left, or transposed as left; reads right (depth, columns).
-        Writes z (parts, rows, columns).
+        The matrix left, or its transpose, has the rows x[order[s]].
+        Reads x (N, n_in), order (n,) and right (depth, columns). Writes z (parts, rows, columns).
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -145,12 +151,12 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes and stores partial sums of a product whose left factor is read without gathering."""
+    """Returns the kernel that computes and stores partial sums of a product whose left factor holds only the batch's rows."""
 
     def kernel(left, right, z, shape):
-        """z[p, r, c] = sum_k left[r, k] right[k, c] over the terms k of part p. Twin: delta_recurrence.
+        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin: delta_recurrence.
 
-        Reads left (rows, depth), and right stored as (columns, depth); writes z (parts, rows, columns).
+        Reads left (rows, depth), and the transpose of right (columns, depth). Writes z (parts, rows, columns).
         """
         multiply((left, None), (right, None), None, z, shape)
 
@@ -158,7 +164,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """The products of a layer: forward sum, delta recurrence and weight gradient. A member's value is the product's `Form`."""
+    """A layer's matrix products: forward sum, delta recurrence and weight gradient. A member's value is the `Form`."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
@@ -167,9 +173,10 @@ class Product(Enum):
 
 
 def panel_adder(tile: Tile, number: Any) -> Callable:
-    """Returns the device function add_panel(panels, x_at, w_at, sums), which adds terms to the sums of a thread.
+    """Returns the device function add_panel(panels, x_at, w_at, sums), which adds terms to a thread's sums.
 
-    The terms are left[r, k] right[k, c] for all k's in the pair of panels (parts of left and right) in shared memory.
+    The terms are left[r, k] * right[k, c] for all k in a pair of panels, which are the parts of left and right in shared
+    memory.
     """
     quads, side, panel_depth = tile.quads, tile.side, tile.depth
     left_pitch, right_pitch = tile.left_pitch, tile.right_pitch
@@ -177,7 +184,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def step(panels, x_at, w_at, sums):
-        """z[r, c] += left[r, k] right[k, c] for the rows and columns of a thread, and for a single k."""
+        """Adds left[r, k] * right[k, c] to each of a thread's sums z[r, c], for a single k."""
         x = cuda.local.array(side, number)
         w = cuda.local.array(side, number)
         for q in range(quads):
@@ -191,7 +198,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """Adds the terms of UNROLL successive k's. The code is written out because the compiler would not unroll a loop."""
+        """Adds the terms of UNROLL successive k. The calls are written out because the compiler would not unroll a loop."""
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -211,10 +218,10 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
 
 class Feed(NamedTuple):
-    """The source from which a thread loads elements of the left or right matrix of a product, panel by panel.
+    """The values with which a thread loads its elements of the left or right matrix of a product, panel by panel.
 
-    `operand` describes the matrix. `origin` is the offset of the thread's first element of the next panel. `places` are the
-    positions of the thread's elements of a panel, relative to its first element.
+    `operand` describes the matrix. `origin` is the offset of the first element that the thread loads from the next panel.
+    `places` is an array with the positions of all elements that the thread loads from a panel, relative to the first element.
     """
 
     operand: Any
@@ -223,7 +230,7 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns the device function `main_loop`, by which a thread adds all terms k to its square of sums."""
+    """Returns the device function `main_loop`, with which a thread adds all terms k to its square of sums."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
     left_loads, right_loads = left_loader.loads, right_loader.loads
@@ -232,10 +239,10 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the terms of the first pair of panels, and `count` further terms k, to the thread's square of sums.
+        """Adds the terms of the first pair of panels, and then `count` further terms k, to the thread's square of sums.
 
-        `left` and `right` are of type `Feed`; `panels` is the shared memory for two pairs of panels. (row, column) is the
-        position of the square in the tile, which is returned unchanged.
+        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. `row` and `column`
+        are the position of the square within the tile; the function returns them unchanged.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -257,7 +264,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
             store_left(lefts, panels, left_put)
             store_right(rights, panels, right_put)
             cuda.syncthreads()
-        # The row and the column from the arguments: kept through the loop, they would take two more registers.
+        # `row` and `column`, computed from x_at and w_at. Keeping the arguments through the loop would take two more registers.
         return (
             int32(x_at if x_at < buffer else x_at - buffer),
             int32((w_at if w_at < buffer else w_at - buffer) - right_begin),
@@ -267,17 +274,17 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
 
 class Square(NamedTuple):
-    """The device functions for the sums of a thread, which form a square of rows and columns.
+    """The device functions that process a thread's sums, which form a square of rows and columns.
 
     Parameters
     ----------
     corner : callable
-        corner(thread): returns the first row and the first column, within the block's tile, of the thread's square.
+        corner(thread) returns the first row and the first column of the thread's square within the block's tile.
     begin : callable
-        begin(right, first_column, columns, k, sums): sets the sums to their start values.
+        begin(right, first_column, columns, k, sums) sets the sums to their start values.
     finish : callable
-        finish(epilogue, out, row, column, shape, sums): computes and stores a result from each sum. `row` and `column` are the
-        first row and column of the square in the matrix product.
+        finish(epilogue, out, row, column, shape, sums) computes and stores a result from each sum. `row` and `column` are the
+        first row and the first column of the square in the matrix product.
     """
 
     corner: Callable
@@ -286,15 +293,15 @@ class Square(NamedTuple):
 
 
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
-    """Returns the device functions for the sums of a thread, which form a square within the thread block's tile.
+    """Returns the device functions that process a thread's sums, which form a square within the thread block's tile.
 
-    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums, which lie apart from each other in the
-    tile.
+    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums. The smaller squares do not adjoin each
+    other in the tile.
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
-    # The squares of a warp's threads lie side by side until they read 128 bytes of right or span the tile. Further squares lie
-    # below.
+    # The threads of a warp compute squares that lie side by side, until the squares read 128 bytes of right or span the tile's
+    # width. The squares of the warp's other threads lie below.
     across = min(tile.columns // side, 8)
     down = min(tile.rows // side, max(1, WARP // across))
     warps_across = tile.columns // side // across
@@ -324,7 +331,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
                 column_c = column + c % QUAD + c // QUAD * column_stride
                 if row_r < shape.rows and column_c < shape.columns:
                     finish_sum(epilogue, out, part + row_r * shape.columns + column_c, sums[c])
-            # The next row of sums moves to the front. With an index that depends on r, the sums could not stay in registers.
+            # Moves the next row of sums to the front. With an index that depends on r, the sums could not stay in registers.
             for e in range(sums_ - side):
                 sums[e] = sums[e + side]
 
@@ -333,7 +340,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
 
 @functools.cache
 def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
-    """Returns the kernel of the matrix product that `form` specifies, for tiles of the size `tile` and elements of `dtype`.
+    """Returns the kernel that computes the matrix product specified by `form`, for tiles of the size `tile`, in `dtype`.
 
     Each thread block of the kernel computes one tile of the product.
     """
@@ -350,10 +357,11 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
 
     @device_function
     def multiply(left_source, right_source, epilogue, out, shape):
-        """Computes this thread block's tile of a product sum_k left[r, k] right[k, c], and stores results in the array `out`.
+        """Computes this thread block's tile of a product sum_k left[r, k] * right[k, c], and stores results in the array `out`.
 
-        `left_source` and `right_source` are pairs (array, order) of a factor as a flat array, and of the row indices by which
-        its samples are gathered, or None. `epilogue` holds the values that the result of a sum depends on.
+        `left_source` and `right_source` are the factors. Each factor is a pair (array, order), in which `array` is the factor
+        as a flat array, and `order` holds the row indices of the batch's samples in the factor, or is None if all rows are
+        used. `epilogue` holds the values that are needed to compute a result from a sum.
         """
         panels = shared_numbers(shared, number)
         sums = cuda.local.array(sums_, number)
@@ -366,7 +374,7 @@ def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
         right = right_operand(right_source, thread, first_column, shape.columns, shape.depth)
         k = int32(cuda.blockIdx.z * shape.chunk)
         count = int32(min(shape.chunk, shape.depth - k))
-        head = int32((count - 1) % panel_depth + 1)  # k's of the first panel; all other panels are full
+        head = int32((count - 1) % panel_depth + 1)  # number of terms in the first panel; all other panels are full
         row, column = corner(thread)
 
         begin(right, int32(first_column + column), shape.columns, k, sums)

@@ -1,9 +1,10 @@
-"""Passes a batch through the layers of a network, forward and backward, by launching one product for each layer and pass.
+"""Passes a batch through the layers of a network, forward and backward, with one matrix product per layer and direction.
 
-A training step computes in the order of the formula sheet: forward pass, loss and output error, backward pass, update. The
-kernel of a layer's product usually also applies the activation or its derivative to each complete sum. In some layers, a
-separate kernel after the product does this: in the last layer and softmax layers, which need whole rows of z or dL/da, in
-layers that need z in addition to a, and in layers with dropout; see `workspace.separate_layers`.
+A training step follows the order of the formula sheet: forward pass, loss and output error, backward pass, update. The kernel
+of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In some layers,
+however, a separate kernel applies the activation function or its derivative after the product: in the last layer and in softmax
+layers, which need whole rows of z or dL/da; in layers that need z in addition to a; and in layers with dropout. The function
+`workspace.separate_layers` selects the layers that need a separate kernel.
 """
 
 from collections.abc import Iterator
@@ -30,11 +31,11 @@ class Propagation:
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     multiprocessors : int
         Number of multiprocessors of the GPU.
     parameters, gradients : device array (p,)
-        The flat vector of the p parameters w and b, and the flat vector of the p gradients dL/dw and dL/db.
+        `parameters` is the vector of all p parameters w and b; `gradients` is the vector of all p gradients dL/dw and dL/db.
     """
 
     def __init__(self, topology: Topology, multiprocessors: int, parameters: Any, gradients: Any):
@@ -48,7 +49,7 @@ class Propagation:
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
         """Launches the kernels of a training step.
 
-        With plain gradient descent, the products that compute the weight gradients also update w and b.
+        In plain gradient descent, the kernels of the products that compute the weight gradients also update w and b.
         """
         if update.plain:
             for l, x_l, order in self._layers_to_change(x, y, batch, work):
@@ -58,14 +59,14 @@ class Propagation:
             update.launch(batch.rates)
 
     def gradients(self, x: Any, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes the gradients of a batch; writes loss and number of correct predictions of each sample to `batch.notes`."""
+        """Computes a batch's gradients, and writes each sample's loss and number of correct predictions to `batch.notes`."""
         for l, x_l, order in self._layers_to_change(x, y, batch, work):
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
-        """Yields each layer index, from the last to the first, as soon as w and b of the layer may change.
+        """Yields each layer index, from the last layer to the first, as soon as w and b of the layer may change.
 
-        The layer's input x, and the row indices of the batch's samples in x, are yielded with the index.
+        With the index, the method yields the layer's input x and the row indices of the batch's samples in x.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)
@@ -85,7 +86,7 @@ class Propagation:
                 dropout.drop(self.topology.dropout_rates[l], l + 1, batch.counter, work.a[l], work.x[l])
 
     def logits(self, x: Any, work: Workspace) -> list[Any]:
-        """Returns z of every layer as new arrays. `Propagation.forward` must have been called before."""
+        """Returns z of every layer, each in a new array. `Propagation.forward` must have been called before."""
         return [self._logits(l, x, work) for l in range(self.last + 1)]
 
     def _logits(self, l: int, x: Any, work: Workspace) -> Any:
@@ -95,7 +96,7 @@ class Propagation:
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
-        """Computes a of layer l from z by a kernel of its own, for a layer whose product stores z instead of a."""
+        """Computes a of layer l from z with a separate kernel, if the kernel of the layer's product stores z instead of a."""
         if self.topology.kinds[l] == SOFTMAX:
             self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
             self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])
@@ -105,7 +106,8 @@ class Propagation:
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
         """Computes a and delta of the last layer from z.
 
-        The loss of each sample (computed with n = 1) and its number of correct predictions are written to `batch.notes`.
+        Also writes each sample's loss and number of correct predictions to `batch.notes`. The loss of a sample is multiplied by
+        the sample's weight, but not divided by n.
         """
         blocks = -(-batch.order.size // output.THREADS)
         configured(output.output_rows, blocks, output.THREADS)(
@@ -126,7 +128,7 @@ class Propagation:
         )
 
     def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
-        """Yields each layer index l, from the last to the first, as soon as delta of layer l - 1 has been computed."""
+        """Yields each layer index l, from the last layer to the first, as soon as delta of layer l - 1 has been computed."""
         for l in range(self.last, 0, -1):
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl

@@ -1,8 +1,9 @@
-"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays it for others.
+"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays the graph for others.
 
-All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. A counter in GPU memory
-tells at which position of the sample order (an array of row indices) the next batch begins. The simulator and Numba's built-in
-CUDA target cannot record graphs; with these targets, the kernels of each step are launched again.
+All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. The order of the samples
+is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins. The
+simulator and Numba's built-in CUDA target cannot record graphs. With the simulator and the built-in target, every step launches
+its kernels one by one.
 """
 
 import functools
@@ -22,17 +23,18 @@ from numbanet.engines.cuda.workspace import Workspaces
 from numbanet.engines.epoch import RATES, Epoch
 from numbanet.engines.rule import Rule
 
-# Threads of the single block of `begin_step`, and of each block of `end_step`. In the simulator, a thread is a Python thread.
+# Number of threads in the single block of `begin_step`, and in each block of `end_step`. The simulator runs each CUDA thread as
+# a Python thread, and therefore gets few.
 THREADS = 2 if SIMULATED else 256
 
 
 @cuda.jit
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
-    """batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances this position.
+    """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
-    Also selects the batch's row of rates (n, eta, eta_t, epsilon_t) and weights. Runs in one block, so that no thread reads the
-    position after its advance. Reads order (n,), all_rates (steps, 4), and all_weights (N,), or (1,) if all samples weigh the
-    same; writes batch, weights (m,), rates (4,); updates counter (4,).
+    Also selects the batch's rates (n, eta, eta_t and epsilon_t) and weights. Runs in a single block, so that no thread can read
+    the advanced position. `all_weights` has length N, or length 1 if all samples have the same weight.
+    Reads order (n,), all_rates (steps, 4) and all_weights. Writes batch (m,), weights (m,) and rates (4,). Updates counter.
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -48,10 +50,10 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 
 @cuda.jit
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
-    """Copies the losses and the numbers of correct predictions of the samples of a batch to the arrays of the whole epoch.
+    """Copies the losses and the numbers of correct predictions of a batch's samples to the arrays of the whole epoch.
 
-    Reads counter (4,), where counter[POSITION] is the end of the batch, and loss_of_batch, hits_of_batch (m,); writes
-    loss_of_sample, hits_of_sample (n,).
+    counter[POSITION] is the end of the batch in these arrays.
+    Reads counter (4,), loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample (n,) and hits_of_sample (n,).
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -61,27 +63,28 @@ def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_samp
 
 
 class Steps:
-    """Runs the training steps of an epoch, whose batches all have the same size, except perhaps the last batch.
+    """Runs the training steps of an epoch. All batches have the same size, except the last, which may be smaller.
 
     Parameters
     ----------
-    x, y : device array (N, n_in), (N, n_out)
-        The samples from which the steps take their batches.
+    x, y : device arrays (N, n_in) and (N, n_out)
+        The samples and targets from which the steps take their batches.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     weighted : bool
         Whether the samples have weights.
     update : ParameterUpdate
-        Updates the parameters from the gradients of a batch.
+        Updates the parameters from a batch's gradients.
     propagation : Propagation
         Passes a batch forward and backward through the network.
     workspaces : Workspaces
-        Provides the arrays that hold the values of a batch.
+        Provides the arrays that hold a batch's values, such as a and delta of every layer.
 
     Attributes
     ----------
     notes : Notes
-        Loss and number of correct predictions of each of the N samples, in the order in which the epoch takes the samples.
+        The loss and the number of correct predictions of each of the N samples, in the order in which the epoch visits the
+        samples.
     """
 
     def __init__(
@@ -113,14 +116,14 @@ class Steps:
         self.launched, self.repeat = False, None
 
     def are_of(self, x: Any, y: Any, batch_size: int, weighted: bool, rule: Rule) -> bool:
-        """Returns True if these steps were created for the same x, y, batch size, use of weights and update rule."""
+        """Returns True if this object was created for the same arrays x and y, batch size, value of `weighted` and rule."""
         same = (self.batch_size, self.weighted, self.update.rule) == (batch_size, weighted, rule)
         return same and self.x() is x and self.y() is y
 
     def begin(self, part: Epoch, before: int) -> None:
-        """Begins a part of an epoch: copies its row indices, the rates of its steps, and its sample weights to the GPU.
+        """Begins a part of an epoch: copies the part's row indices, step rates and sample weights to the GPU.
 
-        The part has at most as many samples as x. `before` is the number of samples of the epoch that precede the part.
+        The part has at most as many samples as x. `before` is the number of samples in the earlier parts of the epoch.
         """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
@@ -132,8 +135,8 @@ class Steps:
     def take(self) -> None:
         """Runs the next training step.
 
-        The first step launches its kernels one by one, which compiles them. The second step is recorded as a CUDA graph, which
-        the second and all later steps replay.
+        The first step launches its kernels one by one; the launches compile the kernels. The second step is recorded as a CUDA
+        graph, which the second and all later steps replay.
         """
         if not self.launched:
             self._launch(self.batch, self.work)
@@ -143,7 +146,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Runs the last training step, whose batch has n samples, fewer than the other batches."""
+        """Runs the last training step, whose batch is smaller than the others: it has n samples."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:
@@ -154,9 +157,9 @@ class Steps:
 
 
 def recorded(launch: Callable[[], None]) -> Callable[[], None]:
-    """Records the kernels that `launch` launches as a CUDA graph, and returns a function that replays the graph by one call.
+    """Records the kernels that `launch` launches as a CUDA graph, and returns a function that replays the graph.
 
-    If no graph can be recorded, `launch` itself is returned.
+    If no graph can be recorded, the function returns `launch` itself.
     """
     if not NUMBA_CUDA:
         return launch
@@ -173,7 +176,7 @@ def recorded(launch: Callable[[], None]) -> Callable[[], None]:
             graph = builder.end_building().complete()
         finally:
             builder.close()
-    except Exception as error:  # the driver and cuda.core each raise exceptions of their own
+    except Exception as error:  # the CUDA driver and cuda.core raise exceptions that have no common base class
         warnings.warn(f"kernels are launched one by one, because no CUDA graph could be recorded: {error}", stacklevel=2)
         return launch
     return lambda: graph.launch(stream)

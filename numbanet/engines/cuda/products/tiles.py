@@ -1,4 +1,4 @@
-"""Divides a matrix product into tiles, one for each block of threads, and chooses among tiles of different sizes."""
+"""Divides a matrix product into tiles, one for each thread block, and chooses the size of the tiles."""
 
 import functools
 import math
@@ -9,35 +9,36 @@ import numpy as np
 from numbanet._cuda import SIMULATED
 from numbanet.engines.cuda.memory import QUAD
 
-UNROLL = 8  # number of k's for which the code is written out (unrolled); the depth of a panel is a multiple of UNROLL
+UNROLL = 8  # number of successive terms k for which the code is unrolled; the depth of a panel is a multiple of UNROLL
 
-# Constants of the estimates by which `plan_tiles` compares plans. The unit of time is a multiply-add of a multiprocessor, which
-# does 128 of them in a cycle. A part is a range of the terms k of a sum; the parts of a sum are computed by different blocks.
-LEAST_CHUNK = 32  # smallest number of terms k for which a part is worthwhile
-MOST_PARTS = 4  # largest number of parts for each multiprocessor
-BUSY_THREADS = 256  # number of threads with which a multiprocessor reaches the `rate` of its tiles
-SECOND_KERNEL = 300_000  # time to launch the kernel that adds up parts: 1.4 microseconds
-PART_TRAFFIC = 40  # time to write and read one sum of a part
+# Constants with which `plan_tiles` compares plans by their estimated times. The unit of time is 1/128 of a multiprocessor's
+# clock cycle, because a multiprocessor performs 128 multiply-adds per cycle. A sum can be split into parts, which are ranges of
+# its terms k; different thread blocks compute the parts of a sum.
+LEAST_CHUNK = 32  # smallest number of terms k in a part
+MOST_PARTS = 4  # largest number of parts per multiprocessor
+BUSY_THREADS = 256  # number of threads that a multiprocessor needs to reach the `rate` of its tiles
+SECOND_KERNEL = 300_000  # time to launch the kernel that adds up the parts: 1.4 microseconds
+PART_TRAFFIC = 40  # time to write and read one partial sum
 
 
 class Tile(NamedTuple):
-    """The size of the part of a product that one block of threads computes, and the resources that the block needs.
+    """The size of a tile, which is the part of a product that one thread block computes, and the resources that a block needs.
 
     Parameters
     ----------
     rows, columns : int
-        Number of rows and number of columns of the tile.
+        The numbers of rows and columns of the tile.
     depth : int
-        Number of terms that are added to each sum between two barriers: UNROLL, or twice as many.
+        Number of terms that are added to each sum between two barriers, which is UNROLL or 2 * UNROLL.
     quads : int
-        Determines the number of sums that each thread computes: (4 quads) x (4 quads).
+        Each thread computes a square of (4 * quads) x (4 * quads) sums.
     registers : int
         The largest number of registers that a thread may use.
     residents : int
-        Lower bound of the number of blocks for which a multiprocessor has enough registers at the same time.
+        The number of blocks for which a multiprocessor has enough registers at the same time, or a lower bound of this number.
     rate : float
-        Lower bound of the fraction of multiply-adds among the machine instructions of the main loop. Estimates of time compare
-        tiles by their `rate`.
+        The fraction of multiply-adds among the main loop's machine instructions, or a lower bound of this fraction. The
+        estimated time of a product is inversely proportional to `rate`.
     """
 
     rows: int
@@ -50,45 +51,45 @@ class Tile(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Number of rows, and also of columns, of the square of sums that a thread computes."""
+        """Number of rows of the square of sums that a thread computes, which is also its number of columns."""
         return QUAD * self.quads
 
     @property
     def splits(self) -> bool:
-        """True if sums with this tile may be split into parts (ranges of terms k) that different thread blocks compute.
+        """True if the sums in this tile may be split into parts (ranges of terms k) that different thread blocks compute.
 
-        Only sums of the smaller tiles are split, of which a product has more than of large tiles.
+        Only the sums of small tiles are split. With small tiles, a product already has more thread blocks than with large ones.
         """
         return self.quads == 1
 
     @property
     def threads(self) -> int:
-        """Number of threads of a block."""
+        """Number of threads in a block."""
         return self.rows // self.side * (self.columns // self.side)
 
-    # With the pitches, the rows of a panel are aligned to 16 bytes, and begin in different banks of shared memory: an operand
-    # whose k's are neighbours in global memory is stored column by column.
+    # With these pitches, the rows of a panel are aligned to 16 bytes and begin in different banks of shared memory. Different
+    # banks matter because an operand whose terms k are neighbours in global memory is stored in shared memory column by column.
 
     @property
     def left_pitch(self) -> int:
-        """Number of elements from one term k to the next in a panel, the part of the left matrix that is in shared memory."""
+        """Distance, in elements, between two successive terms k in a panel (a part of the left matrix in shared memory)."""
         return self.rows + QUAD
 
     @property
     def right_pitch(self) -> int:
-        """Number of elements from one term k to the next in a panel, the part of the right matrix that is in shared memory."""
+        """Distance, in elements, between two successive terms k in a panel (a part of the right matrix in shared memory)."""
         return self.columns + QUAD
 
     @property
     def buffer(self) -> int:
-        """Number of elements in a pair of panels, the parts of the left and right matrix that shared memory holds at a time."""
+        """Number of elements in a pair of panels: a part of the left matrix and a part of the right matrix in shared memory."""
         return self.depth * (self.left_pitch + self.right_pitch)
 
     def shared_bytes(self, dtype: np.dtype) -> int:
-        """Returns the bytes of shared memory that a thread block needs.
+        """Returns the number of bytes of shared memory that a thread block needs.
 
-        Shared memory holds two pairs of panels (parts of the left and right matrix): one pair is read while the other pair is
-        written.
+        Shared memory holds two pairs of panels, which are parts of the left and right matrix: the block reads one pair while it
+        writes the other pair.
         """
         return 2 * self.buffer * dtype.itemsize
 
@@ -106,24 +107,24 @@ TILES = {
     ),
 }
 
-# The smallest possible tile, because in the simulator a thread is a Python thread.
+# The smallest possible tile, because the simulator runs each CUDA thread as a Python thread.
 SIMULATED_TILE = Tile(16, 16, 8, 1, 128, 2, 1.0)
 
 
 def tiles_for(dtype: np.dtype) -> tuple[Tile, ...]:
-    """Returns the tiles that are available for products of a dtype."""
+    """Returns the tile sizes that are available for products in `dtype`."""
     return (SIMULATED_TILE,) if SIMULATED else TILES[dtype]
 
 
 class TilePlan(NamedTuple):
-    """The division of a product among the blocks of a kernel.
+    """The division of a matrix product among the blocks of a kernel.
 
     Parameters
     ----------
     tile : Tile
         The size of the tile that each block computes.
     parts : int
-        Number of parts into which the terms k of each sum are split; 1 if sums are not split.
+        Number of parts into which the terms k of each sum are split; 1 if the sums are not split.
     chunk : int
         Number of terms k in each part; the last part may have fewer.
     """
@@ -133,15 +134,15 @@ class TilePlan(NamedTuple):
     chunk: int
 
     def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
-        """Returns the numbers of thread blocks along the rows, along the columns, and along the parts of a sum."""
+        """Returns the number of thread blocks along the rows, the number along the columns, and the number of parts per sum."""
         return -(-rows // self.tile.rows), -(-columns // self.tile.columns), self.parts
 
 
 @functools.cache
 def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles: tuple[Tile, ...]) -> TilePlan:
-    """Returns the tile size and number of parts per sum with the shortest estimated time for a matrix product.
+    """Returns the tile size and the number of parts per sum for which the estimated time of a matrix product is shortest.
 
-    The product has `rows` x `columns` sums of `depth` terms each. `tiles` are the tile sizes to choose from.
+    The product has `rows` x `columns` sums of `depth` terms each. `tiles` contains the tile sizes to choose from.
     """
     plans = []
     for tile in tiles:
@@ -153,10 +154,10 @@ def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles:
 
 
 def estimate(plan: TilePlan, rows: int, columns: int, multiprocessors: int) -> float:
-    """Returns the estimated time of a product, as the number of multiply-adds that one multiprocessor could do in this time."""
+    """Returns the estimated time of a product, as the number of multiply-adds that a multiprocessor performs in this time."""
     tile, parts, chunk = plan
     blocks = math.prod(plan.grid(rows, columns))
-    # As long as the threads of one small block do not keep a multiprocessor busy, several blocks take as long as one block.
+    # If the threads of one small block cannot keep a multiprocessor busy, several such blocks take no longer than one block.
     turns = max(-(-blocks // multiprocessors), -(-BUSY_THREADS // tile.threads))
     product = turns * tile.rows * tile.columns * chunk / tile.rate
     return product if parts == 1 else product + SECOND_KERNEL + PART_TRAFFIC * parts * rows * columns / multiprocessors

@@ -1,1 +1,1 @@
-"""Training in one thread block, which keeps the whole network in its shared memory for many steps per launch."""
+"""Training in one thread block, which keeps the whole network in shared memory and performs many steps per kernel launch."""

@@ -1,4 +1,4 @@
-"""The host side of training in one thread block: launches of the kernel in `resident/kernel.py`."""
+"""The host side of training in one thread block, which launches the kernel that `resident/kernel.py` defines."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from numbanet.engines.topology import Topology
 
 
 class Block:
-    """The single thread block that trains a network, with the tables of sizes and offsets that its kernel reads.
+    """The single thread block that trains a network, and the tables of sizes and offsets that the block's kernel reads.
 
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
     """
 
     def __init__(self, topology: Topology, batch_size: int):
@@ -33,13 +33,13 @@ class Block:
         Parameters
         ----------
         arrays : EpochArrays
-            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
-            predictions of each sample.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and each sample's loss and number of
+            correct predictions.
         epsilon, eta : floating
-            The slope of leaky_relu and the learning rate, in the network's dtype.
+            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
         first, stop : int
-            Indices into `arrays.order`. `first` and `stop` are multiples of the batch size; `stop` may also be the length of
-            `arrays.order`.
+            The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
+            length of `arrays.order`.
         """
         arguments = (
             self.layers,

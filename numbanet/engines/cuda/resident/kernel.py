@@ -1,13 +1,13 @@
 """Training in one thread block: parameters, activations and deltas stay in shared memory for any number of steps.
 
-The module `layout` assigns every matrix its offset in shared memory. A training step calls the functions listed here. After
-each call except those of `update`, the threads of the block wait for each other at a barrier. The calls of `update` share one
-barrier, at the end of the step.
+The module `layout` assigns an offset in shared memory to every matrix. A training step calls the functions in the following
+list. After each call to a function other than `update`, the threads of the block wait for each other at a barrier. The calls to
+`update` need only one barrier, at the end of the step.
 
     `gather` copies the inputs x of the batch into shared memory.
-    `forward` computes a of each layer, from the first layer to the last; for softmax layers and the last layer it computes z.
-    `softmax_rows` computes a of a hidden softmax layer from its z.
-    `last_rows` computes a and delta of the last layer from its z, and loss and number of correct predictions of each sample.
+    `forward` computes a of each layer, from the first layer to the last; in softmax layers and the last layer, it computes z.
+    `softmax_rows` computes a of a hidden softmax layer from z.
+    `last_rows` computes a and delta of the last layer from z, and each sample's loss and number of correct predictions.
     `backward` computes delta of the previous layer, for each layer from the last to the second.
     `softmax_error_rows` computes delta of a hidden softmax layer from dL/da.
     `update` changes w and b of a layer, after `backward` has read them.
@@ -38,16 +38,17 @@ from numbanet.equations.activations import IDENTITY, SOFTMAX
 
 
 class Memory(NamedTuple):
-    """The shared memory of the thread block, and the tables that tell where the matrices of the network lie in it.
+    """The shared memory of the thread block, and the tables with the offsets of the network's matrices in shared memory.
 
     Parameters
     ----------
     near : array (numbers,)
         The shared memory of the thread block, as one flat array.
-    layers : array (L LAYER_COLUMNS,) int32
-        The table of the network's L layers, row after row: sizes, activation, and offsets in `near` of the layer's matrices.
+    layers : array (L * LAYER_COLUMNS,) int32
+        The table of the network's L layers, one row after another. A row holds a layer's sizes and activation function, and the
+        offsets in `near` of the layer's matrices.
     output : array (len(Output),) int32
-        The offsets in `near` of the arrays for z, dL/da and intermediate results of softmax and of the loss.
+        The offsets in `near` of the arrays for z, for dL/da, and for intermediate results of softmax and the loss.
     """
 
     near: Any
@@ -57,21 +58,24 @@ class Memory(NamedTuple):
 
 @device_function
 def layers_of(memory):
-    """Returns the number of layers of the network."""
+    """Returns the number of layers in the network."""
     return quotient(memory.layers.shape[0], LAYER_COLUMNS)
 
 
 @device_function
 def field(memory, l, column):
-    """Returns an integer that describes layer l, such as its number of neurons; `column`, a member of `Layer`, names it."""
+    """Returns an integer that describes layer l, such as its number of neurons.
+
+    The argument `column`, a member of `Layer`, selects the integer.
+    """
     return get(memory.layers, l * LAYER_COLUMNS + column)
 
 
 @device_function
 def place_of(memory, l, matrix):
-    """Returns where a matrix of layer l lies in shared memory: its offset, and its pitch (the step between rows).
+    """Returns the offset and the pitch, in shared memory, of a matrix of layer l.
 
-    The argument `matrix` is a member of `Matrix`.
+    The pitch is the distance between two successive rows. The argument `matrix`, a member of `Matrix`, selects the matrix.
     """
     row = l * LAYER_COLUMNS
     return get(memory.layers, row + PLACES + matrix), get(memory.layers, row + PITCHES + matrix)
@@ -86,10 +90,11 @@ def row_of(memory, l, matrix, s):
 
 @device_function
 def forward(memory, l, last, epsilon, zero, n):
-    """Computes a_j = phi(z_j), z_j = sum_i w_ij x_i of layer l. The bias b_j is w_ij of i = n_in, multiplied by x_i = 1.
+    """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i, for layer l.
 
-    If layer l is a softmax layer or the last layer, only z is computed.
-    Reads x (n, n_in + 1), w (n_in + 1, n_out); writes a (n, n_out), or z (n, n_out).
+    The bias b_j is the weight w_ij with i = n_in, and its input x_i is 1. If layer l is a softmax layer or the last layer, the
+    function computes only z.
+    Reads x (n, n_in + 1) and w (n_in + 1, n_out). Writes a (n, n_out), or z (n, n_out).
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l, Layer.KIND), place_of(memory, l, Matrix.A)
@@ -102,11 +107,11 @@ def forward(memory, l, last, epsilon, zero, n):
 
 @device_function
 def backward(memory, l, epsilon, zero, n):
-    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of the neurons i of layer l - 1, from delta_j of layer l.
+    """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for the neurons i of layer l - 1, from delta_j of layer l.
 
-    If layer l - 1 is a softmax layer, only the sum, which is dL/da_i, is computed.
-    Reads w (n_in, n_out), delta (n, n_out) of layer l, a (n, n_in) of layer l - 1.
-    Writes delta (n, n_in), or dL/da (n, n_in), of layer l - 1.
+    If layer l - 1 is a softmax layer, the function computes only the sum, which is dL/da_i.
+    Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer l -
+    1, or dL/da (n, n_in) of layer l - 1.
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l - 1, Layer.KIND), place_of(memory, l - 1, Matrix.DELTA)
@@ -119,9 +124,10 @@ def backward(memory, l, epsilon, zero, n):
 
 @device_function
 def update(memory, l, eta, zero, n):
-    """Updates w_ij <- w_ij - eta dL/dw_ij, dL/dw_ij = sum_s delta_j x_i, in layer l. Updates b_j as w_ij of i = n_in.
+    """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij = sum_s delta_j x_i, in layer l.
 
-    Reads x (n, n_in + 1), delta (n, n_out); updates w (n_in + 1, n_out).
+    The bias b_j is the weight w_ij with i = n_in, and its input x_i is 1.
+    Reads x (n, n_in + 1) and delta (n, n_out). Updates w (n_in + 1, n_out).
     """
     (x, x_pitch), (delta, delta_pitch) = place_of(memory, l, Matrix.X), place_of(memory, l, Matrix.DELTA)
     operands, w = (Operand(x, 1, x_pitch), Operand(delta, 1, delta_pitch)), place_of(memory, l, Matrix.W)
@@ -131,7 +137,10 @@ def update(memory, l, eta, zero, n):
 
 @device_function
 def softmax_rows(memory, l, n):
-    """Computes a_j = e^z_j / sum_k e^z_k of layer l, one thread per sample. Reads z (n, n_out); writes a (n, n_out)."""
+    """Computes a_j = e^z_j / sum_k e^z_k in layer l, with one thread per sample.
+
+    Reads z (n, n_out). Writes a (n, n_out).
+    """
     near, n_out = memory.near, field(memory, l, Layer.N_OUT)
     for s in range(cuda.threadIdx.x, n, cuda.blockDim.x):
         z = matrix(near, get(memory.output, Output.Z) + s * n_out, 1, n_out)
@@ -144,9 +153,9 @@ def softmax_rows(memory, l, n):
 
 @device_function
 def softmax_error_rows(memory, l, n):
-    """Computes delta_j = sum_i dL/da_i da_i/dz_j of softmax layer l, one thread per sample.
+    """Computes delta_j = sum_i dL/da_i da_i/dz_j in softmax layer l, with one thread per sample.
 
-    Reads dL/da (n, n_out), a (n, n_out); writes delta (n, n_out).
+    Reads dL/da and a, both (n, n_out). Writes delta (n, n_out).
     """
     near, n_out = memory.near, field(memory, l, Layer.N_OUT)
     for s in range(cuda.threadIdx.x, n, cuda.blockDim.x):
@@ -157,9 +166,10 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """Computes a, delta, loss and number of correct predictions of n samples from z of the last layer, one thread per sample.
+    """Computes a and delta of the last layer, and each sample's loss and number of correct predictions, from z.
 
-    The targets of the samples are the rows of arrays.y with the indices arrays.order[position : position + n].
+    Each thread computes one of the n samples at a time. The targets of the samples are the rows of arrays.y with the indices
+    arrays.order[position : position + n].
     """
     near, l = memory.near, layers_of(memory) - 1
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
@@ -182,7 +192,7 @@ def last_rows(memory, loss_kind, epsilon, arrays, position, n):
 def gather(memory, arrays, position, n):
     """Copies n samples, the rows of arrays.x with the indices arrays.order[position : position + n], to shared memory.
 
-    Reads arrays.x (N, n_in); writes the matrix X (n, n_in) of the first layer.
+    Reads arrays.x (N, n_in). Writes the matrix X (n, n_in) of the first layer.
     """
     n_in, (place, pitch) = field(memory, 0, Layer.N_IN), place_of(memory, 0, Matrix.X)
     for e in range(cuda.threadIdx.x, n * n_in, cuda.blockDim.x):
@@ -192,7 +202,7 @@ def gather(memory, arrays, position, n):
 
 @device_function
 def fill_ones(memory, batch_size, one):
-    """Writes 1, the constant input that is multiplied by b, to column n_in of matrix X of every layer."""
+    """Writes 1, the constant input that is multiplied by b, to column n_in of every layer's matrix X."""
     for l in range(layers_of(memory)):
         for s in range(cuda.threadIdx.x, batch_size, cuda.blockDim.x):
             put(memory.near, row_of(memory, l, Matrix.X, s) + field(memory, l, Layer.N_IN), one)
@@ -200,7 +210,10 @@ def fill_ones(memory, batch_size, one):
 
 @device_function
 def copy_parameters(memory, parameters, back):
-    """Copies w and b of all layers from the vector `parameters` to shared memory; if `back` is true, back to the vector."""
+    """Copies w and b of all layers from the vector `parameters` to shared memory.
+
+    If `back` is true, the function copies w and b in the opposite direction: from shared memory to `parameters`.
+    """
     start = 0
     for l in range(layers_of(memory)):
         n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.W)
@@ -241,29 +254,30 @@ def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
 
 @functools.cache
 def training_kernel(dtype: np.dtype) -> Any:
-    """Returns the kernel that trains networks of a dtype in one thread block; the class `Block` launches it."""
+    """Returns the kernel that trains networks of a dtype in one thread block. The class `Block` launches this kernel."""
     number = from_dtype(dtype)
 
     @cuda.jit
     def train_resident(
-        layers,  # (L LAYER_COLUMNS,) int32, the table of layers, see `layout.tables`
-        output,  # (len(Output),) int32, offsets in shared memory of z, dL/da and intermediate results, see `Output`
+        layers,  # int32 array of shape (L * LAYER_COLUMNS,): the table of layers that `layout.tables` computes
+        output,  # int32 array of shape (len(Output),): the offsets in shared memory of the arrays that `Output` names
         loss_kind,  # integer constant of the loss
-        epsilon,  # the slope of leaky_relu
+        epsilon,  # the slope of leaky_relu for negative z
         eta,  # the learning rate
-        batch_size,  # number of samples of a step; the last step may have fewer
-        x,  # (N, n_in), the samples
-        y,  # (N, n_out), the targets
-        order,  # (n,) int64, the row indices into x and y of the samples to train on, batch after batch
+        batch_size,  # number of samples in a step; the last step may have fewer
+        x,  # array of shape (N, n_in): the samples
+        y,  # array of shape (N, n_out): the targets
+        order,  # int64 array of shape (n,): the row indices into x and y of the samples to train on, one batch after another
         first,  # index in `order` of the first sample to train on
         stop,  # index in `order` after the last sample to train on
-        parameters,  # (p,), the p weights and biases of all layers, flat
-        loss_of_sample,  # (n,), the loss of each sample in `order`
-        hits_of_sample,  # (n,) int32, the number of correct predictions of each sample in `order`
+        parameters,  # array of shape (p,): the weights and biases of all layers
+        loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
+        hits_of_sample,  # int32 array of shape (n,): the number of correct predictions for each sample in `order`
     ):
         """Performs gradient descent on the samples with the row indices order[first:stop], one step per batch.
 
-        Reads x (N, n_in), y (N, n_out), order (n,); updates parameters (p,); writes loss_of_sample, hits_of_sample (n,).
+        Reads x (N, n_in), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample, both
+        (n,).
         """
         memory = Memory(cuda.shared.array(0, number), layers, output)
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))

@@ -1,9 +1,10 @@
 """The layout of a network in shared memory, for training in one thread block: the offset of every matrix.
 
-Shared memory is one flat array. Each matrix begins at an offset, called its place. The pitch of a matrix is the step from one
-row to the next in the flat array. The pitch is odd, so that the values of a column lie in different memory banks. Row n_in of
-matrix W holds b. Column n_in of matrix X is 1, the constant input that is multiplied by b. Matrix A of a layer and matrix X of
-the next layer are stored at the same offset, because the outputs of a layer are the inputs of the next layer.
+Shared memory is one flat array. The offset at which a matrix begins is called the matrix's place. The distance between two
+successive rows of a matrix is called the matrix's pitch. The pitch is odd, so that the values of a column lie in different
+memory banks. Row n_in of matrix W holds the biases b. The values in column n_in of matrix X are 1, the constant input that is
+multiplied by b. Matrix A of a layer and matrix X of the next layer have the same offset, because the outputs of a layer are the
+inputs of the next layer.
 """
 
 from enum import auto
@@ -16,29 +17,30 @@ from numbanet.engines.cuda.columns import Columns
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# Threads of the block. Each thread computes the 4 sums of a 2 x 2 tile at a time. A simulated thread takes a Python thread.
+# Number of threads in the block. Each thread computes a tile of 2 x 2 sums at a time. The simulator runs each CUDA thread as a
+# Python thread, and therefore gets few.
 THREADS = 4 if SIMULATED else 256
 
 
 class Layer(Columns):
-    """The first columns of the table of layers, which has one row per layer: the sizes and the activation of the layer."""
+    """The first columns of the table of layers, which has one row per layer: the layer's sizes and activation function."""
 
     N_IN = auto()  # number of inputs of the layer
     N_OUT = auto()  # number of neurons of the layer
-    KIND = auto()  # integer constant of the activation
+    KIND = auto()  # integer constant of the activation function
 
 
 class Matrix(Columns):
     """The matrices that a layer has in shared memory.
 
-    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the offset of the
-    matrix in shared memory. Column `PITCHES + m` holds the pitch of the matrix, which is the step from row to row.
+    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the matrix's offset in
+    shared memory. Column `PITCHES + m` holds the matrix's pitch, which is the distance between two successive rows.
     """
 
-    W = auto()  # w, and b as row n_in, (n_in + 1, n_out)
-    X = auto()  # x, and 1 as column n_in, (batch, n_in + 1)
-    A = auto()  # a, (batch, n_out + 1)
-    DELTA = auto()  # delta, (batch, n_out)
+    W = auto()  # w, with b as row n_in, of shape (n_in + 1, n_out)
+    X = auto()  # x, with the constant input 1 in column n_in, of shape (batch, n_in + 1)
+    A = auto()  # a, of shape (batch, n_out + 1)
+    DELTA = auto()  # delta, of shape (batch, n_out)
 
 
 class Output(Columns):
@@ -47,11 +49,11 @@ class Output(Columns):
     The table `output`, which kernels read, holds the offset of each array in shared memory.
     """
 
-    Z = auto()  # z, (batch, n_out)
-    U = auto()  # scratch matrix of `output_row`, (batch, n_out)
-    DL = auto()  # dL/da, (batch, n_out)
-    Z_MAX = auto()  # the largest z of each sample, (batch,)
-    OTHERS = auto()  # the sum of e^(z - z_max) without its largest term, (batch,)
+    Z = auto()  # z, of shape (batch, n_out)
+    U = auto()  # the scratch matrix that `output_row` uses, of shape (batch, n_out)
+    DL = auto()  # dL/da, of shape (batch, n_out)
+    Z_MAX = auto()  # the largest z of each sample, of shape (batch,)
+    OTHERS = auto()  # each sample's sum of e^(z - z_max) without the largest term, of shape (batch,)
 
 
 PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
@@ -69,7 +71,7 @@ class Tables(NamedTuple):
     output : (len(Output),) int32
         The offsets in shared memory of the work arrays that the enumeration `Output` names.
     numbers : int
-        The number of values that the whole network takes in shared memory.
+        The number of values in shared memory that the whole network needs.
     """
 
     layers: np.ndarray
@@ -88,9 +90,9 @@ def tables(topology: Topology, batch_size: int) -> Tables:
     Parameters
     ----------
     topology : Topology
-        Sizes, activations, loss and dtype of the network.
+        The network's layer sizes, activation functions, loss and dtype.
     batch_size : int
-        Number of samples of a batch.
+        Number of samples in a batch.
 
     Returns
     -------
@@ -126,5 +128,5 @@ def tables(topology: Topology, batch_size: int) -> Tables:
 
 
 def shared_bytes(topology: Topology, batch_size: int) -> int:
-    """Returns the number of bytes of shared memory that training a network on batches of `batch_size` samples takes."""
+    """Returns the number of bytes of shared memory that training a network on batches of `batch_size` samples needs."""
     return tables(topology, batch_size).numbers * topology.dtype.itemsize

@@ -1,9 +1,9 @@
-"""Products of matrices in shared memory, computed by all threads of a block: sum_k a[r, k] b[k, c] for all rows r, columns c.
+"""Matrix products in shared memory: all threads of a block compute sum_k a[r, k] * b[k, c] for each row r and column c.
 
-Each thread computes a tile of 2 x 2 sums at a time. An `Operand` describes how to step through a matrix, so that the same loop
-multiplies by a matrix or by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
-a result. The function `finish` is `activate`, `propagate` or `descend_weight`; each of these three functions takes a tuple of
-arguments of its own.
+Each thread computes a tile of 2 x 2 sums at a time. An `Operand` gives the strides of a matrix, so that the same loop can
+multiply by a matrix and by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
+a result. Depending on the product, `finish` is `activate`, `propagate` or `descend_weight`. Each of the three functions takes
+its own tuple of arguments, such as `Activation`.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from numbanet.equations.neuron import weighted_input
 
 
 class Operand(NamedTuple):
-    """A factor, a or b, of a matrix product sum_k a[r, k] b[k, c]: its offset and strides in shared memory.
+    """The offset and the strides, in shared memory, of a factor a or b of the matrix product sum_k a[r, k] * b[k, c].
 
     Parameters
     ----------
     place : int
         Offset of the first element of the matrix in shared memory.
     line : int
-        Stride between rows r of the left factor, or between columns c of the right factor.
+        For the left factor, the stride between successive rows r; for the right factor, between successive columns c.
     term : int
         Stride between successive terms k of the sum.
     """
@@ -35,7 +35,8 @@ class Operand(NamedTuple):
     term: Any
 
 
-# Uses of a finished sum. A matrix is given as (offset in shared memory, pitch); the pitch is the step from row to row.
+# The functions that use a complete sum, and their arguments. A matrix is given as the pair (offset in shared memory, pitch),
+# where the pitch is the distance between two successive rows.
 
 
 class Activation(NamedTuple):
@@ -44,9 +45,9 @@ class Activation(NamedTuple):
     Parameters
     ----------
     kind, epsilon : int, float
-        The integer constant of the activation, and the slope of leaky_relu.
+        `kind` is the integer constant of the activation function. `epsilon` is the slope of leaky_relu for negative z.
     a : (int, int)
-        Offset and pitch of the matrix that a is written to.
+        Offset and pitch of the matrix to which the activation a is written.
     """
 
     kind: Any
@@ -60,11 +61,12 @@ class Propagation(NamedTuple):
     Parameters
     ----------
     kind, epsilon : int, float
-        The integer constant of the activation of the layer whose delta is computed, and the slope of leaky_relu.
+        `kind` is the integer constant of the activation function of the layer whose delta is computed. `epsilon` is the slope
+        of leaky_relu for negative z.
     a : (int, int)
-        Offset and pitch of the matrix a of the layer whose delta is computed.
+        Offset and pitch of the matrix that holds the activations a of the layer whose delta is computed.
     delta : (int, int)
-        Offset and pitch of the matrix that delta is written to.
+        Offset and pitch of the matrix to which delta is written.
     """
 
     kind: Any
@@ -74,14 +76,14 @@ class Propagation(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """Arguments of `descend_weight`, which updates a weight by its gradient.
+    """Arguments of `descend_weight`, which updates a weight by gradient descent.
 
     Parameters
     ----------
     eta : float
         The learning rate.
     w : (int, int)
-        Offset and pitch of the matrix of weights.
+        Offset and pitch of the weight matrix.
     """
 
     eta: Any
@@ -97,16 +99,16 @@ def place_in(matrix, r, c):
 
 @device_function
 def activate(near, to, r, c, total):
-    """Computes a_j = phi(z_j), where z_j is `total`, and writes it to row r and column c of the matrix `to.a`."""
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of the matrix `to.a`."""
     put(near, place_in(to.a, r, c), phi(to.kind, to.epsilon, total))
 
 
 @device_function
 def propagate(near, to, r, c, total):
-    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes it to row r and column c of `to.delta`.
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to row r and column c of `to.delta`.
 
-    z is not stored, so `d_phi` gets a in place of z. For relu and leaky_relu, da/dz is the same at a as at z, because a is
-    positive exactly if z is positive.
+    z is not stored; the function `d_phi` therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz
+    depends only on whether z is positive, and a is positive exactly if z is positive.
     """
     a = get(near, place_in(to.a, r, c))
     put(near, place_in(to.delta, r, c), error_term(total, d_phi(to.kind, to.epsilon, a, a)))
@@ -114,14 +116,17 @@ def propagate(near, to, r, c, total):
 
 @device_function
 def descend_weight(near, to, r, c, total):
-    """Updates w_ij <- w_ij - eta dL/dw_ij in row r and column c of the matrix `to.w`; `total` is dL/dw_ij."""
+    """Updates w_ij <- w_ij - eta dL/dw_ij, the element in row r and column c of the matrix `to.w`; `total` is dL/dw_ij."""
     at = place_in(to.w, r, c)
     put(near, at, descend(to.eta, total, get(near, at)))
 
 
 @device_function
 def tile(near, zero, depth, a, b):
-    """Returns four sums sum_k a[r, k] b[k, c] over k < depth, for 2 rows r and 2 columns c; a and b are of class `Operand`."""
+    """Returns the four sums sum_k a[r, k] * b[k, c] over k < depth, for 2 rows r and 2 columns c.
+
+    The arguments `a` and `b` are of the class `Operand`.
+    """
     c_00 = c_01 = c_10 = c_11 = zero
     a_at, b_at = a.place, b.place
     end = a_at + depth * a.term
@@ -142,11 +147,11 @@ def product_with(finish: Callable) -> Callable:
 
     @device_function
     def product(near, zero, shape, operands, to):
-        """Computes total = sum_k a[r, k] b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
+        """Computes total = sum_k a[r, k] * b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
-        `shape` is (rows, columns, number of terms k); `operands` is the pair (a, b).
-        Each thread computes tiles of 2 x 2 sums. The two columns of a tile lie half the matrix apart, so that threads with
-        consecutive indices compute consecutive columns.
+        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b).
+        Each thread computes tiles of 2 x 2 sums. The two columns of a tile are half the matrix's width apart, so that threads
+        with consecutive indices compute consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2
