@@ -1,10 +1,11 @@
 """Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
 
-For each data set, with raw and with standardised inputs, and with and without early stopping, both estimators are trained with
-the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other samples. The column
-"errors" is the difference of the mean scores, in units of its standard error over the seeds. The last columns count the
-training runs that diverged. The script fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's
-training runs diverged than of scikit-learn's.
+For each learning rate and data set, with raw and with standardised inputs, and with and without early stopping, both estimators
+are trained with the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other
+samples. The column "errors" is the difference of the mean scores, in units of its standard error over the seeds. The column
+"equal" counts the seeds for which both scores are equal. The last columns count the training runs that diverged. The script
+fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's training runs diverged than of
+scikit-learn's.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from sklearn.preprocessing import StandardScaler
 import numbanet.sklearn
 
 DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
+RATES = (0.001, 0.01, 0.1)
 LIMIT = -2.0  # smallest allowed difference of the mean scores, in standard errors
+DIGITS = 6  # number of decimal places of the scores; smaller differences are rounding errors
 
 
 def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
@@ -39,40 +42,47 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
             x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
         for i, module in enumerate((numbanet.sklearn, neural_network)):
             try:
-                found[i, seed] = getattr(module, kind)(random_state=seed, **options).fit(x_train, y_train).score(x_test, y_test)
+                fitted = getattr(module, kind)(random_state=seed, **options).fit(x_train, y_train)
+                found[i, seed] = round(fitted.score(x_test, y_test), DIGITS)
             except ValueError as error:
                 if "non-finite" not in str(error):
                     raise
     return found
 
 
+def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
+    """Prints a row of the table; returns True if numbanet's estimator is worse in it."""
+    found = scores(name, scaled, options, seeds)
+    lost = np.isnan(found).sum(axis=1)
+    both = found[:, ~np.isnan(found).any(axis=0)]
+    difference = both[0] - both[1]
+    mean, ratio = (difference.mean() if difference.size else 0.0), 0.0
+    if difference.any():
+        with np.errstate(divide="ignore"):
+            ratio = mean / (difference.std(ddof=1) / np.sqrt(difference.size))
+    means = both.mean(axis=1) if both.size else [np.nan, np.nan]
+    equal = np.count_nonzero(difference == 0)
+    print(f"{row:34} {means[0]:9.4f} {means[1]:12.4f} {mean:10.6f} {ratio:7.2f} {equal:6} {lost[0]:4} {lost[1]:4}", flush=True)
+    return bool(ratio < LIMIT or lost[0] > lost[1])
+
+
 def main() -> None:
-    """Prints a row for each data set and each combination of options."""
+    """Prints a row for each learning rate, each data set and each combination of options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
-    parser.add_argument("--rate", type=float, default=0.001)
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn warns that training has not converged after so few epochs
-    print(f"{'':28} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7}  diverged", flush=True)
+    print(f"{'':34} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7} {'equal':>6}  diverged", flush=True)
+    options = {"max_iter": arguments.max_iter, "solver": arguments.solver}
     failed = False
-    for name, scaled, stopping in itertools.product(arguments.datasets, (False, True), (False, True)):
-        options = {"early_stopping": stopping, "max_iter": arguments.max_iter, "solver": arguments.solver}
-        found = scores(name, scaled, options | {"learning_rate_init": arguments.rate}, arguments.seeds)
-        lost = np.isnan(found).sum(axis=1)
-        both = found[:, ~np.isnan(found).any(axis=0)]
-        difference = both[0] - both[1]
-        error = difference.std(ddof=1) / np.sqrt(difference.size) if difference.size > 1 else 0.0
-        ratio = difference.mean() / error if error else 0.0
-        failed |= bool(ratio < LIMIT or lost[0] > lost[1])
-        row = f"{name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
-        means = both.mean(axis=1) if both.size else [np.nan, np.nan]
-        print(
-            f"{row:28} {means[0]:9.4f} {means[1]:12.4f} {means[0] - means[1]:10.4f} {ratio:7.2f}  {lost[0]} {lost[1]}",
-            flush=True,
-        )
+    for rate, name, scaled, stopping in itertools.product(arguments.rates, arguments.datasets, (False, True), (False, True)):
+        row = f"{rate:g} {name} {'standardised' if scaled else 'raw'}{' early' if stopping else ''}"
+        both = options | {"early_stopping": stopping, "learning_rate_init": rate}
+        failed |= compare(row, name, scaled, both, arguments.seeds)
     if failed:
         raise SystemExit("numbanet's estimators score worse than scikit-learn's in a row above")
 

@@ -80,6 +80,27 @@ class Epoch(NamedTuple):
             return ((first, min(first + self.batch_size, count), first) for first in range(0, count, self.batch_size))
         return zip([0, *self.share.ends[:-1].tolist()], self.share.ends.tolist(), self.share.firsts.tolist(), strict=True)
 
+    def parts(self) -> list["Epoch"]:
+        """Returns the epoch in parts, each of which has the same factor of weight decay in all batches, in their order.
+
+        Returns
+        -------
+        list of Epoch
+            The epoch itself, unless the factor depends on the number of samples of a batch (`Rule.decay_batch`). If it does,
+            a last batch that is smaller than the others is a part of its own.
+        """
+        rule, order, size = self.rule, self.order, self.batch_size
+        if self.share is not None or not (rule.decay_batch and rule.weight_decay):
+            return [self]
+        steps, rest = divmod(order.size, size)
+        parts = []
+        if steps:
+            parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
+        if rest:
+            last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out
+        return parts
+
 
 def epoch_of(
     order: NDArray[np.integer],
@@ -124,7 +145,8 @@ def epoch_of(
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
     """Returns a table with the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of each step.
 
-    In step t, eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t).
+    In step t, eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t). If
+    `rule.corrects_epsilon` is False, epsilon_t = epsilon.
 
     Parameters
     ----------
@@ -149,5 +171,6 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     if rule.corrects_bias:
         t = np.arange(first_step, first_step + n.size)
         root = np.sqrt(1 - rule.beta_2**t)
-        rates[:, ETA_T], rates[:, EPSILON_T] = rates[:, ETA] * root / (1 - rule.beta_1**t), rule.epsilon * root
+        rates[:, ETA_T] = rates[:, ETA] * root / (1 - rule.beta_1**t)
+        rates[:, EPSILON_T] = rule.epsilon * root if rule.corrects_epsilon else rule.epsilon
     return rates

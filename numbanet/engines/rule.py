@@ -53,6 +53,12 @@ class Rule(NamedTuple):
     clip_norm : float
         The largest allowed norm of the vector of all gradients. A vector of gradients with a larger norm is scaled down to
         `clip_norm`.
+    corrects_epsilon : bool
+        Whether epsilon_t of the rules ADAM and ADAMW is epsilon * sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat).
+        If `corrects_epsilon` is False, epsilon_t is epsilon, which is added to sqrt(v).
+    decay_batch : int
+        The number of samples of a batch for which `weight_decay` is the weight-decay factor. For a batch of n samples, the
+        factor is weight_decay * decay_batch / n. If `decay_batch` is 0, `weight_decay` is the factor for all batches.
     """
 
     kind: int = GRADIENT_DESCENT
@@ -62,6 +68,14 @@ class Rule(NamedTuple):
     epsilon: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float = math.inf
+    corrects_epsilon: bool = True
+    decay_batch: int = 0
+
+    def for_batch(self, n: int) -> "Rule":
+        """Returns the rule whose `weight_decay` is the factor for batches of n samples; see `decay_batch`."""
+        if self.decay_batch in (0, n):
+            return self
+        return self._replace(weight_decay=self.weight_decay * self.decay_batch / n)
 
     @property
     def moments(self) -> int:

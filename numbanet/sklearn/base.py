@@ -3,7 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy.sparse import issparse, sparray, spmatrix
 from sklearn import model_selection
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_consistent_length, check_random_state, gen_batches, validation
+from sklearn.utils import check_random_state, gen_batches, validation
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
@@ -22,6 +21,7 @@ from numbanet.sklearn.fitted import Fitted
 from numbanet.sklearn.initial import initial_parameters
 from numbanet.sklearn.parameters import Parameters
 from numbanet.sklearn.progress import DivergenceError, Progress, Validation
+from numbanet.sklearn.samples import Shuffling, checked_weights, dense, dense_batches
 from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
@@ -56,6 +56,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     _arguments: dict[str, Any]  # of the network
     _rate_factor: float
     _no_improvement_count: int
+    _random_state: np.random.RandomState  # draws the order of samples
+    _order: NDArray[np.integer] | None  # of the last epoch
     _y_numeric: bool
 
     def fit(
@@ -92,7 +94,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid; the message names it. The estimator stays as it was.
         DivergenceError
             The loss is no longer finite; the parameters of the last finite epoch are kept. The error is a ValueError, as in
             scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if there is an epoch with a finite
@@ -191,7 +193,32 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         **known: Any,
     ) -> Progress:
-        """Trains on samples; `whole` is False if X may be a part of the data, so that weights are taken as they are given."""
+        """Trains on samples; `whole` is False if X may be a part of the data, so that weights are taken as they are given.
+
+        If an exception ends the training before its first epoch has ended, all attributes are as before the call.
+        """
+        before = vars(self).copy()
+        self.n_iter_ = 0
+        try:
+            prepared = self._prepared(X, y, sample_weight, validation_data, resume, whole, known)
+            return self._train(*prepared, epochs, whole)
+        except BaseException as error:
+            if self.n_iter_ == 0 and not isinstance(error, DivergenceError):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    def _prepared(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any,
+        resume: bool,
+        whole: bool,
+        known: dict[str, Any],
+    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation | None]:
+        """Checks everything and creates the network; returns samples, targets, weights and validation data for `_train`."""
         self._check_parameters()
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         X, y = validate_data(
@@ -201,7 +228,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         if resume and whole:
             self._check_resumable(y)
         targets = self._targets(y, X.dtype, resume, **known)
-        weights = _weights(sample_weight, X)
+        weights = checked_weights(sample_weight, X)
         if weights is not None and not weights.all():
             X, y, targets, weights = (array[weights > 0] for array in (X, y, targets, weights))
         weights = self._weighed(y, weights)
@@ -212,8 +239,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             validation = self._validation(validation_data, X.dtype)
         elif self.early_stopping:
             X, targets, weights, validation = self._split(X, y, targets, weights, random_state)
-        self._begin(network, validation, resume)
-        return self._train(X, targets, weights, validation, epochs, whole)
+        self._begin(network, validation, resume, random_state)
+        return X, targets, weights, validation
 
     def _validation(self, validation_data: Any, dtype: DTypeLike) -> Validation:
         try:
@@ -224,7 +251,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=dtype, multi_output=True, y_numeric=self._y_numeric, reset=False
         )
-        return Validation(_dense(X), self._targets(y, dtype, known=True), y, _weights(sample_weight, X))
+        return Validation(dense(X), self._targets(y, dtype, known=True), y, checked_weights(sample_weight, X))
 
     def _split(
         self,
@@ -250,7 +277,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 "increase validation_fraction, or pass validation_data or more samples"
             )
         weights, weights_test = (None, None) if weights is None else (weights[train], weights[test])
-        return X[train], targets[train], weights, Validation(_dense(X[test]), targets[test], y[test], weights_test)
+        return X[train], targets[train], weights, Validation(dense(X[test]), targets[test], y[test], weights_test)
 
     def _network_for(self, X: Any, random_state: np.random.RandomState, resume: bool) -> Network:  # noqa: N803
         """Returns a new network with scikit-learn's initial parameters, or the fitted one if training resumes."""
@@ -281,11 +308,14 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         self._arguments = arguments
         return network
 
-    def _begin(self, network: Network, validation: Validation | None, resume: bool) -> None:
+    def _begin(
+        self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState
+    ) -> None:
         """Sets the initial values of the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._rate_factor, self._no_improvement_count = 1.0, 0
+            self._random_state, self._order = random_state, None
             self.t_, self.loss_curve_, self.best_loss_, self.history_ = 0, [], None, History()
             self.validation_scores_ = self.best_validation_score_ = None
         if self.best_loss_ is None and not self.early_stopping:
@@ -311,7 +341,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         batches = issparse(X) or not (whole or weights is None)
         if batches and whole and weights is not None:
             weights = weights * (samples / total)
-        data = (lambda: self._dense_batches(X, targets, weights, batch_size), None) if batches else (X, targets)
+        model = self.network_._model
+        generator = model.generator
+        shuffling = model.generator = Shuffling(generator, self._random_state, self._order if whole else None)
+        order = shuffling.permutation if self.shuffle else np.arange
+        data = (lambda: dense_batches(X, targets, weights, order(samples), batch_size), None) if batches else (X, targets)
         scheduled = self.solver == "sgd" and self.learning_rate != "constant"
         try:
             history = self.network_.fit(
@@ -319,7 +353,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 epochs=epochs,
                 batch_size=batch_size,
                 learning_rate=self.learning_rate_init / (self._gradient_scale if self.solver == "sgd" else 1.0),
-                optimizer=self._optimizer(batch_size * (total / samples if whole else 1)),
+                optimizer=self._optimizer(batch_size, total / samples if whole else 1.0),
                 schedule=progress.network_rate if scheduled else None,
                 shuffle=self.shuffle,
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
@@ -336,6 +370,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             warnings.warn(progress.diverged("best"), ConvergenceWarning, stacklevel=4)
             return progress
         finally:
+            model.generator = generator
+            self._order = shuffling.order if whole and self.warm_start else None
             progress.restore_best()
         figures = history.history.items()
         self._add_history([{name: values[epoch] for name, values in figures} for epoch in range(len(history.epoch))])
@@ -347,19 +383,6 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         for logs in epochs:
             self.history_.add(len(self.history_.epoch) + 1, logs)
 
-    def _dense_batches(
-        self,
-        X: Any,  # noqa: N803
-        targets: NDArray[Any],
-        weights: NDArray[Any] | None,
-        batch_size: int,
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        """Yields the batches of one epoch over sparse samples, converted to dense arrays, in the order of dense samples."""
-        order = self.network_._model.generator.permutation(X.shape[0]) if self.shuffle else np.arange(X.shape[0])
-        for part in gen_batches(X.shape[0], batch_size):
-            rows = order[part]
-            yield _dense(X[rows]), targets[rows], None if weights is None else weights[rows]
-
     def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
         """Returns the outputs of the network for X, or its logits if `logits` is True."""
         check_is_fitted(self)
@@ -368,23 +391,6 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             return self.network_.predict(samples, logits=logits)
         parts = (samples[part].toarray() for part in gen_batches(samples.shape[0], DENSE_ROWS))
         return np.concatenate([self.network_.predict(part, logits=logits) for part in parts])
-
-
-def _weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
-    """Returns the weights of the samples as an array; raises ValueError if they are invalid."""
-    if sample_weight is None:
-        return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
-    if weights.ndim != 1:
-        raise ValueError(f"sample_weight must have one dimension, but has shape {weights.shape}")
-    check_consistent_length(X, weights)
-    if (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight contains a negative weight, or all weights are zero: pass weights of 0 or more")
-    return weights
-
-
-def _dense(X: Any) -> NDArray[Any]:  # noqa: N803
-    return X.toarray() if issparse(X) else X
 
 
 def _as_list(callbacks: Any) -> list[Any]:

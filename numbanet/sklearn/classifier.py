@@ -33,10 +33,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w; biases are not penalised. The penalty increases the loss of a batch by
-        alpha / (2 n) times the sum of all w^2, where n is the batch size, or with sample weights in `fit` the batch size times
-        the mean weight. In the last batch of an epoch, which may be smaller, n is the batch size, too; in scikit-learn it is
-        the number of samples in that batch. With "adamw" there is no penalty: alpha is the weight decay lambda of
-        w <- w - eta lambda w.
+        alpha / (2 n) times the sum of all w^2, where n is the number of samples of the batch, or with sample weights in `fit`
+        this number times the mean weight of all samples; in scikit-learn, n is then the total weight of the batch. With
+        "adamw" there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
     batch_size : int or "auto"
         Number of samples per update, limited to the number of all samples; "auto" is 200.
     learning_rate : {"constant", "invscaling", "adaptive"}
@@ -55,9 +54,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
         Seed of the initial weights and biases, of the validation split, of shuffling and of dropout. The initial weights and
-        biases and the validation split are those of scikit-learn with the same random_state: the weights and biases are
-        uniform in +-sqrt(6 / (n_in + n_out)), with the activation "logistic" in +-sqrt(2 / (n_in + n_out)). The order of the
-        samples in each epoch differs from scikit-learn's.
+        biases, the validation split and the order of the samples in each epoch are those of scikit-learn with the same
+        random_state. The weights and biases are uniform in +-sqrt(6 / (n_in + n_out)), with the activation "logistic" in
+        +-sqrt(2 / (n_in + n_out)). A further call of `fit` with `warm_start`, or of `partial_fit`, continues to draw from the
+        same generator; in scikit-learn, it begins anew with an integer random_state.
     tol : float
         Minimum improvement of the loss that counts as an improvement; with `early_stopping`, of the validation score.
     verbose : bool
@@ -78,8 +78,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     beta_1, beta_2 : float
         Decay rates of the moments of "adam" and "adamw", in [0, 1).
     epsilon : float
-        Constant in the denominator of "adam" and "adamw". As in Adam's paper, it is added to the square root of the
-        bias-corrected second moment; scikit-learn adds it to the square root of the uncorrected second moment.
+        Constant in the denominator of "adam" and "adamw". With "adam", it is added to the square root of the second moment
+        without its bias correction, as in scikit-learn; with "adamw", to the square root of the bias-corrected second moment,
+        as in `numbanet.AdamW`.
     n_iter_no_change : int or inf
         Training stops after more than this number of epochs without an improvement by `tol`.
     max_fun : int
@@ -114,7 +115,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Lowest loss of an epoch; None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch: the mean over the epoch's batches while they are trained on, plus the L2 penalty of the weights at
-        the start of the epoch.
+        the start of the epoch. scikit-learn takes the penalty of each batch, and limits the cross-entropy of a sample to 36
+        (in float64), so that a training without early stopping may end in another epoch there.
     validation_scores_ : list of float or None
         Score on the validation data after each epoch; None without validation data.
     best_validation_score_ : float or None

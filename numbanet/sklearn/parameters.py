@@ -81,20 +81,22 @@ class Parameters:
         if not dtype.type(self.learning_rate_init / self._gradient_scale):
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
-    def _optimizer(self, batch_weight: float) -> optimizers.Optimizer:
+    def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
         """Returns the solver as an optimizer, with constants scaled to make up for the network's other gradient scale."""
         scale = self._gradient_scale
         options: dict[str, Any] = {
-            "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / batch_weight,
+            "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / (batch_size * mean_weight),
             "clip_norm": None if self.clip_norm is None else scale * self.clip_norm,
         }
         if self.solver != "sgd":
             kind = optimizers.Adam if self.solver == "adam" else optimizers.AdamW
-            return kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
-        if self.momentum == 0:
-            return optimizers.GradientDescent(**options)
-        kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
-        return kind(self.momentum, **options)
+            optimizer = kind(self.beta_1, self.beta_2, scale * checks.positive("epsilon", self.epsilon), **options)
+        elif self.momentum == 0:
+            optimizer = optimizers.GradientDescent(**options)
+        else:
+            kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
+            optimizer = kind(self.momentum, **options)
+        return optimizer if self.solver == "adamw" else optimizers.as_in_scikit_learn(optimizer, batch_size)
 
 
 def refuse_missing(name: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import numpy as np
 
 from numbanet import checks, inputs
 from numbanet._compile import announced
+from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
 from numbanet.inputs import Data
 from numbanet.training import reporting
@@ -222,7 +224,7 @@ class Training:
                 data = pass_.data if arrays else pass_.data.uploaded(model.engine)
                 updates = pass_.epoch(eta, self.rule, model.step + 1, self._dropout_key())
                 batches, samples, last = 0, 0, NO_TOTALS
-                for yields, last in enumerate(model.engine.train_epoch(data.x, data.y, updates), start=1):
+                for yields, last in enumerate(self._train_parts(data, updates), start=1):
                     before, (batches, samples) = (batches, samples), pass_.done(last, yields)
                     model.step += batches - before[0]
                     if samples > before[1] and arrays:
@@ -233,8 +235,7 @@ class Training:
                         break
                 if not arrays:
                     bar.update(samples)
-                own = self.partition.total(last)
-                totals = Totals(totals.samples + own.samples, totals.loss + own.loss, totals.hits + own.hits)
+                totals = _sum(totals, self.partition.total(last))
                 weight += pass_.weight
                 if not np.isfinite(totals.loss):
                     break
@@ -243,6 +244,11 @@ class Training:
                 raise NoMoreBatchesError
             raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
+
+    def _train_parts(self, data: Data, updates: Epoch) -> Iterator[Totals]:
+        """Trains on the parts of an epoch one after the other, and yields the totals since the start of the epoch."""
+        passes = [self.model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
+        return passes[0] if len(passes) == 1 else _joined(passes)
 
     def _order(self, n: int) -> np.ndarray:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
@@ -353,3 +359,17 @@ class Training:
             checks.warn(
                 f"early_stopping had no effect, because no epoch had the figure {self.stopping.progress.monitored.name!r}"
             )
+
+
+def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
+    """Yields the totals of passes, one after the other, since the start of the first pass."""
+    before = NO_TOTALS
+    for each in passes:
+        last = NO_TOTALS
+        for last in each:
+            yield _sum(before, last)
+        before = _sum(before, last)
+
+
+def _sum(a: Totals, b: Totals) -> Totals:
+    return Totals(a.samples + b.samples, a.loss + b.loss, a.hits + b.hits)

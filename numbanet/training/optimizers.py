@@ -1,5 +1,6 @@
 """The optimizers, with their names, their constants, and the update rules that they pass to engines."""
 
+import copy
 import functools
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -35,6 +36,8 @@ class Optimizer:
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
     learning_rate: ClassVar[float] = 0.01  # the default of `fit`
+    corrects_epsilon: ClassVar[bool] = True  # these two are those of `Rule`; see `as_in_scikit_learn`
+    decay_batch: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -57,12 +60,17 @@ class Optimizer:
         """The number of moments (running averages of gradients, such as the velocity) that are kept for each parameter."""
         return rule.KINDS[self.kind].moments
 
-    @functools.lru_cache(256)  # noqa: B019 - as for `check`
     def rule(self) -> Rule:
         """Returns the update rule with its constants as a `Rule`, which engines take as argument."""
-        constants = asdict(self)
-        constants["mu"] = constants.pop("momentum", 0.0)
-        return Rule(self.kind, **constants | {"clip_norm": math.inf if self.clip_norm is None else self.clip_norm})
+        return _rule(self, self.corrects_epsilon, self.decay_batch)
+
+
+@functools.lru_cache(256)  # as for `Optimizer.check`; the two attributes do not count when optimizers are compared
+def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
+    constants = asdict(optimizer)
+    constants["mu"] = constants.pop("momentum", 0.0)
+    constants["clip_norm"] = math.inf if optimizer.clip_norm is None else optimizer.clip_norm
+    return Rule(optimizer.kind, **constants, corrects_epsilon=corrects_epsilon, decay_batch=decay_batch)
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,19 @@ class AdamW(Adam):
 
     weight_decay: float = field(default=0.01, kw_only=True)
     kind = rule.ADAMW
+
+
+def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
+    """Returns a copy of the optimizer that makes the steps of scikit-learn's solvers.
+
+    Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat). A last batch of fewer than `batch_size` samples has the factor of
+    weight decay that makes the penalty the same per batch. Both matter to weights without any other gradient than that of the
+    penalty, for instance if a ReLU is 0 for all samples. Pickles keep these properties; model files do not.
+    """
+    other = copy.copy(optimizer)
+    object.__setattr__(other, "corrects_epsilon", False)
+    object.__setattr__(other, "decay_batch", batch_size)
+    return other
 
 
 OPTIMIZERS = {
