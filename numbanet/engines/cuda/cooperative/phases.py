@@ -83,7 +83,7 @@ def backward_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
-        """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of the block's tile in layer l.
+        """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of its tile in layer l.
 
         After computing the part of dL/da_i, updates the block's tile of w and b in layer l. If layer l + 1 is the first layer
         of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in global
