@@ -1,0 +1,94 @@
+"""Converts DataFrames to NumPy arrays, column by column: those of pandas and polars, and tables of pyarrow.
+
+The module recognises a DataFrame by its attributes, and imports none of these libraries.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from numbanet.inputs import foreign, objects
+
+
+def is_frame(value: Any) -> bool:
+    """Returns True for a DataFrame of pandas, polars or a library with the same methods, and for a table of pyarrow.
+
+    A LazyFrame of polars counts as a DataFrame too, so that `items` can say how to compute its rows.
+    """
+    kind = type(value)
+    if hasattr(kind, "columns") and hasattr(kind, "dtypes"):
+        return any(hasattr(kind, name) for name in ("iloc", "iter_columns", "collect"))
+    return hasattr(kind, "column_names") and hasattr(kind, "columns")
+
+
+def columns_of(value: Any) -> Sequence[Any]:
+    """Returns the names of the columns of a DataFrame, and an empty list for any other value."""
+    if not is_frame(value):
+        return []
+    return list(value.column_names if hasattr(value, "column_names") else value.columns)
+
+
+def items(name: str, frame: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields the name and the values of each column; the values are a Series, or an array of pyarrow.
+
+    Raises
+    ------
+    TypeError
+        The value describes a query whose rows are not computed yet.
+    """
+    if hasattr(type(frame), "collect"):
+        raise TypeError(
+            f"{name} is a {type(frame).__name__}, which describes a query, not rows: pass a DataFrame, in polars by collect()"
+        )
+    if hasattr(frame, "iloc"):
+        return iter(frame.items())
+    if hasattr(frame, "iter_columns"):
+        return zip(frame.columns, frame.iter_columns(), strict=True)
+    return zip(frame.column_names, frame.columns, strict=True)
+
+
+def has_categories(column: Any) -> bool:
+    """Returns True if a column is categorical: its numbers, if any, are names rather than quantities."""
+    kind = column.dtype if hasattr(column, "dtype") else column.type
+    return hasattr(kind, "categories") or hasattr(kind, "dictionary") or hasattr(kind, "index_type")
+
+
+def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
+    """Returns a DataFrame of real numbers and booleans as an array (n, columns); NaN stands for a missing number.
+
+    Parameters
+    ----------
+    name : str
+        Name of the DataFrame in error messages.
+    frame : DataFrame
+    remedy : str
+        The end of the error message about texts, which says how to convert them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A column does not contain real numbers; the message names the column.
+    """
+    kinds = set(getattr(frame, "dtypes", ()))
+    if kinds and all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
+        return frame.to_numpy(dtype=np.result_type(*kinds))  # pandas would make objects of numbers and booleans together
+    known = columns_of(frame)
+    arrays = [_column(name, j, known, column, remedy) for j, (_, column) in enumerate(items(name, frame))]
+    return np.column_stack(arrays) if arrays else np.empty(frame.shape)
+
+
+def _column(name: str, j: int, known: Sequence[Any], column: Any, remedy: str) -> np.ndarray:
+    """Returns column j of a DataFrame as an array (n,) of real numbers."""
+    title = f"column {known[j]!r} of {name}"
+    if has_categories(column):
+        raise TypeError(f"{title} is categorical: encode it first, for example with {objects.ENCODERS}")
+    array = foreign.as_array(title, column)
+    if array.dtype.kind in "OUST":
+        return objects.real_numbers(name, array.astype(object), remedy, lambda index: objects.cell(name, (*index, j), known))
+    if array.dtype.kind not in "biuf":
+        remedy = ": convert dates and times to numbers first" if array.dtype.kind in "mM" else ""
+        raise TypeError(f"{title} must contain real numbers, but its dtype is {array.dtype}{remedy}")
+    if array.ndim != 1:
+        raise ValueError(f"{title} has several values in each row: make a column of each")
+    return array
