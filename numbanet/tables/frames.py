@@ -11,8 +11,7 @@ from numbanet.tables.columns import Numbers, Table, Texts
 # A DataFrame of pandas or polars, or a table of pyarrow.
 Frame: TypeAlias = Any
 
-NUMBERS = "biuf"  # NumPy's kinds of dtypes that are real numbers or booleans
-CONTAINERS = bytes | list | tuple | set | dict | np.ndarray
+ODD = bytes | complex | list | tuple | set | dict | np.ndarray
 
 
 class Unreadable:
@@ -44,11 +43,11 @@ def as_table(table: Table | Frame) -> Table:
         return table
     if not frames.is_frame(table):
         raise TypeError(
-            "table must be a Table, as numbanet.tables.read returns it, a DataFrame of pandas or polars, or a table of pyarrow, "
-            f"not {type(table).__name__}"
+            "table must be a Table from numbanet.tables.read, a DataFrame of pandas or polars, or a table of pyarrow, not "
+            f"{type(table).__name__}"
         )
-    source, columns = f"the {type(table).__name__}", {}
-    for name, column in frames.items("table", table):
+    source, columns, found = f"the {type(table).__name__}", {}, frames.columns("table", table)
+    for name, column in zip(frames.columns_of(table), found, strict=True):
         if not isinstance(name, str):
             raise TypeError(f"{source} has a column named {name!r}, but names must be texts: rename it to {str(name)!r}")
         if name in columns:
@@ -58,22 +57,21 @@ def as_table(table: Table | Frame) -> Table:
 
 
 def _column(title: str, column: Any) -> Any:
-    """Returns a Series, or an array of pyarrow, as Texts, Numbers or Unreadable; `title` names it in error messages."""
-    kind = getattr(column, "dtype", None)
-    if isinstance(kind, np.dtype) and kind.kind in NUMBERS:
-        return Numbers(column.to_numpy())
+    """Returns an array, or a Series, as Texts, Numbers or Unreadable; `title` names the column in error messages."""
+    if isinstance(column, np.ndarray):
+        return Numbers(column)
     absent, present = _parted(column)
     try:
         values = _values(title, present)
     except (TypeError, ValueError) as error:
         return Unreadable(error)
     categorical = frames.has_categories(column)
-    if values.dtype.kind in NUMBERS and not categorical:
+    if values.dtype.kind in frames.NUMBERS and not categorical:
         array = np.zeros(absent.size, values.dtype)
         array[~absent] = values
         return Numbers(array, absent if absent.any() else None)
     texts = np.full(absent.size, None)
-    texts[~absent] = Numbers(values).texts if values.dtype.kind in NUMBERS else _texts(values)
+    texts[~absent] = Numbers(values).texts if values.dtype.kind in frames.NUMBERS else _texts(values)
     mixed = any(map(objects.is_real, set(map(type, values.tolist()))))
     return Texts(texts.tolist(), typed=categorical or not mixed)
 
@@ -81,7 +79,8 @@ def _column(title: str, column: Any) -> Any:
 def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
     """Returns which values of a column are missing, as a boolean array (n,), and the column without these values."""
     if hasattr(column, "isna"):  # pandas
-        return np.asarray(column.isna(), bool), column.dropna()
+        absent = np.asarray(getattr(column, "array", column).isna(), bool)
+        return absent, column.dropna() if absent.any() else column
     absent = np.asarray(column.is_null(), bool)
     return absent, column.drop_nulls() if hasattr(column, "drop_nulls") else column.drop_null()
 
@@ -91,14 +90,14 @@ def _values(title: str, column: Any) -> NDArray[Any]:
     values = foreign.as_array(title, column)
     if values.ndim != 1:
         raise ValueError(f"{title}: each row contains several values; make a column of each")
-    if values.dtype.kind == "m":
-        raise TypeError(f"{title}: the values are durations; convert them to numbers")
+    if values.dtype.kind in "mc":
+        raise TypeError(f"{title}: the values are {values.dtype}; convert them to real numbers")
     if values.dtype.kind == "O":
         kinds = set(map(type, values))
         if kinds and all(map(objects.is_real, kinds)):
             return objects.real_numbers(title, values, objects.ENCODE, lambda index: f"{title}, row {index[0] + 1}")
-        if odd := [kind.__name__ for kind in kinds if issubclass(kind, CONTAINERS)]:
-            raise TypeError(f"{title}: a value is an object of type {odd[0]}, neither a number nor a text; convert it")
+        if odd := [kind.__name__ for kind in kinds if issubclass(kind, ODD)]:
+            raise TypeError(f"{title}: a value is an object of type {odd[0]}, neither a real number nor a text; convert it")
     return values
 
 
