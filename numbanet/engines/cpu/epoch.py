@@ -147,9 +147,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
     The task PREDICT writes y_hat, LOGITS writes z of the last layer; EVALUATE and TRAIN add up losses and correct predictions
-    (hits). TRAIN updates the parameters if `job.updates`; otherwise it leaves the gradients of the batch so far in memory, to
-    which the next call adds. DESCEND updates the parameters from gradients in memory. Thread 0, the caller, returns the
-    position reached, loss and hits; the values that a helping thread returns are not used.
+    (hits), and write y_hat too if `samples.outputs` is not empty. TRAIN updates the parameters if `job.updates`; otherwise it
+    leaves the gradients of the batch so far in memory, to which the next call adds. DESCEND updates the parameters from
+    gradients in memory. Thread 0, the caller, returns the position reached, loss and hits; the values that a helping thread
+    returns are not used.
     """
     subnormals = flush_subnormals()
     job, samples = Job(*job), Samples(*samples)  # plain tuples: Numba finds their types 6 us faster than for named tuples
@@ -171,10 +172,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
         else:
             forward(network, samples, block, draw, member)
             rows = rows_of(block, member)
-            if job.task == PREDICT or job.task == LOGITS:
-                table = header.table_a if job.task == PREDICT else header.table_z
+            if samples.outputs.size > 0:
+                table = header.table_z if job.task == LOGITS else header.table_a
                 copy_outputs(memory, header, table, samples.outputs, position, rows)
-            else:
+            if job.task == EVALUATE or job.task == TRAIN:
                 output.score(network, samples, position, rows)
                 if job.task == TRAIN:
                     output.error(network, rate(memory, rule.rates, block.rates_at + N), samples.weights.size > 0, rows)
