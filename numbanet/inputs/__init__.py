@@ -16,6 +16,5 @@ from numbanet.inputs.devices import usable_device as usable_device
 from numbanet.inputs.foreign import of_tensor as of_tensor
 from numbanet.inputs.foreign import unpacked as unpacked
 from numbanet.inputs.foreign import without_tensors as without_tensors
-from numbanet.inputs.frames import columns_of as columns_of
 from numbanet.inputs.frames import is_frame as is_frame
 from numbanet.inputs.stream import Batches as Batches

@@ -4,7 +4,6 @@ The functions return host arrays in C order, in the network's dtype and read-onl
 array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -45,11 +44,12 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
     ValueError
         The value is a nested list whose rows differ in length, or an object in it stands for a missing value.
     """
-    if type(value) is not np.ndarray:
-        if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(f"{name} is a masked array, which is not supported: fill in or remove the masked entries first")
-        if frames.is_frame(value):
-            return frames.real_array(name, value, remedy)
+    if type(value) is np.ndarray and value.dtype.kind in frames.NUMBERS:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, which is not supported: fill in or remove the masked entries first")
+    if frames.is_frame(value):
+        return frames.real_array(name, value, remedy)
     array = foreign.as_array(name, value)
     if array.ndim == 0 and array.dtype.kind in "OUST":
         given = checks.shown(value) if value is None or isinstance(value, str) else f"an object of type {type(value).__name__}"
@@ -63,7 +63,7 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
 def _check_real(name: str, array: Any, remedy: str = objects.ENCODE) -> None:
     if array.dtype.kind in "UST":
         raise TypeError(f"{name} contains texts, but must contain real numbers: {remedy}")
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in frames.NUMBERS:
         raise TypeError(f"{name} must contain real numbers, but its dtype is {array.dtype}")
 
 
@@ -93,7 +93,7 @@ def module_of(array: Any) -> Any:
     return gpu_arrays if on_gpu(array) else host_arrays
 
 
-def finite(name: str, array: Any, dtype: np.dtype, columns: Sequence[Any] = ()) -> Any:
+def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     """Returns the array in C order and in `dtype`, after a check that all its values are finite in `dtype`.
 
     Parameters
@@ -102,8 +102,8 @@ def finite(name: str, array: Any, dtype: np.dtype, columns: Sequence[Any] = ()) 
     array : ndarray or GPU array
         A NumPy array is converted to `dtype`. An array on the GPU is not converted, and must have this dtype already.
     dtype : numpy.dtype
-    columns : sequence, optional
-        The names of the columns, for the error message, if the array comes from a DataFrame.
+    given : object, optional
+        The object from which the array was made; the error message names its column if it is a DataFrame.
 
     Returns
     -------
@@ -130,7 +130,8 @@ def finite(name: str, array: Any, dtype: np.dtype, columns: Sequence[Any] = ()) 
     if place is not None:
         value = module_of(array).at(array, place)
         remedy = f"; {objects.COMPLETE}" if np.isnan(value) else ""
-        raise ValueError(f"{objects.cell(name, place, columns)} is {value} in {dtype}: {name} must be finite{remedy}")
+        cell = objects.cell(name, place, frames.columns_of(given))
+        raise ValueError(f"{cell} is {value} in {dtype}: {name} must be finite{remedy}")
     return array
 
 
@@ -150,7 +151,7 @@ def samples(x: Any, topology: Topology, device: str, name: str = "x") -> Any:
     _check_width(name, array.shape, n_in)
     if array.shape[0] == 0:
         raise ValueError(f"{name} is empty, with shape {array.shape}: pass at least one sample")
-    return finite(name, array, topology.dtype, frames.columns_of(x))
+    return finite(name, array, topology.dtype, x)
 
 
 def _check_width(name: str, shape: tuple[int, ...], n_in: int) -> None:
@@ -187,7 +188,7 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
     if labels:
         return _one_hot(name, array, topology)
-    array = finite(name, array, topology.dtype, frames.columns_of(y))
+    array = finite(name, array, topology.dtype, y)
     if topology.loss in ("bce", "cce"):
         _check_probabilities(name, array, topology.loss)
     return array

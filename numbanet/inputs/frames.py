@@ -19,9 +19,7 @@ def is_frame(value: Any) -> bool:
     A LazyFrame of polars counts as a DataFrame too, so that `columns` can say how to compute its rows.
     """
     kind = type(value)
-    if hasattr(kind, "columns") and hasattr(kind, "dtypes"):
-        return any(hasattr(kind, name) for name in ("iloc", "iter_columns", "collect"))
-    return hasattr(kind, "column_names") and hasattr(kind, "columns")
+    return hasattr(kind, "columns") and any(hasattr(kind, name) for name in ("iloc", "iter_columns", "column_names", "collect"))
 
 
 def columns_of(value: Any) -> Sequence[Any]:
@@ -81,7 +79,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
     TypeError, ValueError
         A column does not contain real numbers; the message names the column.
     """
-    kinds = set(getattr(frame, "dtypes", ()))
+    kinds = set(frame.dtypes) if hasattr(frame, "iloc") else set()
     if kinds and all(map(_is_plain, kinds)):
         return frame.to_numpy(dtype=np.result_type(*kinds))  # pandas would make objects of numbers and booleans together
     found = columns(name, frame)

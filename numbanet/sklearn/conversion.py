@@ -33,4 +33,4 @@ def _check_columns(X: Any) -> None:  # noqa: N803
     try:
         check_array(X, dtype="float64")
     except Exception:
-        inputs.finite("X", inputs.real_array("X", X), np.dtype(np.float64), inputs.columns_of(X))
+        inputs.finite("X", inputs.real_array("X", X), np.dtype(np.float64), X)
