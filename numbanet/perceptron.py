@@ -130,7 +130,8 @@ class MultilayerPerceptron:
 
         Notes
         -----
-        A GPU array is an array that Numba, CuPy, PyTorch or another library holds on a GPU; it supports
+        Besides arrays and nested lists, array_like stands for a DataFrame whose columns are numbers or booleans, a sparse
+        matrix, and a tensor. A GPU array is an array that Numba, CuPy, PyTorch or another library holds on a GPU; it supports
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without a copy; the array must be contiguous
         in C order and have the dtype of the network. The call waits for the CUDA stream that the array names, and has finished
         its work when it returns. If an array is on a GPU that the network does not use, the call raises ValueError. These rules

@@ -55,8 +55,6 @@ def of_tensor(name: str, tensor: Any) -> np.ndarray:
     try:
         if str(tensor.layout) != "torch.strided":
             tensor = tensor.to_dense()
-        if tensor.is_quantized:
-            tensor = tensor.dequantize()
         if str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")):
             tensor = tensor.float()
         return tensor.resolve_conj().resolve_neg().numpy()

@@ -25,7 +25,7 @@ class Tensor:
 
     def __init__(self, array, kind="torch.float64", requires_grad=False, device="cpu"):
         self.array, self.dtype, self.requires_grad, self.device = array, kind, requires_grad, device
-        self.layout, self.is_quantized, self.shape = "torch.strided", False, array.shape
+        self.layout, self.shape = "torch.strided", array.shape
 
     def __array__(self, *_, **__):
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
