@@ -42,6 +42,8 @@ class Tensor:
         return Tensor(self.array.astype("f4"), "torch.float32")
 
     def numpy(self):
+        if self.requires_grad:
+            self.__array__()
         if self.dtype == "torch.bfloat16":
             raise TypeError("Got unsupported ScalarType BFloat16")
         return self.array
