@@ -20,10 +20,8 @@ class Unreadable:
     def __init__(self, reason: object):
         self.reason = f"{reason}; or name the column in ignore"
 
-    def _refuse(self) -> NoReturn:
-        raise ValueError(self.reason)
-
-    texts = missing = numbers = typed = property(_refuse)
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(name) if name.startswith("_") else ValueError(self.reason)
 
 
 def as_table(table: Table | Frame) -> Table:
