@@ -129,7 +129,7 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
     if validation_data is None:
         return None
     try:
-        x, y, *others = validation_data
+        x, y, *others = inputs.unpacked(validation_data)
         (weight,) = others or (None,)
     except (TypeError, ValueError):
         raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight)") from None

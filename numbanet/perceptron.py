@@ -131,6 +131,8 @@ class MultilayerPerceptron:
 
         Notes
         -----
+        An array_like may also be a DataFrame whose columns are numbers or booleans, a sparse matrix, or a tensor.
+
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the array must be
         contiguous in C order and have the network's dtype. If the array names a CUDA stream, the call first waits for the work

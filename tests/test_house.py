@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distributed": CORE | {"_compile", "_cuda", "_extras", "training"},
     # data and files
     "datasets": {"checks"},
-    "tables": {"_compile", "_extras", "checks", "datasets", "training"},
+    "tables": {"_compile", "_extras", "checks", "datasets", "inputs", "training"},
     "persist": CORE | {"_extras", "tables", "training"},
     "trace": {"persist"},
     "perceptron": CORE | {"persist", "tables", "trace", "training"},

@@ -13,4 +13,8 @@ from numbanet.inputs.data import Data as Data
 from numbanet.inputs.devices import DEVICES as DEVICES
 from numbanet.inputs.devices import KERNELS as KERNELS
 from numbanet.inputs.devices import usable_device as usable_device
+from numbanet.inputs.foreign import of_tensor as of_tensor
+from numbanet.inputs.foreign import unpacked as unpacked
+from numbanet.inputs.foreign import without_tensors as without_tensors
+from numbanet.inputs.frames import is_frame as is_frame
 from numbanet.inputs.stream import Batches as Batches

@@ -4,70 +4,77 @@ The functions return host arrays in C order, in the network's dtype and read-onl
 array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
-import numbers
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from numbanet import checks
 from numbanet.checks import count
 from numbanet.engines.topology import Topology
+from numbanet.inputs import foreign, frames, objects
 from numbanet.inputs import gpu as gpu_arrays
 from numbanet.inputs import host as host_arrays
 from numbanet.inputs.gpu import on_gpu
 
 _ROW_SUM_TOLERANCE = 1e-4
+# What to do about texts in the targets of a network with classes: the end of an error message.
+_NUMBER_LABELS = (
+    "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
+    "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
+)
 
 
-def real_array(name: str, value: ArrayLike) -> np.ndarray:
+def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarray:
     """Returns the value as an array of real numbers of any dtype; a value that is an array already is not copied.
 
     Parameters
     ----------
     name : str
         Name of the argument in error messages, here and in the other functions of this module.
-    value : array_like
+    value : array_like, DataFrame, tensor or sparse matrix
+        Numbers may be Python objects. A tensor loses its gradient, and a sparse matrix becomes dense.
+    remedy : str
+        The end of the error message about texts, which says how to convert them.
 
     Raises
     ------
     TypeError
-        The value is a masked array, or its dtype is not real.
+        The value is a masked array, or contains values that are not real numbers.
     ValueError
-        The value is a nested list whose rows differ in length.
+        The value is a nested list whose rows differ in length, or an object in it stands for a missing value.
     """
+    if type(value) is np.ndarray and value.dtype.kind in frames.NUMBERS:
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, which is not supported: fill in or remove the masked entries first")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if frames.is_frame(value):
+        return frames.real_array(name, value, remedy)
+    array = foreign.as_array(name, value)
+    if array.ndim == 0 and array.dtype.kind in "OUST":
+        given = checks.shown(value) if value is None or isinstance(value, str) else f"an object of type {type(value).__name__}"
+        raise TypeError(f"{name} must contain real numbers, not {given}")
     if array.dtype.kind == "O":
-        _check_range(name, array)
-    _check_real(name, array)
+        array = objects.real_numbers(name, array, remedy, lambda index: objects.cell(name, index))
+    _check_real(name, array, remedy)
     return array
 
 
-def _check_range(name: str, array: np.ndarray) -> None:
-    """Raises ValueError if an array of Python objects contains an integer or fraction beyond the range of floats."""
-    for value in array.flat:
-        if isinstance(value, numbers.Real):
-            try:
-                float(value)
-            except OverflowError:
-                raise ValueError(f"{name} contains {checks.shown(value)}, which exceeds the range of floats") from None
-
-
-def _check_real(name: str, array: Any) -> None:
-    if array.dtype.kind in "US":
-        raise TypeError(f"{name} contains texts, but must contain real numbers: encode the texts as numbers")
-    if array.dtype.kind not in "biuf":
+def _check_real(name: str, array: Any, remedy: str = objects.ENCODE) -> None:
+    if array.dtype.kind in "UST":
+        raise TypeError(f"{name} contains texts, but must contain real numbers: {remedy}")
+    if array.dtype.kind not in frames.NUMBERS:
         raise TypeError(f"{name} must contain real numbers, but its dtype is {array.dtype}")
 
 
 def _gpu_array(name: str, value: Any, device: str) -> Any:
     """Returns an array on the GPU as a Numba device array of real numbers in C order, without a copy."""
+    kind = str(getattr(value, "dtype", ""))
+    if "bfloat16" in kind or "float8" in kind:
+        raise TypeError(
+            f"{name} is an array on the GPU with dtype {kind}: convert it to the dtype of the network first, by {name}.float() "
+            "or .double() in PyTorch"
+        )
     array = _view_on_gpu(name, value, device)
     _check_real(name, array)
     if not array.flags["C_CONTIGUOUS"]:
@@ -86,7 +93,7 @@ def module_of(array: Any) -> Any:
     return gpu_arrays if on_gpu(array) else host_arrays
 
 
-def finite(name: str, array: Any, dtype: np.dtype) -> Any:
+def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     """Returns the array in C order and in `dtype`, after a check that all its values are finite in `dtype`.
 
     Parameters
@@ -95,6 +102,8 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
     array : ndarray or GPU array
         A NumPy array is converted to `dtype`. An array on the GPU is not converted, and must have this dtype already.
     dtype : numpy.dtype
+    given : object, optional
+        The object from which the array was made; the error message names its column if it is a DataFrame.
 
     Returns
     -------
@@ -119,12 +128,14 @@ def finite(name: str, array: Any, dtype: np.dtype) -> Any:
         )
     place = module_of(array).first_not_finite(array)
     if place is not None:
-        index = ", ".join(map(str, place))
-        raise ValueError(f"{name}[{index}] is {module_of(array).at(array, place)} in {dtype}: {name} must be finite")
+        value = module_of(array).at(array, place)
+        remedy = f"; {objects.COMPLETE}" if np.isnan(value) else ""
+        cell = objects.cell(name, place, frames.columns_of(given))
+        raise ValueError(f"{cell} is {value} in {dtype}: {name} must be finite{remedy}")
     return array
 
 
-def samples(x: ArrayLike, topology: Topology, device: str, name: str = "x") -> Any:
+def samples(x: Any, topology: Topology, device: str, name: str = "x") -> Any:
     """Returns the samples x, (n, n_in), in the form that the engines of this device take.
 
     Raises
@@ -133,19 +144,26 @@ def samples(x: ArrayLike, topology: Topology, device: str, name: str = "x") -> A
         x is not an array of finite real numbers of shape (n, n_in) with n at least 1, or is on a GPU that the network does
         not use.
     """
-    array = _gpu_array(name, x, device) if on_gpu(x) else real_array(name, x)
     n_in = topology.sizes[0]
-    if array.ndim != 2 or array.shape[1] != n_in:
-        single = f"; a single sample is {name}.reshape(1, {n_in})" if array.shape == (n_in,) else ""
-        raise ValueError(
-            f"{name} has shape {array.shape}, but the network has {count(n_in, 'input')}: pass shape (n, {n_in}){single}"
-        )
+    if foreign.is_sparse(x):
+        _check_width(name, x.shape, n_in)  # before a dense array of perhaps any size is made
+    array = _gpu_array(name, x, device) if on_gpu(x) else real_array(name, x)
+    _check_width(name, array.shape, n_in)
     if array.shape[0] == 0:
         raise ValueError(f"{name} is empty, with shape {array.shape}: pass at least one sample")
-    return finite(name, array, topology.dtype)
+    return finite(name, array, topology.dtype, x)
 
 
-def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "y") -> Any:
+def _check_width(name: str, shape: tuple[int, ...], n_in: int) -> None:
+    """Raises ValueError unless the shape is (n, n_in)."""
+    if len(shape) != 2 or shape[1] != n_in:
+        single = f"; a single sample is {name}.reshape(1, {n_in})" if shape == (n_in,) else ""
+        raise ValueError(
+            f"{name} has shape {shape}, but the network has {count(n_in, 'input')}: pass shape (n, {n_in}){single}"
+        )
+
+
+def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") -> Any:
     """Returns the targets of n samples, (n, n_out), in the form that the engines of this device take.
 
     Integer labels become one-hot rows.
@@ -155,7 +173,8 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
     ValueError, TypeError
         y does not have the shape, dtype or range that the loss needs, or is on a GPU that the network does not use.
     """
-    array = _gpu_array(name, y, device) if on_gpu(y) else real_array(name, y)
+    remedy = _NUMBER_LABELS if topology.loss in ("bce", "cce") else objects.ENCODE
+    array = _gpu_array(name, y, device) if on_gpu(y) else real_array(name, y, remedy)
     n_out = topology.sizes[-1]
     labels = topology.loss == "cce" and array.ndim == 1
     if array.ndim == 1 and n_out == 1 and not labels:
@@ -169,7 +188,7 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
     if labels:
         return _one_hot(name, array, topology)
-    array = finite(name, array, topology.dtype)
+    array = finite(name, array, topology.dtype, y)
     if topology.loss in ("bce", "cce"):
         _check_probabilities(name, array, topology.loss)
     return array
@@ -178,6 +197,8 @@ def targets(y: ArrayLike, n: int, topology: Topology, device: str, name: str = "
 def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
+        if not on_gpu(labels):
+            finite(name, labels, labels.dtype)  # missing labels, as of pandas, turn integers into floats
         raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
@@ -214,6 +235,8 @@ def output(out: Any, n: int, topology: Topology, device: str) -> Any:
     ValueError, TypeError
         out does not have the shape (n, n_out) or the network's dtype, is read-only, or is not contiguous in C order.
     """
+    if getattr(out, "requires_grad", False):
+        raise ValueError("out requires a gradient, which numbanet does not compute: pass out.detach()")
     if on_gpu(out):
         array = _view_on_gpu("out", out, device)
         ready = array.flags["C_CONTIGUOUS"] and not gpu_arrays.is_read_only("out", out)

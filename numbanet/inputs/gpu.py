@@ -22,7 +22,12 @@ def on_gpu(value: Any) -> bool:
     """Returns whether the value is an array on a GPU: a Numba array, or one with `__cuda_array_interface__` or DLPack."""
     if isinstance(value, np.ndarray):
         return False
-    if getattr(value, "__cuda_ndarray__", False) or hasattr(value, "__cuda_array_interface__"):
+    if getattr(value, "__cuda_ndarray__", False):
+        return True
+    try:
+        if hasattr(value, "__cuda_array_interface__"):
+            return True
+    except RuntimeError:  # the answer of a PyTorch tensor on the GPU that requires a gradient
         return True
     dlpack_device = getattr(value, "__dlpack_device__", None)
     return dlpack_device is not None and dlpack_device()[0] == DLPACK_CUDA
@@ -48,6 +53,8 @@ def is_read_only(name: str, value: Any) -> bool:
 
 def _interface(name: str, value: Any) -> tuple[dict, object]:
     """Returns the array's `__cuda_array_interface__`, and the object that owns its memory."""
+    if getattr(value, "requires_grad", False):
+        value = value.detach()  # shares the memory of the tensor
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is not None:
         return interface, value

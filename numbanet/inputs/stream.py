@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from numbanet import checks
+from numbanet.inputs import gpu
 
 
 class Batches:
@@ -45,7 +46,7 @@ class Batches:
             self.one_shot = iter(source) is source
         except TypeError:
             self.one_shot = True
-        if hasattr(source, "__array__") or hasattr(source, "__cuda_array_interface__"):
+        if gpu.on_gpu(source) or hasattr(source, "__array__") or hasattr(source, "shape"):
             raise TypeError("y must contain real numbers, not None: pass x and y, or an x that yields batches (x, y)")
         if self.one_shot and epochs > 1 and (steps_per_epoch is None or not hasattr(source, "__next__")):
             raise ValueError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet import inputs
 from numbanet._extras import imported
 from numbanet.interchange.comparison import check_reproduces
 from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network
@@ -228,17 +229,7 @@ def _layer(name: str, weight: Any, bias: Any) -> Layer:
 
 def _array(name: str, value: Any) -> NDArray[Any]:
     """Returns a PyTorch tensor or an array as a NumPy array."""
-    if not hasattr(value, "detach"):
-        return np.asarray(value)
-    if str(value.device) == "meta":
-        raise ValueError(f"{name} is on PyTorch's device meta, where tensors have no values: load the weights first")
-    value = value.detach().cpu()
-    if str(value.dtype) == "torch.bfloat16":  # NumPy has no such dtype, and float32 holds every bfloat16 exactly
-        value = value.float()
-    try:
-        return value.numpy()
-    except TypeError as error:
-        raise TypeError(f"{name} has dtype {value.dtype}: {error}") from None
+    return inputs.of_tensor(name, value) if hasattr(value, "detach") else np.asarray(value)
 
 
 def _file(path: Path) -> tuple[Mapping, bool]:

@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from numbanet import inputs
 from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.results import class_numbers
@@ -55,7 +56,7 @@ def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None
         network.predict(x)  # raises an error if x is invalid
     else:
         network.evaluate(x, y)  # raises an error if x or y is invalid
-    samples, targets = np.asarray(x, float), None if y is None else np.asarray(y)
+    samples, targets = inputs.real_array("x", x).astype(float), None if y is None else inputs.real_array("y", y)
     ax = style.axes(ax, (5.2, 4.2))
     low, high = samples.min(axis=0), samples.max(axis=0)
     margin = np.where(high > low, 0.12 * (high - low), 1.0)

@@ -11,12 +11,13 @@ from scipy.sparse import issparse, sparray, spmatrix
 from sklearn import model_selection
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, gen_batches, validation
+from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.network import Network
+from numbanet.sklearn.conversion import validate_data
 from numbanet.sklearn.fitted import Fitted
 from numbanet.sklearn.initial import initial_parameters
 from numbanet.sklearn.parameters import Parameters
@@ -26,8 +27,7 @@ from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
 
-# scikit-learn declares no types, and type checkers infer wrong types from the defaults of these functions.
-validate_data: Any = validation.validate_data
+# scikit-learn declares no types, and type checkers infer a wrong type from the defaults of this function.
 train_test_split: Any = model_selection.train_test_split
 
 # scikit-learn's names of activations that have another name in numbanet.
@@ -102,6 +102,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
+        sample_weight = inputs.without_tensors("sample_weight", sample_weight)
         progress = self._fit(X, y, sample_weight, validation_data, resume, epochs, whole=True)
         if self.n_iter_ == epochs and not progress.stop_training:
             warnings.warn(
@@ -114,6 +115,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _partial_fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None, **known: Any) -> Self:  # noqa: N803
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        sample_weight = inputs.without_tensors("sample_weight", sample_weight)
         self._fit(X, y, sample_weight, None, hasattr(self, "network_"), 1, whole=False, **known)
         return self
 
@@ -244,7 +246,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     def _validation(self, validation_data: Any, dtype: DTypeLike) -> Validation:
         try:
-            X, y, *others = validation_data
+            X, y, *others = inputs.unpacked(validation_data)
             (sample_weight,) = others or (None,)
         except (TypeError, ValueError):
             raise ValueError("validation_data must be a pair (X, y), or (X, y, sample_weight)") from None

@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from numbanet import inputs
 from numbanet.sklearn.base import BaseMLP, Samples
 from numbanet.training.callbacks import Callback
 
@@ -234,6 +235,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 "class_weight='balanced' needs all samples at once, but partial_fit gets a part of them: pass a dict"
             )
+        y = inputs.without_tensors("y", y)
         if classes is None and not hasattr(self, "network_") and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, sample_weight, classes=classes)

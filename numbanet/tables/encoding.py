@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
 from numbanet.tables.columns import Table, listed
+from numbanet.tables.frames import Frame, as_table
 from numbanet.training.metrics import classes_of
 
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+\s*")
@@ -281,13 +282,14 @@ class Encoding:
         """The number of network inputs that encode all features."""
         return sum(feature.width for feature in self.features)
 
-    def x(self, table: Table, dtype: DTypeLike = "float64", *, ignore: Iterable[str] = ()) -> NDArray[np.floating]:
+    def x(self, table: Table | Frame, dtype: DTypeLike = "float64", *, ignore: Iterable[str] = ()) -> NDArray[np.floating]:
         """Encodes the rows of a table as inputs of the network.
 
         Parameters
         ----------
-        table : Table
-            A table with the columns of all features, in any order. It may contain the target column, too.
+        table : Table or DataFrame
+            A table with the columns of all features, in any order. It may contain the target column, too. `learn` tells which
+            DataFrames are taken.
         dtype : {"float64", "float32"}
             Data type of the result; the computation is in float64.
         ignore : list of str
@@ -302,6 +304,7 @@ class Encoding:
         ValueError
             A column or a value is missing or unknown; the message names the column and the row.
         """
+        table = as_table(table)
         known = {self.target.name, *self.ignored, *ignore, *(feature.name for feature in self.features)}
         if unknown := [name for name in table.columns if name not in known]:
             raise ValueError(
@@ -318,12 +321,12 @@ class Encoding:
                 start += feature.width
         return x
 
-    def y(self, table: Table) -> NDArray[Any]:
+    def y(self, table: Table | Frame) -> NDArray[Any]:
         """Encodes the target column of a table as y of the network.
 
         Parameters
         ----------
-        table : Table
+        table : Table or DataFrame
 
         Returns
         -------
@@ -335,6 +338,7 @@ class Encoding:
         ValueError
             A target value is missing or unknown; the message names the column and the row.
         """
+        table = as_table(table)
         refuse_missing(table, [self.target.name])
         return self.target.encode(table)
 

@@ -23,6 +23,7 @@ from numbanet.tables.encoding import (
     numbers,
     refuse_missing,
 )
+from numbanet.tables.frames import Frame, as_table
 
 TASKS = ("classification", "regression")
 IMPUTE = ("mean", "median", "most-frequent")
@@ -35,7 +36,7 @@ CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 
 
 def learn(
-    table: Table,
+    table: Table | Frame,
     target: str,
     *,
     task: str | None = None,
@@ -53,7 +54,9 @@ def learn(
 
     Parameters
     ----------
-    table : Table
+    table : Table or DataFrame
+        A table, a DataFrame of pandas or polars, or a table of pyarrow. In a DataFrame, texts and categories are categorical
+        even if they look like numbers; numbers and booleans, also missing ones, keep their meaning.
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
@@ -79,7 +82,10 @@ def learn(
     ------
     ValueError
         A column does not exist, or a value is missing or invalid; the message names the column and the row.
+    TypeError
+        The table is neither a Table nor a DataFrame, or a name of a column is not a text.
     """
+    table = as_table(table)
     if impute is not None:
         checks.choice("impute", impute, IMPUTE)
     for name in (target, *categorical, *ignore):
@@ -113,13 +119,14 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
 
 
 def split(
-    table: Table, target: str, fraction: float, *, task: str | None = None, seed: int = 0
+    table: Table | Frame, target: str, fraction: float, *, task: str | None = None, seed: int = 0
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Splits the rows of a table at random into rows to train on and rows to hold out.
 
     Parameters
     ----------
-    table : Table
+    table : Table or DataFrame
+        As for `learn`.
     target : str
         The column to predict. For a classification the split is stratified: the fraction is held out of each class, to within
         one row.
@@ -140,6 +147,7 @@ def split(
     ValueError
         The fraction leaves no row to train on or no row to hold out, or the target column is invalid for `learn`.
     """
+    table = as_table(table)
     checks.fraction("fraction", fraction)
     encoded = _target(table, target, task, np.arange(table.rows))
     strata = encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)

@@ -90,11 +90,15 @@ BAD_X = [
     ([[1, 2, 3], [1, 2]], ValueError, r"x is not a rectangular array of numbers"),
     (np.ones((4, 3), complex), TypeError, r"x must contain real numbers, but its dtype is complex128"),
     (np.full((4, 3), "1"), TypeError, r"contains texts, but must contain real numbers"),
-    (np.full((4, 3), None), TypeError, r"x must contain real numbers, but its dtype is object"),
+    (np.full((4, 3), None), ValueError, r"x\[0, 0\] is missing \(None\)"),
     (np.full((4, 3), "2020-01-01", "datetime64[D]"), TypeError, r"x must contain real numbers"),
-    (None, TypeError, r"x must contain real numbers, but its dtype is object"),
+    (None, TypeError, r"x must contain real numbers, not None"),
     (np.ma.masked_equal(X, 0), TypeError, r"x is a masked array"),
-    ([[1, 1, 1], [1, N, 1], [1, 1, 1], [1, 1, 1]], ValueError, r"x\[1, 1\] is nan in float32: x must be finite"),
+    (
+        [[1, 1, 1], [1, N, 1], [1, 1, 1], [1, 1, 1]],
+        ValueError,
+        r"x\[1, 1\] is nan in float32: x must be finite; fill in",
+    ),
     ([[1, 1, 1], [1, 1, 1], [1, 1, -np.inf], [1, 1, 1]], ValueError, r"x\[2, 2\] is -inf in float32"),
     (X * 1e300, ValueError, r"x\[0, 0\] is inf in float32"),
 ]
@@ -137,7 +141,8 @@ BAD_Y = {
         (np.full((4, 2), 0.6), ValueError, r"y\[0\] adds up to 1.2.*: the targets of a sample must add up to 1"),
         ([[0, 1], [1, 0], [2, -1], [0, 1]], ValueError, r"y\[2, 0\] is 2.0: targets of cce must lie in \[0, 1\]"),
         ([[0, 1], [1, 0], [N, 1], [0, 1]], ValueError, r"y\[2, 0\] is nan"),
-        (["0", "1", "0", "1"], TypeError, r"contains texts, but must contain real numbers"),
+        (["0", "1", "0", "1"], TypeError, r"contains texts, but must contain real numbers: classes, y = numpy.unique"),
+        (np.array([0.0, N, 0, 1]), ValueError, r"y\[1\] is nan in float64"),
         (None, TypeError, r"y must contain real numbers"),
     ],
     "bce": [
@@ -192,6 +197,8 @@ def test_a_single_output_says_that_flat_targets_are_accepted():
         ({"verbose": 2}, ValueError, r"verbose must be True or False \(1 or 0\), not 2"),
         ({"validation_data": X}, ValueError, r"validation_data must be a pair \(x, y\)"),
         ({"validation_data": 5}, ValueError, r"validation_data must be a pair \(x, y\)"),
+        ({"validation_data": X[:2]}, ValueError, r"validation_data must be a pair \(x, y\)"),
+        ({"validation_data": {"x": X, "y": Y}}, ValueError, r"validation_data must be a pair \(x, y\)"),
     ],
 )
 def test_bad_settings_of_fit_are_refused(net, options, error, message):

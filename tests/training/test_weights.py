@@ -5,6 +5,7 @@ import pytest
 
 import numbanet
 from numbanet import _cuda
+from numbanet.engines.cpu import epoch
 from tests.helpers.engines import ENGINES, each
 from tests.helpers.thread_communicators import together
 
@@ -217,6 +218,16 @@ def test_a_weight_of_2_is_a_sample_twice_when_measured(device, kernels, loss, sa
     masked = net.evaluate(x, y, metrics=metrics, sample_weight=kept)
     alone = net.evaluate(x[kept], y[kept], metrics=metrics)
     assert masked == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="counts the passes of the fast rung on the CPU")
+def test_weights_cost_no_second_forward_pass(samples, weights, monkeypatch):
+    (x, y), net = samples, network("cpu", "fast")
+    engine, tasks = net._model.engine, []
+    run = engine._run
+    monkeypatch.setattr(engine, "_run", lambda job, *others: tasks.append(job.task) or run(job, *others))
+    net.evaluate(x, y, sample_weight=weights)
+    assert tasks == [epoch.EVALUATE]
 
 
 @each("device, kernels", ENGINES)

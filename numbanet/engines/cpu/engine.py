@@ -113,23 +113,17 @@ class FastCpuEngine:
         return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Totals:
-        totals = NOTHING
+        totals, outputs, hits_of_sample = NOTHING, None, np.empty(x.shape[0], np.int32)
         for rows in self._slices(x.shape[0]):
+            if weights is not None:
+                outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
             job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
-            sums = self._run(job, self._samples(x, y, rows, weights), totals._replace(samples=0))
+            sums = self._run(job, self._samples(x, y, rows, weights, outputs), totals._replace(samples=0))
+            if weights is not None:  # the compiled run counts each correct prediction as 1
+                part = slice(totals.samples, totals.samples + rows.size)
+                hits(self.topology.loss_kind, y[part], outputs, hits_of_sample[part])
             totals = sums._replace(samples=totals.samples + rows.size)
-        return totals if weights is None else totals._replace(hits=self._weighted_hits(x, y, weights))
-
-    def _weighted_hits(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
-        """Returns the weighted number of correct predictions: each counts as much as its sample's weight.
-
-        The compiled function `run` counts each correct prediction as 1.
-        """
-        hits_of_sample = np.empty(x.shape[0], np.int32)
-        for first in range(0, x.shape[0], FORWARD_ROWS):
-            part = slice(first, first + FORWARD_ROWS)
-            hits(self.topology.loss_kind, y[part], self.predict(x[part]), hits_of_sample[part])
-        return weighted_hits(hits_of_sample, weights)
+        return totals if weights is None else totals._replace(hits=weighted_hits(hits_of_sample, weights))
 
     def loss_and_gradients(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         with self.lock.here:

@@ -149,10 +149,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up losses and
-    correct predictions (hits). If `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN
-    leaves the gradients of the unfinished batch in memory, and the next call adds to them. The task DESCEND updates the
-    parameters from the gradients in memory. In the calling thread, `run` returns the position that it has reached, the loss and
-    the hits. The values that `run` returns in helping threads are not used.
+    correct predictions (hits), and write y_hat if `samples.outputs` is not empty. If `job.updates` is true, TRAIN also updates
+    the parameters. If `job.updates` is false, TRAIN leaves the gradients of the unfinished batch in memory, and the next call
+    adds to them. The task DESCEND updates the parameters from the gradients in memory. In the calling thread, `run` returns the
+    position that it has reached, the loss and the hits. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.
@@ -174,10 +174,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
         else:
             forward(network, samples, block, draw, member)
             rows = rows_of(block, member)
-            if job.task == PREDICT or job.task == LOGITS:
-                table = header.table_a if job.task == PREDICT else header.table_z
+            if samples.outputs.size > 0:
+                table = header.table_z if job.task == LOGITS else header.table_a
                 copy_outputs(memory, header, table, samples.outputs, position, rows)
-            else:
+            if job.task == EVALUATE or job.task == TRAIN:
                 output.score(network, samples, position, rows)
                 if job.task == TRAIN:
                     output.error(network, rate(memory, rule.rates, block.rates_at + N), samples.weights.size > 0, rows)

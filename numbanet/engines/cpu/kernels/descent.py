@@ -9,7 +9,7 @@ To add a rule, write a function that updates a SIMD vector of parameters from it
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -147,10 +147,10 @@ def descend_adamw(memory, at, step, decay, gradient):
 
 
 @lru_cache  # the cache saves time in epochs of very small networks, which take less than a millisecond
-def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple:
+def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[int, Any, Any, Any, Any, Any]:
     """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype."""
-    constants = rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm
-    return rule.kind, *map(dtype.type, constants)
+    constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
+    return rule.kind, *constants
 
 
 @njit_merged

@@ -1,0 +1,95 @@
+"""Converts arrays of other libraries to NumPy arrays: tensors of PyTorch, sparse matrices, and dtypes that NumPy lacks.
+
+The module recognises such arrays by their methods, and imports none of the libraries. Every array keeps its values exactly.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def is_sparse(value: Any) -> bool:
+    """Returns True for a sparse matrix or array, of SciPy for instance: it has a dense form, but NumPy cannot convert it."""
+    kind = type(value)
+    return not issubclass(kind, np.ndarray) and (hasattr(kind, "toarray") or hasattr(kind, "todense"))
+
+
+def is_tensor(value: Any) -> bool:
+    """Returns True for a tensor of PyTorch."""
+    kind = type(value)
+    return hasattr(kind, "detach") and hasattr(kind, "cpu")
+
+
+def without_tensors(name: str, value: Any) -> Any:
+    """Returns a tensor, or a list of tensors, as NumPy arrays, and any other value unchanged; `of_tensor` tells the errors."""
+    if is_tensor(value):
+        return of_tensor(name, value)
+    if isinstance(value, list | tuple) and len(value) and is_tensor(value[0]):
+        return [without_tensors(name, item) for item in value]
+    return value
+
+
+def unpacked(pair: Any) -> Any:
+    """Returns a tuple of arrays unchanged; raises TypeError for an array, DataFrame or dict, which unpacks to rows or names."""
+    if hasattr(pair, "shape") or isinstance(pair, Mapping):
+        raise TypeError
+    return pair
+
+
+def of_tensor(name: str, tensor: Any) -> np.ndarray:
+    """Returns a tensor of PyTorch as a NumPy array, without its gradient; a tensor on a GPU is copied to host memory.
+
+    Numbers of bfloat16 and of the types with 8 bits become float32, because NumPy has no such types.
+
+    Raises
+    ------
+    ValueError
+        The tensor is on PyTorch's device meta, and thus has no values.
+    TypeError
+        PyTorch cannot convert the tensor.
+    """
+    if str(tensor.device) == "meta":
+        raise ValueError(f"{name} is on PyTorch's device meta, where tensors have no values: load or compute the values first")
+    tensor = tensor.detach().cpu()
+    try:
+        if str(tensor.layout) != "torch.strided":
+            tensor = tensor.to_dense()
+        if str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")):
+            tensor = tensor.float()
+        return tensor.resolve_conj().resolve_neg().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} is a tensor with dtype {tensor.dtype} that cannot become a NumPy array: {error}") from None
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Returns any array, or nested list, as a NumPy array of any dtype; a value that is an array already is not copied.
+
+    Raises
+    ------
+    ValueError
+        The value is a nested list whose rows differ in length, or a tensor without values.
+    TypeError
+        The value is a structured array, or its library cannot convert it to a NumPy array.
+    MemoryError
+        The value is a sparse matrix whose dense form does not fit in memory.
+    """
+    value = without_tensors(name, value)
+    try:
+        if is_sparse(value):
+            value = value.toarray() if hasattr(value, "toarray") else value.todense()
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
+    except MemoryError as error:
+        raise MemoryError(f"{name} of shape {value.shape} is too large as a dense array: pass it in batches. {error}") from None
+    except Exception as error:  # the code of another library can raise any
+        raise TypeError(f"{name} is of type {type(value).__name__} and cannot become a NumPy array: {error}") from None
+    if array.dtype.type.__module__ == "ml_dtypes":  # such as bfloat16, to which NumPy's functions do not apply
+        return array.astype(np.int64 if "int" in array.dtype.name else np.float32)
+    if array.dtype.names is not None:
+        raise TypeError(
+            f"{name} is a structured array with the fields {', '.join(array.dtype.names)}: if all fields are numbers, "
+            "numpy.lib.recfunctions.structured_to_unstructured converts it"
+        )
+    return array

@@ -1,0 +1,96 @@
+"""Converts arrays of Python objects to arrays of numbers, and names the first object that is not a number."""
+
+import numbers
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from numbanet import checks
+
+# What to do about texts: the end of an error message.
+ENCODERS = "numbanet.tables.learn or pandas.get_dummies"
+ENCODE = f"encode the texts as numbers first, for example with {ENCODERS}"
+# Names of the types of None, and of the values NA and NaT of pandas.
+ABSENT = {"NoneType", "NAType", "NaTType"}
+COMPLETE = "fill in or remove missing values first"
+
+
+def is_real(kind: type) -> bool:
+    """Returns True if objects of this type are real numbers or booleans."""
+    return issubclass(kind, numbers.Real | np.bool_ | Decimal)
+
+
+def cell(name: str, index: Sequence[int], columns: Sequence[Any] = ()) -> str:
+    """Returns the name of a value in an error message.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array.
+    index : sequence of int
+        Index of the value in the array.
+    columns : sequence, optional
+        The names of the columns, if the array comes from a DataFrame.
+    """
+    column = f" (column {columns[index[1]]!r})" if len(columns) else ""
+    return f"{name}[{', '.join(map(str, index))}]{column}"
+
+
+def real_numbers(name: str, array: np.ndarray, remedy: str, place: Callable[[Sequence[int]], str]) -> np.ndarray:
+    """Converts an array of Python objects to an array of booleans, of int64, or else of float64.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array in error messages.
+    array : ndarray of object
+    remedy : str
+        The end of the error message about texts, which says how to convert them.
+    place : callable
+        Takes the index of a value, and returns the name of the value in error messages.
+
+    Raises
+    ------
+    TypeError
+        An object is a text, or is not a real number.
+    ValueError
+        An object stands for a missing value, or is a number beyond the range of floats.
+    """
+    kinds = set(map(type, array.flat))
+    wrong = {kind for kind in kinds if not is_real(kind)}
+    if wrong:
+        index, value = next((index, value) for index, value in np.ndenumerate(array) if type(value) in wrong)
+        raise _error(name, place(index), value, remedy)
+    if kinds and kinds <= {bool, np.bool_}:
+        return array.astype(bool)
+    if all(issubclass(kind, numbers.Integral | np.bool_) for kind in kinds):
+        try:
+            return array.astype(np.int64)
+        except OverflowError:
+            pass
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        index = next(index for index, value in np.ndenumerate(array) if _exceeds_floats(value))
+        raise ValueError(f"{place(index)} is {checks.shown(array[index])}, which exceeds the range of floats") from None
+
+
+def _exceeds_floats(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return True
+    return False
+
+
+def _error(name: str, place: str, value: Any, remedy: str) -> TypeError | ValueError:
+    """Returns the error about an object that is not a number."""
+    kind = type(value).__name__
+    if kind in ABSENT:
+        return ValueError(f"{place} is missing ({value}): {name} must be finite; {COMPLETE}")
+    if isinstance(value, str | bytes):
+        return TypeError(f"{place} is the text {checks.shown(value)}, but {name} must contain real numbers: {remedy}")
+    rows = "; if all have the same length, numpy.stack makes an array of them" if isinstance(value, list | np.ndarray) else ""
+    return TypeError(f"{place} is an object of type {kind}, but {name} must contain real numbers{rows}")

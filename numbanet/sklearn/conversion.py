@@ -1,0 +1,36 @@
+"""Checks samples with scikit-learn's functions, which take DataFrames but neither all tensors nor name a column."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array, validation
+
+from numbanet import inputs
+
+
+def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
+    """Checks X and y with scikit-learn's function of this name, which describes the arguments and the returned arrays.
+
+    X and y may be tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn refuses X or y. If X is a DataFrame, the message names the column.
+    """
+    X, y = inputs.without_tensors("X", X), inputs.without_tensors("y", y)
+    try:
+        return validation.validate_data(estimator, X, y, **options)
+    except Exception:  # the library of a DataFrame can raise any
+        _check_columns(X)
+        raise
+
+
+def _check_columns(X: Any) -> None:  # noqa: N803
+    """Raises an error that names the column if X is a DataFrame with a column that scikit-learn refuses."""
+    if not inputs.is_frame(X):
+        return
+    try:
+        check_array(X, dtype="float64")
+    except Exception:
+        inputs.finite("X", inputs.real_array("X", X), np.dtype(np.float64), X)

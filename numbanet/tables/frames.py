@@ -1,0 +1,106 @@
+"""Tables from DataFrames of pandas and polars, and from tables of pyarrow; the module imports none of these libraries."""
+
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbanet.inputs import foreign, frames, objects
+from numbanet.tables.columns import Numbers, Table, Texts
+
+# A DataFrame of pandas or polars, or a table of pyarrow.
+Frame: TypeAlias = Any
+
+ODD = bytes | complex | list | tuple | set | dict | np.ndarray
+
+
+class Unreadable:
+    """A column that contains neither numbers nor texts; any use of the column raises ValueError with the reason."""
+
+    def __init__(self, reason: object):
+        self.reason = f"{reason}; or name the column in ignore"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(name) if name.startswith("_") else ValueError(self.reason)
+
+
+def as_table(table: Table | Frame) -> Table:
+    """Returns a table unchanged, and a DataFrame as a table with the same columns; the index of pandas is left out.
+
+    Texts and categories become texts that are never taken for numbers. Dates become texts, too, which `learn` refuses as it
+    refuses dates in files.
+
+    Raises
+    ------
+    TypeError
+        The argument is neither a table nor a DataFrame, or a name of a column is not a text.
+    ValueError
+        The DataFrame has no rows, or two columns have the same name.
+    """
+    if isinstance(table, Table):
+        return table
+    if not frames.is_frame(table):
+        raise TypeError(
+            "table must be a Table from numbanet.tables.read, a DataFrame of pandas or polars, or a table of pyarrow, not "
+            f"{type(table).__name__}"
+        )
+    source, columns, found = f"the {type(table).__name__}", {}, frames.columns("table", table)
+    for name, column in zip(frames.columns_of(table), found, strict=True):
+        if not isinstance(name, str):
+            raise TypeError(f"{source} has a column named {name!r}, but names must be texts: rename it to {str(name)!r}")
+        if name in columns:
+            raise ValueError(f"{source} has two columns named {name!r}: rename one of them")
+        columns[name] = _column(f"{source}, column {name!r}", column)
+    return Table(source, columns, table.shape[0])
+
+
+def _column(title: str, column: Any) -> Any:
+    """Returns an array, or a Series, as Texts, Numbers or Unreadable; `title` names the column in error messages."""
+    if isinstance(column, np.ndarray):
+        return Numbers(column)
+    absent, present = _parted(column)
+    try:
+        values = _values(title, present)
+    except (TypeError, ValueError) as error:
+        return Unreadable(error)
+    categorical = frames.has_categories(column)
+    if values.dtype.kind in frames.NUMBERS and not categorical:
+        array = np.zeros(absent.size, values.dtype)
+        array[~absent] = values
+        return Numbers(array, absent if absent.any() else None)
+    texts = np.full(absent.size, None)
+    texts[~absent] = Numbers(values).texts if values.dtype.kind in frames.NUMBERS else _texts(values)
+    mixed = any(map(objects.is_real, set(map(type, values.tolist()))))
+    return Texts(texts.tolist(), typed=categorical or not mixed)
+
+
+def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
+    """Returns which values of a column are missing, as a boolean array (n,), and the column without these values."""
+    if hasattr(column, "isna"):  # pandas
+        absent = np.asarray(getattr(column, "array", column).isna(), bool)
+        return absent, column.dropna() if absent.any() else column
+    absent = np.asarray(column.is_null(), bool)
+    return absent, column.drop_nulls() if hasattr(column, "drop_nulls") else column.drop_null()
+
+
+def _values(title: str, column: Any) -> NDArray[Any]:
+    """Returns a column without missing values as an array of numbers, booleans, dates, or objects that are mostly texts."""
+    values = foreign.as_array(title, column)
+    if values.ndim != 1:
+        raise ValueError(f"{title}: each row contains several values; make a column of each")
+    if values.dtype.kind in "mc":
+        raise TypeError(f"{title}: the values are {values.dtype}; convert them to real numbers")
+    if values.dtype.kind == "O":
+        kinds = set(map(type, values))
+        if kinds and all(map(objects.is_real, kinds)):
+            return objects.real_numbers(title, values, objects.ENCODE, lambda index: f"{title}, row {index[0] + 1}")
+        if odd := [kind.__name__ for kind in kinds if issubclass(kind, ODD)]:
+            raise TypeError(f"{title}: a value is an object of type {odd[0]}, neither a real number nor a text; convert it")
+    return values
+
+
+def _texts(values: NDArray[Any]) -> list[str]:
+    """Returns texts, dates and other values as texts, with booleans as true and false."""
+    if values.dtype.kind == "M":
+        return values.astype(str).tolist()
+    return [str(value).lower() if isinstance(value, bool | np.bool_) else str(value) for value in values.tolist()]
