@@ -4,6 +4,7 @@ Compiled calls run without Python's global lock, so that Python threads can comp
 limit forking and calls from several threads at once, are not used. A helping thread uses no processor time while it is idle.
 """
 
+import math
 import os
 import queue
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numbanet._compile import config
+from numbanet.engines.cpu.quota import cpu_quota
 from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, POSITION, ROUND, new_team
 
 
@@ -110,9 +112,12 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if that number is smaller."""
+    """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may make it smaller.
+
+    A quota of 1.5 CPUs makes two threads, which compute more than one, although both then wait for a part of the time.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, config.NUMBA_NUM_THREADS)
+    return min(available, math.ceil(min(cpu_quota(), available)), config.NUMBA_NUM_THREADS)
 
 
 # Each call reads it as `threads.crew`, because a forked process replaces it.
@@ -135,8 +140,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The count passed to `set_num_threads`. By default, the number of cores that this process may use, or the environment
-        variable NUMBA_NUM_THREADS if its value is smaller.
+        The count passed to `set_num_threads`. By default, the smallest of three numbers: the cores that this process may use,
+        the CPU quota of its container or control group (rounded up), and the environment variable NUMBA_NUM_THREADS.
     """
     return crew.size
 
