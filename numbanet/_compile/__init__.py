@@ -53,7 +53,7 @@ _INLINED = FLAGS | {"forceinline": True}
 
 def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
     """Compiles a function like `numba.njit`, with the flags of the package, and with its cache (see `FunctionCache`)."""
-    dispatcher = numba.njit(**flags)(function)
+    dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # it is the plain Python function
         return dispatcher
     # numba.cuda takes any of the fastmath flags for all, and would approximate exp, log and division.

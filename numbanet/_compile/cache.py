@@ -37,7 +37,7 @@ class FunctionCache(NullCache):
     def __init__(self, function: Callable):
         self.function = function
 
-    def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns the compiled function for the argument types `sig`, or None if Numba has to compile it."""
         target_context.refresh()  # as Numba's own cache does
         key, folder = self._key(sig, target_context.codegen()), cache_folder()
@@ -49,14 +49,14 @@ class FunctionCache(NullCache):
                 return CompileResult._rebuild(target_context, *result)
         return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    def save_overload(self, sig: Any, cres: Any) -> None:
         """Writes a compiled function to its file, if there is a folder for it, and the disk takes it."""
         folder = cache_folder()
-        if folder is None or data.library.has_dynamic_globals:  # machine code with addresses of this process
+        if folder is None or cres.library.has_dynamic_globals:  # machine code with addresses of this process
             return
-        key = self._key(sig, data.codegen)
+        key = self._key(sig, cres.codegen)
         with contextlib.suppress(OSError):
-            _write(self._file(folder, key), dumps((key, data._reduce())))
+            _write(self._file(folder, key), dumps((key, cres._reduce())))
 
     def _key(self, sig: Any, codegen: Any) -> tuple:
         code = self.function.__code__
