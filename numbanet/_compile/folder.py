@@ -22,14 +22,14 @@ KEPT_SECONDS = 30 * 86_400  # a folder that no process has used for this long is
 MODE = 0o755  # of new folders: others may read them, so that a cache made by root serves all users of a container
 
 
-def _stamp() -> str | None:
-    """Returns a hash of all modules of the package and of the versions of the compilers; None if no module can be read.
+def _stamp(package: Path) -> str | None:
+    """Returns a hash of all modules of a package and of the versions of the compilers; None if no module can be read.
 
     Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in another
     file that calls the formula would keep the old machine code (numba issues 1833 and 8396). In an installation without sources
     the modules are .pyc files; inside an archive there are no files, and therefore no cache.
     """
-    package, stamp, found = Path(__file__).parents[1], hashlib.sha256(), False
+    stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
     for folder, folders, names in os.walk(package):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
@@ -45,7 +45,7 @@ def _stamp() -> str | None:
 
 
 # The hash of the modules that this process has imported; later, an update may have replaced the files.
-_STAMP = _stamp()
+_STAMP = _stamp(Path(__file__).parents[1])
 
 
 @functools.cache
@@ -128,6 +128,8 @@ def _open_to_others(folder: Path) -> Path | None:
             status = place.stat()
         except FileNotFoundError:
             return None
+        if not stat.S_ISDIR(status.st_mode):  # such as HOME=/dev/null
+            raise NotADirectoryError(str(place))
         made_by_numbanet = place in (folder, folder.parent)
         if is_foreign(status) if made_by_numbanet else _is_foreign_parent(status):
             return place
