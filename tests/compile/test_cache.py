@@ -273,6 +273,11 @@ def writable_by_a_group(path):
     path.chmod(path.stat().st_mode | 0o020)
 
 
+def sticky(path):
+    """Lets all users make files, but not replace those of others."""
+    path.chmod(0o1777)
+
+
 WAYS = [pytest.param(foreign, marks=as_root), writable_by_all, pytest.param(writable_by_a_group, marks=as_root)]
 
 
@@ -297,9 +302,18 @@ def test_a_file_that_another_user_can_write_is_not_loaded_but_replaced(change, t
 
 
 @posix
+@each("above", [1, 2])
+def test_a_folder_of_numbanet_in_which_another_user_can_make_files_is_not_used(above, trap):
+    file, sign = trap
+    sticky(file.parents[above - 1])
+    with pytest.warns(RuntimeWarning, match="can write"):
+        assert outcome() == "compiled" and not sign.exists()
+
+
+@posix
 def test_in_a_sticky_folder_the_own_folder_is_used(base):
     base.mkdir()
-    base.chmod(0o1777)
+    sticky(base)
     filled()
     assert outcome() == "loaded"
 
@@ -307,7 +321,7 @@ def test_in_a_sticky_folder_the_own_folder_is_used(base):
 @as_root
 def test_another_user_cannot_take_the_place_first(base):
     base.mkdir()
-    base.chmod(0o1777)
+    sticky(base)
     with unprivileged():
         (base / "numbanet").mkdir()
     with pytest.warns(RuntimeWarning, match="can write"):
@@ -383,16 +397,17 @@ def test_an_unreadable_folder_is_passed_over(base, monkeypatch):
     place.chmod(0o755)
 
 
-def test_old_folders_of_other_versions_are_removed(base):
-    now, stamps = time.time(), [f"{number:016x}" for number in range(folder.KEPT + 3)]
-    for days, name in enumerate([*stamps, "notes", "f" * 16]):
-        place = base / "numbanet" / name
+@each("count, removed", [(folder.KEPT + 3, 3), (3, 0)])
+def test_folders_that_other_versions_used_long_ago_are_removed(count, removed, base):
+    """One folder of each age in days, one that is older than all, and one that no version made."""
+    others = [base / "numbanet" / f"{days:016x}" for days in range(count)]
+    ancient, notes = base / "numbanet" / ("f00d" * 4), base / "numbanet" / "notes"
+    for days, place in [*enumerate(others), (1000, ancient), (1000, notes)]:
         place.mkdir(parents=True)
         (place / "code.nbc").touch()
-        age = 1000 if name == "f" * 16 else days
-        os.utime(place, (now - age * 86_400,) * 2)
+        os.utime(place, (time.time() - days * 86_400,) * 2)
     own = folder.cache_folder()
-    assert {path.name for path in own.parent.iterdir()} == {*stamps[: folder.KEPT], "notes", own.name}
+    assert set(own.parent.iterdir()) == {own, notes, *others[: count - removed]}
 
 
 def test_a_folder_in_use_is_not_old():

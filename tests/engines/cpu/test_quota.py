@@ -42,7 +42,7 @@ V2 = [
     pytest.param("/", "/a/b", {"a/cpu.max": (200_000, 100_000), "a/b/cpu.max": (50_000, 100_000)}, 0.5, id="inner"),
     pytest.param("/a", "/a/b", {"cpu.max": (300_000, 100_000), "b/cpu.max": ("max", 100_000)}, 3, id="part of a tree"),
     pytest.param("/a", "/c", {"cpu.max": (300_000, 100_000)}, 3, id="another part"),
-    pytest.param("/", "/../c", {"cpu.max": (300_000, 100_000)}, 3, id="outside of the namespace"),
+    pytest.param("/", "/../c", {"cpu.max": (300_000, 100_000), "../cpu.max": (1, 1)}, 3, id="outside of the namespace"),
 ]
 
 
