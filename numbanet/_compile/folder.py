@@ -153,12 +153,15 @@ def is_foreign(status: os.stat_result) -> bool:
 
 
 def _is_writable_by_others(status: os.stat_result) -> bool:
-    group = status.st_mode & stat.S_IWGRP and not _is_group_of_one(status.st_gid)
-    return bool(status.st_mode & stat.S_IWOTH or group)
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    # With an access control list, these bits may stand for another user. In a folder, the files of that user are not loaded.
+    private = stat.S_ISDIR(status.st_mode) and _is_group_of_one(status.st_gid)
+    return bool(status.st_mode & stat.S_IWGRP) and not private
 
 
 def _is_group_of_one(number: int) -> bool:
-    """Returns whether a group is the private one of this user, which many systems make with the user, and under its name."""
+    """Returns whether a group is the private group of this user, which many systems make for each user, with the same name."""
     import grp  # not on Windows
     import pwd
 

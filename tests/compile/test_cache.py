@@ -273,6 +273,10 @@ def writable_by_a_group(path):
     path.chmod(path.stat().st_mode | 0o020)
 
 
+def writable_by_its_group(path):
+    path.chmod(path.stat().st_mode | 0o020)
+
+
 def sticky(path):
     """Lets all users make files, but not replace those of others."""
     path.chmod(0o1777)
@@ -294,7 +298,7 @@ def test_a_folder_that_another_user_can_write_is_not_used_and_that_is_said_once(
 
 
 @posix
-@each("change", WAYS)
+@each("change", [*WAYS, writable_by_its_group])
 def test_a_file_that_another_user_can_write_is_not_loaded_but_replaced(change, trap):
     file, sign = trap
     change(file)
