@@ -68,7 +68,7 @@ def environment() -> dict[str, str]:
         "cpu features": ", ".join(name for name in LISTED_CPU_FEATURES if features.get(name))
         or f"none of {', '.join(LISTED_CPU_FEATURES)}",
         "threads": f"at most {get_num_threads()}, Python threads (no threading layer of Numba)",
-        "compile cache": _compile.cache_folder() or "none: no folder is writable",
+        "compile cache": str(_compile.cache_folder() or "none: no folder can be used"),
         "mpi": _mpi(),
         "cuda": _cuda.provider() if _cuda.SIMULATED else f"{_cuda.provider()}; {_cuda.versions()}",
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",

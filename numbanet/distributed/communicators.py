@@ -16,6 +16,7 @@ import numpy as np
 from numbanet import _cuda
 from numbanet._extras import imported
 from numbanet.engines import get_num_threads, set_num_threads
+from numbanet.engines.cpu.quota import cpu_quota
 
 # The environment variables in which MPI launchers pass the number of processes. The variables belong to MPICH and Intel MPI,
 # Open MPI, PALS, PMIx and Slurm, in this order.
@@ -195,11 +196,14 @@ def _mpi() -> Any:
 
 
 def _threads(node: Any) -> int:
-    """Returns the number of threads for this process, so that all processes on a machine together have one thread per core."""
+    """Returns the number of threads for this process, so that all processes on a machine together have one thread per core.
+
+    The processes in a container also divide its CPU quota.
+    """
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     of_all = node.allgather(sorted(own))
     cores = sum(1 / sum(core in others for others in of_all) for core in own)
-    return max(1, int(cores + 1e-9))
+    return max(1, int(min(cores, cpu_quota() / len(of_all)) + 1e-9))
 
 
 # The communicator of the processes that must end if this process has an error.

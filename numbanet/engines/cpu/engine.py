@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbanet._compile import collection_paused
+from numbanet._compile import collection_paused, compile_for
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
 from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
+from numbanet.engines.cpu.team import new_team
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
 from numbanet.engines.loops import weighted_hits
@@ -260,6 +261,8 @@ class FastCpuEngine:
         arguments = tuple(job), tuple(workspace), tuple(samples), tuple(update), tuple(totals), tuple(draw or NO_DRAW)
         most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
         with self.lock.here, collection_paused() if self.compiles else nullcontext():
+            if self.compiles and most > 1:  # Ctrl-C would not end a compilation in a thread that helps
+                compile_for(run, (*arguments, new_team(0), False))
             totals = Totals(*threads.crew.call(run, arguments, most, reached))
         self.compiles = False
         return totals

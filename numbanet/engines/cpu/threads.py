@@ -5,6 +5,7 @@ layers are not used, because they restrict forking and calls from several thread
 uses no CPU time.
 """
 
+import math
 import os
 import queue
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numbanet._compile import config
+from numbanet.engines.cpu.quota import cpu_quota
 from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, POSITION, ROUND, new_team
 
 
@@ -116,9 +118,12 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use, or NUMBA_NUM_THREADS if this variable is smaller."""
+    """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may make it smaller.
+
+    A quota of 1.5 CPUs gives two threads: they compute more than one thread, although both wait for a part of the time.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, config.NUMBA_NUM_THREADS)
+    return min(available, math.ceil(min(cpu_quota(), available)), config.NUMBA_NUM_THREADS)
 
 
 # Other modules must refer to this variable as `threads.crew`, because a forked process replaces it.
@@ -141,8 +146,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The number passed to `set_num_threads`. By default, it is the number of cores that this process may use, or the value of
-        the environment variable NUMBA_NUM_THREADS if that is smaller.
+        The number passed to `set_num_threads`. By default, it is the smallest of three numbers: the cores that this process may
+        use, the CPU quota of its container or control group (rounded up), and the environment variable NUMBA_NUM_THREADS.
     """
     return crew.size
 

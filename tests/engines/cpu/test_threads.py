@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet.engines.cpu import threads
+from numbanet._compile import njit_entry
+from numbanet.engines.cpu import epoch, threads
 from numbanet.engines.cpu.blocks import KC
 from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
@@ -275,3 +276,20 @@ def test_the_number_of_threads_is_checked():
 
 def test_no_more_threads_than_cores_by_default():
     assert 1 <= threads._cores() <= numba.config.NUMBA_NUM_THREADS
+
+
+def test_the_caller_compiles_before_other_threads_help(monkeypatch):
+    """Ctrl-C ends only what the main thread compiles."""
+    train()  # the code is in the cache afterwards
+    fresh = njit_entry(epoch.run.py_func)
+    monkeypatch.setattr("numbanet.engines.cpu.engine.run", fresh)
+    call, compiled = threads.Crew.call, []
+
+    def watched(self, *arguments):
+        compiled.append(len(fresh.overloads))
+        return call(self, *arguments)
+
+    monkeypatch.setattr(threads.Crew, "call", watched)
+    numbanet.set_num_threads(2)
+    train()
+    assert compiled[0] >= 1

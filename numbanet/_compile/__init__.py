@@ -1,4 +1,4 @@
-"""Compilation for the CPU: decorators with the package's compiler flags, and the cache folder for compiled functions.
+"""Compilation for the CPU: decorators with the package's compiler flags, and a cache of the compiled functions.
 
 =============== ============================ ====== ========================================================================
 decorator       callers                      cached use it for
@@ -20,20 +20,21 @@ No other module of the package imports `numba.njit`.
 import contextlib
 import functools
 import gc
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import llvmlite
 import numba
 import numba.core.config
 from numba import extending
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+
+from numbanet._compile.cache import FunctionCache
+from numbanet._compile.folder import cache_folder
+from numbanet._compile.interrupts import signals_held
 
 config: Any = numba.core.config  # typed as Any, because Numba creates the attributes from environment variables
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
@@ -51,49 +52,33 @@ FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogi
 _INLINED = FLAGS | {"forceinline": True}
 
 
-def _folder_by_sources() -> str:
-    """Returns the path of the cache folder, whose name is a hash of all source files and of the compilers' versions.
-
-    Numba's own cache checks only the file that contains the compiled function. If a formula is edited, loops in other files
-    that call the formula would keep the old machine code (Numba issues 1833 and 8396).
-    """
-    package = Path(__file__).parent
-    stamp = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
-    for source in sorted(package.rglob("*.py")):
-        stamp.update(source.relative_to(package).as_posix().encode())
-        stamp.update(source.read_bytes())
-    base = config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(base) / "numbanet" / stamp.hexdigest()[:16])
-
-
-@functools.cache
-def cache_folder() -> str | None:
-    """Returns the path of the cache folder, or None if the folder cannot be written."""
-    try:
-        folder = _folder_by_sources()
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: no home directory
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def _exact_on_gpu(dispatcher: Any) -> Any:
-    """Disables fastmath for numba.cuda, in which any fastmath flag enables all, even approximate exp, log and division."""
-    if not config.DISABLE_JIT:  # if DISABLE_JIT is set, `dispatcher` is the Python function itself
-        dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
+def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
+    """Compiles a function like `numba.njit`, with the flags of the package, and with its cache (see `FunctionCache`)."""
+    dispatcher: Any = numba.njit(**flags)(function)
+    if config.DISABLE_JIT:  # it is the plain Python function
+        return dispatcher
+    # numba.cuda takes any of the fastmath flags for all, and would approximate exp, log and division.
+    dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
+    dispatcher._cache = FunctionCache(function)
+    dispatcher.compile = _heard(dispatcher.compile)
     return dispatcher
 
 
-def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles a function like `numba.njit`, with the package's flags. If the cache folder is writable, the code is cached."""
-    folder = cache_folder()
-    if folder is None:
-        return _exact_on_gpu(numba.njit(**flags)(function))
-    before, config.CACHE_DIR = config.CACHE_DIR, folder  # Numba reads CACHE_DIR only when a function is decorated
-    try:
-        return _exact_on_gpu(numba.njit(cache=True, **flags)(function))
-    finally:
-        config.CACHE_DIR = before
+def _heard(compile: Callable) -> Callable:
+    """Returns the method `compile` of a dispatcher, made such that Ctrl-C ends it (see `signals_held`)."""
+
+    @functools.wraps(compile)
+    def compile_(sig: Any) -> Any:
+        with signals_held():
+            return compile(sig)
+
+    return compile_
+
+
+def compile_for(dispatcher: Any, arguments: tuple) -> None:
+    """Compiles a function for the types of these arguments, unless it is compiled already, without calling it."""
+    if not config.DISABLE_JIT:
+        dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
 
 
 def njit_formula(function: Callable) -> Any:
@@ -179,8 +164,9 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         if not _FirstCompilation.reported:
             _FirstCompilation.reported = True
+            once = ", once" if (folder := cache_folder()) and os.access(folder, os.W_OK) else ""
             with contextlib.suppress(AttributeError, ValueError, OSError):  # standard error may be absent or closed
-                sys.stderr.write("numbanet: compiling for this machine, once; this takes some seconds ...\n")  # type: ignore
+                sys.stderr.write(f"numbanet: compiling for this machine{once}; this takes some seconds ...\n")  # type: ignore
                 sys.stderr.flush()  # type: ignore[union-attr]
 
     def on_end(self, event: Any) -> None:

@@ -1,0 +1,62 @@
+"""The CPU quota of the control groups of a process: containers are limited by it (docker --cpus, limits of Kubernetes)."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+
+def cpu_quota(process: Path = Path("/proc/self")) -> float:
+    """Returns the number of CPUs whose time a process may use, as a quota of Linux; infinity if there is no quota.
+
+    The quota of a control group also limits the groups inside it, so the smallest quota of all groups around the process
+    counts.
+
+    Parameters
+    ----------
+    process : Path
+        The folder of the process in the file system proc.
+    """
+    try:
+        return min(_quotas(process), default=math.inf)
+    except (OSError, ValueError):  # not Linux, or hidden
+        return math.inf
+
+
+def _quotas(process: Path) -> Iterator[float]:
+    groups = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
+    for mount in (process / "mountinfo").read_text().splitlines():
+        place, _, kind = mount.partition(" - ")
+        (root, point), (system, *_, options) = place.split()[3:5], kind.split()
+        for _, controllers, group in groups:
+            if system == "cgroup2" and not controllers:
+                yield from map(_quota_2, _folders(Path(point), root, group))
+            elif system == "cgroup" and "cpu" in options.split(",") and "cpu" in controllers.split(","):
+                yield from map(_quota_1, _folders(Path(point), root, group))
+
+
+def _folders(point: Path, root: str, group: str) -> Iterator[Path]:
+    """Yields the folders of a group and of the groups around it, of which a mount shows those inside of `root`."""
+    inside = PurePosixPath(group)
+    inside = inside.relative_to(root) if inside.is_relative_to(root) and ".." not in inside.parts else PurePosixPath()
+    yield from (point / part for part in (inside, *inside.parents))
+
+
+def _quota_2(group: Path) -> float:
+    """Returns the quota of a group of version 2: its file cpu.max holds the time and the period, or "max" and the period."""
+    return _ratio(*_words(group / "cpu.max"))
+
+
+def _quota_1(group: Path) -> float:
+    """Returns the quota of a group of version 1: a time of -1 means no quota."""
+    return _ratio(*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us"))
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except (OSError, ValueError):
+        return []
+
+
+def _ratio(time: str = "", period: str = "", *_: str) -> float:
+    return int(time) / int(period) if time.isdecimal() and period.isdecimal() and int(period) else math.inf
