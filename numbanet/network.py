@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
+from numbanet.files import Location
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
@@ -333,13 +334,14 @@ class Network(MultilayerPerceptron):
 
     @classmethod
     @checks.none_is_default
-    def load(cls, path: str | os.PathLike[str], *, device: str = "cpu", kernels: str = "fast") -> Self:
+    def load(cls, path: Location, *, device: str = "cpu", kernels: str = "fast") -> Self:
         """Loads a network from a file that `save` wrote; no code in the file is executed.
 
         Parameters
         ----------
-        path : path
-            An NPZ or safetensors file; its content, not its name, determines the format.
+        path : path or binary file object
+            An NPZ or safetensors file; its content, not its name, determines the format. A file object is read from its
+            position to its end or, if it is at its end, from its start.
         device, kernels : str
             As for `Network`. A file can be loaded on any device.
 

@@ -1,6 +1,5 @@
 """Class MultilayerPerceptron: the methods that only read the network: predictions, losses, gradients, traces, files."""
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs, persist
+from numbanet.files import Location
 from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.tables import Encoding
@@ -243,18 +243,22 @@ class MultilayerPerceptron:
         symbols |= {name: np.array(inputs.on_host(array)) for name, array in (("x", data.x), ("y", data.y))}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: Location) -> None:
         """Saves the network with everything needed to continue training: parameters, optimizer state and random generator.
 
-        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact.
+        No suffix is added to the path. The file is replaced atomically: a crash leaves the old file intact. A symbolic link is
+        followed. Devices, pipes, and files with several hard links are written in place.
 
         Parameters
         ----------
-        path : path
-            The file. If the name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file.
+        path : path or binary file object
+            The file. If its name ends in .safetensors, the file is a safetensors file, otherwise an NPZ file. A file object,
+            such as `io.BytesIO()`, may have a name; the network is written at its position.
 
         Raises
         ------
+        TypeError
+            `path` is neither a path nor a binary file object.
         OSError
             The file cannot be written.
         ModuleNotFoundError
@@ -262,7 +266,7 @@ class MultilayerPerceptron:
         """
         persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
 
-    def export(self, path: str | os.PathLike[str]) -> None:
+    def export(self, path: Location) -> None:
         """Writes an ONNX file with which other programs can predict: opset 17, input x (N, n_in), output y_hat (N, n_out).
 
         If the network has a `table`, the file takes raw columns instead, and returns answers (docs/files.md). The metadata of
@@ -270,13 +274,13 @@ class MultilayerPerceptron:
 
         Parameters
         ----------
-        path : path
-            The file, whose name must end in .onnx.
+        path : path or binary file object
+            The file. A path must end in .onnx.
 
         Raises
         ------
         ValueError
-            The name does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
+            The path does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
         OSError
             The file cannot be written.
         ModuleNotFoundError

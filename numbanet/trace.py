@@ -1,6 +1,5 @@
 """The trace of one training step: the values of all symbols of the equations, to print, or to test a port against."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet.files import Location
 from numbanet.persist import vectors
 
 # The symbols of each layer, in the order in which a training step computes them.
@@ -58,12 +58,12 @@ class Trace:
             arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in BACKWARD_SYMBOLS}
         return arrays
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: Location) -> None:
         """Writes the arrays of `symbols()` to a file, as expected values for tests of a port to another language.
 
         Parameters
         ----------
-        path : str or path-like
+        path : path or binary file object
             The file, JSON with nested lists if its name ends in .json, otherwise NPZ.
 
         Raises
