@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
-from numbanet.files import Location
+from numbanet.files import Location, naming
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
@@ -356,15 +356,16 @@ class Network(MultilayerPerceptron):
         """
         description, vectors = persist.load(path)
         topology = description.topology
-        network = cls(
-            topology.sizes,
-            topology.activations,
-            topology.loss,
-            dtype=topology.dtype,
-            epsilon=topology.epsilon,
-            dropout=topology.dropout or 0.0,
-            device=device,
-            kernels=kernels,
-        )
+        with naming(path, "{} contains a network that exceeds the memory: {}", (MemoryError,)):
+            network = cls(
+                topology.sizes,
+                topology.activations,
+                topology.loss,
+                dtype=topology.dtype,
+                epsilon=topology.epsilon,
+                dropout=topology.dropout or 0.0,
+                device=device,
+                kernels=kernels,
+            )
         models.restore(network._model, description, vectors)
         return network

@@ -5,6 +5,7 @@ from numbanet.files.names import is_file_object as is_file_object
 from numbanet.files.names import name_of as name_of
 from numbanet.files.names import suffix_of as suffix_of
 from numbanet.files.reading import most_bytes as most_bytes
+from numbanet.files.reading import naming as naming
 from numbanet.files.reading import opened_archive as opened_archive
 from numbanet.files.reading import reading as reading
 from numbanet.files.writing import refuse_unwritable as refuse_unwritable

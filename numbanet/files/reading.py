@@ -42,13 +42,19 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     TypeError
         The source is neither a path nor a binary file object.
     """
-    with _opened(source) as file:
-        try:
-            yield file
-        except ModuleNotFoundError:
-            raise
-        except Exception as error:  # parsers raise exceptions of many kinds, also for memory that a file claims
-            raise ValueError(complaint.format(name_of(source), reason(error))) from None
+    with _opened(source) as file, naming(source, complaint):
+        yield file
+
+
+@contextlib.contextmanager
+def naming(source: Location, complaint: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """Turns exceptions of these kinds into a ValueError that names the file, as `reading` describes it."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except kinds as error:  # parsers raise exceptions of many kinds, also for memory that a file claims
+        raise ValueError(complaint.format(name_of(source), reason(error))) from None
 
 
 def reason(error: Exception) -> str:
