@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.files import most_bytes, opened_archive
-from numbanet.files.reading import reason
+from numbanet.files.parsing import reason
 from numbanet.files.tensors import Tensor, read_tensors
 from numbanet.interchange.comparison import check_reproduces
 from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network, network_of_file

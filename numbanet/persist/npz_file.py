@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.files import opened_archive
+from numbanet.files import opened_archive, read_array
 from numbanet.persist.description import HISTORY, Description
 
 # An NPY header is padded to a multiple of 64 bytes, 128 in practice.
@@ -59,15 +59,11 @@ def _vector(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, descript
 
 
 def _array(archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> NDArray[Any]:
-    """Returns a one-dimensional array of the archive, after checking its header against the dtype and the size in bytes."""
+    """Returns a one-dimensional array of the archive, after a check of its dtype."""
     with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"its array {member} has an unknown version of the NPY format")
-        shape, _, stored = np.lib.format.read_array_header_1_0(file)
-        content = file.read()  # to the end, where zipfile compares the checksum
-    if stored != dtype or len(shape) != 1 or len(content) != shape[0] * dtype.itemsize:
+        array = read_array(file)
+    if array.dtype != dtype or array.ndim != 1:
         raise ValueError(
-            f"its array {member} has dtype {stored}, shape {shape} and {len(content)} bytes, "
-            f"but must have dtype {dtype}, one dimension and as many bytes as its shape needs"
+            f"its array {member} has dtype {array.dtype} and shape {array.shape}, but must have dtype {dtype} and one dimension"
         )
-    return np.frombuffer(content, dtype)
+    return array

@@ -7,6 +7,7 @@ prints those that end otherwise. `--kind KIND --first N --keep FILE` writes one 
 import argparse
 import collections
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -119,21 +120,19 @@ def kinds() -> dict[str, Kind]:
         Kind("data.npy", [saved(lambda path: np.save(path, np.eye(3)), "x.npy")], tables.read),
         Kind("table-idx", [IDX, gzip.compress(IDX, mtime=0)], tables.read),
     ]
+    of_torch = functools.partial(from_torch, loss="cce", activations="tanh")
     with contextlib.suppress(ModuleNotFoundError):
         found.append(Kind("net.safetensors", networks(".safetensors"), Network.load))
-        content = (FILES / "torch.safetensors").read_bytes()
-        read = lambda path: from_torch(path, loss="cce", activations=["leaky_relu", "tanh", "softmax"])  # noqa: E731
-        found.append(Kind("torch.safetensors", [content], read))
+        found.append(Kind("torch.safetensors", [(FILES / "torch.safetensors").read_bytes()], of_torch))
     with contextlib.suppress(ModuleNotFoundError):
         __import__("torch")
-        read = lambda path: from_torch(path, loss="cce", activations=["leaky_relu", "tanh", "softmax"])  # noqa: E731
-        found.append(Kind("torch.pt", [(FILES / "torch.pt").read_bytes()], read))
+        found.append(Kind("torch.pt", [(FILES / "torch.pt").read_bytes()], of_torch))
     with contextlib.suppress(ModuleNotFoundError):
         __import__("h5py")
         models_of_keras = [(FILES / name).read_bytes() for name in ("sequential.keras", "functional.keras")]
-        found.append(Kind("net.keras", models_of_keras, lambda path: from_keras(path, loss="cce")))
-        read = lambda path: from_keras(path, loss="cce", activations=["leaky_relu", "tanh", "softmax"])  # noqa: E731
-        found.append(Kind("net.weights.h5", [(FILES / "sequential.weights.h5").read_bytes()], read))
+        found.append(Kind("net.keras", models_of_keras, functools.partial(from_keras, loss="sse")))
+        of_weights = functools.partial(from_keras, loss="cce", activations="tanh")
+        found.append(Kind("net.weights.h5", [(FILES / "sequential.weights.h5").read_bytes()], of_weights))
     with contextlib.suppress(ModuleNotFoundError):
         found.append(Kind("table.parquet", parquet(), tables.read))
     return {kind.name: kind for kind in found}
@@ -177,7 +176,7 @@ def rezipped(content: bytes, chance: random.Random) -> bytes:
 
 def inflated(member: bytes, chance: random.Random) -> bytes:
     """Appends millions of zeros, which compress to a few kilobytes."""
-    return member + bytes(chance.choice([1 << 22, 1 << 26, 1 << 28]))
+    return member + bytes(chance.choice((1 << 20, 1 << 24, 1 << 26)))
 
 
 def altered(content: bytes, chance: random.Random) -> bytes:
@@ -323,7 +322,7 @@ def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
         sent.close()
         with contextlib.suppress(EOFError):
             while number < end:
-                if not received.poll(2 * SECONDS):
+                if not received.poll(4 * SECONDS):
                     break
                 number, found = received.recv()
                 number += 1
