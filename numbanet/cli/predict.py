@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet import Network, load_digits, persist, tables
+from numbanet import Network, load_digits, tables
 from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, add_table_options, read_array
-from numbanet.persist.atomic import refuse_unwritable
+from numbanet.files import refuse_unwritable, replacing
 from numbanet.tables.encoding import Classes
 
 INK = " .:-=+*#%@"
@@ -52,7 +52,7 @@ def _predict(options: argparse.Namespace) -> int:
     if options.output is None:
         print(text, end="", flush=True)
         return 0
-    with persist.replacing(options.output) as file:
+    with replacing(options.output) as file:
         file.write(text.encode())
     print(f"wrote {options.output}", file=sys.stderr)
     return 0

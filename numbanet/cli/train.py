@@ -23,7 +23,7 @@ from numbanet.cli.common import (
 from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units
 from numbanet.distributed.communicators import Communicator, of_launch
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
-from numbanet.persist.atomic import refuse_unwritable
+from numbanet.files import refuse_unwritable
 from numbanet.tables.encoding import Categorical, Classes
 from numbanet.tables.learning import IMPUTE, TASKS, task_of
 from numbanet.training.optimizers import OPTIMIZERS, Optimizer

@@ -186,7 +186,7 @@ def test_files_that_hold_no_state_dict_are_refused(tmp_path):
     whole = (FILES / "torch.safetensors").read_bytes()
     for length in range(0, len(whole), 37):
         (tmp_path / "net.safetensors").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"cannot read .*net.safetensors"):
+        with pytest.raises(ValueError, match=r"cannot import .*net.safetensors"):
             from_torch(tmp_path / "net.safetensors", loss="cce", activations="tanh")
 
 
@@ -423,7 +423,7 @@ def test_pickles_are_not_executed(torch, tmp_path):
     torch.save({"0.weight": Bomb()}, path)
     for content in (path.read_bytes(), pickle.dumps(Bomb()), (FILES / "torch.pt").read_bytes()[:3000], b""):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cannot read .*net.pt: it is damaged or not a state dict"):
+        with pytest.raises(ValueError, match=r"cannot import .*net.pt: it is damaged or not a state dict"):
             from_torch(path, loss="cce", activations="tanh")
     torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(2, 2)}}, path)
     with pytest.raises(ValueError, match=r"net.pt contains epoch, model instead of the tensors of a state dict"):
@@ -509,7 +509,7 @@ def test_truncated_files_of_keras_are_refused(h5py, name, tmp_path):
     options = {} if name.endswith(".keras") else {"activations": "tanh"}
     for length in range(0, len(whole), 997):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=f"cannot read .*{name}"):
+        with pytest.raises(ValueError, match=f"cannot import .*{name}"):
             from_keras(path, loss="cce", **options)
 
 

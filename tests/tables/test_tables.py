@@ -440,13 +440,6 @@ def test_a_table_that_does_not_fit_is_refused(net, change, message):
         persist.Description.from_dict(changed(net, change))
 
 
-def test_a_description_too_long_to_be_loaded_is_not_saved(net, tmp_path, monkeypatch):
-    monkeypatch.setattr(persist, "LIMIT", 100)
-    with pytest.raises(ValueError, match=r"description of the network takes \d+ bytes, but may take at most 100"):
-        net.save(tmp_path / "net.npz")
-    assert not (tmp_path / "net.npz").exists()
-
-
 def test_a_network_takes_only_a_table_that_fits(net):
     with pytest.raises(ValueError, match="the table's encoding needs 4 inputs and 3 outputs, but the network's sizes are"):
         Network([5, 3], "identity", "cce").table = net.table
