@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from numbanet._extras import installing, packages
+
 # For each major version of CUDA that an extra of numbanet installs: the oldest driver, and the lowest compute capability.
 DRIVERS, CAPABILITIES = {12: 525, 13: 580}, {12: (5, 0), 13: (7, 5)}
 # Values of CUDA_VISIBLE_DEVICES that hide every GPU.
@@ -74,7 +76,7 @@ def what_to_do(found: Versions, error: str) -> str:
     """Returns a diagnosis and a remedy, derived from the versions found and the text of the error that was raised."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = (
-        f"{DRIVERS[newest]} or newer with `pip install 'numbanet[cuda13]'`, at least {DRIVERS[12]} with 'numbanet[cuda12]'"
+        f"{DRIVERS[newest]} or newer with `{installing('cuda13')}`, at least {DRIVERS[12]} with {packages('cuda12')} instead"
     )
     if found.driver_cuda is None:
         return f"This machine has no NVIDIA driver, or Python cannot load its library. Install a driver: {drivers}."
@@ -83,12 +85,12 @@ def what_to_do(found: Versions, error: str) -> str:
     if found.driver_cuda[0] < min(DRIVERS):
         return f"The driver is too old: numbanet needs one for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
     if found.numba_cuda is None:
-        return f"numba-cuda, which compiles the kernels, is not installed. Run `pip install 'numbanet[{extra}]'`."
+        return f"numba-cuda, which compiles the kernels, is not installed. Run `{installing(extra)}`."
     if found.toolkit is None or re.search(r"nvvm.*(find|found)|(find|found).*nvvm", error, re.IGNORECASE | re.DOTALL):
-        return f"The CUDA toolkit, which compiles the kernels, is missing or incomplete. Run `pip install 'numbanet[{extra}]'`."
+        return f"The CUDA toolkit, which compiles the kernels, is missing or incomplete. Run `{installing(extra)}`."
     if found.toolkit[0] > found.driver_cuda[0]:
         return (
-            f"The driver is too old for this CUDA toolkit. Run `pip install 'numbanet[{extra}]'` in a fresh environment, or "
+            f"The driver is too old for this CUDA toolkit. Install {packages(extra)} in a fresh environment with numbanet, or "
             f"install driver {DRIVERS.get(found.toolkit[0], DRIVERS[newest])} or newer."
         )
     least = CAPABILITIES.get(found.toolkit[0], CAPABILITIES[newest])
@@ -97,12 +99,12 @@ def what_to_do(found: Versions, error: str) -> str:
     if found.capability and found.capability < least:
         return (
             f"This CUDA toolkit compiles for compute capability {_dotted(least)} and newer. "
-            "Run `pip install 'numbanet[cuda12]'` in a fresh environment."
+            f"Install {packages('cuda12')} in a fresh environment with numbanet."
         )
     if found.toolkit > found.driver_cuda and "PTX" in error:
         return (
             "The CUDA toolkit is newer than the driver, which cannot load its kernels. Install a newer driver, or run "
-            f"`pip install 'cuda-toolkit=={_dotted(found.driver_cuda)}.*'`."
+            f"`{installing(f'cuda-toolkit=={_dotted(found.driver_cuda)}.*')}`."
         )
     if "NO_DEVICE" in error:
         return "The driver finds no NVIDIA GPU."

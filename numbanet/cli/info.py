@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from numbanet import _compile, _cuda, checks, inputs
+from numbanet._extras import installing
 from numbanet.cli.common import add_command, sizes
 from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
@@ -84,7 +85,7 @@ def _mpi() -> str:
     try:
         return f"mpi4py {importlib.metadata.version('mpi4py')}"
     except importlib.metadata.PackageNotFoundError:
-        return "none: pip install 'numbanet[mpi]'"
+        return f"none: {installing('mpi')}"
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:

@@ -286,7 +286,7 @@ Weights = tuple[str, list[Any]]
 
 def _weights(file: Any) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, ordered by class and number of the layers."""
-    h5py = imported("h5py", "numbanet[keras]")
+    h5py = imported("h5py", "keras")
     with h5py.File(file, "r") as archive:
         return _weights_of_group(h5py, archive["layers"])
 

@@ -269,7 +269,7 @@ def _is_tensor(value: Any) -> bool:
 def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
     with path.open("rb"):  # raises an OSError that names the file
         pass
-    package = imported("safetensors", "numbanet[safetensors]")
+    package = imported("safetensors", "safetensors")
     try:
         tensors = package.deserialize(path.read_bytes())
     except package.SafetensorError as error:

@@ -24,7 +24,7 @@ DTYPES = {"float32": "F32", "float64": "F64"}
 
 def package(module: str = "safetensors") -> Any:
     """Imports and returns the package safetensors, or a module of it; raises ModuleNotFoundError if it is not installed."""
-    return imported(module, "numbanet[safetensors]")
+    return imported(module, "safetensors")
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:

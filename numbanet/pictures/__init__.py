@@ -2,8 +2,10 @@
 
 import importlib.util
 
+from numbanet._extras import installing
+
 if importlib.util.find_spec("matplotlib") is None:
-    raise ImportError("pictures need matplotlib: pip install 'numbanet[plot]'")
+    raise ImportError(f"pictures need the package matplotlib, which is not installed: {installing('plot')}")
 
 from numbanet.pictures.boundary import decision_boundary as decision_boundary
 from numbanet.pictures.diagrams import network_diagram as network_diagram

@@ -2,7 +2,7 @@
 
 from numbanet._extras import imported
 
-imported("sklearn", "numbanet[sklearn]")
+imported("sklearn", "sklearn")
 
 from numbanet.sklearn.classifier import MLPClassifier as MLPClassifier  # noqa: E402
 from numbanet.sklearn.regressor import MLPRegressor as MLPRegressor  # noqa: E402

@@ -171,7 +171,7 @@ def _names(source: str, names: list[str]) -> list[str]:
 
 def _parquet(path: str | os.PathLike[str]) -> Table:
     source = os.fspath(path)
-    arrow, parquet = (imported(module, "numbanet[tables]") for module in ("pyarrow", "pyarrow.parquet"))
+    arrow, parquet = (imported(module, "tables") for module in ("pyarrow", "pyarrow.parquet"))
     try:
         with Path(path).open("rb") as file:
             table = parquet.read_table(file)

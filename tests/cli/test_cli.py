@@ -165,7 +165,7 @@ def test_training_checks_first_that_it_can_save(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     assert main(["train", "digits", "--output", "net.safetensors"]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and "pip install 'numbanet[safetensors]'" in err and os.listdir(tmp_path) == []
+    assert out == "" and 'pip install "safetensors>=0.4.3"' in err and os.listdir(tmp_path) == []
 
 
 def test_help_of_export_shows_examples(capsys):

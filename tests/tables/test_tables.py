@@ -144,7 +144,7 @@ def test_dates_in_parquet_and_damaged_parquet_are_refused(tmp_path):
 
 def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[tables\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .pyarrow>="):
         tables.read(tmp_path / "t.parquet")
 
 
