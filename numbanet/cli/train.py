@@ -25,7 +25,8 @@ from numbanet.distributed.communicators import Communicator, of_launch
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
 from numbanet.persist.atomic import refuse_unwritable
 from numbanet.tables.encoding import Categorical, Classes
-from numbanet.tables.learning import IMPUTE, TASKS, task_of
+from numbanet.tables.kinds import task_of
+from numbanet.tables.learning import IMPUTE, TASKS
 from numbanet.training.optimizers import OPTIMIZERS, Optimizer
 from numbanet.training.schedules import SCHEDULES
 

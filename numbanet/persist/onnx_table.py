@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.tables.columns import MISSING, listed
-from numbanet.tables.encoding import BOOLEANS, Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+from numbanet.tables.columns import listed
+from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+from numbanet.tables.labels import BOOLEANS
+from numbanet.tables.spelling import MISSING
 
 ML_OPSET = 2  # of ai.onnx.ml, the first one whose LabelEncoder returns numbers of any type
 FLOAT32_DEVIATIONS = 1000  # a float32 has seven digits, so that a standardised number keeps four if it is this far from 0

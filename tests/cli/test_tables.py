@@ -185,7 +185,10 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
             "column 'bill_length_mm', row 4 (line 5): the value is missing; to replace missing values, "
             "use impute='median' (--impute median)",
         ),
-        (["train", PENGUINS, "--target", "specie"], "has no column 'specie'; its columns are 'species', 'island'"),
+        (
+            ["train", PENGUINS, "--target", "specie"],
+            "has no column 'specie' (did you mean 'species'?); its columns are 'species', 'island'",
+        ),
         (["train", PENGUINS, "--target", "species", "--loss", "mse", "--impute", "mean"], "loss 'mse' does not fit 'species'"),
         (["train", PENGUINS, "--target", "species", "--loss", "bce", "--impute", "mean"], "loss 'bce' is for two classes"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "1"], "[0, 1)"),
@@ -197,8 +200,8 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the input table"),
         (["train", "arrays.npz"], "has no column 'y'"),
         (["train", "missing.csv", "--target", "y"], "missing.csv"),
-        (["evaluate", "MODEL", "arrays.npz"], "has columns that the model does not know: 'x[0]', 'x[1]'"),
-        (["evaluate", "MODEL", MORE, "--separator", ";"], "the model does not know: 'species,island"),
+        (["evaluate", "MODEL", "arrays.npz"], "; the model does not know its columns 'x[0]', 'x[1]'"),
+        (["evaluate", "MODEL", MORE, "--separator", ";"], "the model does not know its columns 'species,island"),
         (["predict", "MODEL", MORE, "--outputs"], "--outputs and --draw apply to networks trained on arrays"),
         (["predict", "MODEL", MORE, "-o", "missing/out.csv"], "cannot write missing/out.csv"),
         (["predict", "MODEL", "digits"], "cannot read 'digits'"),
