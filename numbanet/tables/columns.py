@@ -42,6 +42,9 @@ class Texts:
     def is_missing(self, values: Collection[str] = ()) -> NDArray[np.bool_]:
         """Returns a boolean array (n,) that is True for each missing value; the texts in `values` are values in any case."""
         words = {word for word in self.words if word not in values}
+        return self.missing if len(words) == len(self.words) else self._among(words)
+
+    def _among(self, words: Collection[str]) -> NDArray[np.bool_]:
         if not words and None not in self.texts:
             return np.zeros(len(self.texts), bool)
         return np.fromiter((text is None or text in words for text in self.texts), bool, len(self.texts))
@@ -49,7 +52,7 @@ class Texts:
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """A boolean array (n,) that is True for each missing value."""
-        return self.is_missing()
+        return self._among(self.words)
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:

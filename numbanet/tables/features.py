@@ -21,8 +21,10 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
     """Returns a column as float64 (n,), with NaN for missing values; raises ValueError for a text or an infinite value."""
     column = table.column(name)
     values = column.numbers
-    wrong = np.isnan(values)
-    if wrong.any() and (wrong := wrong & ~column.missing).any():
+    if np.isfinite(values).all():
+        return values
+    wrong = np.isnan(values) & ~column.missing
+    if wrong.any():
         raise not_a_number(table, name, np.flatnonzero(wrong))
     infinite = np.isinf(values)
     if infinite.any():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
+from numbanet._compile import collection_paused
 from numbanet.tables.columns import Table, listed
 from numbanet.tables.encoding import Encoding, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
@@ -78,8 +79,9 @@ def learn(
         raise ValueError(f"{table.source} has no column from which to predict the target {target!r}")
     if impute is None:
         refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
-    kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
-    features = [_feature(table, name, kinds[name], impute, rows) for name in names]
+    with collection_paused():  # the garbage collector would traverse all texts of a wide table again and again
+        kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
+        features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
     if table.alike and len(numeric) == len(features):
         features = _together(table, numeric, rows)
@@ -119,9 +121,10 @@ def _replacement(values: NDArray[np.float64], impute: str) -> float:
 
 def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     """Returns the mean and the standard deviation (1 for constant values), without overflow even for the largest floats."""
-    if values.min() == values.max():
+    least, most = values.min(), values.max()
+    if least == most:
         return float(values[0]), 1.0
-    exponent = np.frexp(np.abs(values).max())[1]
+    exponent = np.frexp(max(-least, most))[1]
     values = np.ldexp(values, -exponent)  # exact, and neither sums nor squares overflow
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
