@@ -37,6 +37,7 @@ ELSEWHERE = {
     # optimizers
     **dict.fromkeys(("sgd", "gd", "stochasticgradientdescent", "batchgradientdescent"), "gradient_descent"),
     **dict.fromkeys(("nag", "nesterovmomentum", "nesterovsmomentum"), "nesterov"),
+    "lr": "learning_rate",
     # schedules
     **dict.fromkeys(("multistep", "piecewiseconstant"), "step"),
     **dict.fromkeys(("cosineannealing", "cosinedecay"), "cosine"),

@@ -1,20 +1,22 @@
-"""Code that several subcommands share: data sets known by name, common options, readers of option values and of arrays."""
+"""Code that several subcommands share: the parser, data sets known by name, common options, readers of values and arrays."""
 
 import argparse
 import csv
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet import load_digits, load_fashion_mnist
+from numbanet import checks, load_digits, load_fashion_mnist
 from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
 MODEL_HELP = "a file written by numbanet train or Network.save"
+STANDARD = "-"  # stands for standard input or output
 
 
 class DataSet(NamedTuple):
@@ -39,6 +41,35 @@ DATA_SETS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose message about a wrong argument shows the help of this argument, instead of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message, the help of the arguments that it is about, and how to see all help; exits with status 2."""
+        if unknown := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
+            known = unknown[2].replace("'", "")
+            message = f"unknown command {unknown[1]!r}{checks.suggestion(unknown[1], known.split(', '))}; known are {known}"
+        elif message.startswith("unrecognized arguments: "):
+            wrong = message.removeprefix("unrecognized arguments: ").split()[0]
+            message += checks.suggestion(wrong.partition("=")[0], self._options()) if wrong.startswith("-") else ""
+        formatter = self.formatter_class(prog=self.prog)
+        formatter.add_arguments([action for action in self._actions if self._is_about(action, message)])
+        help_of = formatter.format_help().rstrip("\n")
+        lines = [f"{self.prog}: {message}", *([help_of] if help_of else []), f"see {self.prog} --help"]
+        self.exit(2, "\n".join(lines) + "\n")
+
+    def _options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+
+    @staticmethod
+    def _is_about(action: argparse.Action, message: str) -> bool:
+        """Returns whether the message names the action."""
+        name = "/".join(action.option_strings) or action.metavar
+        suggested = any(f"did you mean {option!r}?" in message for option in action.option_strings)
+        required = message.removeprefix("the following arguments are required: ")
+        return suggested or message.startswith(f"argument {name}:") or (required != message and name in required.split(", "))
+
+
 def add_command(
     commands: argparse._SubParsersAction,
     name: str,
@@ -58,32 +89,32 @@ def add_command(
     return parser
 
 
+def add_choice(parser: argparse._ActionsContainer, option: str, known: Iterable[str], **settings: Any) -> None:
+    """Adds an option whose value is one of the known names; for any other value, the most similar name is suggested."""
+    known = tuple(known)
+    noun = option.lstrip("-").replace("-", "_")
+
+    def name(text: str) -> str:
+        try:
+            return checks.choice(noun, text, known)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser.add_argument(option, type=name, metavar=f"{{{','.join(known)}}}", **settings)
+
+
 def add_device_options(parser: argparse._ActionsContainer) -> None:
     """Adds the options --device and --kernels."""
-    parser.add_argument(
-        "--device", choices=DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
+    add_choice(
+        parser, "--device", DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
     )
-    parser.add_argument(
+    add_choice(
+        parser,
         "--kernels",
-        choices=KERNELS,
+        KERNELS,
         default="fast",
         help="fast: optimised kernels; reference: the plain loops of numbanet.equations (default: %(default)s)",
     )
-
-
-def add_table_options(parser: argparse._ActionsContainer) -> None:
-    """Adds the options that control how a table is read."""
-    parser.add_argument(
-        "--separator",
-        type=_separator,
-        metavar="S",
-        help="character between the columns of a .csv or .tsv file, or 'tab' (default: detected)",
-    )
-    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
-
-
-def _separator(text: str) -> str:
-    return {"tab": "\t", "\\t": "\t"}.get(text, text)
 
 
 def sizes(text: str) -> list[int]:
@@ -100,7 +131,7 @@ def sizes(text: str) -> list[int]:
 def names(text: str) -> list[str]:
     """Returns the names in a text such as age,sex; a name that contains a comma must be in double quotes."""
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
 
@@ -110,7 +141,8 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
     suffix = Path(path).suffix.lower()
     if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
         known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
-        raise ValueError(f"cannot read {path!r}: DATA must be digits, or {known}")
+        hint = checks.suggestion(path, DATA_SETS)
+        raise ValueError(f"cannot read {path!r}{hint}: DATA must be digits, or {known}")
     Path(path).stat()  # raises FileNotFoundError with the file's name, which np.loadtxt leaves out
     try:
         if suffix == ".csv":

@@ -12,7 +12,7 @@ import numpy as np
 
 from numbanet import _compile, _cuda, checks, inputs
 from numbanet._extras import installing
-from numbanet.cli.common import add_command, sizes
+from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.cuda import planning
@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     about.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
     )
-    about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
+    add_choice(about, "--dtype", inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
 
 
 def _info(options: argparse.Namespace) -> int:

@@ -139,6 +139,8 @@ class Table:
         How the file spells numbers and missing values.
     notes : tuple of str
         Sentences about columns that the file does not name, and that were left out or named by their place.
+    whole : Table, optional
+        The table from which the rows were taken; it decides which texts are values.
 
     Raises
     ------
@@ -153,6 +155,7 @@ class Table:
     alike: bool = False
     spelling: Spelling = PLAIN
     notes: tuple[str, ...] = ()
+    whole: "Table | None" = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -177,6 +180,8 @@ class Table:
         Such a text is a value if it is the only text of the column that means a missing value, and no column of numbers or of
         true and false contains it. If the user named the texts that mean a missing value, it is never a value.
         """
+        if self.whole is not None:
+            return self.whole.values
         found: dict[str, frozenset[str]] = {}
         missing: set[str] = set()
         for name, column in self.columns.items():
@@ -195,7 +200,7 @@ class Table:
         """Returns the table with these rows only; raises ValueError if there are none."""
         lines = None if self.lines is None else [self.lines[row] for row in rows]
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes)
+        return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
 
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
         """Returns an error about the cell in a column and a row; `row` counts from 0, but the message counts from 1."""

@@ -39,7 +39,8 @@ def is_idx(path: str | os.PathLike[str]) -> bool:
 
 def is_table(path: str | os.PathLike[str]) -> bool:
     """Returns True if the file exists, or has a name with an ending that `read` knows."""
-    return Path(path).exists() or _ending(os.fspath(path)) not in ("", None)
+    name = os.fspath(path)
+    return Path(name).exists() or (bool(Path(name).suffix) and _ending(name) is not None)
 
 
 def read(

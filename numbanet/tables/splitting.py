@@ -41,8 +41,13 @@ def split(
         The fraction leaves no row to train on or no row to hold out, or the target column is invalid for `learn`.
     """
     checks.fraction("fraction", fraction)
+    return stratified(strata_of(table, target, task), fraction, seed)
+
+
+def strata_of(table: Table, target: str, task: str | None = None) -> NDArray[np.number]:
+    """Returns the class of each row, (n,), or zeros for a regression; raises ValueError if the target is invalid."""
     encoded = target_of(table, target, task, np.arange(table.rows))
-    return stratified(encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows), fraction, seed)
+    return encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
 
 
 def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
