@@ -165,7 +165,9 @@ class Table:
         """Returns the column of this name; raises ValueError if the table has no column of this name."""
         if name not in self.columns:
             hint = ""
-            if any(number(each) is not None for each in self.columns):
+            if len(self.columns) == 1 and self.lines is not None:
+                hint = "; if another character separates the columns, use separator (--separator)"
+            elif any(number(each) is not None for each in self.columns):
                 hint = "; if the first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(
                 f"{self.source} has no column {name!r}{checks.suggestion(name, self.columns)}; "

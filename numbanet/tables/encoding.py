@@ -1,5 +1,6 @@
 """The encoding of a table: converts the table's columns to x and y of a network, and y_hat back to labels or quantities."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -117,10 +118,11 @@ class Encoding:
         if lacking:
             pairs = {name: hint for name in lacking[:20] if (hint := checks.suggestion(name, unknown))}
             hints = "".join(f"; for {name!r}{hint}" for name, hint in pairs.items())
-            others = f"; the model does not know its columns {listed(unknown)}" if unknown else ""
-            raise ValueError(
-                f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}{others}"
-            )
+            if unknown:
+                hints += f"; the model does not know its columns {listed(unknown)}"
+            if all(re.fullmatch(r"c\d+", name) for name in lacking):
+                hints += "; if its first line contains values instead of names, use header=False (--no-header)"
+            raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
         if unknown:
             raise ValueError(
                 f"{table.source} has columns that the model does not know: {listed(unknown)}; "

@@ -53,7 +53,8 @@ def _read_with(spelling: Any) -> str:
     if spelling.thousands == ".":
         given.append(("thousands", "."))
     arguments = ", ".join(f"{name}={value!r}" for name, value in given)
-    return f"{arguments} ({' '.join(f'--{name} {shlex.quote(value)}' for name, value in given)})"
+    options = (f"--{name} " + ('"\'"' if value == "'" else shlex.quote(value)) for name, value in given)
+    return f"{arguments} ({' '.join(options)})"
 
 
 def as_option(option: str, names: Iterable[str]) -> str:

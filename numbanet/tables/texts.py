@@ -177,7 +177,8 @@ class Records:
                 yield start, record
                 start = reader.line_num + 1 + self.skipped
         except csv.Error as error:
-            raise ValueError(f"{self.source}, line {start}: {error}") from None
+            unclosed = ": a quoted cell has no closing quotation mark" if "unexpected end of data" in str(error) else ""
+            raise ValueError(f"{self.source}, line {start}: {error}{unclosed}") from None
 
     def _first(self, record: list[str]) -> list[str]:
         """Returns the names of the columns, which the first record contains unless `header` is False."""
@@ -206,7 +207,8 @@ class Records:
         if len(record) > width and not any(record[width:]):
             return record[:width]
         if len(record) != width:
-            raise ValueError(f"{self.source}, line {line}: {len(record)} values, but {width} columns are named")
+            named = f"the first line names {checks.count(width, 'column')}"
+            raise ValueError(f"{self.source}, line {line}: {checks.count(len(record), 'value')}, but {named}")
         return record
 
     def _move(self, chunk: list[list[str]]) -> None:

@@ -82,10 +82,10 @@ def test_a_row_is_found_in_its_line(tmp_path):
     [
         ("", "is empty"),
         ("a,b\n", "has no rows"),
-        ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but 2 columns are named"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but the first line names 2 columns"),
         ("a,a\n1,2\n", "two columns named 'a'"),
         ("1,2\n3,4\n", "must name the columns, but contains numbers: '1', '2'"),
-        ('a,b\n1,"x\n', "line 2: unexpected end of data"),
+        ('a,b\n1,"x\n', "line 2: unexpected end of data: a quoted cell has no closing"),
         ('a,b\n1,"x"y\n', "line 2: "),
         (b"a,b\n1,\xe4\n", "is not UTF-8: it contains the byte 0xe4"),
     ],
