@@ -186,7 +186,7 @@ def test_a_category_that_is_missing_elsewhere_is_found_later():
     """NA is a category of the training rows, and stays one even if a later file has NA in a column of numbers."""
     encoding = tables.learn(table_of("a,b,y\n1,NA,u\n2,ZA,v\n"), "y")
     np.testing.assert_array_equal(encoding.x(table_of("a,b\n2,NA\n"))[0, 1:], [1, 0])
-    with pytest.raises(ValueError, match="column 'a', row 1 .*: the value is missing"):
+    with pytest.raises(ValueError, match=r"column 'a', row 1 .*: the value is missing"):
         encoding.x(table_of("a,b\nNA,NA\n"))
 
 
