@@ -29,7 +29,7 @@ EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .p
   numbanet train arrays.npz --optimizer momentum --momentum 0.95 --learning-rate 0.01 --schedule cosine
   numbanet train train-images-idx3-ubyte.gz --target train-labels-idx1-ubyte.gz
   numbanet train digits
-  mpiexec -n 4 numbanet train digits                        train in four processes at once (needs numbanet[mpi])
+  mpiexec -n 4 numbanet train digits                        train in four processes at once (needs the extra mpi)
 """
 OF_TABLES = ("target", "task", "categorical", "impute", "validation_split", *READING)
 TABLE_DEFAULTS = {

@@ -1,4 +1,4 @@
-"""Pictures, drawn with matplotlib (`numbanet[plot]`): each function draws on `ax` or a new figure, and returns the Axes."""
+"""Pictures, drawn with matplotlib (the extra `plot`): each function draws on `ax` or a new figure, and returns the Axes."""
 
 import importlib.util
 

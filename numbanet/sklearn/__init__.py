@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators; the package must be installed as `numbanet[sklearn]`."""
+"""Multilayer perceptrons as scikit-learn estimators; the extra `sklearn` of numbanet installs scikit-learn."""
 
 from numbanet._extras import imported
 
