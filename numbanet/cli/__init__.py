@@ -61,9 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error; for a missing file, without the error number of the operating system."""
+    """Returns the message of an error; for a file that cannot be opened, without the error number of the operating system."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"cannot open {os.fspath(error.filename)!r}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return str(error)
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import csv
+import io
 import re
-import zipfile
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -137,22 +138,23 @@ def names(text: str) -> list[str]:
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Returns the samples x (n, n_in) in a .csv, .npy or .npz file, or the array `name` in a .npz file."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
-        known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
-        hint = checks.suggestion(path, DATA_SETS)
-        raise ValueError(f"cannot read {path!r}{hint}: DATA must be digits, or {known}")
-    Path(path).stat()  # raises FileNotFoundError with the file's name, which np.loadtxt leaves out
+    """Returns the samples x (n, n_in) in a text, NPY or NPZ file, or the array `name` in a NPZ file; - is standard input."""
+    known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
+    refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be digits, or {known}"
+    if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
+        raise ValueError(refused)
+    content = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
     try:
-        if suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        with Path(path).open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if suffix == ".npy":
+        if content.startswith((b"PK", b"\x93NUMPY")):
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            if isinstance(loaded, np.ndarray) and name == "x":
                 return loaded
-            if name not in loaded:
-                raise ValueError(f"it contains {', '.join(loaded) or 'nothing'}, but no array {name}")
-            return loaded[name]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+            if not isinstance(loaded, np.ndarray) and name in loaded:
+                return loaded[name]
+            found = "a single array" if isinstance(loaded, np.ndarray) else ", ".join(loaded) or "nothing"
+            raise ValueError(f"it contains {found}, but no array {name}")
+        if name == "x" and Path(path).suffix.lower() not in (".npy", ".npz"):
+            return np.loadtxt(io.BytesIO(content), delimiter=",", ndmin=2)
+    except Exception as error:  # numpy and zipfile raise exceptions of many kinds
+        raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from None
+    raise ValueError(refused)

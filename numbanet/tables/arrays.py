@@ -1,6 +1,7 @@
 """Tables of arrays, from NPZ, NPY and IDX files: the columns of an array x are named x[0], x[1], ..."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,16 +34,37 @@ def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) 
         raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")
     if x[0].size > MOST_COLUMNS:
         raise ValueError(f"{source}: x has {x[0].size} columns, but may have at most {MOST_COLUMNS}")
-    alike, rows = x.dtype == np.uint8, x.shape[0]
-    x = x.reshape(rows, -1)
-    columns = {f"x[{i}]": _of_array(f"x[{i}]", x[:, i]) for i in range(x.shape[1])}
+    rows = x.shape[0]
+    columns = {f"x[{i}]": column for i, column in enumerate(x.reshape(rows, -1).T)}
     if y is not None:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         if y.shape != (rows,):
             raise ValueError(f"{source}: x has {rows} samples, but {name} has shape {y.shape}")
-        columns[name] = _of_array(name, y)
-    return Table(source, columns, rows, alike=alike)
+        columns[name] = y
+    return of_columns(source, columns, rows, alike=x.dtype == np.uint8)
+
+
+def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, alike: bool = False) -> Table:
+    """Returns a table of arrays by name.
+
+    Parameters
+    ----------
+    source : str
+        Name of the table in error messages.
+    columns : dict of str to ndarray, (rows,)
+        Real numbers, booleans or texts. NaN is a missing value.
+    rows : int
+        Number of rows.
+    alike : bool
+        As for `Table`.
+
+    Raises
+    ------
+    ValueError
+        A column contains neither real numbers nor texts, or there are no rows.
+    """
+    return Table(source, {name: _of_array(name, values) for name, values in columns.items()}, rows, alike=alike)
 
 
 def _of_array(name: str, values: NDArray[Any]) -> Texts | Numbers:

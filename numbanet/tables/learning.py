@@ -36,8 +36,10 @@ def learn(
 
     A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
     true or false, and categorical otherwise. A column raises ValueError if it mixes numbers with a few texts, or contains
-    decimal commas, dates, or a different text in nearly every row. Numbers are standardised, and categories are encoded
-    one-hot.
+    numbers in another spelling than `read` was told, dates, or a different text in nearly every row. Numbers are standardised,
+    and categories are encoded one-hot. Categories and classes that are numbers are compared as numbers, so that 1 and 1.0 are
+    the same; True and TRUE are the same, too. `Table.values` says when a text such as NA is a category. `notes` returns which
+    choices were made.
 
     Parameters
     ----------

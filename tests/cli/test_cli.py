@@ -1,5 +1,6 @@
 """The command, called like from a shell."""
 
+import io
 import json
 import os
 import signal
@@ -93,6 +94,22 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
     np.testing.assert_allclose(rows, numbanet.Network.load(model).predict(x[:3]), rtol=1e-5)
 
 
+def test_arrays_are_recognised_under_any_name_and_read_from_standard_input(model, tmp_path, capsys, monkeypatch):
+    _, _, x, _ = numbanet.load_digits()
+    written = {"text": io.BytesIO(), "npy": io.BytesIO(), "npz": io.BytesIO()}
+    np.savetxt(written["text"], x[:3], delimiter=",")
+    np.save(written["npy"], x[:3])
+    np.savez(written["npz"], x=x[:3])
+    for content in written.values():
+        (tmp_path / "data").write_bytes(content.getvalue())
+        assert main(["predict", str(model), str(tmp_path / "data")]) == 0
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.getvalue())))
+        assert main(["predict", str(model), "-"]) == 0
+        assert capsys.readouterr().out.split() == 2 * [
+            str(k) for k in numbanet.Network.load(model).predict(x[:3]).argmax(axis=1)
+        ]
+
+
 @each(
     "arguments, message",
     [
@@ -103,6 +120,8 @@ def test_predicting_from_files(model, suffix, tmp_path, capsys):
         (["export", "missing.npz", "net.onnx"], "cannot read 'missing.npz': no such file\n"),
         (["predict", "MODEL", "data.txt"], "DATA must be digits, or a .csv, .npy or .npz file"),
         (["predict", "MODEL", "words.csv"], "words.csv"),
+        (["predict", "MODEL", "digit"], "cannot read 'digit' (did you mean 'digits'?): DATA must be digits, or"),
+        (["predict", "MODEL", "."], "cannot open '.': is a directory\n"),
         (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
         (
             ["predict", "words.csv", "digits"],

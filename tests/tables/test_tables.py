@@ -439,6 +439,8 @@ def changed(net, change):
             "loss 'cce' does not fit 'y'",
         ),
         (lambda table: table.update(more=1), "not features, ignored, target"),
+        (lambda table: table.update(spelling={"decimal": ";;"}), "decimal must be a single character"),
+        (lambda table: table.update(spelling={"decimals": ","}), "decimals"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(net, change, message):
