@@ -14,6 +14,8 @@ import pytest
 
 from numbanet import Network, tables
 from numbanet.cli import main
+from numbanet.tables.features import Numeric
+from numbanet.tables.targets import Quantity
 from tests.helpers.engines import each
 
 HOMES = [(40.5 + k, ("Köln", "Ulm")[k % 2], 1 + k % 4) for k in range(40)]
@@ -263,3 +265,19 @@ def test_help_shows_the_options(command, option, capsys):
         main([command, "--help"])
     out = capsys.readouterr().out
     assert f" {option}" in out and (command == "train" or " --unknown {error,ignore}" in out)
+
+
+@each("dtype", ["float32", "float64"])
+def test_answers_have_the_digits_that_the_dtype_holds(dtype, tmp_path, capsys):
+    net = Network([1, 1], "identity", "mse", dtype=dtype, kernels="reference")
+    net.set_parameters([(np.array([[0.1]]), np.array([0.3]))])
+    net.table = tables.Encoding([Numeric("x", 0.0, 1.0)], Quantity("when", 1.7e9, 288.7))
+    net.save(tmp_path / "m.npz")
+    (tmp_path / "t.csv").write_text("x\n" + "".join(f"{k / 1000}\n" for k in range(100)))
+    exact = net.table.target.in_units(net.predict(net.table.x(tables.read(tmp_path / "t.csv"), dtype)))[:, 0]
+    for option in ([], ["--json"]):
+        assert main(["predict", str(tmp_path / "m.npz"), str(tmp_path / "t.csv"), *option, "--kernels", "reference"]) == 0
+        out = capsys.readouterr().out
+        texts = out.split()[1:] if not option else list(map(str, json.loads(out)["answers"]))
+        np.testing.assert_allclose(np.array(texts, float), exact, rtol=0, atol=288.7 * np.finfo(dtype).eps)
+        assert len(set(texts)) == len(set(exact)) > 90 and max(map(len, texts)) <= (17 if dtype == "float32" else 20)
