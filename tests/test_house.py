@@ -24,11 +24,11 @@ SEAMS = {"_compile", "_cuda", "_elementary"}
 CORE = {"checks", "engines", "inputs"}
 MAY_IMPORT: dict[str, set[str]] = {
     # the seams to Numba, to CUDA and to optional packages, and checks of single values
-    "_cuda_versions": set(),
+    "_extras": set(),
+    "_cuda_versions": {"_extras"},
     "_cuda": {"_cuda_versions"},
     "_compile": set(),
     "_elementary": {"_compile", "_cuda"},
-    "_extras": set(),
     "files": {"_extras"},
     "checks": set(),
     # the sheet and what computes by it
@@ -52,8 +52,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sklearn": CORE | {"_extras", "network", "training"},
     "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
     "cli": CORE
-    | {"_compile", "_cuda", "distributed", "files", "network", "numbanet"}
-    | {"persist", "pictures", "proof", "tables", "training"},
+    | {
+        "_compile",
+        "_cuda",
+        "_extras",
+        "distributed",
+        "files",
+        "network",
+        "numbanet",
+        "persist",
+        "pictures",
+        "proof",
+        "tables",
+        "training",
+    },
     "__main__": {"cli"},
 }
 

@@ -16,7 +16,7 @@ class Tensor(NamedTuple):
 
 def safetensors_package(module: str = "safetensors") -> Any:
     """Imports and returns the package safetensors, or a module of it; raises ModuleNotFoundError if it is not installed."""
-    return imported(module, "numbanet[safetensors]")
+    return imported(module, "safetensors")
 
 
 def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -266,7 +266,7 @@ Weights = tuple[str, list[Any]]
 
 def _weights(file: BinaryIO) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, ordered by class and number of the layers."""
-    h5py = imported("h5py", "numbanet[keras]")
+    h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     with h5py.File(file, "r") as archive:

@@ -1,8 +1,8 @@
-"""Multilayer perceptrons as scikit-learn estimators; the package must be installed as `numbanet[sklearn]`."""
+"""Multilayer perceptrons as scikit-learn estimators; the extra `sklearn` of numbanet installs scikit-learn."""
 
 from numbanet._extras import imported
 
-imported("sklearn", "numbanet[sklearn]")
+imported("sklearn", "sklearn")
 
 from numbanet.sklearn.classifier import MLPClassifier as MLPClassifier  # noqa: E402
 from numbanet.sklearn.regressor import MLPRegressor as MLPRegressor  # noqa: E402
