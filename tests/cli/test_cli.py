@@ -129,10 +129,10 @@ def test_arrays_are_recognised_under_any_name_and_read_from_standard_input(model
         ),
         (["export", "MODEL", "net.pt"], "cannot export 'net.pt': OUT must end in .npz, .onnx, .safetensors"),
         (["export", "words.csv", "net.onnx"], "is damaged or not a numbanet model"),
-        (["export", "MODEL", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["export", "MODEL", "missing/net.npz"], "missing/net.npz: the folder"),
         (["golden", "words.csv"], "words.csv"),
         (["train", "digits", "--epochs", "0"], "epochs must be at least 1"),
-        (["train", "digits", "--output", "missing/net.npz"], "cannot write missing/net.npz"),
+        (["train", "digits", "--output", "missing/net.npz"], "missing/net.npz: the folder"),
         (["train", "digits", "--output", ""], "cannot write"),
         (
             ["train", "fashion-mnist"],

@@ -197,7 +197,7 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "auc"], "unknown metric 'auc'"),
         (
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
-            "cannot write missing/net.npz",
+            "missing/net.npz: the folder",
         ),
         (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the input table"),
         (["train", "arrays.npz"], "has no column 'y'"),
@@ -205,7 +205,7 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         (["evaluate", "MODEL", "arrays.npz"], "; the model does not know its columns 'x[0]', 'x[1]'"),
         (["evaluate", "MODEL", MORE, "--separator", ";"], "the model does not know its columns 'species,island"),
         (["predict", "MODEL", MORE, "--outputs"], "--outputs and --draw apply to networks trained on arrays"),
-        (["predict", "MODEL", MORE, "-o", "missing/out.csv"], "cannot write missing/out.csv"),
+        (["predict", "MODEL", MORE, "-o", "missing/out.csv"], "missing/out.csv: the folder"),
         (["predict", "MODEL", "digits"], "cannot read 'digits'"),
     ],
 )

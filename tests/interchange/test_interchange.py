@@ -579,7 +579,7 @@ def test_what_keras_has_not_made_is_refused(h5py, tmp_path):
 
 def test_without_h5py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs the package h5py, .*: .*pip install .h5py>="):
+    with pytest.raises(ModuleNotFoundError, match=r"the package h5py is needed, but not installed: .*pip install .h5py>="):
         from_keras(FILES / "sequential.keras", loss="cce")
 
 
