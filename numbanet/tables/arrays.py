@@ -64,12 +64,12 @@ def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, a
     ValueError
         A column contains neither real numbers nor texts, or there are no rows.
     """
-    return Table(source, {name: _of_array(name, values) for name, values in columns.items()}, rows, alike=alike)
+    return Table(source, {name: _of_array(source, name, values) for name, values in columns.items()}, rows, alike=alike)
 
 
-def _of_array(name: str, values: NDArray[Any]) -> Texts | Numbers:
+def _of_array(source: str, name: str, values: NDArray[Any]) -> Texts | Numbers:
     if values.dtype.kind == "U":
         return Texts(values.tolist(), typed=True)
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must contain real numbers or texts, not {values.dtype}")
+        raise ValueError(f"{source}: {name} must contain real numbers or texts, not {values.dtype}")
     return Numbers(values)

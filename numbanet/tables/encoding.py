@@ -174,7 +174,7 @@ class Encoding:
     def check(self, network: NetworkShape) -> None:
         """Raises ValueError if the loss or the sizes of the network do not fit the encoding."""
         if network.loss not in self.target.losses:
-            known = " or ".join(self.target.losses)
+            known = " or ".join(f"{loss!r} (--loss {loss})" for loss in self.target.losses)
             raise ValueError(
                 f"loss {network.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"
             )

@@ -53,7 +53,8 @@ class Spelling:
             if value is not None and (not isinstance(value, str) or len(value) != 1 or value.isalnum() or value in '+-"'):
                 raise ValueError(f"{name} must be a single character, neither a letter, a digit nor a sign, not {value!r}")
         if self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands must be different characters, not both {self.decimal!r}")
+            hint = "; use decimal=',' (--decimal ,) for numbers such as 1.234,5" if self.decimal == "." else ""
+            raise ValueError(f"decimal and thousands must be different characters, not both {self.decimal!r}{hint}")
         if isinstance(self.missing, str):
             raise TypeError(f"missing must be a list of texts, such as [{self.missing!r}], not the text {self.missing!r}")
         if self.missing is not None:

@@ -37,7 +37,9 @@ class Classes:
     def width(self, loss: str) -> int:
         """Returns the number of outputs that a network with this loss needs: one per class, but a single one for bce."""
         if loss == "bce" and len(self.labels) != 2:
-            raise ValueError(f"loss 'bce' is for two classes, but the target {self.name!r} has {len(self.labels)}: use cce")
+            raise ValueError(
+                f"loss 'bce' is for two classes, but the target {self.name!r} has {len(self.labels)}: use 'cce' (--loss cce)"
+            )
         return 1 if loss == "bce" else len(self.labels)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:

@@ -15,6 +15,13 @@ from numbanet.tables.targets import Classes
 from tests.helpers.engines import each
 from tests.helpers.idx_files import idx
 
+
+def npy(array):
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
 TEXT = "a,y\n1,u\n2,v\n"
 
 
@@ -61,6 +68,8 @@ def test_idx_is_recognised_by_its_content(name, tmp_path):
         ("t.json", b"{}", "its name does not end in .csv"),
         ("t.parquet", b"a,y\n1,2\n", "damaged or not a Parquet file"),
         ("t.npz", b"a,y\n1,2\n", "cannot read .*t.npz"),
+        ("t.npy", npy(np.ones((2, 2), complex)), r"t.npy: x\[0\] must contain real numbers or texts, not complex128"),
+        ("t.npy", npy(np.zeros((1, (1 << 20) + 1), "u1")), "t.npy: x has 1048577 columns, but may have at most 1048576"),
         ("t-idx3-ubyte", b"a,y\n1,2\n", "damaged or not an IDX file"),
         ("t.csv.gz", gzip.compress(b"a,y\n1,2\n" * 100)[:-12], "cannot read .*t.csv.gz"),
         ("t.csv", b"\x1f\x8b\x08\x00damaged", "cannot read .*t.csv"),
