@@ -51,13 +51,14 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
     given to a new file. If a regular file is written in place, and the disk becomes full or the machine stops meanwhile, the
     old content is lost.
     """
-    place = target if is_file_object(target, "write") else _followed(name_of(target))
-    status = _status(place) if isinstance(place, str | int) else None
+    name = name_of(target)
+    place = target if is_file_object(target, "write") else _followed(name)
+    status = _status(place, name) if isinstance(place, str | int) else None
     with contextlib.ExitStack() as stack:
         temporary = None
         if isinstance(place, str) and (status is None or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)):
             try:
-                temporary = stack.enter_context(_temporary(place, status))
+                temporary = stack.enter_context(_temporary(place, name, status))
             except OSError:
                 if status is None:
                     raise
@@ -72,9 +73,9 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
     """Raises OSError if `replacing` cannot write to the path; called before a long training, whose result would be lost."""
-    place = _followed(os.fsdecode(path))
-    if isinstance(place, str) and _status(place) is None:
-        with _temporary(place, None):
+    place = _followed(name := name_of(path))
+    if isinstance(place, str) and _status(place, name) is None:
+        with _temporary(place, name, None):
             pass
 
 
@@ -94,38 +95,42 @@ def _followed(path: str) -> str | int:
     return os.path.realpath(path)
 
 
-def _status(path: str | int) -> os.stat_result | None:
-    """Returns the status of a file, or None if it does not exist; raises OSError if it is a folder or write-protected."""
+def _status(path: str | int, name: str) -> os.stat_result | None:
+    """Returns the status of a file, or None if it does not exist; raises OSError if it is a folder or write-protected.
+
+    `name` is the path for error messages, as the user wrote it.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+        raise IsADirectoryError(f"cannot write {name}: it is a folder")
     if isinstance(path, str) and not os.access(path, os.W_OK):
-        raise PermissionError(f"cannot write {path}: the file is write-protected")
+        raise PermissionError(f"cannot write {name}: the file is write-protected")
     return status
 
 
 @contextlib.contextmanager
-def _temporary(path: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
+def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
     """Opens a temporary file in the folder of `path`, with the owner and the permissions in `status`; deletes it at the end.
 
-    The file is locked as long as it is open, so that no other process takes it for the file of a killed process.
+    `name` is the path for error messages, as the user wrote it. The file is locked as long as it is open, so that no other
+    process takes it for the file of a killed process.
     """
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"cannot write {path}: the folder {folder} does not exist")
+        raise FileNotFoundError(f"cannot write {name}: the folder {folder} does not exist")
     _delete_abandoned(folder)
     try:
-        handle, name = _created(folder, 0o666 if status is None else 0o600)
+        handle, temporary = _created(folder, 0o666 if status is None else 0o600)
     except OSError as error:
-        raise type(error)(f"cannot write {path}: the folder {folder} takes no new file: {error.strerror}") from None
+        raise type(error)(f"cannot write {name}: the folder {folder} takes no new file: {error.strerror}") from None
     with contextlib.ExitStack() as stack:
-        stack.callback(_delete, name)
-        file = stack.enter_context(open(name, "w+b", opener=lambda *_: handle))
+        stack.callback(_delete, temporary)
+        file = stack.enter_context(open(temporary, "w+b", opener=lambda *_: handle))
         if status is not None:
-            _keep(handle, name, path, status)
+            _keep(handle, temporary, path, status)
         yield file
 
 

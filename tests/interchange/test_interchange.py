@@ -426,7 +426,7 @@ def test_pickles_are_not_executed(torch, tmp_path):
         with pytest.raises(ValueError, match=r"cannot import .*net.pt: it is damaged or not a state dict"):
             from_torch(path, loss="cce", activations="tanh")
     torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(2, 2)}}, path)
-    with pytest.raises(ValueError, match=r"net.pt contains epoch, model instead of the tensors of a state dict"):
+    with pytest.raises(ValueError, match=r"net.pt: it contains epoch, model instead of the tensors of a state dict"):
         from_torch(path, loss="cce", activations="tanh")
 
 
