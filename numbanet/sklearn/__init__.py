@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators; the package must be installed as `numbanet[sklearn]`."""
+"""Multilayer perceptrons as scikit-learn estimators. They require the installation of `numbanet[sklearn]`."""
 
 from numbanet._extras import imported
 
