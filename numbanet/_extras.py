@@ -10,9 +10,9 @@ def imported(module: str, requirement: str) -> Any:
     Parameters
     ----------
     module : str
-        The full name of the module, such as "safetensors.numpy".
+        The module's full name, such as "safetensors.numpy".
     requirement : str
-        The argument for `pip install` that the error message recommends, such as "numbanet[safetensors]".
+        The argument of `pip install` that the error message recommends, such as "numbanet[safetensors]".
 
     Returns
     -------
@@ -22,7 +22,7 @@ def imported(module: str, requirement: str) -> Any:
     Raises
     ------
     ModuleNotFoundError
-        If the package is not installed. The error message says what to install.
+        The package is not installed. The error message says what to install.
     """
     package = module.partition(".")[0]
     try:

@@ -303,7 +303,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             return self.network_.to(self.device)
         inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)
-        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # a copy: the split draws next
+        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # the copy leaves random_state unchanged
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
         network.set_parameters(parameters)
         self._arguments = arguments

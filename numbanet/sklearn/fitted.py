@@ -46,7 +46,7 @@ class Fitted(BaseEstimator):
         return arrays
 
     def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns copies of all weights and biases. They are read-only, because changing a copy would not change the network."""
+        """Returns copies of all weights and biases, read-only because writing to a copy would not change the network."""
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False
