@@ -66,7 +66,7 @@ _holding = False
 def signals_held() -> Iterator[None]:
     """Returns a context manager for a compilation, within which signal handlers run only when they can safely raise exceptions.
 
-    In other threads than the main thread it does nothing, because Python calls signal handlers only in the main thread.
+    Outside the main thread, the context manager does nothing, because Python calls signal handlers only in the main thread.
     """
     global _holding
     if _holding or threading.current_thread() is not threading.main_thread():

@@ -76,7 +76,7 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
     if isinstance(sizes, str):
-        raise TypeError(f"sizes must be a list of integers, input first, not the text {sizes!r}")
+        raise TypeError(f"sizes must be a list of integers, input first, not the string {sizes!r}")
     try:
         sizes = list(sizes)
     except TypeError:

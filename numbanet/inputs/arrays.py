@@ -18,7 +18,7 @@ from numbanet.inputs import host as host_arrays
 from numbanet.inputs.gpu import on_gpu
 
 _ROW_SUM_TOLERANCE = 1e-4
-# The end of the error message about strings in the targets of a classification network. It says how to convert them.
+# Advice on how to convert strings in the targets of a classification network, with which the error message about them ends.
 _NUMBER_LABELS = (
     "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
     "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
@@ -36,7 +36,7 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
         The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
         array.
     remedy : str
-        The end of the error message about strings. It says how to convert the strings to numbers.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
 
     Raises
     ------

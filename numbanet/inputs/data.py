@@ -183,5 +183,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y copied to the engine's device, unless they do not fit in the device's memory."""
+        """Returns the samples with x and y copied to the engine's device. An array that does not fit there is not copied."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

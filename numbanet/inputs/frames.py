@@ -75,7 +75,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
         The DataFrame's name in error messages.
     frame : DataFrame
     remedy : str
-        The end of the error message about strings. It says how to convert the strings to numbers.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Recognises GPU arrays of CuPy, PyTorch, Numba and other libraries, views them without a copy, and checks them on the GPU.
 
-In each check, one GPU thread examines one value or one row. The array itself is never copied to the host; only the index of
-the first invalid value (8 bytes) is.
+In each check, one GPU thread examines one value or one row. Only the index of the first invalid value (8 bytes) is copied to
+the host, never the array itself.
 """
 
 import math
@@ -91,7 +91,7 @@ def gpu_of(address: int) -> int:
 def dlpack_interface(memory: Any) -> tuple[dict, object]:
     """Returns a `__cuda_array_interface__` dict for a StridedMemoryView, and the view itself.
 
-    The view's strides count array elements. The function converts them to bytes.
+    The strides of a StridedMemoryView count array elements, but the strides of a `__cuda_array_interface__` count bytes.
     """
     strides = memory.strides and tuple(stride * memory.dtype.itemsize for stride in memory.strides)
     data = memory.ptr, memory.readonly
@@ -208,8 +208,8 @@ def find_improbable(numbers, first):
 def find_wrong_sum(y, tolerance, first):
     """Finds the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
 
-    Reads y (n, n_out). Lowers the value of first (1,) to the smallest index s of a sample with this inequality. Kahan's
-    summation (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
+    Reads y (n, n_out). Lowers the value of first (1,) to the smallest s that satisfies the inequality. Kahan's summation
+    (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -251,8 +251,8 @@ def write_one_hot(labels, y):
 def find_classes(y, binary, classes):
     """Finds the class of each sample s, with one thread per sample. Reads y (n, n_out). Writes classes (n,).
 
-    If `binary` is True, the class is 1 if the only output y_s1 exceeds 1/2, else 0. Otherwise, the class is the index j of the
-    largest y_sj, or the smallest such index if several y_sj are largest.
+    If `binary` is True, the class is 1 if the only output y_s1 exceeds 1/2, else 0. If `binary` is False, the class is the
+    index j of the largest y_sj, or the smallest of these indices if several y_sj are equally large.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:

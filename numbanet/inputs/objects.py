@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet import checks
 
-# The end of the error message about strings. It says how to convert the strings to numbers.
+# Advice on how to convert strings to numbers, with which the error message about strings ends.
 ENCODERS = "numbanet.tables.learn or pandas.get_dummies"
 ENCODE = f"encode the strings as numbers first, for example with {ENCODERS}"
 # The type names of None and of pandas' missing values NA and NaT.
@@ -49,7 +49,7 @@ def real_numbers(name: str, array: np.ndarray, remedy: str, place: Callable[[Seq
         The array's name in error messages.
     array : ndarray of object
     remedy : str
-        The end of the error message about strings. It says how to convert the strings to numbers.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
     place : callable
         Takes a value's index, and returns the text that names the value in error messages.
 

@@ -21,7 +21,7 @@ class Batches:
     source : iterable or callable
         An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns an iterable of batches.
     epochs : int
-        Number of epochs. Each epoch calls this object once.
+        Number of epochs. Training calls the object once per epoch.
     check : callable
         Takes the x, the y and the sample_weight (or None) of one batch, and returns the checked batch.
     steps_per_epoch : int, optional

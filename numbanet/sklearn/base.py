@@ -69,7 +69,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         """Fits the network to the samples.
 
         Training stops when the loss no longer improves or, with `early_stopping`, when the validation score no longer improves.
-        It stops after `max_iter` epochs at the latest.
+        Training stops after `max_iter` epochs at the latest.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Returns the score of the predictions y_hat for the targets y. Both have the form of the user's y."""
+        """Returns the score of the predictions y_hat for the targets y, both in the form of the user's y."""
 
     # Training
 
@@ -312,7 +312,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _begin(
         self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState
     ) -> None:
-        """Initializes the attributes that each epoch updates."""
+        """Initialises the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._rate_factor, self._no_improvement_count = 1.0, 0

@@ -39,7 +39,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sum of the weights in the batch. With the solver "adamw" there is no penalty; instead, alpha is the factor lambda of
         the weight decay w <- w - eta * lambda * w.
     batch_size : int or "auto"
-        Number of samples per update. "auto" is 200. A number larger than the number of training samples is reduced to it.
+        Number of samples per update; "auto" is 200. If there are fewer training samples, each update uses all samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
         Learning rate schedule for the solver "sgd". The other solvers ignore it. "constant" keeps `learning_rate_init`.
         "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
@@ -99,7 +99,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Fraction of the hidden neurons to drop in each training step, in [0, 1): one number for all hidden layers, or a list
         with one number per hidden layer.
     clip_norm : float, optional
-        Maximum norm of the vector of all gradients. If the norm is larger, the vector is scaled down to this norm.
+        Maximum norm of the vector of all gradients. A vector with a larger norm is scaled down to the maximum norm.
     callbacks : Callback or list of Callback, optional
         Callbacks, as in `Network.fit`. In the logs passed to callbacks, "loss" and "val_loss" mean the same as in `history_`.
     dtype : {"auto", "float32", "float64"}
@@ -121,10 +121,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     best_loss_ : float or None
         Lowest loss of any epoch; None with `early_stopping`.
     loss_curve_ : list of float
-        Loss of each epoch: the mean loss of the epoch's samples, each taken when its batch is trained on, plus the L2 penalty
-        of the weights at the start of the epoch. scikit-learn instead adds the L2 penalty at each batch, and limits the
-        cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn may therefore stop in a different
-        epoch.
+        Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
+        sample's loss is measured while its batch is trained on. In contrast, scikit-learn adds the L2 penalty of the weights
+        at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn may
+        therefore stop in a different epoch.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None

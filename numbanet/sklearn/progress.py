@@ -104,7 +104,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the learning rate for the network. With "invscaling" it depends on the number of samples seen so far."""
+        """Returns the network's learning rate, which with "invscaling" depends on the number of samples seen so far."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
@@ -198,10 +198,9 @@ class Progress(Callback):
         return estimator.loss_ > best - estimator.tol
 
     def _watch(self, no_better: bool) -> None:
-        """Counts consecutive epochs without improvement. If there are too many, lowers the learning rate or stops training.
+        """Counts consecutive epochs without improvement; `no_better` is True if the current epoch brought no improvement.
 
-        `no_better` is True if the present epoch has not brought an improvement. There are too many if the count exceeds
-        n_iter_no_change.
+        If the count exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
         """
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0

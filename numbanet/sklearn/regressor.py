@@ -158,8 +158,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
     def _loss_unit(self) -> float:
         """Returns the factor that converts the network's loss to scikit-learn's loss.
 
-        It is 1 / (2 * n_outputs) for the squared error, because scikit-learn halves the squared error and averages it over the
-        outputs. For any other loss, it is 1.
+        For the squared error, the factor is 1 / (2 * n_outputs), because scikit-learn halves the squared error and averages it
+        over the outputs. For any other loss, the factor is 1.
         """
         return 0.5 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
