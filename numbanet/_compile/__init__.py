@@ -129,7 +129,7 @@ def njit_entry(function: Callable) -> Any:
 
 
 def njit_part(function: Callable) -> Any:
-    """Compiles a function that only compiled code calls. This takes a third less time than a compilation with `njit`."""
+    """Compiles a function that only compiled code calls. The compilation takes a third less time than with `njit`."""
     return numba.njit(**_PART)(function)
 
 

@@ -32,7 +32,7 @@ class FunctionCache(NullCache):
     Parameters
     ----------
     function : callable
-        The Python function. It must be defined in a module of this package, and must not have a closure.
+        The Python function, which must be defined in a module of this package, and must not have a closure.
     """
 
     def __init__(self, function: Callable):

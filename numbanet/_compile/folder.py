@@ -53,8 +53,8 @@ def cache_folder() -> Path | None:
     """Returns the existing folder of the compile cache, or None if no folder can be used.
 
     The function tries to use a folder in NUMBA_CACHE_DIR, in XDG_CACHE_HOME, and in ~/.cache, in this order, and creates the
-    folder if necessary. A folder that exists must be readable, but need not be writable. The function warns of a relative path
-    and of a folder that other users can write to, and does not use them.
+    folder if necessary. A folder that exists must be readable, but need not be writable. A relative path, or a folder that
+    other users can write to, causes a warning and is not used.
     """
     for base in _bases() if _STAMP else ():
         try:
@@ -101,7 +101,7 @@ def _warn(reason: str) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Creates a folder and its missing parents. Only the current user can write to them, whatever the umask is."""
+    """Creates a folder and its missing parents. Only the current user can write to the new folders, whatever the umask is."""
     if not folder.exists():
         _make(folder.parent)
         folder.mkdir(mode=MODE, exist_ok=True)

@@ -39,7 +39,7 @@ class Agreement:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Converts SystemExit to RuntimeError. SystemExit would end this process silently, and the others would wait for it."""
+        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while the others wait."""
         try:
             yield
         except SystemExit as end:

@@ -86,9 +86,10 @@ class Data(NamedTuple):
         return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
-        """Returns the samples with the weights sample_weight, an array of shape (n,). If it is None, returns them unchanged.
+        """Returns the samples with the weights `sample_weight`, an array of shape (n,).
 
-        Error messages append the text `of` to the name "sample_weight".
+        If `sample_weight` is None, the samples are returned unchanged. Error messages append the text `of` to the name
+        "sample_weight".
 
         Raises
         ------
@@ -183,5 +184,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y copied to the engine's device. An array that does not fit there is not copied."""
+        """Returns the samples with x and y copied to the engine's device, as far as they fit into the device's memory."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

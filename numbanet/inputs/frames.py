@@ -16,7 +16,8 @@ NUMBERS = "biuf"  # values of numpy.dtype.kind for real numbers and booleans
 def is_frame(value: Any) -> bool:
     """Returns True for a DataFrame of pandas, polars or a library with the same methods, and for a pyarrow table.
 
-    The function also returns True for a polars LazyFrame. The error message of `columns` says how to compute its rows.
+    The function also returns True for a polars LazyFrame, so that `columns` can raise an error that says how to compute the
+    rows.
     """
     kind = type(value)
     return hasattr(kind, "columns") and any(hasattr(kind, name) for name in ("iloc", "iter_columns", "column_names", "collect"))

@@ -155,7 +155,7 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
 
 
 def at(array: Any, index: Any) -> Any:
-    """Returns array[index] in host memory. It is a single value or a row."""
+    """Returns array[index], which is a single value or a row, in host memory."""
     part = array[index]
     return part.copy_to_host() if on_gpu(part) else part
 

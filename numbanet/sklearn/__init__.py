@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators. They require the installation of `numbanet[sklearn]`."""
+"""Multilayer perceptrons as scikit-learn estimators. The estimators require the installation of `numbanet[sklearn]`."""
 
 from numbanet._extras import imported
 

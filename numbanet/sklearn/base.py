@@ -196,7 +196,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     ) -> Progress:
         """Trains the network. `whole` is True if X is the whole data set; only then are the sample weights scaled.
 
-        If an exception ends training before the end of the first epoch, all attributes get back their values before the call.
+        If an exception ends training before the first epoch has ended, all attributes are reset to their previous values.
         """
         before = vars(self).copy()
         self.n_iter_ = 0
@@ -385,7 +385,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             self.history_.add(len(self.history_.epoch) + 1, logs)
 
     def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
-        """Returns the network's outputs for X. If `logits` is True, returns its logits."""
+        """Returns the network's outputs for X. If `logits` is True, returns the network's logits for X."""
         check_is_fitted(self)
         samples = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not issparse(samples):

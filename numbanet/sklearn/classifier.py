@@ -41,7 +41,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples, each update uses all samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Learning rate schedule for the solver "sgd". The other solvers ignore it. "constant" keeps `learning_rate_init`.
+        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps `learning_rate_init`.
         "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
         "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the validation score) has
         not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate is 1e-6 or less.
@@ -61,7 +61,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         in each epoch. Initial weights and biases are uniform between -limit and limit. The limit is
         sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If
         `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same
-        generator, even if random_state is an integer. In this case, scikit-learn creates a new generator for each call.
+        generator. In contrast, scikit-learn creates a new generator for each call if random_state is an integer.
     tol : float
         Minimum decrease of the loss that counts as an improvement. With `early_stopping`, the minimum increase of the
         validation score that counts as an improvement.
@@ -89,7 +89,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_iter_no_change : int or inf
         Training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
     max_fun : int
-        Has no effect. It is accepted for compatibility with scikit-learn, where it limits the function calls of "lbfgs".
+        Has no effect. scikit-learn has a parameter with this name, which limits the function calls of its solver "lbfgs".
     class_weight : dict or "balanced", optional
         A dict maps class labels to the weights of the classes in the loss. "balanced" chooses the weights such that all
         classes have the same total weight, summed over the samples.
@@ -130,7 +130,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     best_validation_score_ : float or None
         Highest validation score.
     network_ : Network
-        The trained network. It has methods that save, export and trace it.
+        The trained network, whose methods can save, export and trace the network.
     history_ : History
         Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty.
     n_iter_ : int

@@ -1,4 +1,4 @@
-"""Defines the attributes of a fitted estimator that show the network's weights and biases, and how pickle stores it."""
+"""Defines the attributes that give access to a fitted network's weights and biases, and the state that pickle stores."""
 
 from collections.abc import Sequence
 from typing import Any

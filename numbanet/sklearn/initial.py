@@ -20,8 +20,8 @@ def initial_parameters(
     """Draws the weights and biases of each layer uniformly between -limit and limit.
 
     The limit is sqrt(2 / (n_in + n_out)) for layers with the activation sigmoid, and sqrt(6 / (n_in + n_out)) for layers with
-    any other activation. The limit of the output layer follows from the activation of the last hidden layer, because
-    scikit-learn computes it so. With the same `random_state`, scikit-learn draws the same numbers.
+    any other activation. As in scikit-learn, the limit of the output layer depends on the activation of the last hidden layer.
+    With the same `random_state`, scikit-learn draws the same numbers.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Parameters:
 
     @property
     def _gradient_scale(self) -> float:
-        """The factor by which the gradient of the network's loss exceeds the gradient of scikit-learn's loss."""
+        """The ratio of the gradient of the network's loss to the gradient of scikit-learn's loss."""
         return 1.0
 
     def _check_parameters(self) -> None:
@@ -82,9 +82,10 @@ class Parameters:
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
     def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
-        """Returns the solver as an optimizer whose constants are scaled, because the network's gradient is a multiple.
+        """Returns the solver as an optimizer for the network.
 
-        `_gradient_scale` is the factor between the gradient of the network's loss and that of scikit-learn's loss.
+        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is larger
+        than scikit-learn's gradient by this factor.
         """
         scale = self._gradient_scale
         options: dict[str, Any] = {

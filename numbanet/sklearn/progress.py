@@ -13,7 +13,7 @@ LEAST_ADAPTIVE = 1e-6
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """The loss is no longer finite. In this case, `Network.fit` raises FloatingPointError, and scikit-learn ValueError."""
+    """The loss is no longer finite. For such a loss, `Network.fit` raises FloatingPointError, and scikit-learn ValueError."""
 
 
 class Validation(NamedTuple):
@@ -73,7 +73,7 @@ class Progress(Callback):
     penalty : float
         The factor of the L2 penalty. An epoch's loss includes `penalty` times the sum of all w^2.
     gradient_scale : float
-        The factor by which the gradient of the network's loss exceeds the gradient of scikit-learn's loss.
+        The ratio of the gradient of the network's loss to the gradient of scikit-learn's loss.
     loss_unit : float
         The factor that converts the network's loss to scikit-learn's loss.
     validation : Validation, optional
@@ -82,7 +82,7 @@ class Progress(Callback):
     Attributes
     ----------
     logs : list of dict
-        The logs of each epoch. Callbacks that run later may change these dicts.
+        The logs of each epoch, including the changes that later callbacks make.
     best_parameters : list of (w, b) or None
         With early stopping, the network's weights and biases after the epoch with the best score; otherwise None.
     """
@@ -129,7 +129,7 @@ class Progress(Callback):
         self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in estimator.network_.parameters())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Records the epoch's loss (as scikit-learn defines it) and validation score, and stops training if they stagnate."""
+        """Records the loss (as scikit-learn defines it) and the score, and stops training if they no longer improve."""
         estimator = self.estimator
         for name in logs.keys() & {"loss", "val_loss"}:
             logs[name] *= self.loss_unit

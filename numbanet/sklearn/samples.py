@@ -22,7 +22,7 @@ class Shuffling(np.random.Generator):
     random_state : RandomState
         The generator that draws the permutations.
     order : int array (n,), optional
-        The order of the samples in the previous epoch. By default, it is the order of the rows of X.
+        The order of the samples in the previous epoch; by default, the order of the rows of X.
     """
 
     def __init__(self, generator: np.random.Generator, random_state: np.random.RandomState, order: NDArray[Any] | None = None):

@@ -37,10 +37,10 @@ class Callback:
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Called after each epoch. `logs` contains the epoch's loss and metrics, and a hook may add further numbers to it.
+        """Called after each epoch. `logs` contains the epoch's loss and metrics, and a hook may add further numbers to `logs`.
 
-        The history then contains these numbers. If a hook adds a number in some epochs only, the history contains nan for the
-        other epochs. A hook cannot replace the figures that `fit` measures.
+        The history contains the numbers that hooks add. If a hook adds a number in some epochs only, the history contains nan
+        for the other epochs. A hook cannot replace the figures that `fit` measures.
         """
 
     def on_train_end(self, logs: dict[str, float]) -> None:

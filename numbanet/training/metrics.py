@@ -272,7 +272,7 @@ TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns the function of numbanet's own metric `metric`, without a `functools.partial` around it; None for others."""
+    """Returns the function of one of numbanet's own metrics, without the `functools.partial` around it; else None."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 
