@@ -48,7 +48,7 @@ def columns(name: str, frame: Any) -> list[Any]:
     if not hasattr(frame, "iloc"):
         return list(frame.iter_columns() if hasattr(frame, "iter_columns") else frame.columns)
     kinds, found = list(frame.dtypes), {}
-    for kind in set(filter(_is_plain, kinds)):  # all columns of a dtype at once: thousands of single Series would take seconds
+    for kind in set(filter(_is_plain, kinds)):  # converts all columns of a dtype at once, which is faster than one by one
         places = [j for j, other in enumerate(kinds) if other == kind]
         found |= zip(places, frame.iloc[:, places].to_numpy().T, strict=True)
     others = [j for j in range(len(kinds)) if j not in found]

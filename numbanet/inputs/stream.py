@@ -93,4 +93,4 @@ class Batches:
             return iter(items)
 
 
-_END = object()  # stands for an item when the iterator has ended
+_END = object()  # the value that `next` returns in place of an item when the iterator has ended

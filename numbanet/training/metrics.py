@@ -23,7 +23,7 @@ from numbanet.engines.topology import Topology
 
 Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
-# The metrics convert this many numbers to float64 at a time, so that they need no float64 copy of all predictions.
+# Number of values that a metric converts to float64 at a time, so that it does not need a float64 copy of all predictions.
 NUMBERS_AT_ONCE = 1 << 20
 
 

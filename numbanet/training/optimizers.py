@@ -65,7 +65,7 @@ class Optimizer:
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-# The two attributes are arguments of their own, because the cache would take optimizers that differ only in them for equal.
+# The two attributes are separate arguments, because the cache would treat optimizers that differ only in them as equal.
 @functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)
