@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from numbanet._extras import installing, packages
+
 # For each major CUDA version that an extra of numbanet installs: the oldest supported driver (DRIVERS), and the lowest
 # supported compute capability (CAPABILITIES).
 DRIVERS, CAPABILITIES = {12: 525, 13: 580}, {12: (5, 0), 13: (7, 5)}
@@ -74,9 +76,7 @@ def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) ->
 def what_to_do(found: Versions, error: str) -> str:
     """Returns a text with a diagnosis and a remedy, which depend on the versions found and on the text `error` of an error."""
     newest, extra = max(DRIVERS), _extra(found)
-    drivers = (
-        f"{DRIVERS[newest]} or newer for `pip install 'numbanet[cuda13]'`, or at least {DRIVERS[12]} for 'numbanet[cuda12]'"
-    )
+    drivers = f"{DRIVERS[newest]} or newer for `{installing('cuda13')}`, or at least {DRIVERS[12]} for {packages('cuda12')}"
     if found.driver_cuda is None:
         return f"This machine has no NVIDIA driver, or Python cannot load its library. Install a driver: {drivers}."
     if found.visible is not None and found.visible.strip() in NONE_VISIBLE:
@@ -84,12 +84,12 @@ def what_to_do(found: Versions, error: str) -> str:
     if found.driver_cuda[0] < min(DRIVERS):
         return f"The driver is too old: numbanet needs a driver for CUDA {min(DRIVERS)} at least. Install a driver: {drivers}."
     if found.numba_cuda is None:
-        return f"numba-cuda, which compiles the kernels, is not installed. Run `pip install 'numbanet[{extra}]'`."
+        return f"numba-cuda, which compiles the kernels, is not installed. Run `{installing(extra)}`."
     if found.toolkit is None or re.search(r"nvvm.*(find|found)|(find|found).*nvvm", error, re.IGNORECASE | re.DOTALL):
-        return f"The CUDA toolkit, which compiles the kernels, is missing or incomplete. Run `pip install 'numbanet[{extra}]'`."
+        return f"The CUDA toolkit, which compiles the kernels, is missing or incomplete. Run `{installing(extra)}`."
     if found.toolkit[0] > found.driver_cuda[0]:
         return (
-            f"The driver is too old for this CUDA toolkit. Run `pip install 'numbanet[{extra}]'` in a fresh environment, or "
+            f"The driver is too old for this CUDA toolkit. Install {packages(extra)} in a fresh environment with numbanet, or "
             f"install driver {DRIVERS.get(found.toolkit[0], DRIVERS[newest])} or newer."
         )
     least = CAPABILITIES.get(found.toolkit[0], CAPABILITIES[newest])
@@ -98,12 +98,12 @@ def what_to_do(found: Versions, error: str) -> str:
     if found.capability and found.capability < least:
         return (
             f"This CUDA toolkit compiles for compute capability {_dotted(least)} and newer. "
-            "Run `pip install 'numbanet[cuda12]'` in a fresh environment."
+            f"Install {packages('cuda12')} in a fresh environment with numbanet."
         )
     if found.toolkit > found.driver_cuda and "PTX" in error:
         return (
             "The CUDA toolkit is newer than the driver, and the driver cannot load its kernels. Install a newer driver, or run "
-            f"`pip install 'cuda-toolkit=={_dotted(found.driver_cuda)}.*'`."
+            f"`{installing(f'cuda-toolkit=={_dotted(found.driver_cuda)}.*')}`."
         )
     if "NO_DEVICE" in error:
         return "The driver finds no NVIDIA GPU."

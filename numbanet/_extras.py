@@ -1,18 +1,39 @@
 """Imports optional packages when they are needed. If a package is missing, the error message says what to install."""
 
 import importlib
+import importlib.util
+import sys
 from typing import Any
 
+# The packages of each extra of numbanet, as pyproject.toml names them.
+REQUIREMENTS = {
+    "cuda12": ("numba-cuda[cu12]>=0.29",),
+    "cuda13": ("numba-cuda[cu13]>=0.29",),
+    "keras": ("h5py>=3.12",),
+    "mpi": ("mpi4py>=4.0", "mpich>=4.2"),
+    "onnx": ("onnx>=1.17",),
+    "plot": ("matplotlib>=3.8",),
+    "safetensors": ("safetensors>=0.4.3",),
+    "sklearn": ("scikit-learn>=1.7",),
+    "tables": ("pyarrow>=14",),
+}
 
-def imported(module: str, requirement: str) -> Any:
+
+def imported(module: str, extra: str) -> Any:
     """Imports a module of an optional package, and returns the module.
 
     Parameters
     ----------
     module : str
+<<<<<<< HEAD
         The module's full name, such as "safetensors.numpy".
     requirement : str
         The argument of `pip install` that the error message recommends, such as "numbanet[safetensors]".
+=======
+        The full name of the module, such as "safetensors.numpy".
+    extra : str
+        The extra of numbanet that installs the package, such as "safetensors", or the package itself.
+>>>>>>> origin/main
 
     Returns
     -------
@@ -31,5 +52,20 @@ def imported(module: str, requirement: str) -> Any:
         if error.name != package:
             raise
         raise ModuleNotFoundError(
-            f"the package {package} is needed, but not installed: run pip install '{requirement}'", name=package
+            f"the package {package} is needed, but not installed: {installing(extra)}", name=package
         ) from None
+
+
+def installing(extra: str) -> str:
+    """Returns the command that installs the packages of an extra for this Python interpreter.
+
+    The command names the packages themselves, because it must work wherever numbanet was installed from.
+    """
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable or "python"
+    tool = f"{python} -m pip install" if importlib.util.find_spec("pip") else f"uv pip install --python {python}"
+    return f"{tool} {packages(extra)}"
+
+
+def packages(extra: str) -> str:
+    """Returns the packages of an extra as arguments of `pip install`; a name that is no extra stands for itself."""
+    return " ".join(f'"{name}"' if set(name) & set("[<>=") else name for name in REQUIREMENTS.get(extra, (extra,)))

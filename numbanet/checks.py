@@ -25,6 +25,44 @@ LONGEST = 80  # the largest number of characters of a value in an error message
 # similarity (difflib ratio) for a suggestion. 'gpu' and 'cpu' have the similarity 0.67; a typical name with two swapped letters
 # has 0.75.
 SIMILAR = 0.7
+# The names of numbanet for names of other libraries, which are in lower case and without separators and the endings ENDINGS. An
+# empty name stands for a function that numbanet does not have, although a name of numbanet is similar.
+ELSEWHERE = {
+    # activations
+    **dict.fromkeys(("linear", "none"), "identity"),
+    **dict.fromkeys(("logistic", "expit"), "sigmoid"),
+    **dict.fromkeys(("rectifier", "rectlin", "rectifiedlinear", "rectifiedlinearunit"), "relu"),
+    **dict.fromkeys(("lrelu", "leaky"), "leaky_relu"),
+    **dict.fromkeys(("elu", "gelu", "selu", "celu", "prelu", "relu6", "silu", "logsoftmax", "hardsigmoid", "hardtanh"), ""),
+    # losses
+    **dict.fromkeys(("crossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), "cce"),
+    **dict.fromkeys(("nll", "negativeloglikelihood", "log", "multinomial", "ce"), "cce"),
+    **dict.fromkeys(("binarycrossentropy", "bcewithlogits", "sigmoidcrossentropy"), "bce"),
+    **dict.fromkeys(("meansquarederror", "squarederror", "l2"), "mse"),
+    **dict.fromkeys(("sumsquarederror", "sumofsquarederrors", "sumofsquares", "rss"), "sse"),
+    # optimizers
+    **dict.fromkeys(("sgd", "gd", "stochasticgradientdescent", "batchgradientdescent"), "gradient_descent"),
+    **dict.fromkeys(("nag", "nesterovmomentum", "nesterovsmomentum"), "nesterov"),
+    "lr": "learning_rate",
+    # schedules
+    **dict.fromkeys(("multistep", "piecewiseconstant"), "step"),
+    **dict.fromkeys(("cosineannealing", "cosinedecay"), "cosine"),
+    **dict.fromkeys(("exponentialdecay", "invscaling"), "exponential"),
+    **dict.fromkeys(("reduceonplateau", "reducelronplateau", "adaptive"), "plateau"),
+    # metrics
+    **dict.fromkeys(("meanabsoluteerror", "l1"), "mae"),
+    **dict.fromkeys(("rootmeansquarederror", "rms"), "rmse"),
+    **dict.fromkeys(("rsquared", "rsq", "coefficientofdetermination"), "r2"),
+    **dict.fromkeys(("auc", "auroc", "rocaucovr", "areaunderthecurve"), "roc_auc"),
+    **dict.fromkeys(("fmeasure", "fbeta", "f1macro"), "f1"),
+    **dict.fromkeys(("sensitivity", "tpr"), "recall"),
+    # devices and dtypes
+    **dict.fromkeys(("gpu", "nvidia"), "cuda"),
+    **dict.fromkeys(("float", "single"), "float32"),
+    "double": "float64",
+    **dict.fromkeys(("float16", "bfloat16", "half"), ""),
+}
+ENDINGS = ("loss", "score", "lr", "optimizer", "activation", "")
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -123,10 +161,44 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(known)}, not {shown(value)}")
     if value not in known:
-        near = difflib.get_close_matches(value, known, 1, SIMILAR)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"unknown {name} {value!r}{hint}; known are {', '.join(known)}{meaning}")
+        raise ValueError(f"unknown {name} {value!r}{suggestion(value, known)}; known are {', '.join(known)}{meaning}")
     return value
+
+
+def suggestion(value: Any, known: Iterable[str]) -> str:
+    """Returns " (did you mean 'relu'?)" with the known name that is most similar to a text, or "" if none is similar.
+
+    Capitals and separators make no difference, and the names of other libraries are known: 'ReLU' gives 'relu', and 'sgd' gives
+    'gradient_descent'.
+
+    Parameters
+    ----------
+    value
+        The wrong name. Any value that is not a text gives "".
+    known : iterable of str
+        The allowed names.
+    """
+    if not isinstance(value, str):
+        return ""
+    folded: dict[str, str] = {}
+    for name in known:
+        folded.setdefault(_folded(name), name)
+    wrong = _folded(value.rpartition(".")[2]) or _folded(value)
+    for ending in ENDINGS:
+        stem = wrong.removesuffix(ending)
+        if elsewhere := folded.get(_folded(ELSEWHERE.get(stem, ""))):
+            return f" (did you mean {elsewhere!r}?)"
+        if stem in folded:
+            return f" (did you mean {folded[stem]!r}?)"
+        if ELSEWHERE.get(stem) == "":
+            return ""
+    near = difflib.get_close_matches(wrong, folded, 1, SIMILAR)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+def _folded(name: str) -> str:
+    """Returns a name in lower case and without separators; a name of separators only is unchanged."""
+    return "".join(filter(str.isalnum, name.lower())) or name
 
 
 def count(number: int, noun: str) -> str:

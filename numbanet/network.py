@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
+from numbanet.files import Location, naming
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
@@ -345,13 +346,14 @@ class Network(MultilayerPerceptron):
 
     @classmethod
     @checks.none_is_default
-    def load(cls, path: str | os.PathLike[str], *, device: str = "cpu", kernels: str = "fast") -> Self:
+    def load(cls, path: Location, *, device: str = "cpu", kernels: str = "fast") -> Self:
         """Loads a network from a file that `save` wrote; no code in the file is executed.
 
         Parameters
         ----------
-        path : path
-            An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name.
+        path : path or binary file object
+            An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
+            is read from its position to its end or, if it is at its end, from its start.
         device, kernels : str
             As for `Network`. A file can be loaded on any device, whatever device the network was saved on.
 
@@ -367,15 +369,16 @@ class Network(MultilayerPerceptron):
         """
         description, vectors = persist.load(path)
         topology = description.topology
-        network = cls(
-            topology.sizes,
-            topology.activations,
-            topology.loss,
-            dtype=topology.dtype,
-            epsilon=topology.epsilon,
-            dropout=topology.dropout or 0.0,
-            device=device,
-            kernels=kernels,
-        )
+        with naming(path, "{} contains a network that exceeds the memory: {}", (MemoryError,)):
+            network = cls(
+                topology.sizes,
+                topology.activations,
+                topology.loss,
+                dtype=topology.dtype,
+                epsilon=topology.epsilon,
+                dropout=topology.dropout or 0.0,
+                device=device,
+                kernels=kernels,
+            )
         models.restore(network._model, description, vectors)
         return network

@@ -1,6 +1,5 @@
 """Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs, persist
+from numbanet.files import Location
 from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.tables import Encoding
@@ -248,18 +248,23 @@ class MultilayerPerceptron:
         symbols |= {name: np.array(inputs.on_host(array)) for name, array in (("x", data.x), ("y", data.y))}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: Location) -> None:
         """Saves the network with everything that is needed to continue training: parameters, optimizer state and generator.
 
-        No suffix is added to the path. An existing file is replaced atomically, so that a crash leaves the old file intact.
+        No suffix is added to the path. An existing file is replaced atomically, so that a crash leaves the old file intact. If
+        the path is a symbolic link, the file to which it points is replaced. Devices, pipes, and files with several hard links
+        are written in place.
 
         Parameters
         ----------
-        path : path
-            The file to write. If the name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file.
+        path : path or binary file object
+            The file to write. If its name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. The
+            network is written at the position of a file object, such as `io.BytesIO()`.
 
         Raises
         ------
+        TypeError
+            `path` is neither a path nor a binary file object.
         OSError
             The file cannot be written.
         ModuleNotFoundError
@@ -267,7 +272,7 @@ class MultilayerPerceptron:
         """
         persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
 
-    def export(self, path: str | os.PathLike[str]) -> None:
+    def export(self, path: Location) -> None:
         """Writes an ONNX file, with which other programs can compute predictions.
 
         The model in the file uses ONNX's operator set 17. The input x of the model has the shape (N, n_in), and the output
@@ -277,13 +282,13 @@ class MultilayerPerceptron:
 
         Parameters
         ----------
-        path : path
-            The file to write; its name must end in .onnx.
+        path : path or binary file object
+            The file to write. A path must end in .onnx.
 
         Raises
         ------
         ValueError
-            The name does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
+            The path does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
         OSError
             The file cannot be written.
         ModuleNotFoundError

@@ -1,6 +1,5 @@
 """The class Trace: the values of all symbols of the equations in one training step."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet.files import Location
 from numbanet.persist import vectors
 
 # The symbols of each layer, in the order in which a training step computes them.
@@ -60,12 +60,12 @@ class Trace:
             arrays |= {f"{symbol}{l}": getattr(self, symbol)[l - 1] for symbol in BACKWARD_SYMBOLS}
         return arrays
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: Location) -> None:
         """Writes the arrays of `symbols()` to a file, as expected values for tests of an implementation in another language.
 
         Parameters
         ----------
-        path : str or path-like
+        path : path or binary file object
             The file to write. If the name of the file ends in .json, the file contains nested lists in JSON; otherwise the file
             is an NPZ file.
 

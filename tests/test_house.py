@@ -24,11 +24,12 @@ SEAMS = {"_compile", "_cuda", "_elementary"}
 CORE = {"checks", "engines", "inputs"}
 MAY_IMPORT: dict[str, set[str]] = {
     # the seams to Numba, to CUDA and to optional packages, and checks of single values
-    "_cuda_versions": set(),
+    "_extras": set(),
+    "_cuda_versions": {"_extras"},
     "_cuda": {"_cuda_versions"},
     "_compile": set(),
     "_elementary": {"_compile", "_cuda"},
-    "_extras": set(),
+    "files": {"_extras"},
     "checks": set(),
     # the sheet and what computes by it
     "equations": SEAMS,
@@ -37,21 +38,34 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": CORE | {"_compile"},
     "distributed": CORE | {"_compile", "_cuda", "_extras", "training"},
     # data and files
-    "datasets": {"checks"},
-    "tables": {"_compile", "_extras", "checks", "datasets", "inputs", "training"},
-    "persist": CORE | {"_extras", "tables", "training"},
-    "trace": {"persist"},
-    "perceptron": CORE | {"persist", "tables", "trace", "training"},
+    "datasets": {"checks", "files"},
+    "tables": {"_compile", "_extras", "checks", "datasets", "files", "inputs", "training"},
+    "persist": CORE | {"_extras", "files", "tables", "training"},
+    "trace": {"files", "persist"},
+    "perceptron": CORE | {"files", "persist", "tables", "trace", "training"},
     "fitting": CORE | {"distributed", "persist", "training"},
-    "network": CORE | {"distributed", "fitting", "perceptron", "persist", "training"},
+    "network": CORE | {"distributed", "files", "fitting", "perceptron", "persist", "training"},
     # surfaces: what users meet
-    "interchange": CORE | {"_extras", "network"},
-    "pictures": CORE | {"_extras", "equations", "network", "persist", "training"},
+    "interchange": CORE | {"_extras", "files", "network"},
+    "pictures": CORE | {"_extras", "equations", "files", "network", "persist", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
     "sklearn": CORE | {"_extras", "network", "training"},
     "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
     "cli": CORE
-    | {"_compile", "_cuda", "distributed", "network", "numbanet", "persist", "pictures", "proof", "tables", "training"},
+    | {
+        "_compile",
+        "_cuda",
+        "_extras",
+        "distributed",
+        "files",
+        "network",
+        "numbanet",
+        "persist",
+        "pictures",
+        "proof",
+        "tables",
+        "training",
+    },
     "__main__": {"cli"},
 }
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from numbanet import __version__
 from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
-from numbanet.cli.common import INTERRUPTED
+from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
 
 EXAMPLES = """examples:
@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   numbanet predict digits.npz digits --draw 3    classify the held-out images, draw three of them
   numbanet train sales.csv --target price        train on a table, save model.npz
   numbanet evaluate model.npz more.csv           measure the accuracy or error on other rows
-  numbanet predict model.npz new.csv -o out.csv  predict one value per row
+  numbanet predict model.npz new.csv -o out.csv  predict one value per row; - is standard input or output
   numbanet export model.npz model.onnx           export for ONNX Runtime and other programs
   numbanet verify                                check the results of every compiled loop on this machine
   numbanet sheet -o sheet.svg                    draw every formula beside the curve that its loop computes
@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C. Invalid arguments raise
         SystemExit(2).
     """
-    options = _parser().parse_args(arguments)
+    options, unrecognized = _parser().parse_known_args(arguments)
+    if unrecognized:
+        options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced():
             return options.command(options)
@@ -59,14 +61,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error; for a missing file, without the error number of the operating system."""
+    """Returns the message of an error; for a file that cannot be opened, without the error number of the operating system."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"cannot open {os.fspath(error.filename)!r}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="numbanet",
         description="Neural networks written as readable loops, compiled for the CPU and for NVIDIA GPUs.",
         epilog=EXAMPLES,

@@ -1,20 +1,23 @@
-"""Code that several subcommands share: data sets known by name, common options, readers of option values and of arrays."""
+"""Code that several subcommands share: the parser, data sets known by name, common options, readers of values and arrays."""
 
 import argparse
 import csv
-import zipfile
-from collections.abc import Callable
+import io
+import re
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet import load_digits, load_fashion_mnist
+from numbanet import checks, load_digits, load_fashion_mnist
 from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
 MODEL_HELP = "a file written by numbanet train or Network.save"
+STANDARD = "-"  # stands for standard input or output
 
 
 class DataSet(NamedTuple):
@@ -39,6 +42,35 @@ DATA_SETS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose message about a wrong argument shows the help of this argument, instead of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message, the help of the arguments that it is about, and how to see all help; exits with status 2."""
+        if unknown := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
+            known = unknown[2].replace("'", "")
+            message = f"unknown command {unknown[1]!r}{checks.suggestion(unknown[1], known.split(', '))}; known are {known}"
+        elif message.startswith("unrecognized arguments: "):
+            wrong = message.removeprefix("unrecognized arguments: ").split()[0]
+            message += checks.suggestion(wrong.partition("=")[0], self._options()) if wrong.startswith("-") else ""
+        formatter = self.formatter_class(prog=self.prog)
+        formatter.add_arguments([action for action in self._actions if self._is_about(action, message)])
+        help_of = formatter.format_help().rstrip("\n")
+        lines = [f"{self.prog}: {message}", *([help_of] if help_of else []), f"see {self.prog} --help"]
+        self.exit(2, "\n".join(lines) + "\n")
+
+    def _options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+
+    @staticmethod
+    def _is_about(action: argparse.Action, message: str) -> bool:
+        """Returns whether the message names the action."""
+        name = "/".join(action.option_strings) or action.metavar
+        suggested = any(f"did you mean {option!r}?" in message for option in action.option_strings)
+        required = message.removeprefix("the following arguments are required: ")
+        return suggested or message.startswith(f"argument {name}:") or (required != message and name in required.split(", "))
+
+
 def add_command(
     commands: argparse._SubParsersAction,
     name: str,
@@ -58,32 +90,32 @@ def add_command(
     return parser
 
 
+def add_choice(parser: argparse._ActionsContainer, option: str, known: Iterable[str], **settings: Any) -> None:
+    """Adds an option whose value is one of the known names; for any other value, the most similar name is suggested."""
+    known = tuple(known)
+    noun = option.lstrip("-").replace("-", "_")
+
+    def name(text: str) -> str:
+        try:
+            return checks.choice(noun, text, known)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser.add_argument(option, type=name, metavar=f"{{{','.join(known)}}}", **settings)
+
+
 def add_device_options(parser: argparse._ActionsContainer) -> None:
     """Adds the options --device and --kernels."""
-    parser.add_argument(
-        "--device", choices=DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
+    add_choice(
+        parser, "--device", DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
     )
-    parser.add_argument(
+    add_choice(
+        parser,
         "--kernels",
-        choices=KERNELS,
+        KERNELS,
         default="fast",
         help="fast: optimised kernels; reference: the plain loops of numbanet.equations (default: %(default)s)",
     )
-
-
-def add_table_options(parser: argparse._ActionsContainer) -> None:
-    """Adds the options that control how a table is read."""
-    parser.add_argument(
-        "--separator",
-        type=_separator,
-        metavar="S",
-        help="character between the columns of a .csv or .tsv file, or 'tab' (default: detected)",
-    )
-    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
-
-
-def _separator(text: str) -> str:
-    return {"tab": "\t", "\\t": "\t"}.get(text, text)
 
 
 def sizes(text: str) -> list[int]:
@@ -100,27 +132,29 @@ def sizes(text: str) -> list[int]:
 def names(text: str) -> list[str]:
     """Returns the names in a text such as age,sex; a name that contains a comma must be in double quotes."""
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Returns the samples x (n, n_in) in a .csv, .npy or .npz file, or the array `name` in a .npz file."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".csv", ".npy", ".npz") or (name != "x" and suffix != ".npz"):
-        known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
-        raise ValueError(f"cannot read {path!r}: DATA must be digits, or {known}")
-    Path(path).stat()  # raises FileNotFoundError with the file's name, which np.loadtxt leaves out
+    """Returns the samples x (n, n_in) in a text, NPY or NPZ file, or the array `name` in a NPZ file; - is standard input."""
+    known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
+    refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be digits, or {known}"
+    if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
+        raise ValueError(refused)
+    content = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
     try:
-        if suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        with Path(path).open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if suffix == ".npy":
+        if content.startswith((b"PK", b"\x93NUMPY")):
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            if isinstance(loaded, np.ndarray) and name == "x":
                 return loaded
-            if name not in loaded:
-                raise ValueError(f"it contains {', '.join(loaded) or 'nothing'}, but no array {name}")
-            return loaded[name]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+            if not isinstance(loaded, np.ndarray) and name in loaded:
+                return loaded[name]
+            found = "a single array" if isinstance(loaded, np.ndarray) else ", ".join(loaded) or "nothing"
+            raise ValueError(f"it contains {found}, but no array {name}")
+        if name == "x" and Path(path).suffix.lower() not in (".npy", ".npz"):
+            return np.loadtxt(io.BytesIO(content), delimiter=",", ndmin=2)
+    except Exception as error:  # numpy and zipfile raise exceptions of many kinds
+        raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from None
+    raise ValueError(refused)

@@ -7,8 +7,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from numbanet import Network, tables
-from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_options, add_table_options, read_array
-from numbanet.cli.figures import add_metrics_option, figures, line
+from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_options, read_array
+from numbanet.cli.figures import add_metrics_option, figures, line, unit_of
+from numbanet.cli.table_options import add_table_options, add_unknown_option, read_rows
 
 EXAMPLES = """examples:
   numbanet evaluate model.npz more.csv                      rows with the same columns and target as the training table
@@ -25,11 +26,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "data",
         metavar="DATA",
-        help=f"a table; for a network trained on arrays: {', '.join(DATA_SETS)} (the held-out images), or a .npz with x and y",
+        help="a table, or - for standard input; for a network trained on arrays: "
+        f"{', '.join(DATA_SETS)} (the held-out images), or a .npz with x and y",
     )
     evaluate.add_argument("--target", metavar="FILE", help="for a DATA file in IDX format: the IDX file of labels")
     add_metrics_option(evaluate)
     add_table_options(evaluate)
+    add_unknown_option(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     add_device_options(evaluate)
 
@@ -38,19 +41,18 @@ def _evaluate(options: argparse.Namespace) -> int:
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
     encoding = network.table
     x, y = _arrays(options.data) if encoding is None else _encoded(encoding, options)
-    values = figures(network, x, y, options.metrics)
+    values, unit = figures(network, x, y, options.metrics), unit_of(encoding)
     if options.json:
-        print(json.dumps({"rows": len(x), "figures": values}, indent=2))
+        print(json.dumps({"rows": len(x), "figures": values} | ({"unit": unit} if unit else {}), indent=2))
     else:
-        print(f"{line(values)}, on {len(x)} {'samples' if encoding is None else 'rows'}")
+        print(f"{line(values, unit)}, on {len(x)} {'samples' if encoding is None else 'rows'}")
     return 0
 
 
 def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reads the table in the file options.data, and returns it as x and y of the network."""
-    target = options.target if tables.is_idx(options.data) else encoding.target.name
-    table = tables.read(options.data, separator=options.separator, target=target)
-    return encoding.x(table, ignore=options.ignore or ()), encoding.y(table)
+    """Reads the table options.data, and returns it as x and y of the network."""
+    table = read_rows(options, encoding, target=True)
+    return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
 
 
 def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:

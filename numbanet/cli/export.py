@@ -5,8 +5,8 @@ from pathlib import Path
 
 from numbanet import Network
 from numbanet.cli.common import MODEL_HELP, add_command
+from numbanet.files import refuse_unwritable
 from numbanet.persist import onnx_table
-from numbanet.persist.atomic import refuse_unwritable
 
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXAMPLES = """examples:

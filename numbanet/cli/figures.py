@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from numbanet import Network
 from numbanet.cli.common import names
-from numbanet.tables.encoding import Encoding, Quantity
+from numbanet.tables.encoding import Encoding
+from numbanet.tables.targets import Quantity
 from numbanet.training.metrics import METRICS, metrics_of
 
 OF_QUANTITIES = ("r2", "rmse", "mae")
+IN_UNITS = ("rmse", "mae", "mse")
+
+
+def unit_of(encoding: Encoding | None) -> str | None:
+    """Returns the name of the target whose units the figures have, or None for classes and for networks of arrays."""
+    return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
@@ -24,20 +31,23 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
 
 
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
-    """Returns the loss, the named metrics, and for classes the accuracy or for a table's quantity r2, rmse and mae."""
+    """Returns the loss, the accuracy of classes, and the named metrics.
+
+    For a table's quantity, r2, rmse and mae take the place of the loss, because the loss is that of the standardised target,
+    while all other figures are in the units of the table.
+    """
     if network.table is None or not isinstance(network.table.target, Quantity):
         return network.evaluate(x, y, metrics=list(metrics))
     functions = metrics_in_units(dict.fromkeys((*OF_QUANTITIES, *metrics)), network.table)
-    values, targets, y_hat = network.evaluate(x, y), y.reshape(len(y), -1), network.predict(x)
-    values |= {name: float(metric(targets, y_hat)) for name, metric in functions.items()}
-    return values
+    targets, y_hat = y.reshape(len(y), -1), network.predict(x)
+    return {name: float(metric(targets, y_hat)) for name, metric in functions.items()}
 
 
-def line(values: dict[str, float]) -> str:
-    """Returns the loss and metrics as one line of text that ends with the loss."""
-    in_units = ("rmse", "mae")
-    ordered = [*(name for name in values if name != "loss"), "loss"]
-    return ", ".join(f"{name} {values[name]:{'.6g' if name in in_units else '.4f'}}" for name in ordered)
+def line(values: dict[str, float], unit: str | None = None) -> str:
+    """Returns the figures as one line of text, with the loss at the end and the unit of the quantity."""
+    ordered = sorted(values, key=lambda name: name == "loss")
+    text = ", ".join(f"{name} {values[name]:{'.6g' if unit and name in IN_UNITS else '.4f'}}" for name in ordered)
+    return f"{text}, in units of {unit!r}" if unit else text
 
 
 def add_metrics_option(parser: argparse._ActionsContainer) -> None:

@@ -11,7 +11,8 @@ import numba
 import numpy as np
 
 from numbanet import _compile, _cuda, checks, inputs
-from numbanet.cli.common import add_command, sizes
+from numbanet._extras import installing
+from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology, get_num_threads
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.cuda import planning
@@ -37,7 +38,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     about.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
     )
-    about.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
+    add_choice(about, "--dtype", inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -84,7 +85,7 @@ def _mpi() -> str:
     try:
         return f"mpi4py {importlib.metadata.version('mpi4py')}"
     except importlib.metadata.PackageNotFoundError:
-        return "none: pip install 'numbanet[mpi]'"
+        return f"none: {installing('mpi')}"
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:

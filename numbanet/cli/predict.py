@@ -4,21 +4,25 @@ import argparse
 import csv
 import io
 import json
+import math
 import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet import Network, load_digits, persist, tables
-from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, add_table_options, read_array
-from numbanet.persist.atomic import refuse_unwritable
-from numbanet.tables.encoding import Classes
+from numbanet import Network, load_digits, tables
+from numbanet.cli.common import MODEL_HELP, STANDARD, add_command, add_device_options, names, read_array
+from numbanet.cli.table_options import add_table_options, add_unknown_option, read_rows
+from numbanet.files import refuse_unwritable, replacing
+from numbanet.tables.targets import Classes
 
 INK = " .:-=+*#%@"
 EXAMPLES = """examples:
   numbanet predict model.npz new.csv -o out.csv             one line per row, in a column named like the target
-  numbanet predict model.npz new.csv --probabilities        the same, and a column with the probability of each class
+  numbanet predict model.npz new.csv --id customer          the same, with the column customer before the answers
+  numbanet predict model.npz new.csv --probabilities        and a column with the probability of each class
+  cat new.csv | numbanet predict model.npz -                read the table from standard input
   numbanet predict digits.npz digits --draw 3               classify the held-out images, draw three of them
   numbanet predict net.npz numbers.csv                      a network trained on arrays: one line per line of numbers
 """
@@ -31,28 +35,38 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "data",
         metavar="DATA",
-        help="a table; for a network trained on arrays: 'digits' (the held-out images), a .csv of numbers, a .npy, or a .npz "
-        "with an array x",
+        help="a table, or - for standard input; for a network trained on arrays: 'digits' (the held-out images), a .csv of "
+        "numbers, a .npy, or a .npz with an array x",
     )
-    predict.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
+    predict.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output, which - stands for")
     predict.add_argument("--json", action="store_true", help="print one JSON object")
     predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of every class")
+    predict.add_argument(
+        "--id",
+        type=names,
+        metavar="COLUMN[,...]",
+        help="for a table: columns to write before the answers",
+    )
     predict.add_argument("--outputs", action="store_true", help="for arrays: print all outputs instead of the class")
-    predict.add_argument("--draw", type=int, default=0, metavar="N", help="for digits: draw the first N images as text")
+    predict.add_argument(
+        "--draw", type=int, default=0, metavar="N", help="for digits: draw the first N images instead of listing the classes"
+    )
     add_table_options(predict)
+    add_unknown_option(predict)
     add_device_options(predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
-    if options.output is not None:
+    to_file = options.output not in (None, STANDARD)
+    if to_file:
         refuse_unwritable(options.output)
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
     encoding = network.table
     text = _from_arrays(network, options) if encoding is None else _from_table(network, encoding, options)
-    if options.output is None:
+    if not to_file:
         print(text, end="", flush=True)
         return 0
-    with persist.replacing(options.output) as file:
+    with replacing(options.output) as file:
         file.write(text.encode())
     print(f"wrote {options.output}", file=sys.stderr)
     return 0
@@ -65,25 +79,44 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
         raise ValueError("--outputs and --draw apply to networks trained on arrays; for a table use --probabilities")
     if options.probabilities and not isinstance(target, Classes):
         raise ValueError(f"--probabilities needs a target of classes, but {target.name!r} is a quantity")
-    table = tables.read(options.data, separator=options.separator)
-    y_hat = network.predict(encoding.x(table, network.dtype, ignore=options.ignore or ()))
-    answers, columns = target.answers(y_hat), {}
-    if options.probabilities and isinstance(target, Classes):
-        columns = dict(zip(target.labels, target.probabilities(y_hat).T.tolist(), strict=True))
+    table = read_rows(options, encoding, target=False)
+    ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
+    if target.name in ids:
+        raise ValueError(f"--id names {target.name!r}, which is the column of the answers")
+    ignore = (*(options.ignore or ()), *ids)
+    y_hat = network.predict(encoding.x(table, network.dtype, ignore=ignore, unknown=options.unknown))
+    columns: dict[str, list[float]] = {}
+    if isinstance(target, Classes):
+        answers = target.answers(y_hat)
+        if options.probabilities:
+            columns = {label: _shortest(p) for label, p in zip(target.labels, target.probabilities(y_hat).T, strict=True)}
+    else:
+        answers = _rounded(target.answers(y_hat), target.scale * float(np.finfo(y_hat.dtype).eps))
     if options.json:
-        return json.dumps({"target": target.name, "answers": answers} | ({"probabilities": columns} if columns else {})) + "\n"
+        record: dict[str, Any] = {"target": target.name} | ({"ids": ids} if ids else {}) | {"answers": answers}
+        return json.dumps(record | ({"probabilities": columns} if columns else {})) + "\n"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([target.name, *(f"p({label})" for label in columns)])
-    for row in zip(answers, *columns.values(), strict=True):
-        writer.writerow(value if isinstance(value, str) else f"{value:.7g}" for value in row)
+    writer.writerow([*ids, target.name, *(f"p({label})" for label in columns)])
+    writer.writerows(zip(*ids.values(), answers, *columns.values(), strict=True))
     return text.getvalue()
 
 
+def _shortest(values: NDArray[np.floating]) -> list[float]:
+    """Returns numbers with the fewest digits that tell them apart in their dtype: 0.1 instead of 0.10000000149011612."""
+    return [float(str(value)) for value in values]
+
+
+def _rounded(values: list[float], resolution: float) -> list[float]:
+    """Returns numbers without the digits that are finer than a tenth of the resolution, which is positive."""
+    digits = 1 - math.floor(math.log10(resolution))
+    return [round(value, digits) for value in values]
+
+
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns the predictions for arrays as lines or JSON; for digits, prints drawings and the correct count on stderr."""
-    if options.probabilities:
-        raise ValueError("--probabilities applies to networks trained on a table; for arrays use --outputs")
+    """Returns the predictions for arrays as lines or JSON, or drawings of digits; prints the correct count on stderr."""
+    if options.probabilities or options.id:
+        raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None
     if options.data == "digits":
         _, _, x, labels = load_digits()
@@ -95,13 +128,18 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
     classes = y_hat.argmax(axis=1) if network.loss == "cce" else (y_hat > 0.5).astype(int) if network.loss == "bce" else y_hat
     answers = y_hat if options.outputs else classes
     if labels is not None:
-        for s in range(min(options.draw, len(x))):
-            print(f"\nimage {s}: a {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}", file=sys.stderr)
-            print(_drawing(x[s]), file=sys.stderr)
         print(f"{(classes == labels).sum()} of {len(labels)} correct", file=sys.stderr)
+        if options.draw:
+            return _drawings(x[: max(0, options.draw)], labels, classes, y_hat)
     if options.json:
         return json.dumps({"answers": answers.tolist()}) + "\n"
-    return "".join(",".join(f"{value:.7g}" for value in np.atleast_1d(row)) + "\n" for row in answers)
+    return "".join(",".join(map(str, np.atleast_1d(row))) + "\n" for row in answers)
+
+
+def _drawings(x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], y_hat: NDArray[Any]) -> str:
+    """Returns images of digits as text, each below its class and its prediction."""
+    titles = (f"image {s}: a {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}" for s in range(len(x)))
+    return "\n".join(f"{title}\n{_drawing(image)}\n" for title, image in zip(titles, x, strict=True))
 
 
 def _drawing(image: NDArray[Any]) -> str:

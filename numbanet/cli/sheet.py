@@ -3,7 +3,7 @@
 import argparse
 
 from numbanet.cli.common import add_command
-from numbanet.persist.atomic import refuse_unwritable
+from numbanet.files import refuse_unwritable
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -4,28 +4,21 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from numbanet import History, Network, checks, inputs, persist, tables
-from numbanet.cli.common import (
-    DATA_SETS,
-    INTERRUPTED,
-    add_command,
-    add_device_options,
-    add_table_options,
-    names,
-    sizes,
-)
-from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units
+from numbanet.cli.common import DATA_SETS, INTERRUPTED, STANDARD, add_choice, add_command, add_device_options, names, sizes
+from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units, unit_of
+from numbanet.cli.problems import Problem, of_data_set, of_table
+from numbanet.cli.table_options import READING, add_table_options
 from numbanet.distributed.communicators import Communicator, of_launch
 from numbanet.engines.topology import ACTIVATIONS, LOSSES
-from numbanet.persist.atomic import refuse_unwritable
-from numbanet.tables.encoding import Categorical, Classes
-from numbanet.tables.learning import IMPUTE, TASKS, task_of
+from numbanet.files import refuse_unwritable
+from numbanet.tables.learning import IMPUTE, TASKS
+from numbanet.tables.targets import Classes
 from numbanet.training.optimizers import OPTIMIZERS, Optimizer
 from numbanet.training.schedules import SCHEDULES
 
@@ -36,26 +29,13 @@ EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .p
   numbanet train arrays.npz --optimizer momentum --momentum 0.95 --learning-rate 0.01 --schedule cosine
   numbanet train train-images-idx3-ubyte.gz --target train-labels-idx1-ubyte.gz
   numbanet train digits
-  mpiexec -n 4 numbanet train digits                        train in four processes at once (needs numbanet[mpi])
+  mpiexec -n 4 numbanet train digits                        train in four processes at once (needs the extra mpi)
 """
-OF_TABLES = ("target", "task", "categorical", "ignore", "impute", "separator", "validation_split")
+OF_TABLES = ("target", "task", "categorical", "impute", "validation_split", *READING)
 TABLE_DEFAULTS = {
     "output": "model.npz", "epochs": 100, "batch_size": 32, "hidden": [64], "optimizer": "adam", "validation_split": 0.2
 }  # fmt: skip
 DATA_SETS_LEARNING_RATE = 0.1
-
-
-class Problem(NamedTuple):
-    """The data to train on, and the loss, output count and class labels that a network for the data needs."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    held_out: tuple[NDArray[Any], NDArray[Any]] | None
-    loss: str
-    n_out: int
-    labels: tuple[str, ...]
-    encoding: tables.Encoding | None
-    summary: str  # one or two lines about the data, printed before training
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -64,9 +44,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "data",
         metavar=f"{{{','.join(DATA_SETS)}}}|FILE",
-        help="the bundled 8x8 handwritten digits, Fashion-MNIST (if installed), or a table",
+        help="the bundled 8x8 handwritten digits, Fashion-MNIST (if installed), or a table, which - reads from standard input",
     )
-    train.add_argument("-o", "--output", metavar="FILE", help=f"file to save the network to {_defaults('output')}")
+    train.add_argument("-o", "--output", metavar="FILE", help=f"file to save the network to, or - {_defaults('output')}")
     train.add_argument("--json", action="store_true", help="print the result as JSON on stdout, and all other text on stderr")
     train.add_argument("-q", "--quiet", action="store_true", help="print only the result")
     _add_network_options(train.add_argument_group("network"))
@@ -80,11 +60,12 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
         metavar="COLUMN",
         help="column to predict; for .npz the name of an array (default: y), for IDX the file of labels",
     )
-    table.add_argument("--task", choices=TASKS, help="kind of prediction (default: inferred from the target)")
+    add_choice(table, "--task", TASKS, help="kind of prediction (default: inferred from the target)")
     table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns to treat as categories in any case")
-    table.add_argument(
+    add_choice(
+        table,
         "--impute",
-        choices=IMPUTE,
+        IMPUTE,
         help="statistic that replaces missing numbers; missing categories become the most frequent category (default: missing "
         "values are an error)",
     )
@@ -99,10 +80,10 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
 
 def _add_network_options(network: argparse._ActionsContainer) -> None:
     network.add_argument("--hidden", type=sizes, metavar="N[,N...]", help=f"neurons of each hidden layer {_defaults('hidden')}")
-    network.add_argument(
-        "--activation", choices=ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
+    add_choice(
+        network, "--activation", ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
     )
-    network.add_argument("--loss", choices=LOSSES, help="loss to minimise (default: cce for classes, mse for quantities)")
+    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classes, mse for quantities)")
     network.add_argument(
         "--dropout",
         type=float,
@@ -110,7 +91,7 @@ def _add_network_options(network: argparse._ActionsContainer) -> None:
         metavar="P",
         help="fraction of the hidden neurons to drop in each training step (default: %(default)s)",
     )
-    network.add_argument("--dtype", choices=inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
+    add_choice(network, "--dtype", inputs.DTYPES, default="float32", help="floating-point type (default: %(default)s)")
     network.add_argument(
         "--seed",
         type=int,
@@ -124,7 +105,7 @@ def _add_network_options(network: argparse._ActionsContainer) -> None:
 def _add_training_options(training: argparse._ActionsContainer) -> None:
     training.add_argument("--epochs", type=int, metavar="N", help=f"passes over the training data {_defaults('epochs')}")
     training.add_argument("--batch-size", type=int, metavar="N", help=f"samples per update {_defaults('batch_size')}")
-    training.add_argument("--optimizer", choices=OPTIMIZERS, help=f"update rule {_defaults('optimizer')}")
+    add_choice(training, "--optimizer", OPTIMIZERS, help=f"update rule {_defaults('optimizer')}")
     training.add_argument(
         "--learning-rate",
         type=float,
@@ -132,13 +113,17 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         help="learning rate (default: 0.001 for adam and adamw, 0.01 for all others; for digits and fashion-mnist with their "
         f"default optimizer {DATA_SETS_LEARNING_RATE})",
     )
-    training.add_argument("--schedule", choices=SCHEDULES, help="schedule of the learning rate (default: constant)")
+    add_choice(training, "--schedule", SCHEDULES, help="schedule of the learning rate (default: constant)")
     training.add_argument(
         "--momentum", type=float, metavar="MU", help="momentum of the optimizers momentum and nesterov (default: 0.9)"
     )
     training.add_argument("--weight-decay", type=float, metavar="LAMBDA", help="weight decay (default: 0; for adamw 0.01)")
     training.add_argument(
-        "--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower loss on the held-out data"
+        "--early-stopping",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a lower loss on samples that are set aside for this: a fifth of the training images, "
+        "or the fraction --validation-split of the rows that are not held out",
     )
     training.add_argument(
         "--class-weight",
@@ -178,6 +163,8 @@ def _class_weight(text: str) -> Literal["balanced"] | dict[str, float]:
 def _train(options: argparse.Namespace) -> int:
     _set_defaults(options)
     communicator = of_launch()
+    if communicator.size > 1 and STANDARD in (options.data, options.output):
+        raise ValueError("standard input and output belong to a single process: name files instead of -")
     if communicator.rank == 0:
         _check_paths(options)
         return _train_together(options, communicator)
@@ -187,7 +174,9 @@ def _train(options: argparse.Namespace) -> int:
 
 def _check_paths(options: argparse.Namespace) -> None:
     """Raises OSError or ValueError if an output file cannot be written, or is the input table."""
-    for path in [options.output] if options.checkpoint is None else [options.output, options.checkpoint]:
+    for path in (options.output, options.checkpoint):
+        if path in (None, STANDARD):
+            continue
         refuse_unwritable(path)
         if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
             raise ValueError(f"{path} is the input table: choose another file to write to")
@@ -197,7 +186,7 @@ def _check_paths(options: argparse.Namespace) -> None:
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
     """Trains the network together with the other processes; the process of rank 0 saves it and prints the result."""
     optimizer = _optimizer(options)
-    problem = _of_data_set(options) if options.data in DATA_SETS else _of_table(options)
+    problem = of_data_set(options) if options.data in DATA_SETS else of_table(options)
     network = Network(
         [problem.x.shape[1], *options.hidden, problem.n_out],
         options.activation,
@@ -210,8 +199,8 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
     )
     network.table = problem.encoding
     metrics = metrics_in_units(options.metrics, problem.encoding)
-    class_weight = _by_index(options.class_weight, problem.labels)
-    on_stderr = options.json or problem.encoding is not None
+    class_weight = _by_index(options.class_weight, problem)
+    on_stderr = options.json or problem.encoding is not None or options.output == STANDARD
     with redirect_stdout(sys.stderr) if on_stderr else nullcontext():
         if not options.quiet:
             print(f"{problem.summary}; {network}")
@@ -223,7 +212,7 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
             learning_rate=options.learning_rate,
             optimizer=optimizer,
             schedule=options.schedule,
-            validation_data=problem.held_out,
+            validation_data=problem.watched,
             class_weight=class_weight,
             metrics=metrics,
             early_stopping=options.early_stopping,
@@ -234,9 +223,22 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
     if communicator.rank:
         return 0
     result = figures(network, *(problem.held_out or (problem.x, problem.y)), options.metrics)
-    network.save(options.output)
-    _report(options, problem, history, result)
+    _save(network, options.output)
+    with redirect_stdout(sys.stderr) if options.output == STANDARD else nullcontext():
+        _report(options, problem, history, result)
     return INTERRUPTED if history.interrupted else 0
+
+
+def _save(network: Network, path: str) -> None:
+    """Saves a network to a file, or writes it as NPZ to standard output."""
+    if path != STANDARD:
+        network.save(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model.npz"
+        network.save(saved)
+        sys.stdout.buffer.write(saved.read_bytes())
+        sys.stdout.buffer.flush()
 
 
 def _set_defaults(options: argparse.Namespace) -> None:
@@ -249,9 +251,10 @@ def _set_defaults(options: argparse.Namespace) -> None:
             options.learning_rate = DATA_SETS_LEARNING_RATE
         defaults = DATA_SETS[options.data].defaults
     else:
-        if not tables.is_table(options.data):
+        if options.data != STANDARD and not tables.is_table(options.data):
             options.misused(
-                f"unknown data {options.data!r}: expected {', '.join(DATA_SETS)}, or a .csv, .tsv, .parquet, .npz or IDX file"
+                f"unknown data {options.data!r}{checks.suggestion(options.data, DATA_SETS)}: expected {', '.join(DATA_SETS)}, "
+                "a .csv, .tsv, .parquet, .npz or IDX file, or - for standard input"
             )
         if options.target is None and Path(options.data).suffix.lower() != ".npz":
             options.misused(f"--target is required for {options.data}: name the column to predict")
@@ -267,75 +270,30 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
 
 
 def _by_index(
-    class_weight: Literal["balanced"] | dict[str, float] | None, labels: tuple[str, ...]
+    class_weight: Literal["balanced"] | dict[str, float] | None, problem: Problem
 ) -> Literal["balanced"] | dict[int, float] | None:
     """Returns class weights with class labels replaced by class indices."""
     if not isinstance(class_weight, dict):
         return class_weight
-    return {labels.index(checks.choice("class", label, labels)): weight for label, weight in class_weight.items()}
-
-
-def _of_data_set(options: argparse.Namespace) -> Problem:
-    if options.loss not in (None, "cce"):
-        raise ValueError(f"{options.data} has ten classes, which need loss cce, not {options.loss}")
-    data_set = DATA_SETS[options.data]
-    x, y, x_test, y_test = data_set.load()
-    summary = f"{len(y)} {data_set.images} to train on, {len(y_test)} held out"
-    return Problem(x, y, (x_test, y_test), "cce", 10, tuple(map(str, range(10))), None, summary)
-
-
-def _of_table(options: argparse.Namespace) -> Problem:
-    table = tables.read(options.data, separator=options.separator, target=options.target)
-    target = "y" if tables.is_idx(options.data) else options.target or "y"
-    task, reason = (options.task, "--task") if options.task else task_of(table, target)
-    rows, held_out = tables.split(table, target, options.validation_split, task=task, seed=options.seed)
-    encoding = tables.learn(
-        table,
-        target,
-        task=task,
-        categorical=options.categorical or (),
-        ignore=options.ignore or (),
-        impute=options.impute,
-        rows=rows,
-    )
-    loss = options.loss or encoding.target.losses[0]
-    x, y = encoding.x(table, options.dtype), encoding.y(table)
-    return Problem(
-        x[rows],
-        y[rows],
-        (x[held_out], y[held_out]) if held_out.size else None,
-        loss,
-        encoding.target.width(loss),
-        encoding.target.labels if isinstance(encoding.target, Classes) else (),
-        encoding,
-        f"{_summary(encoding, task, reason)}\n{rows.size} rows to train on, {held_out.size} held out",
-    )
-
-
-def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
-    """Returns a line of text about the target and the columns of a table."""
-    target, classes = encoding.target, ""
-    if isinstance(target, Classes):
-        classes = f" into {len(target.labels)} classes"
-    categorical = sum(isinstance(feature, Categorical) for feature in encoding.features)
-    return (
-        f"{target.name}: {task}{classes} ({reason}), from {len(encoding.features) - categorical} numeric and {categorical} "
-        f"categorical columns"
-    )
+    target = problem.encoding.target if problem.encoding else Classes("label", problem.labels)
+    if not isinstance(target, Classes):
+        raise ValueError(f"--class-weight needs a target of classes, but {target.name!r} is a quantity")
+    return {target.index(label): weight for label, weight in class_weight.items()}
 
 
 def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
     """Prints the loss and metrics of the training, as JSON or as two lines of text."""
-    count, noun = len(problem.y), "training rows"
+    count, noun, unit = len(problem.y), "training rows", unit_of(problem.encoding)
     if problem.held_out:
         count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
     if options.json:
         record: dict[str, Any] = {"model": options.output, "rows": len(problem.y), "held_out": count if problem.held_out else 0}
         if problem.encoding:
             record |= {"target": problem.encoding.target.name, "classes": list(problem.labels) or None}
-        record |= {"figures": result, "epochs": len(history.epoch), "best_epoch": history.best_epoch}
+        record |= {"figures": result} | ({"unit": unit, "unit_of_losses": f"standardised {unit}"} if unit else {})
+        record |= {"epochs": len(history.epoch), "best_epoch": history.best_epoch}
         record |= {"interrupted": history.interrupted, "history": history.history}
         print(json.dumps(record, indent=2))
         return
-    print(f"{'' if problem.encoding else 'test '}{line(result)}, on {count} {noun}")
+    print(f"{'' if problem.encoding else 'test '}{line(result, unit)}, on {count} {noun}")
     print(f"saved {options.output}")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from numbanet.cli.common import add_command
+from numbanet.cli.common import add_choice, add_command
 from numbanet.inputs import DEVICES
 from numbanet.proof.verification import verify
 
@@ -12,9 +12,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     check = add_command(
         commands, "verify", _verify, "compare the results of every compiled loop with an independent computation in NumPy"
     )
-    check.add_argument(
+    add_choice(
+        check,
         "--device",
-        choices=DEVICES,
+        DEVICES,
         default="auto",
         help="device to check; auto: the CPU and, if usable, the GPU (default: %(default)s)",
     )

@@ -1,16 +1,16 @@
 """Reads files in the IDX format, which MNIST and similar data sets use."""
 
+import contextlib
 import gzip
-import io
 import math
 import os
 import struct
-import zlib
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numbanet.files import most_bytes, reading
 
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {code: np.dtype(name) for code, name in {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}.items()}
@@ -45,21 +45,22 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     ----------
     Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST Database of Handwritten Digits, "The IDX file format".
     """
-    with Path(path).open("rb") as stored:
-        zipped = stored.peek(2)[:2] == GZIP_MAGIC
-        try:
-            with gzip.GzipFile(fileobj=stored) if zipped else stored as file:
-                return _array(file)
-        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{os.fspath(path)} is damaged or not an IDX file: {error}") from None
+    with reading(path, "{} is damaged or not an IDX file: {}") as stored:
+        zipped = stored.read(2) == GZIP_MAGIC
+        stored.seek(0)
+        with gzip.GzipFile(fileobj=stored) if zipped else contextlib.nullcontext(stored) as file:
+            return _array(file, most_bytes(stored))
 
 
-def _array(file: io.BufferedIOBase) -> NDArray[Any]:
+def _array(file: BinaryIO | gzip.GzipFile, most: int) -> NDArray[Any]:
+    """Returns the array in an open file, whose content may have `most` bytes."""
     dtype, shape = _header(file)
     needed = math.prod(shape) * dtype.itemsize
     content = bytearray()  # grows with the content of the file; the header may claim a wrong shape
     while chunk := file.read(min(CHUNK_BYTES, needed + 1 - len(content))):
         content += chunk
+        if len(content) > most:
+            raise ValueError(f"its content inflates to more than {most} bytes: decompress the file")
     if len(content) != needed:
         present = len(content) if len(content) < needed else "more"
         raise ValueError(
@@ -68,7 +69,7 @@ def _array(file: io.BufferedIOBase) -> NDArray[Any]:
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _header(file: io.BufferedIOBase) -> tuple[np.dtype, tuple[int, ...]]:
+def _header(file: BinaryIO | gzip.GzipFile) -> tuple[np.dtype, tuple[int, ...]]:
     """Returns the dtype and the shape that the header contains; raises ValueError if NumPy does not support such an array."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:

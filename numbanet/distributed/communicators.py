@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from numbanet import _cuda
-from numbanet._extras import imported
+from numbanet._extras import imported, installing
 from numbanet.engines import get_num_threads, set_num_threads
 from numbanet.engines.cpu.quota import cpu_quota
 
@@ -188,10 +188,11 @@ def of_launch() -> Communicator:
 
 def _mpi() -> Any:
     try:
-        return imported("mpi4py.MPI", "numbanet[mpi]")
+        return imported("mpi4py.MPI", "mpi")
     except RuntimeError as error:
         raise RuntimeError(
-            f"mpi4py finds no MPI library: pip install mpich, or load the MPI module of your cluster. The error was: {error}"
+            f"mpi4py finds no MPI library: {installing('mpich')}, or load the MPI module of your cluster. "
+            f"The error was: {error}"
         ) from error
 
 

@@ -22,7 +22,8 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     kernels : str
         "fast" for the optimised kernels; "reference" for the loops of the formula sheet. If the environment variable
         NUMBA_DISABLE_JIT is set (for example to debug the loops in Python), the engine is always a reference engine, because
-        the fast kernels exist only in compiled form.
+        the fast kernels exist only in compiled form. On the CPU, the engine is also a reference engine if the fast engine would
+        need far more memory than the network has parameters, see `wastes_memory`.
 
     Returns
     -------
@@ -32,12 +33,15 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     if kernels == "fast" and not config.DISABLE_JIT:
         if device == "cpu":
             from numbanet.engines.cpu.engine import FastCpuEngine
+            from numbanet.engines.cpu.kernels.layout import wastes_memory
 
-            return FastCpuEngine(topology)
-        from numbanet.engines.cuda.engine import FastCudaEngine
-        from numbanet.engines.cuda.guarding import guarded
+            if not wastes_memory(topology):
+                return FastCpuEngine(topology)
+        else:
+            from numbanet.engines.cuda.engine import FastCudaEngine
+            from numbanet.engines.cuda.guarding import guarded
 
-        return guarded(FastCudaEngine, topology)
+            return guarded(FastCudaEngine, topology)
     from numbanet.engines.reference import ReferenceEngine
 
     if device == "cpu":

@@ -70,7 +70,7 @@ def _dtype(dtype: Any) -> np.dtype:
     except TypeError:
         number = None
     if number is None or dtype is None or number.name not in DTYPES or not number.isnative:
-        raise ValueError(f"unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
+        raise ValueError(f"unknown dtype {dtype!r}{checks.suggestion(dtype, DTYPES)}; known are {', '.join(DTYPES)}")
     return number
 
 

@@ -1,21 +1,20 @@
 """Imports a Keras 3 model, its .keras file, or its weights in a .weights.h5 file; the files are read without Keras."""
 
-import contextlib
+import io
 import json
 import os
 import re
 import sys
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._extras import imported
+from numbanet.files import name_of, opened_archive, suffix_of
 from numbanet.interchange.comparison import check_reproduces
-from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, known_activation, leaky_relu, network
+from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, known_activation, leaky_relu, network, network_of_file
 from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
@@ -86,14 +85,19 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     network's predictions, or logits for a model that returns logits.
     """
     refuse_own(source, "from_keras")
-    if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5"):
-        if activations is None:
-            raise ValueError("a .weights.h5 file contains weights only: pass the argument activations, too")
-        return network(_weights_file(Path(source)), loss, activations, **options)
-    if activations is not None:
+    weights_only = isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5")
+    if weights_only and activations is None:
+        raise ValueError("a .weights.h5 file contains weights only: pass the argument activations, too")
+    if activations is not None and not weights_only:
         raise ValueError("the Keras model defines its activations itself: leave out the argument activations")
     if isinstance(source, str | os.PathLike):
-        return network(_model_file(Path(source)), loss, None, **options)
+        if not weights_only and suffix_of(source) != ".keras":
+            raise ValueError(
+                f"cannot import {name_of(source)}: it must be a .keras or .weights.h5 file; load any other file with Keras, "
+                "and pass the model"
+            )
+        read = _weights_file if weights_only else _model_file
+        return network_of_file(source, read, loss, activations, **options)
     if not hasattr(source, "get_config") or not hasattr(source, "layers"):
         raise TypeError(
             f"source must be a Keras model, or the path of a .keras or .weights.h5 file, not {type(source).__name__}"
@@ -211,19 +215,15 @@ def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tupl
     return leaky_relu(settings.get("negative_slope") or 0.0)
 
 
-def _model_file(path: Path) -> list[Layer]:
-    if path.suffix.lower() != ".keras":
-        raise ValueError(
-            f"cannot read {path}: it must be a .keras or .weights.h5 file; load any other file with Keras, and pass the model"
-        )
-    with _reading(path) as file, zipfile.ZipFile(file) as archive:
+def _model_file(file: BinaryIO) -> list[Layer]:
+    with opened_archive(file) as archive:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
             raise ValueError(f"its config.json is larger than {CONFIG_LIMIT} bytes")
         config = json.loads(archive.read("config.json"))["config"]
         if damaged := archive.testzip():  # HDF5 has no checksums, and its library may hang on a damaged file
             raise ValueError(f"its {damaged} is damaged")
-        with archive.open("model.weights.h5") as weights:
-            return _layers(config, _weights_by_name(config, _weights(weights)))
+        weights = _weights(io.BytesIO(archive.read("model.weights.h5")))
+        return _layers(config, _weights_by_name(config, weights))
 
 
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
@@ -244,9 +244,8 @@ def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Cal
     return by_name.get  # a nested model without weights has no entry
 
 
-def _weights_file(path: Path) -> list[Layer]:
-    with _reading(path) as file:
-        return _in_order(_weights(file))
+def _weights_file(file: BinaryIO) -> list[Layer]:
+    return _in_order(_weights(file))
 
 
 def _in_order(weights: "list[Weights]") -> list[Layer]:
@@ -261,46 +260,30 @@ def _in_order(weights: "list[Weights]") -> list[Layer]:
     return [layer for _, content in weights for layer in _in_order(content)]
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file; turns exceptions that a damaged or foreign file causes into a ValueError that names the file."""
-    with path.open("rb") as file:
-        try:
-            yield file
-        except (
-            zipfile.BadZipFile,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-            OSError,
-            RuntimeError,
-            EOFError,
-        ) as error:
-            raise ValueError(f"cannot read {path}: {error}") from None
-
-
 # The name of a layer, and its [kernel, bias] or, for a nested model, the weights of the nested layers.
 Weights = tuple[str, list[Any]]
 
 
-def _weights(file: Any) -> list[Weights]:
+def _weights(file: BinaryIO) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, ordered by class and number of the layers."""
-    h5py = imported("h5py", "numbanet[keras]")
+    h5py = imported("h5py", "keras")
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
     with h5py.File(file, "r") as archive:
-        return _weights_of_group(h5py, archive["layers"])
+        return _weights_of_group(h5py, archive["layers"], size)
 
 
-def _weights_of_group(h5py: Any, layers: Any) -> list[Weights]:
+def _weights_of_group(h5py: Any, layers: Any, size: int) -> list[Weights]:
     found = {}
     for name, group in _members(h5py, layers).items():
         members = _members(h5py, group)
         variables = _members(h5py, members.get("vars", {}))
         known = re.fullmatch(r"(dense|sequential|functional)(?:_(\d+))?", name)
         if known and known[1] == "dense":
-            found["dense", int(known[2] or 0)] = name, [_dataset(name, variables[key]) for key in sorted(variables, key=int)]
+            arrays = [_dataset(name, variables[key], size) for key in sorted(variables, key=int)]
+            found["dense", int(known[2] or 0)] = name, arrays
         elif known:
-            if nested := _weights_of_group(h5py, members.get("layers", {})):
+            if nested := _weights_of_group(h5py, members.get("layers", {}), size):
                 found[known[1], int(known[2] or 0)] = name, nested
         elif variables:
             raise ValueError(f"layer {name} has weights, but only weights of Dense layers are supported")
@@ -314,9 +297,13 @@ def _members(h5py: Any, group: Any) -> dict[str, Any]:
     return dict(group)
 
 
-def _dataset(name: str, dataset: Any) -> NDArray[Any]:
-    """Returns the array of an HDF5 dataset; raises ValueError, before allocating memory, if the file lacks a part of it."""
-    if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() != dataset.size * dataset.dtype.itemsize:
+def _dataset(name: str, dataset: Any, size: int) -> NDArray[Any]:
+    """Returns the array of an HDF5 dataset; raises ValueError, before allocating memory, if the file lacks a part of it.
+
+    `size` is the number of bytes of the file.
+    """
+    stored = dataset.id.get_storage_size()
+    if dataset.external or dataset.is_virtual or stored != dataset.size * dataset.dtype.itemsize or stored > size:
         raise ValueError(f"the file does not contain all weights of layer {name}")
     if dataset.attrs.get("dtype") == "bfloat16":  # NumPy has no such dtype: the upper half of the bits of a float32
         return (dataset[...].view(np.uint16).astype(np.uint32) << 16).view(np.float32)

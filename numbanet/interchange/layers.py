@@ -1,13 +1,15 @@
 """Layers that were read from a model of another library, and the `Network` that is built from these layers."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks, inputs
+from numbanet.files import naming, reading
 from numbanet.inputs.architecture import NATURAL_OUTPUT
 from numbanet.network import Network
 
@@ -52,7 +54,7 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
 
 def leaky_relu(slope: float) -> tuple[str, float | None]:
     """Returns the name and the epsilon of a leaky ReLU; with a slope of 0 it is a ReLU."""
-    return ("leaky_relu", slope) if slope else ("relu", None)
+    return ("leaky_relu", checks.positive("the slope of leaky_relu", slope)) if slope else ("relu", None)
 
 
 def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
@@ -77,6 +79,22 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
     result = Network([layers[0].w.shape[0], *(layer.w.shape[1] for layer in layers)], activations, loss, **options)
     result.set_parameters([(layer.w, layer.b) for layer in layers])
     return result
+
+
+def network_of_file(
+    source: str | os.PathLike[str],
+    read: Callable[[BinaryIO], list[Layer]],
+    loss: str,
+    activations: str | Sequence[str] | None,
+    **options: Any,
+) -> Network:
+    """Returns a `Network` built from the layers that the function `read` finds in an open file; all errors name the file."""
+    complaint = "cannot import {}: {}"
+    with reading(source, complaint) as file:
+        layers = read(file)
+        _check_shapes(layers)
+    with naming(source, complaint, (ValueError, MemoryError)):
+        return network(layers, loss, activations, **options)
 
 
 def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
@@ -110,6 +128,10 @@ def _check_shapes(layers: list[Layer]) -> None:
             )
         if layer.b.shape != (layer.w.shape[1],):
             raise ValueError(f"layer {layer.name} has {layer.w.shape[1]} outputs, but its bias has shape {layer.b.shape}")
+        if not layer.w.size:
+            raise ValueError(
+                f"the weights of layer {layer.name} have shape {layer.w.shape}, but a layer needs inputs and outputs"
+            )
         if n_out not in (None, layer.w.shape[0]):
             raise ValueError(f"layer {layer.name} has {layer.w.shape[0]} inputs, but the layer before it has {n_out} outputs")
         n_out = layer.w.shape[1]

@@ -40,6 +40,6 @@ def _is_own(path: Path) -> bool:
                 file.seek(8)
                 header = json.loads(file.read(min(int.from_bytes(start[:8], "little"), HEADER_LIMIT)))
                 return "numbanet" in header.get("__metadata__", {})
-    except (OSError, ValueError, zipfile.BadZipFile, RecursionError, AttributeError):
+    except Exception:  # a damaged file is refused, with the reason, when it is read
         pass
     return False

@@ -4,17 +4,21 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import inputs
 from numbanet._extras import imported
+from numbanet.files import most_bytes, opened_archive
+from numbanet.files.parsing import reason
+from numbanet.files.tensors import Tensor, read_tensors
 from numbanet.interchange.comparison import check_reproduces
-from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network
+from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network, network_of_file
 from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
@@ -97,9 +101,11 @@ def from_torch(
     refuse_own(source, "from_torch")
     module: Any = None
     if isinstance(source, str | os.PathLike):
-        state, ordered = _file(Path(source))
-        linear = _linear_layers(state, layers, ordered)
-    elif isinstance(source, Mapping):
+        if activations is None:
+            raise ValueError(f"{os.fspath(source)} contains weights only: pass the argument activations, too")
+        read = _reader(Path(source))
+        return network_of_file(source, lambda file: read(file, layers), loss, activations, **options)
+    if isinstance(source, Mapping):
         linear = _linear_layers(source, layers)
     elif _is_module(source, "Module"):
         module = _unwrapped(source)
@@ -223,6 +229,8 @@ def _layer(name: str, weight: Any, bias: Any) -> Layer:
     weight = _array(f"weight of layer {name}", weight)
     if weight.ndim != 2:
         raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a linear layer needs two dimensions")
+    if not weight.size:
+        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a layer needs inputs and outputs")
     b = np.zeros(len(weight), weight.dtype) if bias is None else _array(f"bias of layer {name}", bias)
     return Layer(name, weight.T, b)
 
@@ -232,52 +240,57 @@ def _array(name: str, value: Any) -> NDArray[Any]:
     return inputs.of_tensor(name, value) if hasattr(value, "detach") else np.asarray(value)
 
 
-def _file(path: Path) -> tuple[Mapping, bool]:
-    """Returns the state dict in a file, and True if the file stores the tensors in the order of the model's layers."""
+def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
+    """Returns the function that reads the layers in a file with this suffix, given the layers' names in order."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
-        return _safetensors(path), False
+        return _safetensors
     if suffix not in (".pt", ".pth", ".bin"):
-        raise ValueError(f"cannot read {path}: the file of a state dict must end in .safetensors, .pt, .pth or .bin")
+        raise ValueError(f"cannot import {path}: the file of a state dict must end in .safetensors, .pt, .pth or .bin")
+    return _pickled
+
+
+def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
+    """Returns the layers in a file that PyTorch wrote, which stores the tensors in the order of the model's layers."""
     torch = imported("torch", "torch")
-    with path.open("rb") as file:
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # PyTorch raises exceptions of many kinds
-            raise ValueError(f"cannot read {path}: it is damaged or not a state dict: {error}") from None
+    if zipfile.is_zipfile(file):
+        opened_archive(file)
+    file.seek(0)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises exceptions of many kinds
+        raise ValueError(f"it is damaged or not a state dict: {reason(error)}") from None
     if not isinstance(state, Mapping) or not all(_is_tensor(value) for value in state.values()):
         content = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ValueError(
-            f"{path} contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
+            f"it contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
-    return state, True
+    # A tensor may repeat the numbers of a small file as often as it wants.
+    if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
+        raise ValueError("its tensors need far more memory than the file")
+    return _linear_layers(state, names)
 
 
 def _is_tensor(value: Any) -> bool:
     return hasattr(value, "detach")
 
 
-def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open("rb"):  # raises an OSError that names the file
-        pass
-    package = imported("safetensors", "numbanet[safetensors]")
-    try:
-        tensors = package.deserialize(path.read_bytes())
-    except package.SafetensorError as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
-    return {name: _tensor(path, name, tensor) for name, tensor in sorted(tensors)}
+def _safetensors(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
+    """Returns the layers in a safetensors file, which does not store an order of the tensors."""
+    _, tensors = read_tensors(file)
+    return _linear_layers({name: _tensor(name, tensor) for name, tensor in tensors.items()}, names, ordered=False)
 
 
-def _tensor(path: Path, name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
+def _tensor(name: str, tensor: Tensor) -> NDArray[Any]:
     """Returns a tensor of a safetensors file as an array; bfloat16, which NumPy does not have, becomes float32."""
-    dtype, data = tensor["dtype"], tensor["data"]
-    if dtype == "BF16":  # the upper half of the bits of a float32
-        flat = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    elif dtype in SAFETENSORS_DTYPES:
-        flat = np.frombuffer(data, SAFETENSORS_DTYPES[dtype])
+    if tensor.dtype == "BF16":  # the upper half of the bits of a float32
+        flat = (np.frombuffer(tensor.data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif tensor.dtype in SAFETENSORS_DTYPES:
+        flat = np.frombuffer(tensor.data, SAFETENSORS_DTYPES[tensor.dtype])
     else:
-        raise ValueError(f"{path}: the tensor {name} has dtype {dtype}; supported are {', '.join(SAFETENSORS_DTYPES)}, BF16")
-    return flat.reshape(tensor["shape"])
+        known = ", ".join(SAFETENSORS_DTYPES)
+        raise ValueError(f"its tensor {name} has dtype {tensor.dtype}; supported are {known}, BF16")
+    return flat.reshape(tensor.shape)
 
 
 def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordered: bool = True) -> list[Layer]:

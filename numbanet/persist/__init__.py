@@ -1,9 +1,5 @@
 """Saves networks without pickle, as NPZ or safetensors files with a JSON description and flat vectors, and exports ONNX."""
 
-import json
-import os
-import struct
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import inputs
+from numbanet.files import Location, is_file_object, name_of, reading, replacing, suffix_of
+from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
-from numbanet.persist.atomic import replacing as replacing
-from numbanet.persist.description import LIMIT
 from numbanet.persist.description import Description as Description
 
-# Exceptions raised by reading a damaged or foreign file, or its JSON; OSError if the file refers to offsets beyond its end.
-DAMAGE = (*npz_file.DAMAGE, struct.error, EOFError, LookupError, TypeError, ValueError, OverflowError, OSError)
 # Advice for files of other programs, by suffix.
 HINTS: dict[str, str] = {
     **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
@@ -26,38 +20,36 @@ HINTS: dict[str, str] = {
 }
 
 
-def container(path: str | os.PathLike[str]) -> ModuleType:
-    """Returns the module that writes the format of a path: safetensors, which must be installed, for .safetensors, else NPZ."""
-    suffix = Path(path).suffix.lower()
+def container(target: Location) -> ModuleType:
+    """Returns the module that writes the format of a name: safetensors, which must be installed, for .safetensors, else NPZ."""
+    suffix = suffix_of(target)
     if suffix == ".onnx":
-        raise ValueError(f"cannot save {os.fspath(path)!r}: .onnx files are written by export(), and numbanet cannot load them")
+        raise ValueError(f"cannot save {name_of(target)!r}: .onnx files are written by export(), and numbanet cannot load them")
     if suffix == ".safetensors":
-        safetensors_file.package()
+        safetensors_package()
         return safetensors_file
     return npz_file
 
 
-def save(path: str | os.PathLike[str], description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and its vectors to a temporary file, which then replaces the file at path."""
-    write = container(path).write
-    if len(text := json.dumps(description.to_dict())) > LIMIT:
-        raise ValueError(f"the description of the network takes {len(text)} bytes, but may take at most {LIMIT} in a file")
+def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
+    """Writes the description and its vectors to a path, whose file is replaced, or to a binary file object."""
+    write = container(target).write
     # safetensors does not store the byte order, and its package writes arrays that are not contiguous wrongly.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
-    with replacing(path) as file:
+    with replacing(target) as file:
         write(file, description, vectors)
 
 
-def export(path: str | os.PathLike[str], description: Description, parameters: NDArray[Any]) -> None:
-    """Writes an ONNX file that computes the predictions of a network; the path must end in .onnx."""
-    if Path(path).suffix.lower() != ".onnx":
-        raise ValueError(f"cannot export {os.fspath(path)!r}: the name must end in .onnx; save() writes all other formats")
+def export(target: Location, description: Description, parameters: NDArray[Any]) -> None:
+    """Writes an ONNX file that computes the predictions of a network; a path must end in .onnx."""
+    if suffix_of(target) != ".onnx" and not is_file_object(target, "write"):
+        raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save() writes all other formats")
     content = onnx_file.serialized(description, parameters)
-    with replacing(path) as file:
+    with replacing(target) as file:
         file.write(content)
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
+def load(source: Location) -> tuple[Description, dict[str, NDArray[Any]]]:
     """Returns the description and the vectors of an NPZ or safetensors file, which may have any name.
 
     Raises
@@ -67,15 +59,15 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[A
     OSError
         The file cannot be opened.
     """
-    with Path(path).open("rb") as file:
+    hint = HINTS.get(suffix_of(source), "")
+    with reading(source, f"{{}} is damaged or not a numbanet model: {{}}{hint}") as file:
         start = file.read(9)
-    read = safetensors_file.read if start[8:] == b"{" else npz_file.read
-    try:
-        if read is npz_file.read and not start.startswith(b"PK"):
+        file.seek(0)
+        if start[8:] == b"{":
+            description, vectors = safetensors_file.read(file)
+        elif start.startswith(b"PK"):
+            description, vectors = npz_file.read(file)
+        else:
             raise ValueError("the file is neither an NPZ file nor a safetensors file")
-        description, vectors = read(path)
         dtype = description.topology.dtype
         return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}
-    except DAMAGE as error:
-        hint = HINTS.get(Path(path).suffix.lower(), "")
-        raise ValueError(f"{os.fspath(path)} is damaged or not a numbanet model: {error}{hint}") from None

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from numbanet import checks, persist
+from numbanet.files import refuse_unwritable
 from numbanet.inputs import Data
 from numbanet.persist import models
-from numbanet.persist.atomic import refuse_unwritable
 from numbanet.training.loop import Settings, Training
 from numbanet.training.schedules import OfEpoch
 
@@ -73,6 +73,8 @@ class CheckpointFile:
         self.path, self.every, self.conditions = os.fspath(checkpoint.path), checkpoint.every, conditions
         persist.container(self.path)
         refuse_unwritable(self.path)
+        if Path(self.path).exists() and not Path(self.path).is_file():
+            raise ValueError(f"checkpoint {self.path} is a device or a pipe: name a file, from which a training can resume")
 
     def after_epoch(self, training: Training, is_last: bool) -> None:
         """Writes the state of the training if the epoch is a multiple of `every` or the last one."""

@@ -1,11 +1,11 @@
 """The description of a network in a file: JSON with the same content in NPZ, safetensors and ONNX files."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numbanet import checks, inputs
 from numbanet.engines.topology import Topology
@@ -14,8 +14,7 @@ from numbanet.training import optimizers
 from numbanet.training.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
-# Largest size of a description in bytes. A description takes a few hundred bytes, and about a hundred for each table column.
-LIMIT = 1 << 24
+HISTORY = "history"  # the name of the array with the history of a checkpoint
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
@@ -42,7 +41,7 @@ class Description:
         Number of parameter updates that this optimizer has made.
     training : dict, optional
         State of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best
-        epoch.
+        epoch. The file contains the numbers of the history as an array, because their JSON text would grow large.
     table : Encoding, optional
         Encoding of the table that the network was trained on.
     """
@@ -61,8 +60,13 @@ class Description:
         best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
         return ("parameters", *moments, *best)
 
+    @property
+    def history(self) -> NDArray[np.float64] | None:
+        """The history of a checkpoint, (epochs * figures,), epoch by epoch; None for a file that is no checkpoint."""
+        return None if self.training is None else np.array([*self.training["history"].values()], "<f8").T.ravel()
+
     def to_dict(self) -> dict[str, Any]:
-        """Returns the description as a dict of values that can be written as JSON."""
+        """Returns the description, without the numbers of the history, as a dict of values that can be written as JSON."""
         topology = self.topology
         optional: dict[str, Any] = {}
         if topology.dropout:
@@ -70,7 +74,9 @@ class Description:
         if self.step:
             optional |= {"optimizer": optimizers.description(self.optimizer), "step": self.step}
         if self.training:
-            optional["training"] = self.training
+            state = {name: value for name, value in self.training.items() if name not in ("epoch", "history")}
+            counted = {"epochs": len(self.training["epoch"]), "figures": list(self.training["history"])}
+            optional["training"] = state | counted
         if self.table:
             optional["table"] = self.table.to_dict()
         return {
@@ -86,8 +92,14 @@ class Description:
         }
 
     @classmethod
-    def from_dict(cls, entries: Any) -> "Description":
-        """Converts a dict that `to_dict` returned to a description; raises ValueError, TypeError or LookupError if invalid."""
+    def from_dict(cls, entries: Any, history: NDArray[Any] | None = None) -> "Description":
+        """Converts a dict that `to_dict` returned, and the array `history`, to a description.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError, AttributeError
+            The dict or the array is invalid.
+        """
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError("its description of the network does not have numbanet's format")
         if entries.get("version") != VERSION:
@@ -100,28 +112,29 @@ class Description:
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises an exception if it is not a state
         optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
-        training = entries.get("training")
-        if training is not None:
-            _check_training(training)
+        training = None if "training" not in entries else _checked_training(entries["training"], history)
         table = Encoding.from_dict(entries["table"]) if "table" in entries else None
         if table:
             table.check(topology)
         step = checks.integer("step", entries.get("step", 0), 0)
         return cls(topology, entries["generator"], optimizer, step, training, table)
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> "Description":
-        """Converts a JSON text to a description; raises the exceptions of `from_dict` and `json.loads`."""
-        return cls.from_dict(json.loads(text))
 
-
-def _check_training(training: Any) -> None:
-    """Raises ValueError, TypeError or LookupError if the entry "training" is not one that a checkpoint can contain."""
-    epochs, figures, best = training["epoch"], training["history"], training["best_epoch"]
-    dict(training["conditions"])
+def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, Any]:
+    """Returns the state of a checkpoint with its history as lists; raises an exception if it is not a valid state."""
+    state = dict(training)
+    if history is not None:
+        count, names = checks.integer("epochs", state.pop("epochs"), 0), tuple(state.pop("figures"))
+        if history.shape != (count * len(names),) or len(set(names)) != len(names):
+            raise ValueError(f"its training history has {history.size} numbers, but {count} epochs of {names}")
+        columns = history.reshape(count, len(names)).T.tolist()
+        state |= {"epoch": list(range(1, count + 1)), "history": dict(zip(names, columns, strict=True))}
+    epochs, figures, best = state["epoch"], state["history"], state["best_epoch"]
+    dict(state["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
         raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
     if any(not isinstance(value, int | float) for values in figures.values() for value in values):
         raise ValueError("its training history contains values that are not numbers")
     if best is not None and best not in epochs:
         raise ValueError(f"its best epoch {best!r} is not in its training history")
+    return state

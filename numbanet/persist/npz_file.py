@@ -1,40 +1,45 @@
 """Writes and reads a network as an NPZ file: an array of bytes with a JSON description, and an array per flat vector."""
 
 import json
-import os
 import zipfile
-import zlib
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.persist.description import LIMIT, Description
+from numbanet.files import opened_archive, read_array
+from numbanet.persist.description import HISTORY, Description
 
 # An NPY header is padded to a multiple of 64 bytes, 128 in practice.
 HEADER_LIMIT = 1 << 10
-# Exceptions raised for a damaged or encrypted archive; `persist.DAMAGE` adds the exceptions raised for a foreign file.
-DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError)
+# Largest size of a compressed description in bytes, because Python's objects take many times the memory of their JSON text.
+COMPRESSED_LIMIT = 1 << 24
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
     """Writes the description and the flat vectors of a network to an open file, in NPZ format."""
     arrays: dict[str, Any] = {"description": np.frombuffer(json.dumps(description.to_dict()).encode(), np.uint8)}
+    if (history := description.history) is not None:
+        arrays[HISTORY] = history
     arrays.update(vectors)
     np.savez(file, **arrays)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the flat vectors of an NPZ file; raises one of `persist.DAMAGE` if the file is invalid."""
-    with zipfile.ZipFile(path) as archive:
+def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Returns the description and the flat vectors in an open NPZ file; raises any exception if it is invalid."""
+    with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
-        if "description.npy" not in members or members["description.npy"].file_size > LIMIT:
+        text = members.get("description.npy")
+        if text is None or (text.compress_type != zipfile.ZIP_STORED and text.file_size > COMPRESSED_LIMIT):
             raise ValueError(f"it contains {sorted(members)}, but no valid description of a network")
-        text = _array(archive, "description.npy", np.dtype(np.uint8))
-        description = Description.from_json(text.tobytes())
+        entries = json.loads(_array(archive, text.filename, np.dtype(np.uint8)).tobytes())
+        is_stored = f"{HISTORY}.npy" in members
+        history = _array(archive, f"{HISTORY}.npy", np.dtype("<f8")) if is_stored else None
+        description = Description.from_dict(entries, history)
         expected = {f"{name}.npy": name for name in description.vectors}
-        if members.keys() != {"description.npy", *expected}:
-            raise ValueError(f"it contains {sorted(members)}, but its description requires {['description.npy', *expected]}")
+        needed = ["description.npy", *[f"{HISTORY}.npy"] * is_stored, *expected]
+        if sorted(members) != sorted(needed):
+            raise ValueError(f"it contains {sorted(members)}, but its description requires {needed}")
         return description, {name: _vector(archive, members[member], name, description) for member, name in expected.items()}
 
 
@@ -54,15 +59,11 @@ def _vector(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, descript
 
 
 def _array(archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> NDArray[Any]:
-    """Returns a one-dimensional array of the archive, after checking its header against the dtype and the size in bytes."""
+    """Returns a one-dimensional array of the archive, after a check of its dtype."""
     with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"its array {member} has an unknown version of the NPY format")
-        shape, _, stored = np.lib.format.read_array_header_1_0(file)
-        content = file.read()  # to the end, where zipfile compares the checksum
-    if stored != dtype or len(shape) != 1 or len(content) != shape[0] * dtype.itemsize:
+        array = read_array(file)
+    if array.dtype != dtype or array.ndim != 1:
         raise ValueError(
-            f"its array {member} has dtype {stored}, shape {shape} and {len(content)} bytes, "
-            f"but must have dtype {dtype}, one dimension and as many bytes as its shape needs"
+            f"its array {member} has dtype {array.dtype} and shape {array.shape}, but must have dtype {dtype} and one dimension"
         )
-    return np.frombuffer(content, dtype)
+    return array

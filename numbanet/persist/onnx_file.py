@@ -26,7 +26,7 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     topology = description.topology
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
-    onnx = imported("onnx", "numbanet[onnx]")
+    onnx = imported("onnx", "onnx")
     helper, graph = onnx.helper, _graph(topology, parameters)
     domains = {"": OPSET}
     if description.table is not None:

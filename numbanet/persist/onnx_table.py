@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.tables.columns import MISSING, listed
-from numbanet.tables.encoding import BOOLEANS, Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+from numbanet.tables.columns import listed
+from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+from numbanet.tables.labels import BOOLEANS
+from numbanet.tables.spelling import MISSING
 
 ML_OPSET = 2  # of ai.onnx.ml, the first one whose LabelEncoder returns numbers of any type
 FLOAT32_DEVIATIONS = 1000  # a float32 has seven digits, so that a standardised number keeps four if it is this far from 0
@@ -105,6 +107,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
     """
     graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
     raw = [f"column {i}" for i in range(len(names))]  # replaced at the end, by the names of the columns
+    words = MISSING if encoding.spelling.missing is None else encoding.spelling.missing
     parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
     if is_matrix(encoding):
         number = np.dtype(np.float64) if _needs_float64(encoding.features) else dtype
@@ -115,11 +118,11 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
             graph.inputs.append((name, kind, 1, f"column of kind {feature.kind}"))
     for has_texts, run in itertools.groupby(range(len(raw)), is_texts):
         if has_texts:
-            parts += [_one_hot(graph, raw[i], encoding.features[i], i, dtype) for i in run]
+            parts += [_one_hot(graph, raw[i], encoding.features[i], i, dtype, words) for i in run]
         else:
             places = list(run)
             columns = ["raw"] if is_matrix(encoding) else [raw[i] for i in places]
-            parts.append(_standardised(graph, columns, [encoding.features[i] for i in places], places[0], dtype))
+            parts.append(_standardised(graph, columns, [encoding.features[i] for i in places], places[0], dtype, words))
     graph.node("Concat", parts, "x", axis=1)
     known = _known(graph, dtype)
     graph.nodes += network.nodes
@@ -137,7 +140,9 @@ def _needs_float64(features: Iterable[Any]) -> bool:
     return any(abs(f.mean) > FLOAT32_DEVIATIONS * f.scale or not least < f.scale < most for f in features)
 
 
-def _standardised(graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype) -> str:
+def _standardised(
+    graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype, words: frozenset[str]
+) -> str:
     """Adds (v - mean) / scale for adjacent columns of numbers and booleans, with missing numbers replaced."""
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
@@ -145,7 +150,7 @@ def _standardised(graph: Graph, columns: list[str], features: Sequence[Any], pla
             codes = {
                 spelling(text): value for text, value in BOOLEANS.items() for spelling in (str.lower, str.title, str.upper)
             }
-            column = _looked_up(graph, column, codes | _missing(feature.fill, codes), f"boolean of {column}", math.nan)
+            column = _looked_up(graph, column, codes | _missing(feature.fill, codes, words), f"boolean of {column}", math.nan)
         values.append(graph.cast(column, np.float64, f"number of {column}"))
     v = graph.node("Concat", values, f"v{place}", axis=1)
     fills = [math.nan if f.fill is None or isinstance(f, Boolean) else f.fill for f in features]
@@ -157,20 +162,20 @@ def _standardised(graph: Graph, columns: list[str], features: Sequence[Any], pla
     return graph.cast(quotient, dtype, f"x{place}")
 
 
-def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype) -> str:
+def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype, words: frozenset[str]) -> str:
     """Adds the one-hot encoding of a column of texts; the row of an unknown text is NaN."""
     codes = {category: k for k, category in enumerate(feature.categories)}
     fill = None if feature.fill is None else codes[feature.fill]
-    index = _looked_up(graph, column, codes | _missing(fill, codes), f"index of {column}", -1)
+    index = _looked_up(graph, column, codes | _missing(fill, codes, words), f"index of {column}", -1)
     categories = graph.constant(f"x{place}.categories", [range(feature.width)], np.int64)
     one = graph.cast(graph.node("Equal", [index, categories], f"x{place}.equal"), dtype, f"x{place}.one")
     zero, nan = graph.constant(f"x{place}.zero", 0, np.int64), graph.constant(f"x{place}.nan", math.nan, dtype)
     return graph.node("Where", [graph.node("Less", [index, zero], f"x{place}.unknown"), nan, one], f"x{place}")
 
 
-def _missing(fill: Any, codes: dict[str, Any]) -> dict[str, Any]:
-    """Returns the code `fill` for each text that means a missing value and has no code, or nothing if fill is None."""
-    return {} if fill is None else dict.fromkeys(sorted(MISSING - codes.keys()), fill)
+def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
+    """Returns the code `fill` for each text of `words`, which mean a missing value, without a code; nothing if fill is None."""
+    return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:

@@ -7,24 +7,19 @@ no checksum, so numbanet stores a SHA-256 checksum in the header, beside the des
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet._extras import imported
 from numbanet.engines.topology import Topology
-from numbanet.persist.description import LIMIT, Description
+from numbanet.files.tensors import Tensor, read_tensors, safetensors_package
+from numbanet.persist.description import HISTORY, Description
 
 KEY = "numbanet"  # a single key, because the package writes several keys in an order that differs from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
-
-
-def package(module: str = "safetensors") -> Any:
-    """Imports and returns the package safetensors, or a module of it; raises ModuleNotFoundError if it is not installed."""
-    return imported(module, "numbanet[safetensors]")
+LIMIT = 100_000_000 - 1_000_000  # the package reads headers of 100 MB at most; a part is left for the names of the tensors
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
@@ -36,43 +31,47 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
         for name, shape in _tensors(vector, topology):
             end = start + math.prod(shape)
             tensors[name], start = flat[start:end].reshape(shape), end
+    if (history := description.history) is not None:
+        tensors[HISTORY] = history
     entries = description.to_dict()
     header = json.dumps({"description": entries, "sha256": _checksum(entries, tensors)})
-    file.write(package("safetensors.numpy").save(tensors, {KEY: header}))
+    if len(json.dumps(header)) > LIMIT:
+        raise ValueError(f"the description of the network takes {len(header)} bytes, too many for safetensors: save it as .npz")
+    file.write(safetensors_package("safetensors.numpy").save(tensors, {KEY: header}))
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns description and flat vectors of a safetensors file; raises one of `persist.DAMAGE` if the file is invalid."""
-    try:
-        with package().safe_open(path, framework="np") as file:
-            return _read(file)
-    except package().SafetensorError as error:
-        raise ValueError(str(error)) from None
-
-
-def _read(file: Any) -> tuple[Description, dict[str, NDArray[Any]]]:
-    text = (file.metadata() or {}).get(KEY)
-    if text is None or len(text) > LIMIT:
+def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Returns the description and the flat vectors in an open safetensors file; raises any exception if it is invalid."""
+    texts, stored = read_tensors(file)
+    if KEY not in texts:
         raise ValueError("its header does not describe a network; to import weights of PyTorch, call numbanet.from_torch")
-    header = json.loads(text)
-    description = Description.from_dict(header["description"])
+    header = json.loads(texts[KEY])
+    history = _array(stored[HISTORY]) if HISTORY in stored else None
+    description = Description.from_dict(header["description"], history)
     topology = description.topology
     layout = {vector: _tensors(vector, topology) for vector in description.vectors}
-    # Before tensors are read, check that the file contains the tensors that the description requires, and no others.
     expected = dict(tensor for tensors in layout.values() for tensor in tensors)
-    if set(file.keys()) != expected.keys():
-        raise ValueError(f"it contains the tensors {sorted(file.keys())}, but its description requires {sorted(expected)}")
+    if history is not None:
+        expected[HISTORY] = history.shape
+    if stored.keys() != expected.keys():
+        raise ValueError(f"it contains the tensors {sorted(stored)}, but its description requires {sorted(expected)}")
     for name, shape in expected.items():
-        tensor = file.get_slice(name)
-        stored = tuple(tensor.get_shape()), tensor.get_dtype()
-        if stored != (shape, DTYPES[topology.dtype.name]):
-            raise ValueError(f"its tensor {name} is {stored[1]} {stored[0]}, not {DTYPES[topology.dtype.name]} {shape}")
-    tensors = {name: file.get_tensor(name) for name in expected}
+        dtype = DTYPES["float64" if name == HISTORY else topology.dtype.name]
+        if (stored[name].shape, stored[name].dtype) != (shape, dtype):
+            raise ValueError(f"its tensor {name} is {stored[name].dtype} {stored[name].shape}, not {dtype} {shape}")
+    tensors = {name: _array(stored.pop(name)) for name in expected}
     if header["sha256"] != _checksum(header["description"], tensors):
         raise ValueError("its checksum does not match its content")
     return description, {
         vector: np.concatenate([tensors[name].ravel() for name, _ in names]) for vector, names in layout.items()
     }
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """Returns a tensor of float32 or float64 as an array."""
+    if tensor.dtype not in DTYPES.values():
+        raise ValueError(f"it has a tensor of dtype {tensor.dtype}")
+    return np.frombuffer(tensor.data, "<f4" if tensor.dtype == "F32" else "<f8").reshape(tensor.shape)
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:

@@ -1,28 +1,26 @@
 """Writes named values and arrays to a file for other programs, as NPZ or as JSON with one matrix row per line."""
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.persist.atomic import replacing
+from numbanet.files import Location, replacing, suffix_of
 
 
-def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes JSON if the path ends in .json, else NPZ; an NPZ file stores each of the facts as an array with one JSON text."""
-    if Path(path).suffix.lower() == ".json":
+def write(target: Location, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes JSON if the name ends in .json, else NPZ; an NPZ file stores each of the facts as an array with one JSON text."""
+    if suffix_of(target) == ".json":
         entries = [f" {json.dumps(name)}: {json.dumps(fact)}" for name, fact in facts.items()]
         entries += [f" {json.dumps(name)}: {_text(name, array)}" for name, array in arrays.items()]
         text = "{\n" + ",\n".join(entries) + "\n}\n"
-        with replacing(path) as file:
+        with replacing(target) as file:
             file.write(text.encode())
     else:
         named: dict[str, Any] = {name: np.array(json.dumps(fact)) for name, fact in facts.items()} | dict(arrays)
-        with replacing(path) as file:
+        with replacing(target) as file:
             np.savez(file, **named)
 
 

@@ -1,9 +1,11 @@
-"""Pictures, drawn with matplotlib (`numbanet[plot]`). Each function draws on `ax` or on a new figure, and returns the Axes."""
+"""Pictures, drawn with matplotlib (the extra `plot`). Each function draws on `ax` or on a new figure, and returns the Axes."""
 
 import importlib.util
 
+from numbanet._extras import installing
+
 if importlib.util.find_spec("matplotlib") is None:
-    raise ImportError("pictures need matplotlib: pip install 'numbanet[plot]'")
+    raise ImportError(f"pictures need the package matplotlib, which is not installed: {installing('plot')}")
 
 from numbanet.pictures.boundary import decision_boundary as decision_boundary
 from numbanet.pictures.diagrams import network_diagram as network_diagram

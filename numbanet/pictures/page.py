@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 
-from numbanet.persist import replacing
+from numbanet.files import replacing
 from numbanet.pictures import style
 
 FORMULAS = "stix"  # the font of formulas

@@ -1,8 +1,8 @@
-"""Multilayer perceptrons as scikit-learn estimators. The estimators require the installation of `numbanet[sklearn]`."""
+"""Multilayer perceptrons as scikit-learn estimators. The command `pip install 'numbanet[sklearn]'` installs scikit-learn, too."""
 
 from numbanet._extras import imported
 
-imported("sklearn", "numbanet[sklearn]")
+imported("sklearn", "sklearn")
 
 from numbanet.sklearn.classifier import MLPClassifier as MLPClassifier  # noqa: E402
 from numbanet.sklearn.regressor import MLPRegressor as MLPRegressor  # noqa: E402

@@ -395,6 +395,4 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
 
 def _as_list(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks] if callbacks is not None else []

@@ -1,7 +1,7 @@
 """A table in memory: named columns of texts or numbers, and for each row the line of the file in which the row begins."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -9,51 +9,69 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-# Texts that mean a missing value in files written by pandas, R, SQL and spreadsheets.
-MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
+from numbanet import checks
+from numbanet.tables.spelling import PLAIN, WORDS, Spelling, number
 
-
-def number(text: str) -> float | None:
-    """Returns the text as a number, or None if it is not a number; 1_000 and nan do not count as numbers."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return None if math.isnan(value) or "_" in text else value
+MOST_COLUMNS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A column of texts; None stands for a missing value.
+    """A column of texts.
 
     Parameters
     ----------
     texts : list of str or None
+        None stands for a missing value.
     typed : bool
-        True if the file declares the column as text, so that texts that look like numbers stay texts.
+        True if the file declares the column as text, so that texts that look like numbers stay texts, and a text such as NA is
+        a value.
+    spelling : Spelling
+        How the texts spell numbers and missing values.
     """
 
     texts: list[str | None]
     typed: bool = False
+    spelling: Spelling = PLAIN
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The texts of the column that mean a missing value."""
+        return self.spelling.missing_among(self.texts, self.typed)
+
+    def is_missing(self, values: Collection[str] = ()) -> NDArray[np.bool_]:
+        """Returns a boolean array (n,) that is True for each missing value; the texts in `values` are values in any case."""
+        words = {word for word in self.words if word not in values}
+        return self.missing if len(words) == len(self.words) else self._among(words)
+
+    def _among(self, words: Collection[str]) -> NDArray[np.bool_]:
+        if not words and None not in self.texts:
+            return np.zeros(len(self.texts), bool)
+        return np.fromiter((text is None or text in words for text in self.texts), bool, len(self.texts))
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """A boolean array (n,) that is True for each missing value."""
-        if None not in self.texts:
-            return np.zeros(len(self.texts), bool)
-        return np.array([text is None for text in self.texts])
+        return self._among(self.words)
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """The column as a float64 array (n,), with NaN for each text that is missing or not a number."""
         texts = cast("list[str]", self.texts)  # a None among them raises TypeError
-        try:
-            if "_" not in "".join(texts):
-                return np.fromiter(map(float, texts), float, len(texts))
-        except (ValueError, TypeError):  # some text is missing or not a number
-            pass
-        values = {text: math.nan if text is None or (value := number(text)) is None else value for text in set(self.texts)}
+        if self.spelling.is_plain and not self.words:
+            try:
+                if "_" not in "".join(texts):
+                    return np.fromiter(map(float, texts), float, len(texts))
+            except (ValueError, TypeError):  # some text is missing or not a number
+                pass
+        values = dict.fromkeys((None, *self.words), math.nan)
+        for text in set(texts) - values.keys():
+            values[text] = math.nan if (value := self.spelling.number(text)) is None else value
         return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Texts":
+        """Returns the column with these rows."""
+        return Texts([self.texts[row] for row in rows], self.typed, self.spelling)
 
 
 @dataclass(frozen=True)
@@ -69,12 +87,19 @@ class Numbers:
 
     array: NDArray[Any]
     absent: NDArray[np.bool_] | None = None
+    spelling = PLAIN
+    words = frozenset[str]()
 
     @cached_property
     def texts(self) -> list[str | None]:
-        """The values as texts, with None for each missing value."""
-        written = [str(value).lower() if value is True or value is False else str(value) for value in self.array.tolist()]
+        """The values as texts, with as many digits as their dtype holds, and None for each missing value."""
+        values = self.array if self.array.dtype in (np.float16, np.float32) else self.array.tolist()
+        written = [str(value).lower() if value is True or value is False else str(value) for value in values]
         return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
+
+    def is_missing(self, values: Collection[str] = ()) -> NDArray[np.bool_]:
+        """Returns a boolean array (n,) that is True for each missing value."""
+        return self.missing
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
@@ -89,6 +114,10 @@ class Numbers:
         if self.absent is not None:
             values[self.absent] = math.nan
         return values
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Numbers":
+        """Returns the column with these rows."""
+        return Numbers(self.array[rows], None if self.absent is None else self.absent[rows])
 
 
 @dataclass(frozen=True)
@@ -106,6 +135,12 @@ class Table:
         For each row, the line of the file in which the row begins.
     alike : bool
         True if all columns have the same kind of values, like the pixels of an image, and are thus standardised together.
+    spelling : Spelling
+        How the file spells numbers and missing values.
+    notes : tuple of str
+        Sentences about columns that the file does not name, and that were left out or named by their place.
+    whole : Table, optional
+        The table from which the rows were taken; it decides which texts are values.
 
     Raises
     ------
@@ -118,6 +153,9 @@ class Table:
     rows: int
     lines: Sequence[int] | None = None
     alike: bool = False
+    spelling: Spelling = PLAIN
+    notes: tuple[str, ...] = ()
+    whole: "Table | None" = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -126,13 +164,56 @@ class Table:
     def column(self, name: str) -> Texts | Numbers:
         """Returns the column of this name; raises ValueError if the table has no column of this name."""
         if name not in self.columns:
-            raise ValueError(f"{self.source} has no column {name!r}; its columns are {listed(self.columns)}")
+            hint = ""
+            if len(self.columns) == 1 and self.lines is not None:
+                hint = "; if another character separates the columns, use separator (--separator)"
+            elif any(number(each) is not None for each in self.columns):
+                hint = "; if the first line contains values instead of names, use header=False (--no-header)"
+            raise ValueError(
+                f"{self.source} has no column {name!r}{checks.suggestion(name, self.columns)}; "
+                f"its columns are {listed(self.columns)}{hint}"
+            )
         return self.columns[name]
 
-    def error(self, name: str, row: int, message: str) -> ValueError:
+    @cached_property
+    def values(self) -> dict[str, frozenset[str]]:
+        """For each column of texts, by name, the text such as NA that is a value of this column, not a missing value.
+
+        Such a text is a value if it is the only text of the column that means a missing value, and no column of numbers or of
+        true and false contains it. If the user named the texts that mean a missing value, it is never a value.
+        """
+        if self.whole is not None:
+            return self.whole.values
+        found: dict[str, frozenset[str]] = {}
+        missing: set[str] = set()
+        for name, column in self.columns.items():
+            if isinstance(column, Texts) and column.words and self.spelling.missing is None:
+                if _has_texts(column):
+                    found[name] = column.words
+                else:
+                    missing |= column.words
+        return {name: words for name, words in found.items() if len(words) == 1 and words <= WORDS - missing}
+
+    def is_missing(self, name: str) -> NDArray[np.bool_]:
+        """Returns a boolean array (n,) that is True for each missing value of a column."""
+        return self.column(name).is_missing(self.values.get(name, ()))
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Table":
+        """Returns the table with these rows only; raises ValueError if there are none."""
+        lines = None if self.lines is None else [self.lines[row] for row in rows]
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
+
+    def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
         """Returns an error about the cell in a column and a row; `row` counts from 0, but the message counts from 1."""
-        line = "" if self.lines is None else f" (line {self.lines[row]})"
+        line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
+
+
+def _has_texts(column: Texts) -> bool:
+    """Returns whether some value of the column is neither missing, a number, nor true or false."""
+    wrong = np.isnan(column.numbers) & ~column.missing
+    return any(str(column.texts[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -20,6 +20,10 @@ class Unreadable:
     def __init__(self, reason: object):
         self.reason = f"{reason}; or name the column in ignore"
 
+    def take(self, rows: Any) -> "Unreadable":
+        """Returns the column."""
+        return self
+
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(name) if name.startswith("_") else ValueError(self.reason)
 

@@ -1,38 +1,26 @@
 """Learns from a table the task (classification or regression), the kind of each column, and the column's statistics."""
 
-import re
-from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Numbers, Table, Texts, listed, number
-from numbanet.tables.encoding import (
-    BOOLEANS,
-    DATE,
-    DECIMAL_COMMA,
-    Boolean,
-    Categorical,
-    Classes,
-    Encoding,
-    Numeric,
-    Quantity,
-    not_a_number,
-    numbers,
-    refuse_missing,
-)
+from numbanet._compile import collection_paused
+from numbanet.tables.columns import Table, listed
+from numbanet.tables.encoding import Encoding, refuse_missing
+from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
 from numbanet.tables.frames import Frame, as_table
+from numbanet.tables.kinds import NO_TARGET, kind_of, task_of
+from numbanet.tables.labels import MISSING, indices, labels_of
+from numbanet.tables.targets import Classes, Quantity
 
 TASKS = ("classification", "regression")
 IMPUTE = ("mean", "median", "most-frequent")
-INTEGER, CODE = re.compile(r"\s*[+-]?\d+\s*"), re.compile(r"\s*[+-]?0\d+\s*")
-# A target of integers with at most 20 different values, each in two rows or more on average, is a target of classes.
-CLASSES_OF_INTEGERS = 20
-# A column with more than 1000 different texts, or with more than 20 and more than half the number of rows, contains names
-# rather than categories.
-CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
+TO_IMPUTE = (
+    "; to replace missing values, use impute='median' (--impute median); to leave out rows with missing values, use "
+    "tables.drop_missing (--drop-missing)"
+)
 
 
 def learn(
@@ -49,14 +37,14 @@ def learn(
 
     A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
     true or false, and categorical otherwise. A column raises ValueError if it mixes numbers with a few texts, or contains
-    decimal commas, dates, or a different text in nearly every row. Numbers are standardised, and categories are encoded
-    one-hot.
+    numbers in another spelling than `read` was told, dates, or a different text in nearly every row. Numbers are standardised,
+    and categories are encoded one-hot. Categories and classes that are numbers are compared as numbers, so that 1 and 1.0 are
+    the same; True and TRUE are the same, too. `Table.values` says when a text such as NA is a category. `notes` returns which
+    choices were made.
 
     Parameters
     ----------
-    table : Table or DataFrame
-        A table, a DataFrame of pandas or polars, or a table of pyarrow. In a DataFrame, texts and categories are categorical
-        even if they look like numbers; numbers and booleans, also missing ones, keep their meaning.
+    table : Table
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
@@ -82,8 +70,6 @@ def learn(
     ------
     ValueError
         A column does not exist, or a value is missing or invalid; the message names the column and the row.
-    TypeError
-        The table is neither a Table nor a DataFrame, or a name of a column is not a text.
     """
     table = as_table(table)
     if impute is not None:
@@ -91,133 +77,41 @@ def learn(
     for name in (target, *categorical, *ignore):
         table.column(name)
     rows = np.arange(table.rows) if rows is None else rows
-    names = [name for name in table.columns if name != target and name not in ignore]
+    left_out, categories = {target, *ignore}, set(categorical)
+    names = [name for name in table.columns if name not in left_out]
     if not names:
         raise ValueError(f"{table.source} has no column from which to predict the target {target!r}")
     if impute is None:
-        refuse_missing(table, names, "; to replace missing values, use impute='median' (--impute median)")
-    kinds = {name: Categorical if name in categorical else _kind(table, name) for name in names}
-    features = [_feature(table, name, kinds[name], impute, rows) for name in names]
+        refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
+    with collection_paused():  # the garbage collector would traverse all texts of a wide table again and again
+        kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
+        features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
     if table.alike and len(numeric) == len(features):
         features = _together(table, numeric, rows)
-    return Encoding(tuple(features), _target(table, target, task, rows), tuple(dict.fromkeys(ignore)))
-
-
-def task_of(table: Table, target: str) -> tuple[str, str]:
-    """Returns "classification" or "regression", inferred from the target column, and the reason in words."""
-    refuse_missing(table, [target])
-    kind, column = _kind(table, target, of_target=True), table.column(target)
-    if kind is not Numeric:
-        return "classification", "true and false" if kind is Boolean else "texts"
-    if not _is_whole(column):
-        return "regression", "numbers with a fraction"
-    count = len(np.unique(column.numbers))
-    if count <= min(CLASSES_OF_INTEGERS, table.rows / 2):
-        return "classification", f"whole numbers, {count} different in {table.rows} rows"
-    return "regression", f"whole numbers, {count} different in {table.rows} rows"
-
-
-def split(
-    table: Table | Frame, target: str, fraction: float, *, task: str | None = None, seed: int = 0
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits the rows of a table at random into rows to train on and rows to hold out.
-
-    Parameters
-    ----------
-    table : Table or DataFrame
-        As for `learn`.
-    target : str
-        The column to predict. For a classification the split is stratified: the fraction is held out of each class, to within
-        one row.
-    fraction : float
-        Fraction of the rows to hold out, in [0, 1).
-    task : str, optional
-        "classification" or "regression", as for `learn`.
-    seed : int
-        Seed of the random split.
-
-    Returns
-    -------
-    rows, held_out : ndarray of int
-        Indices of the rows to train on, and indices of the rows held out, each in the order of the table.
-
-    Raises
-    ------
-    ValueError
-        The fraction leaves no row to train on or no row to hold out, or the target column is invalid for `learn`.
-    """
-    table = as_table(table)
-    checks.fraction("fraction", fraction)
-    encoded = _target(table, target, task, np.arange(table.rows))
-    strata = encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
-    order = np.lexsort((np.random.Generator(np.random.PCG64(seed)).random(table.rows), strata))
-    held_out = np.zeros(table.rows, bool)
-    held_out[order] = np.diff(np.floor(np.arange(table.rows + 1) * fraction + 0.5)) > 0
-    if fraction and (held_out.all() or not held_out.any()):
-        raise ValueError(f"holding out {fraction} of {table.rows} rows leaves no row to train on, or no row to validate with")
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-
-
-def _kind(table: Table, name: str, of_target: bool = False) -> type[Numeric | Categorical]:
-    """Returns the kind of a column, inferred from its values."""
-    column = table.column(name)
-    if isinstance(column, Numbers):
-        return Boolean if column.array.dtype.kind == "b" else Numeric
-    if column.missing.all():
-        raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
-    kind = None if column.typed else _kind_of_numbers(table, name, column, of_target)
-    if kind is not None:
-        return kind
-    if not of_target:
-        _refuse_names(table, name, column)
-    return Categorical
-
-
-def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric | Categorical] | None:
-    """Returns the kind of a column of numbers or booleans, else None; raises ValueError for numbers mixed with a few texts."""
-    values = column.numbers
-    wrong = np.flatnonzero(np.isnan(values) & ~column.missing)
-    if not wrong.size:
-        whole = np.flatnonzero(values == np.floor(values))
-        return Categorical if any(CODE.fullmatch(column.texts[row] or "") for row in whole) else Numeric
-    if {text.strip().lower() for text in set(column.texts) if text is not None} <= BOOLEANS.keys():
-        return Boolean
-    present = table.rows - np.count_nonzero(column.missing)
-    if 2 * wrong.size < present or all(DECIMAL_COMMA.fullmatch(column.texts[row] or "") for row in wrong):
-        remedy = "" if of_target else "; if the column holds categories, name it in categorical (--categorical)"
-        raise table.error(name, wrong[0], not_a_number(str(column.texts[wrong[0]])) + remedy)
-    return None
-
-
-def _refuse_names(table: Table, name: str, column: Texts) -> None:
-    """Raises ValueError if the texts of a column are dates, or if there are too many different texts for categories."""
-    texts = {text for text in set(column.texts) if text is not None}
-    remedy = "name the column in ignore (--ignore) or in categorical (--categorical)"
-    if all(DATE.fullmatch(text) for text in texts):
-        row = int(column.missing.argmin())
-        raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
-    count = len(texts)
-    if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
-        raise ValueError(f"{table.source}: column {name!r} has {count} different texts in {table.rows} rows: {remedy}")
+    return Encoding(tuple(features), target_of(table, target, task, rows), tuple(dict.fromkeys(ignore)), table.spelling)
 
 
 def _feature(
     table: Table, name: str, kind: type[Numeric] | type[Categorical], impute: str | None, rows: NDArray[np.integer]
 ) -> Numeric | Categorical:
     if issubclass(kind, Categorical):
-        texts = table.column(name).texts
-        known = Counter(text for row in rows if (text := texts[row]) is not None) if impute else {}
-        fill = min(known, key=lambda text: (-known[text], text)) if known else None
-        return Categorical(name, _in_order(texts), fill)
+        categories = labels_of(table, name)
+        if not categories:
+            raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
+        known = indices(table, name, categories, "category")[rows]
+        known = known[known != MISSING]
+        fill = categories[np.bincount(known).argmax()] if impute and known.size else None
+        return Categorical(name, categories, fill)
     values = kind.values(table, name)[rows]
-    known = values[~np.isnan(values)]
+    missing = np.isnan(values)
+    known = values[~missing] if missing.any() else values
     if not known.size:
         raise ValueError(f"{table.source}: column {name!r} is empty in all training rows: name it in ignore (--ignore)")
     fill = None
     if impute:
         fill = _replacement(known, "most-frequent" if kind is Boolean else impute)
-        values[np.isnan(values)] = fill
+        values[missing] = fill
     return kind(name, *_mean_and_scale(values), fill)
 
 
@@ -231,9 +125,10 @@ def _replacement(values: NDArray[np.float64], impute: str) -> float:
 
 def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     """Returns the mean and the standard deviation (1 for constant values), without overflow even for the largest floats."""
-    if values.min() == values.max():
+    least, most = values.min(), values.max()
+    if least == most:
         return float(values[0]), 1.0
-    exponent = np.frexp(np.abs(values).max())[1]
+    exponent = np.frexp(max(-least, most))[1]
     values = np.ldexp(values, -exponent)  # exact, and neither sums nor squares overflow
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
@@ -245,25 +140,19 @@ def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) 
     return [Numeric(feature.name, float(mean), float(scale), feature.fill) for feature in features]
 
 
-def _target(table: Table, name: str, task: str | None, rows: NDArray[np.integer]) -> Classes | Quantity:
-    refuse_missing(table, [name])
+def target_of(table: Table, name: str, task: str | None, rows: NDArray[np.integer]) -> Classes | Quantity:
+    """Returns the encoding of the target column, whose mean and standard deviation are computed from `rows`.
+
+    Raises
+    ------
+    ValueError
+        A value is missing or invalid, there is only one class, or the task is unknown.
+    """
+    refuse_missing(table, [(name, table.is_missing(name))], NO_TARGET)
     task = task_of(table, name)[0] if task is None else checks.choice("task", task, TASKS)
     if task == "regression":
         return Quantity(name, *_mean_and_scale(numbers(table, name)[rows]))
-    labels = _in_order(table.column(name).texts)
+    labels = labels_of(table, name)
     if len(labels) < 2:
         raise ValueError(f"{table.source}: column {name!r} has only one class, {listed(labels)}; a classifier needs two")
     return Classes(name, labels)
-
-
-def _is_whole(column: Texts | Numbers) -> bool:
-    if isinstance(column, Numbers):
-        return column.array.dtype.kind in "iu"
-    return all(INTEGER.fullmatch(text or "") for text in column.texts)
-
-
-def _in_order(texts: list[str | None]) -> tuple[str, ...]:
-    """Returns the different texts in alphabetical order, or in numerical order if all texts are numbers."""
-    different = sorted({text for text in texts if text is not None})
-    values = {text: value for text in different if (value := number(text)) is not None}
-    return tuple(different if len(values) < len(different) else sorted(different, key=values.__getitem__))

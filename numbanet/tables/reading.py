@@ -1,59 +1,87 @@
-"""Reads tables from files: CSV with Python's module csv, Parquet with pyarrow, NPZ and IDX as arrays x and y.
+"""Reads tables from files, whose format is told from their content and, for text, from the ending of their name."""
 
-The module csv is part of Python, keeps every text unchanged (007 does not become 7) and knows the line of each row. pyarrow is
-needed for Parquet files only.
-"""
-
-import csv
+import contextlib
+import gzip
 import io
 import os
 import re
-import zipfile
-from array import array
-from itertools import islice
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from numbanet.datasets.idx import DIMENSION_LIMIT, DTYPES, GZIP_MAGIC
+from numbanet.tables.arrays import read_images, read_npz
+from numbanet.tables.columns import Table
+from numbanet.tables.parquet import read_parquet
+from numbanet.tables.spelling import Spelling
+from numbanet.tables.texts import Form, read_text
 
-from numbanet._compile import collection_paused
-from numbanet._extras import imported
-from numbanet.datasets.idx import read_idx
-from numbanet.tables.columns import MISSING, Numbers, Table, Texts, listed, number
-
-TEXT, PARQUET, ARRAYS = (".csv", ".tsv"), (".parquet", ".pq"), (".npz", ".npy")
-SEPARATORS = (",", ";", "\t", "|")
-SNIFFED_CHARACTERS, SNIFFED_ROWS = 1 << 16, 20
-CHUNK_ROWS = 1 << 14
-PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", "")
+ENDINGS: dict[str, str] = {
+    **dict.fromkeys(TEXT, "text"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".npz", ".npy"), "arrays"),
+}
+IDX_NAME = re.compile(r"idx\d+-ubyte$|\.idx$", re.IGNORECASE)
+MAGIC = {b"PAR1": "parquet", b"\x93NUMPY": "arrays", b"\xd0\xcf\x11\xe0": "workbook"}
+SNIFFED_BYTES = 1 << 12
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Returns True if the file name contains "idx", as names of IDX files do, such as train-images-idx3-ubyte.gz."""
-    return "idx" in Path(path).name.lower()
+    """Returns True if the file has the format IDX; if it cannot be read, True if it is named like t10k-labels-idx1-ubyte.gz."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.seekable() and _format(file.read(SNIFFED_BYTES), os.fspath(path)) == "idx"
+    except OSError:
+        return _ending(os.fspath(path)) == "idx"
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Returns True if `read` can read files with this kind of name."""
-    return Path(path).suffix.lower() in TEXT + PARQUET + ARRAYS or is_idx(path)
+    """Returns True if the file exists, or has a name with an ending that `read` knows."""
+    name = os.fspath(path)
+    return Path(name).exists() or (bool(Path(name).suffix) and _ending(name) is not None)
 
 
-def read(path: str | os.PathLike[str], *, separator: str | None = None, target: str | None = None) -> Table:
+def read(
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    separator: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing: Iterable[str] | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+    target: str | None = None,
+) -> Table:
     """Reads a table from a file.
 
     Parameters
     ----------
-    path : str or path-like
-        The suffix determines the format. A .csv or .tsv file is text in UTF-8, with or without a byte order mark, and its first
-        line names the columns. A .parquet or .pq file is Parquet. A .npz file has an array x (n, ...) and, to train or evaluate
-        with it, an array of targets (n,). A .npy file has x only. A file whose name contains "idx" has x in the format of
-        MNIST. The columns of an array x are named x[0], x[1], ...
+    path : str, path-like or binary file
+        Parquet, NPZ, NPY and IDX files are recognised by their content, under any name. Any other file is text, whose first
+        line names the columns, if its name ends in .csv, .tsv, .txt, .tab, .dat or .data, or is no file with a name. All text
+        may be compressed with gzip (.csv.gz). A NPZ file has an array x (n, ...) and, to train or evaluate with it, an array of
+        targets (n,). A NPY file has x only, and so has an IDX file, the format of MNIST. The columns of an array x are named
+        x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a .csv or .tsv file. By default the separator is detected:
-        comma, semicolon, tab or |.
+        Character between the columns of a text file. By default the separator is detected: comma, semicolon, tab or |, or the
+        one that the line sep= of Excel names.
+    decimal : str
+        The character before the fraction of a number in a text file.
+    thousands : str, optional
+        The character between groups of digits in a text file, such as the comma in 1,000,000.
+    missing : list of str, optional
+        The texts that mean a missing value, besides the empty text. By default NA, N/A, n/a, NaN, nan, <NA>, #N/A, NULL, null
+        and None mean it; but see `Table.values` about columns of texts. A number such as -999 also means it in columns of
+        numbers.
+    encoding : str, optional
+        Encoding of a text file. By default it is UTF-8, with or without a byte order mark, or UTF-16 with one.
+    header : bool, optional
+        Whether the first line of a text file names the columns. If not, they are named c1, c2, ... By default a first line of
+        numbers is refused, except 0, 1, 2, ..., which pandas writes.
     target : str, optional
-        For a .npz file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file of labels,
+        For a NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file of labels,
         which become the column y.
 
     Returns
@@ -63,176 +91,78 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, target: 
     Raises
     ------
     ValueError
-        The file is damaged or not a table; the message says where.
+        The file is damaged or not a table, or an argument is invalid; the message says where.
     OSError
         The file cannot be opened.
     ModuleNotFoundError
         The file is Parquet and pyarrow is not installed; the message says what to install.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix in TEXT:
-        return _text(path, separator)
-    if separator is not None:
-        raise ValueError(f"separator applies to .csv and .tsv files only, not to {os.fspath(path)}")
-    if suffix in PARQUET:
-        return _parquet(path)
-    if suffix in ARRAYS:
-        return _arrays(path, target or "y")
-    if is_idx(path):
-        return _of_arrays(os.fspath(path), read_idx(path), "y", None if target is None else read_idx(target))
-    known = ", ".join((*TEXT, *PARQUET, *ARRAYS))
-    raise ValueError(f"cannot read {os.fspath(path)!r}: its name must end in one of {known}, or contain idx")
+    spelling = Spelling(decimal, thousands, missing)  # type: ignore[arg-type]
+    with _opened(path) as (file, source, name):
+        kind = _format(file.read(SNIFFED_BYTES), name)
+        file.seek(0)
+        if kind in ("text", "zipped text"):
+            return read_text(file, source, Form(separator, encoding, header), spelling, is_zipped=kind != "text")
+        for argument, value in (("separator", separator), ("encoding", encoding), ("header", header)):
+            if value is not None:
+                raise ValueError(f"{argument} applies to text files only, such as .csv, not to {source}")
+        if kind == "parquet":
+            return read_parquet(file, source, spelling)
+        if kind == "arrays":
+            return read_npz(file, source, target or "y")
+    if kind == "idx" and isinstance(path, str | os.PathLike):
+        return read_images(path, target)
+    if kind == "workbook":
+        raise ValueError(f"cannot read {source}: it is a workbook; save its sheet as CSV (in Excel: Save As, CSV UTF-8)")
+    raise ValueError(
+        f"cannot read {source}: its content is neither Parquet, NPZ, NPY nor IDX, and its name does not end in .csv, .tsv, "
+        ".txt, .tab, .dat or .data, as the names of text files do"
+    )
 
 
-# Text
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str, str]]:
+    """Opens a file, and yields it together with its name for messages and the name whose ending tells the format.
 
-
-def _text(path: str | os.PathLike[str], separator: str | None) -> Table:
-    source = os.fspath(path)
-    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
-        raise ValueError(f"separator must be a single character, not {separator!r}")
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            if separator is None:
-                separator = _sniffed(file.read(SNIFFED_CHARACTERS))
-                file.seek(0)
-            with collection_paused():  # the garbage collector would traverse millions of texts again and again
-                return _records(source, csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{source} is not UTF-8: it contains the byte 0x{error.object[error.start]:02x}. Save the file as UTF-8"
-        ) from None
-
-
-def _sniffed(text: str) -> str:
-    """Returns the separator that splits the first rows into equally many columns, if possible, and into the most columns."""
-
-    def columns(separator: str) -> tuple[bool, int]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-        widths = [len(record) for record in islice((record for record in reader if record), SNIFFED_ROWS)]
-        if len(text) == SNIFFED_CHARACTERS and 1 < len(widths) < SNIFFED_ROWS:
-            widths.pop()  # the last row is cut off
-        return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
-
-    return max(SEPARATORS, key=columns)
-
-
-def _records(source: str, reader: Any) -> Table:
-    names, columns, lines, chunk, start = None, [], array("q"), [], 1
-    try:
-        for record in reader:
-            if not _is_blank(record, names):
-                if names is None:
-                    names = _names(source, record)
-                    columns = [[] for _ in names]
-                elif len(record) != len(names):
-                    raise ValueError(f"{source}, line {start}: {len(record)} values, but {len(names)} columns are named")
-                else:
-                    chunk.append(record)
-                    lines.append(start)
-                    if len(chunk) == CHUNK_ROWS:
-                        _move(chunk, columns)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise ValueError(f"{source}, line {start}: {error}") from None
-    _move(chunk, columns)
-    if names is None:
-        raise ValueError(f"{source} is empty")
-    return Table(source, dict(zip(names, map(Texts, columns), strict=True)), len(lines), lines)
-
-
-def _is_blank(record: list[str], names: list[str] | None) -> bool:
-    """Returns True if the record is an empty line, unless the line is an empty cell of a table with a single column."""
-    return not record or (len(record) == 1 != len(names or ()) and not record[0].strip())
-
-
-def _move(chunk: list[list[str]], columns: list[list[str | None]]) -> None:
-    """Moves a chunk of rows to the ends of the columns."""
-    for column, cells in zip(columns, zip(*chunk, strict=True), strict=False):
-        column += cells if MISSING.isdisjoint(cells) else [None if cell in MISSING else cell for cell in cells]
-    chunk.clear()
-
-
-def _names(source: str, names: list[str]) -> list[str]:
-    if all(number(name) is not None for name in names):
-        raise ValueError(f"{source}: the first line must name the columns, but contains numbers: {listed(names, 5)}")
-    for place, name in enumerate(names, start=1):
-        if not name.strip():
-            raise ValueError(
-                f"{source}: column {place} has no name: name it, or if pandas wrote it as the index, use to_csv(index=False)"
-            )
-        if name in names[: place - 1]:
-            raise ValueError(f"{source} has two columns named {name!r}: rename one of them")
-    return names
-
-
-# Parquet
-
-
-def _parquet(path: str | os.PathLike[str]) -> Table:
-    source = os.fspath(path)
-    arrow, parquet = (imported(module, "numbanet[tables]") for module in ("pyarrow", "pyarrow.parquet"))
-    try:
+    Pipes are read into memory, because the beginning of the file is read twice.
+    """
+    if isinstance(path, str | os.PathLike):
+        source = os.fspath(path)
         with Path(path).open("rb") as file:
-            table = parquet.read_table(file)
-    except (arrow.ArrowException, ValueError) as error:
-        raise ValueError(f"{source} is damaged or not a Parquet file: {error}") from None
-    names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
-    columns = {name: _column(table.column(name), arrow) for name in _names(source, names)}
-    return Table(source, columns, table.num_rows)
+            yield (file, source, source) if file.seekable() else (io.BytesIO(file.read()), source, "")
+    else:
+        named = getattr(path, "name", None)
+        source = named if isinstance(named, str) else "the file"
+        file = path if path.seekable() else cast(BinaryIO, io.BytesIO(path.read()))
+        yield file, source, source if Path(source).suffix else ""
 
 
-def _column(column: Any, arrow: Any) -> Texts | Numbers:
-    """Converts a pyarrow ChunkedArray to a column: numbers stay numbers, and all other values become texts."""
-    types = arrow.types
-    if types.is_dictionary(column.type):
-        values = column.type.value_type  # categories, of any type
-        return Texts(column.cast(values).cast(arrow.string()).to_pylist(), typed=True)
-    if types.is_string(column.type) or types.is_large_string(column.type) or types.is_null(column.type):
-        return Texts(column.to_pylist(), typed=not types.is_null(column.type))
-    if types.is_decimal(column.type):
-        column = column.cast(arrow.float64())
-    if types.is_boolean(column.type) or types.is_integer(column.type) or types.is_floating(column.type):
-        absent = column.is_null().to_numpy() if column.null_count else None
-        return Numbers(column.fill_null(False if types.is_boolean(column.type) else 0).to_numpy(), absent)
-    return Texts([None if value is None else str(value) for value in column.to_pylist()], typed=True)
+def _format(head: bytes, name: str) -> str | None:
+    """Returns the format of a file that begins with these bytes, or None if it is unknown."""
+    if head.startswith(GZIP_MAGIC):
+        inner = _unzipped(head)
+        return "idx" if _is_idx(inner) or _ending(name) == "idx" else "zipped text"
+    if head.startswith(b"PK"):  # a zip archive, also an empty one
+        return "workbook" if b"[Content_Types].xml" in head or b"opendocument" in head else "arrays"
+    for magic, kind in MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    return "idx" if _is_idx(head) else _ending(name)
 
 
-# Arrays
+def _is_idx(head: bytes) -> bool:
+    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in DTYPES and 1 <= head[3] <= DIMENSION_LIMIT
 
 
-def _arrays(path: str | os.PathLike[str], target: str) -> Table:
-    source = os.fspath(path)
+def _ending(name: str) -> str | None:
+    """Returns the format of files whose names end like this one, or None if no format has this ending."""
+    stem = name.removesuffix(".gz")
+    return "idx" if IDX_NAME.search(stem) else ENDINGS.get(Path(stem).suffix.lower())
+
+
+def _unzipped(head: bytes) -> bytes:
+    """Returns the first bytes of a file that gzip compressed; none if they are damaged."""
     try:
-        with Path(path).open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.ndarray) and "x" not in loaded:
-                raise ValueError(f"it contains {listed(loaded) or 'nothing'}, but no array x")
-            x, y = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["x"], loaded.get(target))
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read {source}: {error}") from None
-    return _of_arrays(source, x, target, y)
-
-
-def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) -> Table:
-    """Returns a table with columns x[0], x[1], ... from the array x (n, ...), and a column of targets from y (n,)."""
-    if x.ndim < 2 or not x.size:
-        raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")
-    alike, rows = x.dtype == np.uint8, x.shape[0]
-    x = x.reshape(rows, -1)
-    columns = {f"x[{i}]": _of_array(f"x[{i}]", x[:, i]) for i in range(x.shape[1])}
-    if y is not None:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]
-        if y.shape != (rows,):
-            raise ValueError(f"{source}: x has {rows} samples, but {name} has shape {y.shape}")
-        columns[name] = _of_array(name, y)
-    return Table(source, columns, rows, alike=alike)
-
-
-def _of_array(name: str, values: NDArray[Any]) -> Texts | Numbers:
-    if values.dtype.kind == "U":
-        return Texts(values.tolist(), typed=True)
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must contain real numbers or texts, not {values.dtype}")
-    return Numbers(values)
+        return zlib.decompressobj(wbits=31).decompress(head, 16)
+    except (zlib.error, gzip.BadGzipFile):
+        return b""

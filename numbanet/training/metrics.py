@@ -266,6 +266,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "log_loss": "min",
 }
 
+ALWAYS = "; the accuracy of classes is always measured"  # without being asked for
 
 # The names of the figures in the history that are not metrics. For the losses cce and bce, "accuracy" is added to them.
 TAKEN = ("epoch", "loss", "seconds", "learning_rate")
@@ -300,7 +301,7 @@ def metrics_of(
         if not isinstance(name, str):
             raise TypeError(f"the name of a metric must be a string, not {checks.shown(name)}")
         if isinstance(metric, str):
-            metric = METRICS[checks.choice("metric", metric, METRICS)]
+            metric = METRICS[checks.choice("metric", metric, METRICS, ALWAYS)]
         elif isinstance(metric, type) or not callable(metric):
             known = ", ".join(METRICS)
             raise TypeError(f"a metric must be one of {known}, or a function of y and y_hat, not {checks.shown(metric)}")

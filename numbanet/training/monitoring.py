@@ -3,7 +3,6 @@
 A figure is a number that the history contains for each epoch, such as the loss or a metric.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -109,8 +108,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
     known, direction = figures.larger, None if mode is None else MODES[mode]
     name = monitor or ("val_loss" if "val_loss" in known else "loss")
     if name not in known and not (figures.others and direction is not None):
-        near = difflib.get_close_matches(name, known, 1, checks.SIMILAR)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = checks.suggestion(name, known)
         if name.removeprefix("val_") in known and name.startswith("val_") and "val_loss" not in known:
             hint = ": pass validation_data or validation_split"
         advice = "; if a callback adds this figure, pass mode='min' or mode='max', too" if figures.others else ""

@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbanet import _cuda
+from numbanet.engines import make_engine
 from numbanet.engines import topology as engine_topology
+from numbanet.engines.cpu.engine import FastCpuEngine
 from numbanet.engines.epoch import epoch_of
+from numbanet.engines.reference import ReferenceEngine
 from numbanet.engines.topology import ACTIVATIONS, Topology
 from numbanet.proof import oracle
 from tests.helpers.engines import DTYPES, ENGINES, each
@@ -248,3 +251,9 @@ def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels,
     engine, _ = engine_with_parameters(top, device, kernels)
     list(engine.train_epoch(engine.upload(x), engine.upload(y), epoch))
     np.testing.assert_allclose(engine.read(), exact.read(), rtol=1e-12, atol=1e-14)
+
+
+@each("sizes, kind", [((300_000, 1), ReferenceEngine), ((300_000, 16), FastCpuEngine), ((1000, 1), FastCpuEngine)])
+def test_a_layer_of_one_output_does_not_reserve_a_multiple_of_its_weights(sizes, kind):
+    engine = make_engine(Topology(sizes, ("identity",), "mse", np.dtype("float32")), "cpu", "fast")
+    assert isinstance(engine, kind)

@@ -57,7 +57,11 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"dtype": "float16"}, ValueError, r"unknown dtype 'float16'; known are float32, float64"),
         ({"dtype": "int"}, ValueError, r"unknown dtype 'int'"),
         ({"dtype": "nonsense"}, ValueError, r"unknown dtype 'nonsense'"),
-        ({"device": "gpu"}, ValueError, r"^unknown device 'gpu'; known are cpu, cuda, auto \(cuda: an NVIDIA GPU;"),
+        (
+            {"device": "gpu"},
+            ValueError,
+            r"^unknown device 'gpu' \(did you mean 'cuda'\?\); known are cpu, cuda, auto \(cuda: an NVIDIA GPU;",
+        ),
         ({"kernels": "faster"}, ValueError, r"unknown kernels 'faster' \(did you mean 'fast'\?\); known are fast, reference"),
         ({"seed": -1}, ValueError, r"seed must be at least 0"),
         ({"seed": 1.5}, TypeError, r"seed must be an integer"),

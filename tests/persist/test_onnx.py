@@ -100,6 +100,6 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="the network has 60 bytes of parameters, but an ONNX file can hold at most 59"):
             net.export(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[onnx\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .onnx>="):
         net.export(tmp_path / "net.onnx")
     assert os.listdir(tmp_path) == []

@@ -10,6 +10,7 @@ import numbanet
 from numbanet import tables
 from numbanet.tables.columns import Numbers, Table, Texts
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
+from numbanet.tables.spelling import Spelling
 from tests.helpers.engines import DTYPES, each
 
 onnx = pytest.importorskip("onnx")
@@ -168,6 +169,13 @@ def test_names_of_columns_do_not_collide_with_names_of_the_graph(names, tmp_path
     assert not set(names) & {port.name for port in session.get_outputs()}
     answers, _ = session.run(None, feed(session, raw))
     assert answers[:, 0].tolist() == TWO.answers(net.predict(net.table.x(table_of(raw))))
+
+
+def test_the_texts_that_mean_a_missing_value_are_those_of_the_table(tmp_path):
+    of_city = Categorical("city", ("Bonn", "Köln", "Ulm"), "Ulm")
+    net = network(Encoding((of_city,), TWO, spelling=Spelling(missing=frozenset({"?"}))), "cce", "float64")
+    answers, _ = session_of(net, tmp_path / "net.onnx").run(None, {"city": np.array([["?"], ["Ulm"], [""], ["NA"]], object)})
+    assert answers[0, 0] == answers[1, 0] == answers[2, 0] != "" and answers[3, 0] == ""
 
 
 def test_a_trained_table_and_its_network_without_the_encoding(tmp_path):

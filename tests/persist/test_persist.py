@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import os
 import pickle
 import stat
@@ -14,6 +15,7 @@ import pytest
 
 import numbanet
 from numbanet import persist
+from numbanet.persist import models
 from tests.helpers.engines import DTYPES, each
 
 FORMATS = [".npz", ".safetensors"]
@@ -239,7 +241,7 @@ def test_a_description_that_lacks_something_is_refused(path):
     "parameters, message",
     [
         (np.full(26, np.nan, "f4"), r"parameters\[0\] is nan"),
-        (np.zeros((2, 13), "f4"), "must have dtype float32, one dimension"),
+        (np.zeros((2, 13), "f4"), "must have dtype float32 and one dimension"),
         (np.zeros(26, ">f4"), "must have dtype float32"),
         (np.zeros(52, "f2"), "must have dtype float32"),
     ],
@@ -342,7 +344,7 @@ def test_without_safetensors_the_error_says_what_to_install(net, safetensors, mo
     before = safetensors.read_bytes()
     monkeypatch.setitem(sys.modules, "safetensors", None)
     for attempt in (net.save, numbanet.Network.load):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[safetensors\]'"):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install .safetensors>="):
             attempt(safetensors)
     assert safetensors.read_bytes() == before and os.listdir(safetensors.parent) == [safetensors.name]
 
@@ -365,22 +367,63 @@ def test_the_claim_of_an_npy_header_is_not_allocated(npz):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("description.npy", member.getvalue())
         archive.writestr("parameters.npy", header.getvalue() + bytes(26 * 4))
-    refused(path, "bytes, but must have dtype float32")
+    refused(path, "takes 1099511627776 bytes, but there are 104")
 
 
-def test_a_link_is_replaced_like_a_file(net, path, tmp_path):
-    link = tmp_path / "link.npz"
-    link.symlink_to(path)
-    net.save(link)
-    assert numbanet.Network.load(link).sizes == net.sizes and numbanet.Network.load(path).sizes == net.sizes
+# Checkpoints
 
 
-def test_a_file_is_replaced_only_after_success(tmp_path):
-    target = tmp_path / "file"
-    with persist.replacing(target) as file:
-        file.write(b"whole")
-        assert not target.exists()
-    with pytest.raises(KeyboardInterrupt), persist.replacing(target) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert target.read_bytes() == b"whole" and os.listdir(tmp_path) == ["file"]
+def with_history(net, epochs):
+    """The description of a checkpoint after so many epochs, and its vectors."""
+    history = {"loss": [1 / epoch for epoch in range(1, epochs + 1)], "val_loss": [math.nan] * epochs}
+    state = {"conditions": {}, "epoch": list(range(1, epochs + 1)), "history": history, "best_epoch": None}
+    return models.description_of(net._model, state), models.vectors_of(net._model.snapshot())
+
+
+def test_the_history_of_a_checkpoint_may_grow_without_end(net, path):
+    """250,000 epochs, whose JSON text would be too long for a description that is read."""
+    description, vectors = with_history(net, 250_000)
+    persist.save(path, description, vectors)
+    found, _ = persist.load(path)
+    assert found.training and description.training
+    assert found.training["history"]["loss"] == description.training["history"]["loss"]
+    assert found.training["epoch"] == description.training["epoch"] and len(found.training["history"]["val_loss"]) == 250_000
+    assert numbanet.Network.load(path).sizes == net.sizes
+
+
+def state_of(description):
+    """The entries of a checkpoint in the order of their names, as text, because nan differs from nan."""
+    return repr(sorted(description.training.items()))
+
+
+@each("epochs", [0, 3])
+def test_a_history_comes_back_to_the_bit(epochs, net, path):
+    description, vectors = with_history(net, epochs)
+    persist.save(path, description, vectors)
+    assert state_of(persist.load(path)[0]) == state_of(description)
+
+
+def test_a_history_in_the_text_of_the_description_is_read(net, path):
+    """As earlier versions wrote it."""
+    description, _ = with_history(net, 3)
+    rewritten(path, description={"training": description.training})
+    assert state_of(persist.load(path)[0]) == state_of(description)
+
+
+@each("count, message", [(2, "6 numbers, but 2 epochs"), (-1, "epochs"), (10**9, "6 numbers"), (None, "epochs")])
+def test_a_history_of_another_length_is_refused(count, message, net, npz):
+    persist.save(npz, *with_history(net, 3))
+    with np.load(npz) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    description = json.loads(arrays.pop("description").tobytes())
+    description["training"]["epochs"] = count
+    write(npz, description, arrays)
+    refused(npz, message)
+
+
+def test_a_description_too_long_for_safetensors_is_not_saved(net, safetensors, monkeypatch):
+    monkeypatch.setattr(persist.safetensors_file, "LIMIT", 100)
+    before = safetensors.read_bytes()
+    with pytest.raises(ValueError, match=r"description of the network takes \d+ bytes, .*: save it as .npz"):
+        net.save(safetensors)
+    assert safetensors.read_bytes() == before

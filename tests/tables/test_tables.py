@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbanet import Network, persist, tables
 from numbanet.persist.models import description_of
-from numbanet.tables.columns import MISSING, number
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Numeric, Quantity
+from numbanet.tables.spelling import number
 from tests.helpers.engines import each
 from tests.helpers.idx_files import idx
 
@@ -37,6 +37,7 @@ def cells(table):
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
+@settings(deadline=None)  # the first example is slow on a busy machine
 @given(
     st.lists(TEXTS.filter(lambda t: t.strip() and number(t) is None), min_size=2, max_size=4, unique=True).flatmap(
         lambda names: st.tuples(st.just(names), st.lists(st.lists(TEXTS, min_size=len(names), max_size=len(names)), min_size=1))
@@ -56,8 +57,7 @@ def test_what_is_written_is_read(tmp_path_factory, content, separator, newline, 
     path.write_bytes(b"\xef\xbb\xbf" * mark + text.getvalue().encode())
     table = tables.read(path, separator=separator)
     assert table.rows == len(rows) and list(table.columns) == names
-    expected = [[None if cell in MISSING else cell for cell in row] for row in rows]
-    assert [list(row) for row in zip(*cells(table).values(), strict=True)] == expected
+    assert [list(row) for row in zip(*cells(table).values(), strict=True)] == rows
 
 
 @each("separator", [",", ";", "\t", "|"])
@@ -82,14 +82,12 @@ def test_a_row_is_found_in_its_line(tmp_path):
     [
         ("", "is empty"),
         ("a,b\n", "has no rows"),
-        ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but 2 columns are named"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: 3 values, but the first line names 2 columns"),
         ("a,a\n1,2\n", "two columns named 'a'"),
-        (",a\n0,1\n", r"column 1 has no name: .*index=False"),
         ("1,2\n3,4\n", "must name the columns, but contains numbers: '1', '2'"),
-        ('a,b\n1,"x\n', "line 2: unexpected end of data"),
+        ('a,b\n1,"x\n', "line 2: unexpected end of data: a quoted cell has no closing"),
         ('a,b\n1,"x"y\n', "line 2: "),
         (b"a,b\n1,\xe4\n", "is not UTF-8: it contains the byte 0xe4"),
-        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it contains the byte 0xff"),
     ],
 )
 def test_a_file_that_is_not_a_table_is_refused(text, message, tmp_path):
@@ -98,12 +96,14 @@ def test_a_file_that_is_not_a_table_is_refused(text, message, tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot read 'table.xlsx': its name must end in one of .csv"):
-        tables.read("table.xlsx")
+    (tmp_path / "table.foo").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"cannot read .*table.foo: its content is neither .* its name does not end in .csv"):
+        tables.read(tmp_path / "table.foo")
     with pytest.raises(ValueError, match="separator must be a single character, not ';;'"):
         text_table(tmp_path, "a,b\n1,2\n", separator=";;")
-    with pytest.raises(ValueError, match=r"separator applies to .csv and .tsv files only, not to table.npz"):
-        tables.read("table.npz", separator=";")
+    np.savez(tmp_path / "table.npz", x=np.eye(2))
+    with pytest.raises(ValueError, match=r"separator applies to text files only, such as .csv, not to .*table.npz"):
+        tables.read(tmp_path / "table.npz", separator=";")
 
 
 def test_parquet_gives_what_csv_gives(tmp_path):
@@ -144,8 +144,8 @@ def test_dates_in_parquet_and_damaged_parquet_are_refused(tmp_path):
 
 def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'numbanet\[tables\]'"):
-        tables.read(tmp_path / "t.parquet")
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .pyarrow>="):
+        text_table(tmp_path, "PAR1", "t.parquet")
 
 
 def test_arrays_are_tables_of_numbered_columns(tmp_path):
@@ -261,7 +261,8 @@ def test_kinds_of_columns(column, kind, tmp_path):
     if kind is Categorical:
         assert set(feature.categories) == set(column.split())
     declared = tables.learn(table, "y", categorical=["a"])
-    assert set(declared.features[0].categories) == set(column.split())
+    same = {"00.5": "0.5", "TRUE": "true", "False": "false"} if kind is not Categorical else {}
+    assert {same.get(label, label) for label in declared.features[0].categories} == {same.get(t, t) for t in column.split()}
 
 
 @each(
@@ -272,7 +273,8 @@ def test_kinds_of_columns(column, kind, tmp_path):
         ("01 1 01 1", ["01", "1"]),
         ("True False True", ["False", "True"]),
         ("1 2 3 4", None),  # no class has two rows
-        ("1.0 2.0 1.0 2.0", None),
+        ("1.0 2.0 1.0 2.0", ["1.0", "2.0"]),
+        ("1.5 2.0 1.5 2.0", None),
         (" ".join(map(str, list(range(21)) * 3)), None),
     ],
 )
@@ -294,20 +296,24 @@ def test_the_task_is_inferred_from_the_target(target, expected, tmp_path):
         (
             "a,b,y\n1,2,u\n,x,v\n1,,u\n",
             {},
-            r"column 'a', row 2 \(line 3\): .* is missing; .* use impute='median' \(--impute median\)",
+            r"column 'a', row 2 \(line 3\): .* is missing; .* use impute='median' \(--impute median\); .* \(--drop-missing\)$",
         ),
         ("a,b,y\n1,2,u\n2,NA,v\n,2,u\n", {}, r"column 'b', row 2 \(line 3\): the value is missing"),
-        ("a,y\n1,u\n2,\n", {"impute": "mean"}, r"column 'y', row 2 \(line 3\): the value is missing$"),
+        ("a,y\n1,u\n2,\n", {"impute": "mean"}, r"column 'y', row 2 \(line 3\): the value is missing; .* \(--drop-missing\)$"),
         ("a,y\n1,u\n2,v\n", {"impute": "zero"}, "unknown impute 'zero'"),
         ("a,y\n1,u\n2,v\n", {"task": "sorting"}, "unknown task 'sorting'"),
         ("a,y\n1,u\n2,v\n", {"ignore": ["c"]}, "has no column 'c'; its columns are 'a', 'y'"),
         ("a,y\n1,u\n2,v\n", {"ignore": ["a"]}, "no column from which to predict the target 'y'"),
-        ("a,y\n1,u\n2,v\n", {"task": "regression"}, r"column 'y', row 1 \(line 2\): 'u' is not a number$"),
+        ("a,y\n1,u\n2,v\n", {"task": "regression"}, r"column 'y', row 1 \(line 2\): 'u' is not a number"),
         ("a,y\n1,u\n2,u\n", {}, "column 'y' has only one class, 'u'"),
-        ("a,y\n1,u\n2,v\n3 kg,v\n", {}, r"column 'a', row 3 \(line 4\): '3 kg' is not a number; if the column holds"),
-        ("a;y\n1,5;u\n2,5;v\n", {}, r"column 'a', row 1.*'1,5' is not a number; write 1.5, with a decimal point"),
+        (
+            "a,y\n1,u\n2,v\n3 kg,v\n",
+            {},
+            r"column 'a', row 3 \(line 4\): '3 kg' is not a number; .*--missing '3 kg'",
+        ),
+        ("a;y\n1,5;u\n2,5;v\n", {}, r"column 'a', row 1.*'1,5' is not a number; use decimal=',' \(--decimal ,\)$"),
         ("a;y\n1;u\n2;v\n", {}, None),
-        ("a;y\n1;1,5\n2;2,5\n", {}, r"column 'y', row 1.*decimal point"),
+        ("a;y\n1;1,5\n2;2,5\n", {}, r"column 'y', row 1.*\(--decimal ,\)$"),
         ("a,y\n2020-01-31,u\n2021-01-31,v\n", {}, r"column 'a', row 1 \(line 2\): '2020-01-31' is a date or a time"),
         ("a,y\n,u\n31.1.2021,v\n", {"impute": "mean"}, r"column 'a', row 2 .*date"),
         ("a,y\n12:30,u\n9:05:01,v\n", {}, "date or a time"),
@@ -340,9 +346,9 @@ def test_a_table_that_cannot_be_learnt_from_is_refused(text, options, message, t
         ("a\n1\n", "does not have these columns, which the model needs: 'b'"),
         ("a,b,c\n1,red,0\n", "has columns that the model does not know: 'c'"),
         ("a,b\n1,red\n2,pink\n", r"column 'b', row 2 \(line 3\): unknown category 'pink'; known are 'blue', 'red'"),
-        ("a,b\n1,red\nx,red\n", r"column 'a', row 2 \(line 3\): 'x' is not a number$"),
-        ("a;b\n1;red\n1,5;red\n", "'1,5' is not a number; write 1.5, with a decimal point"),
-        ("a,b\n1,red\n2,\n,red\n", r"column 'b', row 2 \(line 3\): the value is missing$"),
+        ("a,b\n1,red\nx,red\n", r"column 'a', row 2 \(line 3\): 'x' is not a number; if it means .*--missing x\)$"),
+        ("a;b\n1;red\n1,5;red\n", r"'1,5' is not a number; use decimal=',' \(--decimal ,\)$"),
+        ("a,b\n1,red\n2,\n,red\n", r"column 'b', row 2 \(line 3\): the value is missing, and the model .*--drop-missing"),
     ],
 )
 def test_other_tables_have_to_have_the_same_columns(text, message, tmp_path):
@@ -433,18 +439,13 @@ def changed(net, change):
             "loss 'cce' does not fit 'y'",
         ),
         (lambda table: table.update(more=1), "not features, ignored, target"),
+        (lambda table: table.update(spelling={"decimal": ";;"}), "decimal must be a single character"),
+        (lambda table: table.update(spelling={"decimals": ","}), "decimals"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(net, change, message):
     with pytest.raises((ValueError, TypeError, LookupError), match=message):
         persist.Description.from_dict(changed(net, change))
-
-
-def test_a_description_too_long_to_be_loaded_is_not_saved(net, tmp_path, monkeypatch):
-    monkeypatch.setattr(persist, "LIMIT", 100)
-    with pytest.raises(ValueError, match=r"description of the network takes \d+ bytes, but may take at most 100"):
-        net.save(tmp_path / "net.npz")
-    assert not (tmp_path / "net.npz").exists()
 
 
 def test_a_network_takes_only_a_table_that_fits(net):

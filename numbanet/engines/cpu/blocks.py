@@ -35,6 +35,11 @@ BLOCK_ROWS = 2 * MC
 # Largest value of (number of weights) * (number of samples in a block). The computation of a block then takes at most about a
 # second; Ctrl-C is noticed after the block.
 BLOCK_WEIGHTS = 10**10
+# Largest value of (number of neurons, inputs included) * (number of samples in a block). In float32, the values of the neurons
+# then take at most 0.5 GB.
+BLOCK_NEURONS = 1 << 27
+# Number of unused numbers that the panels of any network may contain: in float32, they take 16 MB.
+UNUSED = 1 << 22
 # Number of samples in a block in predictions and evaluations, which have no batch size. It is the size of one slab.
 FORWARD_ROWS = MC
 # While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware

@@ -11,7 +11,7 @@ import numpy as np
 from numbanet._compile import collection_paused, compile_for
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
-from numbanet.engines.cpu.blocks import BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
+from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
 from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
@@ -77,7 +77,8 @@ class FastCpuEngine:
 
     def __init__(self, topology: Topology):
         self.topology = topology
-        self.most_rows = max(1, min(BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count))
+        limits = BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count, BLOCK_NEURONS // sum(topology.sizes)
+        self.most_rows = max(1, min(limits))
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_weights = np.empty(0, topology.dtype)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS
+from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS, UNUSED
 from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.topology import Topology
@@ -72,6 +72,17 @@ def panel_width(dtype: np.dtype) -> int:
 def up_to(multiple: int, count: int) -> int:
     """Returns the smallest multiple of `multiple` that is at least `count`."""
     return -(-count // multiple) * multiple
+
+
+def wastes_memory(topology: Topology) -> bool:
+    """Returns True if the panels of a network would contain far more unused numbers than the network has parameters.
+
+    The panels of a layer with one output contain up to 32 numbers for each weight, which matters if the layer has a million
+    inputs.
+    """
+    width = panel_width(topology.dtype)
+    unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)
+    return unused > max(UNUSED, 4 * topology.parameter_count)
 
 
 def needs_jacobian(topology: Topology) -> bool:

@@ -1,0 +1,129 @@
+"""The data that the subcommand train trains on: a data set known by name, or a table."""
+
+import argparse
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from numbanet import checks, tables
+from numbanet.cli.common import DATA_SETS
+from numbanet.cli.table_options import read_table, report_dropped
+from numbanet.tables.features import Categorical
+from numbanet.tables.kinds import task_of
+from numbanet.tables.splitting import strata_of, stratified
+from numbanet.tables.targets import Classes
+
+WATCHED = 0.2  # fraction of the training images that early stopping watches
+Pair = tuple[NDArray[Any], NDArray[Any]]
+
+
+class Problem(NamedTuple):
+    """The data to train on, and the loss, output count and class labels that a network for the data needs.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        The samples to train on.
+    watched : tuple of (x, y), optional
+        The samples whose loss and metrics are measured after each epoch.
+    held_out : tuple of (x, y), optional
+        The samples of the final figures. If early stopping or a schedule watches the loss, it watches other samples.
+    loss : str
+    n_out : int
+        Number of outputs.
+    labels : tuple of str
+        The classes; none for a quantity.
+    encoding : Encoding, optional
+        The encoding of a table.
+    summary : str
+        Lines about the data, which are printed before training.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    watched: Pair | None
+    held_out: Pair | None
+    loss: str
+    n_out: int
+    labels: tuple[str, ...]
+    encoding: tables.Encoding | None
+    summary: str
+
+
+def _watches(options: argparse.Namespace) -> bool:
+    """Returns whether the training depends on the loss after each epoch, so that the final figures need other samples."""
+    return options.early_stopping is not None or options.schedule == "plateau"
+
+
+def _counted(rows: int, noun: str, watched: int, held_out: int) -> str:
+    """Returns the numbers of samples in words."""
+    set_aside = f", {watched} to watch while training" if watched else ""
+    return f"{rows} {noun} to train on{set_aside}, {held_out} held out"
+
+
+def of_data_set(options: argparse.Namespace) -> Problem:
+    """Returns the data set options.data."""
+    if options.loss not in (None, "cce"):
+        raise ValueError(f"{options.data} has ten classes, which need loss cce, not {options.loss}")
+    data_set = DATA_SETS[options.data]
+    x, y, *held_out = data_set.load()
+    watched = held_out
+    rows, aside = stratified(y, WATCHED if _watches(options) else 0.0, options.seed)
+    if aside.size:
+        x, y, watched = x[rows], y[rows], (x[aside], y[aside])
+    summary = _counted(len(y), data_set.images, aside.size, len(held_out[1]))
+    return Problem(x, y, tuple(watched), tuple(held_out), "cce", 10, tuple(map(str, range(10))), None, summary)  # type: ignore
+
+
+def of_table(options: argparse.Namespace) -> Problem:
+    """Returns the table options.data, encoded."""
+    table = read_table(options, options.target)
+    target = "y" if tables.is_idx(options.data) else options.target or "y"
+    if options.drop_missing:
+        complete = tables.drop_missing(table, target, ignore=options.ignore or (), impute=options.impute is not None)
+        report_dropped(table, complete)
+        table = complete
+    task, reason = (options.task, "--task") if options.task else task_of(table, target)
+    strata, fraction = strata_of(table, target, task), checks.fraction("validation_split", options.validation_split)
+    rows, held_out = stratified(strata, fraction, options.seed)
+    watched = held_out
+    if _watches(options) and held_out.size:
+        rows, watched = (rows[part] for part in stratified(strata[rows], fraction, options.seed))
+    encoding = tables.learn(
+        table,
+        target,
+        task=task,
+        categorical=options.categorical or (),
+        ignore=options.ignore or (),
+        impute=options.impute,
+        rows=rows,
+    )
+    loss = options.loss or encoding.target.losses[0]
+    x, y = encoding.x(table, options.dtype), encoding.y(table)
+    lines = [*tables.notes(table, encoding), _summary(encoding, task, reason)]
+    lines.append(_counted(rows.size, "rows", 0 if watched is held_out else watched.size, held_out.size))
+    return Problem(
+        x[rows],
+        y[rows],
+        (x[watched], y[watched]) if watched.size else None,
+        (x[held_out], y[held_out]) if held_out.size else None,
+        loss,
+        encoding.target.width(loss),
+        encoding.target.labels if isinstance(encoding.target, Classes) else (),
+        encoding,
+        "\n".join(lines),
+    )
+
+
+def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
+    """Returns text about the target and the columns of a table."""
+    target, classes, losses = encoding.target, "", ""
+    if isinstance(target, Classes):
+        classes = f" into {len(target.labels)} classes"
+    else:
+        losses = f"\nlosses below are of the standardised target, ({target.name} - {target.mean:.6g}) / {target.scale:.6g}"
+    categorical = sum(isinstance(feature, Categorical) for feature in encoding.features)
+    return (
+        f"{target.name}: {task}{classes} ({reason}), from {len(encoding.features) - categorical} numeric and {categorical} "
+        f"categorical columns{losses}"
+    )

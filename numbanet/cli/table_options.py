@@ -1,0 +1,108 @@
+"""The options that control how a table is read, and the reader that follows them."""
+
+import argparse
+import sys
+
+from numbanet import tables
+from numbanet.cli.common import STANDARD, add_choice, names
+from numbanet.tables.labels import UNKNOWN
+from numbanet.tables.spelling import PLAIN, Spelling
+
+# The options that apply to tables only, by the names of their values.
+READING = ("separator", "decimal", "thousands", "encoding", "missing", "header", "ignore", "drop_missing")
+
+
+def add_table_options(parser: argparse._ActionsContainer) -> None:
+    """Adds the options that control how a table is read."""
+    parser.add_argument(
+        "--separator",
+        type=_character,
+        metavar="S",
+        help="character between the columns of a text file, or 'tab' (default: detected)",
+    )
+    parser.add_argument("--decimal", metavar="C", help="character before the fraction of a number (default: .)")
+    parser.add_argument(
+        "--thousands",
+        type=_character,
+        metavar="C",
+        help="character between groups of digits, such as the comma in 1,000,000, or 'space' (default: none)",
+    )
+    parser.add_argument("--encoding", metavar="NAME", help="encoding of a text file, such as latin-1 (default: utf-8)")
+    parser.add_argument(
+        "--missing",
+        type=names,
+        metavar="TEXT[,...]",
+        help="texts that mean a missing value, as an empty cell always does (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
+        "NULL, null, None; but NA and such, alone in a column of texts, is a value)",
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line names the columns; without names, they are called c1, c2, ... (default: it does)",
+    )
+    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
+    parser.add_argument(
+        "--drop-missing",
+        action="store_true",
+        default=None,
+        help="leave out rows with a missing value, unless it is replaced (--impute)",
+    )
+
+
+def add_unknown_option(parser: argparse._ActionsContainer) -> None:
+    """Adds the option --unknown."""
+    add_choice(
+        parser,
+        "--unknown",
+        UNKNOWN,
+        default="error",
+        help="a category that did not occur in training is an error, or is ignored: all inputs of its column are 0 "
+        "(default: %(default)s)",
+    )
+
+
+def _character(text: str) -> str:
+    return {"tab": "\t", "\\t": "\t", "space": " "}.get(text, text)
+
+
+def read_table(options: argparse.Namespace, target: str | None = None, spelling: Spelling = PLAIN) -> tables.Table:
+    """Reads the table options.data.
+
+    Parameters
+    ----------
+    options : Namespace
+    target : str, optional
+        As for `numbanet.tables.read`.
+    spelling : Spelling
+        The spelling of numbers and missing values, unless the options say another one.
+    """
+    decimal, thousands = options.decimal, options.thousands
+    if decimal is thousands is None:
+        decimal, thousands = spelling.decimal, spelling.thousands
+    return tables.read(
+        sys.stdin.buffer if options.data == STANDARD else options.data,
+        separator=options.separator,
+        decimal=decimal or ".",
+        thousands=thousands,
+        missing=spelling.missing if options.missing is None else options.missing,
+        encoding=options.encoding,
+        header=options.header,
+        target=target,
+    )
+
+
+def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
+    """Reads the table options.data for a network with this encoding; `target` says whether the target must be known."""
+    of_idx = options.target if target and tables.is_idx(options.data) else None
+    table = read_table(options, of_idx or (encoding.target.name if target else None), encoding.spelling)
+    if not options.drop_missing:
+        return table
+    complete = encoding.complete(table, target=target)
+    report_dropped(table, complete)
+    return complete
+
+
+def report_dropped(table: tables.Table, complete: tables.Table) -> None:
+    """Prints on standard error how many rows of a table were left out."""
+    if complete.rows < table.rows:
+        print(f"{table.rows - complete.rows} of {table.rows} rows have a missing value and are left out", file=sys.stderr)

@@ -1,0 +1,13 @@
+"""The doors through which files are written and read: paths, devices, pipes and file objects."""
+
+from numbanet.files.arrays import read_array as read_array
+from numbanet.files.names import Location as Location
+from numbanet.files.names import is_file_object as is_file_object
+from numbanet.files.names import name_of as name_of
+from numbanet.files.names import suffix_of as suffix_of
+from numbanet.files.parsing import most_bytes as most_bytes
+from numbanet.files.parsing import naming as naming
+from numbanet.files.parsing import opened_archive as opened_archive
+from numbanet.files.parsing import reading as reading
+from numbanet.files.writing import refuse_unwritable as refuse_unwritable
+from numbanet.files.writing import replacing as replacing

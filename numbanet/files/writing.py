@@ -1,0 +1,220 @@
+"""Writes files: a file is replaced completely or not at all; devices and pipes are written to, never replaced."""
+
+import contextlib
+import io
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from numbanet.files.names import Location, is_file_object, name_of
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # on Windows, which deletes no file that a process has open
+    _fcntl = None
+fcntl: Any = _fcntl
+
+TEMPORARY = re.compile(r"\.numbanet-[0-9a-f]{16}\.tmp")
+MOST_LINKS = 40  # as in Linux
+
+
+@contextlib.contextmanager
+def replacing(target: Location) -> Iterator[BinaryIO]:
+    """Returns a context with a binary file, whose content becomes that of `target` if the context ends without an exception.
+
+    The content is complete, and on the disk, in a temporary file of the same folder before this file replaces the target. If
+    writing fails, or the process is killed, the target keeps its content. The temporary file is hidden; if the process is
+    killed, the next call for a file of the folder deletes it.
+
+    Parameters
+    ----------
+    target : path or binary file object
+        A symbolic link is followed, and stays a link. An existing file keeps its owner, its permissions and its extended
+        attributes.
+
+    Raises
+    ------
+    OSError
+        The target cannot be written.
+    TypeError
+        The target is neither a path nor a binary file object.
+
+    Notes
+    -----
+    Some targets cannot be replaced, and are written in place, after the content is complete in memory: file objects, devices,
+    pipes, and open files such as /dev/stdout; a file with further hard links, all of which get the new content; a file in a
+    folder that takes no new file, such as a file that is mounted alone into a container; and a file whose owner cannot be
+    given to a new file. If a regular file is written in place, and the disk becomes full or the machine stops meanwhile, the
+    old content is lost.
+    """
+    name = name_of(target)
+    place = target if is_file_object(target, "write") else _followed(name)
+    status = _status(place, name) if isinstance(place, str | int) else None
+    with contextlib.ExitStack() as stack:
+        temporary = None
+        if isinstance(place, str) and (status is None or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)):
+            try:
+                temporary = stack.enter_context(_temporary(place, name, status))
+            except OSError:
+                if status is None:
+                    raise
+        if isinstance(place, str) and temporary is not None:
+            yield temporary
+            _replace(place, temporary, status)
+        else:
+            yield (content := io.BytesIO())
+            content.seek(0)
+            _copy(content, place)
+
+
+def refuse_unwritable(path: str | os.PathLike[str]) -> None:
+    """Raises OSError if `replacing` cannot write to the path; called before a long training, whose result would be lost."""
+    place = _followed(name := name_of(path))
+    if isinstance(place, str) and _status(place, name) is None:
+        with _temporary(place, name, None):
+            pass
+
+
+def _followed(path: str) -> str | int:
+    """Returns the path without symbolic links, or the number of an open file for a path such as /dev/stdout."""
+    open_files = (f"/proc/{os.getpid()}/fd", "/dev/fd")  # folders with an entry for each open file of this process
+    text = os.path.abspath(path)
+    if path.endswith(("/", os.sep)):
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    for _ in range(MOST_LINKS):
+        folder, name = os.path.split(text)
+        if name.isdigit() and os.path.realpath(folder) in open_files:
+            return int(name)
+        if not os.path.islink(text):
+            break
+        text = os.path.join(folder, os.readlink(text))
+    return os.path.realpath(path)
+
+
+def _status(path: str | int, name: str) -> os.stat_result | None:
+    """Returns the status of a file, or None if it does not exist; raises OSError if it is a folder or write-protected.
+
+    `name` is the path for error messages, as the user wrote it.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"cannot write {name}: it is a folder")
+    if isinstance(path, str) and not os.access(path, os.W_OK):
+        raise PermissionError(f"cannot write {name}: the file is write-protected")
+    return status
+
+
+@contextlib.contextmanager
+def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Opens a temporary file in the folder of `path`, with the owner and the permissions in `status`; deletes it at the end.
+
+    `name` is the path for error messages, as the user wrote it. The file is locked as long as it is open, so that no other
+    process takes it for the file of a killed process.
+    """
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"cannot write {name}: the folder {folder} does not exist")
+    _delete_abandoned(folder)
+    try:
+        handle, temporary = _created(folder, 0o666 if status is None else 0o600)
+    except OSError as error:
+        raise type(error)(f"cannot write {name}: the folder {folder} takes no new file: {error.strerror}") from None
+    with contextlib.ExitStack() as stack:
+        stack.callback(_delete, temporary)
+        file = stack.enter_context(open(temporary, "w+b", opener=lambda *_: handle))
+        if status is not None:
+            _keep(handle, temporary, path, status)
+        yield file
+
+
+def _created(folder: str, mode: int) -> tuple[int, str]:
+    """Creates and locks a temporary file in a folder; returns its descriptor and its path."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        name = os.path.join(folder, f".numbanet-{secrets.token_hex(8)}.tmp")
+        handle = os.open(name, flags, mode)
+        with contextlib.suppress(OSError):  # some network file systems have no locks; then nothing is deleted, either
+            if fcntl:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):
+            return handle, name
+        os.close(handle)  # before the file was locked, another process took it for that of a killed process
+
+
+def _delete_abandoned(folder: str) -> None:
+    """Deletes the temporary files of processes that were killed, which are those that nobody locks."""
+    with contextlib.suppress(OSError):  # the folder may be writable but not readable
+        for name in os.listdir(folder):
+            if TEMPORARY.fullmatch(name):
+                with contextlib.suppress(OSError):  # BlockingIOError if it is locked
+                    _delete_unlocked(os.path.join(folder, name))
+
+
+def _delete_unlocked(path: str) -> None:
+    if not fcntl:
+        os.unlink(path)
+        return
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(handle)
+
+
+def _delete(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # it was renamed
+        os.unlink(path)
+
+
+def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
+    """Gives an open file the owner, the extended attributes and the permissions of another; raises OSError if it may not."""
+    if hasattr(os, "fchown"):
+        own = os.fstat(handle)
+        if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+            os.fchown(handle, status.st_uid, status.st_gid)
+    if hasattr(os, "listxattr"):  # access control lists, for instance
+        with contextlib.suppress(OSError):
+            for attribute in os.listxattr(path):
+                with contextlib.suppress(OSError):
+                    os.setxattr(handle, attribute, os.getxattr(path, attribute))
+    os.chmod(name, stat.S_IMODE(status.st_mode))
+
+
+def _replace(path: str, temporary: BinaryIO, status: os.stat_result | None) -> None:
+    """Renames the temporary file to `path`; copies it instead if `path` cannot be renamed over, as a mount point cannot."""
+    temporary.flush()
+    os.fsync(temporary.fileno())
+    if not fcntl:
+        temporary.close()  # Windows renames no open file
+    try:
+        os.replace(temporary.name, path)
+    except OSError:
+        if status is None:
+            raise
+        with open(temporary.name, "rb") as content:
+            _copy(content, path)
+
+
+def _copy(content: BinaryIO, target: str | int | BinaryIO) -> None:
+    """Writes the content to a path, to the open file of this number, or to a file object."""
+    if isinstance(target, str | int):
+        with open(os.dup(target) if isinstance(target, int) else target, "wb") as file:
+            shutil.copyfileobj(content, file)
+            file.flush()
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                os.fsync(file.fileno())
+    elif isinstance(target, io.RawIOBase):  # it may write a part of the bytes only
+        buffered = io.BufferedWriter(target)
+        shutil.copyfileobj(content, buffered)
+        buffered.flush()
+        buffered.detach()
+    else:
+        shutil.copyfileobj(content, target)

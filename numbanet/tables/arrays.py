@@ -1,0 +1,75 @@
+"""Tables of arrays, from NPZ, NPY and IDX files: the columns of an array x are named x[0], x[1], ..."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbanet.datasets.idx import read_idx
+from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts, listed
+
+
+def read_npz(file: BinaryIO, source: str, target: str) -> Table:
+    """Reads a table from a NPZ or NPY file that is open for reading bytes; see `numbanet.tables.read`."""
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray) and "x" not in loaded:
+            raise ValueError(f"it contains {listed(loaded) or 'nothing'}, but no array x")
+        x, y = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["x"], loaded.get(target))
+    except Exception as error:  # numpy and zipfile raise exceptions of many kinds
+        raise ValueError(f"cannot read {source}: {error or type(error).__name__}") from None
+    return _of_arrays(source, x, target, y)
+
+
+def read_images(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None) -> Table:
+    """Reads a table from an IDX file, whose labels are in another IDX file; see `numbanet.tables.read`."""
+    return _of_arrays(os.fspath(path), read_idx(path), "y", None if labels is None else read_idx(labels))
+
+
+def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) -> Table:
+    """Returns a table with columns x[0], x[1], ... from the array x (n, ...), and a column of targets from y (n,)."""
+    if x.ndim < 2 or not x.size:
+        raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")
+    if x[0].size > MOST_COLUMNS:
+        raise ValueError(f"{source}: x has {x[0].size} columns, but may have at most {MOST_COLUMNS}")
+    rows = x.shape[0]
+    columns = {f"x[{i}]": column for i, column in enumerate(x.reshape(rows, -1).T)}
+    if y is not None:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.shape != (rows,):
+            raise ValueError(f"{source}: x has {rows} samples, but {name} has shape {y.shape}")
+        columns[name] = y
+    return of_columns(source, columns, rows, alike=x.dtype == np.uint8)
+
+
+def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, alike: bool = False) -> Table:
+    """Returns a table of arrays by name.
+
+    Parameters
+    ----------
+    source : str
+        Name of the table in error messages.
+    columns : dict of str to ndarray, (rows,)
+        Real numbers, booleans or texts. NaN is a missing value.
+    rows : int
+        Number of rows.
+    alike : bool
+        As for `Table`.
+
+    Raises
+    ------
+    ValueError
+        A column contains neither real numbers nor texts, or there are no rows.
+    """
+    return Table(source, {name: _of_array(source, name, values) for name, values in columns.items()}, rows, alike=alike)
+
+
+def _of_array(source: str, name: str, values: NDArray[Any]) -> Texts | Numbers:
+    if values.dtype.kind == "U":
+        return Texts(values.tolist(), typed=True)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{source}: {name} must contain real numbers or texts, not {values.dtype}")
+    return Numbers(values)

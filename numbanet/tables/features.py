@@ -1,0 +1,182 @@
+"""The columns from which a network predicts: numbers, booleans and categories, and their encoding as inputs."""
+
+import csv
+import io
+import math
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbanet import checks
+from numbanet.tables.columns import Table, listed
+from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
+from numbanet.tables.spelling import fitting
+
+
+def numbers(table: Table, name: str) -> NDArray[np.float64]:
+    """Returns a column as float64 (n,), with NaN for missing values; raises ValueError for a text or an infinite value."""
+    column = table.column(name)
+    values = column.numbers
+    if np.isfinite(values).all():
+        return values
+    wrong = np.isnan(values) & ~column.missing
+    if wrong.any():
+        raise not_a_number(table, name, np.flatnonzero(wrong))
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = infinite.argmax()
+        raise table.error(name, row, f"{values[row]} is not finite")
+    return values
+
+
+def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
+    """Returns the error about texts, in these rows, in a column of numbers; `remedy` is a further remedy for a text."""
+    texts = table.column(name).texts
+    wrong = str(texts[rows[0]])
+    others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
+    for candidates in (others, {wrong}):
+        if fits := fitting(candidates):
+            return table.error(name, rows[0], f"{wrong!r} is not a number; use {' or '.join(map(_read_with, fits))}")
+    words = (column.words - table.values.get(each, frozenset()) for each, column in table.columns.items())
+    missing = sorted({wrong}.union(*words) - {""})
+    hint = f"; if it means a missing value, use missing={missing!r} ({as_option('--missing', missing)})"
+    return table.error(name, rows[0], f"{wrong!r} is not a number{hint}{remedy}")
+
+
+def _read_with(spelling: Any) -> str:
+    """Returns the arguments and options that read numbers in a spelling."""
+    given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
+    if spelling.thousands == ".":
+        given.append(("thousands", "."))
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given)
+    options = (f"--{name} " + ('"\'"' if value == "'" else shlex.quote(value)) for name, value in given)
+    return f"{arguments} ({' '.join(options)})"
+
+
+def as_option(option: str, names: Iterable[str]) -> str:
+    """Returns an option and its value, a list of names, as they are written in a shell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    value = shlex.quote(text.getvalue())
+    return f"{option}={value}" if value.startswith("-") else f"{option} {value}"
+
+
+def booleans(table: Table, name: str) -> NDArray[np.float64]:
+    """Returns a column of the texts true and false, in any case, as 1 and 0, (n,), with NaN for missing values."""
+    column = table.column(name)
+    values: dict[str | None, float] = {None: math.nan}
+    for text in set(column.texts) - {None}:
+        values[text] = math.nan if text in column.words else BOOLEANS.get(str(text).strip().lower(), math.inf)
+    found = np.fromiter(map(values.__getitem__, column.texts), float, len(column.texts))
+    if np.isinf(found).any():
+        row = np.isinf(found).argmax()
+        raise table.error(name, row, f"{column.texts[row]!r} is neither true nor false")
+    return found
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers v, which the network gets as the input x = (v - mean) / scale.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    mean, scale : float
+        Mean and standard deviation (with the divisor n, not n - 1) of the column in the training rows; scale is 1 for a
+        constant column.
+    fill : float, optional
+        The number that replaces a missing value; if None, a missing value raises ValueError.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    fill: float | None = None
+    kind: ClassVar[str] = "numeric"
+    width: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        checks.real("mean", self.mean)
+        checks.positive("scale", self.scale)
+        if self.fill is not None:
+            checks.real("fill", self.fill)
+
+    def missing(self, table: Table) -> NDArray[np.bool_]:
+        """Returns a boolean array (n,) that is True for each missing value of the column."""
+        return table.column(self.name).missing
+
+    def encode(self, table: Table, x: NDArray[np.floating], unknown: str = "error") -> None:
+        """Writes the standardised column to x (n, 1)."""
+        values = self.values(table, self.name)
+        if self.fill is not None:
+            values = np.where(np.isnan(values), self.fill, values)
+        x[:, 0] = (values - self.mean) / self.scale
+
+    values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(numbers)
+
+
+@dataclass(frozen=True)
+class Boolean(Numeric):
+    """A column of the texts true and false, which become 1 and 0 and are then standardised like a `Numeric` column."""
+
+    kind: ClassVar[str] = "boolean"
+    values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of texts, encoded one-hot: one input per category, 1 for the row's category and 0 for all other categories.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    categories : list of str
+    fill : str, optional
+        The category that replaces a missing value; if None, a missing value raises ValueError.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    fill: str | None = None
+    kind: ClassVar[str] = "categorical"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categories", different_texts("categories", self.categories, 1))
+        if self.fill is not None and self.fill not in self.categories:
+            raise ValueError(
+                f"column {self.name!r}: the replacement for missing values, {self.fill!r}, is not one of its categories: "
+                f"{listed(self.categories)}"
+            )
+
+    @property
+    def width(self) -> int:
+        """The number of network inputs that encode the column."""
+        return len(self.categories)
+
+    def missing(self, table: Table) -> NDArray[np.bool_]:
+        """Returns a boolean array (n,) that is True for each missing value; a category is no missing value."""
+        column = table.column(self.name)
+        return column.is_missing(self.categories if column.spelling.missing is None else ())
+
+    def encode(self, table: Table, x: NDArray[np.floating], unknown: str = "error") -> None:
+        """Writes the one-hot encoding of the column to x (n, width)."""
+        index = indices(table, self.name, self.categories, "category", unknown)
+        if self.fill is not None:
+            index[index == MISSING] = self.categories.index(self.fill)
+        x[...] = 0
+        known = np.flatnonzero(index > OTHER)
+        x[known, index[known]] = 1
+
+
+def different_texts(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
+    """Returns the values as a tuple; raises ValueError unless they are different texts, at least `least` in number."""
+    values = tuple(values)
+    if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
+        raise ValueError(f"{name} must be at least {least} different texts, not {listed(values)}")
+    return values

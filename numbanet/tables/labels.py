@@ -1,0 +1,124 @@
+"""Labels: the different values of a column of categories or classes, compared in one form.
+
+If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all are true or false, in any
+capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends; a code such
+as 007 makes all labels of its column texts.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbanet import checks
+from numbanet.tables.columns import Numbers, Table, Texts, listed
+from numbanet.tables.spelling import PLAIN, Spelling
+
+BOOLEANS = {"true": 1.0, "false": 0.0}
+CODE = re.compile(r"\s*[+-]?0\d+\s*")
+UNKNOWN = ("error", "ignore")
+MISSING, OTHER = -1, -2  # indices of a missing value, and of a value that is none of the labels
+
+Key = Callable[[str, Spelling], Hashable]  # None is the key of a text that cannot be a label
+
+
+def _as_number(text: str, spelling: Spelling) -> float | None:
+    return spelling.value(text)
+
+
+def _as_boolean(text: str, spelling: Spelling) -> float | None:
+    return BOOLEANS.get(text.strip().lower())
+
+
+def _as_text(text: str, spelling: Spelling) -> str:
+    return text.strip() or text
+
+
+def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
+    """Returns the function that turns a text into the form in which the labels are compared."""
+    labels = list(labels)
+    if all(_as_boolean(label, spelling) is not None for label in labels):
+        return _as_boolean
+    if all(spelling.value(label) is not None and not CODE.fullmatch(label) for label in labels):
+        return _as_number
+    return _as_text
+
+
+def labels_of(table: Table, name: str) -> tuple[str, ...]:
+    """Returns the different labels of a column in alphabetical order, or in numerical order if all are numbers.
+
+    Of several spellings of a label, the most frequent one is returned; a number that is not spelled as in Python is returned as
+    Python spells it.
+    """
+    column = table.column(name)
+    counts = Counter(column.texts)
+    for word in (None, *column.words):
+        if word not in table.values.get(name, ()):
+            counts.pop(word, None)
+    texts: list[str] = [text for text in counts if text is not None]
+    key = key_of(texts, column.spelling)
+    spellings: dict[Hashable, list[str]] = {}
+    for text in texts:
+        spellings.setdefault(key(text, column.spelling), []).append(text)
+    if key is _as_number and not column.spelling.is_plain:
+        return tuple(_spelled(value) for value in sorted(spellings))  # type: ignore[type-var]
+    chosen = {k: min(same, key=lambda text: (-counts[text], text)) for k, same in spellings.items()}
+    if key is _as_number:
+        return tuple(chosen[value] for value in sorted(chosen))  # type: ignore[type-var]
+    return tuple(sorted(text.strip() or text for text in chosen.values()))
+
+
+def _spelled(value: Hashable) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown: str = "error") -> NDArray[np.intp]:
+    """Returns for each value of a column the index of its label.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+        Name of the column.
+    labels : tuple of str
+    noun : str
+        The kind of label in messages, such as "category".
+    unknown : {"error", "ignore"}
+        Whether a value that is none of the labels raises ValueError, or gets the index `OTHER`.
+
+    Returns
+    -------
+    ndarray of int, (n,)
+        A missing value has the index `MISSING`.
+    """
+    column = table.column(name)
+    index = _exact(column, labels)
+    try:
+        return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
+    except KeyError:  # some text is missing, unknown or spelled in another way
+        pass
+    key = key_of(labels)
+    by_key = {key(label, PLAIN): k for k, label in enumerate(labels)}
+    others = set()
+    for text in set(column.texts) - index.keys():
+        if text is not None:
+            index[text] = by_key.get(key(text, column.spelling), MISSING if text in column.words else OTHER)
+            if index[text] == OTHER:
+                others.add(text)
+    if others and checks.choice("unknown", unknown, UNKNOWN) == "error":
+        row = next(row for row, text in enumerate(column.texts) if text in others)
+        remedy = "" if noun == "class" else "; to encode unknown categories as zeros, use unknown='ignore' (--unknown ignore)"
+        raise table.error(name, row, f"unknown {noun} {column.texts[row]!r}; known are {listed(labels)}{remedy}")
+    return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
+
+
+def _exact(column: Texts | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
+    """Returns the indices of texts that are labels letter by letter, and of the texts that mean a missing value in any case."""
+    index: dict[str | None, int] = {None: MISSING}
+    if column.spelling.is_plain:  # else 1.500 may be 1500
+        index |= {label: k for k, label in enumerate(labels)}
+    if column.spelling.missing is not None:
+        index |= dict.fromkeys(column.words, MISSING)
+    return index

@@ -1,0 +1,40 @@
+"""Sentences about the choices that were made in reading and encoding a table, such as replaced missing values."""
+
+import numpy as np
+
+from numbanet.tables.columns import Table, listed
+from numbanet.tables.encoding import Encoding
+from numbanet.tables.features import Categorical, as_option
+
+MOST_NOTES = 20
+
+
+def notes(table: Table, encoding: Encoding) -> list[str]:
+    """Returns sentences about missing values, texts such as NA that count as values, and columns without a name.
+
+    Parameters
+    ----------
+    table : Table
+    encoding : Encoding
+        The encoding that was learnt from the table.
+
+    Returns
+    -------
+    list of str
+        At most 20 sentences about columns, and one that counts the others.
+    """
+    found = list(table.notes)
+    for each in (*encoding.features, encoding.target):
+        if word := next(iter(table.values.get(each.name, ())), None):
+            kind = "category" if each in encoding.features else "class"
+            found.append(
+                f"column {each.name!r}: {word!r} is a {kind}; if it means a missing value, use {as_option('--missing', [word])}"
+            )
+    for feature in encoding.features:
+        if feature.fill is not None and (count := int(np.count_nonzero(feature.missing(table)))):
+            words = table.column(feature.name).words - {""}
+            spelled = f" ({listed(sorted(words))})" if words and isinstance(feature, Categorical) else ""
+            fill = repr(feature.fill) if isinstance(feature, Categorical) else f"{feature.fill:.6g}"
+            found.append(f"column {feature.name!r}: {count} missing values{spelled} are replaced by {fill}")
+    more = len(found) - MOST_NOTES
+    return found if more <= 0 else [*found[:MOST_NOTES], f"and {more} more such columns"]

@@ -1,0 +1,249 @@
+"""Reads tables from text files, CSV and TSV, with Python's module csv.
+
+The module csv is part of Python, keeps every text unchanged (007 does not become 7) and knows the line of each row.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from array import array
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
+
+from numbanet import checks
+from numbanet._compile import collection_paused
+from numbanet.tables.columns import MOST_COLUMNS, Table, Texts, listed
+from numbanet.tables.spelling import Spelling, number
+
+SEPARATORS = (";", "\t", "|", ",")
+SNIFFED_CHARACTERS, SNIFFED_ROWS = 1 << 16, 20
+CHUNK_CELLS = 1 << 17
+BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"} | {
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"
+}  # fmt: skip
+SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)  # Excel writes and reads it
+WHOLE_NUMBER = re.compile(r"\d+")
+ENCODINGS = ("utf-8", "latin-1", "cp1252", "cp1250", "cp1251", "utf-16", "mac-roman", "gb18030", "shift-jis", "euc-kr", "big5")
+
+
+class Form(NamedTuple):
+    """The form of a text file.
+
+    Parameters
+    ----------
+    separator : str, optional
+        The character between cells; by default it is detected.
+    encoding : str, optional
+        The encoding of the characters; by default UTF-8, or the one that a byte order mark says.
+    header : bool, optional
+        Whether the first line contains the names of the columns; by default a first line of numbers is refused.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+
+
+def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is_zipped: bool = False) -> Table:
+    """Reads a table from a text file that is open for reading bytes; see `numbanet.tables.read`."""
+    if form.separator is not None and (len(form.separator) != 1 or form.separator in '"\r\n'):
+        raise ValueError(f"separator must be a single character, not {form.separator!r}")
+    stream = gzip.GzipFile(fileobj=file) if is_zipped else file
+    text = encoding = None
+    try:
+        encoding = _encoding(stream, form.encoding)
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")  # type: ignore[arg-type]
+        with collection_paused():  # the garbage collector would traverse millions of texts again and again
+            return _table(text, source, form, spelling)
+    except UnicodeError as error:
+        raise ValueError(f"{source} {_not_encoded(error, encoding, form.encoding is not None)}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"cannot read {source}: {error}") from None
+    finally:
+        if text is not None:
+            text.detach()  # else it would close the file
+
+
+def _encoding(stream: Any, given: str | None) -> str:
+    """Returns the encoding that is given, or else the one that the file's byte order mark says."""
+    if given is not None:
+        try:
+            name = codecs.lookup(given).name
+            "".encode(name)  # raises LookupError for a codec that is no encoding of texts
+        except (LookupError, TypeError, ValueError):
+            hint = checks.suggestion(given, ENCODINGS)
+            raise ValueError(f"unknown encoding {given!r}{hint}; known are {', '.join(ENCODINGS)} and others") from None
+        return "utf-8-sig" if name == "utf-8" else name
+    start = stream.read(4)
+    stream.seek(0)
+    return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8-sig")
+
+
+def _not_encoded(error: UnicodeError, encoding: str | None, is_given: bool) -> str:
+    """Returns the end of the message about bytes that are not in the encoding."""
+    name = "UTF-8" if encoding in (None, "utf-8-sig") else encoding
+    if not isinstance(error, UnicodeDecodeError):
+        return f"is not {name}: {error}"
+    byte = error.object[error.start]
+    what = f"is not {name}: it contains the byte 0x{byte:02x}"
+    if is_given:
+        return f"{what}; use the encoding in which the file was written (--encoding)"
+    likely = "cp1252" if any(0x80 <= each < 0xA0 for each in error.object) else "latin-1"
+    return (
+        f"{what}; use encoding={likely!r} (--encoding {likely}), which is usual in Western Europe, or the encoding in which "
+        "the file was written"
+    )
+
+
+def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) -> Table:
+    start, separator, skipped = text.read(SNIFFED_CHARACTERS), form.separator, 0
+    text.seek(0)
+    if said := SEPARATOR_LINE.match(start):
+        separator, skipped = separator or said[1], 1
+        text.readline()
+    if separator is None:
+        separator = _sniffed(start, spelling.decimal)
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=separator != " ", strict=True)
+    return Records(source, form.header, skipped).table(reader, spelling)
+
+
+def _sniffed(text: str, decimal: str) -> str:
+    """Returns the separator that splits the first rows into equally many columns, if possible, and into the most columns."""
+
+    def columns(separator: str) -> tuple[bool, int]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        try:
+            widths = [len(record) for record in islice((record for record in reader if record), SNIFFED_ROWS)]
+        except csv.Error:  # a cell is too long; reading the file says so
+            return False, 0
+        if len(text) == SNIFFED_CHARACTERS and 1 < len(widths) < SNIFFED_ROWS:
+            widths.pop()  # the last row is cut off
+        return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
+
+    # Of equal results, the last one of the list wins; the decimal comma is not a separator then.
+    return max((each for each in reversed(SEPARATORS) if each != decimal or columns(each)[0]), key=columns)
+
+
+class Records:
+    """Collects the records of a text file as columns.
+
+    Parameters
+    ----------
+    source : str
+        Name of the file in messages.
+    header : bool or None
+        As in `Form`.
+    skipped : int
+        Number of lines before the reader's first line.
+    """
+
+    def __init__(self, source: str, header: bool | None, skipped: int):
+        self.source, self.header, self.skipped = source, header, skipped
+        self.names: list[str] = []
+        self.columns: list[list[str | None]] = []
+        self.lines = array("q")
+
+    def table(self, reader: Any, spelling: Spelling) -> Table:
+        """Reads all records, and returns them as a table."""
+        chunk: list[list[str]] = []
+        for line, record in self._numbered(reader):
+            if not record or (len(record) == 1 != len(self.names) and not record[0].strip()):
+                continue  # a blank line, unless it is the empty cell of a table with a single column
+            if not self.names:
+                self.names = self._first(record)
+                self.columns = [[] for _ in self.names]
+                if self.header is not False:
+                    continue
+            chunk.append(self._fitted(record, line))
+            self.lines.append(line)
+            if len(chunk) * len(self.names) >= CHUNK_CELLS:
+                self._move(chunk)
+        self._move(chunk)
+        if not self.names:
+            raise ValueError(f"{self.source} is empty")
+        named, notes = self._named()
+        columns = {name: Texts(cells, spelling=spelling) for name, cells in named.items()}
+        return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(notes))
+
+    def _numbered(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
+        """Yields each record with the line in which it begins."""
+        start = 1 + self.skipped
+        try:
+            for record in reader:
+                yield start, record
+                start = reader.line_num + 1 + self.skipped
+        except csv.Error as error:
+            unclosed = ": a quoted cell has no closing quotation mark" if "unexpected end of data" in str(error) else ""
+            raise ValueError(f"{self.source}, line {start}: {error}{unclosed}") from None
+
+    def _first(self, record: list[str]) -> list[str]:
+        """Returns the names of the columns, which the first record contains unless `header` is False."""
+        if len(record) > MOST_COLUMNS:
+            raise ValueError(f"{self.source} has {len(record)} columns, but may have at most {MOST_COLUMNS}")
+        if self.header is False:
+            return [f"c{place}" for place in range(1, len(record) + 1)]
+        if self.header is None and all(number(name) is not None for name in record) and not _counts(record):
+            raise ValueError(
+                f"{self.source}: the first line must name the columns, but contains numbers: {listed(record, 5)}; if they are "
+                "values, use header=False (--no-header), and if they are names, header=True (--header)"
+            )
+        seen: set[str] = set()
+        for name in record:
+            if name.strip() and name in seen:
+                raise ValueError(
+                    f"{self.source} has two columns named {name!r}: rename one of them in the file, or, if the first line "
+                    "contains values, use header=False (--no-header)"
+                )
+            seen.add(name)
+        return record
+
+    def _fitted(self, record: list[str], line: int) -> list[str]:
+        """Returns the cells of a row, without empty cells beyond the named columns."""
+        width = len(self.names)
+        if len(record) > width and not any(record[width:]):
+            return record[:width]
+        if len(record) != width:
+            named = f"the first line names {checks.count(width, 'column')}"
+            raise ValueError(f"{self.source}, line {line}: {checks.count(len(record), 'value')}, but {named}")
+        return record
+
+    def _move(self, chunk: list[list[str]]) -> None:
+        """Moves a chunk of rows to the ends of the columns."""
+        for column, cells in zip(self.columns, zip(*chunk, strict=True), strict=False):
+            column += cells
+        chunk.clear()
+
+    def _named(self) -> tuple[dict[str, list[str | None]], list[str]]:
+        """Returns the columns by name, and notes about the columns without a name.
+
+        A column without a name is left out if it is empty, as after a separator at the end of each line, or if it is the first
+        one and numbers the rows, as the index of pandas does. Any other column without a name gets one.
+        """
+        columns: dict[str, list[str | None]] = {}
+        notes = []
+        for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
+            if name.strip():
+                columns[name] = cells
+            elif place == 1 and self.columns[1:] and _numbers_rows(cells):
+                notes.append("the first column, which has no name and numbers the rows, is left out")
+            elif any(cells):
+                name = f"column {place}"
+                while name in self.names:
+                    name += "_"
+                columns[name] = cells
+                notes.append(f"column {place} has no name, and is called {name!r}")
+        return columns, notes
+
+
+def _counts(names: list[str]) -> bool:
+    """Returns whether the names are 0, 1, 2, ..., which pandas writes for columns without names."""
+    return len(names) > 1 and names == [str(place) for place in range(len(names))]
+
+
+def _numbers_rows(cells: list[str | None]) -> bool:
+    """Returns whether the cells are whole numbers that are all different."""
+    return len(set(cells)) == len(cells) and all(cell is not None and WHOLE_NUMBER.fullmatch(cell) for cell in cells)

@@ -1,0 +1,98 @@
+"""Wrong names are refused with the right one: in any capitalisation, with slips, and as other libraries call it."""
+
+import numpy as np
+import pytest
+
+from numbanet import Network, checks
+from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.training.metrics import METRICS
+from numbanet.training.optimizers import OPTIMIZERS
+from numbanet.training.schedules import SCHEDULES
+from tests.helpers.engines import each
+
+EXPECTED = {
+    "activation": (
+        ACTIVATIONS,
+        {
+            "relu": "ReLU RELU nn.ReLU torch.nn.functional.relu rellu rectifier",
+            "leaky_relu": "LeakyReLU leaky-relu",
+            "identity": "linear Identity",
+            "sigmoid": "Sigmoid logistic",
+            "tanh": "Tanh TANH",
+            "": "gelu elu swish",
+        },
+    ),
+    "loss": (
+        LOSSES,
+        {
+            "cce": "crossentropy CrossEntropyLoss cross_entropy categorical_crossentropy sparse_categorical_crossentropy "
+            "NLLLoss log_loss CCE",
+            "bce": "binary_crossentropy BCELoss BCEWithLogitsLoss",
+            "mse": "MSE MSELoss mean_squared_error squared_error",
+            "": "mae huber",
+        },
+    ),
+    "optimizer": (
+        OPTIMIZERS,
+        {"gradient_descent": "sgd SGD optim.SGD", "adam": "Adam adma", "adamw": "AdamW adam_w", "nesterov": "NAG"},
+    ),
+    "schedule": (
+        SCHEDULES,
+        {"plateau": "ReduceLROnPlateau reduce_lr_on_plateau", "cosine": "CosineAnnealingLR cosin", "step": "StepLR"},
+    ),
+    "metric": (
+        METRICS,
+        {"roc_auc": "AUC auc roc_auc_score", "f1": "F1 f1_score", "r2": "R2 r2_score", "mae": "MAE mean_absolute_error"},
+    ),
+    "device": (("cpu", "cuda", "auto"), {"cuda": "gpu GPU CUDA", "cpu": "CPU"}),
+}
+
+
+@each("name", EXPECTED)
+def test_a_wrong_name_is_answered_with_the_right_one(name):
+    known, expected = EXPECTED[name]
+    for right, texts in expected.items():
+        hint = f" (did you mean {right!r}?)" if right else ""
+        assert {text: checks.suggestion(text, known) for text in texts.split()} == dict.fromkeys(texts.split(), hint)
+
+
+def test_every_name_of_other_libraries_leads_to_a_name_of_numbanet():
+    known = {*ACTIVATIONS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *METRICS, "learning_rate", "cuda", "float32", "float64"}
+    assert set(checks.ELSEWHERE.values()) - {""} <= known
+
+
+def test_names_without_letters_and_values_that_are_no_texts_are_no_problem():
+    assert checks.suggestion("?", ("?!", "a")) == checks.suggestion(3, ("a",)) == checks.suggestion("", ()) == ""
+
+
+@each(
+    "options, message",
+    [
+        ({"activations": "ReLU"}, "unknown activation 'ReLU' (did you mean 'relu'?)"),
+        ({"activations": ["Linear", "softmax"]}, "unknown activation of layer 1 'Linear' (did you mean 'identity'?)"),
+        ({"loss": "CrossEntropyLoss"}, "unknown loss 'CrossEntropyLoss' (did you mean 'cce'?)"),
+        ({"device": "GPU"}, "unknown device 'GPU' (did you mean 'cuda'?)"),
+        ({"dtype": "Float32"}, "unknown dtype 'Float32' (did you mean 'float32'?)"),
+    ],
+)
+def test_a_network_suggests_names(options, message):
+    with pytest.raises(ValueError) as error:
+        Network(**{"sizes": [3, 4, 2], "activations": "relu", "loss": "cce"} | options)
+    assert message in str(error.value)
+
+
+@each(
+    "options, message",
+    [
+        ({"optimizer": "SGD"}, "unknown optimizer 'SGD' (did you mean 'gradient_descent'?)"),
+        ({"schedule": "CosineAnnealingLR"}, "(did you mean 'cosine'?)"),
+        ({"metrics": ["AUC"]}, "unknown metric 'AUC' (did you mean 'roc_auc'?)"),
+        ({"metrics": "accuracy"}, "; the accuracy of classes is always measured"),
+        ({"class_weight": "Balanced"}, "(did you mean 'balanced'?)"),
+    ],
+)
+def test_fit_suggests_names(options, message):
+    net = Network([3, 2], "identity", "cce", kernels="reference")
+    with pytest.raises(ValueError) as error:
+        net.fit(np.eye(3), np.array([0, 1, 0]), epochs=1, verbose=0, **options)
+    assert message in str(error.value)

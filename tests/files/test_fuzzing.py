@@ -1,0 +1,37 @@
+"""Damaged files of every kind end in a result, or in a ValueError that names the file; `tests.helpers.fuzzing` reads more."""
+
+import sys
+
+import pytest
+
+from tests.helpers.engines import each
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of time and memory are those of Linux")
+
+NAMES = ["net.npz", "net.safetensors", "net.keras", "net.weights.h5", "torch.safetensors", "torch.pt", "data.idx", "images.idx",
+         "table.csv", "table-idx"]  # fmt: skip
+FILES = 40  # of each kind
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    from tests.helpers.fuzzing import kinds
+
+    return kinds()
+
+
+@each("name", NAMES)
+def test_damaged_files_are_read_or_refused_by_name(name, kinds, tmp_path):
+    from tests.helpers.fuzzing import fault
+
+    if name not in kinds:
+        pytest.skip("its reader is not installed")
+    found = {number: message for number in range(FILES) if (message := fault(kinds[name], number, tmp_path))}
+    assert not found
+
+
+def test_undamaged_files_are_read(kinds, tmp_path):
+    for name, kind in kinds.items():
+        for content in kind.contents:
+            (tmp_path / name).write_bytes(content)
+            kind.read(tmp_path / name)
