@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators. The command `pip install 'numbanet[sklearn]'` installs scikit-learn, too."""
+"""Multilayer perceptrons as scikit-learn estimators. numbanet's extra `sklearn` installs scikit-learn, which they need."""
 
 from numbanet._extras import imported
 
