@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks, load_digits, load_fashion_mnist
+from numbanet.files import naming, read_arrays
 from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
@@ -144,17 +145,9 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
         raise ValueError(refused)
     content = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
-    try:
+    with naming(path, "cannot read {}: {}"):
         if content.startswith((b"PK", b"\x93NUMPY")):
-            loaded = np.load(io.BytesIO(content), allow_pickle=False)
-            if isinstance(loaded, np.ndarray) and name == "x":
-                return loaded
-            if not isinstance(loaded, np.ndarray) and name in loaded:
-                return loaded[name]
-            found = "a single array" if isinstance(loaded, np.ndarray) else ", ".join(loaded) or "nothing"
-            raise ValueError(f"it contains {found}, but no array {name}")
+            return np.array(read_arrays(io.BytesIO(content), name)[0])
         if name == "x" and Path(path).suffix.lower() not in (".npy", ".npz"):
             return np.loadtxt(io.BytesIO(content), delimiter=",", ndmin=2)
-    except Exception as error:  # numpy and zipfile raise exceptions of many kinds
-        raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from None
     raise ValueError(refused)

@@ -1,6 +1,7 @@
 """The doors through which files are written and read: paths, devices, pipes and file objects."""
 
 from numbanet.files.arrays import read_array as read_array
+from numbanet.files.arrays import read_arrays as read_arrays
 from numbanet.files.names import Location as Location
 from numbanet.files.names import is_file_object as is_file_object
 from numbanet.files.names import name_of as name_of

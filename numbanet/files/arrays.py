@@ -1,10 +1,12 @@
-"""Reads the array of an NPY file, or of a member of an NPZ file, without the memory that a damaged header may claim."""
+"""Reads the arrays of NPY and NPZ files, without the memory that a damaged header may claim."""
 
 import math
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numbanet.files.parsing import opened_archive
 
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -29,3 +31,28 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
     if len(content) != (needed := math.prod(shape) * dtype.itemsize):
         raise ValueError(f"an array of dtype {dtype} and shape {shape} takes {needed} bytes, but there are {len(content)}")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def read_arrays(file: BinaryIO, name: str, *others: str) -> list[NDArray[Any] | None]:
+    """Returns the array `name` of an open NPZ file, followed by the other named arrays, or None for those that are missing.
+
+    The array of an NPY file has the name x.
+
+    Raises
+    ------
+    ValueError
+        The file contains no array `name`.
+    Exception
+        The file is damaged, see `read_array`.
+    """
+    is_archive = file.read(2) == b"PK"
+    file.seek(0)
+    if not is_archive:
+        if name != "x":
+            raise ValueError(f"it contains a single array, but no array {name}")
+        return [read_array(file), *(None for _ in others)]
+    with opened_archive(file) as archive:
+        members = {member.removesuffix(".npy"): member for member in archive.namelist()}
+        if name not in members:
+            raise ValueError(f"it contains {', '.join(members) or 'nothing'}, but no array {name}")
+        return [read_array(archive.open(members[each])) if each in members else None for each in (name, *others)]

@@ -8,18 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.datasets.idx import read_idx
-from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts, listed
+from numbanet.files import naming, read_arrays
+from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts
 
 
 def read_npz(file: BinaryIO, source: str, target: str) -> Table:
     """Reads a table from a NPZ or NPY file that is open for reading bytes; see `numbanet.tables.read`."""
-    try:
-        loaded = np.load(file, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray) and "x" not in loaded:
-            raise ValueError(f"it contains {listed(loaded) or 'nothing'}, but no array x")
-        x, y = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["x"], loaded.get(target))
-    except Exception as error:  # numpy and zipfile raise exceptions of many kinds
-        raise ValueError(f"cannot read {source}: {error or type(error).__name__}") from None
+    with naming(source, "cannot read {}: {}"):
+        x, y = read_arrays(file, "x", target)
     return _of_arrays(source, x, target, y)
 
 
@@ -28,7 +24,7 @@ def read_images(path: str | os.PathLike[str], labels: str | os.PathLike[str] | N
     return _of_arrays(os.fspath(path), read_idx(path), "y", None if labels is None else read_idx(labels))
 
 
-def _of_arrays(source: str, x: NDArray[Any], name: str, y: NDArray[Any] | None) -> Table:
+def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
     """Returns a table with columns x[0], x[1], ... from the array x (n, ...), and a column of targets from y (n,)."""
     if x.ndim < 2 or not x.size:
         raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")

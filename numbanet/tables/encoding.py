@@ -136,7 +136,7 @@ class Encoding:
 
         Parameters
         ----------
-        table : Table
+        table : Table or DataFrame
 
         Returns
         -------
@@ -158,7 +158,7 @@ class Encoding:
 
         Parameters
         ----------
-        table : Table
+        table : Table or DataFrame
         target : bool
             Whether rows with a missing target are left out, too.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, listed
+from numbanet.tables.columns import Table, Texts, listed
 from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
 from numbanet.tables.spelling import fitting
 
@@ -41,7 +41,8 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
     for candidates in (others, {wrong}):
         if fits := fitting(candidates):
             return table.error(name, rows[0], f"{wrong!r} is not a number; use {' or '.join(map(_read_with, fits))}")
-    words = (column.words - table.values.get(each, frozenset()) for each, column in table.columns.items())
+    columns = {each: column for each, column in table.columns.items() if isinstance(column, Texts)}
+    words = (column.words - table.values.get(each, frozenset()) for each, column in columns.items())
     missing = sorted({wrong}.union(*words) - {""})
     hint = f"; if it means a missing value, use missing={missing!r} ({as_option('--missing', missing)})"
     return table.error(name, rows[0], f"{wrong!r} is not a number{hint}{remedy}")

@@ -5,16 +5,17 @@ import numpy as np
 from numbanet.tables.columns import Table, listed
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.features import Categorical, as_option
+from numbanet.tables.frames import Frame, as_table
 
 MOST_NOTES = 20
 
 
-def notes(table: Table, encoding: Encoding) -> list[str]:
+def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
     """Returns sentences about missing values, texts such as NA that count as values, and columns without a name.
 
     Parameters
     ----------
-    table : Table
+    table : Table or DataFrame
     encoding : Encoding
         The encoding that was learnt from the table.
 
@@ -23,6 +24,7 @@ def notes(table: Table, encoding: Encoding) -> list[str]:
     list of str
         At most 20 sentences about columns, and one that counts the others.
     """
+    table = as_table(table)
     found = list(table.notes)
     for each in (*encoding.features, encoding.target):
         if word := next(iter(table.values.get(each.name, ())), None):

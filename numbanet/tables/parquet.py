@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from numbanet._extras import imported
+from numbanet.files import naming
 from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts
 from numbanet.tables.spelling import Spelling
 
@@ -15,7 +16,7 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 def read_parquet(file: BinaryIO, source: str, spelling: Spelling) -> Table:
     """Reads a table from a Parquet file that is open for reading bytes; see `numbanet.tables.read`."""
     arrow, parquet = (imported(module, "tables") for module in ("pyarrow", "pyarrow.parquet"))
-    try:
+    with naming(source, "{} is damaged or not a Parquet file: {}"):
         table = parquet.read_table(file)
         names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
         if len(names) > MOST_COLUMNS:
@@ -23,8 +24,6 @@ def read_parquet(file: BinaryIO, source: str, spelling: Spelling) -> Table:
         if doubled := {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set():
             raise ValueError(f"it has two columns named {min(doubled)!r}")
         columns = {name: _column(table.column(name), arrow, spelling) for name in names}
-    except Exception as error:  # pyarrow raises exceptions of many kinds
-        raise ValueError(f"{source} is damaged or not a Parquet file: {error}") from None
     return Table(source, columns, table.num_rows, spelling=spelling)
 
 

@@ -9,7 +9,7 @@ from tests.helpers.engines import each
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of time and memory are those of Linux")
 
 NAMES = ["net.npz", "net.safetensors", "net.keras", "net.weights.h5", "torch.safetensors", "torch.pt", "data.idx", "images.idx",
-         "table.csv", "table-idx"]  # fmt: skip
+         "table.csv", "table-idx", "data.npz", "data.npy", "table.parquet"]  # fmt: skip
 FILES = 40  # of each kind
 
 

@@ -241,3 +241,15 @@ def test_the_option_in_a_message_can_be_pasted_into_a_shell(text, option):
     content = io.StringIO()
     csv.writer(content, lineterminator="").writerow([text])
     assert names(content.getvalue()) == [text]
+
+
+def test_a_frame_with_a_column_that_cannot_be_read_gets_the_same_messages():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"odd": [[1], [2], [3]], "a": [1.0, None, 3.0], "t": ["1", "?", "3"], "y": ["u", "v", "u"]})
+    with pytest.raises(ValueError, match=r"column 'a', row 2: the value is missing; .*--impute median.*--drop-missing"):
+        tables.learn(frame, "y", ignore=["odd"])
+    assert tables.drop_missing(frame, "y", ignore=["odd"]).rows == 2
+    encoding = tables.learn(frame, "y", ignore=["odd"], impute="mean")
+    assert tables.notes(frame, encoding) == ["column 'a': 1 missing values are replaced by 2"]
+    with pytest.raises(ValueError, match=r"column 't', row 2: '\?' is not a number; .*--missing '\?'"):
+        tables.learn(frame, "t", task="regression", ignore=["odd"], impute="mean")
