@@ -66,7 +66,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Converts the pass to an `Epoch`, which engines take as argument; `first_step` is the number of its first update."""
+        """Converts the pass to an `Epoch` for `Engine.train_epoch`; `first_step` is the number of the epoch's first update."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
