@@ -1,11 +1,13 @@
 """Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
 
-For each learning rate and data set, with raw and with standardised inputs, and with and without early stopping, both estimators
-are trained with the same hyperparameters on the same samples, for several seeds. Then both estimators are scored on other
-samples. The column "errors" is the difference of the mean scores, in units of its standard error over the seeds. The column
-"equal" counts the seeds for which both scores are equal. The last columns count the training runs that diverged. The script
-fails if, in any row, the column "errors" is less than `LIMIT`, or more of numbanet's training runs diverged than of
-scikit-learn's.
+The script compares the estimators for each combination of a learning rate, a data set, raw or standardised inputs, and training
+with or without early stopping. For each of several seeds, it trains both estimators with the same hyperparameters on the same
+samples, and scores them on the same test samples.
+
+Each combination is one row of the printed table. The column "errors" is numbanet's mean score minus scikit-learn's, divided by
+the standard error of this difference over the seeds. The column "equal" counts the seeds for which both scores are equal. The
+last two columns count the diverged training runs, first numbanet's and then scikit-learn's. The script fails if, in any row,
+"errors" is less than `LIMIT`, or numbanet has more diverged training runs than scikit-learn.
 """
 
 import argparse
@@ -22,12 +24,12 @@ import numbanet.sklearn
 
 DATASETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
 RATES = (0.001, 0.01, 0.1)
-LIMIT = -2.0  # smallest allowed difference of the mean scores, in standard errors
-DIGITS = 6  # number of decimal places of the scores; smaller differences are rounding errors
+LIMIT = -2.0  # the smallest allowed difference of the mean scores, in units of its standard error
+DIGITS = 6  # scores are rounded to this number of decimal places, because smaller differences are rounding errors
 
 
 def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.ndarray:
-    """Returns the test scores of numbanet's and of scikit-learn's estimator, as an array of shape (2, seeds).
+    """Returns the test scores as an array of shape (2, seeds): numbanet's in the first row, scikit-learn's in the second.
 
     If a training run diverges, its score is NaN.
     """
@@ -51,7 +53,7 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 
 
 def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
-    """Prints a row of the table; returns True if numbanet's estimator is worse in it."""
+    """Prints a row of the table. Returns True if this row makes the script fail, because numbanet's estimator is worse."""
     found = scores(name, scaled, options, seeds)
     lost = np.isnan(found).sum(axis=1)
     both = found[:, ~np.isnan(found).any(axis=0)]
@@ -75,7 +77,7 @@ def main() -> None:
     parser.add_argument("--solver", default="adam", choices=("adam", "sgd"))
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # scikit-learn warns that training has not converged after so few epochs
+    warnings.simplefilter("ignore")  # scikit-learn warns of training runs that stop at max_iter
     print(f"{'':34} {'numbanet':>9} {'scikit-learn':>12} {'difference':>10} {'errors':>7} {'equal':>6}  diverged", flush=True)
     options = {"max_iter": arguments.max_iter, "solver": arguments.solver}
     failed = False

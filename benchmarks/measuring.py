@@ -103,7 +103,7 @@ class Table:
             print(f"|{'---|' * len(columns)}", file=file, flush=True)
 
     def line(self, *cells: str) -> None:
-        """Prints a line; `cells` contains one text per column."""
+        """Prints a line of the table; `cells` contains one string per column."""
         if self.markdown:
             text = f"| {' | '.join(cells)} |"
         else:

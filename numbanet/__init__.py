@@ -1,4 +1,4 @@
-"""A neural network library whose every equation is a loop you can read, compiled by Numba for CPUs and NVIDIA GPUs."""
+"""A neural network library in which every equation is a loop that you can read. Numba compiles the loops for CPU and GPU."""
 
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist

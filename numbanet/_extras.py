@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from typing import Any
 
-# The packages of each extra of numbanet, as pyproject.toml names them.
+# The packages that each extra of numbanet installs. pyproject.toml contains the same lists.
 REQUIREMENTS = {
     "cuda12": ("numba-cuda[cu12]>=0.29",),
     "cuda13": ("numba-cuda[cu13]>=0.29",),
@@ -25,9 +25,9 @@ def imported(module: str, extra: str) -> Any:
     Parameters
     ----------
     module : str
-        The full name of the module, such as "safetensors.numpy".
+        The module's full name, such as "safetensors.numpy".
     extra : str
-        The extra of numbanet that installs the package, such as "safetensors", or the package itself.
+        The name of numbanet's extra that installs the package, such as "safetensors", or the name of the package itself.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def imported(module: str, extra: str) -> Any:
     Raises
     ------
     ModuleNotFoundError
-        If the package is not installed. The error message says what to install.
+        The package is not installed. The error message says what to install.
     """
     package = module.partition(".")[0]
     try:
@@ -51,9 +51,10 @@ def imported(module: str, extra: str) -> Any:
 
 
 def installing(extra: str) -> str:
-    """Returns the command that installs the packages of an extra for this Python interpreter.
+    """Returns the command that installs an extra's packages for this Python interpreter.
 
-    The command names the packages themselves, because it must work wherever numbanet was installed from.
+    The command lists the packages themselves instead of the extra, because numbanet may not have been installed from a package
+    index.
     """
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable or "python"
     tool = f"{python} -m pip install" if importlib.util.find_spec("pip") else f"uv pip install --python {python}"
@@ -61,5 +62,5 @@ def installing(extra: str) -> str:
 
 
 def packages(extra: str) -> str:
-    """Returns the packages of an extra as arguments of `pip install`; a name that is no extra stands for itself."""
+    """Returns an extra's packages as arguments of `pip install`. If `extra` is not an extra of numbanet, returns `extra`."""
     return " ".join(f'"{name}"' if set(name) & set("[<>=") else name for name in REQUIREMENTS.get(extra, (extra,)))

@@ -254,7 +254,7 @@ UNSIMULATED = {_graph_replay, _meeting}
 
 
 def measure(name: str, dry: bool) -> float | str:
-    """Performs a measurement and returns its result. If there is no result, returns a text with the reason."""
+    """Performs a measurement and returns its result. If there is no result, returns a string with the reason."""
     try:
         if dry and MEASUREMENTS[name] in UNSIMULATED:
             return "needs a GPU"

@@ -1,4 +1,4 @@
-"""The table of Fashion-MNIST, for which `Network.fit` and PyTorch in eager mode train a network 784-128-10 for ten epochs."""
+"""The Fashion-MNIST table: `Network.fit` and PyTorch in eager mode train a network with the sizes 784-128-10 for ten epochs."""
 
 from collections.abc import Callable
 from dataclasses import replace

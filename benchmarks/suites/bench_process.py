@@ -78,7 +78,7 @@ class PeakMemory:
     param_names = ("rung",)
 
     def setup(self, name: str) -> None:
-        """Creates the data, and fills the cache of compiled code in another process, because the compiler needs memory, too."""
+        """Creates the data. Another process fills the compile cache, so that the peak memory does not include compilation."""
         self.rung = replace(RUNGS[name], samples=1_024)
         self.data = samples(self.rung)
         run_process("numbanet", RUNGS["R2"], epochs=1)

@@ -1,4 +1,4 @@
-"""Compilation for the CPU: decorators with the package's compiler flags, and a cache of the compiled functions.
+"""Compiles functions for the CPU: defines decorators that set the package's compiler flags and cache the machine code.
 
 =============== ============================ ====== ========================================================================
 decorator       callers                      cached use it for
@@ -10,9 +10,10 @@ decorator       callers                      cached use it for
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-`parts_of` compiles formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and
-`register_jitable` take options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of
-`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` function that calls them.
+A slice is a number of consecutive training steps, which an engine runs in one call of compiled code. `parts_of` compiles
+formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and `register_jitable` take compiler
+options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and `njit_merged`
+functions is cached as a part of the `njit_entry` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -36,7 +37,7 @@ from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
 from numbanet._compile.interrupts import signals_held
 
-config: Any = numba.core.config  # typed as Any, because Numba creates the attributes from environment variables
+config: Any = numba.core.config  # typed as Any, because Numba creates this module's attributes from environment variables
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
 
 # error_model "numpy": a division by zero returns inf or NaN, as in IEEE arithmetic. The default, "python", adds a branch to
@@ -53,11 +54,11 @@ _INLINED = FLAGS | {"forceinline": True}
 
 
 def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles a function like `numba.njit`, with the flags of the package, and with its cache (see `FunctionCache`)."""
+    """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`."""
     dispatcher: Any = numba.njit(**flags)(function)
-    if config.DISABLE_JIT:  # it is the plain Python function
+    if config.DISABLE_JIT:  # then `dispatcher` is the plain Python function
         return dispatcher
-    # numba.cuda takes any of the fastmath flags for all, and would approximate exp, log and division.
+    # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     dispatcher._cache = FunctionCache(function)
     dispatcher.compile = _heard(dispatcher.compile)
@@ -65,7 +66,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns the method `compile` of a dispatcher, made such that Ctrl-C ends it (see `signals_held`)."""
+    """Wraps a dispatcher's method `compile` in `signals_held`, so that Ctrl-C can interrupt the compilation."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
@@ -76,20 +77,20 @@ def _heard(compile: Callable) -> Callable:
 
 
 def compile_for(dispatcher: Any, arguments: tuple) -> None:
-    """Compiles a function for the types of these arguments, unless it is compiled already, without calling it."""
+    """Compiles a function for the types of the given arguments, unless it is already compiled. Does not call the function."""
     if not config.DISABLE_JIT:
         dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
 
 
 def njit_formula(function: Callable) -> Any:
-    """Compiles a formula like `njit`, and makes LLVM inline it into every loop that calls it, even if the formula is long."""
+    """Compiles a formula as `njit` does, and makes LLVM inline even a long formula into every loop that calls the formula."""
     return njit(function, _INLINED)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The code of a function that `njit_part` compiles. The code is not optimised until it is linked into its caller.
+    """The LLVM code of a function that `njit_part` compiles. It is optimised only after it is linked into its caller.
 
-    By default, Numba would optimise the function and generate its machine code, and then repeat this work for every caller.
+    A default Numba library would optimise the function and generate machine code for it, and then do so again in each caller.
     """
 
     def _optimize_final_module(self):
@@ -106,7 +107,7 @@ class _PartLibrary(JITCodeLibrary):
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Does nothing. Python never calls a function that `njit_part` compiles, so that it needs no environment object."""
+        """Does nothing. A function that `njit_part` compiles needs no environment object, because Python never calls it."""
 
 
 class _PartCompiler(Compiler):
@@ -128,17 +129,17 @@ def njit_entry(function: Callable) -> Any:
 
 
 def njit_part(function: Callable) -> Any:
-    """Compiles a function that is called only from compiled code. The compilation takes a third less time than with `njit`."""
+    """Compiles a function that only compiled code calls. The compilation takes a third less time than with `njit`."""
     return numba.njit(**_PART)(function)
 
 
 def njit_merged(function: Callable) -> Any:
-    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments are free."""
+    """Compiles a function that LLVM inlines into every caller. Vectors then stay in registers, and arguments cost no time."""
     return numba.njit(**MERGED)(function)
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Compiles formulas again with `njit_merged`, so that an engine need not compile their wrappers for calls from Python."""
+    """Compiles formulas again with `njit_merged`, which omits the wrappers for calls from Python and so saves time."""
     if config.DISABLE_JIT:
         return formulas
     return tuple(njit_merged(formula.py_func) for formula in formulas)
@@ -146,7 +147,7 @@ def parts_of(*formulas: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Returns a context manager that pauses garbage collection, which would take a tenth of the time of a long compilation."""
+    """Returns a context manager that pauses garbage collection, because it would add a tenth to a long compilation's time."""
     enabled = gc.isenabled()
     try:
         gc.disable()  # within try, because a signal handler may raise an exception right after this call
@@ -157,7 +158,7 @@ def collection_paused() -> Iterator[None]:
 
 
 class _FirstCompilation(event.Listener):
-    """A listener that reports the first compilation. If a function is loaded from the cache, Numba sends no event."""
+    """Reports the first compilation in this process. Numba sends no event for a function that is loaded from the cache."""
 
     reported = False
 
@@ -174,5 +175,5 @@ class _FirstCompilation(event.Listener):
 
 
 def announced() -> contextlib.AbstractContextManager:
-    """Returns a context manager that, at the first compilation within the context, writes a message to standard error."""
+    """Returns a context manager that writes a message to standard error when the process's first compilation starts."""
     return event.install_listener("numba:compile", _FirstCompilation())

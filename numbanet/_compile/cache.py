@@ -1,4 +1,4 @@
-"""The compile cache: the machine code of functions in files that are checked before they are loaded."""
+"""Caches compiled functions: stores their machine code in files, and checks each file before loading it."""
 
 import contextlib
 import hashlib
@@ -16,22 +16,23 @@ from numba.core.serialize import dumps
 
 from numbanet._compile.folder import cache_folder, is_foreign
 
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
-_MODE = 0o644  # of new files
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # O_NONBLOCK: opening a pipe must not wait
+_MODE = 0o644  # permissions of new files
 _HASH_BYTES = hashlib.sha256().digest_size
 
 
 class FunctionCache(NullCache):
-    """The machine code of one function: a file for each combination of argument types and processor.
+    """Caches the machine code of one function in a file for each combination of argument types and processor.
 
-    Numba's own cache raises an exception if a file is damaged or cannot be written, runs machine code with a flipped bit, and
-    unpickles files of other users. Here, a file that is damaged or that another user could have written is compiled anew and
-    replaced. If no file can be written, the function is compiled in every process.
+    Numba's own cache raises an exception if a file is damaged or cannot be written, does not notice a flipped bit in machine
+    code, and unpickles files of other users. `FunctionCache` instead ignores a file that is damaged or that another user could
+    have written; Numba then compiles the function again, and the cache replaces the file. If no file can be written, each
+    process compiles the function.
 
     Parameters
     ----------
     function : callable
-        The Python function; it must be a function of a module of this package, and have no closure.
+        The Python function, which must be defined in a module of this package, and must not have a closure.
     """
 
     def __init__(self, function: Callable):
@@ -39,20 +40,20 @@ class FunctionCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns the compiled function for the argument types `sig`, or None if Numba has to compile it."""
-        target_context.refresh()  # as Numba's own cache does
+        target_context.refresh()  # Numba's own cache calls this method, too
         key, folder = self._key(sig, target_context.codegen()), cache_folder()
         if folder is None:
             return None
-        with contextlib.suppress(Exception):  # by whatever pickle raises: an unreadable file costs time, not the call
+        with contextlib.suppress(Exception):  # pickle can raise any exception; if it does, the function is compiled again
             stored, result = pickle.loads(_read(self._file(folder, key)))
             if stored == key:
                 return CompileResult._rebuild(target_context, *result)
         return None
 
     def save_overload(self, sig: Any, cres: Any) -> None:
-        """Writes a compiled function to its file, if there is a folder for it, and the disk takes it."""
+        """Writes a compiled function to its file. Does nothing if there is no cache folder or if writing fails."""
         folder = cache_folder()
-        if folder is None or cres.library.has_dynamic_globals:  # machine code with addresses of this process
+        if folder is None or cres.library.has_dynamic_globals:  # its code contains addresses of this process
             return
         key = self._key(sig, cres.codegen)
         with contextlib.suppress(OSError):
@@ -68,16 +69,16 @@ class FunctionCache(NullCache):
 
 
 def _read(path: Path) -> bytes:
-    """Returns the content of a file after its hash.
+    """Returns the content of a cache file. The file begins with the content's SHA-256 hash, which the function checks.
 
     Raises
     ------
     OSError
         The file cannot be read.
     PermissionError
-        The file is not a regular file, or a user other than this one and root could have written it.
+        The file is not a regular file, or a user other than root and the current user could have written it.
     ValueError
-        The file is damaged.
+        The content does not have the hash that the file contains.
     """
     with open(os.open(path, _READ), "rb") as file:
         status = os.fstat(file.fileno())
@@ -90,7 +91,10 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replaces a file by a hash and the content, in one operation; only this user can write the file, whatever the umask is."""
+    """Atomically replaces a file with a new one that contains the content's hash and the content.
+
+    Only the current user can write the new file, whatever the umask is.
+    """
     temporary = f"{path}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, _MODE)) as file:

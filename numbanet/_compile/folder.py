@@ -1,4 +1,4 @@
-"""The folder of the compile cache: its place, who may write to it, and the removal of folders that other versions left."""
+"""Finds the folder of the compile cache, checks who can write to it, and removes folders of other numbanet versions."""
 
 import contextlib
 import functools
@@ -17,17 +17,17 @@ import llvmlite
 import numba
 import numba.core.config
 
-KEPT = 12  # folders of other versions that remain, because several versions may be in use
-KEPT_SECONDS = 30 * 86_400  # a folder that no process has used for this long is removed in any case
-MODE = 0o755  # of new folders: others may read them, so that a cache made by root serves all users of a container
+KEPT = 12  # maximum number of folders of other versions to keep, because several versions may be in use
+KEPT_SECONDS = 30 * 86_400  # a folder of another version that no process has used for this time is always removed
+MODE = 0o755  # permissions of new folders; others can read them, so that all users of a container can use root's cache
 
 
 def _stamp(package: Path) -> str | None:
-    """Returns a hash of all modules of a package and of the versions of the compilers; None if no module can be read.
+    """Returns a hash of all modules of a package and of the compilers' versions, or None if the modules cannot be read.
 
-    Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in another
-    file that calls the formula would keep the old machine code (numba issues 1833 and 8396). In an installation without sources
-    the modules are .pyc files; inside an archive there are no files, and therefore no cache.
+    Numba's own cache checks only the file that contains the compiled function. If a formula is edited, a loop in another file
+    that calls the formula would keep its old machine code (numba issues 1833 and 8396). In an installation without sources,
+    the function hashes the .pyc files. In a package that is imported from an archive it finds no files, and returns None.
     """
     stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -44,23 +44,23 @@ def _stamp(package: Path) -> str | None:
     return stamp.hexdigest()[:16] if found else None
 
 
-# The hash of the modules that this process has imported; later, an update may have replaced the files.
+# The hash is computed at import, because a later update of the package could replace the files of the imported modules.
 _STAMP = _stamp(Path(__file__).parents[1])
 
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Returns the folder of the compile cache, which exists; None if there is none.
+    """Returns the existing folder of the compile cache, or None if no folder can be used.
 
-    The folder lies in the first of these folders that can be used: NUMBA_CACHE_DIR, XDG_CACHE_HOME, ~/.cache. A folder can be
-    used if it can be made, or if it exists and can be read; it need not be writable. The function warns of relative paths and
-    of folders that other users can write, and takes neither.
+    The function tries to use a folder in NUMBA_CACHE_DIR, in XDG_CACHE_HOME, and in ~/.cache, in this order, and creates the
+    folder if necessary. A folder that exists must be readable, but need not be writable. A relative path, or a folder that
+    other users can write to, causes a warning and is not used.
     """
     for base in _bases() if _STAMP else ():
         try:
             if folder := _folder_in(base):
                 return folder
-        except (OSError, RuntimeError):  # no permission, full, read-only, a file in the way; RuntimeError: links in a circle
+        except (OSError, RuntimeError):  # such as a missing permission or a full disk; RuntimeError: links that form a cycle
             continue
     return None
 
@@ -80,7 +80,7 @@ def _folder_in(base: Path) -> Path | None:
         _warn(f"{base} is a relative path, which would be another folder in each working directory")
         return None
     folder = Path(base, "numbanet", str(_STAMP)).resolve()
-    for _ in range(2):  # before the folder is made, and after it, because another user may have been faster
+    for _ in range(2):  # checks again after the folder is made, because another user may have made it in the meantime
         if place := _open_to_others(folder):
             _warn(f"another user owns or can write {place}, and could make this process run any code")
             return None
@@ -90,8 +90,8 @@ def _folder_in(base: Path) -> Path | None:
                 _prune(folder)
     if not os.access(folder, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return None
-    with contextlib.suppress(OSError):  # read-only
-        os.utime(folder)  # the time of the last use, for `_prune`
+    with contextlib.suppress(OSError):  # the folder may be read-only
+        os.utime(folder)  # `_prune` reads the time of the last use
     return folder
 
 
@@ -101,14 +101,14 @@ def _warn(reason: str) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Makes a folder and its parents, which only this user can write, whatever the umask is."""
+    """Creates a folder and its missing parents. Only the current user can write to the new folders, whatever the umask is."""
     if not folder.exists():
         _make(folder.parent)
         folder.mkdir(mode=MODE, exist_ok=True)
 
 
 def _prune(folder: Path) -> None:
-    """Removes the folders of other versions beside `folder`, except for those that were used last."""
+    """Removes the other versions' folders beside `folder`, except for at most KEPT folders that were used most recently."""
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):
@@ -116,12 +116,12 @@ def _prune(folder: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-# Who can write
+# Checks of who can write to a folder
 
 
 def _open_to_others(folder: Path) -> Path | None:
-    """Returns the first existing folder on the way to `folder`, itself included, that another user could have changed."""
-    if not hasattr(os, "geteuid"):  # Windows: folders of users are their own, and st_mode says nothing
+    """Returns the first folder, among `folder` and its parents, that another user could have changed, or None."""
+    if not hasattr(os, "geteuid"):  # on Windows, each user's folders are private, and st_mode does not show permissions
         return None
     for place in (*reversed(folder.parents), folder):
         try:
@@ -137,10 +137,10 @@ def _open_to_others(folder: Path) -> Path | None:
 
 
 def _is_foreign_parent(status: os.stat_result) -> bool:
-    """Returns whether another user could replace the folders in a folder.
+    """Returns True if another user could replace the subfolders of a folder with this status.
 
-    In a sticky folder such as /tmp, only the owner of a folder can. In a container of an unprivileged user, the folders of
-    root, and only in such a container /, have an owner who is not root.
+    In a folder with the sticky bit, such as /tmp, only a subfolder's owner can replace it. The owner of / is trusted like
+    root, because in a container that an unprivileged user runs, the system's folders may have an owner other than root.
     """
     if status.st_uid in (0, os.geteuid(), os.stat("/").st_uid):
         return not status.st_mode & stat.S_ISVTX and _is_writable_by_others(status)
@@ -148,21 +148,22 @@ def _is_foreign_parent(status: os.stat_result) -> bool:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Returns whether a user other than this one and root owns a file or folder with this status, or can write it."""
+    """Returns True if a user other than root and the current user owns, or can write to, a file or folder with this status."""
     return hasattr(os, "geteuid") and (status.st_uid not in (0, os.geteuid()) or _is_writable_by_others(status))
 
 
 def _is_writable_by_others(status: os.stat_result) -> bool:
     if status.st_mode & stat.S_IWOTH:
         return True
-    # With an access control list, these bits may stand for another user. In a folder, the files of that user are not loaded.
+    # If a file has an access control list, its group bits may show the permissions of another user, not of the group. In a
+    # folder this does no harm, because files of another user are not loaded.
     private = stat.S_ISDIR(status.st_mode) and _is_group_of_one(status.st_gid)
     return bool(status.st_mode & stat.S_IWGRP) and not private
 
 
 def _is_group_of_one(number: int) -> bool:
-    """Returns whether a group is the private group of this user, which many systems make for each user, with the same name."""
-    import grp  # not on Windows
+    """Returns True if a group contains only the current user and has the user's name. Many systems create such groups."""
+    import grp  # imported here, because Windows does not have this module
     import pwd
 
     try:

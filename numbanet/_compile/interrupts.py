@@ -1,4 +1,4 @@
-"""Signals that arrive while Numba compiles."""
+"""Delays the handlers of signals that arrive while Numba compiles, so that Ctrl-C interrupts a compilation safely."""
 
 import contextlib
 import signal
@@ -11,10 +11,11 @@ from numba.core.compiler_lock import global_compiler_lock
 
 
 class _Signals(event.Listener):
-    """Signal handlers, and the signals that wait for them.
+    """Stores the signals that arrive during a compilation, and calls their handlers between two passes of the compiler.
 
-    The handlers are called between two passes of the compiler. LLVM calls Python through ctypes; if a handler raises an
-    exception, such as KeyboardInterrupt, in such a call, ctypes prints and drops it, and LLVM lacks the result of the call.
+    Within a pass, LLVM calls Python functions through ctypes. If a signal handler raised an exception, such as
+    KeyboardInterrupt, in such a function, ctypes would print and discard the exception, and LLVM would not get the function's
+    result.
     """
 
     def __init__(self):
@@ -39,7 +40,7 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers before a pass of the compiler, because a long compilation would keep the signals for seconds."""
+        """Calls the waiting handlers before each pass, because otherwise a long compilation would delay them for seconds."""
         if threading.current_thread() is threading.main_thread():
             self.handle()
 
@@ -47,7 +48,10 @@ class _Signals(event.Listener):
         pass
 
     def release(self) -> None:
-        """Restores the handlers, unless one of them has set another, and calls those whose signals wait."""
+        """Restores the original handlers, and calls the handlers of waiting signals.
+
+        A signal's handler is not restored if a handler has set a new one in the meantime.
+        """
         self.held = False
         for number, handler in self.handlers.items():
             if signal.getsignal(number) == self.note:
@@ -60,7 +64,10 @@ _holding = False
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Returns a context for a compilation in the main thread: handlers of signals run only where they may raise exceptions."""
+    """Returns a context manager for a compilation, within which signal handlers run only when they can safely raise exceptions.
+
+    Outside the main thread, the context manager does nothing, because Python calls signal handlers only in the main thread.
+    """
     global _holding
     if _holding or threading.current_thread() is not threading.main_thread():
         yield

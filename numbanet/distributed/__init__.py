@@ -1,1 +1,1 @@
-"""Data-parallel training by several processes: communicators, the division of samples, and the agreement on the state."""
+"""Trains one network in several processes: they communicate, divide the samples, and keep the same parameters."""

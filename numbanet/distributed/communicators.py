@@ -42,14 +42,14 @@ class Communicator(Protocol):
         ...
 
     def sum(self, flat: Any) -> None:
-        """Replaces a vector, a one-dimensional NumPy or GPU array, with the sum of the vectors of all processes.
+        """Replaces `flat` with the sum of the arrays that all processes pass. `flat` is a one-dimensional NumPy or GPU array.
 
         The result is bit-identical in all processes, and in every run with the same number of processes.
         """
         ...
 
     def broadcast(self, flat: Any) -> None:
-        """Replaces a vector with the vector that rank 0 passes."""
+        """Replaces `flat` with the array that rank 0 passes."""
         ...
 
     def barrier(self) -> None:
@@ -69,10 +69,10 @@ class SerialCommunicator:
     rank, size = 0, 1
 
     def sum(self, flat: Any) -> None:
-        """Does nothing, because with a single process the vector is already the sum."""
+        """Does nothing, because the sum over a single process is `flat` itself."""
 
     def broadcast(self, flat: Any) -> None:
-        """Does nothing, because a single process is rank 0 itself."""
+        """Does nothing, because the single process has rank 0."""
 
     def barrier(self) -> None:
         """Does nothing, because there is no other process to wait for."""
@@ -127,11 +127,11 @@ class MPICommunicator:
             _end_together(self)
 
     def sum(self, flat: Any) -> None:
-        """Replaces a vector, a one-dimensional NumPy or GPU array, with the sum of the vectors of all processes."""
+        """Replaces `flat`, a one-dimensional NumPy or GPU array, with the sum of the arrays that all processes pass."""
         self._exchange(flat, lambda array: self._all.Allreduce(self._mpi.IN_PLACE, array))
 
     def broadcast(self, flat: Any) -> None:
-        """Replaces a vector with the vector that rank 0 passes."""
+        """Replaces `flat` with the array that rank 0 passes."""
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
@@ -145,7 +145,7 @@ class MPICommunicator:
         self._all.Abort(status)
 
     def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
-        """Calls an MPI function with a vector; if MPI cannot access GPU memory, with a copy of the vector in host memory."""
+        """Calls an MPI function with `flat`. If `flat` is on the GPU and MPI cannot access it, passes a copy in host memory."""
         if isinstance(flat, np.ndarray):
             call(flat)
             return
@@ -161,7 +161,7 @@ class MPICommunicator:
 
 
 def communicator_of(value: Communicator | None) -> Communicator:
-    """Checks the argument `communicator` of `Network.fit`, and returns it; for None, returns a `SerialCommunicator`.
+    """Checks the argument `communicator` of `Network.fit`, and returns it. For None, returns a `SerialCommunicator`.
 
     Raises
     ------
@@ -212,9 +212,9 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls report, which prints an error, and ends all processes, because the others would wait forever for this process.
+    """Calls `report`, which prints an error, and then ends all processes, because the others would wait for this one forever.
 
-    If there is only one process, the function only calls report.
+    If there is only one process, the function only calls `report`.
     """
     if _together is None:
         report()

@@ -1,4 +1,4 @@
-"""Keeps several processes that train one network in the same state. Rank 0 decides when to stop, prints and writes files."""
+"""Keeps the processes that train one network in the same state. Only rank 0 prints, writes files, and decides when to stop."""
 
 import json
 import zlib
@@ -39,7 +39,7 @@ class Agreement:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Converts SystemExit to RuntimeError, because Python would end this process silently while the others wait for it."""
+        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while the others wait."""
         try:
             yield
         except SystemExit as end:
@@ -140,7 +140,7 @@ class Agreement:
 
 
 def _compile(training: "Training") -> None:
-    """Compiles the training step: performs one step with a sample of zeros, without the other processes, and undoes it."""
+    """Compiles the training step. Trains one step on a sample of zeros, without the other processes, and undoes this step."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
     alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one)

@@ -1,4 +1,4 @@
-"""The division of samples among several processes that train one network.
+"""Divides the samples among several processes that train one network.
 
 All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
 gradients are summed over the processes, and every process performs the same update with the sum. Except for rounding errors,
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the part of process `rank` if every process has all samples: about 1/size of each batch."""
+    """Returns the part of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -51,9 +51,9 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns the part of process `rank` if each process has its own samples; counts[r] is the number of samples of process r.
+    """Returns the part of process `rank` if each process has its own samples.
 
-    Each batch contains the same fraction of the samples of every process.
+    counts[r] is the number of samples of process r. Each batch contains the same fraction of the samples of every process.
     """
     steps = -(-int(counts.sum()) // batch_size)
     ends = counts[:, None] * np.arange(steps + 1) // steps  # (size, steps + 1)
@@ -75,20 +75,20 @@ class Exchange:
         self.communicator = communicator
 
     def counts(self, n: int) -> np.ndarray:
-        """Returns an array of shape (size,) that contains the number n of every process, by rank."""
+        """Returns an array of shape (size,) whose element r is the number n that rank r passes."""
         counts = np.zeros(self.communicator.size, np.int64)
         counts[self.communicator.rank] = n
         self.communicator.sum(counts)
         return counts
 
     def sums(self, *numbers: float) -> list[float]:
-        """Returns each of the numbers, added up over all processes."""
+        """Returns a list with the sum of each number over all processes."""
         sums = np.array(numbers, np.float64)
         self.communicator.sum(sums)
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the number of samples, the loss and the hits, each added up over all processes."""
+        """Returns the sums of the number of samples, of the loss and of the hits over all processes."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, hits)
 
@@ -121,24 +121,24 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples; every process has all samples."""
+        """Returns the number of samples, which is n of `data`, because every process has all samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over the samples; all processes draw the same order of the samples."""
+        """Yields one pass over this process's part of each batch. All processes draw the same order of the samples."""
         assert isinstance(source, Data)  # only `Shards` supports a function that yields batches
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
         yield Pass(source, part.order, batch_size, source.total_weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data | None:
-        """Returns the samples that this process evaluates, about 1/size of all samples, or None if it evaluates no samples."""
+        """Returns the samples that this process evaluates (about 1/size of all samples), or None if it evaluates no samples."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples; every process has all samples."""
+        """Returns the total weight of `data`, because every process has all samples."""
         return data.total_weight
 
 
@@ -162,7 +162,7 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields the passes of an epoch: one over all samples of arrays, or one for each batch that a function yields.
+        """Yields one pass over all samples if `source` is `Data`, or one pass per batch if `source` is a function.
 
         Every batch contains samples of all processes. A process without further batches contributes no samples to the remaining
         batches of the other processes.

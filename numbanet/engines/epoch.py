@@ -1,4 +1,4 @@
-"""The class `Epoch`, which describes one pass over the training samples: their order, the batches, and each step's rates."""
+"""Defines the class `Epoch`: one pass over the training samples, with their order, the batches, and the rates of each step."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -81,13 +81,13 @@ class Epoch(NamedTuple):
         return zip([0, *self.share.ends[:-1].tolist()], self.share.ends.tolist(), self.share.firsts.tolist(), strict=True)
 
     def parts(self) -> list["Epoch"]:
-        """Returns the epoch in parts, each of which has the same factor of weight decay in all batches, in their order.
+        """Divides the epoch into successive parts such that all batches of a part have the same weight-decay factor.
 
         Returns
         -------
         list of Epoch
-            The epoch itself, unless the factor depends on the number of samples of a batch (`Rule.decay_batch`). If it does,
-            a last batch that is smaller than the others is a part of its own.
+            Usually, the list contains only the epoch itself. If the weight-decay factor depends on the number of samples in a
+            batch (see `Rule.decay_batch`), and the last batch is smaller than the others, the last batch is a second part.
         """
         rule, order, size = self.rule, self.order, self.batch_size
         if self.share is not None or not (rule.decay_batch and rule.weight_decay):
@@ -98,7 +98,7 @@ class Epoch(NamedTuple):
             parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
         if rest:
             last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
-            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # so that other neurons drop out
         return parts
 
 

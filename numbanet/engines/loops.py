@@ -100,11 +100,7 @@ class CudaLoops:
 
     @staticmethod
     def twin(loop: Any) -> Any:
-        """Returns a loop's CUDA kernel, which is in the same module.
-
-        The kernel's name is the loop's name with the suffix
-        `_cuda`.
-        """
+        """Returns a loop's CUDA kernel, which is in the same module. Its name is the loop's name with the suffix `_cuda`."""
         function = loop.py_func
         return getattr(sys.modules[function.__module__], f"{function.__name__}_cuda")
 

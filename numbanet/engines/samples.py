@@ -1,4 +1,4 @@
-"""The loops for training that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
+"""Loops for training that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda

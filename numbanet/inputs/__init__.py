@@ -1,4 +1,4 @@
-"""Checks of all arguments that describe a network and its data, before any computation begins."""
+"""Checks all arguments that describe a network and its data, before any computation begins."""
 
 from numbanet.inputs.architecture import DTYPES as DTYPES
 from numbanet.inputs.architecture import make_topology as make_topology

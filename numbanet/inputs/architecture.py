@@ -1,4 +1,4 @@
-"""Checks of the arguments that describe a network: sizes, activations, loss, dtype, dropout."""
+"""Checks the arguments that describe a network: sizes, activations, loss, dtype, epsilon and dropout."""
 
 import itertools
 import numbers
@@ -15,7 +15,7 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
-MOST_BYTES = 1 << 42  # of all parameters, on a machine whose memory is unknown
+MOST_BYTES = 1 << 42  # the maximum size of all parameters together, if the size of the machine's memory is unknown
 
 
 def make_topology(
@@ -31,12 +31,13 @@ def make_topology(
     Parameters
     ----------
     sizes, activations, loss, dtype, epsilon, dropout
-        The same parameters as those of `Network`.
+        The same parameters as those of `Network`, which documents their values.
 
     Raises
     ------
     ValueError, TypeError
-        An argument is invalid by the description of `Network`; the message names the argument and the layer.
+        An argument does not have a value that `Network` documents as valid. The message names the argument, and the layer if
+        the argument has one value per layer.
     """
     loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name)
@@ -75,7 +76,7 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
     if isinstance(sizes, str):
-        raise TypeError(f"sizes must be a list of integers, input first, not the text {sizes!r}")
+        raise TypeError(f"sizes must be a list of integers, input first, not the string {sizes!r}")
     try:
         sizes = list(sizes)
     except TypeError:
@@ -86,11 +87,11 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raises ValueError if the parameters alone exceed the memory of this machine."""
+    """Raises ValueError if the parameters of the network alone need more memory than this machine has."""
     count = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
+    except (AttributeError, ValueError, OSError):  # Windows has no os.sysconf
         memory = MOST_BYTES
     if count * dtype.itemsize > min(memory, MOST_BYTES):
         raise ValueError(f"sizes {list(sizes)} need {count} parameters, which exceed the memory of this machine")
@@ -109,7 +110,7 @@ def _activations(activations: Any, layers: int, loss: str) -> tuple[str, ...]:
 
 
 def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:
-    """Returns the dropout rate of each hidden layer, or () if all rates are 0."""
+    """Returns a tuple with the dropout rate of each hidden layer, or an empty tuple if all rates are 0."""
     if isinstance(dropout, numbers.Real | str):
         dropout = [dropout] * hidden
     try:

@@ -1,7 +1,7 @@
-"""Checks of arrays that users pass, and their conversion to the form that engines take.
+"""Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions return host arrays in C order, in the network's dtype and read-only. The compiled loops therefore see a single
-array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
+The functions convert host arrays to read-only arrays in C order with the network's dtype. The compiled loops therefore see a
+single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
 from contextlib import nullcontext
@@ -18,7 +18,7 @@ from numbanet.inputs import host as host_arrays
 from numbanet.inputs.gpu import on_gpu
 
 _ROW_SUM_TOLERANCE = 1e-4
-# What to do about texts in the targets of a network with classes: the end of an error message.
+# Advice on how to convert strings in the targets of a classification network, with which the error message about them ends.
 _NUMBER_LABELS = (
     "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
     "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
@@ -26,23 +26,25 @@ _NUMBER_LABELS = (
 
 
 def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarray:
-    """Returns the value as an array of real numbers of any dtype; a value that is an array already is not copied.
+    """Returns the value as an array of real numbers of any dtype. A NumPy array of real numbers is returned without a copy.
 
     Parameters
     ----------
     name : str
-        Name of the argument in error messages, here and in the other functions of this module.
+        The argument's name, which error messages use. The parameter `name` of the module's other functions means the same.
     value : array_like, DataFrame, tensor or sparse matrix
-        Numbers may be Python objects. A tensor loses its gradient, and a sparse matrix becomes dense.
+        The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
+        array.
     remedy : str
-        The end of the error message about texts, which says how to convert them.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
 
     Raises
     ------
     TypeError
         The value is a masked array, or contains values that are not real numbers.
     ValueError
-        The value is a nested list whose rows differ in length, or an object in it stands for a missing value.
+        The value is a nested list whose rows differ in length, or contains an object that stands for a missing value, such as
+        None.
     """
     if type(value) is np.ndarray and value.dtype.kind in frames.NUMBERS:
         return value
@@ -62,13 +64,13 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
 
 def _check_real(name: str, array: Any, remedy: str = objects.ENCODE) -> None:
     if array.dtype.kind in "UST":
-        raise TypeError(f"{name} contains texts, but must contain real numbers: {remedy}")
+        raise TypeError(f"{name} contains strings, but must contain real numbers: {remedy}")
     if array.dtype.kind not in frames.NUMBERS:
         raise TypeError(f"{name} must contain real numbers, but its dtype is {array.dtype}")
 
 
 def _gpu_array(name: str, value: Any, device: str) -> Any:
-    """Returns an array on the GPU as a Numba device array of real numbers in C order, without a copy."""
+    """Returns a GPU array, without a copy, as a Numba device array; checks that it contains real numbers in C order."""
     kind = str(getattr(value, "dtype", ""))
     if "bfloat16" in kind or "float8" in kind:
         raise TypeError(
@@ -89,33 +91,34 @@ def _view_on_gpu(name: str, value: Any, device: str) -> Any:
 
 
 def module_of(array: Any) -> Any:
-    """Returns the module with the checks for this array: `numbanet.inputs.gpu` for GPU arrays, else `numbanet.inputs.host`."""
+    """Returns the module that checks this array: `numbanet.inputs.gpu` for a GPU array, else `numbanet.inputs.host`."""
     return gpu_arrays if on_gpu(array) else host_arrays
 
 
 def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
-    """Returns the array in C order and in `dtype`, after a check that all its values are finite in `dtype`.
+    """Converts the array to `dtype` and C order, checks that all its values are finite in `dtype`, and returns it.
 
     Parameters
     ----------
     name : str
     array : ndarray or GPU array
-        A NumPy array is converted to `dtype`. An array on the GPU is not converted, and must have this dtype already.
+        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
     dtype : numpy.dtype
     given : object, optional
-        The object from which the array was made; the error message names its column if it is a DataFrame.
+        The object that the user passed and from which `array` was made. If `given` is a DataFrame, the error message names
+        the column of the invalid value.
 
     Returns
     -------
     ndarray or GPU array
-        If it is a NumPy array, it is read-only.
+        A NumPy array is read-only. A GPU array is the parameter `array` itself.
 
     Raises
     ------
     TypeError
         The array is on the GPU, and its dtype is not `dtype`.
     ValueError
-        A value is not finite; the message gives the first such value and its index.
+        A value is not finite. The message gives the first value that is not finite, and its index.
     """
     if not on_gpu(array):
         with np.errstate(all="ignore") if array.dtype != dtype else nullcontext():
@@ -136,17 +139,17 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
 
 
 def samples(x: Any, topology: Topology, device: str, name: str = "x") -> Any:
-    """Returns the samples x, (n, n_in), in the form that the engines of this device take.
+    """Returns the samples x of shape (n, n_in) in the form that the device's engines take.
 
     Raises
     ------
     ValueError, TypeError
-        x is not an array of finite real numbers of shape (n, n_in) with n at least 1, or is on a GPU that the network does
-        not use.
+        x is not an array of finite real numbers of shape (n, n_in) with n at least 1; or x is on a GPU, but the network does
+        not use this GPU.
     """
     n_in = topology.sizes[0]
     if foreign.is_sparse(x):
-        _check_width(name, x.shape, n_in)  # before a dense array of perhaps any size is made
+        _check_width(name, x.shape, n_in)  # first, because the dense form of a matrix with a wrong shape may be huge
     array = _gpu_array(name, x, device) if on_gpu(x) else real_array(name, x)
     _check_width(name, array.shape, n_in)
     if array.shape[0] == 0:
@@ -164,14 +167,15 @@ def _check_width(name: str, shape: tuple[int, ...], n_in: int) -> None:
 
 
 def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") -> Any:
-    """Returns the targets of n samples, (n, n_out), in the form that the engines of this device take.
+    """Returns the targets of n samples as an array of shape (n, n_out) in the form that the device's engines take.
 
-    Integer labels become one-hot rows.
+    Integer labels are converted to one-hot rows.
 
     Raises
     ------
     ValueError, TypeError
-        y does not have the shape, dtype or range that the loss needs, or is on a GPU that the network does not use.
+        y does not have the shape, dtype or range that the loss needs; or y is on a GPU, but the network does not use this
+        GPU.
     """
     remedy = _NUMBER_LABELS if topology.loss in ("bce", "cce") else objects.ENCODE
     array = _gpu_array(name, y, device) if on_gpu(y) else real_array(name, y, remedy)
@@ -198,7 +202,7 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
         if not on_gpu(labels):
-            finite(name, labels, labels.dtype)  # missing labels, as of pandas, turn integers into floats
+            finite(name, labels, labels.dtype)  # pandas stores integers with missing values as floats with NaN
         raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
@@ -223,17 +227,17 @@ def _check_probabilities(name: str, y: Any, loss: str) -> None:
 
 
 def on_host(array: Any) -> np.ndarray:
-    """Returns a NumPy array unchanged, and an array on the GPU as a copy in host memory."""
+    """Returns a NumPy array unchanged. For a GPU array, returns a copy in host memory."""
     return array.copy_to_host() if on_gpu(array) else array
 
 
 def output(out: Any, n: int, topology: Topology, device: str) -> Any:
-    """Returns the output array out, (n, n_out), in the form that the engines of this device write to.
+    """Returns the output array `out` of shape (n, n_out) in the form that the device's engines write to.
 
     Raises
     ------
     ValueError, TypeError
-        out does not have the shape (n, n_out) or the network's dtype, is read-only, or is not contiguous in C order.
+        `out` does not have the shape (n, n_out) or the network's dtype, is read-only, or is not contiguous in C order.
     """
     if getattr(out, "requires_grad", False):
         raise ValueError("out requires a gradient, which numbanet does not compute: pass out.detach()")
@@ -261,7 +265,8 @@ def parameters(pairs: Any, topology: Topology) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        w or b of a layer does not have the network's shape, or a value is not real and finite; the message names the layer.
+        A layer's w or b does not have the shape that the network's sizes require, or a value is not a finite real number.
+        The message names the layer.
     """
     try:
         pairs = [tuple(pair) for pair in pairs]

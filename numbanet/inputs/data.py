@@ -1,4 +1,4 @@
-"""Checked samples: `Data` holds x, y and weights after their checks, and all further functions take `Data`."""
+"""Defines `Data`: samples x, targets y and sample weights after their checks, in the form that training and evaluation take."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -17,11 +17,14 @@ class Data(NamedTuple):
 
     Parameters
     ----------
-    x : (n, n_in)
-    y : (n, n_out)
-    weights : (n,) ndarray, optional
-        Weights of the samples, in host memory; None if every sample weighs 1. Engines take them in the network's dtype, which
-        `scaled` and `as_given` return; `weighted` and `weighted_by_class` return float64.
+    x : array (n, n_in)
+        Samples, on the host or on the GPU.
+    y : array (n, n_out)
+        Targets, on the host or on the GPU.
+    weights : ndarray (n,), optional
+        Sample weights, always in host memory; None if every sample has the weight 1. The methods `weighted` and
+        `weighted_by_class` return weights in float64. The methods `scaled` and `as_given` convert the weights to the network's
+        dtype, which the engines require.
     """
 
     x: Any
@@ -30,7 +33,7 @@ class Data(NamedTuple):
 
     @classmethod
     def checked(cls, x: ArrayLike, y: ArrayLike, topology: Topology, device: str, of: str = "") -> "Data":
-        """Returns x and y in the form that the engines of this device take.
+        """Checks x and y, and returns them as `Data` in the form that the device's engines take.
 
         Parameters
         ----------
@@ -38,12 +41,12 @@ class Data(NamedTuple):
         topology : Topology
         device : {"cpu", "cuda"}
         of : str
-            Text that follows "x" and "y" in error messages, such as " of validation_data".
+            Text that error messages append to the names "x" and "y", such as " of validation_data".
 
         Raises
         ------
         ValueError, TypeError
-            x or y does not fit the network; `samples` and `targets` describe the conditions.
+            x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions.
         """
         samples = arrays.samples(x, topology, device, f"x{of}")
         return cls(samples, arrays.targets(y, samples.shape[0], topology, device, f"y{of}"))
@@ -55,15 +58,15 @@ class Data(NamedTuple):
 
     @property
     def total_weight(self) -> float:
-        """The sum of the weights of all samples, which is the number of samples if every sample weighs 1."""
+        """The sum of all sample weights; without weights, the number of samples."""
         return float(self.n if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def rows(self, rows: slice) -> "Data":
-        """Returns the samples of a slice of rows, as views."""
+        """Returns the samples in a slice of rows. The arrays are views, not copies."""
         return Data(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     def split(self, fraction: float) -> tuple["Data", "Data"]:
-        """Splits the samples into training samples, the first ones, and validation samples, the last ones.
+        """Splits the samples: the first rows become training samples, and the last rows become validation samples.
 
         Parameters
         ----------
@@ -83,15 +86,16 @@ class Data(NamedTuple):
         return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
-        """Returns the samples with sample_weight, (n,), as their weights, unless it is None.
+        """Returns the samples with the weights `sample_weight`, an array of shape (n,).
 
-        The text `of` follows "sample_weight" in error messages.
+        If `sample_weight` is None, the samples are returned unchanged. Error messages append the text `of` to the name
+        "sample_weight".
 
         Raises
         ------
         ValueError, TypeError
-            sample_weight does not have one number per sample, or a weight is negative, not finite, or so small or large that
-            its products would underflow or overflow.
+            sample_weight does not contain one number per sample; or a weight is negative, is not finite, or is so small or
+            large that products with it would underflow or overflow.
         """
         if sample_weight is None:
             return self
@@ -100,17 +104,17 @@ class Data(NamedTuple):
     def weighted_by_class(
         self, class_weight: Mapping[int, float] | str | None, loss: str, add_up: weighting.AddUp | None = None
     ) -> "Data":
-        """Returns the samples with their weights multiplied by the weights of their classes.
+        """Returns the samples with each sample weight multiplied by the weight of the sample's class.
 
         Parameters
         ----------
         class_weight : dict or "balanced", optional
-            Weights of the classes, by class index.
+            A dict maps class indices to class weights.
         loss : str
             The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Given if each process has its own samples. It replaces an array, the number of samples of each class, by the sum of
-            these arrays over all processes.
+            Required if each process holds different samples. The callable takes the array with the number of samples in each
+            class, and replaces it in place with the sum of these arrays over all processes.
 
         Raises
         ------
@@ -122,16 +126,16 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
     def scaled(self, factor: float | None) -> "Data":
-        """Returns the samples with their weights times a factor, in the network's dtype; None means that all weights are 1."""
+        """Returns the samples with weights in the network's dtype, each multiplied by the factor unless the factor is None."""
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":
-        """Returns the samples with their weights in the network's dtype, not scaled.
+        """Returns the samples with their weights converted to the network's dtype, without scaling.
 
         Raises
         ------
         ValueError
-            A weight is so small or large that its products would underflow or overflow in this dtype.
+            A weight is so small or large that products with it would underflow or overflow in this dtype.
         """
         if self.weights is None:
             return self
@@ -139,32 +143,32 @@ class Data(NamedTuple):
         return self._replace(weights=self.weights.astype(self.y.dtype))
 
     def to_evaluate(self) -> "Data":
-        """Returns the samples with their weights as they were given, for weighted means.
+        """Returns the samples with unscaled weights, from which an evaluation computes weighted means.
 
         Raises
         ------
         ValueError
-            All weights are 0, or `as_given` refuses a weight.
+            All weights are 0, or `as_given` raises ValueError for a weight.
         """
         if self.weights is not None:
             weighting.refuse_zeros(self.total_weight)
         return self.as_given()
 
     def counted(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the given rows, one per sample, without the rows of samples whose weight is 0."""
+        """Returns `rows`, an array with one row per sample, without the rows of samples whose weight is 0."""
         return rows if self.weights is None else rows[self.weights > 0]
 
     def smoothed(self, amount: float, loss: str) -> "Data":
-        """Returns the samples with smoothed targets, y + amount (1/K - y) (Szegedy et al., 2016, arXiv:1512.00567).
+        """Returns the samples with smoothed labels y + amount * (1/K - y) as targets, for K classes.
 
-        The smoothed targets are on the device that holds y.
+        Szegedy et al. (2016, arXiv:1512.00567) introduce label smoothing. The smoothed targets are on the device that holds y.
 
         Parameters
         ----------
         amount : float
             Fraction of each target that is spread evenly over all classes, in [0, 1).
         loss : str
-            The network's loss, which determines the number K of classes: for cce, K is the number of outputs; for bce, K is 2,
+            The network's loss, which determines the number K of classes. For cce, K is the number of outputs. For bce, K is 2,
             because each output decides between two classes.
 
         Raises
@@ -180,5 +184,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples on the engine's device, if they fit there."""
+        """Returns the samples with x and y copied to the engine's device, as far as they fit into the device's memory."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

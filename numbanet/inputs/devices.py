@@ -1,4 +1,4 @@
-"""Checks the argument device, and chooses between CPU and GPU for device="auto"."""
+"""Checks the argument `device`, and chooses between CPU and GPU if it is "auto"."""
 
 import functools
 from typing import Any
@@ -11,19 +11,19 @@ KERNELS = ("fast", "reference")
 
 
 def usable_device(device: Any) -> str:
-    """Returns the device to compute on: "cpu" or, only if this process can use a GPU, "cuda".
+    """Returns the device to compute on, "cpu" or "cuda". Returns "cuda" only if this process can use a GPU.
 
     Parameters
     ----------
     device : {"cpu", "cuda", "auto"}
-        "auto" chooses "cuda" if a GPU can be used, else "cpu" with a warning, which appears once per process.
+        "auto" chooses "cuda" if a GPU can be used. Otherwise it chooses "cpu", and the function warns once per process.
 
     Raises
     ------
     ValueError, TypeError
-        The device is none of "cpu", "cuda" and "auto".
+        The device is not one of "cpu", "cuda" and "auto".
     RuntimeError
-        The device is "cuda", but no GPU can be used; the message says what was found and what is missing.
+        The device is "cuda", but no GPU can be used. The message says what was found and what is missing.
     """
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":
@@ -39,5 +39,5 @@ def usable_device(device: Any) -> str:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Gives each warning once per process; the warning points at the line that called numbanet."""
+    """Warns with this message unless the process has done so before. The warning points at the line that called numbanet."""
     checks.warn(message)

@@ -1,6 +1,6 @@
-"""Converts arrays of other libraries to NumPy arrays: tensors of PyTorch, sparse matrices, and dtypes that NumPy lacks.
+"""Converts PyTorch tensors, sparse matrices, and arrays with dtypes that NumPy lacks, such as bfloat16, to NumPy arrays.
 
-The module recognises such arrays by their methods, and imports none of the libraries. Every array keeps its values exactly.
+The module recognises these objects by their methods, and does not import their libraries. Conversion does not round values.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ import numpy as np
 
 
 def is_sparse(value: Any) -> bool:
-    """Returns True for a sparse matrix or array, of SciPy for instance: it has a dense form, but NumPy cannot convert it."""
+    """Returns True for a sparse matrix or array, such as SciPy's, which has a method toarray or todense."""
     kind = type(value)
     return not issubclass(kind, np.ndarray) and (hasattr(kind, "toarray") or hasattr(kind, "todense"))
 
 
 def is_tensor(value: Any) -> bool:
-    """Returns True for a tensor of PyTorch."""
+    """Returns True for a PyTorch tensor."""
     kind = type(value)
     return hasattr(kind, "detach") and hasattr(kind, "cpu")
 
 
 def without_tensors(name: str, value: Any) -> Any:
-    """Returns a tensor, or a list of tensors, as NumPy arrays, and any other value unchanged; `of_tensor` tells the errors."""
+    """Converts a PyTorch tensor, or each tensor of a list, to a NumPy array by `of_tensor`; returns other values unchanged."""
     if is_tensor(value):
         return of_tensor(name, value)
     if isinstance(value, list | tuple) and len(value) and is_tensor(value[0]):
@@ -31,21 +31,21 @@ def without_tensors(name: str, value: Any) -> Any:
 
 
 def unpacked(pair: Any) -> Any:
-    """Returns a tuple of arrays unchanged; raises TypeError for an array, DataFrame or dict, which unpacks to rows or names."""
+    """Returns a tuple of arrays unchanged. Raises TypeError for an array, DataFrame or dict, which unpacks to rows or names."""
     if hasattr(pair, "shape") or isinstance(pair, Mapping):
         raise TypeError
     return pair
 
 
 def of_tensor(name: str, tensor: Any) -> np.ndarray:
-    """Returns a tensor of PyTorch as a NumPy array, without its gradient; a tensor on a GPU is copied to host memory.
+    """Returns a PyTorch tensor, without its gradient, as a NumPy array. A tensor on a GPU is copied to host memory.
 
-    Numbers of bfloat16 and of the types with 8 bits become float32, because NumPy has no such types.
+    A tensor of bfloat16 or of an 8-bit float type is converted to float32, because NumPy does not have these types.
 
     Raises
     ------
     ValueError
-        The tensor is on PyTorch's device meta, and thus has no values.
+        The tensor is on PyTorch's device "meta", whose tensors have no values.
     TypeError
         PyTorch cannot convert the tensor.
     """
@@ -63,12 +63,12 @@ def of_tensor(name: str, tensor: Any) -> np.ndarray:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Returns any array, or nested list, as a NumPy array of any dtype; a value that is an array already is not copied.
+    """Returns an array of any library, or a nested list, as a NumPy array of any dtype. A NumPy array is not copied.
 
     Raises
     ------
     ValueError
-        The value is a nested list whose rows differ in length, or a tensor without values.
+        The value is a nested list whose rows differ in length, or a tensor on PyTorch's device "meta", which has no values.
     TypeError
         The value is a structured array, or its library cannot convert it to a NumPy array.
     MemoryError
@@ -83,9 +83,9 @@ def as_array(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
     except MemoryError as error:
         raise MemoryError(f"{name} of shape {value.shape} is too large as a dense array: pass it in batches. {error}") from None
-    except Exception as error:  # the code of another library can raise any
+    except Exception as error:  # the conversion is code of another library, which may raise any exception
         raise TypeError(f"{name} is of type {type(value).__name__} and cannot become a NumPy array: {error}") from None
-    if array.dtype.type.__module__ == "ml_dtypes":  # such as bfloat16, to which NumPy's functions do not apply
+    if array.dtype.type.__module__ == "ml_dtypes":  # NumPy's functions do not support its dtypes, such as bfloat16
         return array.astype(np.int64 if "int" in array.dtype.name else np.float32)
     if array.dtype.names is not None:
         raise TypeError(

@@ -1,6 +1,6 @@
-"""Converts DataFrames to NumPy arrays, column by column: those of pandas and polars, and tables of pyarrow.
+"""Converts DataFrames of pandas and polars, and pyarrow tables, to NumPy arrays, column by column.
 
-The module recognises a DataFrame by its attributes, and imports none of these libraries.
+The module recognises a DataFrame by its attributes, and does not import these libraries.
 """
 
 from collections.abc import Sequence
@@ -10,32 +10,36 @@ import numpy as np
 
 from numbanet.inputs import foreign, objects
 
-NUMBERS = "biuf"  # NumPy's kinds of dtypes that are real numbers or booleans
+NUMBERS = "biuf"  # values of numpy.dtype.kind for real numbers and booleans
 
 
 def is_frame(value: Any) -> bool:
-    """Returns True for a DataFrame of pandas, polars or a library with the same methods, and for a table of pyarrow.
+    """Returns True for a DataFrame of pandas, polars or a library with the same methods, and for a pyarrow table.
 
-    A LazyFrame of polars counts as a DataFrame too, so that `columns` can say how to compute its rows.
+    The function also returns True for a polars LazyFrame, so that `columns` can raise an error that says how to compute the
+    rows.
     """
     kind = type(value)
     return hasattr(kind, "columns") and any(hasattr(kind, name) for name in ("iloc", "iter_columns", "column_names", "collect"))
 
 
 def columns_of(value: Any) -> Sequence[Any]:
-    """Returns the names of the columns of a DataFrame, and an empty list for any other value."""
+    """Returns a DataFrame's column names. For any other value, returns an empty list."""
     if not is_frame(value):
         return []
     return list(value.column_names if hasattr(value, "column_names") else value.columns)
 
 
 def columns(name: str, frame: Any) -> list[Any]:
-    """Returns the columns of a DataFrame: NumPy arrays if pandas holds numbers in them, else Series or arrays of pyarrow.
+    """Returns a DataFrame's columns as a list.
+
+    A pandas column with a NumPy dtype of numbers or booleans is returned as a NumPy array. Any other column is returned as a
+    Series (pandas, polars) or as a pyarrow array.
 
     Raises
     ------
     TypeError
-        The value describes a query whose rows are not computed yet.
+        The value is a query, such as a polars LazyFrame, whose rows have not been computed.
     """
     if hasattr(type(frame), "collect"):
         raise TypeError(
@@ -44,7 +48,7 @@ def columns(name: str, frame: Any) -> list[Any]:
     if not hasattr(frame, "iloc"):
         return list(frame.iter_columns() if hasattr(frame, "iter_columns") else frame.columns)
     kinds, found = list(frame.dtypes), {}
-    for kind in set(filter(_is_plain, kinds)):  # thousands of columns at once, because a Series of each would take seconds
+    for kind in set(filter(_is_plain, kinds)):  # converts all columns of a dtype at once, which is faster than one by one
         places = [j for j, other in enumerate(kinds) if other == kind]
         found |= zip(places, frame.iloc[:, places].to_numpy().T, strict=True)
     others = [j for j in range(len(kinds)) if j not in found]
@@ -53,35 +57,36 @@ def columns(name: str, frame: Any) -> list[Any]:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Returns True if a dtype is NumPy's, of real numbers or booleans."""
+    """Returns True for a NumPy dtype of real numbers or booleans."""
     return isinstance(kind, np.dtype) and kind.kind in NUMBERS
 
 
 def has_categories(column: Any) -> bool:
-    """Returns True if a column is categorical: its numbers, if any, are names rather than quantities."""
+    """Returns True if a column is categorical. The numbers of a categorical column, if any, only identify categories."""
     kind = column.dtype if hasattr(column, "dtype") else column.type
     return hasattr(kind, "categories") or hasattr(kind, "dictionary") or hasattr(kind, "index_type")
 
 
 def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
-    """Returns a DataFrame of real numbers and booleans as an array (n, columns); NaN stands for a missing number.
+    """Returns a DataFrame of real numbers and booleans as an array of shape (rows, columns). Missing numbers become NaN.
 
     Parameters
     ----------
     name : str
-        Name of the DataFrame in error messages.
+        The DataFrame's name in error messages.
     frame : DataFrame
     remedy : str
-        The end of the error message about texts, which says how to convert them.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
 
     Raises
     ------
     TypeError, ValueError
-        A column does not contain real numbers; the message names the column.
+        A column does not contain real numbers. The message names the column.
     """
     kinds = set(frame.dtypes) if hasattr(frame, "iloc") else set()
     if kinds and all(map(_is_plain, kinds)):
-        return frame.to_numpy(dtype=np.result_type(*kinds))  # pandas would make objects of numbers and booleans together
+        # Without an explicit dtype, pandas returns an array of objects if the columns contain numbers and booleans.
+        return frame.to_numpy(dtype=np.result_type(*kinds))
     found = columns(name, frame)
     known = columns_of(frame)
     arrays = [_column(name, j, known, column, remedy) for j, column in enumerate(found)]
@@ -89,7 +94,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
 
 
 def _column(name: str, j: int, known: Sequence[Any], column: Any, remedy: str) -> np.ndarray:
-    """Returns column j of a DataFrame as an array (n,) of real numbers."""
+    """Returns column j of a DataFrame with the column names `known` as an array of real numbers of shape (rows,)."""
     title = f"column {known[j]!r} of {name}"
     if isinstance(column, np.ndarray):
         return column

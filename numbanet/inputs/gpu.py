@@ -1,7 +1,7 @@
-"""Recognises arrays that CuPy, PyTorch, Numba or others put on the GPU, views them without a copy and checks them on the GPU.
+"""Recognises GPU arrays of CuPy, PyTorch, Numba and other libraries, views them without a copy, and checks them on the GPU.
 
-In each check one GPU thread examines one value or one row. Only the index of the first invalid value, 8 bytes, is copied to
-the host, never the array.
+In each check, one GPU thread examines one value or one row. Only the index of the first invalid value (8 bytes) is copied to
+the host, never the array itself.
 """
 
 import math
@@ -12,14 +12,14 @@ import numpy as np
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
 from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
-# Threads per block. Each simulated thread is a Python thread.
+# Threads per block. The number is small in Numba's CUDA simulator, which runs each CUDA thread as a slow Python thread.
 THREADS = 4 if SIMULATED else 256
 # DLPack's codes for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels of this module run.
 DLPACK_CUDA, DEFAULT_STREAM = 2, 1
 
 
 def on_gpu(value: Any) -> bool:
-    """Returns whether the value is an array on a GPU: a Numba array, or one with `__cuda_array_interface__` or DLPack."""
+    """Returns True for a Numba device array, and for a GPU array with `__cuda_array_interface__` or `__dlpack_device__`."""
     if isinstance(value, np.ndarray):
         return False
     if getattr(value, "__cuda_ndarray__", False):
@@ -27,34 +27,34 @@ def on_gpu(value: Any) -> bool:
     try:
         if hasattr(value, "__cuda_array_interface__"):
             return True
-    except RuntimeError:  # the answer of a PyTorch tensor on the GPU that requires a gradient
+    except RuntimeError:  # raised by a PyTorch tensor that is on the GPU and requires a gradient
         return True
     dlpack_device = getattr(value, "__dlpack_device__", None)
     return dlpack_device is not None and dlpack_device()[0] == DLPACK_CUDA
 
 
 def view(name: str, value: Any) -> Any:
-    """Returns a GPU array as a Numba device array, without a copy, after all work on the array's stream has finished."""
+    """Waits until all work on a GPU array's stream has finished; returns the array as a Numba device array without a copy."""
     if SIMULATED:
         if not getattr(value, "__cuda_ndarray__", False):
             raise TypeError(f"{name} is on a GPU, where Numba's simulator cannot read it: pass an array in host memory")
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
-    if interface["version"] < 3:  # earlier versions name no stream to wait for
+    if interface["version"] < 3:  # earlier versions of the interface do not say which stream to wait for
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
 
 
 def is_read_only(name: str, value: Any) -> bool:
-    """Returns whether the owner of the array on the GPU forbids writing to it."""
+    """Returns True if the library that owns the GPU array marks it as read-only."""
     return not SIMULATED and _interface(name, value)[0]["data"][1]
 
 
 def _interface(name: str, value: Any) -> tuple[dict, object]:
     """Returns the array's `__cuda_array_interface__`, and the object that owns its memory."""
     if getattr(value, "requires_grad", False):
-        value = value.detach()  # shares the memory of the tensor
+        value = value.detach()  # the detached tensor shares the memory of the original tensor
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is not None:
         return interface, value
@@ -68,7 +68,7 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
 
 
 def _check_place(name: str, interface: dict) -> None:
-    """Raises ValueError if the present GPU cannot access the array: a bad access makes the GPU unusable for this process."""
+    """Raises ValueError if the current GPU cannot access the array. A bad access makes the GPU unusable in this process."""
     (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
     if address % itemsize:
         raise ValueError(
@@ -89,14 +89,17 @@ def gpu_of(address: int) -> int:
 
 
 def dlpack_interface(memory: Any) -> tuple[dict, object]:
-    """Returns a `__cuda_array_interface__` for a StridedMemoryView, whose strides count items, not bytes; and the view."""
+    """Returns a `__cuda_array_interface__` dict for a StridedMemoryView, and the view itself.
+
+    The strides of a StridedMemoryView count array elements, but the strides of a `__cuda_array_interface__` count bytes.
+    """
     strides = memory.strides and tuple(stride * memory.dtype.itemsize for stride in memory.strides)
     data = memory.ptr, memory.readonly
     interface = {"shape": tuple(memory.shape), "strides": strides, "typestr": memory.dtype.str, "data": data, "version": 3}
     return interface, memory
 
 
-# The functions of `numbanet.inputs.host`, for arrays on the GPU
+# The following functions have the same names as those of `numbanet.inputs.host`, and do the same for GPU arrays.
 
 
 def first_not_finite(array: Any) -> tuple[int, ...] | None:
@@ -110,7 +113,7 @@ def first_improbable(y: Any) -> tuple[int, ...] | None:
 
 
 def first_wrong_sum(y: Any, tolerance: float) -> int | None:
-    """Returns the index of the first row of y (n, n_out) whose sum is not 1 within the tolerance, or None."""
+    """Returns the index of the first row of y (n, n_out) whose sum differs from 1 by more than `tolerance`, or None."""
     return _first(find_wrong_sum, y.shape[0], y, y.dtype.type(tolerance))
 
 
@@ -120,7 +123,7 @@ def first_unknown_label(labels: Any, classes: int) -> int | None:
 
 
 def one_hot(labels: Any, classes: int, dtype: np.dtype) -> Any:
-    """Returns the labels as one-hot rows (n, classes) on the GPU."""
+    """Returns the labels as one-hot rows, a GPU array of shape (n, classes)."""
     n = labels.shape[0]
     ensure_free(n * classes * dtype.itemsize, n, "holding the targets of")
     y = cuda.device_array((n, classes), dtype)
@@ -129,7 +132,7 @@ def one_hot(labels: Any, classes: int, dtype: np.dtype) -> Any:
 
 
 def classes(y: Any, binary: bool) -> np.ndarray:
-    """Returns the class of each row of y (n, n_out) as a host array (n,); only the classes are copied to the host, not y."""
+    """Returns the class of each row of y (n, n_out) as a host array of shape (n,). Only the classes are copied to the host."""
     n = y.shape[0]
     ensure_free(n * np.dtype(np.int32).itemsize, n, "finding the classes of")
     found = cuda.device_array(n, np.int32)
@@ -138,10 +141,10 @@ def classes(y: Any, binary: bool) -> np.ndarray:
 
 
 def smoothed(y: Any, amount: float, indifferent: float) -> Any:
-    """Returns y + amount (indifferent - y) on the GPU, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
+    """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
-    One kernel writes the rounded products to memory, and a second kernel adds y. A single kernel would fuse product and sum
-    into one multiply-add instruction, which rounds only once and thus gives other bits.
+    One kernel writes the rounded products to memory, and a second kernel adds y. In a single kernel, the compiler would fuse
+    the product and the sum into one multiply-add instruction, which rounds only once and thus gives different bits.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -152,7 +155,7 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
 
 
 def at(array: Any, index: Any) -> Any:
-    """Returns array[index], a single value or a row, in host memory."""
+    """Returns array[index], which is a single value or a row, in host memory."""
     part = array[index]
     return part.copy_to_host() if on_gpu(part) else part
 
@@ -162,7 +165,10 @@ def _blocks(count: int) -> int:
 
 
 def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
-    """Runs a kernel that writes an index below `count` to its last argument; returns the index, or None if none was found."""
+    """Runs a kernel that searches an array of `count` elements; returns the index that it finds, or None.
+
+    The kernel's last argument is an array of shape (1,), to which the kernel writes the index.
+    """
     first = cuda.to_device(np.full(1, count, np.int64))
     configured(kernel, _blocks(count), THREADS)(*arguments, first)
     k = int(first.copy_to_host()[0])
@@ -170,15 +176,15 @@ def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
 
 
 def _index(array: Any, k: int | None) -> tuple[int, ...] | None:
-    """Converts a flat index k into the array's index, a tuple; returns None for None."""
+    """Converts the index k of a flattened array to a tuple that indexes the array. Returns None if k is None."""
     return None if k is None else tuple(int(i) for i in np.unravel_index(k, array.shape))
 
 
 @cuda.jit
 def find_not_finite(numbers, first):
-    """Finds the first value that is inf or nan, one thread per value.
+    """Finds the first value that is inf or nan, with one thread per value.
 
-    Reads numbers (n,); lowers first (1,) to the smallest index of such a value.
+    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value that is inf or nan.
     """
     k = cuda.grid(1)
     if k < numbers.shape[0] and not math.isfinite(numbers[k]):
@@ -187,9 +193,9 @@ def find_not_finite(numbers, first):
 
 @cuda.jit
 def find_improbable(numbers, first):
-    """Finds the first value outside [0, 1], one thread per value.
+    """Finds the first value outside [0, 1], with one thread per value.
 
-    Reads numbers (n,); lowers first (1,) to the smallest index of such a value.
+    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value outside [0, 1].
     """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
@@ -200,10 +206,10 @@ def find_improbable(numbers, first):
 
 @cuda.jit
 def find_wrong_sum(y, tolerance, first):
-    """Finds the first sample s with |sum_j y_sj - 1| > tolerance, one thread per sample.
+    """Finds the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
 
-    Reads y (n, n_out); lowers first (1,) to the smallest index of such a sample. Kahan's summation (1965,
-    doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
+    Reads y (n, n_out). Lowers the value of first (1,) to the smallest s that satisfies the inequality. Kahan's summation
+    (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -220,9 +226,9 @@ def find_wrong_sum(y, tolerance, first):
 
 @cuda.jit
 def find_unknown_label(labels, classes, first):
-    """Finds the first sample whose label is outside 0 to classes - 1, one thread per sample.
+    """Finds the first sample whose label is outside 0 to classes - 1, with one thread per sample.
 
-    Reads labels (n,); lowers first (1,) to the smallest index of such a sample.
+    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample with a label outside this range.
     """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):
@@ -231,7 +237,10 @@ def find_unknown_label(labels, classes, first):
 
 @cuda.jit
 def write_one_hot(labels, y):
-    """Computes y_sj = 1 if j is the label of sample s, else 0, one thread per y_sj. Reads labels (n,); writes y (n, n_out)."""
+    """Computes y_sj = 1 if j is the label of sample s, else 0, with one thread per y_sj.
+
+    Reads labels (n,). Writes y (n, n_out).
+    """
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]
@@ -240,9 +249,10 @@ def write_one_hot(labels, y):
 
 @cuda.jit
 def find_classes(y, binary, classes):
-    """Finds the class of each sample s, one thread per sample. Reads y (n, n_out); writes classes (n,).
+    """Finds the class of each sample s, with one thread per sample. Reads y (n, n_out). Writes classes (n,).
 
-    The class is the index j of the largest y_sj (the first if several are equal) or, if binary, 1 for y_s1 > 1/2, else 0.
+    If `binary` is True, the class is 1 if the only output y_s1 exceeds 1/2, else 0. If `binary` is False, the class is the
+    index j of the largest y_sj, or the smallest of these indices if several y_sj are equally large.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -256,7 +266,7 @@ def find_classes(y, binary, classes):
 
 @cuda.jit
 def write_moves(y, amount, indifferent, moved):
-    """Computes moved_sj = amount (indifferent - y_sj), one thread per y_sj. Reads y (n, n_out); writes moved (n, n_out)."""
+    """Computes moved_sj = amount * (indifferent - y_sj), with one thread per y_sj. Reads and writes arrays (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]
@@ -265,7 +275,7 @@ def write_moves(y, amount, indifferent, moved):
 
 @cuda.jit
 def add_targets(y, moved):
-    """Computes moved_sj <- y_sj + moved_sj, one thread per y_sj. Reads y (n, n_out); changes moved (n, n_out)."""
+    """Computes moved_sj <- y_sj + moved_sj, with one thread per y_sj. Reads y (n, n_out). Updates moved (n, n_out) in place."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]

@@ -12,7 +12,7 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
     for first in range(0, array.shape[0], _CHUNK_ROWS):
         part = array[first : first + _CHUNK_ROWS]
         with np.errstate(all="ignore"):
-            if np.isfinite(part.sum()):  # then all terms are finite, and the sum is quicker than a check of each term
+            if np.isfinite(part.sum()):  # a finite sum has only finite terms, and is faster than checking each term
                 continue
         good = np.isfinite(part)
         if not good.all():
@@ -28,7 +28,7 @@ def first_improbable(y: np.ndarray) -> tuple[int, ...] | None:
 
 
 def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
-    """Returns the index of the first row of y (n, n_out) whose sum is not 1 within the tolerance, or None."""
+    """Returns the index of the first row of y (n, n_out) whose sum differs from 1 by more than `tolerance`, or None."""
     rows = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > tolerance)
     return int(rows[0]) if rows.size else None
 
@@ -40,7 +40,7 @@ def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
 
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
-    """Returns the labels as read-only one-hot rows (n, classes)."""
+    """Returns the labels as one-hot rows, a read-only array of shape (n, classes)."""
     y = np.zeros((labels.shape[0], classes), dtype)
     y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
     y.flags.writeable = False
@@ -48,12 +48,16 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
 
 
 def classes(y: np.ndarray, binary: bool) -> np.ndarray:
-    """Returns the class of each row of y: the index of the largest value or, if binary, 1 for a first value above 1/2."""
+    """Returns the class of each row of y (n, n_out) as an array of shape (n,).
+
+    If `binary` is True, the class is 1 if the row's first value exceeds 1/2, else 0. If `binary` is False, the class is the
+    index of the row's largest value.
+    """
     return (y[:, 0] > 0.5).astype(np.intp) if binary else y.argmax(axis=1)
 
 
 def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
-    """Returns y + amount (indifferent - y) as a read-only array (n, n_out)."""
+    """Returns y + amount * (indifferent - y) as a read-only array of shape (n, n_out)."""
     number = y.dtype.type
     moved = y + number(amount) * (number(indifferent) - y)
     moved.flags.writeable = False
@@ -61,5 +65,5 @@ def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
 
 
 def at(array: np.ndarray, index: Any) -> Any:
-    """Returns array[index], a single value or a row."""
+    """Returns array[index], which is a single value or a row."""
     return array[index]

@@ -1,4 +1,4 @@
-"""Converts arrays of Python objects to arrays of numbers, and names the first object that is not a number."""
+"""Converts arrays of Python objects to arrays of numbers. An error message names the first object that is not a number."""
 
 import numbers
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ import numpy as np
 
 from numbanet import checks
 
-# What to do about texts: the end of an error message.
+# Advice on how to convert strings to numbers, with which the error message about strings ends.
 ENCODERS = "numbanet.tables.learn or pandas.get_dummies"
-ENCODE = f"encode the texts as numbers first, for example with {ENCODERS}"
-# Names of the types of None, and of the values NA and NaT of pandas.
+ENCODE = f"encode the strings as numbers first, for example with {ENCODERS}"
+# The type names of None and of pandas' missing values NA and NaT.
 ABSENT = {"NoneType", "NAType", "NaTType"}
 COMPLETE = "fill in or remove missing values first"
 
@@ -23,40 +23,42 @@ def is_real(kind: type) -> bool:
 
 
 def cell(name: str, index: Sequence[int], columns: Sequence[Any] = ()) -> str:
-    """Returns the name of a value in an error message.
+    """Returns the text that names one value of an array in an error message, such as "x[3, 1] (column 'age')".
 
     Parameters
     ----------
     name : str
-        Name of the array.
+        The array's name.
     index : sequence of int
-        Index of the value in the array.
+        The value's index in the array.
     columns : sequence, optional
-        The names of the columns, if the array comes from a DataFrame.
+        The column names, if the array was made from a DataFrame.
     """
     column = f" (column {columns[index[1]]!r})" if len(columns) else ""
     return f"{name}[{', '.join(map(str, index))}]{column}"
 
 
 def real_numbers(name: str, array: np.ndarray, remedy: str, place: Callable[[Sequence[int]], str]) -> np.ndarray:
-    """Converts an array of Python objects to an array of booleans, of int64, or else of float64.
+    """Converts an array of Python objects to an array of numbers.
+
+    The dtype is bool if all objects are booleans, int64 if all objects are integers that int64 can represent, else float64.
 
     Parameters
     ----------
     name : str
-        Name of the array in error messages.
+        The array's name in error messages.
     array : ndarray of object
     remedy : str
-        The end of the error message about texts, which says how to convert them.
+        Advice on how to convert strings to numbers, with which the error message about strings ends.
     place : callable
-        Takes the index of a value, and returns the name of the value in error messages.
+        Takes a value's index, and returns the text that names the value in error messages.
 
     Raises
     ------
     TypeError
-        An object is a text, or is not a real number.
+        An object is a string, or is not a real number.
     ValueError
-        An object stands for a missing value, or is a number beyond the range of floats.
+        An object stands for a missing value, or is a number beyond the range of float64.
     """
     kinds = set(map(type, array.flat))
     wrong = {kind for kind in kinds if not is_real(kind)}
@@ -86,11 +88,11 @@ def _exceeds_floats(value: Any) -> bool:
 
 
 def _error(name: str, place: str, value: Any, remedy: str) -> TypeError | ValueError:
-    """Returns the error about an object that is not a number."""
+    """Returns the exception to raise for an object that is not a real number."""
     kind = type(value).__name__
     if kind in ABSENT:
         return ValueError(f"{place} is missing ({value}): {name} must be finite; {COMPLETE}")
     if isinstance(value, str | bytes):
-        return TypeError(f"{place} is the text {checks.shown(value)}, but {name} must contain real numbers: {remedy}")
-    rows = "; if all have the same length, numpy.stack makes an array of them" if isinstance(value, list | np.ndarray) else ""
+        return TypeError(f"{place} is the string {checks.shown(value)}, but {name} must contain real numbers: {remedy}")
+    rows = "; if the rows are equally long, numpy.stack makes an array of them" if isinstance(value, list | np.ndarray) else ""
     return TypeError(f"{place} is an object of type {kind}, but {name} must contain real numbers{rows}")

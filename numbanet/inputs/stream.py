@@ -1,4 +1,4 @@
-"""Batches that come one by one, from an iterable or from a function."""
+"""Iterates over the batches of each epoch, which an iterable or a function yields one by one."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,28 +10,30 @@ from numbanet.inputs import gpu
 
 
 class Batches:
-    """The batches of each epoch; a call returns an iterator over the checked batches of the next epoch.
+    """Yields the batches of a training run. Each call of the object returns an iterator over the next epoch's checked batches.
 
-    Without steps_per_epoch, each epoch iterates over the source anew. With steps_per_epoch, each epoch takes this number of
-    batches and resumes where the epoch before ended; after its last batch, a source begins anew unless it is an iterator.
+    Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes this
+    number of batches, and continues after the last batch of the previous epoch. When the source ends, iteration restarts at its
+    beginning, unless the source is an iterator.
 
     Parameters
     ----------
     source : iterable or callable
-        An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns such an iterable.
+        An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns an iterable of batches.
     epochs : int
-        Number of epochs, and thus of calls of this object.
+        Number of epochs. Training calls the object once per epoch.
     check : callable
-        Takes x, y and sample_weight (or None) of a batch, and returns the checked batch.
+        Takes the x, the y and the sample_weight (or None) of one batch, and returns the checked batch.
     steps_per_epoch : int, optional
+        Number of batches in each epoch.
 
     Raises
     ------
     TypeError
-        source is a single array, so that y is missing, or a function that cannot be called without arguments.
+        The source is a single array, so that y is missing; or it is a function that cannot be called without arguments.
     ValueError
-        source can be iterated over only once, but there are several epochs and no steps_per_epoch. The iterator of an epoch
-        raises ValueError, too, for an item that is not a batch.
+        The source can be iterated over only once, but there are several epochs and no steps_per_epoch. The iterator over an
+        epoch also raises ValueError if an item of the source is not a batch.
     """
 
     def __init__(self, source: Any, epochs: int, check: Callable[..., Any], steps_per_epoch: int | None = None):
@@ -61,13 +63,16 @@ class Batches:
             yield self.check(*batch, *(None,) * (3 - len(batch)))
 
     def skip(self, epochs: int) -> None:
-        """Passes over the batches of epochs that a checkpoint contains, unless the source is an iterator or begins anew."""
+        """Skips the batches of the epochs that a checkpoint contains, so that training resumes with the batch after them.
+
+        Nothing is skipped if the source is an iterator, or if each epoch iterates over the source from its beginning.
+        """
         if self.steps_per_epoch is not None and not self.one_shot:
             for _ in self._raw(epochs * self.steps_per_epoch):
                 pass
 
     def _raw(self, count: int | None) -> Iterator[Any]:
-        """Yields the next `count` items of the source, or all items of a new iteration if `count` is None."""
+        """Yields the next `count` items of the source. If `count` is None, yields all items of a new iteration."""
         anew = count is None or self.items is None
         self.items = self._started() if anew or self.items is None else self.items
         left = -1 if count is None else count
@@ -88,4 +93,4 @@ class Batches:
             return iter(items)
 
 
-_END = object()  # in place of an item: the iterator has ended
+_END = object()  # the value that `next` returns in place of an item when the iterator has ended

@@ -1,4 +1,4 @@
-"""Checks sample_weight and class_weight, and combines them into one weight for each sample."""
+"""Checks the arguments sample_weight and class_weight, and combines them into one weight per sample."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike
 from numbanet import checks
 from numbanet.inputs import arrays
 
-# Replaces an array by its sum over all processes.
+# A function that replaces an array, in place, with the sum of the array over all processes.
 AddUp = Callable[[np.ndarray], None]
 
 
 def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
-    """Returns the weights of n samples as a float64 array (n,).
+    """Returns the weights of n samples as a float64 array of shape (n,).
 
     Raises
     ------
     ValueError, TypeError
-        The weights do not have the shape (n,), or a weight is not a finite real number of at least 0 in the range of
-        `refuse_extremes`.
+        The weights do not have the shape (n,); or a weight is not a finite real number, is negative, or is so small or large
+        that `refuse_extremes` raises ValueError.
     """
     on_host: Any = arrays.gpu_arrays.view(name, sample_weight).copy_to_host() if arrays.on_gpu(sample_weight) else sample_weight
     weights = arrays.real_array(name, on_host)
@@ -38,9 +38,9 @@ def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
 def with_classes(
     weights: np.ndarray | None, y: Any, class_weight: Mapping[int, float] | str, loss: str, add_up: AddUp | None
 ) -> np.ndarray:
-    """Returns the weights of the samples with targets y, each multiplied by the weight of its class, (n,) in float64.
+    """Multiplies each sample weight by the weight of the sample's class; returns the products as a float64 array (n,).
 
-    `Data.weighted_by_class` describes the parameters and the errors that this function raises.
+    y contains the samples' targets. `Data.weighted_by_class` describes the other parameters and the errors raised.
     """
     refuse_classless(loss, y.shape[1])
     classes = arrays.module_of(y).classes(y, loss == "bce")
@@ -59,15 +59,23 @@ def with_classes(
 
 
 def refuse_classless(loss: str, n_out: int) -> None:
-    """Raises ValueError if a network with this loss and number of outputs has no classes that could have weights."""
+    """Raises ValueError if a network with this loss and number of outputs does not have classes, which class_weight needs."""
     if loss != "cce" and not (loss == "bce" and n_out == 1):
         raise ValueError("class_weight needs a network with classes: the loss cce, or the loss bce with a single output")
 
 
 def balanced(name: str, counts: np.ndarray) -> np.ndarray:
-    """Returns n / (number of classes with samples * number of samples of the class), the weight "balanced" of each class.
+    """Returns the weight of each class for class_weight="balanced", defined as in scikit-learn.
 
-    A sample counts as its weight in all of these numbers. scikit-learn defines the class weight "balanced" in the same way.
+    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total. If
+    the samples have weights, n and the number of samples in the class are sums of these weights.
+
+    Parameters
+    ----------
+    name : str
+        The argument class_weight. It must be "balanced".
+    counts : ndarray (classes,)
+        The number of samples in each class, or the sum of their weights.
     """
     checks.choice("class_weight", name, ("balanced",))
     present = counts > 0
@@ -75,7 +83,7 @@ def balanced(name: str, counts: np.ndarray) -> np.ndarray:
 
 
 def by_class(class_weight: Any, number: int) -> np.ndarray:
-    """Returns the weight of each of `number` classes, which is 1 for a class that the mapping does not contain."""
+    """Returns the weights of `number` classes as an array. A class that the mapping does not contain has the weight 1."""
     try:
         by_label = dict(class_weight)
     except (TypeError, ValueError):
@@ -89,12 +97,12 @@ def by_class(class_weight: Any, number: int) -> np.ndarray:
 
 
 def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
-    """Checks a class_weight for samples that arrive in batches, whose classes cannot be counted before training.
+    """Checks class_weight for samples that arrive in batches, so that the sizes of the classes are unknown before training.
 
     Raises
     ------
     ValueError, TypeError
-        class_weight is "balanced", is not a mapping from classes to weights, or the network has no classes.
+        class_weight is "balanced"; or it is not a mapping from classes to weights; or the network does not have classes.
     """
     if class_weight is None:
         return
@@ -111,15 +119,16 @@ def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
 
 
 def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], str]) -> None:
-    """Raises ValueError for a weight that is not 0 and so small or large that its products would underflow or overflow.
+    """Raises ValueError if a nonzero weight is so small or large that products with it could underflow or overflow.
 
     Parameters
     ----------
-    weights : (n,) float64
+    weights : float64 array (n,)
     dtype : numpy.dtype
-        The type in which the weights are multiplied. The bounds are the square roots of its smallest and largest number.
+        The type in which the weights are multiplied. A nonzero weight must lie between the square roots of the smallest and of
+        the largest positive normal number of this type.
     name : callable
-        Takes the index of the weight, and returns its name in the error message.
+        Takes the index of a weight, and returns the text that names the weight in the error message.
     """
     least, most = (math.sqrt(bound) for bound in (np.finfo(dtype).tiny, np.finfo(dtype).max))
     extreme = np.flatnonzero((weights > most) | ((weights > 0) & (weights < least)))
@@ -132,7 +141,11 @@ def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], 
 
 
 def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.dtype) -> np.ndarray | None:
-    """Returns the weights of n samples times a factor, in dtype; samples without weights weigh 1, and factor None is 1."""
+    """Returns the weights of n samples, multiplied by the factor, as an array of `dtype`.
+
+    If `weights` is None, each weight is 1. If `factor` is None, the weights are only converted to `dtype`. If both are None,
+    the function returns None.
+    """
     if factor is None:
         return None if weights is None else weights.astype(dtype)
     with np.errstate(under="ignore"):
@@ -140,6 +153,6 @@ def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.d
 
 
 def refuse_zeros(total: float, of: str = "") -> None:
-    """Raises ValueError if the total of all weights is 0."""
+    """Raises ValueError if `total`, the sum of all weights, is 0. The message names the weights "all weights" + `of`."""
     if total == 0:
         raise ValueError(f"all weights{of} are 0: pass a weight above 0 for at least one sample")

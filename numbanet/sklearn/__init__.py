@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators; the extra `sklearn` of numbanet installs scikit-learn."""
+"""Multilayer perceptrons as scikit-learn estimators. numbanet's extra `sklearn` installs scikit-learn, which they need."""
 
 from numbanet._extras import imported
 

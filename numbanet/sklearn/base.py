@@ -1,4 +1,4 @@
-"""The base class of the scikit-learn estimators: parameters, training, prediction."""
+"""Defines the base class of the scikit-learn estimators, which trains the network and predicts with it."""
 
 import copy
 import warnings
@@ -27,21 +27,20 @@ from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
 
-# scikit-learn declares no types, and type checkers infer a wrong type from the defaults of this function.
+# scikit-learn does not declare types, and type checkers infer wrong types from this function's default arguments.
 train_test_split: Any = model_selection.train_test_split
 
-# scikit-learn's names of activations that have another name in numbanet.
+# Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
 ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
-# Rows of a sparse X that are converted to a dense array at a time, for prediction.
+# Prediction converts this number of rows of a sparse X to a dense array at a time.
 DENSE_ROWS = 1024
 
 
 class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
-    """Base class of the classifier and the regressor; subclasses define the targets, the loss and the score.
+    """Base class of the classifier and the regressor. Subclasses define the targets, the loss and the score."""
 
-    The class declares the attributes that `fit` sets; `MLPClassifier` documents them.
-    """
+    # The attributes that `fit` sets; `MLPClassifier` documents the public ones.
 
     n_iter_: int
     t_: int
@@ -53,11 +52,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: History
-    _arguments: dict[str, Any]  # of the network
+    _arguments: dict[str, Any]  # arguments from which `Network` was created
     _rate_factor: float
     _no_improvement_count: int
-    _random_state: np.random.RandomState  # draws the order of samples
-    _order: NDArray[np.integer] | None  # of the last epoch
+    _random_state: np.random.RandomState  # draws the order of the samples
+    _order: NDArray[np.integer] | None  # order of the samples in the last epoch
     _y_numeric: bool
 
     def fit(
@@ -69,22 +68,22 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     ) -> Self:
         """Fits the network to the samples.
 
-        Training stops when the loss no longer improves, or with `early_stopping` when the validation score no longer improves,
-        and after `max_iter` epochs at the latest.
+        Training stops when the loss no longer improves or, with `early_stopping`, when the validation score no longer improves.
+        Training stops after `max_iter` epochs at the latest.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
-            Training samples. A sparse matrix is converted to dense arrays batch by batch.
+            Training samples. Batches of a sparse matrix are converted to dense arrays, one at a time.
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like (n_samples,), optional
-            Non-negative weights: a weight of 2 is equivalent to two copies of the sample, a weight of 0 to leaving it out. They
-            are scaled so that their mean over all training samples is 1.
+            Non-negative weights. A weight of 2 is equivalent to two copies of the sample; a sample of weight 0 is ignored. The
+            weights are scaled so that their mean over all training samples is 1.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Validation samples and targets, which are not trained on, and their weights. After each epoch, the loss on the
-            validation samples is added to `history_`, and the score to `validation_scores_`. With `early_stopping`,
-            validation_data replaces the part of X that would be held out.
+            Samples and targets (and weights) that are used only for validation, not for training. After each epoch, the
+            validation loss is added to `history_`, and the validation score to `validation_scores_`. With `early_stopping`,
+            these samples are used for validation, and no part of X is held out.
 
         Returns
         -------
@@ -94,11 +93,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid; the message names it. The estimator stays as it was.
+            An argument, or a parameter of the estimator, is invalid. The message names it. The estimator is left unchanged.
         DivergenceError
-            The loss is no longer finite; the parameters of the last finite epoch are kept. The error is a ValueError, as in
-            scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if there is an epoch with a finite
-            score, a ConvergenceWarning takes the place of the error, and the parameters of the best epoch are restored.
+            The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. The error is
+            both a ValueError, as in scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if an
+            epoch had a finite score, `fit` only warns (ConvergenceWarning), and restores the parameters of the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -139,27 +138,27 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         tags.input_tags.sparse = True
         return tags
 
-    # Parts that depend on the targets
+    # Methods that subclasses define
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns y as targets of the network; if `known` is False, y also determines the numbers of outputs and classes."""
+        """Returns y as targets of the network. If `known` is False, also sets the numbers of outputs and classes from y."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:
-        """Raises ValueError if `fit` cannot continue from the fitted network with the targets y."""
+        """Raises ValueError if y does not fit the fitted network, so that `fit` cannot resume training."""
 
     @abstractmethod
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
-        """Returns the weight of each sample, multiplied by the weight of its class."""
+        """Returns the sample weights, each multiplied by the weight of the sample's class; None means that all are 1."""
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Returns the class of each sample if the validation split is stratified by classes, else None."""
+        """Returns the class of each sample by which the validation split is stratified, or None if it is not stratified."""
 
     @abstractmethod
     def _strata_words(self, strata: NDArray[Any] | None) -> str:
-        """Returns a part of a message that says how many samples the user's classes have."""
+        """Returns the part of an error message that says how many samples each class has, or "" if `strata` is None."""
 
     @abstractmethod
     def _network_loss(self) -> str:
@@ -167,19 +166,19 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _loss_unit(self) -> float:
-        """Returns scikit-learn's loss divided by the network's loss."""
+        """Returns the factor that converts the network's loss to the loss as scikit-learn defines it."""
 
     @abstractmethod
     def _fit_options(self) -> dict[str, Any]:
-        """Returns further arguments that the estimator passes to `Network.fit`."""
+        """Returns the keyword arguments for `Network.fit` that only this kind of estimator passes."""
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
-        """Converts outputs of the network into predictions in the form of y, such as class labels."""
+        """Converts the network's outputs y_hat to predictions in the form of the user's y, such as class labels."""
 
     @abstractmethod
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Returns the score of the predictions y_hat, which have the form of y."""
+        """Returns the score of the predictions y_hat for the targets y, both in the form of the user's y."""
 
     # Training
 
@@ -195,9 +194,9 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         **known: Any,
     ) -> Progress:
-        """Trains on samples; `whole` is False if X may be a part of the data, so that weights are taken as they are given.
+        """Trains the network. `whole` is True if X is the whole data set; only then are the sample weights scaled.
 
-        If an exception ends the training before its first epoch has ended, all attributes are as before the call.
+        If an exception ends training before the first epoch has ended, all attributes are reset to their previous values.
         """
         before = vars(self).copy()
         self.n_iter_ = 0
@@ -220,7 +219,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         known: dict[str, Any],
     ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation | None]:
-        """Checks everything and creates the network; returns samples, targets, weights and validation data for `_train`."""
+        """Checks all arguments and creates the network. Returns the first four arguments of `_train`."""
         self._check_parameters()
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         X, y = validate_data(
@@ -263,7 +262,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         random_state: np.random.RandomState,
     ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation]:
-        """Returns the samples, targets and weights to train on, and the data that is held out for validation."""
+        """Returns the samples, targets and weights to train on, and the data to hold out for validation."""
         fraction, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
         try:
@@ -282,7 +281,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         return X[train], targets[train], weights, Validation(dense(X[test]), targets[test], y[test], weights_test)
 
     def _network_for(self, X: Any, random_state: np.random.RandomState, resume: bool) -> Network:  # noqa: N803
-        """Returns a new network with scikit-learn's initial parameters, or the fitted one if training resumes."""
+        """Returns a new network with scikit-learn's initial parameters. If training resumes, returns the fitted network."""
         hidden = [checks.integer("hidden_layer_sizes", size) for size in np.atleast_1d(self.hidden_layer_sizes).tolist()]
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
@@ -300,11 +299,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             if self.early_stopping:
-                initial_parameters(sizes, activations[:-1], random_state)  # then the same samples are held out as before
+                initial_parameters(sizes, activations[:-1], random_state)  # so that the split draws the same numbers as before
             return self.network_.to(self.device)
-        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # checks them
+        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)
-        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # scikit-learn draws the split next
+        seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # the copy leaves random_state unchanged
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
         network.set_parameters(parameters)
         self._arguments = arguments
@@ -313,7 +312,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _begin(
         self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState
     ) -> None:
-        """Sets the initial values of the attributes that each epoch updates."""
+        """Initialises the attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._rate_factor, self._no_improvement_count = 1.0, 0
@@ -361,7 +360,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
                 sample_weight=None if batches else weights,
                 callbacks=[progress, *_as_list(self.callbacks)],
-                verbose=False,  # progress prints scikit-learn's lines
+                verbose=False,  # because `Progress` prints the lines that scikit-learn prints
                 **self._fit_options(),
             )
         except FloatingPointError as error:
@@ -386,7 +385,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             self.history_.add(len(self.history_.epoch) + 1, logs)
 
     def _predicted(self, X: Samples, *, logits: bool = False) -> NDArray[np.floating]:  # noqa: N803
-        """Returns the outputs of the network for X, or its logits if `logits` is True."""
+        """Returns the network's outputs for X. If `logits` is True, returns the network's logits for X."""
         check_is_fitted(self)
         samples = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not issparse(samples):

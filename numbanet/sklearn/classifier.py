@@ -20,31 +20,33 @@ from numbanet.training.callbacks import Callback
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron classifier with the parameters and attributes of scikit-learn's `MLPClassifier`.
 
-    The loss is the cross-entropy. The output activation is softmax for three classes or more, and sigmoid for two classes and
-    for multilabel targets. Where the parameters mention scikit-learn, its version 1.9 is meant.
+    The loss is the cross-entropy. The output activation is softmax for three or more classes, and sigmoid for two classes and
+    for multilabel targets. All statements about scikit-learn refer to its version 1.9.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
-        Numbers of neurons of the hidden layers.
+        Number of neurons of each hidden layer.
     activation : str or sequence of str
-        Activation of all hidden layers, or a list with one name per hidden layer. The names are "identity", "logistic" (or
-        "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
+        Name of the activation of all hidden layers, or a list with one name per hidden layer. The names are "identity",
+        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
-        Strength of the L2 penalty on the weights w; biases are not penalised. The penalty increases the loss of a batch by
-        alpha / (2 n) times the sum of all w^2, where n is the number of samples of the batch, or with sample weights in `fit`
-        this number times the mean weight of all samples; in scikit-learn, n is then the total weight of the batch. With
-        "adamw" there is no penalty: alpha is the weight decay lambda of w <- w - eta lambda w.
+        Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
+        to a batch's loss. Without sample weights, n is the number of samples in the batch. If `fit` gets sample weights, n is
+        the number of samples in the batch times the mean weight of all training samples; in scikit-learn, n is instead the
+        sum of the weights in the batch. With the solver "adamw" there is no penalty; instead, alpha is the factor lambda of
+        the weight decay w <- w - eta * lambda * w.
     batch_size : int or "auto"
-        Number of samples per update, limited to the number of all samples; "auto" is 200.
+        Number of samples per update; "auto" is 200. If there are fewer training samples, each update uses all samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Schedule of the learning rate; it applies to "sgd" only. "constant" keeps `learning_rate_init`. "invscaling" divides
-        `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch. "adaptive" divides the
-        learning rate by 5 each time that `n_iter_no_change` epochs bring no improvement, down to 1e-6. With momentum, the
-        present learning rate multiplies the whole velocity; in scikit-learn each gradient in the velocity remains multiplied
-        by the learning rate of its own step.
+        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps `learning_rate_init`.
+        "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
+        "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the validation score) has
+        not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate is 1e-6 or less.
+        With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn, in contrast, each
+        gradient that enters the velocity is multiplied by the learning rate of the step that computed this gradient.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
@@ -54,19 +56,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     shuffle : bool
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
-        Seed of the initial weights and biases, of the validation split, of shuffling and of dropout. The initial weights and
-        biases, the validation split and the order of the samples in each epoch are those of scikit-learn with the same
-        random_state. The weights and biases are uniform in +-sqrt(6 / (n_in + n_out)), with the activation "logistic" in
-        +-sqrt(2 / (n_in + n_out)). A further call of `fit` with `warm_start`, or of `partial_fit`, continues to draw from the
-        same generator; in scikit-learn, it begins anew with an integer random_state.
+        Seed of the initial weights and biases, the validation split, shuffling and dropout. scikit-learn, given the same
+        random_state, draws the same initial weights and biases, the same validation split, and the same order of the samples
+        in each epoch. Initial weights and biases are uniform between -limit and limit. The limit is
+        sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If
+        `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same
+        generator. In contrast, scikit-learn creates a new generator for each call if random_state is an integer.
     tol : float
-        Minimum improvement of the loss that counts as an improvement; with `early_stopping`, of the validation score.
+        Minimum decrease of the loss that counts as an improvement. With `early_stopping`, the minimum increase of the
+        validation score that counts as an improvement.
     verbose : bool
-        If True, prints the loss of each epoch, and with `early_stopping` the score, in scikit-learn's words.
+        If True, prints the loss of each epoch, and with `early_stopping` also the score, in the same format as scikit-learn.
     warm_start : bool
-        If True, a further call of `fit` continues from the fitted network; y must have the same classes. Without
-        early stopping, several calls of `fit` give bitwise the same network as a single call with the same total number of
-        epochs.
+        If True, and if the estimator is fitted already, `fit` continues training the fitted network; y must have the same
+        classes as before. Without early stopping, several calls of `fit` train bitwise the same network as a single call with
+        the same total number of epochs.
     momentum : float
         Momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool
@@ -79,61 +83,64 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     beta_1, beta_2 : float
         Decay rates of the moments of "adam" and "adamw", in [0, 1).
     epsilon : float
-        Constant in the denominator of "adam" and "adamw". With "adam", it is added to the square root of the second moment
-        without its bias correction, as in scikit-learn; with "adamw", to the square root of the bias-corrected second moment,
-        as in `numbanet.AdamW`.
+        Constant in the denominator of "adam" and "adamw". With "adam", epsilon is added to the square root of the second
+        moment before bias correction, as in scikit-learn. With "adamw", epsilon is added to the square root of the
+        bias-corrected second moment, as in `numbanet.AdamW`.
     n_iter_no_change : int or inf
-        Training stops after more than this number of epochs without an improvement by `tol`.
+        Training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
     max_fun : int
-        Accepted for scikit-learn's sake; it limits the calls of "lbfgs" there, and has no effect here.
+        Has no effect. scikit-learn has a parameter with this name, which limits the function calls of its solver "lbfgs".
     class_weight : dict or "balanced", optional
-        Weights of the classes in the loss; "balanced" gives all classes the same total weight over all samples.
+        A dict maps class labels to the weights of the classes in the loss. "balanced" chooses the weights such that all
+        classes have the same total weight, summed over the samples.
     label_smoothing : float
-        Fraction, in [0, 1), of each training target that is spread evenly over all classes.
+        Fraction of each training target that is spread evenly over all classes, in [0, 1).
     dropout : float or sequence of float
         Fraction of the hidden neurons to drop in each training step, in [0, 1): one number for all hidden layers, or a list
         with one number per hidden layer.
     clip_norm : float, optional
-        Maximum norm of the gradients of all parameters, taken as one vector; larger gradients are scaled down to this norm.
+        Maximum norm of the vector of all gradients. A vector with a larger norm is scaled down to the maximum norm.
     callbacks : Callback or list of Callback, optional
-        Callbacks as for `Network.fit`. In their logs, "loss" and "val_loss" have the same meaning as in `history_`.
+        Callbacks, as in `Network.fit`. In the logs passed to callbacks, "loss" and "val_loss" mean the same as in `history_`.
     dtype : {"auto", "float32", "float64"}
-        Type of all arithmetic. "auto" is the dtype of X if that is float32 or float64, else float64.
+        Type of all numbers in the computation. "auto" is the dtype of X if it is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
-        Device to compute on, as for `Network`.
+        Device to compute on. `Network` describes the values.
     kernels : {"fast", "reference"}
-        Implementation of the computation, as for `Network`.
+        Implementation of the computation. `Network` describes the values.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
         Class labels.
     coefs_, intercepts_ : list of ndarray
-        Copies of the weights w (n_in, n_out) and biases b (n_out,) of each layer; assign a whole list to change the network.
+        Copies of each layer's weights w (n_in, n_out) and of each layer's biases b (n_out,). Assigning a list of arrays, one
+        per layer, changes the network; changing a copy does not.
     loss_ : float
         Loss of the last epoch.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with `early_stopping`.
+        Lowest loss of any epoch; None with `early_stopping`.
     loss_curve_ : list of float
-        Loss of each epoch: the mean over the epoch's batches while they are trained on, plus the L2 penalty of the weights at
-        the start of the epoch. scikit-learn takes the penalty of each batch, and limits the cross-entropy of a sample to 36
-        (in float64), so that a training without early stopping may end in another epoch there.
+        Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
+        sample's loss is measured while its batch is trained on. In contrast, scikit-learn adds the L2 penalty of the weights
+        at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn may
+        therefore stop in a different epoch.
     validation_scores_ : list of float or None
-        Score on the validation data after each epoch; None without validation data.
+        Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None
         Highest validation score.
     network_ : Network
-        The trained network, for example to save, export or trace it.
+        The trained network, whose methods can save, export and trace the network.
     history_ : History
         Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty.
     n_iter_ : int
-        Number of epochs of the last call of `fit`.
+        Number of epochs in the last call of `fit`.
     t_ : int
-        Number of samples seen, added up over all epochs.
+        Number of samples seen in training. A sample counts once per epoch.
     n_features_in_, n_outputs_, n_layers_ : int
-        Numbers of inputs, of outputs, and of layers including the input layer.
+        The number of inputs, the number of outputs, and the number of layers including the input layer.
     feature_names_in_ : ndarray (n_features_in_,)
-        Column names of X, defined only if X has column names.
+        Column names of X. The attribute exists only if X has column names.
     out_activation_ : {"softmax", "logistic"}
         Activation of the output layer.
 
@@ -217,9 +224,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`, but weights are not scaled, because further calls may bring other weights.
+            The same parameters as those of `fit`. However, the weights are not scaled, because the mean weight of the samples
+            in later calls is unknown.
         classes : array_like (n_classes,), optional
-            All classes that occur in any call of `partial_fit`. The first call requires classes, unless y is multilabel.
+            All class labels that occur in any call of `partial_fit`. The first call requires this argument, unless y is
+            multilabel.
 
         Returns
         -------
@@ -229,7 +238,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid. The message names it.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
@@ -251,7 +260,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            Probabilities of the classes in the order of `classes_`; for multilabel targets the probability of each label.
+            Probabilities of the classes, in the order of `classes_`. For multilabel targets, column j is the probability of
+            label j.
         """
         y_hat = self._predicted(X)
         if len(self.classes_) == 1 and not self._multilabel:
@@ -275,7 +285,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return np.log(self.predict_proba(X))
 
     def decision_function(self, X: Samples) -> NDArray[np.floating]:  # noqa: N803
-        """Computes the logits: the values z of the output layer before its activation turns them into probabilities.
+        """Computes the logits: the values z to which the output layer applies its activation.
 
         Parameters
         ----------
@@ -285,15 +295,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_classes)
-            Logits of the classes. For two classes there is one logit per sample, which is positive for the second class.
+            Logits of the classes. For two classes there is one logit per sample, which is positive if the second class is
+            predicted.
         """
         z = self._predicted(X, logits=True)
         return z[:, 0] if self.n_outputs_ == 1 and not self._multilabel else z
 
-    # The parts that BaseMLP leaves open
+    # The methods that `BaseMLP` declares as abstract
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns y as class indices or, for two classes and for multilabel targets, as values 0 and 1."""
+        """Returns y as class indices for three or more classes, else (for two classes or multilabel targets) as 0s and 1s."""
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
@@ -322,7 +333,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
-        """Raises ValueError if the targets do not match the targets of the first fit."""
+        """Raises ValueError if the classes of y, or its number of labels, differ from those of the first call of `fit`."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")

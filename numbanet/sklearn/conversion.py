@@ -1,4 +1,4 @@
-"""Checks samples with scikit-learn's functions, which take DataFrames but neither all tensors nor name a column."""
+"""Checks samples with scikit-learn's functions, also supports tensors, and names the invalid column of a DataFrame."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ from numbanet import inputs
 
 
 def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
-    """Checks X and y with scikit-learn's function of this name, which describes the arguments and the returned arrays.
+    """Checks X and y with scikit-learn's function `validate_data`, whose arguments and return values this function has.
 
-    X and y may be tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
+    In addition, X and y may be PyTorch tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
 
     Raises
     ------
     ValueError, TypeError
-        scikit-learn refuses X or y. If X is a DataFrame, the message names the column.
+        scikit-learn raises an error for X or y. If X is a DataFrame, the message names the invalid column.
     """
     X, y = inputs.without_tensors("X", X), inputs.without_tensors("y", y)
     try:
         return validation.validate_data(estimator, X, y, **options)
-    except Exception:  # the library of a DataFrame can raise any
+    except Exception:  # the DataFrame's library may raise any exception
         _check_columns(X)
         raise
 
 
 def _check_columns(X: Any) -> None:  # noqa: N803
-    """Raises an error that names the column if X is a DataFrame with a column that scikit-learn refuses."""
+    """Raises an error that names the column if X is a DataFrame with a column that scikit-learn's `check_array` rejects."""
     if not inputs.is_frame(X):
         return
     try:

@@ -1,4 +1,4 @@
-"""The network of a fitted estimator as attributes: weights, biases, and the state that pickle stores."""
+"""Defines the attributes that give access to a fitted network's weights and biases, and the state that pickle stores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from numbanet.training.portable import packed, unpacked
 
 
 class Fitted(BaseEstimator):
-    """The attributes of an estimator that show or store its network."""
+    """Base class of estimators: gives access to the fitted network's weights and biases, and supports pickle and copy."""
 
     network_: Network
     n_layers_: int
 
     @property
     def coefs_(self) -> list[NDArray[np.floating]]:
-        """Copies of the weights w of each layer, (n_in, n_out); assigning a list sets the weights of the network."""
+        """Copies of each layer's weights w (n_in, n_out). Assigning a list of arrays, one per layer, sets the weights."""
         return [w for w, _ in self._parameters()]
 
     @coefs_.setter
@@ -30,7 +30,7 @@ class Fitted(BaseEstimator):
 
     @property
     def intercepts_(self) -> list[NDArray[np.floating]]:
-        """Copies of the biases b of each layer, (n_out,); assigning a list sets the biases of the network."""
+        """Copies of each layer's biases b (n_out,). Assigning a list of arrays, one per layer, sets the biases."""
         return [b for _, b in self._parameters()]
 
     @intercepts_.setter
@@ -39,25 +39,25 @@ class Fitted(BaseEstimator):
         self.network_.set_parameters(list(zip(self.coefs_, intercepts, strict=True)))
 
     def _per_layer(self, name: str, arrays: Sequence[ArrayLike]) -> Sequence[ArrayLike]:
-        """Returns the arrays, of which there must be one per layer of the fitted network."""
+        """Returns the arrays unchanged. Raises ValueError unless there is one array per layer of the fitted network."""
         check_is_fitted(self)
         if len(arrays) != self.n_layers_ - 1:
             raise ValueError(f"{name} must be a list of {self.n_layers_ - 1} arrays, one per layer, not of {len(arrays)}")
         return arrays
 
     def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns copies of all parameters; they are read-only, because changing a copy would not change the network."""
+        """Returns copies of all weights and biases, read-only because writing to a copy would not change the network."""
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False
         return parameters
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy; older NumPy can open them."""
+        """Returns the attributes for pickle and copy, in a form that older versions of NumPy can load, too."""
         return packed(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restores the attributes."""
+        """Restores the attributes that `__getstate__` returned."""
         super().__setstate__(unpacked(state))
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -1,4 +1,4 @@
-"""The initial weights and biases of the estimators, drawn as scikit-learn draws them."""
+"""Draws the estimators' initial weights and biases in the same way as scikit-learn."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# The limits of the weights and biases are sqrt(factor / (n_in + n_out)).
+# Initial weights and biases lie between -limit and limit, with limit = sqrt(factor / (n_in + n_out)). FACTORS contains the
+# factor for layers with an activation in its keys, and FACTOR is the factor for layers with any other activation.
 FACTORS = {"sigmoid": 2.0}
 FACTOR = 6.0
 
@@ -18,23 +19,23 @@ def initial_parameters(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Draws the weights and biases of each layer uniformly between -limit and limit.
 
-    limit is sqrt(2 / (n_in + n_out)) in layers with the activation sigmoid, and sqrt(6 / (n_in + n_out)) with any other one.
-    scikit-learn takes the activation of the hidden layers for the output layer, too. From the same `random_state`,
-    scikit-learn draws the same numbers.
+    The limit is sqrt(2 / (n_in + n_out)) for layers with the activation sigmoid, and sqrt(6 / (n_in + n_out)) for layers with
+    any other activation. As in scikit-learn, the limit of the output layer depends on the activation of the last hidden layer.
+    With the same `random_state`, scikit-learn draws the same numbers.
 
     Parameters
     ----------
     sizes : sequence of int
         Number of neurons of each layer, beginning with the inputs.
     activations : sequence of str
-        The activation of each hidden layer; the output layer takes the last of them, or "identity" if there is none.
+        The activation of each hidden layer.
     random_state : RandomState
-        Draws the numbers.
+        The generator that draws the numbers.
 
     Returns
     -------
     list of (w, b)
-        One pair of arrays per layer, (n_in, n_out) and (n_out,).
+        One pair per layer: the weights w of shape (n_in, n_out) and the biases b of shape (n_out,).
     """
     output = activations[-1] if activations else "identity"
     parameters = []

@@ -1,4 +1,4 @@
-"""The parameters of the scikit-learn estimators: their types, their checks, and the optimizer that they describe."""
+"""Declares and checks the parameters of the scikit-learn estimators, and creates the optimizer that they describe."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
-# scikit-learn's values that numbanet does not have, and what to do.
+# For each parameter, the values that scikit-learn supports but numbanet does not, and the advice for the error message.
 MISSING = {
     "solver": {"lbfgs": "use 'adam', 'adamw' or 'sgd', or scikit-learn's own estimator"},
     "loss": {"poisson": "use 'squared_error' or 'log_loss', or scikit-learn's own estimator"},
@@ -19,7 +19,7 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
 class Parameters:
-    """The parameters that classifier and regressor share; `MLPClassifier` documents them."""
+    """The parameters that the classifier and the regressor share. `MLPClassifier` documents these parameters."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Sequence[str]
@@ -53,11 +53,11 @@ class Parameters:
 
     @property
     def _gradient_scale(self) -> float:
-        """The gradient of the network's loss divided by the gradient of scikit-learn's loss."""
+        """The ratio of the gradient of the network's loss to the gradient of scikit-learn's loss."""
         return 1.0
 
     def _check_parameters(self) -> None:
-        """Checks the parameters that `Network` and the optimizers do not check, or know under another name."""
+        """Checks the parameters that `Network` and the optimizers do not check, or that have a different name there."""
         refuse_missing("solver", self.solver)
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
@@ -76,13 +76,17 @@ class Parameters:
             checks.flag(name, getattr(self, name))
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
-        """Checks that the learning rate of the network, too, is positive and finite in the network's dtype."""
+        """Checks that learning_rate_init, and the learning rate that the network gets, are positive and finite in `dtype`."""
         checks.positive("learning_rate_init", self.learning_rate_init, dtype)
         if not dtype.type(self.learning_rate_init / self._gradient_scale):
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
     def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
-        """Returns the solver as an optimizer, with constants scaled to make up for the network's other gradient scale."""
+        """Returns the solver as an optimizer for the network.
+
+        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is larger
+        than scikit-learn's gradient by this factor.
+        """
         scale = self._gradient_scale
         options: dict[str, Any] = {
             "weight_decay": self.alpha if self.solver == "adamw" else scale * self.alpha / (batch_size * mean_weight),
@@ -100,7 +104,7 @@ class Parameters:
 
 
 def refuse_missing(name: str, value: Any) -> None:
-    """Raises ValueError if scikit-learn has this value of a parameter, but numbanet does not."""
+    """Raises ValueError if scikit-learn supports this value of the parameter `name`, but numbanet does not."""
     hint = MISSING[name].get(value) if isinstance(value, str) else None
     if hint:
         raise ValueError(f"{name}={value!r} is not available in numbanet.sklearn: {hint}")

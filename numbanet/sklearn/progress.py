@@ -1,4 +1,4 @@
-"""The callback through which the scikit-learn estimators record each epoch and decide when training stops."""
+"""Defines the callback that records each epoch of a scikit-learn estimator, and decides when training stops."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from numbanet.network import Network
 from numbanet.training.callbacks import Callback
 
-# The schedule "adaptive" does not lower the learning rate below this value, but stops the training instead.
+# If the learning rate is at most this value, the schedule "adaptive" stops training instead of lowering the learning rate.
 LEAST_ADAPTIVE = 1e-6
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """The loss is no longer finite; `Network.fit` raises a FloatingPointError in this case, scikit-learn a ValueError."""
+    """The loss is no longer finite. For such a loss, `Network.fit` raises FloatingPointError, and scikit-learn ValueError."""
 
 
 class Validation(NamedTuple):
-    """Validation data: samples x, targets for the network, the same targets y as the user passed them, and weights or None."""
+    """The validation samples x, their targets in the network's form, the same targets y in the user's form, and weights."""
 
     x: Any
     targets: NDArray[Any]
@@ -49,7 +49,7 @@ class Estimator(Protocol):
     _no_improvement_count: int
 
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
-        """Converts outputs of the network into predictions in the form of the user's y, such as class labels."""
+        """Converts the network's outputs y_hat to predictions in the form of the user's y, such as class labels."""
         ...
 
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
@@ -58,10 +58,11 @@ class Estimator(Protocol):
 
 
 class Progress(Callback):
-    """Updates an estimator after each epoch, and stops training when loss or score stop improving, as in scikit-learn.
+    """Updates an estimator after each epoch, and stops training under the same conditions as scikit-learn.
 
-    The network writes its own loss to the logs of callbacks. This callback converts it to the loss as scikit-learn defines it,
-    so that the callbacks that run after it see scikit-learn's loss, too.
+    Training stops when the loss, or with early stopping the validation score, no longer improves. The network writes its own
+    loss to the logs of callbacks. `Progress` runs first, and converts the loss in the logs to the loss as scikit-learn defines
+    it, so that all later callbacks read scikit-learn's loss.
 
     Parameters
     ----------
@@ -70,20 +71,20 @@ class Progress(Callback):
     samples : int
         Number of training samples per epoch.
     penalty : float
-        Factor by which the sum of all w^2 is multiplied to give the L2 penalty in the loss of an epoch.
+        The factor of the L2 penalty. An epoch's loss includes `penalty` times the sum of all w^2.
     gradient_scale : float
-        The gradient of the network's loss divided by the gradient of scikit-learn's loss.
+        The ratio of the gradient of the network's loss to the gradient of scikit-learn's loss.
     loss_unit : float
-        scikit-learn's loss divided by the network's loss.
+        The factor that converts the network's loss to scikit-learn's loss.
     validation : Validation, optional
-        Data on which the network is scored after each epoch.
+        The data on which the network is scored after each epoch.
 
     Attributes
     ----------
     logs : list of dict
-        The logs of each epoch, as the callbacks after this one left them.
+        The logs of each epoch, including the changes that later callbacks make.
     best_parameters : list of (w, b) or None
-        With early stopping, the parameters of the epoch with the best score.
+        With early stopping, the network's weights and biases after the epoch with the best score; otherwise None.
     """
 
     converts_figures = True
@@ -103,7 +104,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the learning rate for the network; with the schedule "invscaling" it depends on the samples seen so far."""
+        """Returns the network's learning rate, which with "invscaling" depends on the number of samples seen so far."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
@@ -112,23 +113,23 @@ class Progress(Callback):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether `restore_best` will replace the parameters after the training."""
+        """True if `restore_best` will replace the network's parameters after training."""
         return self.best_parameters is not None
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """Keeps the parameters of the previous training as the best ones so far, if a warm start continues from them."""
+        """With early stopping and a warm start, stores the parameters from which training continues as the best so far."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:
             self.best_parameters = self.estimator.network_.parameters()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
-        """Converts the logged learning rate to scikit-learn's, and computes the L2 penalty of the present weights."""
+        """Converts the learning rate in the logs to scikit-learn's, and computes the L2 penalty of the current weights."""
         estimator = self.estimator
         if estimator.solver == "sgd":
             logs["learning_rate"] *= self.gradient_scale
         self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in estimator.network_.parameters())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Records scikit-learn's loss and the score of the epoch, and checks whether the loss or score still improves."""
+        """Records the loss (as scikit-learn defines it) and the score, and stops training if they no longer improve."""
         estimator = self.estimator
         for name in logs.keys() & {"loss", "val_loss"}:
             logs[name] *= self.loss_unit
@@ -144,7 +145,10 @@ class Progress(Callback):
         self._watch(score_is_no_better if estimator.early_stopping else self._record_best_loss())
 
     def diverged(self, kept: str = "previous") -> str:
-        """Returns the message for a loss that is no longer finite in the present epoch; `kept` says which epoch remains."""
+        """Returns the error message for an epoch whose loss is not finite.
+
+        `kept` says which epoch's parameters the estimator keeps: "previous" or "best".
+        """
         estimator = self.estimator
         scheduled = estimator.solver == "sgd" and estimator.learning_rate != "constant"
         rate = self.network_rate(0) * self.gradient_scale if scheduled else estimator.learning_rate_init
@@ -157,9 +161,9 @@ class Progress(Callback):
         )
 
     def record_divergence(self) -> None:
-        """Records an epoch whose loss is not finite; its score is NaN, as in scikit-learn."""
+        """Records an epoch whose loss is not finite. The epoch's score is NaN, as in scikit-learn."""
         estimator, nan = self.estimator, float("nan")
-        assert estimator.validation_scores_ is not None  # early stopping has kept the best parameters
+        assert estimator.validation_scores_ is not None  # set before the first epoch
         estimator.n_iter_ += 1
         estimator.t_ += self.samples
         estimator.loss_ = nan
@@ -168,12 +172,12 @@ class Progress(Callback):
         self.stop_training = True
 
     def restore_best(self) -> None:
-        """Restores the parameters of the epoch with the best score, if early stopping has kept them."""
+        """Restores the parameters of the epoch with the best score, if `best_parameters` contains them."""
         if self.best_parameters is not None:
             self.estimator.network_.set_parameters(self.best_parameters)
 
     def _record_score(self, validation: Validation) -> bool:
-        """Records the epoch's score; returns True if the score does not exceed the best previous score by at least `tol`."""
+        """Records the epoch's score. Returns True if the score does not exceed the best previous score by at least `tol`."""
         estimator, best = self.estimator, self.estimator.best_validation_score_
         assert estimator.validation_scores_ is not None and best is not None  # set before the first epoch
         y_hat = estimator._decoded(estimator.network_.predict(validation.x))
@@ -187,14 +191,17 @@ class Progress(Callback):
         return score < best + estimator.tol
 
     def _record_best_loss(self) -> bool:
-        """Records the lowest loss; returns True if the epoch's loss is not at least `tol` below the lowest previous loss."""
+        """Records the lowest loss. Returns True if the epoch's loss is not at least `tol` below the lowest previous loss."""
         estimator, best = self.estimator, self.estimator.best_loss_
         assert best is not None  # set before the first epoch
         estimator.best_loss_ = min(best, estimator.loss_)
         return estimator.loss_ > best - estimator.tol
 
     def _watch(self, no_better: bool) -> None:
-        """Counts epochs without improvement; after more than n_iter_no_change, lowers the learning rate or stops training."""
+        """Counts consecutive epochs without improvement; `no_better` is True if the current epoch brought no improvement.
+
+        If the count exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
+        """
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0
         if estimator._no_improvement_count <= estimator.n_iter_no_change:

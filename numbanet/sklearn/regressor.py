@@ -1,4 +1,4 @@
-"""The scikit-learn estimator `MLPRegressor`."""
+"""Defines the scikit-learn estimator `MLPRegressor`."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -23,9 +23,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : {"squared_error", "log_loss"}
-        "squared_error" is half the squared error, with the output activation identity. "log_loss" is the cross-entropy for
-        targets in [0, 1], with the output activation sigmoid. Reported losses are means over samples; the reported squared
-        error is a mean over outputs, too. As in scikit-learn, the gradients are the gradients of the sum over outputs.
+        "squared_error" is half the squared error; the output activation is identity. "log_loss" is the cross-entropy for
+        targets in [0, 1]; the output activation is sigmoid. A reported loss is the mean over all samples. The reported squared
+        error is also averaged over the outputs. As in scikit-learn, however, the gradients are those of the sum over outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -35,7 +35,7 @@ epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        The same attributes as those of `MLPClassifier`; the score is R^2.
+        The same attributes as those of `MLPClassifier`. The score is the coefficient of determination R^2.
     out_activation_ : {"identity", "logistic"}
         Activation of the output layer.
 
@@ -105,7 +105,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`, but weights are not scaled, because further calls may bring other weights.
+            The same parameters as those of `fit`. However, the weights are not scaled, because the mean weight of the samples
+            in later calls is unknown.
 
         Returns
         -------
@@ -115,15 +116,15 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid; the message names it.
+            An argument, or a parameter of the estimator, is invalid. The message names it.
         """
         return self._partial_fit(X, y, sample_weight)
 
-    # The parts that BaseMLP leaves open
+    # The methods that `BaseMLP` declares as abstract
 
     @property
     def _gradient_scale(self) -> float:
-        """2 for the squared error: the network's mse has twice the gradient of half the squared error; 1 for any other loss."""
+        """2 for the squared error, because the network's mse has twice the gradient of half the squared error; otherwise 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
@@ -140,7 +141,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         return y
 
     def _check_resumable(self, y: NDArray[Any]) -> None:
-        """Does nothing: `_targets` checks the number of targets."""
+        """Does nothing, because `_targets` checks the number of outputs."""
 
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
         return weights
@@ -155,7 +156,11 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         return LOSSES[self.loss]
 
     def _loss_unit(self) -> float:
-        """Returns 1 / (2 n_outputs) for the squared error, which scikit-learn halves and averages over outputs; else 1."""
+        """Returns the factor that converts the network's loss to scikit-learn's loss.
+
+        For the squared error, the factor is 1 / (2 * n_outputs), because scikit-learn halves the squared error and averages it
+        over the outputs. For any other loss, the factor is 1.
+        """
         return 0.5 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _fit_options(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Samples and weights of the estimators: sparse matrices as dense arrays, weights checked, the order of an epoch."""
+"""Prepares the estimators' data: shuffles samples, converts sparse matrices to dense arrays, and checks sample weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,19 +10,19 @@ from sklearn.utils import check_array, check_consistent_length, gen_batches
 
 
 class Shuffling(np.random.Generator):
-    """A network's random generator that draws permutations as scikit-learn's estimators do.
+    """A random generator for a network, which shuffles the samples in the same way as scikit-learn's estimators.
 
-    In each epoch, scikit-learn shuffles the order of the epoch before. Copies and pickles of this object are generators of the
-    class `numpy.random.Generator`.
+    In each epoch, scikit-learn shuffles the order of the previous epoch. A copy of this object, or an object loaded from its
+    pickle, is a plain `numpy.random.Generator`.
 
     Parameters
     ----------
     generator : Generator
-        Draws all other random numbers, such as the keys of dropout.
+        The generator that draws all other random numbers, such as the keys of dropout.
     random_state : RandomState
-        Draws the permutations.
-    order : (n,) int, optional
-        The order of the previous epoch; by default, the samples are in their own order.
+        The generator that draws the permutations.
+    order : int array (n,), optional
+        The order of the samples in the previous epoch; by default, the order of the rows of X.
     """
 
     def __init__(self, generator: np.random.Generator, random_state: np.random.RandomState, order: NDArray[Any] | None = None):
@@ -30,7 +30,7 @@ class Shuffling(np.random.Generator):
         self.random_state, self.order = random_state, order
 
     def permutation(self, x: Any, axis: int = 0) -> NDArray[Any]:
-        """Returns the order of the x samples in the next epoch."""
+        """Returns the order of the samples in the next epoch; x is the number of samples."""
         indices = np.arange(x)
         self.random_state.shuffle(indices)
         self.order = indices if self.order is None or self.order.size != x else self.order[indices]
@@ -38,7 +38,7 @@ class Shuffling(np.random.Generator):
 
 
 def dense(X: Any) -> NDArray[Any]:  # noqa: N803
-    """Returns samples as a dense array."""
+    """Returns samples as a dense array. A dense array is returned unchanged."""
     return X.toarray() if issparse(X) else X
 
 
@@ -49,14 +49,14 @@ def dense_batches(
     order: NDArray[Any],
     batch_size: int,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-    """Yields the batches of one epoch, converted to dense arrays, in an order of samples."""
+    """Yields the batches of one epoch as dense arrays. `order` contains the indices of the samples in the epoch's order."""
     for part in gen_batches(X.shape[0], batch_size):
         rows = order[part]
         yield dense(X[rows]), targets[rows], None if weights is None else weights[rows]
 
 
 def checked_weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
-    """Returns the weights of the samples as an array; raises ValueError if they are invalid."""
+    """Returns the sample weights as an array, or None if there are none. Raises ValueError if the weights are invalid."""
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")

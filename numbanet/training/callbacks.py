@@ -37,14 +37,14 @@ class Callback:
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Called after each epoch; `logs` contains the epoch's loss and metrics. Numbers that a hook adds go into the history.
+        """Called after each epoch. `logs` contains the epoch's loss and metrics, and a hook may add further numbers to `logs`.
 
-        If a hook adds a figure in some epochs only, the history contains nan for the other epochs. A hook cannot replace the
-        figures that `fit` measures.
+        The history contains the numbers that hooks add. If a hook adds a number in some epochs only, the history contains nan
+        for the other epochs. A hook cannot replace the figures that `fit` measures.
         """
 
     def on_train_end(self, logs: dict[str, float]) -> None:
-        """Called when training ends, also by Ctrl-C or an error. `logs` contains the loss and metrics of the last epoch."""
+        """Called when training ends, even by Ctrl-C or an error. `logs` contains the loss and metrics of the last epoch."""
 
 
 # For each hook, the names of the arguments with which `fit` calls the hook.
@@ -97,7 +97,7 @@ def overrides(callback: Any, hook: str) -> bool:
 
 
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
-    """Calls the hooks on_epoch_end, and returns the names of the figures of `fit` that a hook tried to replace.
+    """Calls the hook on_epoch_end of each callback, and returns the names of `fit`'s figures that a hook tried to replace.
 
     After the call, `logs` contains only numbers. The figures that `logs` contained before the call keep their values, unless
     the attribute `converts_figures` of the callback is True.
@@ -125,7 +125,7 @@ def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[
 
 
 def _equal(one: float | None, other: float | None) -> bool:
-    """Returns whether two figures are equal; nan counts as equal to nan."""
+    """Returns True if two figures are equal, or if both are nan."""
     return one == other or (one != one and other != other)
 
 

@@ -75,7 +75,7 @@ class Stopping:
         return self.progress.best_index
 
     def is_over(self, history: Mapping[str, list[float]]) -> bool:
-        """Returns whether training must stop: at least `patience` epochs without progress have passed since the best epoch."""
+        """Returns True if training must stop, because `patience` epochs or more have passed since the best without progress."""
         self.progress.follow(history)
         return self.progress.waited >= self.patience
 

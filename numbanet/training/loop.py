@@ -34,7 +34,7 @@ NO_TOTALS = Totals(0, 0.0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The checked arguments of `Network.fit`; with the defaults, training runs one epoch in the given order, without output."""
+    """The checked arguments of `Network.fit`. By default, training runs for one epoch, does not shuffle, and prints nothing."""
 
     epochs: int = 1
     batch_size: int
@@ -169,7 +169,7 @@ class Training:
         self._upload()
         with np.errstate(all="ignore"):
             totals, _ = self._train(1, self.settings.learning_rate)
-        return loss_and_accuracy(totals, self.model.topology)  # loss = 1/n sum of weight times loss
+        return loss_and_accuracy(totals, self.model.topology)  # the loss is 1/n times the sum of (weight * loss)
 
     def stop_requested(self) -> bool:
         """Returns whether the attribute stop_training of any callback is True."""
@@ -216,7 +216,7 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Updates the parameters once per batch; returns the sums of losses and hits, and the total weight of the samples."""
+        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits), and the samples' total weight."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -311,7 +311,7 @@ class Training:
         return figures
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device if they fit; batches from a function are copied later, one at a time."""
+        """Copies the samples to the engine's device if they fit. Batches from a function are copied later, one at a time."""
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
@@ -362,7 +362,7 @@ class Training:
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Yields the totals of passes, one after the other, since the start of the first pass."""
+    """Runs the passes one after the other, and yields the totals since the start of the first pass."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

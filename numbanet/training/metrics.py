@@ -4,7 +4,7 @@ All metrics are computed in float64, for any dtype of the network.
 
 The classification metrics have an argument `labels`, which says whether the outputs are exclusive classes or independent
 labels. If `labels` is False, each row belongs to exactly one class, whose number is the index of the largest value in the row.
-If `labels` is True, each output is a label of its own: the label is set if the value is above 1/2, and the metric is the mean
+If `labels` is True, each output is a separate label: the label is set if the value is above 1/2, and the metric is the mean
 over the outputs. If `labels` is None, the outputs are classes if there are several outputs and every row of y adds up to 1;
 otherwise the outputs are labels. A single output is always a label. `Network` passes True for the loss bce, False for any other
 loss with a softmax output layer, and None in all other cases. For `log_loss`, `Network` also passes True if the output layer is
@@ -23,7 +23,7 @@ from numbanet.engines.topology import Topology
 
 Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
-# The metrics convert this many numbers to float64 at a time, so that they need no float64 copy of all predictions.
+# Number of values that a metric converts to float64 at a time, so that it does not need a float64 copy of all predictions.
 NUMBERS_AT_ONCE = 1 << 20
 
 
@@ -91,7 +91,7 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
 
     If y is constant for an output, R^2 of this output is 1 if all its predictions are equal to y, otherwise 0.
     """
-    first = y[0].astype(np.float64)  # differences from it are exactly 0 if y is constant
+    first = y[0].astype(np.float64)  # subtracted from y, because then the differences are exactly 0 if y is constant
     mean = sum((a - first).sum(axis=0) for (a,) in _slices(y)) / len(y)
     residual = np.asarray(sum(np.square(a - b).sum(axis=0) for a, b in _slices(y, y_hat)))
     total = np.asarray(sum(np.square(a - first - mean).sum(axis=0) for (a,) in _slices(y)))
@@ -127,7 +127,7 @@ def classes_of(y: np.ndarray) -> np.ndarray:
 
 
 def has_labels(y: np.ndarray, labels: bool | None) -> bool:
-    """Returns whether the outputs are labels; if `labels` is None, y decides, as the module docstring describes."""
+    """Returns whether the outputs are labels. If `labels` is None, this depends on y, as the module docstring describes."""
     if labels is None:
         return y.shape[1] == 1 or not all((np.abs(rows.sum(axis=1) - 1) <= 1e-3).all() for (rows,) in _slices(y))
     return labels or y.shape[1] == 1
@@ -194,7 +194,7 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
 
     The area of an output is the probability that its prediction is larger for a sample of its class than for any other sample;
     equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of the output.
-    The mean leaves out outputs without an area. If no output has an area, the result is NaN.
+    Outputs with an undefined area are left out of the mean. If the areas of all outputs are undefined, the result is NaN.
     """
     classes = None if has_labels(y, labels) else classes_of(y)
     areas = []
@@ -202,7 +202,8 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
         of_class = y[:, j] > 0.5 if classes is None else classes == j
         others, own = np.sort(y_hat[~of_class, j]), np.sort(y_hat[of_class, j])
         if others.size and own.size:
-            # Twice the number of pairs in which the sample of the class has the larger prediction, as an exact integer.
+            # Twice the number of pairs (a sample of the class, another sample) in which the sample of the class has the larger
+            # prediction. Twice, because pairs with equal predictions count as 1/2, and the sum remains an exact integer.
             pairs = sum(int(np.searchsorted(others, own, side).sum(dtype=np.int64)) for side in ("left", "right"))
             areas.append(pairs / (2 * others.size * own.size))
     return sum(areas) / len(areas) if areas else float("nan")
@@ -267,12 +268,12 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 
 ALWAYS = "; the accuracy of classes is always measured"  # without being asked for
 
-# The figures of the history that are not metrics, by name. For the losses cce and bce, "accuracy" is another such figure.
+# The names of the figures in the history that are not metrics. For the losses cce and bce, "accuracy" is added to them.
 TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns the function of `metric`, without fixed arguments, if it is one of numbanet's own metrics, otherwise None."""
+    """Returns the function of one of numbanet's own metrics, without the `functools.partial` around it; else None."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 

@@ -1,4 +1,4 @@
-"""The figure that `EarlyStopping` and the schedule `Plateau` monitor, and whether smaller or larger values of it are better.
+"""Finds the figure that `EarlyStopping` or the schedule `Plateau` monitors, and whether smaller or larger values are better.
 
 A figure is a number that the history contains for each epoch, such as the loss or a metric.
 """
@@ -127,7 +127,9 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
 
 
 class Progress:
-    """Tracks the best value of the monitored figure. The time of a call of `follow` does not depend on the number of epochs.
+    """Tracks the best value of the monitored figure.
+
+    `follow` processes only the epochs since its last call, so that its time does not grow with the length of the history.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The optimizers, with their names, their constants, and the update rules that they pass to engines."""
+"""Defines the optimizers: their names, their constants, and the update rules that they pass to engines."""
 
 import copy
 import functools
@@ -36,7 +36,7 @@ class Optimizer:
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
     learning_rate: ClassVar[float] = 0.01  # the default of `fit`
-    corrects_epsilon: ClassVar[bool] = True  # these two are those of `Rule`; see `as_in_scikit_learn`
+    corrects_epsilon: ClassVar[bool] = True  # passed to `Rule`, like the next attribute
     decay_batch: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
@@ -61,11 +61,12 @@ class Optimizer:
         return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
-        """Returns the update rule with its constants as a `Rule`, which engines take as argument."""
+        """Returns the update rule and its constants as a `Rule`, which engines take as an argument."""
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-@functools.lru_cache(256)  # as for `Optimizer.check`; the two attributes do not count when optimizers are compared
+# The two attributes are separate arguments, because the cache would treat optimizers that differ only in them as equal.
+@functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)
     constants["mu"] = constants.pop("momentum", 0.0)
@@ -154,11 +155,13 @@ class AdamW(Adam):
 
 
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
-    """Returns a copy of the optimizer that makes the steps of scikit-learn's solvers.
+    """Returns a copy of the optimizer whose updates equal those of scikit-learn's solvers.
 
-    Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat). A last batch of fewer than `batch_size` samples has the factor of
-    weight decay that makes the penalty the same per batch. Both matter to weights without any other gradient than that of the
-    penalty, for instance if a ReLU is 0 for all samples. Pickles keep these properties; model files do not.
+    The copy differs from the optimizer in two properties. First, Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat).
+    Second, if the last batch of an epoch has n < batch_size samples, its weight-decay factor is multiplied by batch_size / n,
+    because scikit-learn divides the penalty by the number of samples in the batch. Both properties matter for weights whose
+    only gradient is that of the penalty, for example the weights of a ReLU that is 0 for all samples. Pickles contain these
+    two properties, but model files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)
@@ -196,7 +199,7 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
 
 @functools.cache
 def _by_name(name: str) -> Optimizer:
-    """Returns the optimizer with this name and the default constants; calls share one object, because it is immutable."""
+    """Returns the optimizer with this name and the default constants. All calls share one object, because it is immutable."""
     return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 

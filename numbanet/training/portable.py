@@ -4,12 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Kinds of dtypes that can be recreated from their string: numbers, booleans, texts, bytes, dates and durations.
+# The values of `numpy.dtype.kind` for dtypes that can be recreated from their string: numbers, booleans, strings, bytes, dates
+# and durations.
 PLAIN_KINDS = "biufcSUmM"
 
 
 class PackedArray(NamedTuple):
-    """An array, or a NumPy scalar if shape is None; content is the bytes of the array or, for dtype object, a list."""
+    """The values of an array, or of a NumPy scalar if `shape` is None.
+
+    `content` contains the values as bytes. For the dtype object, `content` is a list of the elements.
+    """
 
     dtype: str
     shape: tuple[int, ...] | None

@@ -66,7 +66,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Converts the pass to an `Epoch`, which engines take as argument; `first_step` is the number of its first update."""
+        """Converts the pass to an `Epoch` for `Engine.train_epoch`; `first_step` is the number of the epoch's first update."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
@@ -93,7 +93,7 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns whether to end the pass early: if the loss is not finite and no other process waits for this process."""
+        """Returns True if the pass should end early, because the loss is not finite and no other process waits for this one."""
         return self.batches is None and not np.isfinite(totals.loss)
 
 
@@ -101,7 +101,7 @@ class Partition(Protocol):
     """Interface for dividing samples among processes. All processes must call the methods in the same order."""
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples of all processes; every process must call this method."""
+        """Returns the number of samples of all processes together. All processes must call this method."""
         ...
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
@@ -113,7 +113,7 @@ class Partition(Protocol):
         ...
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples of all processes; every process must call this method."""
+        """Returns the total weight of the samples of all processes together. All processes must call this method."""
         ...
 
     def total(self, totals: Totals) -> Totals:
@@ -174,15 +174,15 @@ class Consensus(Protocol):
     follows: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns the context manager in which training runs."""
+        """Returns a context manager. Training runs within its context."""
         ...
 
     def begin(self, training: "Training") -> None:
-        """Called before the first epoch; brings all processes into the same state."""
+        """Brings all processes into the same state. Training calls this method before the first epoch."""
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Makes logs and parameters equal in all processes after the callbacks; returns whether a process wants to stop."""
+        """Makes logs and parameters equal in all processes after the callbacks. Returns whether training must stop."""
         ...
 
 

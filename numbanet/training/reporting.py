@@ -1,4 +1,4 @@
-"""Output of `Network.fit` for the user: a line for each epoch, a progress bar, and a warning if the loss has grown."""
+"""Shows the user the progress of `Network.fit`: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
 import math
 import sys
@@ -16,7 +16,7 @@ from numbanet.training.model import Model
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
 
-# An epoch that takes longer than this shows a progress bar.
+# If an epoch takes longer than this, a progress bar appears.
 BAR_AFTER_SECONDS = 1.0
 # `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
@@ -25,7 +25,7 @@ SAMPLES = 256
 
 
 class NoBar:
-    """Stands in for the progress bar if no bar is shown: a disabled `tqdm` would take 9 us, half the time of a small step."""
+    """Replaces the progress bar if no bar is shown. A disabled `tqdm` object would take 9 us, half the time of a small step."""
 
     def __enter__(self) -> Self:
         return self

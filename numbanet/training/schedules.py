@@ -18,7 +18,7 @@ class Schedule:
     """
 
     def started(self, figures: Figures) -> "Schedule":
-        """Returns a schedule for one call of `fit`, which may have a state; by default, the schedule itself.
+        """Returns the schedule object for one call of `fit`. It may have a state; by default, it is the schedule itself.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Schedule:
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor by which the learning rate of an epoch is multiplied; for the parameters, see `learning_rate`."""
+        """Returns the factor of the learning rate in an epoch. The parameters are the same as those of `learning_rate`."""
         raise NotImplementedError
 
 
@@ -178,7 +178,7 @@ class Plateau(Schedule):
         return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, figures))
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the learning rate of an epoch, computed from the whole history; for the parameters, see `Schedule`."""
+        """Returns the learning rate of an epoch, computed from the whole history. `Schedule` describes the parameters."""
         larger = {name: LARGER_IS_BETTER.get(name.removeprefix("val_")) for name in ("loss", *history)}
         return self.started(Figures(larger, others=True)).learning_rate(base, epoch, epochs, history)
 
@@ -242,7 +242,7 @@ def rate_of(
 
 
 def schedule_of(value: str | Schedule | Callable[[int], float] | None) -> Schedule | None:
-    """Converts the argument `schedule` of `Network.fit`, a name, an object or a function, to a `Schedule`.
+    """Converts the argument `schedule` of `Network.fit` to a `Schedule`. The argument is a name, an object or a function.
 
     Raises
     ------

@@ -1,6 +1,7 @@
-"""Builds a CUDA kernel as its first launch would, on a machine that needs no GPU, and reads the machine code.
+"""Compiles a CUDA kernel to the machine code that its first launch would use, without a GPU, and analyses this code.
 
-The steps are numba-cuda's own: LTO-IR from NVVM, linked by nvJitLink by way of cuda.core. nvdisasm prints the result.
+The steps are the same as in numba-cuda: NVVM compiles to LTO-IR, and cuda.core calls nvJitLink, which links the LTO-IR. Then
+nvdisasm prints the machine code.
 """
 
 import re
@@ -13,14 +14,15 @@ from unittest import mock
 
 from numbanet._cuda import SIMULATED, cuda
 
-# The architecture that numba-cuda compiles for on a device of each compute capability; from 9.0 on, the variant with an "a".
+# Maps each tested architecture to the compute capability of its devices. For compute capability 9.0 and later, numba-cuda
+# compiles for the architecture variant with the suffix "a".
 ARCHITECTURES = {"sm_80": (8, 0), "sm_90a": (9, 0, "a")}
 
 INSTALL = "`pip install 'numbanet[sass]'`"
 
-# "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, perhaps a predicate, an opcode, operands.
+# "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, an optional predicate, an opcode, and operands.
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(.+?)\s*;", re.MULTILINE)
-# ".L_x_3:" stands before the instruction that "@P0 BRA `(.L_x_3) ;" jumps to.
+# ".L_x_3:" is a label. It stands before the instruction to which "@P0 BRA `(.L_x_3) ;" jumps.
 LABEL = re.compile(r"^(\.L\w+):", re.MULTILINE)
 BRANCH = re.compile(r"BRA\b.*\((\.L\w+)\)")
 OPCODE = re.compile(r"(?:@!?\w+\s+)?([A-Z][\w.]*)")
@@ -36,7 +38,7 @@ LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
 
 
 def missing() -> str | None:
-    """Returns None if kernels can be built and read here, else the missing part and the command that installs it."""
+    """Returns None if this machine can compile and disassemble kernels, else the missing part and how to install it."""
     if SIMULATED:
         return "the compile gate builds real kernels: unset NUMBA_ENABLE_CUDASIM"
     if getattr(cuda, "implementation", None) != "NVIDIA":
@@ -60,15 +62,15 @@ class MachineCode:
     Parameters
     ----------
     registers : int
-        Per thread.
+        The number of registers per thread.
     stack, spill_stores, spill_loads : int
-        Bytes per thread.
+        The size of the stack, the size of register spill stores, and the size of spill loads, all in bytes per thread.
     instructions : tuple of str
-        In order, without addresses: "@!P0 FADD R1, R2, R3".
+        The instructions in their order in the code, without addresses, such as "@!P0 FADD R1, R2, R3".
     shared : int
-        Bytes of shared memory per block.
+        The size of shared memory in bytes per block.
     loops : tuple of (int, int)
-        The number of the first instruction of each loop, and that of the instruction after its last.
+        For each loop, the index of its first instruction, and the index of the instruction after its last one.
     """
 
     registers: int
@@ -81,32 +83,32 @@ class MachineCode:
 
     @property
     def main_loop(self) -> tuple[str, ...]:
-        """The loop with the most multiply-adds; the innermost of such loops."""
+        """The instructions of the loop with the most multiply-adds; of nested loops with equal numbers, the innermost one."""
         bodies = [self.instructions[begin:end] for begin, end in self.loops]
         return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
     @property
     def float64(self) -> list[str]:
-        """The instructions that work on float64."""
+        """The instructions that read or write float64 values."""
         return self.with_opcode(FLOAT64)
 
     @property
     def local_memory(self) -> list[str]:
-        """The instructions that read or write the stack."""
+        """The instructions that load from or store to local memory, which contains the stack and spilled registers."""
         return self.with_opcode(LOCAL_MEMORY)
 
     def with_opcode(self, pattern) -> list[str]:
-        """Returns the instructions whose opcode matches the pattern at its beginning."""
+        """Returns the instructions whose opcode begins with a match of the pattern."""
         return [line for line in self.instructions if re.match(pattern, opcode(line))]
 
 
 def count(instructions, pattern) -> int:
-    """Returns the number of instructions whose opcode matches the pattern at its beginning."""
+    """Returns the number of instructions whose opcode begins with a match of the pattern."""
     return sum(bool(re.match(pattern, opcode(line))) for line in instructions)
 
 
 def opcode(instruction: str) -> str:
-    """Returns the opcode of an instruction: FADD of "@!P0 FADD R1, R2, R3"."""
+    """Returns the opcode of an instruction. For "@!P0 FADD R1, R2, R3", it is FADD."""
     found = OPCODE.match(instruction)
     if found is None:
         raise ValueError(f"not an instruction: {instruction!r}")
@@ -152,13 +154,13 @@ def is_cooperative(kernel, argument_types, architecture: str) -> bool:
 
 
 def device_of(capability):
-    """Returns a context in which formulas are compiled for a device of that capability, although there is none."""
+    """Returns a context manager within which numba-cuda compiles for a device of this compute capability without having one."""
     device = SimpleNamespace(compute_capability=capability[:2])
     return mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device)
 
 
 def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
-    """Returns the cubin, and the linker's log."""
+    """Links the LTO-IR of a kernel. Returns the cubin and the linker's log."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     options = LinkerOptions(
@@ -175,7 +177,7 @@ def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
 
 
 def resources(log: str) -> tuple[int, int, int, int]:
-    """Returns registers, and bytes of stack, spill stores and spill loads: the most that any function in the log uses."""
+    """Returns the registers and the bytes of stack, of spill stores and of spill loads: the maxima over the log's functions."""
     registers = re.findall(r"Used (\d+) registers", log)
     memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     if not registers or not memory:
@@ -184,12 +186,15 @@ def resources(log: str) -> tuple[int, int, int, int]:
 
 
 def shared_memory(log: str) -> int:
-    """Returns bytes of shared memory per block: the most that any function in the log uses."""
+    """Returns the shared memory per block in bytes: the maximum over the log's functions."""
     return max(map(int, re.findall(r"(\d+) bytes smem", log)), default=0)
 
 
 def loops(text: str) -> tuple[tuple[int, int], ...]:
-    """Returns the loops: from the target of each backward branch to that branch, as numbers of instructions."""
+    """Returns a pair (begin, end) of instruction indices for each loop in the disassembly `text`.
+
+    A loop begins at the target of a backward branch, and ends after this branch.
+    """
     targets, found, number = {}, [], 0
     for line in text.splitlines():
         if label := LABEL.match(line):
@@ -203,13 +208,13 @@ def loops(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def disassemble(cubin: bytes) -> str:
-    """Returns the instructions in a cubin, and the labels among them."""
+    """Returns nvdisasm's output for a cubin: lines with instructions, and lines with the labels of branch targets."""
     from cuda import pathfinder
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(cubin)
-        # Data flow analysis only names the targets of indirect branches, and takes half of the time.
+        # --no-dataflow halves the time. Data flow analysis would only name the targets of indirect branches.
         command = [pathfinder.find_nvidia_binary_utility("nvdisasm"), "--print-code", "--no-dataflow", file]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if INSTRUCTION.search(text) is None:

@@ -1,9 +1,9 @@
-"""Writes IDX files value by value, after the format's description, with none of the code that reads them."""
+"""Writes IDX files value by value, as the format's description says, without using numbanet's code for IDX files."""
 
 import gzip
 import struct
 
-# name of the type in NumPy: its code in the file, its letter in struct
+# Maps the NumPy name of a type to the type's code in an IDX file and to its format letter in the module struct.
 TYPES = {"uint8": (0x08, "B"), "int8": (0x09, "b"), "int16": (0x0B, "h"), "int32": (0x0C, "i"), "float32": (0x0D, "f"),
          "float64": (0x0E, "d")}  # fmt: skip
 
@@ -15,7 +15,7 @@ def idx(kind, shape, values) -> bytes:
 
 
 def write_fashion_mnist(folder, train=40, test=20, zipped=True):
-    """Four files of tiny data: class c is an image whose row c is bright."""
+    """Writes the four files of a tiny Fashion-MNIST. In an image of class c, the pixels of row c are 255, all others 0."""
     for part, count in (("train", train), ("t10k", test)):
         labels = [(7 * s) % 10 for s in range(count)]
         pixels = [255 if place // 28 == label else 0 for label in labels for place in range(784)]

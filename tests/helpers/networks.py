@@ -1,4 +1,4 @@
-"""Networks, samples and targets to test with."""
+"""Creates networks, samples and targets for tests."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from numbanet.engines import make_engine
 from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
 from numbanet.inputs.architecture import ALLOWED_OUTPUTS
 
-# Every pair of an output activation and a loss that a network may have.
+# All valid combinations of an output activation and a loss.
 PAIRS = [(output, loss) for loss in LOSSES for output in ALLOWED_OUTPUTS.get(loss, ACTIVATIONS)]
 EPSILON = 0.0625  # exact in every dtype
 
@@ -16,7 +16,7 @@ def topology(sizes, activations, loss, dtype) -> Topology:
 
 
 def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int = 0):
-    """An engine, and the flat parameters it was given: uniform in [-1, 1], so that no neuron is alike another."""
+    """Returns an engine and its flat parameter vector. The parameters are random in [-1, 1], so that all neurons differ."""
     engine = make_engine(top, device, kernels)
     flat = np.random.default_rng(seed).uniform(-1, 1, top.parameter_count).astype(top.dtype)
     engine.write(flat)
@@ -24,7 +24,7 @@ def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int =
 
 
 def data(top: Topology, n: int, seed: int = 1):
-    """Samples and targets that suit the loss: probabilities for bce and cce."""
+    """Returns n random samples, and targets that suit the loss: probabilities for bce and cce, else any numbers."""
     random = np.random.default_rng(seed)
     x = random.standard_normal((n, top.sizes[0])).astype(top.dtype)
     n_out = top.sizes[-1]
@@ -40,5 +40,5 @@ def data(top: Topology, n: int, seed: int = 1):
 
 
 def flatten(w, b) -> np.ndarray:
-    """Lists of one array per layer as the flat vector."""
+    """Returns the weights w and the biases b, each a list of one array per layer, as one flat parameter vector."""
     return np.concatenate([np.concatenate([w_l.ravel(), b_l]) for w_l, b_l in zip(w, b, strict=True)])

@@ -1,6 +1,6 @@
-"""README and the pages of docs/: their blocks of code, and the comments that say how each is run.
+"""Extracts the code blocks of the README and of the pages in docs/. A comment before a block says how to run the block.
 
-`python -m tests.helpers.pages FOLDER` writes the Python of every page into files there, for `pyright -p FOLDER`.
+`python -m tests.helpers.pages FOLDER` writes the Python code of all pages to files in FOLDER, for `pyright -p FOLDER`.
 """
 
 import importlib.util
@@ -14,55 +14,56 @@ from typing import NamedTuple
 
 from numbanet import _cuda
 
-ROOT = Path(__file__).resolve().parents[2]  # `tests` may be a link
+ROOT = Path(__file__).resolve().parents[2]  # resolve(), because `tests` may be a symbolic link
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:^ *<!-- ([^\n]+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """Code of a page, its language, and the comment before it."""
+    """A code block of a page: the comment before it, its language, and its code."""
 
     note: str
     language: str
     code: str
 
     def can_run(self) -> bool:
-        """True if the block is to be run in its page's namespace, and all that it needs is installed."""
+        """Returns True if a test should run the block in its page's namespace, and all packages that it needs are installed."""
         needed = self.note.removeprefix("needs ").split(", ") if self.note.startswith("needs ") else []
         return not self.note.startswith(("not run", "quoted", "run by")) and all(map(is_there, needed))
 
     def is_script(self) -> bool:
-        """True if the block is a script of its own, which mpiexec runs."""
+        """Returns True if the block is a separate script, which mpiexec runs."""
         return self.note == "run by mpiexec"
 
     def is_part(self) -> bool:
-        """True if the block is no program by itself: a quotation, or lines of a recipe."""
+        """Returns True if the block is not a complete program: a quotation from a file, or some lines to copy."""
         return self.quoted() is not None or self.note == "not run: a recipe"
 
     def quoted(self) -> str | None:
-        """The file that the block quotes."""
+        """Returns the path of the file that the block quotes, or None."""
         return self.note.removeprefix("quoted from ") if self.note.startswith("quoted from ") else None
 
 
 def is_there(name: str) -> bool:
-    """True if a package is installed; `GPU` is true if there is a usable one."""
+    """Returns True if the package `name` is installed or, if `name` is "GPU", if this process can use a GPU."""
     return _cuda.unusable_reason() is None if name == "GPU" else importlib.util.find_spec(name) is not None
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, in their order."""
+    """Returns a page's code blocks in the order of the page."""
     return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in BLOCK.findall(page.read_text())]
 
 
-# Their types refuse what the examples do with them, such as `cuda.grid(1)` and the difference of two predictions.
+# Modules whose declared types reject correct examples, such as `cuda.grid(1)` or the difference of two predictions.
 UNTYPED = ["numba/__init__", "onnxruntime/__init__", "sklearn/__init__", "sklearn/neural_network"]
 STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
 
 
 def write_examples(folder: Path) -> None:
-    """Writes the Python of each page into one file, since its blocks share a namespace, and each script into its own.
+    """Writes the Python code of each page to one file, because a page's blocks share a namespace.
 
-    Pyright takes the rules of pyproject.toml, and the package as its users see it: installed.
+    Each script is written to a separate file. Pyright applies the rules of pyproject.toml, and imports the installed package,
+    as users do.
     """
     folder.mkdir(parents=True)
     extends = os.path.relpath(ROOT / "pyproject.toml", folder)

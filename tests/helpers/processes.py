@@ -1,4 +1,4 @@
-"""Processes that tests start and send signals to."""
+"""Starts Python processes for tests."""
 
 import contextlib
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def python(*arguments, **options) -> Iterator[subprocess.Popen]:
-    """Python with these arguments and its output in a pipe, killed at the end of the block if it still runs."""
+    """Starts Python with these arguments and with a pipe for its standard output. Kills the process when the context ends."""
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:

@@ -1,6 +1,6 @@
-"""Communicators between threads of one process, for tests that need no processes.
+"""Communicators between the threads of one process, with which tests train in parallel without starting processes.
 
-One thread runs at a time, until it waits for the others: the CUDA simulator runs one kernel at a time.
+Only one thread runs at a time, until it waits for the others, because the CUDA simulator can run only one kernel at a time.
 """
 
 import functools
@@ -16,13 +16,13 @@ class ThreadCommunicator:
         self.rank, self.size, self.shared = rank, size, shared
 
     def sum(self, flat) -> None:
-        """Adds up the arrays of all threads as MPI would: on the host, in the order of the ranks."""
+        """Replaces the array `flat` of each thread with the sum of all threads' arrays, added on the host in rank order."""
         with np.errstate(all="ignore"):
             total = functools.reduce(np.add, self._of_all(flat))
         self._set(flat, total)
 
     def broadcast(self, flat) -> None:
-        """Copies the array of rank 0 to all threads."""
+        """Replaces the array `flat` of each thread with that of the thread of rank 0."""
         self._set(flat, self._of_all(flat)[0])
 
     def barrier(self) -> None:
@@ -49,7 +49,10 @@ class ThreadCommunicator:
 
 
 def together(size: int, work) -> list:
-    """The result of work(communicator) in each of `size` threads; raises the first error, which ends all threads."""
+    """Calls work(communicator) in each of `size` threads, and returns the list of the results.
+
+    If a call raises an exception, all threads end, and `together` raises the first exception.
+    """
     shared = {"barrier": threading.Barrier(size), "arrays": [None] * size, "turn": threading.Lock()}
     results, errors = [None] * size, []
 

@@ -216,7 +216,7 @@ REFUSED = [
     (
         lambda: np.array([[1, "u"]], object),
         TypeError,
-        r"^x\[0, 1\] is the text 'u', but x must contain real numbers: encode",
+        r"^x\[0, 1\] is the string 'u', but x must contain real numbers: encode",
     ),
     (
         lambda: np.array([[1], [None]], object),
@@ -240,7 +240,7 @@ REFUSED = [
     (
         lambda: pandas_frame(c=list("uvuv")),
         TypeError,
-        r"^x\[0, 2\] \(column 'c'\) is the text 'u', but x .*tables.learn",
+        r"^x\[0, 2\] \(column 'c'\) is the string 'u', but x .*tables.learn",
     ),
     (
         lambda: pandas_frame(c=list("uvuv")).astype({"c": "category"}),
@@ -264,7 +264,7 @@ REFUSED = [
         TypeError,
         r"^column 'c' of x .* convert dates",
     ),
-    (lambda: arrow_table(c=list("uvuv")), TypeError, r"^x\[0, 2\] \(column 'c'\) is the text 'u'"),
+    (lambda: arrow_table(c=list("uvuv")), TypeError, r"^x\[0, 2\] \(column 'c'\) is the string 'u'"),
     (lambda: polars_frame(c=[[1], [2], [3], [4]]), TypeError, r"^x\[0, 2\] \(column 'c'\) is an object of type ndarray"),
     (lambda: polars_frame().lazy(), TypeError, r"^x is a LazyFrame, which describes a query, not rows: pass a DataFrame"),
     (lambda: torch_tensor(lambda torch, x: x.to("meta")), ValueError, r"^x is on PyTorch's device meta"),

@@ -215,7 +215,7 @@ def test_other_programs_find_the_tensors_by_layer(safetensors, net):
             "parameters, but its array 'parameters' has another size|its tensor layer1.w is|exceed the memory",
         ),
         ({"sizes": [3.5, 2]}, "must be an integer"),
-        ({"sizes": "3,4,2"}, "sizes must be a list of integers, input first, not the text"),
+        ({"sizes": "3,4,2"}, "sizes must be a list of integers, input first, not the string"),
         ({"activations": ["swish", "softmax"]}, "unknown activation of layer 1 'swish'"),
         ({"loss": "mae"}, "unknown loss"),
         ({"dtype": "float64"}, "parameters|not F64"),

@@ -52,11 +52,11 @@ def test_targets_and_weights_may_be_tensors():
 @each(
     "frame, message",
     [
-        (lambda: pandas_frame(c=LABELS), r"^X\[0, 2\] \(column 'c'\) is the text 'no', but X must .*pandas.get_dummies$"),
+        (lambda: pandas_frame(c=LABELS), r"^X\[0, 2\] \(column 'c'\) is the string 'no', but X must .*pandas.get_dummies$"),
         (lambda: pandas_frame(c=LABELS).astype({"c": "category"}), r"^column 'c' of X is categorical"),
         (lambda: pandas_frame(a=[0.5, None, 1, 2]), r"^X\[1, 0\] \(column 'a'\) is nan in float64: X must be finite; fill in"),
         (lambda: pandas_frame(c=np.full(4, "2020-01-02", "M8[s]")), r"^column 'c' of X must .* dtype is datetime64"),
-        (lambda: polars_frame(c=LABELS), r"^X\[0, 2\] \(column 'c'\) is the text 'no'"),
+        (lambda: polars_frame(c=LABELS), r"^X\[0, 2\] \(column 'c'\) is the string 'no'"),
         (lambda: polars_frame().lazy(), r"^X is a LazyFrame"),
     ],
 )

@@ -35,10 +35,10 @@ BLOCK_ROWS = 2 * MC
 # Largest value of (number of weights) * (number of samples in a block). The computation of a block then takes at most about a
 # second; Ctrl-C is noticed after the block.
 BLOCK_WEIGHTS = 10**10
-# Largest value of (number of neurons, inputs included) * (number of samples in a block). In float32, the values of the neurons
-# then take at most 0.5 GB.
+# Largest value of (number of inputs and neurons) * (number of samples in a block). In float32, one value for each input and
+# neuron of each sample then takes at most 0.5 GB.
 BLOCK_NEURONS = 1 << 27
-# Number of unused numbers that the panels of any network may contain: in float32, they take 16 MB.
+# Number of unused array elements that the panels of any network may contain. In float32, these elements take 16 MB.
 UNUSED = 1 << 22
 # Number of samples in a block in predictions and evaluations, which have no batch size. It is the size of one slab.
 FORWARD_ROWS = MC

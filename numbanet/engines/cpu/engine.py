@@ -141,7 +141,7 @@ class FastCpuEngine:
             del claim  # explicitly, because a traceback may keep this frame and its variables alive
 
     def _claim(self) -> Claim | None:
-        """Returns a new claim on the first array for gradients, or None if another epoch holds a claim."""
+        """Reserves the first array for gradients: returns a new `Claim`, or None if another epoch has reserved the array."""
         with self.lock.here:
             if self.claim() is not None:
                 return None

@@ -1,4 +1,4 @@
-"""Functions with which the threads of a team, which work together on one compiled call, join the team and wait at barriers.
+"""Functions with which threads join a team and wait for each other. The threads of a team work together on one compiled call.
 
 The work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after another. Other
 threads may join the team at any time, and work from the next round on. The operating system may start the other threads slowly.

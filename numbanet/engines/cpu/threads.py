@@ -120,7 +120,7 @@ class Crew:
 def _cores() -> int:
     """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may make it smaller.
 
-    A quota of 1.5 CPUs gives two threads: they compute more than one thread, although both wait for a part of the time.
+    For a quota of 1.5 CPUs, the function returns 2: two threads are faster than one, although each of them sometimes waits.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, math.ceil(min(cpu_quota(), available)), config.NUMBA_NUM_THREADS)

@@ -75,10 +75,10 @@ def up_to(multiple: int, count: int) -> int:
 
 
 def wastes_memory(topology: Topology) -> bool:
-    """Returns True if the panels of a network would contain far more unused numbers than the network has parameters.
+    """Returns True if a network's panels (blocks of NR columns) would have far more unused elements than parameters.
 
-    The panels of a layer with one output contain up to 32 numbers for each weight, which matters if the layer has a million
-    inputs.
+    A layer with one output has one panel of NR columns, which may be 32. Of these columns, only one contains weights, which
+    matters if the layer has a million inputs.
     """
     width = panel_width(topology.dtype)
     unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)

@@ -1,8 +1,8 @@
 """The loops that need all neurons of a layer: softmax, and in the output layer the losses, correct predictions and delta.
 
 The loops copy values from panels (blocks of NR columns; see the module `layout`) to tables indexed [neuron j][sample s], and
-the results back to panels. In the tables, LLVM can vectorise loops over s. Every function processes the samples in the range
-`span`, so that threads can divide a block of samples among themselves.
+the results back to panels. LLVM can vectorise a loop over the samples s of a table. Every function processes
+the samples in the range `span`, so that threads can divide a block of samples among themselves.
 
 Few networks need the full Jacobian of softmax. The loops of `numbanet.equations` compute the Jacobian, one sample at a time. If
 a network does not need the Jacobian, `jacobian` is None, and the code for the Jacobian is not compiled.

@@ -253,10 +253,10 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
 
-    b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, the
-    function does not update w and b, but adds to the gradients in memory, or replaces the gradients in the first block of a
-    batch. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. The function may
-    overwrite the MR * NR numbers that begin at memory[scratch].
+    b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, w and b are
+    not updated. Instead, the sums are added to the gradients in memory; in the first block of a batch, the sums replace the
+    gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. May overwrite
+    the MR * NR numbers that begin at memory[scratch].
     """
     half, groups, n = lanes(memory), layer.w_rows // MR, block.n
     nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf

@@ -70,8 +70,8 @@ def head_of(dtype: np.dtype) -> Callable:
         """Computes a_j = phi(z_j) in the layers of the head (the small last layers) for m samples; in the last layer, only z_j.
 
         The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the partial sums
-        Z_SUMS of the layer before the head. Writes the inputs of each layer of the head, an (m, n_in) matrix, to HEAD_X in
-        shared memory and to FAR_A in global memory. Writes z of the last layer, an (m, n_out) matrix, to Z in shared memory.
+        of the layer before the head from the array Z_SUMS. Writes each head layer's inputs (m, n_in) to the matrix HEAD_X in
+        shared memory and to FAR_A in global memory. Writes z (m, n_out) of the last layer to the matrix Z in shared memory.
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)

@@ -2,8 +2,8 @@
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
-deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From deep and from other factors, a
-thread loads a quad, which is a group of 4 neighbouring values, at a time.
+deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From both kinds of factors, a thread
+loads 4 neighbouring values at a time. Such a group of 4 values is called a quad.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
@@ -34,8 +34,8 @@ from numbanet.equations.neuron import weighted_input
 
 NOWHERE = -1  # used in place of an offset in global memory, if nothing is to be written to global memory
 
-# The functions that use a complete sum, and their arguments. A matrix is given as the pair (offset, pitch), where the pitch is
-# the distance between the beginnings of two successive rows.
+# The functions that compute a result from a complete sum, and their arguments. A matrix is given as the pair (offset, pitch),
+# where the pitch is the distance between the beginnings of two successive rows.
 
 
 class Activation(NamedTuple):
@@ -162,7 +162,7 @@ def descend_weight(memory, to, r, c, total):
 
 
 class Form(NamedTuple):
-    """A variant of the product sum_k x[r, k] * w[k, c]: the memory order of both factors, and the function that uses the sums.
+    """A variant of the product sum_k x[r, k] * w[k, c]: the memory order of x and w, and the function that takes the sums.
 
     Parameters
     ----------

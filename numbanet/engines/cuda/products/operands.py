@@ -3,9 +3,9 @@
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. Rows r of left and
 columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at a time:
 several lines, and of each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements of
-each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel. From
-one of its elements to the next, the thread advances by a constant number of lines and a constant number of terms. The distance
-from the first element to the q-th element, which is the same in all panels, is called the `place` of the q-th element.
+each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel. The
+line and the term k of two successive elements of a thread differ by constants. The distance from the first element to the q-th
+element, which is the same in all panels, is called the `place` of the q-th element.
 
 A read beyond the last line of an operand returns some other element of the operand. Sums that contain elements from beyond the
 last line are never stored.

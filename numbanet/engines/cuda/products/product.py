@@ -218,7 +218,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
 
 class Feed(NamedTuple):
-    """The values with which a thread loads its elements of the left or right matrix of a product, panel by panel.
+    """Tells a thread which elements of the left or right matrix to load into each panel (a part of the matrix).
 
     `operand` describes the matrix. `origin` is the offset of the first element that the thread loads from the next panel.
     `places` is an array with the positions of all elements that the thread loads from a panel, relative to the first element.
