@@ -84,7 +84,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     if options.outputs or options.draw:
         raise ValueError("--outputs and --draw apply to networks trained on arrays; for a table use --probabilities")
     if options.probabilities and not isinstance(target, Classes):
-        raise ValueError(f"--probabilities needs a target of classes, but {target.name!r} is a quantity")
+        raise ValueError(f"--probabilities applies to classification, but the target {target.name!r} is a number")
     table = read_rows(options, encoding, target=False)
     ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
     if target.name in ids:

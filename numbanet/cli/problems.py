@@ -27,8 +27,8 @@ class Problem(NamedTuple):
     watched : tuple of (x, y), optional
         The samples whose loss and metrics are measured after each epoch.
     held_out : tuple of (x, y), optional
-        The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss, the
-        loss is measured on other samples, those of `watched`.
+        The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss,
+        `held_out` and `watched` have no samples in common.
     loss : str
         Name of the loss.
     n_out : int
@@ -58,7 +58,7 @@ def _watches(options: argparse.Namespace) -> bool:
 
 
 def _counted(rows: int, noun: str, watched: int, held_out: int) -> str:
-    """Returns a phrase with the numbers of samples to train on, to watch and to hold out."""
+    """Returns text such as "80 rows to train on, 20 held out"."""
     set_aside = f", {watched} to watch while training" if watched else ""
     return f"{rows} {noun} to train on{set_aside}, {held_out} held out"
 

@@ -279,7 +279,7 @@ def _by_index(
         return class_weight
     target = problem.encoding.target if problem.encoding else Classes("label", problem.labels)
     if not isinstance(target, Classes):
-        raise ValueError(f"--class-weight needs a target of classes, but {target.name!r} is a quantity")
+        raise ValueError(f"--class-weight applies to classification, but the target {target.name!r} is a number")
     return {target.index(label): weight for label, weight in class_weight.items()}
 
 

@@ -41,7 +41,7 @@ class Description:
         Number of steps (parameter updates) that this optimizer has made.
     training : dict, optional
         State of a checkpoint (see `numbanet.persist.checkpoint`): the conditions, the history and the best epoch of the
-        training run. The file contains the numbers of the history as an array, because their JSON text would be long.
+        training run. The file contains the numbers of the history as an array, because they would be long as JSON text.
     table : Encoding, optional
         Encoding of the table on which the network was trained.
     """

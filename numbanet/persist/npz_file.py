@@ -39,7 +39,7 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
         expected = {f"{name}.npy": name for name in description.vectors}
         needed = ["description.npy", *[f"{HISTORY}.npy"] * is_stored, *expected]
         if sorted(members) != sorted(needed):
-            raise ValueError(f"it contains {sorted(members)}, but its description requires {needed}")
+            raise ValueError(f"it contains the members {sorted(members)}, but its description requires {needed}")
         return description, {name: _vector(archive, members[member], name, description) for member, name in expected.items()}
 
 

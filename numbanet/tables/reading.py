@@ -65,8 +65,8 @@ def read(
         training or evaluation, an array of targets (n,). An NPY file and an IDX file (the format of MNIST) contain x only. The
         columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a text file. By default the separator is detected: comma, semicolon, tab or |, or the
-        character that a first line such as sep=; declares, as Excel writes it.
+        Character between the columns of a text file. By default the separator is detected: it is a comma, semicolon, tab or |.
+        If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the separator.
     decimal : str
         The character before the fraction of a number in a text file.
     thousands : str, optional
