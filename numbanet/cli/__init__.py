@@ -34,13 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        The command-line arguments after `numbanet`; by default those of the process.
+        The command-line arguments after `numbanet`; by default the arguments of this process.
 
     Returns
     -------
     int
-        The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C. Invalid arguments raise
-        SystemExit(2).
+        The exit status: 0 for success, 1 for an error or a failed check, 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        The arguments are invalid (status 2), or ask for help or the version (status 0).
     """
     options, unrecognized = _parser().parse_known_args(arguments)
     if unrecognized:
@@ -48,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced():
             return options.command(options)
-    except BrokenPipeError:  # the reader of the output closed it, as `head` does
+    except BrokenPipeError:  # the program that reads the output, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
@@ -61,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error; for a file that cannot be opened, without the error number of the operating system."""
+    """Returns the message of an error; if a file cannot be opened, the message omits the operating system's error number."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

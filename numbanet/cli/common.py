@@ -1,4 +1,4 @@
-"""Code that several subcommands share: the parser, data sets known by name, common options, readers of values and arrays."""
+"""Code that several subcommands share: the parser, the named data sets, common options, and readers of values and arrays."""
 
 import argparse
 import csv
@@ -16,13 +16,13 @@ from numbanet import checks, load_digits, load_fashion_mnist
 from numbanet.files import naming, read_arrays
 from numbanet.inputs import DEVICES, KERNELS
 
-INTERRUPTED = 130  # the exit status that shells report for a program ended by Ctrl-C
+INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
 MODEL_HELP = "a file written by numbanet train or Network.save"
-STANDARD = "-"  # stands for standard input or output
+STANDARD = "-"  # as a file name: standard input or output
 
 
 class DataSet(NamedTuple):
-    """A data set that the subcommand `train` knows by name, with the default options for training on it."""
+    """A data set that subcommands know by name: its loader, a noun for its samples, and the default training options."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
@@ -44,10 +44,10 @@ DATA_SETS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose message about a wrong argument shows the help of this argument, instead of all options."""
+    """A parser whose error message shows the help text of the wrong argument instead of a list of all options."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the message, the help of the arguments that it is about, and how to see all help; exits with status 2."""
+        """Prints the message, the help texts of the arguments that it names, and how to see all help; exits with status 2."""
         if unknown := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
             known = unknown[2].replace("'", "")
             message = f"unknown command {unknown[1]!r}{checks.suggestion(unknown[1], known.split(', '))}; known are {known}"
@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
 
     @staticmethod
     def _is_about(action: argparse.Action, message: str) -> bool:
-        """Returns whether the message names the action."""
+        """Returns whether the error message is about the argument that `action` defines."""
         name = "/".join(action.option_strings) or action.metavar
         suggested = any(f"did you mean {option!r}?" in message for option in action.option_strings)
         required = message.removeprefix("the following arguments are required: ")
@@ -92,7 +92,7 @@ def add_command(
 
 
 def add_choice(parser: argparse._ActionsContainer, option: str, known: Iterable[str], **settings: Any) -> None:
-    """Adds an option whose value is one of the known names; for any other value, the most similar name is suggested."""
+    """Adds an option whose value must be one of the known names; the error for another value suggests the most similar name."""
     known = tuple(known)
     noun = option.lstrip("-").replace("-", "_")
 
@@ -108,7 +108,11 @@ def add_choice(parser: argparse._ActionsContainer, option: str, known: Iterable[
 def add_device_options(parser: argparse._ActionsContainer) -> None:
     """Adds the options --device and --kernels."""
     add_choice(
-        parser, "--device", DEVICES, default="cpu", help="device to compute on; auto: a GPU if usable (default: %(default)s)"
+        parser,
+        "--device",
+        DEVICES,
+        default="cpu",
+        help="device to compute on; auto: a GPU if one is usable, else the CPU (default: %(default)s)",
     )
     add_choice(
         parser,
@@ -120,7 +124,7 @@ def add_device_options(parser: argparse._ActionsContainer) -> None:
 
 
 def sizes(text: str) -> list[int]:
-    """Returns the numbers of neurons in a text such as 64,32."""
+    """Parses numbers of neurons, such as 64,32."""
     try:
         counts = [int(size) for size in text.split(",")]
     except ValueError:
@@ -131,7 +135,7 @@ def sizes(text: str) -> list[int]:
 
 
 def names(text: str) -> list[str]:
-    """Returns the names in a text such as age,sex; a name that contains a comma must be in double quotes."""
+    """Parses a list of names, such as age,sex; a name that contains a comma must be in double quotes."""
     try:
         return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
@@ -139,8 +143,8 @@ def names(text: str) -> list[str]:
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Returns the samples x (n, n_in) in a text, NPY or NPZ file, or the array `name` in a NPZ file; - is standard input."""
-    known = "a .csv, .npy or .npz file" if name == "x" else f"a .npz file with x and {name}"
+    """Reads the samples x (n, n_in) from a text, NPY or NPZ file, or the array `name` from an NPZ file; - is standard input."""
+    known = "a .csv, .npy or .npz file" if name == "x" else f"an .npz file with x and {name}"
     refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be digits, or {known}"
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
         raise ValueError(refused)

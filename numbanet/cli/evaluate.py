@@ -1,4 +1,4 @@
-"""The subcommand `numbanet evaluate`: measures loss and metrics of a saved network on other data."""
+"""The subcommand `numbanet evaluate`: computes the loss and the metrics of a saved network on other data."""
 
 import argparse
 import json
@@ -27,9 +27,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "data",
         metavar="DATA",
         help="a table, or - for standard input; for a network trained on arrays: "
-        f"{', '.join(DATA_SETS)} (the held-out images), or a .npz with x and y",
+        f"{', '.join(DATA_SETS)} (the held-out images), or an .npz file with x and y",
     )
-    evaluate.add_argument("--target", metavar="FILE", help="for a DATA file in IDX format: the IDX file of labels")
+    evaluate.add_argument("--target", metavar="FILE", help="if DATA is an IDX file: the IDX file that contains its labels")
     add_metrics_option(evaluate)
     add_table_options(evaluate)
     add_unknown_option(evaluate)
@@ -50,13 +50,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reads the table options.data, and returns it as x and y of the network."""
+    """Reads the table `options.data`, and encodes it as x and y of the network."""
     table = read_rows(options, encoding, target=True)
     return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
 
 
 def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns x and y of a data set known by name, or of a file of arrays."""
+    """Returns the held-out x and y of a named data set, or x and y from a file of arrays."""
     if data in DATA_SETS:
         return DATA_SETS[data].load()[2:]
     return read_array(data, "x"), read_array(data, "y")

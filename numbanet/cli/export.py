@@ -11,7 +11,7 @@ from numbanet.persist import onnx_table
 EXPORTED = (".npz", ".onnx", ".safetensors")
 EXAMPLES = """examples:
   numbanet export digits.npz digits.onnx         for ONNX Runtime and other programs
-  numbanet export digits.npz digits.safetensors  tensors layer1.w, layer1.b, ...; numbanet can load it again
+  numbanet export digits.npz digits.safetensors  tensors layer1.w, layer1.b, ...; numbanet can load the file
   numbanet export digits.safetensors digits.npz
 """
 

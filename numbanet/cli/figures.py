@@ -1,4 +1,4 @@
-"""The values that the subcommands train and evaluate print: loss, accuracy, and further metrics."""
+"""Computes and formats the values that the subcommands train and evaluate print: loss, accuracy and further metrics."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ IN_UNITS = ("rmse", "mae", "mse")
 
 
 def unit_of(encoding: Encoding | None) -> str | None:
-    """Returns the name of the target whose units the figures have, or None for classes and for networks of arrays."""
+    """Returns the name of a regression target, in whose units metrics are printed; None for classes and for arrays."""
     return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns metrics as functions by name; for a network that predicts a quantity, they compute in the table's units."""
+    """Returns the metric functions by name; for a regression target of a table, they compute in the units of the target."""
     functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
         return functions
@@ -31,10 +31,10 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
 
 
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
-    """Returns the loss, the accuracy of classes, and the named metrics.
+    """Returns the values to print: the loss and the given metrics, and for classification also the accuracy.
 
-    For a table's quantity, r2, rmse and mae take the place of the loss, because the loss is that of the standardised target,
-    while all other figures are in the units of the table.
+    For a regression target of a table, r2, rmse and mae replace the loss. The loss would be that of the standardised target,
+    whereas rmse and mae are in the units of the target column.
     """
     if network.table is None or not isinstance(network.table.target, Quantity):
         return network.evaluate(x, y, metrics=list(metrics))
@@ -44,7 +44,7 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 
 
 def line(values: dict[str, float], unit: str | None = None) -> str:
-    """Returns the figures as one line of text, with the loss at the end and the unit of the quantity."""
+    """Returns the values as one line of text that ends with the loss and, for a regression target, the unit."""
     ordered = sorted(values, key=lambda name: name == "loss")
     text = ", ".join(f"{name} {values[name]:{'.6g' if unit and name in IN_UNITS else '.4f'}}" for name in ordered)
     return f"{text}, in units of {unit!r}" if unit else text
@@ -53,5 +53,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 def add_metrics_option(parser: argparse._ActionsContainer) -> None:
     """Adds the option --metrics."""
     parser.add_argument(
-        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to report: {', '.join(METRICS)}"
+        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to print: {', '.join(METRICS)}"
     )

@@ -1,4 +1,4 @@
-"""The subcommand `numbanet golden`: writes golden vectors for checks of a port."""
+"""The subcommand `numbanet golden`: writes golden vectors, against which a port of numbanet can be checked."""
 
 import argparse
 
@@ -8,9 +8,9 @@ from numbanet.proof import golden
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
-    summary = "write golden vectors (all values of one training step of five networks), for checking a port"
+    summary = "write golden vectors (all values of one training step, for five networks) to check a port against"
     vectors = add_command(commands, "golden", _golden, summary)
-    vectors.add_argument("folder", metavar="FOLDER", help="folder for the files, as JSON and as NPZ; created if missing")
+    vectors.add_argument("folder", metavar="FOLDER", help="folder for the JSON and NPZ files; created if it does not exist")
 
 
 def _golden(options: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--plan",
         type=sizes,
         metavar="N,N[,N...]",
-        help="show instead how a network with layers of these sizes, input first, would train on a GPU, and why",
+        help="show instead how a network with layers of these sizes (the input size first) would be trained on a GPU, and why",
     )
     about.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
@@ -57,7 +57,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def environment() -> dict[str, str]:
-    """Returns texts that describe this installation: versions, CPU, threads, GPU and kernels, by name."""
+    """Returns a dict that describes this installation: versions, CPU, threads, GPU and kernels."""
     features = llvmlite.binding.get_host_cpu_features()
     reason = _cuda.unusable_reason()
     return {
@@ -81,7 +81,7 @@ def environment() -> dict[str, str]:
 
 
 def _mpi() -> str:
-    """Returns the version of the package mpi4py, without importing it, because an import starts MPI."""
+    """Returns the version of the package mpi4py without importing the package, because the import would start MPI."""
     try:
         return f"mpi4py {importlib.metadata.version('mpi4py')}"
     except importlib.metadata.PackageNotFoundError:
@@ -89,7 +89,7 @@ def _mpi() -> str:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how a network trains on this machine's GPU and why; without a GPU, for one known GPU per compute capability."""
+    """Returns how a network trains on this machine's GPU, and why; without a GPU, on a known GPU per compute capability."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

@@ -20,7 +20,7 @@ from numbanet.tables.targets import Classes
 INK = " .:-=+*#%@"
 EXAMPLES = """examples:
   numbanet predict model.npz new.csv -o out.csv             one line per row, in a column named like the target
-  numbanet predict model.npz new.csv --id customer          the same, with the column customer before the answers
+  numbanet predict model.npz new.csv --id customer          the same, with the column customer before the predictions
   numbanet predict model.npz new.csv --probabilities        and a column with the probability of each class
   cat new.csv | numbanet predict model.npz -                read the table from standard input
   numbanet predict digits.npz digits --draw 3               classify the held-out images, draw three of them
@@ -35,21 +35,27 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "data",
         metavar="DATA",
-        help="a table, or - for standard input; for a network trained on arrays: 'digits' (the held-out images), a .csv of "
-        "numbers, a .npy, or a .npz with an array x",
+        help="a table, or - for standard input; for a network trained on arrays: 'digits' (the held-out images), a .csv file "
+        "of numbers, an .npy file, or an .npz file with an array x",
     )
-    predict.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output, which - stands for")
+    predict.add_argument(
+        "-o", "--output", metavar="FILE", help="write to FILE instead of standard output; - is standard output"
+    )
     predict.add_argument("--json", action="store_true", help="print one JSON object")
-    predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of every class")
+    predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of each class")
     predict.add_argument(
         "--id",
         type=names,
         metavar="COLUMN[,...]",
-        help="for a table: columns to write before the answers",
+        help="for a table: columns to copy before the predictions",
     )
     predict.add_argument("--outputs", action="store_true", help="for arrays: print all outputs instead of the class")
     predict.add_argument(
-        "--draw", type=int, default=0, metavar="N", help="for digits: draw the first N images instead of listing the classes"
+        "--draw",
+        type=int,
+        default=0,
+        metavar="N",
+        help="for digits: draw the first N images instead of listing classes",
     )
     add_table_options(predict)
     add_unknown_option(predict)
@@ -78,7 +84,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     if options.outputs or options.draw:
         raise ValueError("--outputs and --draw apply to networks trained on arrays; for a table use --probabilities")
     if options.probabilities and not isinstance(target, Classes):
-        raise ValueError(f"--probabilities needs a target of classes, but {target.name!r} is a quantity")
+        raise ValueError(f"--probabilities applies to classification, but the target {target.name!r} is a number")
     table = read_rows(options, encoding, target=False)
     ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
     if target.name in ids:
@@ -103,18 +109,18 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
 
 
 def _shortest(values: NDArray[np.floating]) -> list[float]:
-    """Returns numbers with the fewest digits that tell them apart in their dtype: 0.1 instead of 0.10000000149011612."""
+    """Rounds numbers to the fewest digits that identify them in their dtype: 0.1 instead of 0.10000000149011612."""
     return [float(str(value)) for value in values]
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Returns numbers without the digits that are finer than a tenth of the resolution, which is positive."""
+    """Rounds numbers to about a tenth of `resolution`, a positive number."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns the predictions for arrays as lines or JSON, or drawings of digits; prints the correct count on stderr."""
+    """Returns the predictions for arrays as lines, JSON or drawings; for digits, prints on stderr how many are correct."""
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None
@@ -137,7 +143,7 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
 
 
 def _drawings(x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], y_hat: NDArray[Any]) -> str:
-    """Returns images of digits as text, each below its class and its prediction."""
+    """Returns images of digits as text; a title above each image names its class and the prediction."""
     titles = (f"image {s}: a {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}" for s in range(len(x)))
     return "\n".join(f"{title}\n{_drawing(image)}\n" for title, image in zip(titles, x, strict=True))
 

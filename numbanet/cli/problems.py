@@ -1,4 +1,4 @@
-"""The data that the subcommand train trains on: a data set known by name, or a table."""
+"""Loads the data for the subcommand train: a named data set, or a table."""
 
 import argparse
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ from numbanet.tables.kinds import task_of
 from numbanet.tables.splitting import strata_of, stratified
 from numbanet.tables.targets import Classes
 
-WATCHED = 0.2  # fraction of the training images that early stopping watches
+WATCHED = 0.2  # fraction of the training images on which early stopping or a schedule measures the loss
 Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Problem(NamedTuple):
-    """The data to train on, and the loss, output count and class labels that a network for the data needs.
+    """The data to train on, and the loss, the number of outputs and the class labels that a network for the data needs.
 
     Parameters
     ----------
@@ -27,14 +27,16 @@ class Problem(NamedTuple):
     watched : tuple of (x, y), optional
         The samples whose loss and metrics are measured after each epoch.
     held_out : tuple of (x, y), optional
-        The samples of the final figures. If early stopping or a schedule watches the loss, it watches other samples.
+        The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss,
+        `held_out` and `watched` have no samples in common.
     loss : str
+        Name of the loss.
     n_out : int
         Number of outputs.
     labels : tuple of str
-        The classes; none for a quantity.
+        The class labels; empty for regression.
     encoding : Encoding, optional
-        The encoding of a table.
+        The encoding of the table; None for a named data set.
     summary : str
         Lines about the data, which are printed before training.
     """
@@ -51,18 +53,18 @@ class Problem(NamedTuple):
 
 
 def _watches(options: argparse.Namespace) -> bool:
-    """Returns whether the training depends on the loss after each epoch, so that the final figures need other samples."""
+    """Returns whether training depends on the validation loss, so that the final metrics must be computed on other samples."""
     return options.early_stopping is not None or options.schedule == "plateau"
 
 
 def _counted(rows: int, noun: str, watched: int, held_out: int) -> str:
-    """Returns the numbers of samples in words."""
+    """Returns text such as "80 rows to train on, 20 held out"."""
     set_aside = f", {watched} to watch while training" if watched else ""
     return f"{rows} {noun} to train on{set_aside}, {held_out} held out"
 
 
 def of_data_set(options: argparse.Namespace) -> Problem:
-    """Returns the data set options.data."""
+    """Loads the named data set `options.data`."""
     if options.loss not in (None, "cce"):
         raise ValueError(f"{options.data} has ten classes, which need loss cce, not {options.loss}")
     data_set = DATA_SETS[options.data]
@@ -76,7 +78,7 @@ def of_data_set(options: argparse.Namespace) -> Problem:
 
 
 def of_table(options: argparse.Namespace) -> Problem:
-    """Returns the table options.data, encoded."""
+    """Reads and encodes the table `options.data`."""
     table = read_table(options, options.target)
     target = "y" if tables.is_idx(options.data) else options.target or "y"
     if options.drop_missing:
@@ -116,7 +118,7 @@ def of_table(options: argparse.Namespace) -> Problem:
 
 
 def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
-    """Returns text about the target and the columns of a table."""
+    """Returns a description of the target, the task and the kinds of columns of a table."""
     target, classes, losses = encoding.target, "", ""
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"

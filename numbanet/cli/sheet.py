@@ -1,4 +1,4 @@
-"""The subcommand `numbanet sheet`: draws the cheat sheet."""
+"""The subcommand `numbanet sheet`: draws the cheat sheet of all formulas."""
 
 import argparse
 
@@ -16,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output",
         default="sheet.pdf",
         metavar="FILE",
-        help="file to write, for print on A3: .pdf, .png, .svg or .html (default: %(default)s)",
+        help="file to write, in A3 format: .pdf, .png, .svg or .html (default: %(default)s)",
     )
 
 

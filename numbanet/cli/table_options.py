@@ -1,4 +1,4 @@
-"""The options that control how a table is read, and the reader that follows them."""
+"""Defines the options that control how a table is read, and reads tables according to these options."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from numbanet.cli.common import STANDARD, add_choice, names
 from numbanet.tables.labels import UNKNOWN
 from numbanet.tables.spelling import PLAIN, Spelling
 
-# The options that apply to tables only, by the names of their values.
+# The names of the options that apply to tables only, as attributes of the parsed arguments.
 READING = ("separator", "decimal", "thousands", "encoding", "missing", "header", "ignore", "drop_missing")
 
 
@@ -32,20 +32,20 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         "--missing",
         type=names,
         metavar="TEXT[,...]",
-        help="texts that mean a missing value, as an empty cell always does (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
-        "NULL, null, None; but NA and such, alone in a column of texts, is a value)",
+        help="texts that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
+        "NULL, null, None; a text such as NA that is the only one of them in a column of texts is a value)",
     )
     parser.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line names the columns; without names, they are called c1, c2, ... (default: it does)",
+        help="whether the first line names the columns (default: yes); with --no-header, the columns are named c1, c2, ...",
     )
     parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
     parser.add_argument(
         "--drop-missing",
         action="store_true",
         default=None,
-        help="leave out rows with a missing value, unless it is replaced (--impute)",
+        help="leave out rows with a missing value, unless --impute replaces the value",
     )
 
 
@@ -56,7 +56,7 @@ def add_unknown_option(parser: argparse._ActionsContainer) -> None:
         "--unknown",
         UNKNOWN,
         default="error",
-        help="a category that did not occur in training is an error, or is ignored: all inputs of its column are 0 "
+        help="what to do with a category that did not occur in training; ignore: all inputs of its column are 0 "
         "(default: %(default)s)",
     )
 
@@ -66,15 +66,15 @@ def _character(text: str) -> str:
 
 
 def read_table(options: argparse.Namespace, target: str | None = None, spelling: Spelling = PLAIN) -> tables.Table:
-    """Reads the table options.data.
+    """Reads the table `options.data`.
 
     Parameters
     ----------
     options : Namespace
     target : str, optional
-        As for `numbanet.tables.read`.
+        The name of an array in an NPZ file, or the path of an IDX file of labels, as for `numbanet.tables.read`.
     spelling : Spelling
-        The spelling of numbers and missing values, unless the options say another one.
+        The spelling of numbers and missing values. Options such as --decimal override it.
     """
     decimal, thousands = options.decimal, options.thousands
     if decimal is thousands is None:
@@ -92,7 +92,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
 
 
 def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
-    """Reads the table options.data for a network with this encoding; `target` says whether the target must be known."""
+    """Reads the table `options.data` for a network with this encoding; `target` says whether the rows need a target."""
     of_idx = options.target if target and tables.is_idx(options.data) else None
     table = read_table(options, of_idx or (encoding.target.name if target else None), encoding.spelling)
     if not options.drop_missing:

@@ -22,7 +22,7 @@ from numbanet.tables.targets import Classes
 from numbanet.training.optimizers import OPTIMIZERS, Optimizer
 from numbanet.training.schedules import SCHEDULES
 
-EXAMPLES = """a table is a .csv or .tsv whose first line names the columns, a .parquet, a .npz with arrays x and y, or IDX:
+EXAMPLES = """a table is a .csv or .tsv file with column names in its first line, or a .parquet, .npz (x and y) or IDX file:
   numbanet train sales.csv --target price                   hold out a fifth of the rows, save model.npz
   numbanet train sales.csv --target price --impute median --ignore id,name -o sales.npz
   numbanet train data.parquet --target kind --categorical region --hidden 128,64 --dropout 0.2 --early-stopping 20
@@ -44,9 +44,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "data",
         metavar=f"{{{','.join(DATA_SETS)}}}|FILE",
-        help="the bundled 8x8 handwritten digits, Fashion-MNIST (if installed), or a table, which - reads from standard input",
+        help="bundled 8x8 images of digits, Fashion-MNIST (if installed), or a table; - reads a table from standard input",
     )
-    train.add_argument("-o", "--output", metavar="FILE", help=f"file to save the network to, or - {_defaults('output')}")
+    train.add_argument(
+        "-o", "--output", metavar="FILE", help=f"file for the network, or - for standard output {_defaults('output')}"
+    )
     train.add_argument("--json", action="store_true", help="print the result as JSON on stdout, and all other text on stderr")
     train.add_argument("-q", "--quiet", action="store_true", help="print only the result")
     _add_network_options(train.add_argument_group("network"))
@@ -58,10 +60,10 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
     table.add_argument(
         "--target",
         metavar="COLUMN",
-        help="column to predict; for .npz the name of an array (default: y), for IDX the file of labels",
+        help="column to predict; for .npz the name of the target array (default: y), for IDX the file of labels",
     )
     add_choice(table, "--task", TASKS, help="kind of prediction (default: inferred from the target)")
-    table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns to treat as categories in any case")
+    table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns of categories, even if numeric")
     add_choice(
         table,
         "--impute",
@@ -83,7 +85,7 @@ def _add_network_options(network: argparse._ActionsContainer) -> None:
     add_choice(
         network, "--activation", ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
     )
-    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classes, mse for quantities)")
+    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
     network.add_argument(
         "--dropout",
         type=float,
@@ -97,7 +99,7 @@ def _add_network_options(network: argparse._ActionsContainer) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="random seed; the same seed gives bitwise the same network (default: %(default)s)",
+        help="random seed; the same seed gives a bit-identical network (default: %(default)s)",
     )
     add_device_options(network)
 
@@ -122,26 +124,26 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         "--early-stopping",
         type=int,
         metavar="N",
-        help="stop after N epochs without a lower loss on samples that are set aside for this: a fifth of the training images, "
-        "or the fraction --validation-split of the rows that are not held out",
+        help="stop after N epochs without a lower loss on samples that are set aside for this purpose: a fifth of the training "
+        "images, or the fraction --validation-split of the table rows that are not held out",
     )
     training.add_argument(
         "--class-weight",
         type=_class_weight,
         metavar="balanced|LABEL=WEIGHT,...",
-        help="weight of each class in the loss; balanced: inversely proportional to the class's frequency (default: 1 for all)",
+        help="weight of each class in the loss; balanced: inversely proportional to the class's frequency (default: all 1)",
     )
     add_metrics_option(training)
     training.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="save the state of training after each epoch, and resume from FILE if it exists",
+        help="save the training state after each epoch, and resume training from FILE if it exists",
     )
 
 
 def _defaults(option: str) -> str:
-    """Returns the help text that lists an option's default for each data set and for tables."""
-    users: dict[str, list[str]] = {}  # of each default value
+    """Returns the part of an option's help text that lists its default for each named data set and for tables."""
+    users: dict[str, list[str]] = {}  # the users of each default value: data sets, and tables
     for name, defaults in {**{name: known.defaults for name, known in DATA_SETS.items()}, "a table": TABLE_DEFAULTS}.items():
         value = defaults[option]
         users.setdefault(",".join(map(str, value)) if isinstance(value, list) else str(value), []).append(name)
@@ -173,7 +175,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _check_paths(options: argparse.Namespace) -> None:
-    """Raises OSError or ValueError if an output file cannot be written, or is the input table."""
+    """Raises OSError or ValueError if the output or checkpoint file cannot be written, or is the input table."""
     for path in (options.output, options.checkpoint):
         if path in (None, STANDARD):
             continue
@@ -242,7 +244,7 @@ def _save(network: Network, path: str) -> None:
 
 
 def _set_defaults(options: argparse.Namespace) -> None:
-    """Sets missing options to the defaults for the data; exits with status 2 if an option does not apply to the data."""
+    """Sets omitted options to the defaults for the data; exits with status 2 if an option does not apply to the data."""
     if options.data in DATA_SETS:
         for name in OF_TABLES:
             if getattr(options, name) is not None:
@@ -272,17 +274,17 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
 def _by_index(
     class_weight: Literal["balanced"] | dict[str, float] | None, problem: Problem
 ) -> Literal["balanced"] | dict[int, float] | None:
-    """Returns class weights with class labels replaced by class indices."""
+    """Replaces the class labels in class weights with class indices."""
     if not isinstance(class_weight, dict):
         return class_weight
     target = problem.encoding.target if problem.encoding else Classes("label", problem.labels)
     if not isinstance(target, Classes):
-        raise ValueError(f"--class-weight needs a target of classes, but {target.name!r} is a quantity")
+        raise ValueError(f"--class-weight applies to classification, but the target {target.name!r} is a number")
     return {target.index(label): weight for label, weight in class_weight.items()}
 
 
 def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
-    """Prints the loss and metrics of the training, as JSON or as two lines of text."""
+    """Prints the final loss and metrics and the name of the saved file, as JSON or as two lines of text."""
     count, noun, unit = len(problem.y), "training rows", unit_of(problem.encoding)
     if problem.held_out:
         count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"

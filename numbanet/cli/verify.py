@@ -1,4 +1,4 @@
-"""The subcommand `numbanet verify`: checks every compiled loop."""
+"""The subcommand `numbanet verify`: checks the results of every compiled loop."""
 
 import argparse
 
@@ -10,14 +10,14 @@ from numbanet.proof.verification import verify
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
     check = add_command(
-        commands, "verify", _verify, "compare the results of every compiled loop with an independent computation in NumPy"
+        commands, "verify", _verify, "compare the results of every compiled loop with an independent NumPy computation"
     )
     add_choice(
         check,
         "--device",
         DEVICES,
         default="auto",
-        help="device to check; auto: the CPU and, if usable, the GPU (default: %(default)s)",
+        help="device to check; auto: the CPU and, if one is usable, the GPU (default: %(default)s)",
     )
 
 

@@ -1,11 +1,11 @@
-"""The data set of handwritten digits that is part of the package."""
+"""Loads the data set of handwritten digits that is part of the package."""
 
 from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Every fifth image, beginning with the fifth, is held out for testing: 359 of the 1,797 images.
+# Every fifth image, beginning with the fifth, is held out for testing. These are 359 of the 1,797 images.
 HELD_OUT_EVERY = 5
 
 
@@ -19,7 +19,7 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.fl
     y : ndarray, (1438,), int64
         The digits that the training images show, 0 to 9.
     x_test : ndarray, (359, 64), float32
-        The held-out images: every fifth image in the original order, which are the images with the indices 4, 9, 14, ...
+        The held-out images: every fifth image in the original order, with the indices 4, 9, 14, ...
     y_test : ndarray, (359,), int64
         The digits that the held-out images show.
 

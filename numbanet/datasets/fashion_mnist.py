@@ -1,4 +1,4 @@
-"""Reads the data set Fashion-MNIST from the files of a system package, or from a folder."""
+"""Loads the data set Fashion-MNIST from a folder, such as the folder of a Debian package."""
 
 import os
 from pathlib import Path
@@ -69,7 +69,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Reads the images and the labels from two files; returns rows of pixel values in [0, 1], and the labels."""
+    """Reads images and labels from two files; returns the images as rows of pixel values in [0, 1], and the labels."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
         raise ValueError(f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")

@@ -31,8 +31,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        The array, in C order and native byte order. The array has 1 to 32 dimensions, and the dtype that the file names: uint8,
-        int8, int16, int32, float32 or float64.
+        The array, in C order and native byte order. It has 1 to 32 dimensions, and the dtype that the file's header declares:
+        uint8, int8, int16, int32, float32 or float64.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def _array(file: BinaryIO | gzip.GzipFile, most: int) -> NDArray[Any]:
-    """Returns the array in an open file, whose content may have `most` bytes."""
+    """Reads the array in an open file; raises ValueError if the content has more than `most` bytes."""
     dtype, shape = _header(file)
     needed = math.prod(shape) * dtype.itemsize
     content = bytearray()  # grows with the content of the file; the header may claim a wrong shape
@@ -70,7 +70,7 @@ def _array(file: BinaryIO | gzip.GzipFile, most: int) -> NDArray[Any]:
 
 
 def _header(file: BinaryIO | gzip.GzipFile) -> tuple[np.dtype, tuple[int, ...]]:
-    """Returns the dtype and the shape that the header contains; raises ValueError if NumPy does not support such an array."""
+    """Reads the dtype and the shape from the header; raises ValueError if NumPy does not support an array of this shape."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Paths and file objects, which the functions of `numbanet.files` take alike."""
+"""Names and kinds of locations; a location is a path or a file object, and all functions of `numbanet.files` take both."""
 
 import io
 import os
@@ -20,7 +20,7 @@ def is_file_object(location: Any, method: str) -> TypeGuard[BinaryIO]:
     Raises
     ------
     TypeError
-        The location is neither, or a file object that was opened as text.
+        The location is neither a path nor a binary file object, or it is a file object in text mode.
     """
     if isinstance(location, str | bytes | os.PathLike):
         return False
@@ -32,7 +32,7 @@ def is_file_object(location: Any, method: str) -> TypeGuard[BinaryIO]:
 
 
 def name_of(location: Location) -> str:
-    """Returns a path as text; for a file object, returns its attribute `name`, or else the name of its class."""
+    """Returns a path as a string; for a file object, returns its attribute `name`, if it has one, or the name of its class."""
     if isinstance(location, str | bytes | os.PathLike):
         return os.fsdecode(location)
     name = getattr(location, "name", None)
@@ -40,5 +40,5 @@ def name_of(location: Location) -> str:
 
 
 def suffix_of(location: Location) -> str:
-    """Returns the suffix of `name_of(location)` in lower case, such as ".npz", or an empty text."""
+    """Returns the suffix of `name_of(location)` in lower case, such as ".npz", or "" if the name has no suffix."""
     return Path(name_of(location)).suffix.lower()

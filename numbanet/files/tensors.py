@@ -1,4 +1,4 @@
-"""Reads the tensors of a safetensors file, and the texts in its header, from an open file."""
+"""Reads the tensors and the header texts of a safetensors file."""
 
 import json
 from typing import Any, BinaryIO, NamedTuple
@@ -7,7 +7,7 @@ from numbanet._extras import imported
 
 
 class Tensor(NamedTuple):
-    """A tensor as the file contains it: the name of its dtype, such as "F32", its shape and its bytes in C order."""
+    """A tensor as it is stored in a file: its dtype, such as "F32", its shape, and its bytes in C order."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -15,12 +15,12 @@ class Tensor(NamedTuple):
 
 
 def safetensors_package(module: str = "safetensors") -> Any:
-    """Imports and returns the package safetensors, or a module of it; raises ModuleNotFoundError if it is not installed."""
+    """Imports the package safetensors or one of its modules; raises ModuleNotFoundError if the package is not installed."""
     return imported(module, "safetensors")
 
 
 def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Returns the texts in the header of an open safetensors file, by key, and its tensors, by name in alphabetical order.
+    """Returns the header texts of an open safetensors file, by key, and its tensors, by name in alphabetical order.
 
     Raises
     ------
@@ -30,6 +30,6 @@ def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
         safetensors is not installed; the message says what to install.
     """
     content = file.read()
-    tensors = safetensors_package().deserialize(content)  # checks the header, which begins after its length in 8 bytes
+    tensors = safetensors_package().deserialize(content)  # checks the header, whose length is in the first 8 bytes
     texts = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     return texts, {name: Tensor(given["dtype"], tuple(given["shape"]), given["data"]) for name, given in sorted(tensors)}

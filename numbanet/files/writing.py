@@ -1,4 +1,4 @@
-"""Writes files: a file is replaced completely or not at all; devices and pipes are written to, never replaced."""
+"""Writes files: a regular file is replaced completely or not at all; devices and pipes are written to in place."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from numbanet.files.names import Location, is_file_object, name_of
 
 try:
     import fcntl as _fcntl
-except ImportError:  # on Windows, which deletes no file that a process has open
+except ImportError:  # on Windows, where a file that a process has open cannot be deleted
     _fcntl = None
 fcntl: Any = _fcntl
 
@@ -24,17 +24,17 @@ MOST_LINKS = 40  # as in Linux
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Returns a context with a binary file, whose content becomes that of `target` if the context ends without an exception.
+    """Opens a binary file, whose content replaces that of `target` if the context ends without an exception.
 
-    The content is complete, and on the disk, in a temporary file of the same folder before this file replaces the target. If
-    writing fails, or the process is killed, the target keeps its content. The temporary file is hidden; if the process is
-    killed, the next call for a file of the folder deletes it.
+    The content is first written to a hidden temporary file in the folder of the target. As soon as the content is complete and
+    on the disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its
+    content. If the process is killed, the next call for a file in the same folder deletes the temporary file.
 
     Parameters
     ----------
     target : path or binary file object
-        A symbolic link is followed, and stays a link. An existing file keeps its owner, its permissions and its extended
-        attributes.
+        If the path is a symbolic link, the file to which the link points is replaced. An existing file keeps its owner, its
+        permissions and its extended attributes.
 
     Raises
     ------
@@ -45,11 +45,14 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     Notes
     -----
-    Some targets cannot be replaced, and are written in place, after the content is complete in memory: file objects, devices,
-    pipes, and open files such as /dev/stdout; a file with further hard links, all of which get the new content; a file in a
-    folder that takes no new file, such as a file that is mounted alone into a container; and a file whose owner cannot be
-    given to a new file. If a regular file is written in place, and the disk becomes full or the machine stops meanwhile, the
-    old content is lost.
+    Some targets cannot be replaced. They are written in place, after the content is complete in memory:
+
+    - file objects, devices, pipes, and open files such as /dev/stdout;
+    - a file with several hard links, all of which get the new content;
+    - a file in a folder in which no new file can be created, such as a file that is mounted alone into a container;
+    - a file whose owner cannot be given to a new file.
+
+    If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
     """
     name = name_of(target)
     place = target if is_file_object(target, "write") else _followed(name)
@@ -72,7 +75,7 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
 
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
-    """Raises OSError if `replacing` cannot write to the path; called before a long training, whose result would be lost."""
+    """Raises OSError if `replacing` cannot write to the path; called before a long training run, whose result would be lost."""
     place = _followed(name := name_of(path))
     if isinstance(place, str) and _status(place, name) is None:
         with _temporary(place, name, None):
@@ -80,8 +83,8 @@ def refuse_unwritable(path: str | os.PathLike[str]) -> None:
 
 
 def _followed(path: str) -> str | int:
-    """Returns the path without symbolic links, or the number of an open file for a path such as /dev/stdout."""
-    open_files = (f"/proc/{os.getpid()}/fd", "/dev/fd")  # folders with an entry for each open file of this process
+    """Resolves the symbolic links of a path; for an open file such as /dev/stdout, returns its file descriptor."""
+    open_files = (f"/proc/{os.getpid()}/fd", "/dev/fd")  # folders in which each open file of this process has an entry
     text = os.path.abspath(path)
     if path.endswith(("/", os.sep)):
         raise IsADirectoryError(f"cannot write {path}: it is a folder")
@@ -98,7 +101,7 @@ def _followed(path: str) -> str | int:
 def _status(path: str | int, name: str) -> os.stat_result | None:
     """Returns the status of a file, or None if it does not exist; raises OSError if it is a folder or write-protected.
 
-    `name` is the path for error messages, as the user wrote it.
+    `name` is the path as the user wrote it, for error messages.
     """
     try:
         status = os.stat(path)
@@ -113,10 +116,10 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path`, with the owner and the permissions in `status`; deletes it at the end.
+    """Opens a temporary file in the folder of `path` with the owner and permissions in `status`; deletes it afterwards.
 
-    `name` is the path for error messages, as the user wrote it. The file is locked as long as it is open, so that no other
-    process takes it for the file of a killed process.
+    `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
+    other process mistakes it for a file that a killed process left behind.
     """
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
@@ -135,25 +138,25 @@ def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[
 
 
 def _created(folder: str, mode: int) -> tuple[int, str]:
-    """Creates and locks a temporary file in a folder; returns its descriptor and its path."""
+    """Creates and locks a temporary file in a folder; returns the file descriptor and the path of the file."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         name = os.path.join(folder, f".numbanet-{secrets.token_hex(8)}.tmp")
         handle = os.open(name, flags, mode)
-        with contextlib.suppress(OSError):  # some network file systems have no locks; then nothing is deleted, either
+        with contextlib.suppress(OSError):  # some network file systems have no locks; abandoned files are then not deleted
             if fcntl:
                 fcntl.flock(handle, fcntl.LOCK_EX)
         if os.path.exists(name):
             return handle, name
-        os.close(handle)  # before the file was locked, another process took it for that of a killed process
+        os.close(handle)  # another process deleted the file before it was locked
 
 
 def _delete_abandoned(folder: str) -> None:
-    """Deletes the temporary files of processes that were killed, which are those that nobody locks."""
+    """Deletes the temporary files that killed processes left behind, which are those that no process locks."""
     with contextlib.suppress(OSError):  # the folder may be writable but not readable
         for name in os.listdir(folder):
             if TEMPORARY.fullmatch(name):
-                with contextlib.suppress(OSError):  # BlockingIOError if it is locked
+                with contextlib.suppress(OSError):  # BlockingIOError if a process locks it
                     _delete_unlocked(os.path.join(folder, name))
 
 
@@ -170,17 +173,17 @@ def _delete_unlocked(path: str) -> None:
 
 
 def _delete(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):  # it was renamed
+    with contextlib.suppress(FileNotFoundError):  # the temporary file was renamed to the target
         os.unlink(path)
 
 
 def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
-    """Gives an open file the owner, the extended attributes and the permissions of another; raises OSError if it may not."""
+    """Copies owner, extended attributes and permissions of `path` to an open file; raises OSError if this is not allowed."""
     if hasattr(os, "fchown"):
         own = os.fstat(handle)
         if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
             os.fchown(handle, status.st_uid, status.st_gid)
-    if hasattr(os, "listxattr"):  # access control lists, for instance
+    if hasattr(os, "listxattr"):  # such as access control lists
         with contextlib.suppress(OSError):
             for attribute in os.listxattr(path):
                 with contextlib.suppress(OSError):
@@ -189,11 +192,11 @@ def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
 
 
 def _replace(path: str, temporary: BinaryIO, status: os.stat_result | None) -> None:
-    """Renames the temporary file to `path`; copies it instead if `path` cannot be renamed over, as a mount point cannot."""
+    """Renames the temporary file to `path`; copies its content if `path` is a mount point, which cannot be replaced."""
     temporary.flush()
     os.fsync(temporary.fileno())
     if not fcntl:
-        temporary.close()  # Windows renames no open file
+        temporary.close()  # Windows cannot rename an open file
     try:
         os.replace(temporary.name, path)
     except OSError:
@@ -204,14 +207,14 @@ def _replace(path: str, temporary: BinaryIO, status: os.stat_result | None) -> N
 
 
 def _copy(content: BinaryIO, target: str | int | BinaryIO) -> None:
-    """Writes the content to a path, to the open file of this number, or to a file object."""
+    """Writes the content to a path, a file descriptor or a file object."""
     if isinstance(target, str | int):
         with open(os.dup(target) if isinstance(target, int) else target, "wb") as file:
             shutil.copyfileobj(content, file)
             file.flush()
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 os.fsync(file.fileno())
-    elif isinstance(target, io.RawIOBase):  # it may write a part of the bytes only
+    elif isinstance(target, io.RawIOBase):  # its method write may write only a part of the bytes
         buffered = io.BufferedWriter(target)
         shutil.copyfileobj(content, buffered)
         buffered.flush()

@@ -1,4 +1,4 @@
-"""Exchanges networks with scikit-learn, Keras and PyTorch, each of which is imported only when it is needed."""
+"""Converts networks from and to models of scikit-learn, Keras and PyTorch; imports each library only when it is needed."""
 
 from numbanet.interchange.keras_models import from_keras as from_keras
 from numbanet.interchange.sklearn_estimators import from_sklearn as from_sklearn

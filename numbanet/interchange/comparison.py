@@ -1,4 +1,4 @@
-"""Compares an imported network with its model by a forward pass, because a model can compute more than its layers show."""
+"""Compares the outputs of an imported network and of its model, which may compute more than its layers show."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from numbanet.network import Network
 
-SCALES = (1.0, 10.0, 100.0)  # of the inputs: bounds of an activation, such as 6 of ReLU6, appear with large ones
+SCALES = (1.0, 10.0, 100.0)  # of the random inputs; only large inputs reveal a bounded activation such as ReLU6
 BOUNDED = ("sigmoid", "tanh", "softmax")
-ROWS = 16  # for each scale
+ROWS = 16  # number of random inputs per scale
 
 
 def check_reproduces(
@@ -22,12 +22,12 @@ def check_reproduces(
     net : Network
         The imported network.
     model : callable
-        Returns the outputs of the model for inputs (n, n_in). These outputs may be the network's predictions, the logits
-        (z of the last layer), or the logarithms of the predictions of a softmax.
+        A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
+        logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
     rtol : float
-        Largest difference of outputs, relative to the largest logit of the inputs with the same scale.
+        Largest allowed difference between outputs, relative to the largest logit for inputs of the same scale.
     remedy : str
-        What to do if the outputs differ, for the message.
+        The end of the error message, which says what models are supported.
     """
     random = np.random.Generator(np.random.PCG64(0))
     x = np.concatenate([scale * random.standard_normal((ROWS, net.sizes[0])) for scale in SCALES]).astype(net.dtype)
@@ -46,10 +46,10 @@ def check_reproduces(
         forms["logarithms"] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     bounded = "predictions" if net.activations[-1] in BOUNDED else None
     gaps = {name: _largest_gap(y, expected, logits, rtol, name == bounded) for name, expected in forms.items()}
-    if not min(gaps.values()) <= 1:  # NaN is not, either
+    if not min(gaps.values()) <= 1:  # the negation also rejects NaN
         gap = float(min(np.abs(y - expected).max() for expected in forms.values()))
         raise ValueError(
-            f"the model computes another function than its layers one after the other, with the activations "
+            f"the model does not just apply its layers one after the other, with the activations "
             f"{', '.join(net.activations)}: for random inputs, the outputs differ by up to {gap:.3g}. {remedy}"
         )
 
@@ -57,11 +57,11 @@ def check_reproduces(
 def _largest_gap(
     y: NDArray[np.floating], expected: NDArray[np.float64], logits: NDArray[np.float64], rtol: float, is_bounded: bool
 ) -> float:
-    """Returns the largest difference in units of the tolerance; the differences for each scale have their own tolerance."""
+    """Returns the largest difference, divided by the tolerance for inputs of the same scale."""
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):
         size = np.abs(logits[rows]).max()
-        # A rounding error of a logit changes a probability by as much at most.
+        # A rounding error of a logit changes a probability by at most the same amount.
         tolerance = rtol * (max(size, 1) if is_bounded else size)
         gap = np.abs(y[rows] - expected[rows]).max()
         gaps.append(gap / tolerance if tolerance else gap and np.inf)

@@ -1,4 +1,4 @@
-"""Imports a Keras 3 model, its .keras file, or its weights in a .weights.h5 file; the files are read without Keras."""
+"""Imports a Keras 3 model, a .keras file or a .weights.h5 file; the files are read without Keras."""
 
 import io
 import json
@@ -27,17 +27,17 @@ ACTIVATIONS = {
     "softmax": "softmax",
     "log_softmax": LOG_SOFTMAX,
 }
-LEAKY_SLOPE = 0.2  # default of keras.activations.leaky_relu, for an activation given by name
-# These layers do nothing in prediction: Flatten because rows are flat, the others because they act in training only.
+LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, which applies if only the name is given
+# Layers without effect in prediction: Flatten because numbanet's rows are flat, the others because they act in training only.
 SKIPPED = ("InputLayer", "Flatten", "Identity", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise",
            "ActivityRegularization")  # fmt: skip
 QUANTISED = "quantised models and LoRA are not supported: pass the model from before its quantisation"
 MODELS = ("Sequential", "Functional")
-# Largest difference between the outputs of a model and of its network, relative to the largest logit. The precision in which a
-# backend computes products of float32 differs between devices.
+# Largest allowed difference between the outputs of a model and of its network, relative to the largest logit. The tolerance for
+# float32 is large, because some devices compute float32 products in a lower precision.
 TOLERANCES = {"float64": 1e-9, "float32": 2e-2, "mixed_float16": 2e-2, "float16": 2e-2}
 COARSE = 1e-1  # for bfloat16
-# Bytes of a file's configuration, which takes some kilobytes per layer.
+# The most bytes of a configuration in a file; a configuration takes a few kilobytes per layer.
 CONFIG_LIMIT = 1 << 24
 
 
@@ -47,17 +47,17 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     Parameters
     ----------
     source : keras.Model or path
-        A Sequential model, or a functional model whose layers form a chain, with Dense layers, the activations that numbanet
-        has, layers that do nothing in prediction (Flatten, Identity, Dropout, GaussianNoise and similar ones), and nested
-        models of this kind; or the path of a .keras or .weights.h5 file of such a model, which h5py reads. Code in a file is
-        not executed. A network takes flat rows, so reshape images to (n, pixels) first.
+        A Sequential model, a functional model whose layers form a chain, or the path of a .keras or .weights.h5 file of such a
+        model, which is read by h5py. The model may contain Dense layers, the activations that numbanet has, layers without
+        effect in prediction (Flatten, Identity, Dropout, GaussianNoise and similar layers), and nested models of the same
+        kind. Code in a file is not executed. A network takes flat rows, so reshape images to (n, pixels) before you call it.
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. They are required for a .weights.h5 file, and must be left out for any
-        other source, which defines its activations itself. If the model's last layer has no activation (its outputs are
-        logits), the network's output gets the activation that fits the loss (cce: softmax, bce: sigmoid). A last log_softmax
-        becomes softmax, if the loss is cce.
+        other source, because the model defines its activations itself. If the model's last layer has no activation (its
+        outputs are logits), the network's last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If
+        the loss is cce, a log_softmax in the last layer becomes softmax.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         model have this dtype, else float32.
@@ -71,18 +71,17 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     ------
     ValueError, TypeError
         A layer is missing or unknown, its shape does not fit, or its weights are quantised (the message names the layer); the
-        file is damaged, or one that `Network.load` reads; or a model computes another function than its layers one after the
-        other.
+        file is damaged, or was written by `Network.save`; or the model does not just apply its layers one after the other.
     ModuleNotFoundError
         h5py is not installed; the message says what to install.
 
     Notes
     -----
-    The checksums of a .keras file are verified before the file is read. A .weights.h5 file has no checksums. If such a file
-    has been damaged on purpose, the HDF5 library may hang when it reads the file.
+    The checksums of a .keras file are verified before its weights are read. A .weights.h5 file has no checksums. If somebody
+    damaged a .weights.h5 file on purpose, the HDF5 library may hang when it reads the file.
 
-    If source is a model, `from_keras` computes its outputs for random rows with training=False, and compares them with the
-    network's predictions, or logits for a model that returns logits.
+    If source is a model, `from_keras` computes the model's outputs for random rows with training=False. It compares them with
+    the network's predictions or, if the model returns logits, with the network's logits.
     """
     refuse_own(source, "from_keras")
     weights_only = isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5")
@@ -108,15 +107,18 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
 
 
 def _check_model(result: Network, model: Any) -> None:
-    """Raises ValueError if the model computes another function than the network."""
+    """Raises ValueError if the model and the network compute different outputs."""
     keras = sys.modules.get("keras")
-    if keras is None or not isinstance(model, keras.Model):  # a model of another library with the same configuration
+    if keras is None or not isinstance(model, keras.Model):  # the object only has a configuration like a Keras model
         return
     policy = model.dtype_policy.name
     rtol = COARSE if "bfloat16" in policy else max(TOLERANCES.get(policy, COARSE), TOLERANCES[result.dtype])
 
     def outputs(x: NDArray[np.floating]) -> NDArray[np.floating]:
-        shape = [-1, *(size or 1 for size in getattr(model, "input_shape", x.shape)[1:])]  # a model not built has no shape
+        shape = [
+            -1,
+            *(size or 1 for size in getattr(model, "input_shape", x.shape)[1:]),
+        ]  # an unbuilt model has no shape
         y = model(keras.ops.convert_to_tensor(x.reshape(shape)), training=False)
         return np.asarray(keras.ops.convert_to_numpy(y), np.float64).reshape(len(x), -1)
 
@@ -124,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function that maps the name of a layer to its weights, and that of a nested model to such a function."""
+    """Returns a function that maps a layer's name to its weights; it maps a nested model's name to such a function, too."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -132,7 +134,8 @@ def _weights_of_model(model: Any) -> Callable[[str], Any]:
 def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers: list[Layer] | None = None) -> list[Layer]:
     """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
 
-    `weights_of` maps the name of a Dense layer to its [kernel, bias], and the name of a nested model to such a function.
+    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function that
+    does the same for the layers of the nested model.
     """
     layers = [] if layers is None else layers
     before = None
@@ -169,13 +172,13 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers:
 
 
 def _has_dense(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of a model configuration is a Dense layer, or a model that contains one."""
+    """Returns whether an entry of a model configuration is a Dense layer or a model that contains a Dense layer."""
     kind = entry["class_name"]
     return kind == "Dense" or (kind in MODELS and any(map(_has_dense, entry["config"]["layers"])))
 
 
 def _rank(config: Mapping[str, Any]) -> int:
-    """Returns the number of dimensions of the inputs of a model configuration, or 3 if the configuration does not say it."""
+    """Returns the number of input dimensions in a model configuration, or 3 if the configuration does not contain it."""
     shape = config["layers"][0]["config"].get("batch_shape") or config.get("build_input_shape") or ()
     return len(shape) or 3
 
@@ -189,14 +192,14 @@ def _dense(name: str, arrays: Sequence[Any]) -> Layer:
 
 
 def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> None:
-    """Raises ValueError if the input of a functional model's layer is not exactly the output of the layer before it."""
+    """Raises ValueError if a functional model's layer takes any other input than the output of the layer before it."""
     taken = re.findall(r'"keras_history": \["([^"]*)"', json.dumps(entry.get("inbound_nodes", [])))
     if "inbound_nodes" in entry and taken != ([] if before is None else [before]):
         raise ValueError(f"the model is not a chain: layer {name} takes {taken or 'nothing'}, but follows {before}")
 
 
 def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name of an activation in a Keras configuration, and the slope if the activation is leaky_relu."""
+    """Returns numbanet's name for an activation in a Keras configuration, and the slope of leaky_relu or None."""
     if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "Softmax"):
         return _activation_layer(name, activation["class_name"], activation["config"])
     ours = known_activation(name, activation, ACTIVATIONS)
@@ -227,9 +230,9 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 
 
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
-    """Returns a function that maps names of a model configuration to weights, as `_layers` needs it.
+    """Returns the function that maps names in a model configuration to weights, which `_layers` takes as `weights_of`.
 
-    A file numbers the layers of each class in their order: dense, dense_1, ..., sequential, sequential_1, ...
+    In a file, the layers of each class are numbered in their order: dense, dense_1, ..., sequential, sequential_1, ...
     """
     by_name: dict[str, Any] = {}
     for kind in ("Dense", *MODELS):
@@ -241,7 +244,7 @@ def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Cal
             )
         for entry, content in zip(entries, stored, strict=True):
             by_name[entry["config"]["name"]] = content if kind == "Dense" else _weights_by_name(entry["config"], content)
-    return by_name.get  # a nested model without weights has no entry
+    return by_name.get  # returns None for a nested model without weights
 
 
 def _weights_file(file: BinaryIO) -> list[Layer]:
@@ -249,7 +252,7 @@ def _weights_file(file: BinaryIO) -> list[Layer]:
 
 
 def _in_order(weights: "list[Weights]") -> list[Layer]:
-    """Returns the layers of a file without configuration; raises ValueError if the file does not determine their order."""
+    """Returns the layers of a file without a configuration; raises ValueError if the file does not store their order."""
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(
@@ -260,12 +263,12 @@ def _in_order(weights: "list[Weights]") -> list[Layer]:
     return [layer for _, content in weights for layer in _in_order(content)]
 
 
-# The name of a layer, and its [kernel, bias] or, for a nested model, the weights of the nested layers.
+# The name of a layer with its arrays [kernel, bias], or the name of a nested model with the `Weights` of its layers.
 Weights = tuple[str, list[Any]]
 
 
 def _weights(file: BinaryIO) -> list[Weights]:
-    """Returns the weights of each Dense layer and nested model in an HDF5 file, ordered by class and number of the layers."""
+    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by the layer's class and number."""
     h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -291,20 +294,20 @@ def _weights_of_group(h5py: Any, layers: Any, size: int) -> list[Weights]:
 
 
 def _members(h5py: Any, group: Any) -> dict[str, Any]:
-    """Returns the members of an HDF5 group; raises ValueError if a member is a soft or external link, which is not followed."""
+    """Returns the members of an HDF5 group; raises ValueError if a member is a soft or external link."""
     if any(not isinstance(group.get(name, getlink=True), h5py.HardLink) for name in group):
         raise ValueError(f"the HDF5 group {group.name} contains soft or external links, which are not supported")
     return dict(group)
 
 
 def _dataset(name: str, dataset: Any, size: int) -> NDArray[Any]:
-    """Returns the array of an HDF5 dataset; raises ValueError, before allocating memory, if the file lacks a part of it.
+    """Reads an HDF5 dataset; if the file does not contain the whole dataset, raises ValueError before memory is allocated.
 
-    `size` is the number of bytes of the file.
+    `size` is the size of the file in bytes.
     """
     stored = dataset.id.get_storage_size()
     if dataset.external or dataset.is_virtual or stored != dataset.size * dataset.dtype.itemsize or stored > size:
         raise ValueError(f"the file does not contain all weights of layer {name}")
-    if dataset.attrs.get("dtype") == "bfloat16":  # NumPy has no such dtype: the upper half of the bits of a float32
+    if dataset.attrs.get("dtype") == "bfloat16":  # NumPy has no bfloat16, which is the upper half of a float32
         return (dataset[...].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return dataset[...]

@@ -1,4 +1,4 @@
-"""Layers that were read from a model of another library, and the `Network` that is built from these layers."""
+"""Builds a `Network` from layers that were read from a model of another library."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from numbanet.files import naming, reading
 from numbanet.inputs.architecture import NATURAL_OUTPUT
 from numbanet.network import Network
 
-LOG_SOFTMAX = "log_softmax"  # the name of an activation that only models of other libraries have
+LOG_SOFTMAX = "log_softmax"  # the name of an activation that only other libraries have
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Layer:
     w, b : ndarray
         Weights (n_in, n_out) and biases (n_out,).
     activation : str, optional
-        Name of the activation; None as long as no activation has been read.
+        Name of the activation; None until the activation has been read.
     epsilon : float, optional
-        Slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0; None for other activations.
     """
 
     name: str
@@ -53,19 +53,19 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
 
 
 def leaky_relu(slope: float) -> tuple[str, float | None]:
-    """Returns the name and the epsilon of a leaky ReLU; with a slope of 0 it is a ReLU."""
+    """Returns the activation's name and epsilon for a leaky ReLU; if the slope is 0, the activation is relu."""
     return ("leaky_relu", checks.positive("the slope of leaky_relu", slope)) if slope else ("relu", None)
 
 
 def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
-    """Returns numbanet's name for an activation of another library; raises ValueError if numbanet does not have it."""
+    """Returns numbanet's name for another library's activation; raises ValueError if numbanet has no such activation."""
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"layer {layer} has activation {name!r}, which is not supported; supported are {', '.join(names)}")
     return names[name]
 
 
 def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | None, **options: Any) -> Network:
-    """Returns a `Network` built from the layers; if `activations` is None, the layers' own activations are used."""
+    """Builds a `Network` from layers; if `activations` is None, the layers' own activations are used."""
     _check_shapes(layers)
     if activations is None:
         _resolve_log_softmax(layers, loss)
@@ -88,7 +88,7 @@ def network_of_file(
     activations: str | Sequence[str] | None,
     **options: Any,
 ) -> Network:
-    """Returns a `Network` built from the layers that the function `read` finds in an open file; all errors name the file."""
+    """Builds a `Network` from the layers that the function `read` returns for an open file; all errors name the file."""
     complaint = "cannot import {}: {}"
     with reading(source, complaint) as file:
         layers = read(file)
@@ -98,7 +98,7 @@ def network_of_file(
 
 
 def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
-    """Replaces log_softmax, with which other libraries compute cce, by softmax; raises ValueError if the two would differ."""
+    """Replaces a last log_softmax, from which other libraries compute cce, with softmax; raises ValueError in other cases."""
     for layer in layers:
         if layer.activation == LOG_SOFTMAX:
             if layer is not layers[-1] or loss != "cce":
@@ -110,7 +110,7 @@ def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
 
 
 def _check_shapes(layers: list[Layer]) -> None:
-    """Raises ValueError unless each layer has as many inputs as the layer before it has outputs."""
+    """Raises ValueError if an array of a layer has a wrong dtype or shape, or if layers do not fit together."""
     if not layers:
         raise ValueError("the source contains no linear layer, but a network needs at least one")
     n_out = None
@@ -138,7 +138,7 @@ def _check_shapes(layers: list[Layer]) -> None:
 
 
 def _slope(layers: list[Layer]) -> float | None:
-    """Returns the slope of leaky_relu, or None if no layer has leaky_relu; raises ValueError if layers differ in the slope."""
+    """Returns the slope of leaky_relu, or None if no layer has this activation; raises ValueError if the slopes differ."""
     slopes = {layer.epsilon: layer.name for layer in layers if layer.epsilon is not None}
     if len(slopes) > 1:
         listed = ", ".join(f"{slope} (layer {name})" for slope, name in slopes.items())

@@ -1,4 +1,4 @@
-"""Recognises networks and files of numbanet, which `Network.load` reads and other libraries' functions do not."""
+"""Rejects numbanet's own networks and files as sources of the functions that import models of other libraries."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from typing import Any
 
 from numbanet.network import Network
 
-HEADER_LIMIT = 1 << 24  # bytes of a safetensors header that are searched
+HEADER_LIMIT = 1 << 24  # the most bytes of a safetensors header that are read
 
 
 def refuse_own(source: Any, function: str) -> None:
-    """Raises an error if the source of a function such as from_torch is a network or a file of numbanet.
+    """Raises an error if the source that a function such as from_torch was given is a network or a file of numbanet.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def refuse_own(source: Any, function: str) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    """Returns whether the file at path is an NPZ or safetensors file of numbanet; False if it cannot be read."""
+    """Returns whether a file is an NPZ or safetensors file that numbanet wrote; returns False if the file cannot be read."""
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -40,6 +40,6 @@ def _is_own(path: Path) -> bool:
                 file.seek(8)
                 header = json.loads(file.read(min(int.from_bytes(start[:8], "little"), HEADER_LIMIT)))
                 return "numbanet" in header.get("__metadata__", {})
-    except Exception:  # a damaged file is refused, with the reason, when it is read
+    except Exception:  # the function that reads a damaged file raises an error with the reason
         pass
     return False

@@ -1,4 +1,4 @@
-"""Imports fitted multilayer perceptrons of scikit-learn."""
+"""Imports fitted multilayer perceptrons from scikit-learn."""
 
 from typing import Any
 
@@ -16,24 +16,24 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     Parameters
     ----------
     mlp : estimator
-        The fitted estimator. The loss of the network becomes cce for several classes, bce for two classes or multilabel
-        targets, and mse for a regression. For two classes the network has one output, the probability of the second class.
+        The fitted estimator. The network's loss is cce for three or more classes, bce for two classes or multilabel targets,
+        and mse for regression. For two classes the network has one output, the probability of the second class.
     **options
         The parameters dtype, seed, device and kernels of `Network`. The default dtype is the dtype of the estimator's weights.
 
     Returns
     -------
     Network
-        A network whose predictions equal the estimator's `predict_proba`, or for a regressor its `predict`. Class k of the
-        network is the class `mlp.classes_[k]`.
+        A network whose predictions equal the results of the classifier's `predict_proba`, or of the regressor's `predict`.
+        Class k of the network is the class `mlp.classes_[k]`.
 
     Raises
     ------
     TypeError
         mlp is neither an MLPClassifier nor an MLPRegressor.
     ValueError
-        The estimator is not fitted, its output activation is not supported, such as the one of a Poisson regression, or mlp is
-        the path of a file that `Network.load` reads.
+        The estimator is not fitted; its output activation is not supported, as for a Poisson regression; or mlp is the path of
+        a file that `Network.load` reads.
     """
     refuse_own(mlp, "from_sklearn")
     kind = type(mlp).__name__

@@ -1,4 +1,4 @@
-"""Imports PyTorch modules, state dicts of chains of nn.Linear, and files of state dicts; exports weights to PyTorch."""
+"""Imports PyTorch modules, state dicts and files of state dicts (chains of nn.Linear); exports state dicts."""
 
 import os
 import re
@@ -31,18 +31,18 @@ ACTIVATIONS = {
     "Softmax": "softmax",
     "LogSoftmax": LOG_SOFTMAX,
 }
-# These modules do nothing in prediction: Flatten because rows are flat, the others because they act in training only.
+# Modules without effect in prediction: Flatten because numbanet's rows are flat, the others because they act in training only.
 SKIPPED = ("Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-# Largest difference between the outputs of a module and of its network, relative to the largest logit.
+# Largest allowed difference between the outputs of a module and of its network, relative to the largest logit.
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
-# Integers are read, so that the error about quantised weights names the layer.
+# The integer types are listed, so that the error about quantised weights can name the layer.
 SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
 REMEDY = (
     "numbanet takes modules that apply linear layers one after the other, in the order of their names or of the argument "
     "layers, with the activations that the argument activations names"
 )
-REDUCED = 2e-2  # for float32, if the device may compute products with fewer digits, such as TF32
+REDUCED = 2e-2  # the tolerance for float32 if the device may compute products in lower precision, such as TF32
 
 
 def from_torch(
@@ -58,22 +58,22 @@ def from_torch(
     Parameters
     ----------
     source : nn.Sequential, nn.Module, mapping or path
-        One of four kinds: an nn.Sequential, which may contain others, of nn.Linear, the activations that numbanet has, and
-        modules that do nothing in prediction (nn.Flatten, nn.Identity, nn.Dropout and its variants); any other module that
-        is a chain of nn.Linear; the state dict of such a module; or the path of a state dict's file. The file may be a
-        .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with weights_only=True. Code in a file is not
-        executed.
+        An nn.Sequential, any other module that applies nn.Linear modules one after the other, the state dict of such a module,
+        or the path of a file that contains the state dict. An nn.Sequential may contain nn.Linear, the activations that
+        numbanet has, modules without effect in prediction (nn.Flatten, nn.Identity, nn.Dropout and its variants), and nested
+        nn.Sequentials. The file may be a .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with
+        weights_only=True. Code in a file is not executed.
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. They are required unless source is an nn.Sequential, which defines its
         activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
-        output gets the activation that fits the loss (cce: softmax, bce: sigmoid). A last nn.LogSoftmax, with which PyTorch
-        computes cce as nn.NLLLoss, becomes softmax.
+        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If the loss is cce, an nn.LogSoftmax
+        at the end, from which nn.NLLLoss computes cce in PyTorch, becomes softmax.
     layers : list of str, optional
         Names of the layers in their order, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers whose names
-        differ only in numbers are ordered by these numbers, and layers with other names as in the mapping. A .safetensors
-        file does not store an order, so that other names need this argument.
+        differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state dict. For
+        such names in a .safetensors file, which does not store an order, this argument is required.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         source have this dtype, else float32.
@@ -81,22 +81,22 @@ def from_torch(
     Returns
     -------
     Network
-        A network whose weights w are the transposed weights of PyTorch. A layer without bias in PyTorch gets biases of 0.
+        A network whose weights w are the transposed PyTorch weights. If a PyTorch layer has no bias, the biases are 0.
 
     Raises
     ------
     ValueError, TypeError
         A layer is missing or unknown, its shape does not fit, or its weights are quantised (the message names the layer); a
-        module computes another function than its layers one after the other; or the file is one that `Network.load` reads.
+        module does not just apply its layers one after the other; or the file was written by `Network.save`.
     ModuleNotFoundError
         The package that reads the file is not installed; the message says what to install.
 
     Notes
     -----
-    If source is a module, `from_torch` computes its outputs for random rows in evaluation mode, without gradients, and compares
-    them with the network's predictions, or logits for a module that returns logits. The modes of the module and PyTorch's
-    random state are restored. A state dict or a file contains no function, so that the order of the layers and the activations
-    are not checked.
+    If source is a module, `from_torch` computes the module's outputs for random rows in evaluation mode, without gradients. It
+    compares them with the network's predictions or, if the module returns logits, with the network's logits. Afterwards it
+    restores the module's training mode and PyTorch's random state. A state dict or a file does not contain the forward
+    function, so that the order of the layers and the activations cannot be checked.
     """
     refuse_own(source, "from_torch")
     module: Any = None
@@ -139,8 +139,8 @@ def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
     -------
     dict of str to ndarray
         The arrays "0.weight" (n_out, n_in), "0.bias" (n_out,), "2.weight", ..., which form the state dict of an nn.Sequential
-        with an nn.Linear for each layer. Each nn.Linear is followed by a module for its activation, unless the activation is
-        identity. The arrays are in C order, as `safetensors.numpy.save_file` requires.
+        with an nn.Linear for each layer. In the nn.Sequential, a module for the activation follows each nn.Linear, unless the
+        activation is identity. The arrays are in C order, as `safetensors.numpy.save_file` requires.
     """
     state, position = {}, 0
     for (w, b), activation in zip(network.parameters(), network.activations, strict=True):
@@ -150,7 +150,7 @@ def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
 
 
 def _is_module(source: Any, name: str) -> bool:
-    """Returns whether source is an instance of torch.nn's class `name`; never imports PyTorch, which such a source has done."""
+    """Returns whether source is an instance of the torch.nn class `name`; does not import PyTorch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, getattr(torch.nn, name))
 
@@ -176,14 +176,14 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
 
 
 def _unwrapped(module: Any) -> Any:
-    """Returns the module that torch.compile or a wrapper for parallel training has wrapped, or else the module itself."""
+    """Returns the module inside the wrapper of torch.compile or of parallel training, or the module itself if it has none."""
     kind = type(module).__name__
     is_wrapper = kind in WRAPPERS and type(module).__module__.startswith("torch.")
     return _unwrapped(getattr(module, WRAPPERS[kind])) if is_wrapper else module
 
 
 def _check_module(result: Network, module: Any) -> None:
-    """Raises ValueError if the module computes another function than the network; leaves the module as it was."""
+    """Raises ValueError if the module and the network compute different outputs; leaves the module as it was."""
     torch = sys.modules["torch"]
     parameter = next(module.parameters())
     dtype, device = str(parameter.dtype).removeprefix("torch."), parameter.device
@@ -193,7 +193,7 @@ def _check_module(result: Network, module: Any) -> None:
     def outputs(x: NDArray[np.floating]) -> NDArray[np.floating]:
         try:
             y = _in_prediction(torch, module, torch.from_numpy(x).to(device, parameter.dtype))
-        except Exception as error:  # the code of the module can raise any
+        except Exception as error:  # the module's code can raise any exception
             raise ValueError(
                 f"the module cannot compute the outputs for inputs of shape {x.shape}: {type(error).__name__}: {error}. "
                 f"{REMEDY}"
@@ -218,7 +218,7 @@ def _in_prediction(torch: Any, module: Any, x: Any) -> Any:
             torch.autocast(x.device.type, enabled=False),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")  # such as that of a Softmax without a dimension
+            warnings.simplefilter("ignore")  # such as the warning about an nn.Softmax without dim
             return module(x)
     finally:
         for part, mode in modes:
@@ -236,12 +236,12 @@ def _layer(name: str, weight: Any, bias: Any) -> Layer:
 
 
 def _array(name: str, value: Any) -> NDArray[Any]:
-    """Returns a PyTorch tensor or an array as a NumPy array."""
+    """Converts a PyTorch tensor or an array to a NumPy array."""
     return inputs.of_tensor(name, value) if hasattr(value, "detach") else np.asarray(value)
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns the function that reads the layers in a file with this suffix, given the layers' names in order."""
+    """Returns the function that reads layers from files with this suffix; its second argument is the layers' names."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors
@@ -251,7 +251,7 @@ def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer
 
 
 def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
-    """Returns the layers in a file that PyTorch wrote, which stores the tensors in the order of the model's layers."""
+    """Reads the layers from a file that PyTorch wrote; such a file stores the tensors in the order of the model's layers."""
     torch = imported("torch", "torch")
     if zipfile.is_zipfile(file):
         opened_archive(file)
@@ -265,7 +265,7 @@ def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
         raise ValueError(
             f"it contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
-    # A tensor may repeat the numbers of a small file as often as it wants.
+    # By a stride of 0, a huge tensor may repeat the few numbers of a small file.
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
         raise ValueError("its tensors need far more memory than the file")
     return _linear_layers(state, names)
@@ -276,14 +276,14 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _safetensors(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
-    """Returns the layers in a safetensors file, which does not store an order of the tensors."""
+    """Reads the layers from a safetensors file, which does not store the order of its tensors."""
     _, tensors = read_tensors(file)
     return _linear_layers({name: _tensor(name, tensor) for name, tensor in tensors.items()}, names, ordered=False)
 
 
 def _tensor(name: str, tensor: Tensor) -> NDArray[Any]:
-    """Returns a tensor of a safetensors file as an array; bfloat16, which NumPy does not have, becomes float32."""
-    if tensor.dtype == "BF16":  # the upper half of the bits of a float32
+    """Converts a tensor of a safetensors file to an array; bfloat16, which NumPy does not have, becomes float32."""
+    if tensor.dtype == "BF16":  # a bfloat16 is the upper half of a float32
         flat = (np.frombuffer(tensor.data, "<u2").astype(np.uint32) << 16).view(np.float32)
     elif tensor.dtype in SAFETENSORS_DTYPES:
         flat = np.frombuffer(tensor.data, SAFETENSORS_DTYPES[tensor.dtype])
@@ -294,7 +294,7 @@ def _tensor(name: str, tensor: Tensor) -> NDArray[Any]:
 
 
 def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordered: bool = True) -> list[Layer]:
-    """Returns the layers of a state dict in the order of `names` or, if names is None, in the order of `_in_order`."""
+    """Returns the layers of a state dict in the order of `names`; if `names` is None, `_in_order` determines the order."""
     parts: dict[str, dict[str, Any]] = {}
     for key, value in state.items():
         name, _, symbol = str(key).rpartition(".")
@@ -315,7 +315,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers by the numbers; keeps any other names in their order, or raises ValueError."""
+    """Sorts names that differ only in numbers; keeps the order of other names, or raises ValueError if not `ordered`."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

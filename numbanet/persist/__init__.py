@@ -1,4 +1,4 @@
-"""Saves networks without pickle, as NPZ or safetensors files with a JSON description and flat vectors, and exports ONNX."""
+"""Saves networks without pickle, as a JSON description and flat vectors in NPZ or safetensors files, and exports ONNX."""
 
 from types import ModuleType
 from typing import Any
@@ -12,16 +12,16 @@ from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.description import Description as Description
 
-# Advice for files of other programs, by suffix.
+# Ends of error messages about files of other programs, by suffix.
 HINTS: dict[str, str] = {
     **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
-    **dict.fromkeys((".pt", ".pth", ".bin"), "; to import weights of PyTorch, call numbanet.from_torch"),
+    **dict.fromkeys((".pt", ".pth", ".bin"), "; to import PyTorch weights, call numbanet.from_torch"),
     ".onnx": "; numbanet writes ONNX files, but cannot load them",
 }
 
 
 def container(target: Location) -> ModuleType:
-    """Returns the module that writes the format of a name: safetensors, which must be installed, for .safetensors, else NPZ."""
+    """Returns the module that writes the file format: safetensors (must be installed) for the suffix .safetensors, else NPZ."""
     suffix = suffix_of(target)
     if suffix == ".onnx":
         raise ValueError(f"cannot save {name_of(target)!r}: .onnx files are written by export(), and numbanet cannot load them")
@@ -32,16 +32,16 @@ def container(target: Location) -> ModuleType:
 
 
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and its vectors to a path, whose file is replaced, or to a binary file object."""
+    """Writes a network's description and flat vectors to a path, whose file is replaced, or to a binary file object."""
     write = container(target).write
-    # safetensors does not store the byte order, and its package writes arrays that are not contiguous wrongly.
+    # The format safetensors has no byte order, and its package writes wrong values for arrays that are not contiguous.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
     with replacing(target) as file:
         write(file, description, vectors)
 
 
 def export(target: Location, description: Description, parameters: NDArray[Any]) -> None:
-    """Writes an ONNX file that computes the predictions of a network; a path must end in .onnx."""
+    """Writes a network as an ONNX model that computes its predictions; a path must end in .onnx."""
     if suffix_of(target) != ".onnx" and not is_file_object(target, "write"):
         raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save() writes all other formats")
     content = onnx_file.serialized(description, parameters)
@@ -50,7 +50,7 @@ def export(target: Location, description: Description, parameters: NDArray[Any])
 
 
 def load(source: Location) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the vectors of an NPZ or safetensors file, which may have any name.
+    """Reads a network's description and flat vectors from an NPZ or safetensors file, which may have any name.
 
     Raises
     ------

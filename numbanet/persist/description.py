@@ -1,4 +1,4 @@
-"""The description of a network in a file: JSON with the same content in NPZ, safetensors and ONNX files."""
+"""Describes a network as JSON, which is the same in NPZ, safetensors and ONNX files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from numbanet.training import optimizers
 from numbanet.training.optimizers import GradientDescent, Optimizer
 
 FORMAT, VERSION = "numbanet", 1
-HISTORY = "history"  # the name of the array with the history of a checkpoint
+HISTORY = "history"  # the name of the array that contains the training history of a checkpoint
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
@@ -23,27 +23,27 @@ _OPTIONAL = {"dropout", "optimizer", "step", "training", "table"}
 
 @dataclass(frozen=True)
 class Description:
-    """All properties of a saved network except its flat vectors, such as the parameters.
+    """All properties of a saved network except its flat vectors (the parameters and the optimizer's moments).
 
     To save a new property, add a field with a default, an entry in `to_dict` (written only if the value is not the default),
-    and a check in `from_dict`; older files then stay readable. The property `vectors` names the flat vectors of the file, each
-    of which has as many numbers as the network has parameters.
+    and a check in `from_dict`; older files then stay readable. The property `vectors` lists the names of the flat vectors in
+    the file. Each flat vector contains one number per parameter of the network.
 
     Attributes
     ----------
     topology : Topology
         The sizes, activations, loss and dtype of the network.
     generator : dict
-        State of the `numpy.random.PCG64` that shuffles the samples.
+        State of the random generator, a `numpy.random.PCG64`, that shuffles the samples.
     optimizer : Optimizer
-        The optimizer of the last training.
+        The optimizer of the last training run.
     step : int
-        Number of parameter updates that this optimizer has made.
+        Number of steps (parameter updates) that this optimizer has made.
     training : dict, optional
-        State of a checkpoint, see `numbanet.persist.checkpoint`: the conditions of the training, its history and its best
-        epoch. The file contains the numbers of the history as an array, because their JSON text would grow large.
+        State of a checkpoint (see `numbanet.persist.checkpoint`): the conditions, the history and the best epoch of the
+        training run. The file contains the numbers of the history as an array, because they would be long as JSON text.
     table : Encoding, optional
-        Encoding of the table that the network was trained on.
+        Encoding of the table on which the network was trained.
     """
 
     topology: Topology
@@ -55,18 +55,18 @@ class Description:
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        """The names of the flat vectors in the file of this description; the first is "parameters"."""
+        """The names of the flat vectors that a file with this description contains; the first name is "parameters"."""
         moments = ("moment_1", "moment_2")[: self.optimizer.rule().moments if self.step else 0]
         best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
         return ("parameters", *moments, *best)
 
     @property
     def history(self) -> NDArray[np.float64] | None:
-        """The history of a checkpoint, (epochs * figures,), epoch by epoch; None for a file that is no checkpoint."""
+        """The training history as a flat array of all values of epoch 1, epoch 2, ...; None if this is not a checkpoint."""
         return None if self.training is None else np.array([*self.training["history"].values()], "<f8").T.ravel()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the description, without the numbers of the history, as a dict of values that can be written as JSON."""
+        """Returns the description as a JSON-serializable dict, without the numbers of the history."""
         topology = self.topology
         optional: dict[str, Any] = {}
         if topology.dropout:
@@ -93,7 +93,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, entries: Any, history: NDArray[Any] | None = None) -> "Description":
-        """Converts a dict that `to_dict` returned, and the array `history`, to a description.
+        """Creates a description from a dict that `to_dict` returned, and from the array of the property `history`.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Description:
             raise ValueError(f"its description of the network lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
-        np.random.PCG64().state = entries["generator"]  # raises an exception if it is not a state
+        np.random.PCG64().state = entries["generator"]  # raises an exception if the entry is not a valid state
         optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
         training = None if "training" not in entries else _checked_training(entries["training"], history)
         table = Encoding.from_dict(entries["table"]) if "table" in entries else None
@@ -121,7 +121,7 @@ class Description:
 
 
 def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, Any]:
-    """Returns the state of a checkpoint with its history as lists; raises an exception if it is not a valid state."""
+    """Returns the state of a checkpoint, with the history converted to lists; raises an exception if the state is invalid."""
     state = dict(training)
     if history is not None:
         count, names = checks.integer("epochs", state.pop("epochs"), 0), tuple(state.pop("figures"))

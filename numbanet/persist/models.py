@@ -1,4 +1,4 @@
-"""Converts a model to the contents of a file, a description and flat vectors, and restores it from them."""
+"""Converts a model to the content of a file (a description and flat vectors), and restores a model from this content."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from numbanet.training.model import Model, Snapshot
 
 
 def description_of(model: Model, training: dict[str, Any] | None = None) -> Description:
-    """Returns the description of a model; for a checkpoint, it includes the state of the training."""
+    """Returns the description of a model; for a checkpoint, the description includes the training state `training`."""
     state = model.generator.bit_generator.state
     return Description(model.topology, dict(state), model.optimizer, model.step, training, model.table)
 
 
 def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """Returns the flat vectors to save, by name: the parameters and, after at least one update, the optimizer's moments."""
+    """Returns the flat vectors to save, by name: the parameters and, after at least one step, the optimizer's moments."""
     return {"parameters": snapshot.parameters} | {f"moment_{k}": moment for k, moment in enumerate(snapshot.moments, start=1)}
 
 

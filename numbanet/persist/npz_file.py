@@ -1,4 +1,4 @@
-"""Writes and reads a network as an NPZ file: an array of bytes with a JSON description, and an array per flat vector."""
+"""Writes and reads a network as an NPZ file: an array of bytes (the JSON description), and one array per flat vector."""
 
 import json
 import zipfile
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from numbanet.files import opened_archive, read_array
 from numbanet.persist.description import HISTORY, Description
 
-# An NPY header is padded to a multiple of 64 bytes, 128 in practice.
+# The most bytes that an NPY header may take. Headers are padded to a multiple of 64 bytes, usually to 128 bytes.
 HEADER_LIMIT = 1 << 10
-# Largest size of a compressed description in bytes, because Python's objects take many times the memory of their JSON text.
+# Most bytes to which a compressed description may inflate, because Python's objects take far more memory than JSON text.
 COMPRESSED_LIMIT = 1 << 24
 
 
@@ -26,7 +26,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the flat vectors in an open NPZ file; raises any exception if it is invalid."""
+    """Reads the description and the flat vectors from an open NPZ file; raises an exception of any class if it is invalid."""
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         text = members.get("description.npy")
@@ -39,7 +39,7 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
         expected = {f"{name}.npy": name for name in description.vectors}
         needed = ["description.npy", *[f"{HISTORY}.npy"] * is_stored, *expected]
         if sorted(members) != sorted(needed):
-            raise ValueError(f"it contains {sorted(members)}, but its description requires {needed}")
+            raise ValueError(f"it contains the members {sorted(members)}, but its description requires {needed}")
         return description, {name: _vector(archive, members[member], name, description) for member, name in expected.items()}
 
 
@@ -59,7 +59,7 @@ def _vector(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, descript
 
 
 def _array(archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> NDArray[Any]:
-    """Returns a one-dimensional array of the archive, after a check of its dtype."""
+    """Reads a one-dimensional array from the archive; raises ValueError if its dtype or its number of dimensions is wrong."""
     with archive.open(member) as file:
         array = read_array(file)
     if array.dtype != dtype or array.ndim != 1:

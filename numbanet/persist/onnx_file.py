@@ -13,15 +13,16 @@ from numbanet.persist import onnx_table
 from numbanet.persist.description import Description
 from numbanet.persist.onnx_table import Graph, Node, Port
 
-OPSET, IR_VERSION = 17, 8  # versions of 2022, because many programs that run ONNX files do not support newer ones
-LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; a megabyte is left for all but the parameters
+OPSET, IR_VERSION = 17, 8  # versions of 2022, because many programs that run ONNX files do not support newer versions
+LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; 1 MiB is reserved for all but the parameters
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu": "PRelu", "softmax": "Softmax"}
 
 
 def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
-    """Returns the bytes of a checked ONNX model from x (N, n_in) to y_hat (N, n_out), with constants layer1.w, layer1.b, ...
+    """Returns the bytes of a checked ONNX model that computes y_hat (N, n_out) from x (N, n_in).
 
-    The model of a network that was trained on a table contains the encoding, see `numbanet.persist.onnx_table`.
+    The model contains the parameters as constants named layer1.w, layer1.b, ... If the network was trained on a table, the
+    model also contains the encoding of the table, as described in `numbanet.persist.onnx_table`.
     """
     topology = description.topology
     if parameters.nbytes > LIMIT:
@@ -45,7 +46,7 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
 
 
 def _graph(topology: Topology, parameters: NDArray[Any]) -> Graph:
-    """Returns the graph of a network from x to y_hat."""
+    """Returns the graph that computes a network's predictions y_hat from x."""
     return Graph(
         [("x", topology.dtype, topology.sizes[0], "")],
         [("y_hat", topology.dtype, topology.sizes[-1], "")],
@@ -55,7 +56,7 @@ def _graph(topology: Topology, parameters: NDArray[Any]) -> Graph:
 
 
 def _message(onnx: Any, graph: Graph) -> Any:
-    """Converts a graph to a message of protobuf."""
+    """Converts a graph to an ONNX GraphProto, which is a protobuf message."""
     helper = onnx.helper
 
     def element(dtype: np.dtype) -> int:
@@ -83,17 +84,17 @@ def _version() -> str:
 
 
 def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Returns the constant tensors (initialisers) of the ONNX model by name."""
+    """Returns the constant tensors (initializers) of the ONNX model by name."""
     constants: dict[str, NDArray[Any]] = {}
     for l, (w, b) in enumerate(topology.views(np.ascontiguousarray(parameters)), start=1):
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
     if "leaky_relu" in topology.activations:
-        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # LeakyRelu would round it to float32
+        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu; LeakyRelu rounds to float32
     return constants
 
 
 def _nodes(activations: tuple[str, ...]) -> list[Node]:
-    """Returns the nodes for z = x w + b and a = phi(z) of each layer; identity has no node; a of the last layer is y_hat."""
+    """Returns the nodes that compute z = x w + b and a = phi(z) for each layer; the last a is y_hat; identity has no node."""
     nodes: list[Node] = []
     x = "x"
     for l, name in enumerate(activations, start=1):

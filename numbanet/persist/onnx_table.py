@@ -1,7 +1,8 @@
-"""Adds the encoding of a table to an ONNX graph, so that it takes raw columns and returns answers.
+"""Adds the encoding of a table to an ONNX graph, which then takes raw columns and returns answers (labels or numbers).
 
-Numbers are standardised in float64, as by `numbanet.tables`. Texts are looked up by LabelEncoder of the operators ai.onnx.ml. A
-row with a value that numbanet refuses, such as an unknown category, gets the answer NaN or, for classes, an empty text.
+The graph standardises numbers in float64, as `numbanet.tables` does. It looks up texts by the operator LabelEncoder of
+ai.onnx.ml. If a row has a value for which numbanet raises an error, such as an unknown category, its answer is NaN or, for
+classes, an empty text.
 """
 
 import itertools
@@ -18,8 +19,8 @@ from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Nu
 from numbanet.tables.labels import BOOLEANS
 from numbanet.tables.spelling import MISSING
 
-ML_OPSET = 2  # of ai.onnx.ml, the first one whose LabelEncoder returns numbers of any type
-FLOAT32_DEVIATIONS = 1000  # a float32 has seven digits, so that a standardised number keeps four if it is this far from 0
+ML_OPSET = 2  # the first version of ai.onnx.ml whose LabelEncoder returns numbers of any type
+FLOAT32_DEVIATIONS = 1000  # float32 has 7 digits; if |mean| is 1000 * scale, standardised numbers keep 4 of them
 FLOAT32_SCALES = 1e-30, 1e30
 
 Node = tuple[str, list[str], list[str], str, dict[str, Any]]  # operator, inputs, outputs, name, attributes
@@ -28,12 +29,12 @@ Port = tuple[str, np.dtype, int, str]  # name, dtype, number of columns, descrip
 
 @dataclass
 class Graph:
-    """The parts of an ONNX graph before they become messages of protobuf.
+    """The parts of an ONNX graph, before they are converted to protobuf messages.
 
     Parameters
     ----------
     inputs, outputs : list of Port
-        The values that the graph takes and returns, of shape (N, columns). The dtype object stands for texts.
+        The inputs and outputs of the graph, all of shape (N, columns). The dtype `object` means texts.
     nodes : list of Node
     constants : dict of str to ndarray
     """
@@ -44,12 +45,12 @@ class Graph:
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Adds a node with one output, and returns the name of this output."""
+        """Adds a node with a single output, and returns the name of the output."""
         self.nodes.append((operator, list(inputs), [output], output, attributes))
         return output
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """Adds a constant, and returns its name."""
+        """Adds a constant tensor, and returns its name."""
         self.constants[name] = np.asarray(value, dtype)
         return name
 
@@ -58,7 +59,7 @@ class Graph:
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns the graph with other names of values; a name of another value that is thereby taken gets underscores."""
+        """Returns the graph with values renamed; another value that has one of the new names gets a name with underscores."""
         taken = set(names.values())
 
         def new(name: str) -> str:
@@ -80,7 +81,7 @@ class Graph:
 
 
 def is_matrix(encoding: Encoding) -> bool:
-    """Returns whether all columns are numbers; such a graph has a single input x, and other graphs have one per column."""
+    """Returns whether all columns are numbers; the graph then has a single input x, otherwise one input per column."""
     return all(type(feature) is Numeric for feature in encoding.features)
 
 
@@ -94,19 +95,19 @@ def interface(encoding: Encoding) -> str:
 
 
 def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
-    """Returns a graph that encodes raw columns, computes a network from x to y_hat, and decodes its predictions.
+    """Returns a graph that encodes raw columns as x, computes the network's y_hat, and decodes y_hat to answers.
 
     Parameters
     ----------
     network : Graph
-        The graph of the network, from x (N, n_in) to y_hat (N, n_out).
+        The graph that computes the network's y_hat (N, n_out) from x (N, n_in).
     encoding : Encoding
-        The encoding of the network's table.
+        The encoding of the table on which the network was trained.
     dtype : dtype
         The dtype of the network.
     """
     graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
-    raw = [f"column {i}" for i in range(len(names))]  # replaced at the end, by the names of the columns
+    raw = [f"column {i}" for i in range(len(names))]  # temporary; at the end replaced with the column names
     words = MISSING if encoding.spelling.missing is None else encoding.spelling.missing
     parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
     if is_matrix(encoding):
@@ -135,7 +136,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
 
 
 def _needs_float64(features: Iterable[Any]) -> bool:
-    """Returns whether float32 would round the raw numbers of some column so much that its standardised numbers change."""
+    """Returns whether rounding the raw numbers of a column to float32 would change its standardised numbers noticeably."""
     least, most = FLOAT32_SCALES
     return any(abs(f.mean) > FLOAT32_DEVIATIONS * f.scale or not least < f.scale < most for f in features)
 
@@ -143,7 +144,7 @@ def _needs_float64(features: Iterable[Any]) -> bool:
 def _standardised(
     graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype, words: frozenset[str]
 ) -> str:
-    """Adds (v - mean) / scale for adjacent columns of numbers and booleans, with missing numbers replaced."""
+    """Adds nodes that replace missing values in adjacent columns of numbers and booleans v, and compute (v - mean) / scale."""
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
         if isinstance(feature, Boolean):
@@ -163,7 +164,7 @@ def _standardised(
 
 
 def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype, words: frozenset[str]) -> str:
-    """Adds the one-hot encoding of a column of texts; the row of an unknown text is NaN."""
+    """Adds nodes that encode a column of texts one-hot; the encoding of an unknown text is NaN."""
     codes = {category: k for k, category in enumerate(feature.categories)}
     fill = None if feature.fill is None else codes[feature.fill]
     index = _looked_up(graph, column, codes | _missing(fill, codes, words), f"index of {column}", -1)
@@ -174,19 +175,19 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns the code `fill` for each text of `words`, which mean a missing value, without a code; nothing if fill is None."""
+    """Maps the texts of `words`, which mean a missing value and have no code yet, to `fill`; maps none if `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder from texts to integers, or to floats if the default is a float."""
+    """Adds a LabelEncoder that maps texts to integers or, if `default` is a float, to floats; unknown texts get `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)
 
 
 def _known(graph: Graph, dtype: np.dtype) -> str:
-    """Adds a column of booleans that is True for each row of x with finite numbers only."""
+    """Adds nodes that compute a column of booleans, which is True for each row of x that contains only finite numbers."""
     most = graph.constant("x.most", np.finfo(dtype).max, dtype)
     finite = graph.node("LessOrEqual", [graph.node("Abs", ["x"], "x.size"), most], "x.finite")
     least = graph.node("ReduceMin", [graph.cast(finite, np.int32, "x.flags")], "x.least", axes=[1], keepdims=1)
@@ -194,7 +195,7 @@ def _known(graph: Graph, dtype: np.dtype) -> str:
 
 
 def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
-    """Adds the output answers (N, 1): the predictions in the units of the table."""
+    """Adds the output answers (N, 1), which contains the predictions in the units of the target column."""
     scale, mean = (graph.constant(f"y.{name}", getattr(target, name), np.float64) for name in ("scale", "mean"))
     scaled = graph.node("Mul", [graph.cast("y_hat", np.float64, "y"), scale], "y.scaled")
     value = graph.node("Add", [scaled, mean], "y.in_units")
@@ -203,7 +204,7 @@ def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
 
 
 def _answers_of_classes(graph: Graph, target: Classes, known: str, dtype: np.dtype, n_out: int) -> None:
-    """Adds the outputs answers (N, 1), the labels, and probabilities (N, classes)."""
+    """Adds the outputs answers (N, 1), which contains labels, and probabilities (N, classes)."""
     probabilities = "y_hat"
     if n_out == 1:
         half, one = graph.constant("y.half", 0.5, dtype), graph.constant("y.one", 1, dtype)

@@ -1,7 +1,7 @@
-"""Writes and reads a network as a safetensors file: a JSON description in the header, and tensors `layer1.w`, `layer1.b`, ...
+"""Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
-The tensors of an additional flat vector, such as moment_1, are named `moment_1.layer1.w` and so on. The safetensors format has
-no checksum, so numbanet stores a SHA-256 checksum in the header, beside the description.
+The tensors of another flat vector, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ... Because the format
+safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from numbanet.engines.topology import Topology
 from numbanet.files.tensors import Tensor, read_tensors, safetensors_package
 from numbanet.persist.description import HISTORY, Description
 
-KEY = "numbanet"  # a single key, because the package writes several keys in an order that differs from run to run
+KEY = "numbanet"  # one key for everything, because the package writes several keys in an order that varies from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
-LIMIT = 100_000_000 - 1_000_000  # the package reads headers of 100 MB at most; a part is left for the names of the tensors
+LIMIT = 100_000_000 - 1_000_000  # the package reads headers of up to 100 MB; 1 MB is reserved for the names of the tensors
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
@@ -41,10 +41,10 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Returns the description and the flat vectors in an open safetensors file; raises any exception if it is invalid."""
+    """Reads the description and the flat vectors from an open safetensors file; raises any exception if it is invalid."""
     texts, stored = read_tensors(file)
     if KEY not in texts:
-        raise ValueError("its header does not describe a network; to import weights of PyTorch, call numbanet.from_torch")
+        raise ValueError("its header does not describe a network; to import PyTorch weights, call numbanet.from_torch")
     header = json.loads(texts[KEY])
     history = _array(stored[HISTORY]) if HISTORY in stored else None
     description = Description.from_dict(header["description"], history)
@@ -68,14 +68,14 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    """Returns a tensor of float32 or float64 as an array."""
+    """Converts a float32 or float64 tensor to an array."""
     if tensor.dtype not in DTYPES.values():
         raise ValueError(f"it has a tensor of dtype {tensor.dtype}")
     return np.frombuffer(tensor.data, "<f4" if tensor.dtype == "F32" else "<f8").reshape(tensor.shape)
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns the name and the shape of each tensor of a flat vector, in the order in which the vector contains them."""
+    """Returns the names and shapes of the tensors that form a flat vector, in the order in which the vector contains them."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):

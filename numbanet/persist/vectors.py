@@ -1,4 +1,4 @@
-"""Writes named values and arrays to a file for other programs, as NPZ or as JSON with one matrix row per line."""
+"""Writes named values and arrays for other programs, as an NPZ file or as a JSON file with one matrix row per line."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from numbanet.files import Location, replacing, suffix_of
 
 
 def write(target: Location, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes JSON if the name ends in .json, else NPZ; an NPZ file stores each of the facts as an array with one JSON text."""
+    """Writes JSON if the name ends in .json, else NPZ; an NPZ file stores each value of `facts` as a JSON text."""
     if suffix_of(target) == ".json":
         entries = [f" {json.dumps(name)}: {json.dumps(fact)}" for name, fact in facts.items()]
         entries += [f" {json.dumps(name)}: {_text(name, array)}" for name, array in arrays.items()]
@@ -25,7 +25,7 @@ def write(target: Location, facts: Mapping[str, Any], arrays: Mapping[str, NDArr
 
 
 def _text(name: str, array: NDArray[Any]) -> str:
-    """Returns an array as JSON, one matrix row per line, each number with the fewest digits that identify it in its dtype."""
+    """Converts an array to JSON, one matrix row per line; numbers have the fewest digits that identify them in their dtype."""
     if not np.isfinite(array).all():
         raise ValueError(f"{name} contains inf or nan, which JSON cannot represent: save it as .npz")
     if array.ndim == 0:

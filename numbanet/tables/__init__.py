@@ -1,4 +1,4 @@
-"""Tables: reads files, learns how to encode their columns, encodes rows for a network, and decodes the network's outputs."""
+"""Reads tables from files, learns how to encode their columns, encodes rows for a network, and decodes its outputs."""
 
 from numbanet.tables.columns import Table as Table
 from numbanet.tables.encoding import Encoding as Encoding

@@ -1,4 +1,4 @@
-"""Tables of arrays, from NPZ, NPY and IDX files: the columns of an array x are named x[0], x[1], ..."""
+"""Makes tables from the arrays in NPZ, NPY and IDX files; the columns of an array x are named x[0], x[1], ..."""
 
 import os
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts
 
 
 def read_npz(file: BinaryIO, source: str, target: str) -> Table:
-    """Reads a table from a NPZ or NPY file that is open for reading bytes; see `numbanet.tables.read`."""
+    """Reads a table from an NPZ or NPY file that is open in binary mode; see `numbanet.tables.read`."""
     with naming(source, "cannot read {}: {}"):
         x, y = read_arrays(file, "x", target)
     return _of_arrays(source, x, target, y)
 
 
 def read_images(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None) -> Table:
-    """Reads a table from an IDX file, whose labels are in another IDX file; see `numbanet.tables.read`."""
+    """Reads a table from an IDX file, and its targets from the IDX file `labels`, if any; see `numbanet.tables.read`."""
     return _of_arrays(os.fspath(path), read_idx(path), "y", None if labels is None else read_idx(labels))
 
 
 def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
-    """Returns a table with columns x[0], x[1], ... from the array x (n, ...), and a column of targets from y (n,)."""
+    """Returns a table of the columns x[0], x[1], ... of an array x (n, ...), and of the targets y (n,), if any."""
     if x.ndim < 2 or not x.size:
-        raise ValueError(f"{source}: x must have shape (n, ...), two dimensions or more, and must not be empty, not {x.shape}")
+        raise ValueError(f"{source}: x has shape {x.shape}, but must not be empty and must have two dimensions or more")
     if x[0].size > MOST_COLUMNS:
         raise ValueError(f"{source}: x has {x[0].size} columns, but may have at most {MOST_COLUMNS}")
     rows = x.shape[0]
@@ -42,18 +42,18 @@ def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
 
 
 def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, alike: bool = False) -> Table:
-    """Returns a table of arrays by name.
+    """Returns a table whose columns are the arrays in a dict.
 
     Parameters
     ----------
     source : str
         Name of the table in error messages.
     columns : dict of str to ndarray, (rows,)
-        Real numbers, booleans or texts. NaN is a missing value.
+        The values of each column, by column name: real numbers, booleans or texts. NaN means a missing value.
     rows : int
         Number of rows.
     alike : bool
-        As for `Table`.
+        True if all columns have the same kind of values, as for `Table`.
 
     Raises
     ------

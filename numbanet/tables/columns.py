@@ -1,4 +1,4 @@
-"""A table in memory: named columns of texts or numbers, and for each row the line of the file in which the row begins."""
+"""A table in memory: named columns of texts or numbers, and the line of the file in which each row begins."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ class Texts:
     Parameters
     ----------
     texts : list of str or None
-        None stands for a missing value.
+        The values of the column; None stands for a missing value.
     typed : bool
-        True if the file declares the column as text, so that texts that look like numbers stay texts, and a text such as NA is
-        a value.
+        True if the file declares the column as text. Texts that look like numbers then stay texts, and a text such as NA is
+        a value, not a missing value.
     spelling : Spelling
-        How the texts spell numbers and missing values.
+        The decimal character, the thousands separator and the words for missing values that the texts use.
     """
 
     texts: list[str | None]
@@ -40,7 +40,7 @@ class Texts:
         return self.spelling.missing_among(self.texts, self.typed)
 
     def is_missing(self, values: Collection[str] = ()) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing value; the texts in `values` are values in any case."""
+        """Returns a boolean array (n,) that is True for each missing value; the texts in `values` never count as missing."""
         words = {word for word in self.words if word not in values}
         return self.missing if len(words) == len(self.words) else self._among(words)
 
@@ -70,7 +70,7 @@ class Texts:
         return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Texts":
-        """Returns the column with these rows."""
+        """Returns a column with the values of the given rows only."""
         return Texts([self.texts[row] for row in rows], self.typed, self.spelling)
 
 
@@ -81,8 +81,9 @@ class Numbers:
     Parameters
     ----------
     array : ndarray, (n,)
+        The values of the column.
     absent : ndarray of bool, (n,), optional
-        True for each missing value of `array`. NaN counts as a missing value in any case.
+        True for each missing value of `array`. NaN always counts as a missing value, too.
     """
 
     array: NDArray[Any]
@@ -116,7 +117,7 @@ class Numbers:
         return values
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Numbers":
-        """Returns the column with these rows."""
+        """Returns a column with the values of the given rows only."""
         return Numbers(self.array[rows], None if self.absent is None else self.absent[rows])
 
 
@@ -129,18 +130,19 @@ class Table:
     source : str
         Name of the table in error messages.
     columns : dict of str to Texts or Numbers
+        The columns by name.
     rows : int
         Number of rows.
     lines : sequence of int, optional
         For each row, the line of the file in which the row begins.
     alike : bool
-        True if all columns have the same kind of values, like the pixels of an image, and are thus standardised together.
+        True if all columns have the same kind of values, such as pixels; `learn` then gives them a common mean and scale.
     spelling : Spelling
-        How the file spells numbers and missing values.
+        The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
-        Sentences about columns that the file does not name, and that were left out or named by their place.
+        Sentences for the user about columns without a name in the file, which `read` left out or named by their position.
     whole : Table, optional
-        The table from which the rows were taken; it decides which texts are values.
+        The table from which the rows were taken. Its `values`, not those of the remaining rows, say which texts are values.
 
     Raises
     ------
@@ -177,10 +179,11 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """For each column of texts, by name, the text such as NA that is a value of this column, not a missing value.
+        """The words for a missing value, such as NA, that are ordinary values in a column of texts, by column name.
 
-        Such a text is a value if it is the only text of the column that means a missing value, and no column of numbers or of
-        true and false contains it. If the user named the texts that mean a missing value, it is never a value.
+        A word such as NA is an ordinary value of a column of texts if the column contains no other word for a missing value,
+        and if no column of numbers or of booleans contains this word. If the user listed the words for a missing value, none
+        of them is an ordinary value.
         """
         if self.whole is not None:
             return self.whole.values
@@ -199,13 +202,13 @@ class Table:
         return self.column(name).is_missing(self.values.get(name, ()))
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Table":
-        """Returns the table with these rows only; raises ValueError if there are none."""
+        """Returns a table with the given rows only; raises ValueError if no row is given."""
         lines = None if self.lines is None else [self.lines[row] for row in rows]
         columns = {name: column.take(rows) for name, column in self.columns.items()}
         return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
 
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
-        """Returns an error about the cell in a column and a row; `row` counts from 0, but the message counts from 1."""
+        """Returns an error about the cell in column `name` and row `row`; `row` counts from 0, the message from 1."""
         line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 

@@ -1,4 +1,4 @@
-"""The encoding of a table: converts the table's columns to x and y of a network, and y_hat back to labels or quantities."""
+"""Converts the columns of a table to x and y of a network, and its predictions y_hat back to labels or numbers."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The properties of a network that the encoding of a table must fit; `engines.topology.Topology` has these properties."""
+    """The network properties that a table's encoding must match; `engines.topology.Topology` has these properties."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -36,7 +36,7 @@ class NetworkShape(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """Converts the rows of a table to x and y of a network, and y_hat to class labels or quantities.
+    """Converts the rows of a table to x and y of a network, and its predictions y_hat to class labels or numbers.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class Encoding:
     target : Classes or Quantity
         The column to predict.
     ignored : list of str
-        Names of further columns that a table may have, and that are not read.
+        Names of further columns that a table may contain; the encoding does not read them.
     spelling : Spelling
-        How the file of the training rows spells numbers and missing values; the command line reads later files alike.
+        The spelling of numbers and missing values in the training file; the command line expects it in later files, too.
 
     Raises
     ------
@@ -81,11 +81,11 @@ class Encoding:
         table : Table or DataFrame
             A table with the columns of all features, in any order. It may contain the target column, too.
         dtype : {"float64", "float32"}
-            Data type of the result; the computation is in float64.
+            Data type of the result. The values are computed in float64 and then rounded.
         ignore : list of str
             Names of columns to ignore in addition to `ignored`.
         unknown : {"error", "ignore"}
-            Whether a category that did not occur in training raises ValueError, or is encoded as zeros.
+            For a category that did not occur in training: "error" raises ValueError, "ignore" encodes the category as zeros.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Encoding:
         return x
 
     def _check_columns(self, table: Table, ignore: Iterable[str]) -> None:
-        """Raises ValueError if the table lacks a column of a feature, or has an unknown one."""
+        """Raises ValueError if the table lacks the column of a feature, or has a column that the encoding does not know."""
         known = {self.target.name, *self.ignored, *ignore, *(feature.name for feature in self.features)}
         unknown = [name for name in table.columns if name not in known]
         lacking = [feature.name for feature in self.features if feature.name not in table.columns]
@@ -141,7 +141,7 @@ class Encoding:
         Returns
         -------
         ndarray, (n,)
-            Class indices as integers, or the standardised numbers of a quantity as float64.
+            For classification the class indices as integers, for regression the standardised target as float64.
 
         Raises
         ------
@@ -154,13 +154,13 @@ class Encoding:
         return self.target.encode(table)
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows that have a missing value which the encoding does not replace.
+        """Returns the table without the rows in which a value is missing that the encoding cannot replace.
 
         Parameters
         ----------
         table : Table or DataFrame
         target : bool
-            Whether rows with a missing target are left out, too.
+            True to leave out rows with a missing target, too.
 
         Raises
         ------
@@ -172,7 +172,7 @@ class Encoding:
         return without(table, [each.missing(table) for each in (*needed, *[self.target] * target)])
 
     def check(self, network: NetworkShape) -> None:
-        """Raises ValueError if the loss or the sizes of the network do not fit the encoding."""
+        """Raises ValueError if the network's loss, number of inputs or number of outputs does not match the encoding."""
         if network.loss not in self.target.losses:
             known = " or ".join(f"{loss!r} (--loss {loss})" for loss in self.target.losses)
             raise ValueError(
@@ -186,16 +186,16 @@ class Encoding:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the encoding as a dict that JSON can hold."""
+        """Returns the encoding as a JSON-serializable dict."""
         entries = [{"kind": each.kind} | asdict(each) for each in (*self.features, self.target)]
         spelling = {} if self.spelling == PLAIN else {"spelling": self.spelling.to_dict()}
         return {"features": entries[:-1], "target": entries[-1], "ignored": list(self.ignored), **spelling}
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> "Encoding":
-        """Returns the encoding from a dict of `to_dict`; an invalid dict raises ValueError, TypeError or LookupError."""
+        """Returns the encoding that `to_dict` wrote as a dict; an invalid dict raises ValueError, TypeError or LookupError."""
         if entries.keys() - {"spelling"} != {"features", "target", "ignored"}:
-            raise ValueError(f"the entries of its table are {sorted(entries)}, not features, ignored, target")
+            raise ValueError(f"the entries of its table are {sorted(entries)}, but must be features, ignored and target")
         features = tuple(_described(entry, FEATURES) for entry in entries["features"])
         spelling = Spelling.from_dict(entries["spelling"]) if "spelling" in entries else PLAIN
         return cls(features, _described(entries["target"], TARGETS), tuple(entries["ignored"]), spelling)
@@ -207,15 +207,15 @@ def _described(entry: Mapping[str, Any], kinds: Mapping[str, Callable[..., Any]]
 
 
 def refuse_missing(table: Table, missing: Iterable[tuple[str, NDArray[np.bool_]]], advice: str) -> None:
-    """Raises ValueError if a value is missing; the message names the first row with a missing value.
+    """Raises ValueError if any value is missing; the message names the first row with a missing value.
 
     Parameters
     ----------
     table : Table
     missing : iterable of (str, ndarray of bool)
-        For each column, its name and an array (n,) that is True for each missing value.
+        The name of each column, and a boolean array (n,) that is True for each missing value of the column.
     advice : str
-        The end of the message.
+        Text that is appended to the error message and says what the user can do.
     """
     first = {name: int(rows.argmax()) for name, rows in missing if rows.any()}
     if first:
@@ -224,7 +224,7 @@ def refuse_missing(table: Table, missing: Iterable[tuple[str, NDArray[np.bool_]]
 
 
 def without(table: Table, missing: Iterable[NDArray[np.bool_]]) -> Table:
-    """Returns the table without the rows for which some array (n,) is True; raises ValueError if no row is left."""
+    """Returns the table without the rows for which an array in `missing` is True; raises ValueError if no row is left."""
     dropped = np.zeros(table.rows, bool)
     for rows in missing:
         dropped |= rows

@@ -1,4 +1,4 @@
-"""The columns from which a network predicts: numbers, booleans and categories, and their encoding as inputs."""
+"""Encodes the columns from which a network predicts (numbers, booleans and categories) as inputs of the network."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from numbanet.tables.spelling import fitting
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column as float64 (n,), with NaN for missing values; raises ValueError for a text or an infinite value."""
+    """Returns a column as a float64 array (n,), NaN if missing; raises ValueError if a value is no number or is infinite."""
     column = table.column(name)
     values = column.numbers
     if np.isfinite(values).all():
@@ -34,7 +34,7 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
-    """Returns the error about texts, in these rows, in a column of numbers; `remedy` is a further remedy for a text."""
+    """Returns an error about a column of numbers that contains texts in the given rows; its message ends with `remedy`."""
     texts = table.column(name).texts
     wrong = str(texts[rows[0]])
     others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
@@ -49,7 +49,7 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
 
 
 def _read_with(spelling: Any) -> str:
-    """Returns the arguments and options that read numbers in a spelling."""
+    """Returns, for an error message, the arguments and options with which numbers in this spelling are read."""
     given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
     if spelling.thousands == ".":
         given.append(("thousands", "."))
@@ -59,7 +59,7 @@ def _read_with(spelling: Any) -> str:
 
 
 def as_option(option: str, names: Iterable[str]) -> str:
-    """Returns an option and its value, a list of names, as they are written in a shell."""
+    """Returns a command-line option and its value, a list of names, quoted for a shell."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     value = shlex.quote(text.getvalue())
@@ -67,7 +67,7 @@ def as_option(option: str, names: Iterable[str]) -> str:
 
 
 def booleans(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column of the texts true and false, in any case, as 1 and 0, (n,), with NaN for missing values."""
+    """Returns a column of the texts true and false, in any capitalisation, as an array (n,) of 1, 0 and, if missing, NaN."""
     column = table.column(name)
     values: dict[str | None, float] = {None: math.nan}
     for text in set(column.texts) - {None}:
@@ -81,15 +81,15 @@ def booleans(table: Table, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers v, which the network gets as the input x = (v - mean) / scale.
+    """A column of numbers v, which become the network's input x = (v - mean) / scale.
 
     Parameters
     ----------
     name : str
         Name of the column.
     mean, scale : float
-        Mean and standard deviation (with the divisor n, not n - 1) of the column in the training rows; scale is 1 for a
-        constant column.
+        The column's mean and standard deviation (with the divisor n, not n - 1) over the training rows. For a constant column,
+        scale is 1.
     fill : float, optional
         The number that replaces a missing value; if None, a missing value raises ValueError.
     """
@@ -138,6 +138,7 @@ class Categorical:
     name : str
         Name of the column.
     categories : list of str
+        The texts that the column may contain.
     fill : str, optional
         The category that replaces a missing value; if None, a missing value raises ValueError.
     """
@@ -161,7 +162,7 @@ class Categorical:
         return len(self.categories)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing value; a category is no missing value."""
+        """Returns a boolean array (n,) that is True for each missing value; a category never counts as missing."""
         column = table.column(self.name)
         return column.is_missing(self.categories if column.spelling.missing is None else ())
 
@@ -176,7 +177,7 @@ class Categorical:
 
 
 def different_texts(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
-    """Returns the values as a tuple; raises ValueError unless they are different texts, at least `least` in number."""
+    """Returns the values as a tuple; raises ValueError unless they are at least `least` texts, all of them distinct."""
     values = tuple(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
         raise ValueError(f"{name} must be at least {least} different texts, not {listed(values)}")

@@ -1,4 +1,4 @@
-"""Tables from DataFrames of pandas and polars, and from tables of pyarrow; the module imports none of these libraries."""
+"""Converts pandas and polars DataFrames and pyarrow tables to tables; the module imports none of these libraries."""
 
 from typing import Any, NoReturn, TypeAlias
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from numbanet.inputs import foreign, frames, objects
 from numbanet.tables.columns import Numbers, Table, Texts
 
-# A DataFrame of pandas or polars, or a table of pyarrow.
+# A pandas or polars DataFrame, or a pyarrow table.
 Frame: TypeAlias = Any
 
 ODD = bytes | complex | list | tuple | set | dict | np.ndarray
 
 
 class Unreadable:
-    """A column that contains neither numbers nor texts; any use of the column raises ValueError with the reason."""
+    """A column that contains neither numbers nor texts; any use of the column raises a ValueError that says why."""
 
     def __init__(self, reason: object):
         self.reason = f"{reason}; or name the column in ignore"
 
     def take(self, rows: Any) -> "Unreadable":
-        """Returns the column."""
+        """Returns the same column, whatever the rows."""
         return self
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -29,15 +29,15 @@ class Unreadable:
 
 
 def as_table(table: Table | Frame) -> Table:
-    """Returns a table unchanged, and a DataFrame as a table with the same columns; the index of pandas is left out.
+    """Returns a `Table` unchanged, and converts a DataFrame to a table with the same columns, without a pandas index.
 
-    Texts and categories become texts that are never taken for numbers. Dates become texts, too, which `learn` refuses as it
-    refuses dates in files.
+    Texts and categories become texts that are never interpreted as numbers. Dates become texts, too; `learn` raises ValueError
+    for such a column, as it does for dates in files.
 
     Raises
     ------
     TypeError
-        The argument is neither a table nor a DataFrame, or a name of a column is not a text.
+        The argument is neither a table nor a DataFrame, or the name of a column is not a string.
     ValueError
         The DataFrame has no rows, or two columns have the same name.
     """
@@ -59,7 +59,7 @@ def as_table(table: Table | Frame) -> Table:
 
 
 def _column(title: str, column: Any) -> Any:
-    """Returns an array, or a Series, as Texts, Numbers or Unreadable; `title` names the column in error messages."""
+    """Converts an array or a Series to Texts, Numbers or Unreadable; `title` names the column in error messages."""
     if isinstance(column, np.ndarray):
         return Numbers(column)
     absent, present = _parted(column)
@@ -79,7 +79,7 @@ def _column(title: str, column: Any) -> Any:
 
 
 def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
-    """Returns which values of a column are missing, as a boolean array (n,), and the column without these values."""
+    """Returns a boolean array (n,) that is True for each missing value, and the column without its missing values."""
     if hasattr(column, "isna"):  # pandas
         absent = np.asarray(getattr(column, "array", column).isna(), bool)
         return absent, column.dropna() if absent.any() else column
@@ -104,7 +104,7 @@ def _values(title: str, column: Any) -> NDArray[Any]:
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
-    """Returns texts, dates and other values as texts, with booleans as true and false."""
+    """Converts texts, dates and other values to texts; booleans become true and false."""
     if values.dtype.kind == "M":
         return values.astype(str).tolist()
     return [str(value).lower() if isinstance(value, bool | np.bool_) else str(value) for value in values.tolist()]

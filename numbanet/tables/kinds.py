@@ -1,4 +1,4 @@
-"""The kind of a column, inferred from its values: numbers, booleans or categories, and for a target its task."""
+"""Infers the kind of a column (numbers, booleans or categories) and the task of a target column from their values."""
 
 import re
 
@@ -11,11 +11,12 @@ from numbanet.tables.labels import BOOLEANS
 from numbanet.tables.spelling import fitting
 
 DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2})([T ,:].*)?")
-CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # among texts that a NUL separates
-# A target of whole numbers with at most 20 different values, each in two rows or more on average, is a target of classes.
+CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # matches in a string of texts that NUL characters separate
+# A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
+# on average.
 CLASSES_OF_INTEGERS = 20
-# A column with more than 1000 different texts, or with more than 20 and more than half the number of rows, contains names
-# rather than categories.
+# A column contains names rather than categories if it has more than 1000 distinct texts, or more than 20 distinct texts that
+# are also more than half as many as the rows.
 CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 NO_TARGET = "; to leave out rows without a target, use tables.drop_missing (--drop-missing)"
 
@@ -29,12 +30,13 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     name : str
         Name of the column.
     of_target : bool
-        Whether the column is the target, which may have a different text in every row.
+        True if the column is the target. A target may have a different text in every row; any other column may not.
 
     Raises
     ------
     ValueError
-        The column is empty, mixes numbers with a few texts, or contains numbers in another spelling, dates or names.
+        The column is empty, mixes numbers with a few texts, or contains dates, names, or numbers in another spelling than the
+        table's.
     """
     column = table.column(name)
     if table.is_missing(name).all():
@@ -50,7 +52,7 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
 
 
 def task_of(table: Table, target: str) -> tuple[str, str]:
-    """Returns "classification" or "regression", inferred from the target column, and the reason in words."""
+    """Infers the task from the target column; returns "classification" or "regression", and the reason in words."""
     refuse_missing(table, [(target, table.is_missing(target))], NO_TARGET)
     kind, column = kind_of(table, target, of_target=True), table.column(target)
     if kind is not Numeric:
@@ -64,7 +66,7 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
 
 
 def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric] | type[Categorical] | None:
-    """Returns the kind of a column of numbers or booleans, else None; raises ValueError for numbers mixed with a few texts."""
+    """Returns the kind of a column, or None if it contains texts; raises ValueError if it mixes numbers with a few texts."""
     values = column.numbers
     wrong = np.isnan(values)
     if wrong.any():
@@ -83,7 +85,7 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
 
 
 def _refuse_names(table: Table, name: str, column: Texts) -> None:
-    """Raises ValueError if the texts of a column are dates, or if there are too many different texts for categories."""
+    """Raises ValueError if the texts of a column are dates, or if it has too many distinct texts to be categories."""
     texts = {text for text in set(column.texts) if text is not None and text not in column.words}
     remedy = "name the column in ignore (--ignore) or in categorical (--categorical)"
     if texts and all(DATE.fullmatch(text) for text in texts):

@@ -1,8 +1,8 @@
-"""Labels: the different values of a column of categories or classes, compared in one form.
+"""Finds and compares labels, which are the distinct values of a column of categories or classes.
 
-If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all are true or false, in any
-capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends; a code such
-as 007 makes all labels of its column texts.
+If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are true or false,
+in any capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends. If a
+label is a code such as 007, all labels of its column are compared as texts.
 """
 
 import re
@@ -19,9 +19,9 @@ from numbanet.tables.spelling import PLAIN, Spelling
 BOOLEANS = {"true": 1.0, "false": 0.0}
 CODE = re.compile(r"\s*[+-]?0\d+\s*")
 UNKNOWN = ("error", "ignore")
-MISSING, OTHER = -1, -2  # indices of a missing value, and of a value that is none of the labels
+MISSING, OTHER = -1, -2  # the indices that stand for a missing value and for an unknown label
 
-Key = Callable[[str, Spelling], Hashable]  # None is the key of a text that cannot be a label
+Key = Callable[[str, Spelling], Hashable]  # returns None for a text that cannot be a label
 
 
 def _as_number(text: str, spelling: Spelling) -> float | None:
@@ -37,7 +37,7 @@ def _as_text(text: str, spelling: Spelling) -> str:
 
 
 def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
-    """Returns the function that turns a text into the form in which the labels are compared."""
+    """Returns a function that converts a text to the form in which the labels are compared: number, boolean or text."""
     labels = list(labels)
     if all(_as_boolean(label, spelling) is not None for label in labels):
         return _as_boolean
@@ -47,10 +47,10 @@ def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
 
 
 def labels_of(table: Table, name: str) -> tuple[str, ...]:
-    """Returns the different labels of a column in alphabetical order, or in numerical order if all are numbers.
+    """Returns the distinct labels of a column in alphabetical order, or in numerical order if all are numbers.
 
-    Of several spellings of a label, the most frequent one is returned; a number that is not spelled as in Python is returned as
-    Python spells it.
+    If a label has several spellings, such as 1 and 1.0, the most frequent spelling is returned. In a table with a decimal comma
+    or a thousands separator, numbers are returned in Python's spelling instead.
     """
     column = table.column(name)
     counts = Counter(column.texts)
@@ -75,7 +75,7 @@ def _spelled(value: Hashable) -> str:
 
 
 def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown: str = "error") -> NDArray[np.intp]:
-    """Returns for each value of a column the index of its label.
+    """Returns the index of each value of a column in the list of labels.
 
     Parameters
     ----------
@@ -83,21 +83,22 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
     name : str
         Name of the column.
     labels : tuple of str
+        The known labels.
     noun : str
-        The kind of label in messages, such as "category".
+        The word for a label in error messages, such as "category".
     unknown : {"error", "ignore"}
-        Whether a value that is none of the labels raises ValueError, or gets the index `OTHER`.
+        For a value that is not a known label: "error" raises ValueError, "ignore" gives the value the index `OTHER`.
 
     Returns
     -------
     ndarray of int, (n,)
-        A missing value has the index `MISSING`.
+        The index of each value's label; a missing value has the index `MISSING`.
     """
     column = table.column(name)
     index = _exact(column, labels)
     try:
         return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
-    except KeyError:  # some text is missing, unknown or spelled in another way
+    except KeyError:  # a text is missing, unknown or spelled differently from its label
         pass
     key = key_of(labels)
     by_key = {key(label, PLAIN): k for k, label in enumerate(labels)}
@@ -115,9 +116,9 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
 
 
 def _exact(column: Texts | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns the indices of texts that are labels letter by letter, and of the texts that mean a missing value in any case."""
+    """Returns the indices of the texts that equal a label exactly, and of the texts that always mean a missing value."""
     index: dict[str | None, int] = {None: MISSING}
-    if column.spelling.is_plain:  # else 1.500 may be 1500
+    if column.spelling.is_plain:  # with a thousands separator, the text 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}
     if column.spelling.missing is not None:
         index |= dict.fromkeys(column.words, MISSING)

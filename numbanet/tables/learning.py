@@ -1,4 +1,4 @@
-"""Learns from a table the task (classification or regression), the kind of each column, and the column's statistics."""
+"""Learns the task (classification or regression), the kind of each column and the column statistics from a table."""
 
 from collections.abc import Collection
 
@@ -36,35 +36,36 @@ def learn(
     """Learns from a table how to encode its columns for training.
 
     A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
-    true or false, and categorical otherwise. A column raises ValueError if it mixes numbers with a few texts, or contains
-    numbers in another spelling than `read` was told, dates, or a different text in nearly every row. Numbers are standardised,
-    and categories are encoded one-hot. Categories and classes that are numbers are compared as numbers, so that 1 and 1.0 are
-    the same; True and TRUE are the same, too. `Table.values` says when a text such as NA is a category. `notes` returns which
-    choices were made.
+    true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few texts, contains
+    dates, contains numbers in another spelling than the arguments of `read` say, or has a different text in nearly every row.
+    Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are compared as
+    numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a text such
+    as NA is a category. The function `notes` describes the choices that were made.
 
     Parameters
     ----------
-    table : Table
+    table : Table or DataFrame
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        By default the task is inferred from the target. Texts, booleans, and whole numbers with at most 20 different values,
-        each in two rows or more on average, are classes. Any other numbers are a quantity, which is standardised like a
-        numeric column.
+        By default the task is inferred from the target column. It is classification if the column contains texts, booleans, or
+        whole numbers with at most 20 distinct values, each of which occurs at least twice on average. For any other numbers it
+        is regression, and the target is standardised like a numeric column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
         Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
         The statistic that replaces missing numbers. Missing categories and booleans are always replaced by the most frequent
-        value; among equally frequent values, the one that sorts first is chosen. By default a missing value raises ValueError.
+        value; of equally frequent values, the one that sorts first is used. By default a missing value raises ValueError.
     rows : ndarray of int, optional
-        Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
-        default all rows. Categories and classes are always taken from all rows.
+        Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows. By
+        default all rows are used. Categories and classes are always collected from all rows.
 
     Returns
     -------
     Encoding
+        Converts the rows of this table, and of other tables with the same columns, to x and y of a network.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def learn(
         raise ValueError(f"{table.source} has no column from which to predict the target {target!r}")
     if impute is None:
         refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
-    with collection_paused():  # the garbage collector would traverse all texts of a wide table again and again
+    with collection_paused():  # else the garbage collector would traverse all texts of a wide table repeatedly
         kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
         features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
@@ -124,7 +125,7 @@ def _replacement(values: NDArray[np.float64], impute: str) -> float:
 
 
 def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns the mean and the standard deviation (1 for constant values), without overflow even for the largest floats."""
+    """Returns the mean and the standard deviation (1 for constant values); even the largest floats do not overflow."""
     least, most = values.min(), values.max()
     if least == most:
         return float(values[0]), 1.0
@@ -134,7 +135,7 @@ def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) -> list[Numeric | Categorical]:
-    """Gives all features the same mean and standard deviation: the statistics of all values of all columns together."""
+    """Gives all features the same mean and scale: the mean and standard deviation of the values of all columns together."""
     moments = np.array([(values.mean(), values.var()) for f in features for values in [f.values(table, f.name)[rows]]])
     mean, scale = moments[:, 0].mean(), np.sqrt(moments[:, 1].mean() + moments[:, 0].var()) or 1.0
     return [Numeric(feature.name, float(mean), float(scale), feature.fill) for feature in features]

@@ -1,4 +1,4 @@
-"""Sentences about the choices that were made in reading and encoding a table, such as replaced missing values."""
+"""Describes the choices that were made when a table was read and encoded, such as replaced missing values."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
     ----------
     table : Table or DataFrame
     encoding : Encoding
-        The encoding that was learnt from the table.
+        The encoding that `learn` returned for the table.
 
     Returns
     -------
     list of str
-        At most 20 sentences about columns, and one that counts the others.
+        At most 20 sentences about columns; if there are more, a last sentence says how many were left out.
     """
     table = as_table(table)
     found = list(table.notes)

@@ -1,4 +1,4 @@
-"""Reads tables from Parquet files with pyarrow, which is needed for these files only."""
+"""Reads tables from Parquet files with pyarrow, an optional dependency that no other file format needs."""
 
 import re
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_parquet(file: BinaryIO, source: str, spelling: Spelling) -> Table:
-    """Reads a table from a Parquet file that is open for reading bytes; see `numbanet.tables.read`."""
+    """Reads a table from a Parquet file that is open in binary mode; see `numbanet.tables.read`."""
     arrow, parquet = (imported(module, "tables") for module in ("pyarrow", "pyarrow.parquet"))
     with naming(source, "{} is damaged or not a Parquet file: {}"):
         table = parquet.read_table(file)
@@ -31,7 +31,7 @@ def _column(column: Any, arrow: Any, spelling: Spelling) -> Texts | Numbers:
     """Converts a pyarrow ChunkedArray to a column: numbers stay numbers, and all other values become texts."""
     types = arrow.types
     if types.is_dictionary(column.type):
-        values = column.type.value_type  # categories, of any type
+        values = column.type.value_type  # the type of the categories
         return Texts(column.cast(values).cast(arrow.string()).to_pylist(), True, spelling)
     if types.is_string(column.type) or types.is_large_string(column.type) or types.is_null(column.type):
         return Texts(column.to_pylist(), not types.is_null(column.type), spelling)
@@ -45,7 +45,7 @@ def _column(column: Any, arrow: Any, spelling: Spelling) -> Texts | Numbers:
 
 
 def with_missing(array: Any, absent: Any, spelling: Spelling) -> Any:
-    """Returns `absent` together with the numbers of the array that are named among the texts that mean a missing value."""
+    """Returns `absent`, set to True also for the numbers of the array that the spelling lists as missing, such as -999."""
     numbers = [value for text in spelling.missing or () if (value := spelling.value(text)) is not None]
     if not numbers or array.dtype.kind == "b":
         return absent

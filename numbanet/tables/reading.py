@@ -1,4 +1,4 @@
-"""Reads tables from files, whose format is told from their content and, for text, from the ending of their name."""
+"""Reads tables from files; recognises binary formats by the file's content, and text by the ending of the file name."""
 
 import contextlib
 import gzip
@@ -29,7 +29,7 @@ SNIFFED_BYTES = 1 << 12
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Returns True if the file has the format IDX; if it cannot be read, True if it is named like t10k-labels-idx1-ubyte.gz."""
+    """Returns True if a file has IDX content or, if it is unreadable, a name such as t10k-labels-idx1-ubyte.gz."""
     try:
         with Path(path).open("rb") as file:
             return file.seekable() and _format(file.read(SNIFFED_BYTES), os.fspath(path)) == "idx"
@@ -38,7 +38,7 @@ def is_idx(path: str | os.PathLike[str]) -> bool:
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Returns True if the file exists, or has a name with an ending that `read` knows."""
+    """Returns True if the file exists, or if its name has an ending that `read` knows."""
     name = os.fspath(path)
     return Path(name).exists() or (bool(Path(name).suffix) and _ending(name) is not None)
 
@@ -59,30 +59,30 @@ def read(
     Parameters
     ----------
     path : str, path-like or binary file
-        Parquet, NPZ, NPY and IDX files are recognised by their content, under any name. Any other file is text, whose first
-        line names the columns, if its name ends in .csv, .tsv, .txt, .tab, .dat or .data, or is no file with a name. All text
-        may be compressed with gzip (.csv.gz). A NPZ file has an array x (n, ...) and, to train or evaluate with it, an array of
-        targets (n,). A NPY file has x only, and so has an IDX file, the format of MNIST. The columns of an array x are named
-        x[0], x[1], ...
+        Parquet, NPZ, NPY and IDX files are recognised by their content, under any name. Any other file is read as text if its
+        name ends in .csv, .tsv, .txt, .tab, .dat or .data, or if it has no name or a name without an ending. Text may be
+        compressed with gzip (.csv.gz); its first line names the columns. An NPZ file contains an array x (n, ...) and, for
+        training or evaluation, an array of targets (n,). An NPY file and an IDX file (the format of MNIST) contain x only. The
+        columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a text file. By default the separator is detected: comma, semicolon, tab or |, or the
-        one that the line sep= of Excel names.
+        Character between the columns of a text file. By default the separator is detected: it is a comma, semicolon, tab or |.
+        If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the separator.
     decimal : str
         The character before the fraction of a number in a text file.
     thousands : str, optional
         The character between groups of digits in a text file, such as the comma in 1,000,000.
     missing : list of str, optional
-        The texts that mean a missing value, besides the empty text. By default NA, N/A, n/a, NaN, nan, <NA>, #N/A, NULL, null
-        and None mean it; but see `Table.values` about columns of texts. A number such as -999 also means it in columns of
-        numbers.
+        The texts that mean a missing value, in addition to the empty text. The default texts are NA, N/A, n/a, NaN, nan, <NA>,
+        #N/A, NULL, null and None; `Table.values` describes an exception for columns of texts. A number in the list, such as
+        -999, means a missing value in columns of numbers, too.
     encoding : str, optional
-        Encoding of a text file. By default it is UTF-8, with or without a byte order mark, or UTF-16 with one.
+        Encoding of a text file. By default it is UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
-        Whether the first line of a text file names the columns. If not, they are named c1, c2, ... By default a first line of
-        numbers is refused, except 0, 1, 2, ..., which pandas writes.
+        True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default the
+        first line names the columns, and a first line of numbers raises ValueError, except 0, 1, 2, ..., which pandas writes.
     target : str, optional
-        For a NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file of labels,
-        which become the column y.
+        For an NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file that contains
+        the labels; they become the column y. For other files, the argument has no effect.
 
     Returns
     -------
@@ -91,11 +91,11 @@ def read(
     Raises
     ------
     ValueError
-        The file is damaged or not a table, or an argument is invalid; the message says where.
+        The file is damaged or not a table, or an argument is invalid; the message names the file or the argument.
     OSError
         The file cannot be opened.
     ModuleNotFoundError
-        The file is Parquet and pyarrow is not installed; the message says what to install.
+        The file is a Parquet file, and pyarrow is not installed; the message says what to install.
     """
     spelling = Spelling(decimal, thousands, missing)  # type: ignore[arg-type]
     with _opened(path) as (file, source, name):
@@ -122,9 +122,9 @@ def read(
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Opens a file, and yields it together with its name for messages and the name whose ending tells the format.
+    """Opens a file; yields the file, its name for error messages, and the name whose ending determines the format.
 
-    Pipes are read into memory, because the beginning of the file is read twice.
+    The content of a pipe is copied to memory, because the beginning of the file is read twice.
     """
     if isinstance(path, str | os.PathLike):
         source = os.fspath(path)
@@ -138,7 +138,7 @@ def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO,
 
 
 def _format(head: bytes, name: str) -> str | None:
-    """Returns the format of a file that begins with these bytes, or None if it is unknown."""
+    """Returns the format of a file that begins with the bytes `head`, or None if the format is unknown."""
     if head.startswith(GZIP_MAGIC):
         inner = _unzipped(head)
         return "idx" if _is_idx(inner) or _ending(name) == "idx" else "zipped text"
@@ -155,13 +155,13 @@ def _is_idx(head: bytes) -> bool:
 
 
 def _ending(name: str) -> str | None:
-    """Returns the format of files whose names end like this one, or None if no format has this ending."""
+    """Returns the format that belongs to the ending of a file name, or None if no format has this ending."""
     stem = name.removesuffix(".gz")
     return "idx" if IDX_NAME.search(stem) else ENDINGS.get(Path(stem).suffix.lower())
 
 
 def _unzipped(head: bytes) -> bytes:
-    """Returns the first bytes of a file that gzip compressed; none if they are damaged."""
+    """Returns the first decompressed bytes of a gzip file, or no bytes if the file is damaged."""
     try:
         return zlib.decompressobj(wbits=31).decompress(head, 16)
     except (zlib.error, gzip.BadGzipFile):

@@ -9,14 +9,14 @@ from typing import Any
 
 # Texts that mean a missing value in files written by pandas, R, SQL and spreadsheets.
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
-# Those of them that can also be values of a column of texts, such as the country code of Namibia.
+# The texts in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
 WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
-MOST_DIGITS = 300  # of an integer that is compared exactly; Python refuses to read integers of more than 4300 digits
+MOST_DIGITS = 300  # an integer with more digits is read as a float; Python reads no integer of more than 4300 digits
 
 
 def number(text: str) -> float | None:
-    """Returns the text as a number, or None if it is not a number; 1_000 and nan do not count as numbers."""
+    """Converts a text to a number; returns None if it is not a number. The texts 1_000 and nan do not count as numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -26,22 +26,22 @@ def number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a file spells numbers and missing values.
+    """The spelling of numbers and missing values in a file.
 
     Parameters
     ----------
     decimal : str
         The character before the fraction of a number.
     thousands : str, optional
-        The character between groups of digits, such as the comma in 1,000,000. A space stands for every kind of space.
+        The character between groups of digits, such as the comma in 1,000,000. A space also stands for non-breaking spaces.
     missing : collection of str, optional
-        The texts that mean a missing value, besides the empty text, which always means it. By default these are the texts in
-        `MISSING`.
+        The texts that mean a missing value. The empty text always does. By default these are the texts in `MISSING`.
 
     Raises
     ------
     ValueError, TypeError
-        decimal or thousands is not a single character that numbers can contain, or both are the same.
+        decimal or thousands is not a single character, is a letter, a digit, a sign or a quotation mark, or both are the same;
+        or missing is a single text instead of a list.
     """
 
     decimal: str = "."
@@ -62,11 +62,11 @@ class Spelling:
 
     @property
     def is_plain(self) -> bool:
-        """True if numbers have a decimal point and no separator of thousands."""
+        """True if numbers have a decimal point and no thousands separator."""
         return self.decimal == "." and self.thousands is None
 
     def plain(self, text: str) -> str | None:
-        """Returns a number with a decimal point and without separators of thousands; None if the text is not a number."""
+        """Rewrites a number with a decimal point and without thousands separators; returns None if it is not a number."""
         if self.is_plain:
             return text
         if not _pattern(self.decimal, self.thousands).fullmatch(text):
@@ -75,12 +75,12 @@ class Spelling:
         return "".join("." if c == self.decimal else c for c in digits)
 
     def number(self, text: str) -> float | None:
-        """Returns the text as a number, or None if it is not a number in this spelling."""
+        """Converts a text to a number; returns None if it is not a number in this spelling."""
         plain = self.plain(text)
         return None if plain is None else number(plain)
 
     def value(self, text: str) -> float | None:
-        """Returns the number as an int if it is whole, exact for any number of digits, or as a float; None if it is not one."""
+        """Converts a text to an exact int if it is a whole number, else to a float; returns None if it is not a number."""
         plain = self.plain(text)
         if plain is None:
             return None
@@ -88,13 +88,14 @@ class Spelling:
         return int(whole[1]) if whole and len(whole[1]) <= MOST_DIGITS else number(plain)
 
     def missing_among(self, texts: Iterable[str | None], typed: bool) -> frozenset[str]:
-        """Returns those of the texts that mean a missing value.
+        """Returns the texts that mean a missing value.
 
         Parameters
         ----------
         texts : iterable of str or None
         typed : bool
-            True if the file has a mark of its own for missing values, so that only the texts in `missing` mean them, too.
+            True if the file format marks missing values itself. Only the texts that the user listed in `missing` then mean a
+            missing value in addition.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(texts) else MISSING & set(texts)
@@ -103,13 +104,13 @@ class Spelling:
         return frozenset(t for t in different if t in self.missing or (numbers and self.value(t) in numbers))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the spelling as a dict that JSON can hold."""
+        """Returns the spelling as a JSON-serializable dict."""
         missing = None if self.missing is None else sorted(self.missing)
         return {"decimal": self.decimal, "thousands": self.thousands, "missing": missing}
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> "Spelling":
-        """Returns the spelling from a dict of `to_dict`; an invalid dict raises ValueError or TypeError."""
+        """Returns the spelling that `to_dict` converted to a dict; raises ValueError or TypeError if the dict is invalid."""
         return cls(**entries)
 
 
@@ -118,21 +119,21 @@ PLAIN = Spelling()
 
 @functools.cache
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Returns the pattern of numbers; groups after the first one have three digits, or two as in India, and the last three."""
+    """Returns the pattern of numbers. The last group has three digits; groups before it may have two, as in 1,00,000."""
     d = re.escape(decimal)
     group = None if thousands is None else r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
     whole = r"\d+" if group is None else rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
     return re.compile(rf"\s*[+-]?(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?\s*")
 
 
-# Spellings that a message may recommend, in the order in which they are tried.
+# The spellings that an error message may recommend, in the order in which `fitting` tries them.
 COMMON = [Spelling(",")] + [Spelling(d, t) for d, t in ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))]
 
 
 def fitting(texts: Collection[str]) -> list[Spelling]:
-    """Returns the simplest common spellings in which all texts are numbers: several if it is unclear, none if there is none.
+    """Returns the simplest spellings of the list `COMMON` in which all texts are numbers; the result may be empty.
 
-    1,500 may have a decimal comma, or a separator of thousands.
+    Two spellings are returned if the texts are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """
     fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in texts)]
     simple = [spelling for spelling in fits if spelling.decimal == "." or spelling.thousands is None]

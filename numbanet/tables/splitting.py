@@ -1,4 +1,4 @@
-"""Divides the rows of a table: rows to train on and rows to hold out, and rows with a missing value."""
+"""Splits the rows of a table into rows to train on and rows to hold out, and leaves out rows with a missing value."""
 
 from collections.abc import Iterable
 
@@ -22,24 +22,24 @@ def split(
     ----------
     table : Table
     target : str
-        The column to predict. For a classification the split is stratified: the fraction is held out of each class, to within
-        one row.
+        The column to predict. For classification the split is stratified: of each class, the given fraction is held out, to
+        within one row.
     fraction : float
         Fraction of the rows to hold out, in [0, 1).
     task : str, optional
-        "classification" or "regression", as for `learn`.
+        "classification" or "regression"; inferred by default, as by `learn`.
     seed : int
         Seed of the random split.
 
     Returns
     -------
     rows, held_out : ndarray of int
-        Indices of the rows to train on, and indices of the rows held out, each in the order of the table.
+        `rows` contains the indices of the rows to train on, `held_out` those of the other rows, both in ascending order.
 
     Raises
     ------
     ValueError
-        The fraction leaves no row to train on or no row to hold out, or the target column is invalid for `learn`.
+        The fraction leaves no row to train on or no row to hold out, or the target column is missing or invalid.
     """
     table = as_table(table)
     checks.fraction("fraction", fraction)
@@ -47,19 +47,19 @@ def split(
 
 
 def strata_of(table: Table | Frame, target: str, task: str | None = None) -> NDArray[np.number]:
-    """Returns the class of each row, (n,), or zeros for a regression; raises ValueError if the target is invalid."""
+    """Returns an array (n,) of the rows' classes, or of zeros for regression; raises ValueError if the target is invalid."""
     table = as_table(table)
     encoded = target_of(table, target, task, np.arange(table.rows))
     return encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
 
 
 def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits rows at random, so that the fraction is held out of each stratum to within one row.
+    """Splits rows at random; of each stratum (such as a class), the given fraction is held out, to within one row.
 
     Parameters
     ----------
     strata : ndarray, (n,)
-        The number of each row's stratum, such as its class.
+        A number for each row; rows with equal numbers form a stratum.
     fraction : float
         Fraction of the rows to hold out, in [0, 1).
     seed : int
@@ -68,7 +68,7 @@ def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[
     Returns
     -------
     rows, held_out : ndarray of int
-        Indices of the rows to train on, and indices of the rows held out, each in ascending order.
+        `rows` contains the indices of the rows to train on, `held_out` those of the other rows, both in ascending order.
 
     Raises
     ------
@@ -96,10 +96,10 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     target : str
         The column to predict.
     ignore : list of str
-        Names of columns in which values may be missing.
+        Names of columns whose missing values do not matter.
     impute : bool
-        Whether missing values of all columns but the target are to be replaced later, so that only rows without a target are
-        left out.
+        True if the missing values of all other columns will be replaced later; only rows with a missing target are then left
+        out.
 
     Returns
     -------

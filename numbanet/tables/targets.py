@@ -1,4 +1,4 @@
-"""The column that a network predicts: the classes of a classification, or the quantity of a regression."""
+"""Encodes the column that a network predicts: classes for classification, or a quantity (a number) for regression."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ from numbanet.training.metrics import classes_of
 
 @dataclass(frozen=True)
 class Classes:
-    """The target column of a classification.
+    """The target column for classification.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Classes:
         object.__setattr__(self, "labels", different_texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
-        """Returns the number of outputs that a network with this loss needs: one per class, but a single one for bce."""
+        """Returns the number of network outputs that the loss needs: one per class, but only one for bce."""
         if loss == "bce" and len(self.labels) != 2:
             raise ValueError(
                 f"loss 'bce' is for two classes, but the target {self.name!r} has {len(self.labels)}: use 'cce' (--loss cce)"
@@ -43,16 +43,16 @@ class Classes:
         return 1 if loss == "bce" else len(self.labels)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing target; a label is no missing target."""
+        """Returns a boolean array (n,) that is True for each missing target; a label never counts as missing."""
         column = table.column(self.name)
         return column.is_missing(self.labels if column.spelling.missing is None else ())
 
     def encode(self, table: Table) -> NDArray[np.intp]:
-        """Returns the target y, (n,): for each row the index of its label."""
+        """Returns the target y as an array (n,) that contains the index of each row's label."""
         return indices(table, self.name, self.labels, "class")
 
     def index(self, label: str) -> int:
-        """Returns the index of a label, which may be spelled otherwise, such as 1 for 1.0; raises ValueError if unknown."""
+        """Returns the index of a label; 1 and 1.0 are the same label. Raises ValueError if the label is unknown."""
         key = key_of(self.labels)
         keys = [key(each, PLAIN) for each in self.labels]
         wanted = key(label, PLAIN)
@@ -65,20 +65,20 @@ class Classes:
         return [self.labels[k] for k in classes_of(y_hat)]
 
     def probabilities(self, y_hat: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the probability of each class for each row, (n, classes)."""
+        """Returns an array (n, classes) with the probability of each class for each row."""
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """The target column of a regression: its numbers v become the target y = (v - mean) / scale.
+    """The target column for regression: its numbers v become the target y = (v - mean) / scale.
 
     Parameters
     ----------
     name : str
         Name of the column.
     mean, scale : float
-        Mean and standard deviation of the column, as for `Numeric`.
+        The column's mean and standard deviation over the training rows; scale is 1 for a constant column.
     """
 
     name: str
@@ -100,13 +100,13 @@ class Quantity:
         return table.column(self.name).missing
 
     def encode(self, table: Table) -> NDArray[np.float64]:
-        """Returns the standardised target y, (n,)."""
+        """Returns the standardised target y as an array (n,)."""
         return (numbers(table, self.name) - self.mean) / self.scale
 
     def answers(self, y_hat: NDArray[np.floating]) -> list[float]:
-        """Returns the prediction for each row, in the units of the table."""
+        """Returns the prediction for each row, in the units of the target column."""
         return self.in_units(y_hat)[:, 0].tolist()
 
     def in_units(self, y: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Returns standardised targets or predictions in the units of the table."""
+        """Converts standardised targets or predictions to the units of the target column."""
         return y.astype(np.float64) * self.scale + self.mean

@@ -1,6 +1,6 @@
-"""Reads tables from text files, CSV and TSV, with Python's module csv.
+"""Reads tables from text files, such as CSV and TSV, with Python's module csv.
 
-The module csv is part of Python, keeps every text unchanged (007 does not become 7) and knows the line of each row.
+The module csv is part of Python, keeps every text unchanged (007 does not become 7), and counts the lines of the file.
 """
 
 import codecs
@@ -25,22 +25,23 @@ CHUNK_CELLS = 1 << 17
 BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"} | {
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
-SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)  # Excel writes and reads it
+SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)  # a first line that Excel writes and reads
 WHOLE_NUMBER = re.compile(r"\d+")
 ENCODINGS = ("utf-8", "latin-1", "cp1252", "cp1250", "cp1251", "utf-16", "mac-roman", "gb18030", "shift-jis", "euc-kr", "big5")
 
 
 class Form(NamedTuple):
-    """The form of a text file.
+    """The arguments of `read` that apply only to text files.
 
     Parameters
     ----------
     separator : str, optional
         The character between cells; by default it is detected.
     encoding : str, optional
-        The encoding of the characters; by default UTF-8, or the one that a byte order mark says.
+        The character encoding; by default UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
-        Whether the first line contains the names of the columns; by default a first line of numbers is refused.
+        True if the first line contains the names of the columns, False if it contains values. By default it contains names, and
+        a first line of numbers raises ValueError.
     """
 
     separator: str | None = None
@@ -49,7 +50,7 @@ class Form(NamedTuple):
 
 
 def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is_zipped: bool = False) -> Table:
-    """Reads a table from a text file that is open for reading bytes; see `numbanet.tables.read`."""
+    """Reads a table from a text file that is open in binary mode; see `numbanet.tables.read`."""
     if form.separator is not None and (len(form.separator) != 1 or form.separator in '"\r\n'):
         raise ValueError(f"separator must be a single character, not {form.separator!r}")
     stream = gzip.GzipFile(fileobj=file) if is_zipped else file
@@ -57,7 +58,7 @@ def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is
     try:
         encoding = _encoding(stream, form.encoding)
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")  # type: ignore[arg-type]
-        with collection_paused():  # the garbage collector would traverse millions of texts again and again
+        with collection_paused():  # else the garbage collector would traverse millions of texts repeatedly
             return _table(text, source, form, spelling)
     except UnicodeError as error:
         raise ValueError(f"{source} {_not_encoded(error, encoding, form.encoding is not None)}") from None
@@ -65,15 +66,15 @@ def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is
         raise ValueError(f"cannot read {source}: {error}") from None
     finally:
         if text is not None:
-            text.detach()  # else it would close the file
+            text.detach()  # else deleting the wrapper would close the file
 
 
 def _encoding(stream: Any, given: str | None) -> str:
-    """Returns the encoding that is given, or else the one that the file's byte order mark says."""
+    """Returns the encoding that the user gave or, by default, the one that the file's byte order mark declares."""
     if given is not None:
         try:
             name = codecs.lookup(given).name
-            "".encode(name)  # raises LookupError for a codec that is no encoding of texts
+            "".encode(name)  # raises LookupError for a codec that does not encode text
         except (LookupError, TypeError, ValueError):
             hint = checks.suggestion(given, ENCODINGS)
             raise ValueError(f"unknown encoding {given!r}{hint}; known are {', '.join(ENCODINGS)} and others") from None
@@ -84,7 +85,7 @@ def _encoding(stream: Any, given: str | None) -> str:
 
 
 def _not_encoded(error: UnicodeError, encoding: str | None, is_given: bool) -> str:
-    """Returns the end of the message about bytes that are not in the encoding."""
+    """Returns the end of the error message about bytes that are invalid in the encoding."""
     name = "UTF-8" if encoding in (None, "utf-8-sig") else encoding
     if not isinstance(error, UnicodeDecodeError):
         return f"is not {name}: {error}"
@@ -112,33 +113,33 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator that splits the first rows into equally many columns, if possible, and into the most columns."""
+    """Returns the separator that splits the first rows into equal numbers of columns, if any does, and into most columns."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
         try:
             widths = [len(record) for record in islice((record for record in reader if record), SNIFFED_ROWS)]
-        except csv.Error:  # a cell is too long; reading the file says so
+        except csv.Error:  # a cell is too long; reading the whole file reports the error
             return False, 0
         if len(text) == SNIFFED_CHARACTERS and 1 < len(widths) < SNIFFED_ROWS:
             widths.pop()  # the last row is cut off
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
-    # Of equal results, the last one of the list wins; the decimal comma is not a separator then.
+    # If separators give equal results, the last one in SEPARATORS wins. A decimal comma is a separator only if all rows agree.
     return max((each for each in reversed(SEPARATORS) if each != decimal or columns(each)[0]), key=columns)
 
 
 class Records:
-    """Collects the records of a text file as columns.
+    """Collects the records (the parsed rows) of a text file as columns.
 
     Parameters
     ----------
     source : str
-        Name of the file in messages.
+        Name of the file in error messages.
     header : bool or None
-        As in `Form`.
+        As described for `Form`.
     skipped : int
-        Number of lines before the reader's first line.
+        Number of lines that were read before the csv reader started; it is added to line numbers.
     """
 
     def __init__(self, source: str, header: bool | None, skipped: int):
@@ -148,11 +149,11 @@ class Records:
         self.lines = array("q")
 
     def table(self, reader: Any, spelling: Spelling) -> Table:
-        """Reads all records, and returns them as a table."""
+        """Reads all records of the csv reader, and returns them as a table."""
         chunk: list[list[str]] = []
         for line, record in self._numbered(reader):
             if not record or (len(record) == 1 != len(self.names) and not record[0].strip()):
-                continue  # a blank line, unless it is the empty cell of a table with a single column
+                continue  # a blank line; in a table with a single column, a blank cell is a row instead
             if not self.names:
                 self.names = self._first(record)
                 self.columns = [[] for _ in self.names]
@@ -170,7 +171,7 @@ class Records:
         return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(notes))
 
     def _numbered(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
-        """Yields each record with the line in which it begins."""
+        """Yields each record with the number of the line in which it begins."""
         start = 1 + self.skipped
         try:
             for record in reader:
@@ -181,7 +182,7 @@ class Records:
             raise ValueError(f"{self.source}, line {start}: {error}{unclosed}") from None
 
     def _first(self, record: list[str]) -> list[str]:
-        """Returns the names of the columns, which the first record contains unless `header` is False."""
+        """Returns the names of the columns: the first record or, if `header` is False, c1, c2, ..."""
         if len(record) > MOST_COLUMNS:
             raise ValueError(f"{self.source} has {len(record)} columns, but may have at most {MOST_COLUMNS}")
         if self.header is False:
@@ -202,7 +203,7 @@ class Records:
         return record
 
     def _fitted(self, record: list[str], line: int) -> list[str]:
-        """Returns the cells of a row, without empty cells beyond the named columns."""
+        """Returns the cells of a row without empty cells after the last column; raises ValueError if the count is wrong."""
         width = len(self.names)
         if len(record) > width and not any(record[width:]):
             return record[:width]
@@ -212,7 +213,7 @@ class Records:
         return record
 
     def _move(self, chunk: list[list[str]]) -> None:
-        """Moves a chunk of rows to the ends of the columns."""
+        """Appends a chunk of rows to the columns, and empties the chunk."""
         for column, cells in zip(self.columns, zip(*chunk, strict=True), strict=False):
             column += cells
         chunk.clear()
@@ -220,8 +221,8 @@ class Records:
     def _named(self) -> tuple[dict[str, list[str | None]], list[str]]:
         """Returns the columns by name, and notes about the columns without a name.
 
-        A column without a name is left out if it is empty, as after a separator at the end of each line, or if it is the first
-        one and numbers the rows, as the index of pandas does. Any other column without a name gets one.
+        A column without a name is left out if it is empty (each line ends with a separator), or if it is the first column and
+        numbers the rows, as a pandas index does. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         notes = []
@@ -245,5 +246,5 @@ def _counts(names: list[str]) -> bool:
 
 
 def _numbers_rows(cells: list[str | None]) -> bool:
-    """Returns whether the cells are whole numbers that are all different."""
+    """Returns whether the cells are distinct whole numbers."""
     return len(set(cells)) == len(cells) and all(cell is not None and WHOLE_NUMBER.fullmatch(cell) for cell in cells)

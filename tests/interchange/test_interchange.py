@@ -341,7 +341,7 @@ TAKEN = {
     "dropout": lambda torch, m, x: m.b(torch.nn.functional.dropout(torch.relu(m.a(x)), 0.5, m.training)),
     "flat": lambda torch, m, x: hidden(torch, m, x.view(len(x), -1)),
 }
-OTHER_FUNCTION = "the model computes another function than its layers one after the other, with the activations relu, softmax"
+OTHER_FUNCTION = "the model does not just apply its layers one after the other, with the activations relu, softmax"
 REFUSED = {
     "backwards": (lambda torch, m, x: m.a(torch.relu(m.b(x))), OTHER_FUNCTION),
     "skip": (lambda torch, m, x: x + hidden(torch, m, x), OTHER_FUNCTION),
@@ -617,7 +617,7 @@ def test_of_a_model_of_keras(keras):
         def call(self, x, **options):
             return 2 * super().call(x, **options)
 
-    with pytest.raises(ValueError, match="the model computes another function than its layers"):
+    with pytest.raises(ValueError, match="the model does not just apply its layers"):
         from_keras(Doubled([keras.Input((4,)), layers.Dense(3)]), loss="mse")
     with pytest.raises(ValueError, match="0 arrays of weights, not kernel and bias; build the model first"):
         from_keras(keras.Sequential([layers.Dense(3)]), loss="mse")

@@ -438,7 +438,7 @@ def changed(net, change):
             lambda table: table.update(target={"kind": "quantity", "name": "y", "mean": 0, "scale": 1}),
             "loss 'cce' does not fit 'y'",
         ),
-        (lambda table: table.update(more=1), "not features, ignored, target"),
+        (lambda table: table.update(more=1), "must be features, ignored and target"),
         (lambda table: table.update(spelling={"decimal": ";;"}), "decimal must be a single character"),
         (lambda table: table.update(spelling={"decimals": ","}), "decimals"),
     ],
