@@ -126,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function that maps a layer's name to its weights; it maps a nested model's name to such a function, too."""
+    """Returns a function from layer name to weights; for the name of a nested model, the result is such a function, too."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 

@@ -241,7 +241,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns the function that reads layers from files with this suffix; its second argument is the layers' names."""
+    """Returns a function that takes an open file with this suffix and the layers' names in order, and returns the layers."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors

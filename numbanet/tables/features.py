@@ -80,7 +80,7 @@ def booleans(table: Table, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers v, which become the network's input x = (v - mean) / scale.
+    """A column of numbers; a number v becomes the network's input x = (v - mean) / scale.
 
     Parameters
     ----------
