@@ -41,13 +41,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output; - is standard output"
     )
-    predict.add_argument("--json", action="store_true", help="print one JSON object")
+    predict.add_argument("--json", action="store_true", help="print the predictions as one JSON object")
     predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of each class")
     predict.add_argument(
         "--id",
         type=names,
         metavar="COLUMN[,...]",
-        help="for a table: columns to copy before the predictions",
+        help="for a table: columns to copy to the output, before the predictions",
     )
     predict.add_argument("--outputs", action="store_true", help="for arrays: print all outputs instead of the class")
     predict.add_argument(
