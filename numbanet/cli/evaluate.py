@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_metrics_option(evaluate)
     add_table_options(evaluate)
     add_unknown_option(evaluate)
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    evaluate.add_argument("--json", action="store_true", help="print the results as one JSON object")
     add_device_options(evaluate)
 
 

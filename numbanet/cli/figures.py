@@ -22,7 +22,7 @@ def unit_of(encoding: Encoding | None) -> str | None:
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns the metric functions by name; for a regression target of a table, they compute in the units of the target."""
+    """Returns metric functions by name; for a table's regression target, the functions compute in the target's units."""
     functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
         return functions

@@ -28,7 +28,7 @@ EXAMPLES = """examples:
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
     about = add_command(commands, "info", _info, "show versions, CPU features, threads, GPU and kernels", EXAMPLES)
-    about.add_argument("--json", action="store_true", help="print one JSON object")
+    about.add_argument("--json", action="store_true", help="print the information as one JSON object")
     about.add_argument(
         "--plan",
         type=sizes,
@@ -89,7 +89,7 @@ def _mpi() -> str:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how a network trains on this machine's GPU, and why; without a GPU, on a known GPU per compute capability."""
+    """Returns how a network trains on a GPU, and why, by GPU: this machine's GPU or, without one, several known GPUs."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

@@ -41,13 +41,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output; - is standard output"
     )
-    predict.add_argument("--json", action="store_true", help="print one JSON object")
+    predict.add_argument("--json", action="store_true", help="print the predictions as one JSON object")
     predict.add_argument("--probabilities", action="store_true", help="for a table: add the probability of each class")
     predict.add_argument(
         "--id",
         type=names,
         metavar="COLUMN[,...]",
-        help="for a table: columns to copy before the predictions",
+        help="for a table: columns to copy to the output, before the predictions",
     )
     predict.add_argument("--outputs", action="store_true", help="for arrays: print all outputs instead of the class")
     predict.add_argument(
@@ -88,7 +88,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     table = read_rows(options, encoding, target=False)
     ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
     if target.name in ids:
-        raise ValueError(f"--id names {target.name!r}, which is the column of the answers")
+        raise ValueError(f"--id names {target.name!r}, which is the column of the predictions")
     ignore = (*(options.ignore or ()), *ids)
     y_hat = network.predict(encoding.x(table, network.dtype, ignore=ignore, unknown=options.unknown))
     columns: dict[str, list[float]] = {}

@@ -40,12 +40,12 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether the first line names the columns (default: yes); with --no-header, the columns are named c1, c2, ...",
     )
-    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to ignore")
+    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to leave out")
     parser.add_argument(
         "--drop-missing",
         action="store_true",
         default=None,
-        help="leave out rows with a missing value, unless --impute replaces the value",
+        help="leave out rows with a missing value, unless the option --impute of numbanet train replaces the value",
     )
 
 

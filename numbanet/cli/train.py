@@ -44,10 +44,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "data",
         metavar=f"{{{','.join(DATA_SETS)}}}|FILE",
-        help="bundled 8x8 images of digits, Fashion-MNIST (if installed), or a table; - reads a table from standard input",
+        help="the bundled 8x8 images of digits, Fashion-MNIST (if installed), or a table; - reads a table from standard input",
     )
     train.add_argument(
-        "-o", "--output", metavar="FILE", help=f"file for the network, or - for standard output {_defaults('output')}"
+        "-o", "--output", metavar="FILE", help=f"file to save the network to, or - for standard output {_defaults('output')}"
     )
     train.add_argument("--json", action="store_true", help="print the result as JSON on stdout, and all other text on stderr")
     train.add_argument("-q", "--quiet", action="store_true", help="print only the result")
@@ -63,7 +63,9 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
         help="column to predict; for .npz the name of the target array (default: y), for IDX the file of labels",
     )
     add_choice(table, "--task", TASKS, help="kind of prediction (default: inferred from the target)")
-    table.add_argument("--categorical", type=names, metavar="COLUMN[,...]", help="columns of categories, even if numeric")
+    table.add_argument(
+        "--categorical", type=names, metavar="COLUMN[,...]", help="columns to encode as categories, even if they are numeric"
+    )
     add_choice(
         table,
         "--impute",
@@ -115,9 +117,9 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         help="learning rate (default: 0.001 for adam and adamw, 0.01 for all others; for digits and fashion-mnist with their "
         f"default optimizer {DATA_SETS_LEARNING_RATE})",
     )
-    add_choice(training, "--schedule", SCHEDULES, help="schedule of the learning rate (default: constant)")
+    add_choice(training, "--schedule", SCHEDULES, help="learning rate schedule (default: a constant learning rate)")
     training.add_argument(
-        "--momentum", type=float, metavar="MU", help="momentum of the optimizers momentum and nesterov (default: 0.9)"
+        "--momentum", type=float, metavar="MU", help="momentum, for the optimizers momentum and nesterov (default: 0.9)"
     )
     training.add_argument("--weight-decay", type=float, metavar="LAMBDA", help="weight decay (default: 0; for adamw 0.01)")
     training.add_argument(

@@ -72,7 +72,9 @@ def _pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.float32], ND
     """Reads images and labels from two files; returns the images as rows of pixel values in [0, 1], and the labels."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
-        raise ValueError(f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images (n, {SIDE}, {SIDE})")
+        raise ValueError(
+            f"{images_path} contains {images.dtype} of shape {images.shape}, not uint8 images of shape (n, {SIDE}, {SIDE})"
+        )
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
         raise ValueError(
             f"{labels_path} contains {labels.dtype} of shape {labels.shape}, not a uint8 label for each of "

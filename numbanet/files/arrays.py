@@ -26,10 +26,10 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
         raise ValueError(f"it has version {version} of the NPY format; supported are 1.0 and 2.0")
     shape, is_fortran, dtype = READ_HEADER[version](file)
     if dtype.hasobject:
-        raise ValueError("it contains Python objects, which numbanet does not read for safety")
+        raise ValueError("it contains Python objects, which numbanet never reads, for safety")
     content = file.read()  # a ZIP archive compares the checksum of a member when the member's end is read
     if len(content) != (needed := math.prod(shape) * dtype.itemsize):
-        raise ValueError(f"an array of dtype {dtype} and shape {shape} takes {needed} bytes, but there are {len(content)}")
+        raise ValueError(f"an array of dtype {dtype} and shape {shape} takes {needed} bytes, but the file has {len(content)}")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 

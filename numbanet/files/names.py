@@ -1,4 +1,4 @@
-"""Names and kinds of locations; a location is a path or a file object, and all functions of `numbanet.files` take both."""
+"""Finds out if a location is a path or a file object, and returns the name of a location for error messages."""
 
 import io
 import os

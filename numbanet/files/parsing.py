@@ -48,7 +48,7 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
 
 @contextlib.contextmanager
 def naming(source: Location, complaint: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
-    """Converts exceptions of the classes `kinds` to a ValueError that names the file; `reading` describes `complaint`."""
+    """Converts exceptions of the classes `kinds` to a ValueError with the message `complaint`, as described for `reading`."""
     try:
         yield
     except ModuleNotFoundError:

@@ -19,7 +19,7 @@ except ImportError:  # on Windows, where a file that a process has open cannot b
 fcntl: Any = _fcntl
 
 TEMPORARY = re.compile(r"\.numbanet-[0-9a-f]{16}\.tmp")
-MOST_LINKS = 40  # as in Linux
+MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 
 @contextlib.contextmanager
@@ -183,7 +183,7 @@ def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
         own = os.fstat(handle)
         if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
             os.fchown(handle, status.st_uid, status.st_gid)
-    if hasattr(os, "listxattr"):  # such as access control lists
+    if hasattr(os, "listxattr"):  # extended attributes, such as access control lists
         with contextlib.suppress(OSError):
             for attribute in os.listxattr(path):
                 with contextlib.suppress(OSError):

@@ -50,7 +50,7 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
         A Sequential model, a functional model whose layers form a chain, or the path of a .keras or .weights.h5 file of such a
         model, which is read by h5py. The model may contain Dense layers, the activations that numbanet has, layers without
         effect in prediction (Flatten, Identity, Dropout, GaussianNoise and similar layers), and nested models of the same
-        kind. Code in a file is not executed. A network takes flat rows, so reshape images to (n, pixels) before you call it.
+        kind. Code in a file is not executed. A network takes flat rows, so reshape its input images to (n, pixels).
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
@@ -126,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function that maps a layer's name to its weights; it maps a nested model's name to such a function, too."""
+    """Returns a function from layer name to weights; for the name of a nested model, the result is such a function, too."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 

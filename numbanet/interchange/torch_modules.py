@@ -115,8 +115,8 @@ def from_torch(
     if linear is None:
         if activations is not None or layers is not None:
             raise ValueError(
-                "an nn.Sequential defines its activations and layers itself: leave out these arguments, or pass its "
-                "state_dict()"
+                "an nn.Sequential defines its activations and layers itself: leave out the arguments activations and layers, "
+                "or pass its state_dict()"
             )
         linear = _modules(module)
     elif activations is None:
@@ -241,7 +241,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns the function that reads layers from files with this suffix; its second argument is the layers' names."""
+    """Returns a function that takes an open file with this suffix and the layers' names in order, and returns the layers."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors
@@ -304,13 +304,15 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
     layers = []
     for name in names:
         if name not in parts:
-            raise ValueError(f"layers names {name!r}, but the state dict has no such layer; it has {', '.join(parts)}")
+            raise ValueError(
+                f"the argument layers names {name!r}, but the state dict has no such layer; it has {', '.join(parts)}"
+            )
         tensors = parts[name]
         if "weight" not in tensors or tensors.keys() - {"weight", "bias"}:
             raise ValueError(f"layer {name!r} has the tensors {', '.join(tensors)}, but a linear layer has weight and bias")
         layers.append(_layer(name, tensors["weight"], tensors.get("bias")))
     if left_out := [name for name in parts if name not in names]:
-        raise ValueError(f"layers omits {', '.join(left_out)}: name every layer of the state dict")
+        raise ValueError(f"the argument layers omits {', '.join(left_out)}: name every layer of the state dict")
     return layers
 
 
@@ -320,5 +322,7 @@ def _in_order(names: list[str], ordered: bool) -> list[str]:
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])
     if not ordered:
-        raise ValueError(f"the file does not store the order of {', '.join(names)}: pass their names in order as layers")
+        raise ValueError(
+            f"the file does not store the order of {', '.join(names)}: pass their names in order as the argument layers"
+        )
     return names

@@ -103,7 +103,9 @@ class Description:
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError("its description of the network does not have numbanet's format")
         if entries.get("version") != VERSION:
-            raise ValueError(f"its format has version {entries.get('version')!r}, but this numbanet reads version {VERSION}")
+            raise ValueError(
+                f"its format has version {entries.get('version')!r}, but this version of numbanet reads version {VERSION}"
+            )
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
             raise ValueError(f"its description has unknown entries {unknown}: a newer version of numbanet wrote it")
         if missing := sorted(_ENTRIES - entries.keys()):
@@ -126,7 +128,7 @@ def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, 
     if history is not None:
         count, names = checks.integer("epochs", state.pop("epochs"), 0), tuple(state.pop("figures"))
         if history.shape != (count * len(names),) or len(set(names)) != len(names):
-            raise ValueError(f"its training history has {history.size} numbers, but {count} epochs of {names}")
+            raise ValueError(f"its training history has {history.size} numbers, which do not fit {count} epochs of {names}")
         columns = history.reshape(count, len(names)).T.tolist()
         state |= {"epoch": list(range(1, count + 1)), "history": dict(zip(names, columns, strict=True))}
     epochs, figures, best = state["epoch"], state["history"], state["best_epoch"]

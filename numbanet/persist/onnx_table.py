@@ -36,7 +36,9 @@ class Graph:
     inputs, outputs : list of Port
         The inputs and outputs of the graph, all of shape (N, columns). The dtype `object` means texts.
     nodes : list of Node
+        The operators, in the order in which they are computed.
     constants : dict of str to ndarray
+        The constant tensors by name.
     """
 
     inputs: list[Port]
@@ -59,7 +61,7 @@ class Graph:
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns the graph with values renamed; another value that has one of the new names gets a name with underscores."""
+        """Returns a copy with renamed values; if a new name is in use already, the value that has it gets underscores."""
         taken = set(names.values())
 
         def new(name: str) -> str:

@@ -58,7 +58,9 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
     for name, shape in expected.items():
         dtype = DTYPES["float64" if name == HISTORY else topology.dtype.name]
         if (stored[name].shape, stored[name].dtype) != (shape, dtype):
-            raise ValueError(f"its tensor {name} is {stored[name].dtype} {stored[name].shape}, not {dtype} {shape}")
+            raise ValueError(
+                f"its tensor {name} has dtype {stored[name].dtype} and shape {stored[name].shape}, not {dtype} and {shape}"
+            )
     tensors = {name: _array(stored.pop(name)) for name in expected}
     if header["sha256"] != _checksum(header["description"], tensors):
         raise ValueError("its checksum does not match its content")
@@ -70,7 +72,7 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
 def _array(tensor: Tensor) -> NDArray[Any]:
     """Converts a float32 or float64 tensor to an array."""
     if tensor.dtype not in DTYPES.values():
-        raise ValueError(f"it has a tensor of dtype {tensor.dtype}")
+        raise ValueError(f"it has a tensor of dtype {tensor.dtype}, but only F32 and F64 are allowed")
     return np.frombuffer(tensor.data, "<f4" if tensor.dtype == "F32" else "<f8").reshape(tensor.shape)
 
 

@@ -53,7 +53,7 @@ def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, a
     rows : int
         Number of rows.
     alike : bool
-        True if all columns have the same kind of values, as for `Table`.
+        True if all columns have the same kind of values, such as pixels; see `Table`.
 
     Raises
     ------

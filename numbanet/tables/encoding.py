@@ -154,7 +154,7 @@ class Encoding:
         return self.target.encode(table)
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows in which a value is missing that the encoding cannot replace.
+        """Returns the table without the rows that have a missing value for which the encoding has no replacement.
 
         Parameters
         ----------

@@ -81,7 +81,7 @@ def booleans(table: Table, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers v, which become the network's input x = (v - mean) / scale.
+    """A column of numbers; a number v becomes the network's input x = (v - mean) / scale.
 
     Parameters
     ----------
@@ -180,5 +180,5 @@ def different_texts(name: str, values: Iterable[str], least: int) -> tuple[str, 
     """Returns the values as a tuple; raises ValueError unless they are at least `least` texts, all of them distinct."""
     values = tuple(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
-        raise ValueError(f"{name} must be at least {least} different texts, not {listed(values)}")
+        raise ValueError(f"{name} must be at least {least} distinct texts, not {listed(values)}")
     return values

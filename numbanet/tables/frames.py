@@ -91,9 +91,9 @@ def _values(title: str, column: Any) -> NDArray[Any]:
     """Returns a column without missing values as an array of numbers, booleans, dates, or objects that are mostly texts."""
     values = foreign.as_array(title, column)
     if values.ndim != 1:
-        raise ValueError(f"{title}: each row contains several values; make a column of each")
+        raise ValueError(f"{title}: each row contains several values; make one column for each value")
     if values.dtype.kind in "mc":
-        raise TypeError(f"{title}: the values are {values.dtype}; convert them to real numbers")
+        raise TypeError(f"{title}: the values have dtype {values.dtype}; convert them to real numbers")
     if values.dtype.kind == "O":
         kinds = set(map(type, values))
         if kinds and all(map(objects.is_real, kinds)):

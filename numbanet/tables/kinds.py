@@ -11,7 +11,7 @@ from numbanet.tables.labels import BOOLEANS
 from numbanet.tables.spelling import fitting
 
 DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2})([T ,:].*)?")
-CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # matches in a string of texts that NUL characters separate
+CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches texts that are joined by NUL characters
 # A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
 # on average.
 CLASSES_OF_INTEGERS = 20
@@ -93,4 +93,4 @@ def _refuse_names(table: Table, name: str, column: Texts) -> None:
         raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
     count = len(texts)
     if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
-        raise ValueError(f"{table.source}: column {name!r} has {count} different texts in {table.rows} rows: {remedy}")
+        raise ValueError(f"{table.source}: column {name!r} has {count} distinct texts in {table.rows} rows: {remedy}")

@@ -1,4 +1,4 @@
-"""Encodes the column that a network predicts: classes for classification, or a quantity (a number) for regression."""
+"""Encodes the column that a network predicts, which contains classes (classification) or numbers (regression)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -71,7 +71,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """The target column for regression: its numbers v become the target y = (v - mean) / scale.
+    """The target column for regression; a number v of the column becomes the target y = (v - mean) / scale.
 
     Parameters
     ----------

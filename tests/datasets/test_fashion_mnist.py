@@ -78,7 +78,7 @@ def test_missing_files_are_named_with_a_remedy(folder, tmp_path, monkeypatch):
 @each(
     "name, kind, shape, value, message",
     [
-        (IMAGES, "uint8", (40, 28, 27), 0, r"contains uint8 of shape \(40, 28, 27\), not uint8 images \(n, 28, 28\)"),
+        (IMAGES, "uint8", (40, 28, 27), 0, r"contains uint8 of shape \(40, 28, 27\), not uint8 images of shape \(n, 28, 28\)"),
         (IMAGES, "uint8", (40, 784), 0, r"contains uint8 of shape \(40, 784\), not uint8 images"),
         (IMAGES, "uint8", (0, 28, 28), 0, r"contains uint8 of shape \(0, 28, 28\), not uint8 images"),
         (IMAGES, "int8", (40, 28, 28), 0, r"contains int8 of shape \(40, 28, 28\), not uint8 images"),

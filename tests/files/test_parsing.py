@@ -122,7 +122,7 @@ def test_the_claim_of_a_header_is_not_allocated(shape):
     content.seek(0)
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=r"takes .* bytes, but there are 24"):
+        with pytest.raises(ValueError, match=r"takes .* bytes, but the file has 24"):
             files.read_array(content)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

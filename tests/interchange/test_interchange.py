@@ -133,7 +133,9 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
     save_file = pytest.importorskip("safetensors.numpy").save_file
     arrays = state(3, 3, 3, names=["hidden", "answer"])
     save_file(arrays, tmp_path / "net.safetensors")
-    with pytest.raises(ValueError, match="does not store the order of answer, hidden: pass their names in order as layers"):
+    with pytest.raises(
+        ValueError, match="does not store the order of answer, hidden: pass their names in order as the argument layers"
+    ):
         from_torch(tmp_path / "net.safetensors", loss="mse", activations="tanh")
     net = from_torch(tmp_path / "net.safetensors", loss="mse", activations="tanh", layers=["hidden", "answer"])
     x = np.eye(3, dtype="f4")
@@ -147,8 +149,8 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({}, {"activations": "swish"}, "unknown activation 'swish'|unknown activation"),
         ({}, {"activations": ["tanh"]}, "activation"),
         ({}, {"loss": "mae"}, "unknown loss 'mae'"),
-        ({}, {"layers": ["0", "1"]}, "layers names '1', but the state dict has no such layer; it has 0, 2"),
-        ({}, {"layers": ["0"]}, "layers omits 2: name every layer"),
+        ({}, {"layers": ["0", "1"]}, "the argument layers names '1', but the state dict has no such layer; it has 0, 2"),
+        ({}, {"layers": ["0"]}, "the argument layers omits 2: name every layer"),
         ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it has 4 outputs"),
         ({"2.bias": np.zeros(3)}, {}, r"layer 2 has 2 outputs, but its bias has shape \(3,\)"),
         ({"2.weight": np.zeros((2, 4, 3, 3))}, {}, r"weight of layer 2 has shape \(2, 4, 3, 3\)"),
@@ -295,7 +297,7 @@ def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
         with pytest.raises(ValueError, match=message):
             from_torch(nn.Sequential(*modules), loss="mse")
     linear = nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.1))
-    with pytest.raises(ValueError, match=r"leave out these arguments, or pass its state_dict\(\)"):
+    with pytest.raises(ValueError, match=r"leave out the arguments activations and layers, or pass its state_dict\(\)"):
         from_torch(linear, loss="mse", activations="tanh")
     with pytest.raises(ValueError, match=r"epsilon is 0.3, but the layers' leaky_relu has slope 0.1"):
         from_torch(linear, loss="mse", epsilon=0.3)

@@ -96,8 +96,8 @@ def test_a_column_has_the_kind_of_its_values(values, expected):
 REFUSED = [
     ([[1, 2]] * 6, r"^the DataFrame, column 'v': a value is an object of type list, neither a real number nor a text"),
     ([b"u"] * 6, r"column 'v': a value is an object of type bytes"),
-    ([1j] * 6, r"column 'v': the values are complex128; convert them to real numbers; or name the column in ignore$"),
-    (np.arange(6).astype("m8[s]"), r"column 'v': the values are timedelta64\[s\]; convert them to real numbers"),
+    ([1j] * 6, r"column 'v': the values have dtype complex128; convert them to real numbers; or name the column in ignore$"),
+    (np.arange(6).astype("m8[s]"), r"column 'v': the values have dtype timedelta64\[s\]; convert them to real numbers"),
     (np.full(6, "2020-01-02", "M8[s]"), r"column 'v', row 1: '2020-01-02T00:00:00' is a date or a time; convert it"),
     ([datetime.date(2020, 1, 2)] * 6, r"column 'v', row 1: '2020-01-02' is a date or a time"),
     ([1, "x", 2, 3, 4, 5], r"column 'v', row 2: 'x' is not a number"),

@@ -325,7 +325,7 @@ def test_the_task_is_inferred_from_the_target(target, expected, tmp_path):
         (
             "a,y\n" + "".join(f"n{s},{s % 2}\n" for s in range(30)),
             {},
-            r"30 different texts in 30 rows: .* in ignore \(--ignore\)",
+            r"30 distinct texts in 30 rows: .* in ignore \(--ignore\)",
         ),
     ],
 )
@@ -420,9 +420,9 @@ def changed(net, change):
     [
         (lambda table: table["features"].pop(), "3 inputs and 3 outputs"),
         (lambda table: table["target"]["labels"].pop(), "4 inputs and 2 outputs"),
-        (lambda table: table["target"]["labels"].append("u"), "different texts"),
-        (lambda table: table["features"][0].update(name="b"), "different texts"),
-        (lambda table: table["features"][0].update(name=None), "different texts"),
+        (lambda table: table["target"]["labels"].append("u"), "distinct texts"),
+        (lambda table: table["features"][0].update(name="b"), "distinct texts"),
+        (lambda table: table["features"][0].update(name=None), "distinct texts"),
         (lambda table: table["features"][0].update(scale=0), "scale must be positive"),
         (lambda table: table["features"][0].update(mean="1"), "mean must be a real number"),
         (lambda table: table["features"][0].update(mean=float("nan")), "mean must be finite"),
@@ -433,7 +433,7 @@ def changed(net, change):
             lambda table: table["features"][1].update(fill="pink"),
             "column 'b': .*, 'pink', is not one of its .*'blue', 'red'",
         ),
-        (lambda table: table["features"][1].update(categories=["red", 1]), "different texts"),
+        (lambda table: table["features"][1].update(categories=["red", 1]), "distinct texts"),
         (
             lambda table: table.update(target={"kind": "quantity", "name": "y", "mean": 0, "scale": 1}),
             "loss 'cce' does not fit 'y'",
