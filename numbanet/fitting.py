@@ -142,7 +142,7 @@ def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | N
 
     The result is None if there are no weights. If each process has its own samples, `add_up` is given, and the mean is computed
     over the samples of all processes. If `add_up` is given, every process calls it exactly once, for any data, so that no
-    process waits forever for a call of another process.
+    process waits forever for a call by another process.
 
     Raises
     ------

@@ -219,7 +219,7 @@ class Network(MultilayerPerceptron):
     ) -> History:
         """Trains the network in batches.
 
-        A further call of `fit` continues from the current state of the network. With the same optimizer and learning rates, two
+        A further call to `fit` continues from the current state of the network. With the same optimizer and learning rates, two
         calls give bit-identical results to one call with all epochs. The state of the optimizer is reset if the class of the
         optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 

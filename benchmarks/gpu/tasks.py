@@ -91,7 +91,7 @@ def limits(task: Task, record: Record) -> None:
 def compilation(task: Task, record: Record) -> None:
     """Lets `torch.compile` fill its caches for each benchmark network.
 
-    For each network's title, records the duration in seconds, or a description of the error.
+    Records, for each network, how many seconds its compilation took, or a description of the error if the compilation failed.
     """
     from benchmarks.gpu import cases, contest
     from benchmarks.gpu.limits import in_words

@@ -70,7 +70,7 @@ class Equation(ABC):
     def setup(self, impl: str, *size: Any) -> None:
         """Checks an implementation, and calls it once to fill the caches.
 
-        asv calls `setup` before each timed call. Only the first call of `setup` does anything, so that the caches stay filled.
+        asv calls `setup` before each timed call. Only the first call to `setup` does anything, so that the caches stay filled.
         """
         if self.call is None:
             self.call, self.wait = self.checked(impl, *size)

@@ -10,7 +10,7 @@ decorator       callers                      cached use it for
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-A slice is a number of consecutive training steps, which an engine runs in one call of compiled code. `parts_of` compiles
+A slice is a number of consecutive training steps, which an engine runs in one call to compiled code. `parts_of` compiles
 formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and `register_jitable` take compiler
 options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and `njit_merged`
 functions is cached as a part of the `njit_entry` function that calls them.

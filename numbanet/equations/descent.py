@@ -222,7 +222,7 @@ def sum_of_squares_cuda(gradients, squares):
 
 @njit
 def clip(most, squares, gradients):
-    """Updates g <- g min(1, most / |g|), for every parameter p.
+    """Scales the gradients: g_p <- g_p min(1, most / |g|) for every parameter p; |g| is the norm of the whole vector g.
 
     `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin: clip_cuda.
     """
@@ -232,7 +232,7 @@ def clip(most, squares, gradients):
 
 @cuda.jit
 def clip_cuda(most, squares, gradients):
-    """Updates g <- g min(1, most / |g|), with one thread per parameter p. Twin: clip."""
+    """Scales the gradients: g_p <- g_p min(1, most / |g|), with one thread per parameter p. Twin: clip."""
     p = cuda.grid(1)
     if p < gradients.shape[0]:
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

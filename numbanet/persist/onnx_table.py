@@ -88,7 +88,7 @@ def is_matrix(encoding: Encoding) -> bool:
 
 
 def interface(encoding: Encoding) -> str:
-    """Returns a sentence about the inputs and outputs of the ONNX file of a network with this encoding."""
+    """Returns a sentence that describes the inputs and outputs of the ONNX model of a network trained on a table."""
     names = listed(feature.name for feature in encoding.features)
     takes = f"x, the raw numbers of the columns {names}" if is_matrix(encoding) else f"an input per raw column, {names}"
     target = encoding.target

@@ -69,7 +69,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         If True, prints the loss of each epoch, and with `early_stopping` also the score, in the same format as scikit-learn.
     warm_start : bool
         If True, and if the estimator is fitted already, `fit` continues training the fitted network; y must have the same
-        classes as before. Without early stopping, several calls of `fit` train bitwise the same network as a single call with
+        classes as before. Without early stopping, several calls to `fit` train bitwise the same network as a single call with
         the same total number of epochs.
     momentum : float
         Momentum of "sgd", in [0, 1).
@@ -134,7 +134,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     history_ : History
         Loss and metrics of each epoch. "loss" and "val_loss" do not include the L2 penalty.
     n_iter_ : int
-        Number of epochs in the last call of `fit`.
+        Number of epochs in the last call to `fit`.
     t_ : int
         Number of samples seen in training. A sample counts once per epoch.
     n_features_in_, n_outputs_, n_layers_ : int
@@ -227,7 +227,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The same parameters as those of `fit`. However, the weights are not scaled, because the mean weight of the samples
             in later calls is unknown.
         classes : array_like (n_classes,), optional
-            All class labels that occur in any call of `partial_fit`. The first call requires this argument, unless y is
+            All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
             multilabel.
 
         Returns
@@ -333,7 +333,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
-        """Raises ValueError if the classes of y, or its number of labels, differ from those of the first call of `fit`."""
+        """Raises ValueError if the classes of y, or its number of labels, differ from those of the first call to `fit`."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")

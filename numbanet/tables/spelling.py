@@ -131,7 +131,7 @@ COMMON = [Spelling(",")] + [Spelling(d, t) for d, t in ((".", ","), (",", "."), 
 
 
 def fitting(texts: Collection[str]) -> list[Spelling]:
-    """Returns the simplest spellings of the list `COMMON` in which all texts are numbers; the result may be empty.
+    """Returns the simplest of the number formats in `COMMON` that can read every text as a number; the result may be empty.
 
     Two spellings are returned if the texts are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """

@@ -23,7 +23,7 @@ class Classes:
     name : str
         Name of the column.
     labels : list of str
-        The texts of the classes; y is the index of a label in this list.
+        The class labels; the target y of a sample is the index of its label in this list.
     """
 
     name: str

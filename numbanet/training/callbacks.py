@@ -86,7 +86,9 @@ def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
         try:
             callback.network, callback.stop_training = network, False
         except AttributeError as error:
-            raise TypeError(f"fit cannot set network and stop_training of {checks.shown(callback)}: {error}") from None
+            raise TypeError(
+                f"fit cannot set the attributes network and stop_training of {checks.shown(callback)}: {error}"
+            ) from None
     return callbacks
 
 

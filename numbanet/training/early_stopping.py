@@ -44,19 +44,19 @@ class EarlyStopping:
         check_monitor(self.monitor, self.mode, self.min_delta)
 
     def started(self, figures: Figures) -> "Stopping":
-        """Returns a new `Stopping` object, which decides when one call of `Network.fit` stops.
+        """Returns a new `Stopping` object, which decides when one call to `Network.fit` stops.
 
         Raises
         ------
         ValueError
-            The monitored figure is not measured in this call of `fit`, or `mode` is missing for the figure.
+            The monitored figure is not measured in this call to `fit`, or `mode` is missing for the figure.
         """
         of = monitored("early_stopping", self.monitor, self.mode, self.min_delta, figures)
         return Stopping(self.patience, Progress(of))
 
 
 class Stopping:
-    """Decides when one call of `Network.fit` stops early, and which epoch was the best, from the history of the call.
+    """Decides when one call to `Network.fit` stops early, and which epoch was the best, from the history of the call.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class Record(Protocol):
 
 
 class Training:
-    """Trains the network in one call of `Network.fit`.
+    """Trains the network in one call to `Network.fit`.
 
     Parameters
     ----------

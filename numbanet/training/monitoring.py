@@ -17,7 +17,7 @@ LARGER_IS_BETTER = {name: direction == "max" for name, direction in DIRECTIONS.i
 
 
 class Figures(NamedTuple):
-    """The figures that a call of `fit` measures in every epoch, and whether callbacks may add other figures.
+    """The figures that a call to `fit` measures in every epoch, and whether callbacks may add other figures.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Figures(NamedTuple):
 def figures_of(
     topology: Topology, metrics: Mapping[str, Metric], *, validation: bool, scheduled: bool, others: bool
 ) -> Figures:
-    """Returns the figures (numbers per epoch, such as the loss) that a call of `fit` measures.
+    """Returns the figures (numbers per epoch, such as the loss) that a call to `fit` measures.
 
     Parameters
     ----------

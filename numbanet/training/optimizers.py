@@ -199,7 +199,7 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
 
 @functools.cache
 def _by_name(name: str) -> Optimizer:
-    """Returns the optimizer with this name and the default constants. All calls share one object, because it is immutable."""
+    """Returns the optimizer with this name and the default constants. Calls with the same name return the same object."""
     return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 

@@ -18,12 +18,12 @@ class Schedule:
     """
 
     def started(self, figures: Figures) -> "Schedule":
-        """Returns the schedule object for one call of `fit`. It may have a state; by default, it is the schedule itself.
+        """Returns the schedule object for one call to `fit`. It may have a state; by default, it is the schedule itself.
 
         Parameters
         ----------
         figures : Figures
-            The figures that this call of `fit` measures.
+            The figures that this call to `fit` measures.
         """
         return self
 
@@ -168,12 +168,12 @@ class Plateau(Schedule):
         checks.not_negative("least", self.least)
 
     def started(self, figures: Figures) -> Schedule:
-        """Returns a schedule with its own state for one call of `fit`.
+        """Returns a schedule with its own state for one call to `fit`.
 
         Raises
         ------
         ValueError
-            The monitored figure is not measured in this call of `fit`, or `mode` is missing for the figure.
+            The monitored figure is not measured in this call to `fit`, or `mode` is missing for the figure.
         """
         return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, figures))
 
@@ -187,9 +187,9 @@ class Plateau(Schedule):
 
 
 class _StartedPlateau(Schedule):
-    """The schedule `Plateau` in one call of `fit`.
+    """The state of the schedule `Plateau` during one call to `fit`.
 
-    Each call of `learning_rate` processes only the new epochs of the history.
+    Each call to `learning_rate` processes only the new epochs of the history.
     """
 
     def __init__(self, plateau: Plateau, of: Monitored):

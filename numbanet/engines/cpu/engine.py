@@ -15,7 +15,7 @@ from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
 from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
-from numbanet.engines.cpu.team import new_team
+from numbanet.engines.cpu.team import POSITION, new_team
 from numbanet.engines.epoch import RATES, Epoch, epoch_of
 from numbanet.engines.interface import Pace, Totals
 from numbanet.engines.loops import weighted_hits
@@ -41,16 +41,16 @@ class Terms(NamedTuple):
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
         that sets `spare` to True must hold the lock from the first block of a batch to the last.
-    reached : list of int, optional
-        A list that receives the position that the call has reached, even if a signal handler raises an exception (see
-        `threads.Crew.call`).
+    reached : list, optional
+        A list that receives an array with the position that the call has reached, even if a signal handler raises an exception
+        (see `threads.Crew.call`).
     """
 
     rule: Rule
     rates: np.ndarray = NO_RATES
     draw: Draw | None = None
     spare: bool = False
-    reached: list[int] | None = None
+    reached: list[np.ndarray] | None = None
 
 
 NO_TERMS = Terms(PLAIN)
@@ -152,7 +152,7 @@ class FastCpuEngine:
     def _train(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
         totals, count, size = NOTHING, epoch.order.size, epoch.batch_size
         samples = self._samples(x, y, epoch.order, epoch.weights)
-        reached: list[int] = []
+        reached: list[np.ndarray] = []
         terms = Terms(epoch.rule, epoch.rates, Draw(np.uint64(epoch.dropout_key), 0), spare, reached)
         while totals.samples < count:
             first, start = totals.samples, time.perf_counter()
@@ -160,11 +160,11 @@ class FastCpuEngine:
             run = self._run_whole_batches if spare else self._run
             try:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
+                self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
-                if reached and reached[0] > first:
-                    yield totals._replace(samples=reached[0])
+                if reached and reached[0][POSITION] > first:
+                    yield totals._replace(samples=int(reached[0][POSITION]))
                 raise
-            self.training_pace.took(totals.samples - first, time.perf_counter() - start)
             yield totals
 
     def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:

@@ -13,9 +13,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from numbanet._compile import config
 from numbanet.engines.cpu.quota import cpu_quota
-from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, POSITION, ROUND, new_team
+from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 
 
 class Lock:
@@ -78,13 +80,13 @@ class Crew:
         """The number of threads that are helping in calls now."""
         return sum(call.helpers for call in self.calls)
 
-    def call(self, run: Callable, arguments: tuple, most: int, reached: list[int] | None = None) -> Any:
+    def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
         The calling thread computes run(*arguments, team, False), and returns the result. Helping threads call run(*arguments,
         team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
-        and the result is lost. The list `reached` therefore receives the position that `run` has reached. If `run` has not
-        begun, `reached` is not changed.
+        and the result is lost. The list `reached` therefore receives the array `team` before `run` begins: team[POSITION] is
+        the position that `run` has reached, or 0 if `run` has not begun.
         """
         call = Call()
         with self.lock:
@@ -92,13 +94,13 @@ class Crew:
             if most > 1:
                 self._recruit(call, most)
         team = new_team(call.helpers)
+        if reached is not None:
+            reached[:] = [team]
         try:
             for _ in range(call.helpers):
                 self.jobs.put((run, arguments, team))
             return run(*arguments, team, False)
         finally:
-            if reached is not None and team[ROUND] == CLOSED:
-                reached[:] = [int(team[POSITION])]
             team[ROUND] = CLOSED  # helping threads that read this value return from `run`
             with self.lock:
                 self.calls.discard(call)

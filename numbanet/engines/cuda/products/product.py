@@ -1,8 +1,9 @@
 """Computes a layer's three matrix products on the GPU, with kernels that keep their sums in registers.
 
-All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, k is
-an input i. In the delta recurrence sum_j w_ij delta_j, k is a neuron j. In the weight gradient sum_s delta_j x_i, k is a sample
-s. The products differ in the memory layout of the factors left and right, and in the results that they compute from the sums.
+All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, the
+index k of the sum is the input i; in the delta recurrence sum_j w_ij delta_j, it is the neuron j; in the weight gradient
+sum_s delta_j x_i, it is the sample s. The products differ in the memory layout of the factors left and right, and in the
+results that they compute from the sums.
 
 A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
 the part of the tile's rows of left, or of its columns of right, that belongs to a few successive terms k. The block copies
