@@ -201,8 +201,7 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
 def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
-        if not on_gpu(labels):
-            finite(name, labels, labels.dtype)  # pandas stores integers with missing values as floats with NaN
+        finite(name, labels, labels.dtype)  # pandas stores integers with missing values as floats with NaN
         raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
