@@ -1,8 +1,9 @@
 """The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
 The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
-the function for its section of the sheet. A new activation function needs no additional code in this module, because it is
-verified as soon as `engines.topology.ACTIVATIONS` and the oracle contain it.
+the function for its section of the sheet. A new activation function needs no additional code in this module, unless its
+derivative is a sum whose terms cancel each other: it is verified as soon as `engines.topology.ACTIVATIONS` and the oracle
+contain it.
 """
 
 from collections.abc import Callable, Iterator
