@@ -52,7 +52,11 @@ class Checkpoint:
 
 def checkpoint_of(value: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
     """Converts the argument `checkpoint` of `Network.fit` to a `Checkpoint`, or returns None if the argument is None."""
-    return value if value is None or isinstance(value, Checkpoint) else Checkpoint(value)
+    if value is None or isinstance(value, Checkpoint):
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"checkpoint must be a path or a Checkpoint, not {checks.shown(value)}")
+    return Checkpoint(value)
 
 
 class CheckpointFile:

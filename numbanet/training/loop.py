@@ -355,10 +355,10 @@ class Training:
         if self.replaced:
             names = ", ".join(map(repr, sorted(self.replaced)))
             checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the figures of fit")
-        if self.stopping and self.history.best_epoch is None:
-            checks.warn(
-                f"early_stopping had no effect, because no epoch had the figure {self.stopping.progress.monitored.name!r}"
-            )
+        if self.stopping:
+            name = self.stopping.progress.monitored.name
+            if np.isnan(self.history.history.get(name, [])).all():
+                checks.warn(f"early_stopping monitored nothing: the figure {name!r} was missing or nan in every epoch")
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:

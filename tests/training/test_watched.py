@@ -365,3 +365,17 @@ def test_what_is_kept_is_what_callbacks_left(device, kernels):
     with pytest.raises(FloatingPointError, match="epoch 3"):
         fit(net, callbacks=Fails())
     assert (flat(net) == flat(network(seed=2))).all()
+
+
+def test_early_stopping_on_a_figure_that_is_always_nan_says_so():
+    options = {
+        "metrics": {"odd": lambda y, y_hat: np.nan},
+        "early_stopping": numbanet.EarlyStopping(2, monitor="odd", mode="min"),
+    }
+    with pytest.warns(RuntimeWarning, match="monitored nothing: the figure 'odd' was missing or nan in every epoch"):
+        network().fit(X, Y, epochs=4, learning_rate=0.01, verbose=0, **options)
+
+
+def test_a_checkpoint_that_is_no_path_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"^checkpoint must be a path or a Checkpoint, not 3$"):
+        network().fit(X, Y, epochs=1, verbose=0, checkpoint=3)
