@@ -138,6 +138,8 @@ class Training:
             self._upload()
             logs: dict[str, float] = {}
             resumed = len(history.epoch)
+            if resumed and settings.verbose:
+                reporting.say(f"the checkpoint contains {resumed} of {checks.count(settings.epochs, 'epoch')}")
             if isinstance(self.data, inputs.Batches):
                 self.data.skip(resumed)
             self.finite = self.model.snapshot()

@@ -379,3 +379,11 @@ def test_early_stopping_on_a_figure_that_is_always_nan_says_so():
 def test_a_checkpoint_that_is_no_path_is_refused_by_name():
     with pytest.raises(TypeError, match=r"^checkpoint must be a path or a Checkpoint, not 3$"):
         network().fit(X, Y, epochs=1, verbose=0, checkpoint=3)
+
+
+def test_a_training_that_resumes_says_what_its_checkpoint_contains(tmp_path, capsys):
+    options = {"epochs": 2, "learning_rate": 0.01, "checkpoint": tmp_path / "run.npz"}
+    network().fit(X, Y, **options)
+    assert "checkpoint" not in capsys.readouterr().out
+    network().fit(X, Y, **options)
+    assert capsys.readouterr().out == "the checkpoint contains 2 of 2 epochs\n"
