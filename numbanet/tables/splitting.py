@@ -54,21 +54,7 @@ def strata_of(table: Table | Frame, target: str, task: str | None = None) -> NDA
 
 
 def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits rows at random; of each stratum (such as a class), the given fraction is held out, to within one row.
-
-    Parameters
-    ----------
-    strata : ndarray, (n,)
-        A number for each row; rows with equal numbers form a stratum.
-    fraction : float
-        Fraction of the rows to hold out, in [0, 1).
-    seed : int
-        Seed of the random split.
-
-    Returns
-    -------
-    rows, held_out : ndarray of int
-        `rows` contains the indices of the rows to train on, `held_out` those of the other rows, both in ascending order.
+    """Splits rows at random like `split`: of each stratum (rows with equal numbers in `strata`, (n,)), holds out the fraction.
 
     Raises
     ------

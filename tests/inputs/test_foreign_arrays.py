@@ -21,7 +21,7 @@ Y = np.array([0, 1, 1, 0])
 
 
 class Tensor:
-    """What numbanet uses of a tensor of PyTorch, for an environment without PyTorch."""
+    """A tensor with the attributes and methods of PyTorch's that numbanet uses, for an environment without PyTorch."""
 
     def __init__(self, array, kind="torch.float64", requires_grad=False, device="cpu"):
         self.array, self.dtype, self.requires_grad, self.device = array, kind, requires_grad, device
