@@ -14,7 +14,7 @@ from numbanet import _compile, _cuda, checks, inputs
 from numbanet._extras import installing
 from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology, get_num_threads
-from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.cpu.registers import REGISTERS
 from numbanet.engines.cuda import planning
 from numbanet.engines.cuda.memory.limits import present_limits
 
@@ -73,7 +73,7 @@ def environment() -> dict[str, str]:
         "mpi": _mpi(),
         "cuda": _cuda.provider() if _cuda.SIMULATED else f"{_cuda.provider()}; {_cuda.versions()}",
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
-        "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTER_BYTES}-byte vectors",
+        "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTERS.width}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
         "cuda fast": "training in one thread block, or in many at once, if shared memory suffices, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",

@@ -10,7 +10,7 @@ import numpy as np
 
 from numbanet.distributed.communicators import Communicator
 from numbanet.distributed.partition import zeros
-from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.cpu.registers import REGISTERS
 from numbanet.engines.epoch import BatchShare
 from numbanet.training.processes import Pass, SharedBatches
 
@@ -96,7 +96,7 @@ class Agreement:
         return first["stop"]
 
     def _compare(self) -> None:
-        own = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTER_BYTES}))
+        own = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTERS.width}))
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
                 advice = "; if each process has its own samples, pass sharded=True" if "data" in name else ""

@@ -11,6 +11,8 @@ float32. KC, MC and the number of samples in a block do not change results, beca
 same order.
 """
 
+from numbanet.engines.cpu.registers import REGISTERS
+
 # --- The products (`kernels.product`) ---
 
 # Number of rows of a tile. 6 x 2 vectors of sums, 2 vectors of w and 1 vector of x fill 15 of AVX2's 16 registers.
@@ -20,6 +22,11 @@ MR = 6
 # Number of SIMD vectors in a row of a tile. NR, the number of columns of a tile, is NR_VECTORS times the number of a vector's
 # lanes (NR is 16 with AVX2 and 32 with AVX-512). Like MR, NR_VECTORS is fixed by the code of `microkernel`.
 NR_VECTORS = 2
+# A CPU with 32 registers or more computes tiles of two panels: 6 x 4 vectors of sums, 4 vectors of w and 1 vector of x fill 29
+# registers. For each term, 10 loads then serve 24 multiply-adds, in place of 8 loads for 12.
+PAIRS = REGISTERS.count >= 32
+# Largest number of panels in a tile.
+STRIP = 2 if PAIRS else 1
 # Number of terms that the microkernel adds to a tile at a time. KC rows of a panel of w take 8 KB with AVX2, a quarter of L1.
 KC = 128
 # Number of rows of x in a slab, a multiple of MR. MC x KC numbers take 132 KB, and stay in L2 while the panels of w are read.

@@ -14,7 +14,7 @@ import numpy as np
 
 from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
-from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD
+from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
 from numbanet.engines.cpu.kernels import dropout, output, product
 from numbanet.engines.cpu.kernels.descent import UpdateRule, descend_from_memory, rate, step_of
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
@@ -94,7 +94,7 @@ def backward(workspace, block, step, draw, member):
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
-    packed = header.packed + member.number * KC * nr  # memory of this thread
+    packed = header.packed + member.number * STRIP * KC * nr  # memory of this thread
     for l in range(layers.size - 1, -1, -1):
         barrier(member)
         layer = layers[l]

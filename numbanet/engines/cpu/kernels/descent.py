@@ -172,27 +172,6 @@ def step_of(memory, header, rule, at):
 
 
 @njit_merged
-def descend_tile(memory, at, step, c):
-    """Updates MR = 6 successive rows of a panel (NR columns) by gradient descent without weight decay: w <- w - eta dL/dw.
-
-    Reads the gradients c, a tuple of 12 SIMD vectors in registers, two for each row. Updates the rows that begin at memory[at].
-    """
-    half, eta = lanes(memory), broadcast(step.eta)
-    descend_vector(memory, at, eta, c[0])
-    descend_vector(memory, at + half, eta, c[1])
-    descend_vector(memory, at + 2 * half, eta, c[2])
-    descend_vector(memory, at + 3 * half, eta, c[3])
-    descend_vector(memory, at + 4 * half, eta, c[4])
-    descend_vector(memory, at + 5 * half, eta, c[5])
-    descend_vector(memory, at + 6 * half, eta, c[6])
-    descend_vector(memory, at + 7 * half, eta, c[7])
-    descend_vector(memory, at + 8 * half, eta, c[8])
-    descend_vector(memory, at + 9 * half, eta, c[9])
-    descend_vector(memory, at + 10 * half, eta, c[10])
-    descend_vector(memory, at + 11 * half, eta, c[11])
-
-
-@njit_merged
 def descend_rows(descend_by_rule, memory, at, gradients, step, row, n_in):
     """Updates the MR rows of a tile by the rule `descend_by_rule`; the other arguments are those of `descend_stored_tile`."""
     half = lanes(memory)

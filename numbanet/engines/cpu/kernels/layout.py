@@ -22,8 +22,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, THREADS, UNUSED
-from numbanet.engines.cpu.kernels.vector import REGISTER_BYTES
+from numbanet.engines.cpu.blocks import CACHE_LINE, KC, MR, NR_VECTORS, RANDOM_NUMBERS, STRIP, THREADS, UNUSED
+from numbanet.engines.cpu.registers import REGISTERS
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
@@ -48,7 +48,7 @@ _HEADER = [
     *((name, np.int64) for name in OF_SAMPLES),  # offsets of the arrays with one value per sample, each (rows,)
     ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
     ("table_size", np.int64),  # number of values in a table
-    ("packed", np.int64),  # offset of each thread's buffer of KC panel rows, for the transpose of a part of w
+    ("packed", np.int64),  # offset of each thread's buffer of STRIP x KC panel rows, for the transpose of a part of w
 ]
 _LAYER = [
     ("n_in", np.int64),
@@ -66,7 +66,7 @@ _LAYER = [
 
 def panel_width(dtype: np.dtype) -> int:
     """Returns NR, the number of columns of a panel, for values of type `dtype`."""
-    return NR_VECTORS * REGISTER_BYTES // dtype.itemsize
+    return NR_VECTORS * REGISTERS.width // dtype.itemsize
 
 
 def up_to(multiple: int, count: int) -> int:
@@ -163,7 +163,7 @@ class Layout:
         parameters = end
         header["gradients"], header["moment_1"], header["moment_2"] = (place(parameters) for _ in range(3))
         header["zeros"], header["ones"] = place(width), place(self.most_rows * width)
-        header["packed"] = place(self.threads * KC * width)
+        header["packed"] = place(self.threads * STRIP * KC * width)
         x = place(rows * up_to(width, topology.sizes[0]))
         for layer, keeps_z, p in zip(layers, topology.keeps_z, topology.dropout_rates, strict=True):
             layer["x"] = x

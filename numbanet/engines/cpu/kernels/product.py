@@ -18,108 +18,15 @@ are always added in the same order, independently of the thread that adds them. 
 
 import numpy as np
 
-from numbanet._compile import njit_merged, njit_part, parts_of
-from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS
+from numbanet._compile import njit_merged, njit_part
+from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS, PAIRS, STRIP
 from numbanet.engines.cpu.kernels import elementwise
-from numbanet.engines.cpu.kernels.descent import descend_stored_tile, descend_tile
-from numbanet.engines.cpu.kernels.vector import (
-    broadcast,
-    get,
-    lanes,
-    load,
-    load_rows,
-    load_square,
-    put,
-    store_rows,
-    transpose,
-)
+from numbanet.engines.cpu.kernels.descent import descend, descend_stored_tile
+from numbanet.engines.cpu.kernels.tile import microkernel, places, replace_tile, shifted, store_tile
+from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store_square, transpose
+from numbanet.engines.cpu.team import Span
 from numbanet.engines.rule import GRADIENT_DESCENT
-from numbanet.equations import neuron
 from numbanet.equations.activations import SOFTMAX
-
-(weighted_input,) = parts_of(neuron.weighted_input)
-
-
-@njit_merged
-def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
-    """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j and `depth` terms k.
-
-    The result c is a tuple of 12 SIMD vectors, two for each row. A vector has q lanes, and NR = 2 * q. The diagram shows the
-    memory that the function reads:
-
-               start, c                   x                                    w
-               0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
-              +--------+---------+       +------------------+--------+        +----------------+
-    start ->  | c_00   | c_01    |  x_0> |  .   .            .       |   w -> | w_0    w_1     |  k = 0
-    + step    | c_10   | c_11    |  x_1> |  .   .            .       |  + NR  | w_0    w_1     |      1
-    + 2 step  | c_20   | c_21    |  x_2> |  .   .            .       |        |   .      .     |      .
-              | c_30   | c_31    |  x_3> |  .   .            .       |        |   .      .     |      .
-              | c_40   | c_41    |  x_4> |  .   .            .       |        |   .      .     |      .
-    + 5 step  | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
-              +--------+---------+       +------------------+--------+        +----------------+
-
-    For each term k, the function performs 2 loads of w, 6 broadcasts of x and 12 fused multiply-adds. The function keeps 12 + 2
-    + 1 vectors in registers.
-
-    Parameters
-    ----------
-    memory : (numbers,) float32 or float64
-        The flat array that contains all operands. An offset is an index into `memory`.
-    start : int
-        Offset of the first row of the start values, to which the terms are added.
-    step : int
-        Distance between successive rows of the start values, which is NR in a panel, or 0 if all rows have the same start
-        values, such as b or zeros.
-    x : tuple of MR ints
-        The offset of x[r, 0] for each row r. The rows of x may be anywhere in memory.
-    x_step : int
-        Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
-    chunk, chunk_step : int
-        After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
-        panels of NR columns.
-    w : int
-        Offset of a panel of w, which contains NR numbers for each k, without gaps.
-    depth : int
-        Number of terms, at least 0. The terms are added to c in the order of k.
-
-    Notes
-    -----
-    The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
-    bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
-    panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
-    like all others; they do not affect other rows or columns.
-    """
-    half = lanes(memory)
-    x_0, x_1, x_2, x_3, x_4, x_5 = x
-    c_00, c_10, c_20, c_30, c_40, c_50 = load_rows(memory, start, step)
-    c_01, c_11, c_21, c_31, c_41, c_51 = load_rows(memory, start + half, step)
-    p = 0
-    while depth > 0:
-        for _ in range(min(chunk, depth)):
-            w_0, w_1 = load(memory, w), load(memory, w + half)
-            x_k = broadcast(get(memory, x_0 + p))
-            c_00 += weighted_input(w_0, x_k)
-            c_01 += weighted_input(w_1, x_k)
-            x_k = broadcast(get(memory, x_1 + p))
-            c_10 += weighted_input(w_0, x_k)
-            c_11 += weighted_input(w_1, x_k)
-            x_k = broadcast(get(memory, x_2 + p))
-            c_20 += weighted_input(w_0, x_k)
-            c_21 += weighted_input(w_1, x_k)
-            x_k = broadcast(get(memory, x_3 + p))
-            c_30 += weighted_input(w_0, x_k)
-            c_31 += weighted_input(w_1, x_k)
-            x_k = broadcast(get(memory, x_4 + p))
-            c_40 += weighted_input(w_0, x_k)
-            c_41 += weighted_input(w_1, x_k)
-            x_k = broadcast(get(memory, x_5 + p))
-            c_50 += weighted_input(w_0, x_k)
-            c_51 += weighted_input(w_1, x_k)
-            p += x_step
-            w += 2 * half
-        p += chunk_step
-        depth -= chunk
-    return c_00, c_01, c_10, c_11, c_20, c_21, c_30, c_31, c_40, c_41, c_50, c_51
 
 
 @njit_merged
@@ -149,25 +56,33 @@ def input_columns(memory, header, layer, i):
 
 
 @njit_merged
-def panels_of(tiles, groups):
-    """Returns the range of panels (blocks of NR columns) that contain the tiles with indices in the range `tiles`.
-
-    Each panel consists of `groups` tiles, which have MR rows each.
-    """
-    if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
-        return range(0, 1)
-    return range(tiles.begin // groups, -(-tiles.end // groups))
+def panels_of(memory, columns):
+    """Returns the number of panels (blocks of NR columns) of a matrix with `columns` columns."""
+    return -(-columns // (NR_VECTORS * lanes(memory)))
 
 
 @njit_merged
-def groups_of(panel, tiles, groups, slab, rows):
-    """Returns the range (begin, end) of the groups (MR rows each) of a panel that this thread computes within a slab.
+def strips_of(tiles, groups):
+    """Returns the range of the first panels of the strips that contain the tiles with indices in the range `tiles`.
 
-    The slab is a block of `rows` rows that begins with the group `slab`. `tiles` is the range of all tiles that this thread
-    computes.
+    A strip consists of STRIP panels, or of one panel if no other is left. Each panel consists of `groups` groups of MR rows.
     """
-    begin = panel * groups
-    return max(slab, tiles.begin - begin), min(slab + rows // MR, groups, tiles.end - begin)
+    if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
+        return range(0, 1, STRIP)
+    return range(tiles.begin // (STRIP * groups) * STRIP, -(-tiles.end // groups), STRIP)
+
+
+@njit_merged
+def groups_of(panel, width, tiles, groups, slab, rows):
+    """Returns the range of the groups (MR rows each) of a strip that this thread computes within a slab, as a `Span`.
+
+    The strip consists of `width` panels, beginning with the given one. The slab is a block of `rows` rows that begins with the
+    group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts twice.
+    """
+    begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
+    if width > 1:
+        begin, end = begin // width, end // width
+    return Span(max(slab, begin), min(slab + rows // MR, groups, end))
 
 
 @njit_part
@@ -177,24 +92,34 @@ def forward(memory, header, layer, kind, groups, tiles):
     In a softmax layer, the function writes z in place of a.
     Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
-    half, n_in = lanes(memory), layer.n_in
-    nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
+    nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out)
     for slab in range(0, groups, MC // MR):
-        for i in range(0, n_in, KC):
-            depth = min(KC, n_in - i)
-            for panel in panels_of(tiles, groups):
-                w = layer.w + panel * layer.w_rows * nr
-                a = layer.a + panel * x_panel
-                begin, end = groups_of(panel, tiles, groups, slab, MC)
-                for group in range(begin, end):
-                    z = a + group * MR * nr
-                    start, step = (w + n_in * nr, 0) if i == 0 else (z, nr)
-                    x = sample_rows(memory, header, layer.x, group, i)
-                    c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, w + i * nr, depth)
-                    store_rows(memory, z, half, c)
-                if i + depth == n_in:
-                    at, count = panel * x_panel + begin * MR * nr, (end - begin) * MR * nr
-                    elementwise.activation(kind, header.epsilon, memory, layer.z + at, layer.a + at, count)
+        for i in range(0, layer.n_in, KC):
+            for panel in strips_of(tiles, groups):
+                width = min(STRIP, panels - panel)
+                span = groups_of(panel, width, tiles, groups, slab, MC)
+                if PAIRS and width > 1:
+                    forward_strip(memory, header, layer, (panel, panel + 1), i, span)
+                else:
+                    forward_strip(memory, header, layer, (panel,), i, span)
+                if i + KC >= layer.n_in:
+                    for p in range(panel, panel + width):
+                        at, count = (p * header.rows + span.begin * MR) * nr, (span.end - span.begin) * MR * nr
+                        elementwise.activation(kind, header.epsilon, memory, layer.z + at, layer.a + at, count)
+
+
+@njit_merged
+def forward_strip(memory, header, layer, strip, i, groups):
+    """Adds the terms of up to KC inputs, beginning with input i, to z_j of a range of groups, in the panels `strip`."""
+    nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
+    w = places(strip, layer.w, layer.w_rows * nr)
+    a = places(strip, layer.a, header.rows * nr)
+    for group in range(groups.begin, groups.end):
+        z = shifted(a, group * MR * nr)
+        start, step = (shifted(w, n_in * nr), 0) if i == 0 else (z, nr)
+        x = sample_rows(memory, header, layer.x, group, i)
+        c = microkernel(memory, start, step, x, 1, nr, (header.rows - 1) * nr, shifted(w, i * nr), min(KC, n_in - i))
+        store_tile(memory, z, nr, c)
 
 
 @njit_part
@@ -203,28 +128,44 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
     If the previous layer has softmax or dropout, the function writes the sums dL/da_i in place of delta_i.
     Reads w (n_in, n_out) and delta (n, n_out) of the layer, and a (n, n_in) of the previous layer. Writes delta (n, n_in) of
-    the previous layer.
+    the previous layer. Overwrites the STRIP * KC * NR numbers that begin at memory[packed].
     """
-    half, n_out = lanes(memory), layer.n_out
-    nr, x_panel = NR_VECTORS * half, header.rows * NR_VECTORS * half
+    nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_in)
     for slab in range(0, groups, MC // MR):
-        for j in range(0, n_out, KC):
-            depth = min(KC, n_out - j)
-            for panel in panels_of(tiles, groups):
-                dl_da_panel = before.delta + panel * x_panel
-                begin, end = groups_of(panel, tiles, groups, slab, MC)
-                if begin < end:
-                    pack_transposed(memory, layer, panel, j, depth, packed)
-                for group in range(begin, end):
-                    dl_da = dl_da_panel + group * MR * nr
-                    start, step = (header.zeros, 0) if j == 0 else (dl_da, nr)
-                    x = sample_rows(memory, header, layer.delta, group, j)
-                    c = microkernel(memory, start, step, x, 1, nr, x_panel - nr, packed, depth)
-                    store_rows(memory, dl_da, half, c)
-                if j + depth == n_out and before.kind != SOFTMAX and before.limit == 0:
-                    at, count = panel * x_panel + begin * MR * nr, (end - begin) * MR * nr
-                    z, a, delta = before.z + at, before.a + at, before.delta + at
-                    elementwise.activation_error(before.kind, header.epsilon, memory, z, a, delta, count)
+        for j in range(0, layer.n_out, KC):
+            for panel in strips_of(tiles, groups):
+                width = min(STRIP, panels - panel)
+                span = groups_of(panel, width, tiles, groups, slab, MC)
+                if span.begin >= span.end:
+                    continue
+                for p in range(width):
+                    pack_transposed(memory, layer, panel + p, j, min(KC, layer.n_out - j), packed + p * KC * nr)
+                if PAIRS and width > 1:
+                    backward_strip(memory, header, layer, before, (panel, panel + 1), j, span, packed)
+                else:
+                    backward_strip(memory, header, layer, before, (panel,), j, span, packed)
+                if j + KC >= layer.n_out and before.kind != SOFTMAX and before.limit == 0:
+                    for p in range(panel, panel + width):
+                        at, count = (p * header.rows + span.begin * MR) * nr, (span.end - span.begin) * MR * nr
+                        z, a, delta = before.z + at, before.a + at, before.delta + at
+                        elementwise.activation_error(before.kind, header.epsilon, memory, z, a, delta, count)
+
+
+@njit_merged
+def backward_strip(memory, header, layer, before, strip, j, groups, packed):
+    """Adds the terms of up to KC neurons, beginning with neuron j, to dL/da_i of a range of groups, in the panels `strip`.
+
+    The panels of the transpose of w follow each other, beginning at memory[packed].
+    """
+    nr = NR_VECTORS * lanes(memory)
+    w = places(strip, packed - strip[0] * KC * nr, KC * nr)
+    dl_da_panels = places(strip, before.delta, header.rows * nr)
+    for group in range(groups.begin, groups.end):
+        dl_da = shifted(dl_da_panels, group * MR * nr)
+        start, step = (places(strip, header.zeros, 0), 0) if j == 0 else (dl_da, nr)
+        x = sample_rows(memory, header, layer.delta, group, j)
+        c = microkernel(memory, start, step, x, 1, nr, (header.rows - 1) * nr, w, min(KC, layer.n_out - j))
+        store_tile(memory, dl_da, nr, c)
 
 
 @njit_part
@@ -242,7 +183,7 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
             for p in range(0, nr, half):
                 for q in range(0, nr, half):
                     square = transpose(load_square(memory, w + p * nr + q, nr))
-                    store_rows(memory, packed + (k + q) * nr + p, nr, square)
+                    store_square(memory, packed + (k + q) * nr + p, nr, square)
         else:
             for q in range(min(nr, depth - k)):
                 for i in range(nr):
@@ -256,26 +197,37 @@ def update(memory, header, layer, block, step, tiles, scratch):
     b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, w and b are
     not updated. Instead, the sums are added to the gradients in memory; in the first block of a batch, the sums replace the
     gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. May overwrite
-    the MR * NR numbers that begin at memory[scratch].
+    the STRIP * MR * NR numbers that begin at memory[scratch].
     """
-    half, groups, n = lanes(memory), layer.w_rows // MR, block.n
-    nr, descends = NR_VECTORS * half, block.closes and not step.clip_norm < np.inf
-    from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
+    groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):
-        for panel in panels_of(tiles, groups):
-            delta = layer.delta + panel * header.rows * nr
-            w = layer.w + panel * layer.w_rows * nr
-            begin, end = groups_of(panel, tiles, groups, slab, GRADIENT_MC)
-            for group in range(begin, end):
-                i = group * MR
-                at = w + i * nr
-                start, start_step = (header.zeros, 0) if block.opens else (at + header.gradients, nr)
-                x = input_columns(memory, header, layer, i)
-                c = microkernel(memory, start, start_step, x, nr, n, nr, delta, n)
-                if not descends:
-                    store_rows(memory, at + header.gradients, half, c)
-                elif from_registers:
-                    descend_tile(memory, at, step, c)
-                else:
-                    store_rows(memory, scratch, half, c)
-                    descend_stored_tile(memory, at, scratch, step, i, layer.n_in)
+        for panel in strips_of(tiles, groups):
+            width = min(STRIP, panels - panel)
+            span = groups_of(panel, width, tiles, groups, slab, GRADIENT_MC)
+            if PAIRS and width > 1:
+                update_strip(memory, header, layer, block, step, (panel, panel + 1), span, scratch)
+            else:
+                update_strip(memory, header, layer, block, step, (panel,), span, scratch)
+
+
+@njit_merged
+def update_strip(memory, header, layer, block, step, strip, groups, scratch):
+    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w with it, as described in `update`."""
+    nr, descends = NR_VECTORS * lanes(memory), block.closes and not step.clip_norm < np.inf
+    from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
+    w, delta = places(strip, layer.w, layer.w_rows * nr), places(strip, layer.delta, header.rows * nr)
+    for group in range(groups.begin, groups.end):
+        i = group * MR
+        tile = shifted(w, i * nr)
+        gradients = shifted(tile, header.gradients)
+        start, start_step = (places(strip, header.zeros, 0), 0) if block.opens else (gradients, nr)
+        x = input_columns(memory, header, layer, i)
+        c = microkernel(memory, start, start_step, x, nr, block.n, nr, delta, block.n)
+        if not descends:
+            store_tile(memory, gradients, nr, c)
+        elif from_registers:
+            replace_tile(descend, broadcast(step.eta), memory, tile, nr, c)
+        else:
+            store_tile(memory, places(strip, scratch - strip[0] * MR * nr, MR * nr), nr, c)
+            for p in range(len(strip)):
+                descend_stored_tile(memory, tile[p], scratch + p * MR * nr, step, i, layer.n_in)

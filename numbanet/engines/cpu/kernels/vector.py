@@ -11,26 +11,20 @@ import math
 import operator
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 from numbanet._compile import intrinsic
-from numbanet.engines.cpu.blocks import MR
-
-_WIDTHS = (("avx512f", 64), ("avx", 32))
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-REGISTER_BYTES = next((width for name, width in _WIDTHS if _FEATURES.get(name)), 16)
-
+from numbanet.engines.cpu.registers import REGISTERS
 
 class Vector(types.Type):
     """The Numba type of a SIMD vector, which consists of `lanes` scalars of the same type."""
 
     def __init__(self, scalar: Any):
         self.scalar = scalar
-        self.lanes = 8 * REGISTER_BYTES // scalar.bitwidth
+        self.lanes = 8 * REGISTERS.width // scalar.bitwidth
         super().__init__(name=f"Vector({scalar}, {self.lanes})")
 
 
@@ -93,12 +87,14 @@ def prefetch(typingctx, array, index):
     return types.void(array, types.intp), code
 
 
-def _load(context, builder, array_type, kind, array, index):
+def emit_load(context: Any, builder: Any, array_type: Any, kind: Vector, array: Any, index: Any) -> Any:
+    """Emits LLVM code that loads a SIMD vector, which begins at array[index]."""
     address = builder.bitcast(pointer(context, builder, array_type, array, index), context.get_value_type(kind).as_pointer())
     return builder.load(address, align=array_type.dtype.bitwidth // 8)
 
 
-def _store(context, builder, array_type, array, index, vector):
+def emit_store(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> None:
+    """Emits LLVM code that stores a SIMD vector to memory, beginning at array[index]."""
     address = builder.bitcast(pointer(context, builder, array_type, array, index), vector.type.as_pointer())
     builder.store(vector, address, align=array_type.dtype.bitwidth // 8)
 
@@ -109,7 +105,7 @@ def load(typingctx, array, index):
     kind = Vector(array.dtype)
 
     def code(context, builder, signature, arguments):
-        return _load(context, builder, signature.args[0], kind, *arguments)
+        return emit_load(context, builder, signature.args[0], kind, *arguments)
 
     return kind(array, types.intp), code
 
@@ -119,7 +115,7 @@ def store(typingctx, array, index, vector):
     """Stores a SIMD vector: array[index : index + lanes] = vector."""
 
     def code(context, builder, signature, arguments):
-        _store(context, builder, signature.args[0], *arguments)
+        emit_store(context, builder, signature.args[0], *arguments)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), code
@@ -151,46 +147,43 @@ def _shuffled(builder, a, b, lanes):
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
-def _load_rows(array_type, count):
-    """Returns the signature and the code of an intrinsic that loads `count` vectors, which begin `step` elements apart."""
-    kind = Vector(array_type.dtype)
-    vectors = types.UniTuple(kind, count)
+@intrinsic
+def load_square(typingctx, array, index, step):
+    """Loads a square matrix as a tuple of `lanes` SIMD vectors; vector r begins at array[index + r * step]."""
+    kind = Vector(array.dtype)
+    vectors = types.UniTuple(kind, kind.lanes)
 
     def code(context, builder, signature, arguments):
         array, index, step = arguments
         rows = []
-        for _ in range(count):
-            rows.append(_load(context, builder, signature.args[0], kind, array, index))
+        for _ in range(kind.lanes):
+            rows.append(emit_load(context, builder, signature.args[0], kind, array, index))
             index = builder.add(index, step)
         return context.make_tuple(builder, vectors, rows)
 
-    return vectors(array_type, types.intp, types.intp), code
+    return vectors(array, types.intp, types.intp), code
 
 
 @intrinsic
-def load_rows(typingctx, array, index, step):
-    """Loads a tuple of MR = 6 SIMD vectors; vector r begins at array[index + r * step]."""
-    return _load_rows(array, MR)
-
-
-@intrinsic
-def load_square(typingctx, array, index, step):
-    """Loads a square matrix as a tuple of `lanes` SIMD vectors; vector r begins at array[index + r * step]."""
-    return _load_rows(array, Vector(array.dtype).lanes)
-
-
-@intrinsic
-def store_rows(typingctx, array, index, step, rows):
+def store_square(typingctx, array, index, step, rows):
     """Stores a tuple of SIMD vectors; vector r is written to memory beginning at array[index + r * step]."""
 
     def code(context, builder, signature, arguments):
         array, index, step, rows = arguments
         for row in cgutils.unpack_tuple(builder, rows, signature.args[3].count):
-            _store(context, builder, signature.args[0], array, index, row)
+            emit_store(context, builder, signature.args[0], array, index, row)
             index = builder.add(index, step)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, rows), code
+
+
+def emit_broadcast(context: Any, builder: Any, kind: Vector, scalar: Any) -> Any:
+    """Emits LLVM code that computes a SIMD vector whose elements all equal `scalar`."""
+    undefined = ir.Constant(context.get_value_type(kind), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), kind.lanes), [0] * kind.lanes)
+    return builder.shuffle_vector(first, undefined, everywhere)
 
 
 @intrinsic
@@ -199,10 +192,7 @@ def broadcast(typingctx, scalar):
     kind = Vector(scalar)
 
     def code(context, builder, signature, arguments):
-        undefined = ir.Constant(context.get_value_type(kind), ir.Undefined)
-        first = builder.insert_element(undefined, arguments[0], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), kind.lanes), [0] * kind.lanes)
-        return builder.shuffle_vector(first, undefined, everywhere)
+        return emit_broadcast(context, builder, kind, *arguments)
 
     return kind(scalar), code
 

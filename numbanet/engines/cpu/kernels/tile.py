@@ -1,0 +1,142 @@
+"""The microkernel, and the operations on tiles.
+
+A tile is a part of a matrix that has MR rows and lies in one or two adjacent panels (blocks of NR columns, see the module
+`layout`). A tile in registers is a tuple of SIMD vectors, row by row. The place of a tile in memory is a tuple of offsets: one
+for each of its panels. All loops over the rows and vectors of a tile are unrolled.
+"""
+
+from numba import types
+from numba.core import cgutils
+
+from numbanet._compile import intrinsic, njit_merged, parts_of
+from numbanet.engines.cpu.blocks import MR, NR_VECTORS
+from numbanet.engines.cpu.kernels.vector import Vector, emit_broadcast, emit_load, emit_store, lanes, pointer
+from numbanet.equations import neuron
+
+(weighted_input,) = parts_of(neuron.weighted_input)
+
+
+@intrinsic
+def places(typingctx, strip, start, distance):
+    """Returns the tuple of the offsets start + panel * distance, for each panel index in the tuple `strip`."""
+    result = types.UniTuple(types.intp, len(strip))
+
+    def code(context, builder, signature, arguments):
+        strip, start, distance = arguments
+        offsets = [builder.add(start, builder.mul(panel, distance)) for panel in cgutils.unpack_tuple(builder, strip)]
+        return context.make_tuple(builder, result, offsets)
+
+    return result(strip, types.intp, types.intp), code
+
+
+@intrinsic
+def shifted(typingctx, places, distance):
+    """Returns the tuple of the offsets place + distance, for each offset in the tuple `places`."""
+
+    def code(context, builder, signature, arguments):
+        places = cgutils.unpack_tuple(builder, arguments[0])
+        return context.make_tuple(builder, signature.return_type, [builder.add(place, arguments[1]) for place in places])
+
+    return places(places, types.intp), code
+
+
+def _offsets(builder, places, step, half):
+    """Emits the offsets of a tile's vectors, row by row. `step` is the distance between rows, and `half` between vectors."""
+    offsets, panels = [], cgutils.unpack_tuple(builder, places)
+    for row in range(MR):
+        for panel in panels:
+            start = builder.add(panel, builder.mul(step, step.type(row)))
+            offsets += [builder.add(start, step.type(q * half)) for q in range(NR_VECTORS)]
+    return offsets
+
+
+@intrinsic
+def load_tile(typingctx, memory, places, step):
+    """Returns the tile whose panels begin at memory[place], for each offset in `places`. Rows are `step` elements apart."""
+    vector = Vector(memory.dtype)
+    tile = types.UniTuple(vector, MR * NR_VECTORS * len(places))
+
+    def code(context, builder, signature, arguments):
+        memory, places, step = arguments
+        offsets = _offsets(builder, places, step, vector.lanes)
+        vectors = [emit_load(context, builder, signature.args[0], vector, memory, offset) for offset in offsets]
+        return context.make_tuple(builder, tile, vectors)
+
+    return tile(memory, places, types.intp), code
+
+
+@intrinsic
+def store_tile(typingctx, memory, places, step, tile):
+    """Stores a tile, whose panels begin at memory[place] for each offset in `places`. Rows are `step` elements apart."""
+
+    def code(context, builder, signature, arguments):
+        memory, places, step, vectors = arguments
+        offsets = _offsets(builder, places, step, tile.dtype.lanes)
+        for offset, vector in zip(offsets, cgutils.unpack_tuple(builder, vectors), strict=True):
+            emit_store(context, builder, signature.args[0], memory, offset, vector)
+        return context.get_dummy_value()
+
+    return types.void(memory, places, types.intp, tile), code
+
+
+@intrinsic
+def replace_tile(typingctx, function, constant, memory, places, step, tile):
+    """Replaces each vector v of a tile in memory with function(constant, c, v), where c is the vector of `tile` at that place."""
+    vector = tile.dtype
+    called = function.get_call_type(typingctx, (vector, vector, vector), {})
+
+    def code(context, builder, signature, arguments):
+        _, constant, memory, places, step, vectors = arguments
+        call, array_type = context.get_function(function, called), signature.args[2]
+        offsets = _offsets(builder, places, step, vector.lanes)
+        for offset, c in zip(offsets, cgutils.unpack_tuple(builder, vectors), strict=True):
+            v = emit_load(context, builder, array_type, vector, memory, offset)
+            emit_store(context, builder, array_type, memory, offset, call(builder, [constant, c, v]))
+        return context.get_dummy_value()
+
+    return types.void(function, vector, memory, places, types.intp, tile), code
+
+
+@intrinsic
+def with_term(typingctx, function, tile, memory, x, w):
+    """Returns the tile of the vectors function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
+
+    The vectors w_q are loaded from the tuple of offsets `w`, which has one offset for each panel. The number x_r is memory[x[r]],
+    and is broadcast to a vector.
+    """
+    vector = tile.dtype
+    called = function.get_call_type(typingctx, (vector, vector, vector), {})
+
+    def code(context, builder, signature, arguments):
+        _, tile, memory, x, w = arguments
+        call, array_type = context.get_function(function, called), signature.args[2]
+        starts = [builder.add(panel, panel.type(q * vector.lanes)) for panel in cgutils.unpack_tuple(builder, w) for q in range(NR_VECTORS)]
+        w_q = [emit_load(context, builder, array_type, vector, memory, start) for start in starts]
+        sums = iter(cgutils.unpack_tuple(builder, tile))
+        vectors = []
+        for place in cgutils.unpack_tuple(builder, x):
+            x_r = emit_broadcast(context, builder, vector, builder.load(pointer(context, builder, array_type, memory, place)))
+            vectors += [call(builder, [next(sums), w_vector, x_r]) for w_vector in w_q]
+        return context.make_tuple(builder, signature.return_type, vectors)
+
+    return tile(function, tile, memory, x, w), code
+
+
+@njit_merged
+def add_term(c, w, x):
+    """Returns c + w x: the sum c with one more term."""
+    return c + weighted_input(w, x)
+
+
+@njit_merged
+def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
+    """DOC"""
+    nr = NR_VECTORS * lanes(memory)
+    c = load_tile(memory, start, step)
+    p, rest = 0, chunk
+    for k in range(depth):
+        c = with_term(add_term, c, memory, shifted(x, p), shifted(w, k * nr))
+        rest -= 1
+        p += x_step if rest > 0 else x_step + chunk_step
+        rest = rest if rest > 0 else chunk
+    return c
