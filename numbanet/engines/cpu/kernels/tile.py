@@ -133,10 +133,12 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     """DOC"""
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)
-    p, rest = 0, chunk
-    for k in range(depth):
-        c = with_term(add_term, c, memory, shifted(x, p), shifted(w, k * nr))
-        rest -= 1
-        p += x_step if rest > 0 else x_step + chunk_step
-        rest = rest if rest > 0 else chunk
+    p = 0
+    while depth > 0:
+        for _ in range(min(chunk, depth)):
+            c = with_term(add_term, c, memory, shifted(x, p), w)
+            p += x_step
+            w = shifted(w, nr)
+        p += chunk_step
+        depth -= chunk
     return c
