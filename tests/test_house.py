@@ -84,7 +84,7 @@ MANY_PARAMETERS = {
     "network.Network.__init__": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
     "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,
-    "engines.cpu.kernels.product.microkernel": DOCUMENTED,
+    "engines.cpu.kernels.tile.microkernel": DOCUMENTED,
     "engines.cuda.cooperative.kernel.training_kernel.train_cooperative": DOCUMENTED,
     "engines.cuda.output.output_rows": DOCUMENTED,
     "engines.cuda.resident.kernel.training_kernel.train_resident": DOCUMENTED,

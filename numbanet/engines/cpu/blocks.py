@@ -2,7 +2,7 @@
 
 The names MR, NR, KC and MC come from Goto and van de Geijn (2008, doi:10.1145/1356052.1356053) and from the library BLIS:
 
-    c (MR, NR) += x (MR, KC) * w (KC, NR)    one call to the microkernel: c in registers, KC rows of a panel of w in L1
+    c (MR, NR) += x (MR, KC) * w (KC, NR)    a tile by the microkernel: c in registers, KC rows of a panel of w in L1
     c (MC, n) += x (MC, KC) * w (KC, n)      KC columns of MC rows of x stay in L2 while the panels of w are read
 
 A panel is a block of NR columns of a matrix, and a slab is a block of MC rows of x. Each slab of x is multiplied by every panel
@@ -16,18 +16,18 @@ from numbanet.engines.cpu.registers import REGISTERS
 # --- The products (`kernels.product`) ---
 
 # Number of rows of a tile. 6 x 2 vectors of sums, 2 vectors of w and 1 vector of x fill 15 of AVX2's 16 registers.
-# MR cannot be tuned: the functions `microkernel`, `descend_tile`, `sample_rows` and `input_columns` are written for six rows,
-# and do not compile with another value.
+# MR cannot be tuned: the functions `sample_rows` and `input_columns` are written for six rows.
 MR = 6
-# Number of SIMD vectors in a row of a tile. NR, the number of columns of a tile, is NR_VECTORS times the number of a vector's
-# lanes (NR is 16 with AVX2 and 32 with AVX-512). Like MR, NR_VECTORS is fixed by the code of `microkernel`.
+# Number of SIMD vectors in a row of a panel. NR, the number of columns of a panel, is NR_VECTORS times the number of a vector's
+# lanes (NR is 16 with AVX2 and 32 with AVX-512).
 NR_VECTORS = 2
-# A CPU with 32 registers or more computes tiles of two panels: 6 x 4 vectors of sums, 4 vectors of w and 1 vector of x fill 29
-# registers. For each term, 10 loads then serve 24 multiply-adds, in place of 8 loads for 12.
-PAIRS = REGISTERS.count >= 32
-# Largest number of panels in a tile.
+# Whether the microkernel computes two panels at the same time. 6 x 4 vectors of sums, 4 vectors of w and 1 vector of x fill 29
+# of the 32 registers of AVX-512 and NEON. Each term then takes 10 loads for 24 multiply-adds, in place of 16 loads.
+PAIRS = REGISTERS.number >= 32
+# Largest number of panels in a strip, which is the number of panels that the microkernel computes at the same time.
 STRIP = 2 if PAIRS else 1
-# Number of terms that the microkernel adds to a tile at a time. KC rows of a panel of w take 8 KB with AVX2, a quarter of L1.
+# Number of terms that the microkernel adds to a tile at a time. KC rows of a strip of w take 8 KB with AVX2, a quarter of L1,
+# and 32 KB with AVX-512.
 KC = 128
 # Number of rows of x in a slab, a multiple of MR. MC x KC numbers take 132 KB, and stay in L2 while the panels of w are read.
 MC = 43 * MR

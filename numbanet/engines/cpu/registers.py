@@ -15,13 +15,13 @@ class RegisterFile(NamedTuple):
         The name of the instruction set.
     width : int
         The size of a register in bytes.
-    count : int
+    number : int
         The number of registers.
     """
 
     name: str
     width: int
-    count: int
+    number: int
 
 
 # The register files by the LLVM feature that a CPU needs, best first. AVX2 has the registers of AVX.

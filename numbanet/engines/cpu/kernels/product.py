@@ -10,10 +10,11 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
 All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). The three products therefore differ
-only in the memory offsets of their factors. The result c is divided into tiles of MR rows and NR columns. The tiles are
-numbered panel by panel, and each thread computes a range of tiles. MR successive rows are called a group. The terms of a sum
-are always added in the same order, independently of the thread that adds them. The names and formulas of the terms come from
-`numbanet.equations`.
+only in the memory offsets of their factors. MR successive rows are called a group. The result c is divided into tiles of MR
+rows and NR columns, which are numbered panel by panel, and each thread computes a range of tiles. A strip consists of one or
+two adjacent panels. The microkernel computes the tiles of a group in all panels of a strip at the same time, because a CPU with
+32 SIMD registers needs fewer loads that way. The terms of a sum are always added in the same order, independently of the thread
+that adds them and of the width of the strip.
 """
 
 import numpy as np

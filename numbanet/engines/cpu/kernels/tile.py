@@ -1,8 +1,8 @@
 """The microkernel, and the operations on tiles.
 
-A tile is a part of a matrix that has MR rows and lies in one or two adjacent panels (blocks of NR columns, see the module
-`layout`). A tile in registers is a tuple of SIMD vectors, row by row. The place of a tile in memory is a tuple of offsets: one
-for each of its panels. All loops over the rows and vectors of a tile are unrolled.
+A tile is a part of a matrix: MR rows of a panel (a block of NR columns, see the module `layout`) or of two adjacent panels. A
+tile in registers is a tuple of SIMD vectors, row by row. A tile's place in memory is a tuple of offsets: one for each of its
+panels. All loops over the rows and vectors of a tile are unrolled. The formula of a term comes from `numbanet.equations`.
 """
 
 from numba import types
@@ -81,7 +81,10 @@ def store_tile(typingctx, memory, places, step, tile):
 
 @intrinsic
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
-    """Replaces each vector v of a tile in memory with function(constant, c, v), where c is the vector of `tile` at that place."""
+    """Replaces each vector v of a tile in memory with function(constant, c, v).
+
+    The vector c is the vector of the tile in registers, `tile`, in the same row and column.
+    """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
 
@@ -101,8 +104,8 @@ def replace_tile(typingctx, function, constant, memory, places, step, tile):
 def with_term(typingctx, function, tile, memory, x, w):
     """Returns the tile of the vectors function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
 
-    The vectors w_q are loaded from the tuple of offsets `w`, which has one offset for each panel. The number x_r is memory[x[r]],
-    and is broadcast to a vector.
+    The vectors w_q are loaded from memory; the tuple `w` contains one offset for each panel. The number x_r is memory[x[r]], and
+    is broadcast to a vector.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -110,7 +113,11 @@ def with_term(typingctx, function, tile, memory, x, w):
     def code(context, builder, signature, arguments):
         _, tile, memory, x, w = arguments
         call, array_type = context.get_function(function, called), signature.args[2]
-        starts = [builder.add(panel, panel.type(q * vector.lanes)) for panel in cgutils.unpack_tuple(builder, w) for q in range(NR_VECTORS)]
+        starts = [
+            builder.add(panel, panel.type(q * vector.lanes))
+            for panel in cgutils.unpack_tuple(builder, w)
+            for q in range(NR_VECTORS)
+        ]
         w_q = [emit_load(context, builder, array_type, vector, memory, start) for start in starts]
         sums = iter(cgutils.unpack_tuple(builder, tile))
         vectors = []
@@ -130,7 +137,53 @@ def add_term(c, w, x):
 
 @njit_merged
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
-    """DOC"""
+    """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j per panel and `depth` terms k.
+
+    The result c is a tile: a tuple of SIMD vectors, two for each row and panel. A vector has q lanes, and NR = 2 * q. The
+    diagram shows the memory that the function reads for a tile in one panel:
+
+                start, c                   x                                    w
+                0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
+               +--------+---------+       +------------------+--------+        +----------------+
+    start[0] ->| c_00   | c_01    |  x_0> |  .   .            .       | w[0]-> | w_0    w_1     |  k = 0
+    + step     | c_10   | c_11    |  x_1> |  .   .            .       |  + NR  | w_0    w_1     |      1
+    + 2 step   | c_20   | c_21    |  x_2> |  .   .            .       |        |   .      .     |      .
+               | c_30   | c_31    |  x_3> |  .   .            .       |        |   .      .     |      .
+               | c_40   | c_41    |  x_4> |  .   .            .       |        |   .      .     |      .
+    + 5 step   | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
+               +--------+---------+       +------------------+--------+        +----------------+
+
+    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. The
+    function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
+
+    Parameters
+    ----------
+    memory : (numbers,) float32 or float64
+        The flat array that contains all operands. An offset is an index into `memory`.
+    start : tuple of ints
+        For each panel, the offset of the first row of the start values, to which the terms are added.
+    step : int
+        Distance between successive rows of the start values, which is NR in a panel, or 0 if all rows have the same start
+        values, such as b or zeros.
+    x : tuple of MR ints
+        The offset of x[r, 0] for each row r. The rows of x may be anywhere in memory.
+    x_step : int
+        Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
+    chunk, chunk_step : int
+        After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
+        panels of NR columns.
+    w : tuple of ints
+        For each panel, the offset of a panel of w, which contains NR numbers for each k, without gaps.
+    depth : int
+        Number of terms, at least 0. The terms are added to c in the order of k.
+
+    Notes
+    -----
+    The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
+    bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
+    panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
+    like all others; they do not affect other rows or columns.
+    """
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)
     p = 0

@@ -19,6 +19,7 @@ from numba.extending import models, overload, register_model
 from numbanet._compile import intrinsic
 from numbanet.engines.cpu.registers import REGISTERS
 
+
 class Vector(types.Type):
     """The Numba type of a SIMD vector, which consists of `lanes` scalars of the same type."""
 
