@@ -104,8 +104,8 @@ def replace_tile(typingctx, function, constant, memory, places, step, tile):
 def with_term(typingctx, function, tile, memory, x, w):
     """Returns the tile of the vectors function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
 
-    The vectors w_q are loaded from memory; the tuple `w` contains one offset for each panel. The number x_r is memory[x[r]], and
-    is broadcast to a vector.
+    The vectors w_q are loaded from memory; the tuple `w` contains one offset for each panel. x_r is the number memory[x[r]],
+    broadcast to a vector.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
