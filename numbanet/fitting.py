@@ -16,6 +16,7 @@ from numbanet.inputs import Data, weights
 from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_of, conditions
 from numbanet.training.history import History
 from numbanet.training.loop import Settings, Training
+from numbanet.training.metrics import check_targets
 from numbanet.training.model import Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
 from numbanet.training.processes import Batches, Processes
@@ -91,6 +92,9 @@ def fit(
                 validation = validation.as_given()
             data = data.weighted_by_class(samples.class_weight, loss, add_up)
             data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
+    for part, of in ((data, ""), (validation, " of the validation samples")):
+        if settings.metrics and isinstance(part, Data):
+            check_targets(settings.metrics, inputs.on_host(part.y), of)
     options = samples.options(model.topology.sizes[-1], group.sharded)
     return _training(model, settings, options, data, validation, group, file).run()
 
