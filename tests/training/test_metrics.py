@@ -156,7 +156,7 @@ def test_metrics_of_classes_are_refused_for_numbers(name, number):
     """As by scikit-learn, which says that continuous targets are not supported."""
     x, y = np.arange(8.0).reshape(4, 2), np.array([[0.0], [1], [1], [0]])
     numbers, refused = np.array([[0.0], [1], [number], [0]]), NUMBERS.format(name, "")
-    net = numbanet.Network([2, 1], "sigmoid", "mse", seed=0)
+    net = numbanet.Network([2, 1], ["sigmoid"], "mse", seed=0)
     before = net.parameters()
     called = []
     with pytest.raises(ValueError, match=refused):
@@ -174,7 +174,7 @@ def test_metrics_of_classes_are_refused_for_numbers(name, number):
 
 def test_log_loss_takes_probabilities_but_no_other_numbers():
     x, y = np.arange(8.0).reshape(4, 2) / 10, np.array([0.0, 1, 0.25, 0.5])
-    net = numbanet.Network([2, 1], "sigmoid", "mse", seed=0)
+    net = numbanet.Network([2, 1], ["sigmoid"], "mse", seed=0)
     p = net.predict(x)[:, 0].astype(np.float64)
     expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
     assert net.evaluate(x, y, metrics="log_loss")["log_loss"] == pytest.approx(expected, rel=1e-12)
