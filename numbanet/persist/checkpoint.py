@@ -141,7 +141,7 @@ class CheckpointFile:
                 raise ValueError(f"{self.path} does not record {name}: another version of numbanet wrote it. Use another path")
             if known[name] != value and not (name == "seed" and value is None):  # without a seed, any parameters are random
                 self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
-        if None not in (model.table, description.table) and model.table.to_dict() != description.table.to_dict():
+        if model.table and description.table and model.table.to_dict() != description.table.to_dict():
             self._refuse("table")
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
