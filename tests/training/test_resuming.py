@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from numba import cuda
 
 import numbanet
-from numbanet import _cuda, tables
+from numbanet import tables
 from numbanet.persist import checkpoint
 from tests.helpers.engines import DEVICES, each
 
@@ -134,17 +135,17 @@ def test_rows_of_a_large_array_are_compared(row, path, monkeypatch):
     fit(path, epochs=3)
 
 
-@pytest.mark.skipif("cuda" not in DEVICES, reason="needs a GPU or the simulator")
-def test_arrays_on_the_gpu_are_compared(path):
-    from numba import cuda
-
-    def on_gpu(x):
+@each("device", DEVICES)
+def test_arrays_on_the_device_are_compared(device, path):
+    def samples(x):
+        if device == "cpu":
+            return {"x": x}
         return {"x": cuda.to_device(x.astype(np.float32)), "y": cuda.to_device(np.eye(2, dtype=np.float32)[Y])}
 
-    fit(path, network(device="cuda"), **on_gpu(X))
+    fit(path, network(device=device), **samples(X))
     with pytest.raises(ValueError, match="another x: "):
-        fit(path, network(device="cuda"), epochs=3, **on_gpu(X + 1))
-    fit(path, network(device="cpu" if not _cuda.SIMULATED else "cuda"), epochs=3)  # the same samples on the host
+        fit(path, network(device=device), epochs=3, **samples(X + 1))
+    fit(path, network(device=device), epochs=3)  # the same samples on the host
 
 
 def test_a_network_keeps_its_own_table(path):
