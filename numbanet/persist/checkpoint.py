@@ -16,14 +16,13 @@ from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.training.loop import Settings, Training
 from numbanet.training.metrics import own
+from numbanet.training.processes import ARRAYS
 from numbanet.training.schedules import OfEpoch
 
 # The checksum of an array covers the whole array if the array has at most CHECKSUM_BYTES bytes. In a larger array, it covers
 # BLOCKS blocks of rows, evenly spaced from the first row to the last, which together have about CHECKSUM_BYTES bytes.
 CHECKSUM_BYTES = 1 << 24
 BLOCKS = 16
-# The arguments of `Network.fit` that are arrays of samples, in the order of the fields of `Data`, and validation_data.
-ARRAYS = ("x", "y", "sample_weight", "validation_data")
 
 
 @checks.none_is_default
