@@ -16,6 +16,7 @@ from numbanet.inputs import Data, weights
 from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_of, conditions
 from numbanet.training.history import History
 from numbanet.training.loop import Settings, Training
+from numbanet.training.metrics import check_targets
 from numbanet.training.model import Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
 from numbanet.training.processes import Batches, Processes
@@ -38,6 +39,17 @@ class Samples(NamedTuple):
         if split and self.validation_data is not None:
             raise ValueError("pass either validation_data or validation_split, not both")
         return checks.fraction("label_smoothing", self.label_smoothing), split
+
+    def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
+        """Returns the checked arguments that change targets and weights, as JSON values for the comparison with a checkpoint.
+
+        If each process has its own samples, validation_split may differ between the processes, and is left out.
+        """
+        of_classes = self.class_weight
+        if of_classes is not None and not isinstance(of_classes, str):
+            of_classes = weights.by_class(of_classes, max(n_out, 2)).tolist()
+        split = {} if sharded else {"validation_split": float(self.validation_split)}
+        return {"class_weight": of_classes, "label_smoothing": float(self.label_smoothing)} | split
 
 
 class Group(NamedTuple):
@@ -80,7 +92,11 @@ def fit(
                 validation = validation.as_given()
             data = data.weighted_by_class(samples.class_weight, loss, add_up)
             data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
-    return _training(model, settings, data, validation, group, file).run()
+    for part, of in ((data, ""), (validation, " of the validation samples")):
+        if settings.metrics and isinstance(part, Data):
+            check_targets(settings.metrics, inputs.on_host(part.y), of)
+    options = samples.options(model.topology.sizes[-1], group.sharded)
+    return _training(model, settings, options, data, validation, group, file).run()
 
 
 def train_pass(
@@ -167,6 +183,7 @@ def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | N
 def _training(
     model: Model,
     settings: Settings,
+    options: dict[str, Any],
     data: Data | Batches,
     validation: Data | None,
     group: Group,
@@ -174,11 +191,11 @@ def _training(
 ) -> Training:
     """Returns a `Training` object; if the checkpoint file exists, the object continues from the state in the file."""
     several = group.communicator.size > 1
-    known = conditions(settings, data, validation, group.sharded) if checkpoint or several else {}
+    known = conditions(settings, options, data, validation, group.sharded) if checkpoint or several else {}
     processes = _several(model, settings, group, isinstance(data, Data), known) if several else Processes()
     if group.communicator.rank:  # only rank 0 calls the callbacks, prints, and writes the checkpoint
         settings, checkpoint = replace(settings, callbacks=[], verbose=False), None
-    record = CheckpointFile(checkpoint, known) if checkpoint else None
+    record = CheckpointFile(checkpoint, {"seed": model.seed} | known) if checkpoint else None
     training = Training(model, settings, data, validation, processes, record)
     if record:
         record.resume(training)

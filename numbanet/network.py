@@ -91,11 +91,10 @@ class Network(MultilayerPerceptron):
         kernels: str = "fast",
     ):
         topology = inputs.make_topology(sizes, activations, loss, dtype, epsilon, dropout)
-        generator = np.random.Generator(
-            np.random.PCG64(None if seed is None else checks.integer("seed", seed, 0, float("inf")))
-        )
+        seed = None if seed is None else checks.integer("seed", seed, 0, float("inf"))
+        generator = np.random.Generator(np.random.PCG64(seed))
         kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        self._model = Model(topology, inputs.usable_device(device), kernels, generator)
+        self._model = Model(topology, inputs.usable_device(device), kernels, generator, seed=seed)
         self._model.initialize()
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
@@ -277,8 +276,8 @@ class Network(MultilayerPerceptron):
             Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional
             The path of a file into which `fit` writes the complete state of training after each epoch. If the file exists when
-            `fit` is called, training resumes from the file, with bit-identical results. When training resumes, the arguments
-            and the data must be the same as in the call that wrote the file.
+            `fit` is called, training resumes from the file, with bit-identical results. When training resumes, the arguments,
+            the data and the network's seed must be the same as in the call that wrote the file; `epochs` may be larger.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
             Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all

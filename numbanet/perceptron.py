@@ -224,6 +224,8 @@ class MultilayerPerceptron:
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
         """Returns all intermediate values of one training step, without updating the parameters.
 
+        Each sample counts once, and dropout is off. Only `gradients` takes sample weights.
+
         Parameters
         ----------
         x, y : array_like or GPU array

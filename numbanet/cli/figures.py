@@ -10,7 +10,7 @@ from numbanet import Network
 from numbanet.cli.common import names
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.targets import Quantity
-from numbanet.training.metrics import METRICS, metrics_of
+from numbanet.training.metrics import METRICS, OF_CLASSES, OF_NUMBERS, metrics_of
 
 OF_QUANTITIES = ("r2", "rmse", "mae")
 IN_UNITS = ("rmse", "mae", "mse")
@@ -22,10 +22,22 @@ def unit_of(encoding: Encoding | None) -> str | None:
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns metric functions by name; for a table's regression target, the functions compute in the target's units."""
+    """Returns metric functions by name; for a table's regression target, the functions compute in the target's units.
+
+    Raises
+    ------
+    ValueError
+        A metric is unknown, or the target is a number although the metric needs classes.
+    """
     functions = metrics_of(list(metrics))
     if encoding is None or not isinstance(encoding.target, Quantity):
         return functions
+    for name in functions:
+        if name in OF_CLASSES:
+            raise ValueError(
+                f"--metrics {name} applies to classification, but the target {encoding.target.name!r} is a number: use "
+                f"{', '.join(OF_NUMBERS)}"
+            )
     units = encoding.target.in_units
     return {name: lambda y, y_hat, metric=metric: metric(units(y), units(y_hat)) for name, metric in functions.items()}
 

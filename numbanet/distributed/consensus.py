@@ -12,7 +12,7 @@ from numbanet.distributed.communicators import Communicator
 from numbanet.distributed.partition import zeros
 from numbanet.engines.cpu.registers import REGISTERS
 from numbanet.engines.epoch import BatchShare
-from numbanet.training.processes import Pass, SharedBatches
+from numbanet.training.processes import ARRAYS, Pass, SharedBatches
 
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
@@ -99,7 +99,7 @@ class Agreement:
         own = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTERS.width}))
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
-                advice = "; if each process has its own samples, pass sharded=True" if "data" in name else ""
+                advice = "; if each process has its own samples, pass sharded=True" if name in ARRAYS else ""
                 difference = f"rank {self.communicator.rank} has another {name} than rank 0"
                 raise ValueError(f"{difference}: it must be the same in all processes{advice}")
 

@@ -4,21 +4,25 @@ import math
 import os
 import re
 import zlib
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from numbanet import checks, persist
+from numbanet import checks, inputs, persist
 from numbanet.files import refuse_unwritable
 from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.training.loop import Settings, Training
+from numbanet.training.metrics import own
+from numbanet.training.processes import ARRAYS
 from numbanet.training.schedules import OfEpoch
 
-# The checksum of an array covers its first rows, which have CHECKSUM_BYTES bytes or slightly less.
+# The checksum of an array covers the whole array if the array has at most CHECKSUM_BYTES bytes. In a larger array, it covers
+# BLOCKS blocks of rows, evenly spaced from the first row to the last, which together have about CHECKSUM_BYTES bytes.
 CHECKSUM_BYTES = 1 << 24
+BLOCKS = 16
 
 
 @checks.none_is_default
@@ -105,51 +109,76 @@ class CheckpointFile:
         Raises
         ------
         ValueError
-            The file is damaged or is not a checkpoint, or the checkpoint was written by a training run with another network,
-            another optimizer, other arguments or other data.
+            The file is damaged or is not a checkpoint; or the checkpoint was written by a training run with another network,
+            another seed, another optimizer, other arguments, other data or more epochs.
         """
         if not Path(self.path).exists():
             return
         description, vectors = persist.load(self.path)
         self._check(training, description)
         progress = description.training or {}
-        history = training.history
+        history, table = training.history, training.model.table
         history.epoch, history.history, history.best_epoch = (progress[name] for name in ("epoch", "history", "best_epoch"))
         training.best = vectors.get("best")
         # If a callback ended the training run, a caller who passes no callbacks wants to continue it.
         training.ended = bool(progress.get("stopped")) and bool(training.settings.callbacks)
         models.restore(training.model, description, vectors)
+        training.model.table = table or description.table
+        self.conditions = self.conditions | {"seed": progress["conditions"]["seed"]}
 
     def _check(self, training: Training, description: persist.Description) -> None:
         """Raises ValueError if the description in the file does not match this training run."""
-        if description.topology != training.model.topology or description.optimizer != training.settings.optimizer:
-            other = "network" if description.topology != training.model.topology else "optimizer"
-            raise ValueError(f"{self.path} is the checkpoint of another {other}: use another path")
+        model, settings = training.model, training.settings
+        before, now = description.topology, model.topology
+        for name in (each.name for each in fields(now) if getattr(before, each.name) != getattr(now, each.name)):
+            self._refuse("network", f" ({name} {getattr(before, name)}, not {getattr(now, name)})")
         if description.training is None:
             raise ValueError(f"{self.path} is a model but not a checkpoint: use another path, or load it and continue training")
-        for name, value in self.conditions.items():
-            if description.training["conditions"].get(name) != value:
-                raise ValueError(f"{self.path} is the checkpoint of a training run with another {name}: use another path")
-        schedule = training.settings.schedule
-        if isinstance(schedule, OfEpoch):
-            for epoch, used in enumerate(description.training["history"].get("learning_rate", ()), start=1):
-                rate = schedule.function(epoch)
-                if not math.isclose(rate, used, rel_tol=1e-9):
-                    raise ValueError(
-                        f"{self.path} is the checkpoint of a training run with another schedule, whose learning rate in epoch "
-                        f"{epoch} is {used:g}, not {checks.shown(rate)}: use another path"
-                    )
+        known = description.training["conditions"] | {"optimizer": description.optimizer}
+        for name, value in {"optimizer": settings.optimizer, **self.conditions}.items():
+            if name not in known:
+                raise ValueError(f"{self.path} does not record {name}: another version of numbanet wrote it. Use another path")
+            if known[name] != value and not (name == "seed" and value is None):  # without a seed, any parameters are random
+                self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
+        if model.table and description.table and model.table.to_dict() != description.table.to_dict():
+            self._refuse("table")
+        self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
+
+    def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
+        """Raises ValueError if fewer epochs are asked for than are finished, or if a schedule returns other learning rates."""
+        if finished > settings.epochs:
+            raise ValueError(
+                f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "
+                f"epochs={finished} or more, or use another path"
+            )
+        if not isinstance(settings.schedule, OfEpoch):
+            return
+        for epoch, used in enumerate(history.get("learning_rate", ()), start=1):
+            rate = settings.schedule.function(epoch)
+            if not math.isclose(rate, used, rel_tol=1e-9):
+                self._refuse("schedule", f", whose learning rate in epoch {epoch} is {used:g}, not {checks.shown(rate)}")
+
+    def _refuse(self, name: str, difference: str = "") -> NoReturn:
+        raise ValueError(
+            f"{self.path} is the checkpoint of a training run with {'other' if name == 'metrics' else 'another'} {name}"
+            f"{difference}: to resume this run, pass the same {name}; to begin a new run, use another path"
+        )
 
 
-def conditions(settings: Settings, data: Any, validation: Data | None, sharded: bool = False) -> dict[str, Any]:
+def conditions(
+    settings: Settings, options: dict[str, Any], data: Any, validation: Data | None, sharded: bool = False
+) -> dict[str, Any]:
     """Returns the arguments and data that must not change if a training run is to resume with bit-identical results.
 
     The result maps argument names of `Network.fit` to JSON values. Each array is represented by its shape and a checksum.
+    Functions are not compared: the result contains the names of metrics and schedules that are functions, but not their code.
 
     Parameters
     ----------
     settings : Settings
         The validated arguments of `Network.fit`, except the samples.
+    options : dict
+        The validated arguments of `Network.fit` from which targets and weights were computed, as JSON values.
     data : Data or callable
         The training samples, or a function that yields batches.
     validation : Data, optional
@@ -159,16 +188,26 @@ def conditions(settings: Settings, data: Any, validation: Data | None, sharded: 
         in all processes.
     """
     look = _columns if sharded else _shape_and_checksum
-    samples = {"data": data, "validation_data": validation}
+    arrays = data if isinstance(data, Data) else (None, None, None)
+    samples = {name: look(array) for name, array in zip(ARRAYS, arrays, strict=False)}
+    metrics = {name: getattr(own(metric), "__name__", "a function") for name, metric in settings.metrics.items()}
     return {
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
         "schedule": "a function" if isinstance(settings.schedule, OfEpoch) else _without_addresses(settings.schedule),
         "steps_per_epoch": settings.steps_per_epoch,
         "shuffle": settings.shuffle,
-        "metrics": list(settings.metrics),
+        "metrics": metrics,
         "early_stopping": _without_addresses(settings.early_stopping),
-    } | {name: [look(array) for array in given] if isinstance(given, Data) else None for name, given in samples.items()}
+        **options,
+        **samples,
+        "validation_data": None if validation is None else [look(array) for array in validation],
+    }
+
+
+def _shown(value: Any) -> str:
+    """Returns a condition for an error message. Texts appear without quotes, because most of them are the repr of an object."""
+    return value if isinstance(value, str) else checks.shown(value)
 
 
 def _without_addresses(value: Any) -> str:
@@ -178,11 +217,17 @@ def _without_addresses(value: Any) -> str:
 
 
 def _shape_and_checksum(array: Any) -> list | None:
-    """Returns an array's shape and a checksum of its first rows; for an array on the GPU, the checksum is 0."""
+    """Returns the array's shape and a checksum of all its rows or, if the array is large, of rows spread over the array."""
     if array is None:
         return None
-    rows = max(1, CHECKSUM_BYTES // max(1, array[:1].nbytes)) if isinstance(array, np.ndarray) else 0
-    return [list(array.shape), zlib.crc32(np.ascontiguousarray(array[:rows]).data) if rows else 0]
+    n = array.shape[0]
+    block = max(1, CHECKSUM_BYTES // (BLOCKS * array.dtype.itemsize * math.prod(array.shape[1:])))
+    starts = range(0, n, block) if n <= BLOCKS * block else [k * (n - block) // (BLOCKS - 1) for k in range(BLOCKS)]
+    checksum = 0
+    for start in starts:
+        rows = np.ascontiguousarray(inputs.on_host(array[start : start + block]))
+        checksum = zlib.crc32(rows.data, checksum)
+    return [list(array.shape), checksum]
 
 
 def _columns(array: Any) -> list | None:

@@ -5,10 +5,10 @@ All metrics are computed in float64, for any dtype of the network.
 The classification metrics have an argument `labels`, which says whether the outputs are exclusive classes or independent
 labels. If `labels` is False, each row belongs to exactly one class, whose number is the index of the largest value in the row.
 If `labels` is True, each output is a separate label: the label is set if the value is above 1/2, and the metric is the mean
-over the outputs. If `labels` is None, the outputs are classes if there are several outputs and every row of y adds up to 1;
-otherwise the outputs are labels. A single output is always a label. `Network` passes True for the loss bce, False for any other
-loss with a softmax output layer, and None in all other cases. For `log_loss`, `Network` also passes True if the output layer is
-sigmoid.
+over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1); the outputs are
+classes if there are several outputs and every row of y adds up to 1, and otherwise labels. A single output is always a label.
+`Network` passes True for the loss bce, False for any other loss with a softmax output layer, and None in all other cases. For
+`log_loss`, `Network` also passes True if the output layer is sigmoid.
 """
 
 import functools
@@ -126,16 +126,44 @@ def classes_of(y: np.ndarray) -> np.ndarray:
     return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)
 
 
-def has_labels(y: np.ndarray, labels: bool | None) -> bool:
-    """Returns whether the outputs are labels. If `labels` is None, this depends on y, as the module docstring describes."""
+def refuse_numbers(metric: str, y: np.ndarray, of: str = "") -> None:
+    """Raises ValueError if the targets y contain numbers other than 0 and 1 or, for log_loss, numbers outside [0, 1].
+
+    Parameters
+    ----------
+    metric : str
+        The name of a classification metric.
+    y : (n, n_out) ndarray
+    of : str
+        Text that the error message appends to the name "y", such as " of validation_data".
+    """
+    soft = metric == log_loss.__name__
+    for (rows,) in _slices(y):
+        wrong = rows[(rows < 0) | (rows > 1) if soft else (rows != 0) & (rows != 1)]
+        if wrong.size:
+            raise ValueError(
+                f"the metric {metric} needs {'targets from 0 to 1' if soft else 'the targets 0 and 1'}, but y{of} contains "
+                f"{wrong[0]:g}: encode classes as 0 and 1; if the targets are numbers, use the metrics {', '.join(OF_NUMBERS)}"
+            )
+
+
+def has_labels(y: np.ndarray, labels: bool | None, metric: str) -> bool:
+    """Returns whether the outputs are labels. If `labels` is None, this depends on y, as the module docstring describes.
+
+    Raises
+    ------
+    ValueError
+        `labels` is None, but y contains numbers that are not classes. The error message contains the name `metric`.
+    """
     if labels is None:
+        refuse_numbers(metric, y)
         return y.shape[1] == 1 or not all((np.abs(rows.sum(axis=1) - 1) <= 1e-3).all() for (rows,) in _slices(y))
     return labels or y.shape[1] == 1
 
 
-def counts_of(y: np.ndarray, y_hat: np.ndarray, labels: bool | None) -> Counts:
-    """Returns the `Counts` of each class or, if the outputs are labels, of each output."""
-    if has_labels(y, labels):
+def counts_of(y: np.ndarray, y_hat: np.ndarray, labels: bool | None, metric: str) -> Counts:
+    """Returns the `Counts` of each class or, if the outputs are labels, of each output. `metric` is a name for errors."""
+    if has_labels(y, labels, metric):
         is_set, predicted = y > 0.5, y_hat > 0.5
         of_y, of_y_hat, right = (np.count_nonzero(each, axis=0) for each in (is_set, predicted, is_set & predicted))
         return Counts(right, of_y, of_y_hat, np.full(y.shape[1], True))
@@ -157,8 +185,8 @@ def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None =
     and not set. If only one of the two classes occurs in y, the balanced accuracy of the output is the recall of the class that
     occurs.
     """
-    counts = counts_of(y, y_hat, labels)
-    if not has_labels(y, labels):
+    counts = counts_of(y, y_hat, labels, balanced_accuracy.__name__)
+    if not has_labels(y, labels, balanced_accuracy.__name__):
         return float(_quotients(counts.right, counts.of_y)[counts.of_y > 0].mean())
     not_set = len(y) - counts.of_y
     rightly_not_set = not_set - counts.of_y_hat + counts.right
@@ -173,19 +201,19 @@ def f1(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float
     mean of the F1 scores of all outputs; the F1 score of an output is 0 if the label is never set, neither in y nor in the
     predictions.
     """
-    counts = counts_of(y, y_hat, labels)
+    counts = counts_of(y, y_hat, labels, f1.__name__)
     return float(_quotients(2 * counts.right, counts.of_y + counts.of_y_hat)[counts.occurs].mean())
 
 
 def precision(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the precision, TP / (TP + FP), averaged as in `f1`; a class that is never predicted counts as 0."""
-    counts = counts_of(y, y_hat, labels)
+    counts = counts_of(y, y_hat, labels, precision.__name__)
     return float(_quotients(counts.right, counts.of_y_hat)[counts.occurs].mean())
 
 
 def recall(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the recall, TP / (TP + FN), averaged as in `f1`; a class that is predicted but absent from y counts as 0."""
-    counts = counts_of(y, y_hat, labels)
+    counts = counts_of(y, y_hat, labels, recall.__name__)
     return float(_quotients(counts.right, counts.of_y)[counts.occurs].mean())
 
 
@@ -196,7 +224,7 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
     equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of the output.
     Outputs with an undefined area are left out of the mean. If the areas of all outputs are undefined, the result is NaN.
     """
-    classes = None if has_labels(y, labels) else classes_of(y)
+    classes = None if has_labels(y, labels, roc_auc.__name__) else classes_of(y)
     areas = []
     for j in range(y.shape[1]):
         of_class = y[:, j] > 0.5 if classes is None else classes == j
@@ -219,14 +247,15 @@ def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) ->
     Raises
     ------
     ValueError
-        A prediction is less than 0 or greater than 1.
+        A prediction or a target is less than 0 or greater than 1.
     """
     if (y_hat < 0).any() or (y_hat > 1).any():
         raise ValueError(
             f"log_loss needs predictions from 0 to 1, but y_hat ranges from {y_hat.min():g} to {y_hat.max():g}: "
             "use a network whose last activation is sigmoid or softmax"
         )
-    binary, epsilon, total = has_labels(y, labels), float(np.finfo(np.float64).eps), 0.0
+    refuse_numbers(log_loss.__name__, y)
+    binary, epsilon, total = has_labels(y, labels, log_loss.__name__), float(np.finfo(np.float64).eps), 0.0
     for target, p in _slices(y, y_hat):
         p = np.clip(p, epsilon, 1 - epsilon)
         total -= float((target * np.log(p)).sum())
@@ -247,7 +276,8 @@ METRICS: dict[str, Metric] = {
     "roc_auc": roc_auc,
     "log_loss": log_loss,
 }
-_OF_CLASSES = (balanced_accuracy, f1, precision, recall, roc_auc, log_loss)
+OF_NUMBERS = ("mae", "mse", "rmse", "r2")
+OF_CLASSES = tuple(name for name in METRICS if name not in OF_NUMBERS)
 
 # Whether larger ("max") or smaller ("min") values are better, for the loss, the accuracy and each metric in METRICS. The same
 # direction holds for the value on validation data, whose name begins with "val_".
@@ -276,6 +306,15 @@ def own(metric: Any) -> Metric | None:
     """Returns the function of one of numbanet's own metrics, without the `functools.partial` around it; else None."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
+
+
+def check_targets(metrics: Mapping[str, Metric], y: np.ndarray, of: str = "") -> None:
+    """Calls `refuse_numbers` for each classification metric of a network that does not accept all targets y."""
+    for metric in metrics.values():
+        if isinstance(metric, functools.partial) and own(metric) is not None:
+            name = metric.func.__name__
+            if metric.keywords["labels"] is None or name == log_loss.__name__:
+                refuse_numbers(name, y, of)
 
 
 def metrics_of(
@@ -321,7 +360,7 @@ def metrics_of(
 
 def _of_network(metric: Any, topology: Topology) -> Metric:
     """Returns a classification metric with the argument `labels` that suits the network; returns other metrics unchanged."""
-    if not any(metric is each for each in _OF_CLASSES):
+    if not any(metric is METRICS[name] for name in OF_CLASSES):
         return metric
     labels, output = None, topology.activations[-1]
     if topology.loss == "bce":

@@ -39,6 +39,8 @@ class Model:
         The number of updates that the optimizer has made.
     table : Encoding or None
         If the network was trained on a table, the encoding of the table's rows. Model files also store this encoding.
+    seed : int or None
+        The seed that the user passed to `Network`; None without a seed, and for networks that were loaded from a file.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class Model:
     optimizer: Optimizer = field(default_factory=GradientDescent)
     step: int = 0
     table: Any = None
+    seed: int | None = None
     engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,9 @@ from numbanet.inputs import Data
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
 
+# The arguments of `Network.fit` that are arrays of samples: the fields of `Data`, in their order, and validation_data.
+ARRAYS = ("x", "y", "sample_weight", "validation_data")
+
 # A function that returns an iterable of the batches of an epoch.
 Batches = Callable[[], Iterable[Data]]
 # A function of the number of samples that returns the row indices of the samples in the order of an epoch.

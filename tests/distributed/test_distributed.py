@@ -276,7 +276,7 @@ def test_a_checkpoint_resumes_on_another_number_of_processes(samples, tmp_path):
         ({"optimizer": "adam"}, "rank 1 has another optimizer than rank 0"),
         ({"epochs": 3}, "rank 1 has another epochs than rank 0"),
         ({"make": lambda: network(kernels="reference")}, "rank 1 has another network than rank 0"),
-        ({"data": True}, "another data than rank 0: .*; if each process has its own samples, pass sharded=True"),
+        ({"data": True}, "another x than rank 0: .*; if each process has its own samples, pass sharded=True"),
     ],
 )
 def test_what_is_not_the_same_is_named(other, message, samples):

@@ -105,9 +105,10 @@ def test_log_loss_of_certain_and_wrong_predictions():
 def test_a_metric_converts_in_slices(monkeypatch):
     random = np.random.default_rng(3)
     y, y_hat = random.random((2, 50, 3))
-    whole = [metric(y, y_hat) for metric in metrics.METRICS.values()]
+    targets = {name: y if name in metrics.OF_NUMBERS else y.round() for name in metrics.METRICS}
+    whole = [metrics.METRICS[name](targets[name], y_hat) for name in targets]
     monkeypatch.setattr(metrics, "NUMBERS_AT_ONCE", 7)
-    assert [metric(y, y_hat) for metric in metrics.METRICS.values()] == pytest.approx(whole, rel=1e-12)
+    assert [metrics.METRICS[name](targets[name], y_hat) for name in targets] == pytest.approx(whole, rel=1e-12)
 
 
 @each("loss, output, multi_label", [("bce", "sigmoid", True), ("bce", "softmax", True), ("cce", "softmax", False)])
@@ -142,3 +143,49 @@ def test_every_metric_has_a_direction():
     worse = np.clip(worse + random.uniform(-0.1, 0.1, y.shape), 0, 1)
     for name, metric in metrics.METRICS.items():
         assert (metric(y, better) > metric(y, worse)) == (metrics.DIRECTIONS[name] == "max"), name
+
+
+NUMBERS = (
+    r"^the metric {} needs the targets 0 and 1, but y{} contains (-1|2.5|0.25): encode .* use the metrics mae, mse, rmse, r2$"
+)
+
+
+@each("number", [2.5, -1.0, 0.25])
+@each("name", ["f1", "precision", "recall", "balanced_accuracy", "roc_auc"])
+def test_metrics_of_classes_are_refused_for_numbers(name, number):
+    """As by scikit-learn, which says that continuous targets are not supported."""
+    x, y = np.arange(8.0).reshape(4, 2), np.array([[0.0], [1], [1], [0]])
+    numbers, refused = np.array([[0.0], [1], [number], [0]]), NUMBERS.format(name, "")
+    net = numbanet.Network([2, 1], ["sigmoid"], "mse", seed=0)
+    before = net.parameters()
+    called = []
+    with pytest.raises(ValueError, match=refused):
+        net.fit(x, numbers, epochs=1, metrics={"own": lambda y, y_hat: called.append(1) or 0, "m": name}, verbose=0)
+    with pytest.raises(ValueError, match=NUMBERS.format(name, " of the validation samples")):
+        net.fit([(x, y)], epochs=1, metrics=name, validation_data=(x, numbers), verbose=0)
+    with pytest.raises(ValueError, match=refused):
+        net.fit(x, numbers, epochs=1, metrics=metrics.METRICS[name], validation_split=0.25, verbose=0)
+    assert called == [] and all((w == v).all() for (w, _), (v, _) in zip(before, net.parameters(), strict=True))
+    for call in (lambda: net.evaluate(x, numbers, metrics=name), lambda: metrics.METRICS[name](numbers, y)):
+        with pytest.raises(ValueError, match=refused):
+            call()
+    assert net.evaluate(x, y, metrics=name)[name] == metrics.METRICS[name](y, net.predict(x))
+
+
+def test_log_loss_takes_probabilities_but_no_other_numbers():
+    x, y = np.arange(8.0).reshape(4, 2) / 10, np.array([0.0, 1, 0.25, 0.5])
+    net = numbanet.Network([2, 1], ["sigmoid"], "mse", seed=0)
+    p = net.predict(x)[:, 0].astype(np.float64)
+    expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+    assert net.evaluate(x, y, metrics="log_loss")["log_loss"] == pytest.approx(expected, rel=1e-12)
+    for call in (net.evaluate, lambda *samples, **options: net.fit(*samples, epochs=1, verbose=0, **options)):
+        with pytest.raises(ValueError, match=r"^the metric log_loss needs targets from 0 to 1, but y contains 2.5: "):
+            call(x, y * 2.5, metrics="log_loss")
+
+
+def test_metrics_of_numbers_suit_classes_too():
+    x, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 1, 0])
+    net = numbanet.Network([2, 2], "softmax", "cce", seed=0)
+    found = net.evaluate(x, y, metrics=["mse", "r2"])
+    one_hot, y_hat = np.eye(2)[y], net.predict(x).astype(np.float64)
+    assert found["mse"] == pytest.approx(((one_hot - y_hat) ** 2).mean()) and found["r2"] == sk.r2_score(one_hot, y_hat)
