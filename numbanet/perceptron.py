@@ -66,6 +66,15 @@ class MultilayerPerceptron:
         return self._model.kernels
 
     @property
+    def columns(self) -> list[str] | None:
+        """The column names of the DataFrame on which the network was trained, in their order; `save` also saves the names.
+
+        The value is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
+        an argument x raise ValueError for a DataFrame with other column names or another order. Arrays are not checked.
+        """
+        return None if self._model.columns is None else list(self._model.columns)
+
+    @property
     def table(self) -> Encoding | None:
         """The encoding that converts rows of a table to x and y (see `numbanet.tables`); `save` also saves the encoding.
 
@@ -141,6 +150,7 @@ class MultilayerPerceptron:
         """
         model = self._model
         logits = checks.flag("logits", logits)
+        model.refuse_other_columns(x)
         samples = inputs.samples(x, model.topology, model.device)
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = model.engine.upload(samples)
@@ -297,7 +307,7 @@ class MultilayerPerceptron:
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     def _checked(self, x: ArrayLike, y: ArrayLike) -> Data:
-        return Data.checked(x, y, self._model.topology, self._model.device)
+        return self._model.checked(x, y)
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._model.topology.loss == "sse" else total / n

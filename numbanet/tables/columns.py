@@ -1,7 +1,7 @@
 """A table in memory: named columns of texts or numbers, and the line of the file in which each row begins."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
+from numbanet.checks import listed
 from numbanet.tables.spelling import PLAIN, WORDS, Spelling, number
 
 MOST_COLUMNS = 1 << 20
@@ -217,9 +218,3 @@ def _has_texts(column: Texts) -> bool:
     """Returns whether some value of the column is neither missing, a number, nor true or false."""
     wrong = np.isnan(column.numbers) & ~column.missing
     return any(str(column.texts[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))
-
-
-def listed(names: Iterable[str], most: int = 20) -> str:
-    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
-    names = list(names)
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table
 from numbanet.tables.features import Boolean, Categorical, Numeric, different_texts
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.labels import UNKNOWN

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, Texts, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table, Texts
 from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
 from numbanet.tables.spelling import fitting
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet._compile import collection_paused
-from numbanet.tables.columns import Table, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table
 from numbanet.tables.encoding import Encoding, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
 from numbanet.tables.frames import Frame, as_table

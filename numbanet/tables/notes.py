@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from numbanet.tables.columns import Table, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.features import Categorical, as_option
 from numbanet.tables.frames import Frame, as_table

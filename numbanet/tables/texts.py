@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from numbanet import checks
 from numbanet._compile import collection_paused
-from numbanet.tables.columns import MOST_COLUMNS, Table, Texts, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import MOST_COLUMNS, Table, Texts
 from numbanet.tables.spelling import Spelling, number
 
 SEPARATORS = (";", "\t", "|", ",")
