@@ -1,5 +1,6 @@
 """Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -78,13 +79,19 @@ class MultilayerPerceptron:
     def table(self) -> Encoding | None:
         """The encoding that converts rows of a table to x and y (see `numbanet.tables`); `save` also saves the encoding.
 
-        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network.
+        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network,
+        and TypeError if the value is not an encoding.
         """
         return self._model.table
 
     @table.setter
     def table(self, encoding: Encoding | None) -> None:
         if encoding is not None:
+            if not isinstance(encoding, Encoding):
+                raise TypeError(
+                    "net.table must be an Encoding, as tables.learn(table, target) returns it, or None, not "
+                    f"{checks.shown(encoding)}"
+                )
             encoding.check(self._model.topology)
         self._model.table = encoding
 
@@ -273,6 +280,8 @@ class MultilayerPerceptron:
 
         Raises
         ------
+        ValueError
+            The name ends like the files of another format, such as .pt, .h5, .json or .onnx.
         TypeError
             `path` is neither a path nor a binary file object.
         OSError
@@ -311,3 +320,9 @@ class MultilayerPerceptron:
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._model.topology.loss == "sse" else total / n
+
+
+# Python's error about a missing argument shows the qualified name of the method, so let it name the class that users know.
+for _method in filter(inspect.isfunction, list(vars(MultilayerPerceptron).values())):
+    for _function in (_method, inspect.unwrap(_method)):
+        _function.__module__, _function.__qualname__ = "numbanet.network", f"Network.{_method.__name__}"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks, load_digits, load_fashion_mnist
-from numbanet.files import naming, read_arrays
+from numbanet.files import naming, read_arrays, refuse_model
 from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
@@ -149,6 +149,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
         raise ValueError(refused)
     content = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
+    refuse_model(io.BytesIO(content), path)
     with naming(path, "cannot read {}: {}"):
         if content.startswith((b"PK", b"\x93NUMPY")):
             return np.array(read_arrays(io.BytesIO(content), name)[0])

@@ -129,7 +129,7 @@ class CheckpointFile:
             raise ValueError(f"{self.path} is a model but not a checkpoint: use another path, or load it and continue training")
         for name, value in self.conditions.items():
             if description.training["conditions"].get(name) != value:
-                raise ValueError(f"{self.path} is the checkpoint of a training run with another {name}: use another path")
+                raise ValueError(f"{self.path} is the checkpoint of a training run that differs in {name}: use another path")
         schedule = training.settings.schedule
         if isinstance(schedule, OfEpoch):
             for epoch, used in enumerate(description.training["history"].get("learning_rate", ()), start=1):

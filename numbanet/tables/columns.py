@@ -16,6 +16,9 @@ from numbanet.tables.spelling import PLAIN, WORDS, Spelling, number
 MOST_COLUMNS = 1 << 20
 
 
+SHOWN = 5  # the largest number of columns, values or labels in the repr of a table, of a column of texts or of an encoding
+
+
 @dataclass(frozen=True)
 class Texts:
     """A column of texts.
@@ -34,6 +37,9 @@ class Texts:
     texts: list[str | None]
     typed: bool = False
     spelling: Spelling = PLAIN
+
+    def __repr__(self) -> str:
+        return f"Texts({checks.count(len(self.texts), 'value')}: {listed(self.texts, SHOWN)})"
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -163,6 +169,10 @@ class Table:
     def __post_init__(self) -> None:
         if not self.rows:
             raise ValueError(f"{self.source} has no rows")
+
+    def __repr__(self) -> str:
+        shape = f"{checks.count(self.rows, 'row')} of {checks.count(len(self.columns), 'column')}"
+        return f"Table({self.source!r}, {shape}: {listed(self.columns, SHOWN)})"
 
     def column(self, name: str) -> Texts | Numbers:
         """Returns the column of this name; raises ValueError if the table has no column of this name."""

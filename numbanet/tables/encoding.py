@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
 from numbanet.checks import listed
-from numbanet.tables.columns import Table
+from numbanet.tables.columns import SHOWN, Table
 from numbanet.tables.features import Boolean, Categorical, Numeric, different_texts
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.labels import UNKNOWN
@@ -66,6 +66,11 @@ class Encoding:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         names = [*(feature.name for feature in self.features), self.target.name, *self.ignored]
         different_texts("names of columns", names, 2)
+
+    def __repr__(self) -> str:
+        columns = listed((feature.name for feature in self.features), SHOWN)
+        target = f"{self.target.kind} {self.target.name!r}"
+        return f"Encoding({checks.count(len(self.features), 'column')}: {columns}; {self.width} inputs; target: {target})"
 
     @property
     def width(self) -> int:

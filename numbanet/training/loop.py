@@ -139,7 +139,8 @@ class Training:
             logs: dict[str, float] = {}
             resumed = len(history.epoch)
             if resumed and settings.verbose:
-                reporting.say(f"the checkpoint contains {resumed} of {checks.count(settings.epochs, 'epoch')}")
+                done = "; the training is complete" if resumed >= settings.epochs or self.is_over() else ""
+                reporting.say(f"the checkpoint contains {resumed} of {checks.count(settings.epochs, 'epoch')}{done}")
             if isinstance(self.data, inputs.Batches):
                 self.data.skip(resumed)
             self.finite = self.model.snapshot()

@@ -582,7 +582,7 @@ def test_a_checkpoint_of_other_data_or_no_checkpoint_is_refused(samples, tmp_pat
     network().fit(x, y, epochs=1, checkpoint=tmp_path / "run.npz", **SETTINGS)
     network().save(tmp_path / "model.npz")
     for net, data, path, message in (
-        (network(), (x + 1, y), "run.npz", "another data"),
+        (network(), (x + 1, y), "run.npz", "differs in data"),
         (numbanet.Network([3, 5, 2], "tanh", "cce"), (x, y), "run.npz", "another network"),
         (network(), (x, y), "model.npz", "not a checkpoint"),
     ):

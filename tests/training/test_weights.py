@@ -359,7 +359,7 @@ def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
     together(2, lambda communicator: fit(communicator, sample_weight=np.zeros(COUNT)))
     for own, message in (
         ({"validation_data": (x, y)}, "another validation_data"),
-        ({"x": [(x, y)], "y": None}, "another data"),
+        ({"x": [(x, y)], "y": None}, "differs in data"),
     ):
 
         def work(communicator, own=own):
