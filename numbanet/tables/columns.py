@@ -147,7 +147,8 @@ class Table:
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
-        Sentences for the user about columns without a name in the file, which `read` left out or named by their position.
+        Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
+        or named by their position.
     whole : Table, optional
         The table from which the rows were taken. Its `values`, not those of the remaining rows, say which texts are values.
 

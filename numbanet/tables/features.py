@@ -15,7 +15,7 @@ from numbanet import checks
 from numbanet.checks import listed
 from numbanet.tables.columns import Table, Texts
 from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
-from numbanet.tables.spelling import fitting
+from numbanet.tables.spelling import fitting, sign_of
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
@@ -39,6 +39,9 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
     texts = table.column(name).texts
     wrong = str(texts[rows[0]])
     others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
+    if sign := sign_of(wrong):
+        cells = f"{wrong!r} is a number with the sign {sign!r}: remove the sign from all cells of the column"
+        return table.error(name, rows[0], f"{cells}{remedy}")
     for candidates in (others, {wrong}):
         if fits := fitting(candidates):
             return table.error(name, rows[0], f"{wrong!r} is not a number; use {' or '.join(map(_read_with, fits))}")

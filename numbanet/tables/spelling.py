@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL
 # The texts in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
 WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
+UNIT = re.compile(r"\s*[+-]?\d[\d.,]*\s*([^\W\d_]+)\s*")
 MOST_DIGITS = 300  # an integer with more digits is read as a float; Python reads no integer of more than 4300 digits
 
 
@@ -138,3 +140,20 @@ def fitting(texts: Collection[str]) -> list[Spelling]:
     fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in texts)]
     simple = [spelling for spelling in fits if spelling.decimal == "." or spelling.thousands is None]
     return simple[:2] or fits[:1]
+
+
+def sign_of(text: str) -> str | None:
+    """Returns the sign, such as % or $, if a text is a number with a percent sign or a currency sign; otherwise None."""
+    signs = {c for c in text if c in "%‰" or unicodedata.category(c) == "Sc"}
+    if len(signs) != 1:
+        return None
+    sign = signs.pop()
+    rest = "".join(text.replace(sign, "").split())
+    return sign if any(spelling.number(rest) is not None for spelling in (PLAIN, *COMMON)) else None
+
+
+def unit_of(texts: Collection[str]) -> str | None:
+    """Returns the unit, such as kg, if every text is a number followed by the same letters; otherwise None."""
+    matches = [UNIT.fullmatch(text) for text in texts]
+    units = {None if match is None else match[1] for match in matches}
+    return units.pop() if len(units) == 1 else None

@@ -146,6 +146,7 @@ class Records:
     def __init__(self, source: str, header: bool | None, skipped: int):
         self.source, self.header, self.skipped = source, header, skipped
         self.names: list[str] = []
+        self.notes: list[str] = []
         self.columns: list[list[str | None]] = []
         self.lines = array("q")
 
@@ -167,9 +168,8 @@ class Records:
         self._move(chunk)
         if not self.names:
             raise ValueError(f"{self.source} is empty")
-        named, notes = self._named()
-        columns = {name: Texts(cells, spelling=spelling) for name, cells in named.items()}
-        return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(notes))
+        columns = {name: Texts(cells, spelling=spelling) for name, cells in self._named().items()}
+        return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(self.notes))
 
     def _numbered(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
         """Yields each record with the number of the line in which it begins."""
@@ -193,6 +193,9 @@ class Records:
                 f"{self.source}: the first line must name the columns, but contains numbers: {listed(record, 5)}; if they are "
                 "values, use header=False (--no-header), and if they are names, header=True (--header)"
             )
+        if padded := [name for name in record if name.strip() and name != name.strip()]:
+            self.notes.append(f"blanks at the ends of column names are left out: {listed(padded, 5)}")
+            record = [name.strip() for name in record]
         seen: set[str] = set()
         for name in record:
             if name.strip() and name in seen:
@@ -219,26 +222,25 @@ class Records:
             column += cells
         chunk.clear()
 
-    def _named(self) -> tuple[dict[str, list[str | None]], list[str]]:
-        """Returns the columns by name, and notes about the columns without a name.
+    def _named(self) -> dict[str, list[str | None]]:
+        """Returns the columns by name, and adds notes about the columns without a name.
 
         A column without a name is left out if it is empty (each line ends with a separator), or if it is the first column and
         numbers the rows, as a pandas index does. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
-        notes = []
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
             if name.strip():
                 columns[name] = cells
             elif place == 1 and self.columns[1:] and _numbers_rows(cells):
-                notes.append("the first column, which has no name and numbers the rows, is left out")
+                self.notes.append("the first column, which has no name and numbers the rows, is left out")
             elif any(cells):
                 name = f"column {place}"
                 while name in self.names:
                     name += "_"
                 columns[name] = cells
-                notes.append(f"column {place} has no name, and is called {name!r}")
-        return columns, notes
+                self.notes.append(f"column {place} has no name, and is called {name!r}")
+        return columns
 
 
 def _counts(names: list[str]) -> bool:
