@@ -16,6 +16,7 @@ from numbanet.persist.description import Description as Description
 HINTS: dict[str, str] = {
     **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
     **dict.fromkeys((".pt", ".pth", ".bin"), "; to import PyTorch weights, call numbanet.from_torch"),
+    **dict.fromkeys((".csv", ".tsv", ".parquet"), "; the commands take the model first and then the data"),
     ".onnx": "; numbanet writes ONNX files, but cannot load them",
 }
 

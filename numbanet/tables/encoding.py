@@ -127,7 +127,7 @@ class Encoding:
             pairs = {name: hint for name in lacking[:20] if (hint := checks.suggestion(name, unknown))}
             hints = "".join(f"; for {name!r}{hint}" for name, hint in pairs.items())
             if unknown:
-                hints += f"; the model does not know its columns {listed(unknown)}"
+                hints += f"; the model does not know its columns {listed(unknown)}: rename those that contain the needed values"
             if all(re.fullmatch(r"c\d+", name) for name in lacking):
                 hints += "; if its first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
@@ -152,12 +152,24 @@ class Encoding:
         Raises
         ------
         ValueError
-            A target value is missing or unknown; the message names the column and the row.
+            The table lacks the target column, or a target value is missing or unknown; the message names the column and the
+            row.
         """
         table = as_table(table)
+        self._check_target(table)
         advice = "; to leave out rows without a target, use encoding.complete (--drop-missing)"
         refuse_missing(table, [(self.target.name, self.target.missing(table))], advice)
         return self.target.encode(table)
+
+    def _check_target(self, table: Table) -> None:
+        """Raises ValueError if the table lacks the target column."""
+        if self.target.name not in table.columns:
+            features = {feature.name for feature in self.features}
+            others = [name for name in table.columns if name not in features and name not in self.ignored]
+            found = f"{table.source} does not have the target column {self.target.name!r}"
+            hint = checks.suggestion(self.target.name, others)
+            rename = f"; if one of {listed(others)} contains the target, rename it to {self.target.name!r}" if others else ""
+            raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
         """Returns the table without the rows that have a missing value for which the encoding has no replacement.
@@ -174,6 +186,8 @@ class Encoding:
             The table lacks a column, or no row is left.
         """
         table = as_table(table)
+        if target:
+            self._check_target(table)
         needed = [each for each in self.features if each.fill is None and each.name in table.columns]
         return without(table, [each.missing(table) for each in (*needed, *[self.target] * target)])
 

@@ -199,7 +199,7 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
             "missing/net.npz: the folder",
         ),
-        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the input table"),
+        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the file to read"),
         (["train", "arrays.npz"], "has no column 'y'"),
         (["train", "missing.csv", "--target", "y"], "missing.csv"),
         (["evaluate", "MODEL", "arrays.npz"], "; the model does not know its columns 'x[0]', 'x[1]'"),
