@@ -12,6 +12,7 @@ from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
+from numbanet.training.reporting import on_terminal
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
@@ -63,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
-        end_all(lambda: print("numbanet: interrupted", file=sys.stderr), INTERRUPTED)
+        line_break = "\n" if on_terminal(sys.stderr) else ""  # after ^C, which a terminal shows
+        end_all(lambda: print(f"{line_break}numbanet: interrupted", file=sys.stderr), INTERRUPTED)
         return INTERRUPTED
 
 
