@@ -181,6 +181,8 @@ class Table:
             hint = ""
             if len(self.columns) == 1 and self.lines is not None:
                 hint = "; if another character separates the columns, use separator (--separator)"
+            elif sum(each.startswith("column ") for each in self.columns) > len(self.columns) / 2:
+                hint = "; if the first line is a title, remove the lines before the names of the columns"
             elif any(number(each) is not None for each in self.columns):
                 hint = "; if the first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(

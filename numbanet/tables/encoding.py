@@ -243,6 +243,13 @@ def refuse_missing(table: Table, missing: Iterable[tuple[str, NDArray[np.bool_]]
         raise table.error(name, first[name], f"the value is missing{advice}")
 
 
+def refuse_empty(table: Table, names: Iterable[str]) -> None:
+    """Raises ValueError if one of the named columns has no value in any row."""
+    for name in names:
+        if table.is_missing(name).all():
+            raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
+
+
 def without(table: Table, missing: Iterable[NDArray[np.bool_]]) -> Table:
     """Returns the table without the rows for which an array in `missing` is True; raises ValueError if no row is left."""
     dropped = np.zeros(table.rows, bool)
