@@ -130,9 +130,8 @@ def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 
 # The spellings that an error message may recommend, in the order in which `fitting` tries them.
-COMMON = [Spelling(",")] + [
-    Spelling(d, t) for d, t in ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u2019"))
-]
+PAIRS = (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u2019")  # decimal and thousands
+COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands in PAIRS)]
 
 
 def fitting(texts: Collection[str]) -> list[Spelling]:

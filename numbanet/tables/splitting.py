@@ -67,8 +67,8 @@ def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[
     held_out[order] = np.diff(np.floor(np.arange(count + 1) * fraction + 0.5)) > 0
     if fraction and (held_out.all() or not held_out.any()):
         raise ValueError(
-            f"holding out {fraction} of {checks.count(count, 'row')} leaves no row to train on, or no row to validate with; hold "
-            "out another fraction (--validation-split), or no row (--validation-split 0)"
+            f"holding out {fraction} of {checks.count(count, 'row')} leaves no row to train on, or no row to validate with; "
+            "hold out another fraction (--validation-split), or no row (--validation-split 0)"
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 

@@ -110,8 +110,8 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
         text.readline()
     if "\0" in start:
         raise ValueError(
-            f"{source} contains NUL characters, as text in UTF-16 does: use the encoding in which the file was written, such as "
-            "encoding='utf-16-le' (--encoding utf-16-le)"
+            f"{source} contains NUL characters, as text in UTF-16 does: use the encoding in which the file was written, such "
+            "as encoding='utf-16-le' (--encoding utf-16-le)"
         )
     if separator is None:
         separator = _sniffed(start, spelling.decimal)
@@ -238,7 +238,8 @@ class Records:
         """Returns the columns by name, and adds notes about the columns without a name.
 
         A column without a name is left out if it is empty (each line ends with a separator), or if it is the first column and
-        numbers the rows, as a pandas index does; so is a first column with the name in `PANDAS_INDEX`. Any other column without a name gets a name from its position.
+        numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX` that numbers the rows is left out,
+        too. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
