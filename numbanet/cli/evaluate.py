@@ -52,8 +52,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
     """Reads the table `options.data`, and encodes it as x and y of the network."""
     table = read_rows(options, encoding, target=True)
-    y = encoding.y(table)  # first, because its error says more about a renamed target than the error of x about a new column
-    return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), y
+    return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
 
 
 def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:

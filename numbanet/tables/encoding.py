@@ -132,9 +132,11 @@ class Encoding:
                 hints += "; if its first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
         if unknown:
+            lacks_target = self.target.name not in table.columns
+            target = f"; if one of them contains the target, rename it to {self.target.name!r}" if lacks_target else ""
             raise ValueError(
                 f"{table.source} has columns that the model does not know: {listed(unknown)}; "
-                "remove these columns, or name them in ignore (--ignore)"
+                f"remove these columns, or name them in ignore (--ignore){target}"
             )
 
     def y(self, table: Table | Frame) -> NDArray[Any]:
