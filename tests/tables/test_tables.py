@@ -39,7 +39,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 @settings(deadline=None)  # the first example is slow on a busy machine
 @given(
-    st.lists(TEXTS.filter(lambda t: t.strip() and number(t) is None), min_size=2, max_size=4, unique=True).flatmap(
+    st.lists(TEXTS.filter(lambda t: t.strip() and number(t) is None), min_size=2, max_size=4, unique_by=str.strip).flatmap(
         lambda names: st.tuples(st.just(names), st.lists(st.lists(TEXTS, min_size=len(names), max_size=len(names)), min_size=1))
     ),
     st.sampled_from(",;\t|"),
@@ -56,7 +56,7 @@ def test_what_is_written_is_read(tmp_path_factory, content, separator, newline, 
     path = tmp_path_factory.getbasetemp() / "written.csv"
     path.write_bytes(b"\xef\xbb\xbf" * mark + text.getvalue().encode())
     table = tables.read(path, separator=separator)
-    assert table.rows == len(rows) and list(table.columns) == names
+    assert table.rows == len(rows) and list(table.columns) == list(map(str.strip, names))
     assert [list(row) for row in zip(*cells(table).values(), strict=True)] == rows
 
 
