@@ -60,8 +60,8 @@ def test_notes_name_values_that_look_alike_and_changed_names(tmp_path):
     assert tables.notes(table, tables.learn(table, "y")) == [
         "blanks at the ends of column names are left out: 'on '",
         "the first column, which is called 'Unnamed: 0' by pandas and numbers the rows, is left out",
-        "column 'on': '0', 'Yes', 'no', 'yes' count as different values; if some of them mean the same, spell them alike in the "
-        "file",
+        "column 'on': '0', 'Yes', 'no', 'yes' count as different values; if some of them mean the same, spell them alike in "
+        "the file",
         "column 'y': 'A', 'a' count as different values; if some of them mean the same, spell them alike in the file",
     ]
 
