@@ -206,6 +206,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def listed(names: Iterable[Any], most: int = 20) -> str:
+    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
+    names = list(names)
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def integer(name: str, value: Any, least: int = 1, most: float = LARGEST) -> int:
     """Checks that the value is an integer from `least` to `most`, and returns it as an int.
 

@@ -73,6 +73,24 @@ def fit(
     sharded: bool | Literal[0, 1],
 ) -> History:
     """Trains a model and returns the history. `Network.fit` describes the arguments and the errors."""
+    before = model.columns, model.step
+    try:
+        return _prepared(model, settings, samples, checkpoint, communicator, sharded).run()
+    except Exception:
+        if model.step == before[1]:  # nothing was trained
+            model.columns = before[0]
+        raise
+
+
+def _prepared(
+    model: Model,
+    settings: Settings,
+    samples: Samples,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None,
+    communicator: Communicator | None,
+    sharded: bool | Literal[0, 1],
+) -> Training:
+    """Checks all arguments of `fit`, stores the column names of DataFrames in the model, and returns the training to run."""
     group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
     smoothing, split = samples.fractions()
     add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
@@ -85,7 +103,7 @@ def fit(
         raise ValueError("steps_per_epoch can be used only if x yields batches: leave it out, and each epoch uses all samples")
     else:
         with np.errstate(all="ignore"):
-            data = Data.checked(samples.x, y, model.topology, model.device).weighted(samples.sample_weight)
+            data = model.checked_for_training(samples.x, y).weighted(samples.sample_weight)
             validation = _validation(model, samples.validation_data)
             if split:
                 data, validation = data.split(split)
@@ -96,7 +114,7 @@ def fit(
         if settings.metrics and isinstance(part, Data):
             check_targets(settings.metrics, inputs.on_host(part.y), of)
     options = samples.options(model.topology.sizes[-1], group.sharded)
-    return _training(model, settings, options, data, validation, group, file).run()
+    return _training(model, settings, options, data, validation, group, file)
 
 
 def train_pass(
@@ -117,7 +135,8 @@ def train_pass(
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
-    data = Data.checked(x, y, model.topology, model.device).weighted(sample_weight).as_given()
+    data = model.checked(x, y).weighted(sample_weight).as_given()
+    model.columns = model.columns or inputs.names_of(x)
     model.use(optimizer)
     settings = Settings(batch_size=batch_size or data.n, learning_rate=eta, optimizer=optimizer)
     return Training(model, settings, data).run_pass()
@@ -133,10 +152,10 @@ def _batches(model: Model, settings: Settings, samples: Samples, smoothing: floa
     loss = model.topology.loss
     weights.countable_beforehand(samples.class_weight, loss, model.topology.sizes[-1])
 
-    def check(x: Any, y: Any, weight: Any) -> Data:
+    def check(x: Any, y: Any, weight: Any, of: str) -> Data:
         with np.errstate(all="ignore"):
-            data = Data.checked(x, y, model.topology, model.device)
-            return data.weighted(weight).weighted_by_class(samples.class_weight, loss).as_given().smoothed(smoothing, loss)
+            data = model.checked_for_training(x, y, of)
+            return data.weighted(weight, of).weighted_by_class(samples.class_weight, loss).as_given().smoothed(smoothing, loss)
 
     return inputs.Batches(samples.x, settings.epochs, check, settings.steps_per_epoch)
 
@@ -150,7 +169,7 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
     except (TypeError, ValueError):
         raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight)") from None
     of = " of validation_data"
-    return Data.checked(x, y, model.topology, model.device, of).weighted(weight, of).as_given()
+    return model.checked_for_training(x, y, of).weighted(weight, of).as_given()
 
 
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:

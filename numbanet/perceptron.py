@@ -1,5 +1,6 @@
 """Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -66,16 +67,31 @@ class MultilayerPerceptron:
         return self._model.kernels
 
     @property
+    def columns(self) -> list[str] | None:
+        """The column names of the DataFrame on which the network was trained, in their order; `save` also saves the names.
+
+        The value is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
+        an argument x raise ValueError for a DataFrame with other column names or another order. Arrays are not checked.
+        """
+        return None if self._model.columns is None else list(self._model.columns)
+
+    @property
     def table(self) -> Encoding | None:
         """The encoding that converts rows of a table to x and y (see `numbanet.tables`); `save` also saves the encoding.
 
-        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network.
+        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network,
+        and TypeError if the value is not an encoding.
         """
         return self._model.table
 
     @table.setter
     def table(self, encoding: Encoding | None) -> None:
         if encoding is not None:
+            if not isinstance(encoding, Encoding):
+                raise TypeError(
+                    "net.table must be an Encoding, as tables.learn(table, target) returns it, or None, not "
+                    f"{checks.shown(encoding)}"
+                )
             encoding.check(self._model.topology)
         self._model.table = encoding
 
@@ -141,6 +157,7 @@ class MultilayerPerceptron:
         """
         model = self._model
         logits = checks.flag("logits", logits)
+        model.refuse_other_columns(x)
         samples = inputs.samples(x, model.topology, model.device)
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = model.engine.upload(samples)
@@ -265,6 +282,8 @@ class MultilayerPerceptron:
 
         Raises
         ------
+        ValueError
+            The name ends like the files of another format, such as .pt, .h5, .json or .onnx.
         TypeError
             `path` is neither a path nor a binary file object.
         OSError
@@ -299,7 +318,13 @@ class MultilayerPerceptron:
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 
     def _checked(self, x: ArrayLike, y: ArrayLike) -> Data:
-        return Data.checked(x, y, self._model.topology, self._model.device)
+        return self._model.checked(x, y)
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._model.topology.loss == "sse" else total / n
+
+
+# Python's error about a missing argument shows the qualified name of the method, so let it name the class that users know.
+for _method in filter(inspect.isfunction, list(vars(MultilayerPerceptron).values())):
+    for _function in (_method, inspect.unwrap(_method)):
+        _function.__module__, _function.__qualname__ = "numbanet.network", f"Network.{_method.__name__}"

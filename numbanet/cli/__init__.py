@@ -3,13 +3,16 @@
 import argparse
 import os
 import sys
+import warnings
 from contextlib import nullcontext
+from typing import Any
 
 from numbanet import __version__
 from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
+from numbanet.training.reporting import on_terminal
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
@@ -50,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     if unrecognized:
         options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")
     try:
-        with nullcontext() if getattr(options, "quiet", False) else announced():
+        with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
             return options.command(options)
     except BrokenPipeError:  # the program that reads the output, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,8 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
         end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
-        end_all(lambda: print("numbanet: interrupted", file=sys.stderr), INTERRUPTED)
+        line_break = "\n" if on_terminal(sys.stderr) else ""  # after ^C, which a terminal shows
+        end_all(lambda: print(f"{line_break}numbanet: interrupted", file=sys.stderr), INTERRUPTED)
         return INTERRUPTED
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning without the line of code that issued it, which users of the command do not know."""
+    print(f"numbanet: warning: {message}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks, load_digits, load_fashion_mnist
-from numbanet.files import naming, read_arrays
+from numbanet.files import naming, read_arrays, refuse_model
 from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
@@ -145,13 +145,27 @@ def names(text: str) -> list[str]:
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
     """Reads the samples x (n, n_in) from a text, NPY or NPZ file, or the array `name` from an NPZ file; - is standard input."""
     known = "a .csv, .npy or .npz file" if name == "x" else f"an .npz file with x and {name}"
-    refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be digits, or {known}"
+    refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be {', '.join(DATA_SETS)}, or {known}"
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
         raise ValueError(refused)
     content = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
+    refuse_model(io.BytesIO(content), path)
     with naming(path, "cannot read {}: {}"):
         if content.startswith((b"PK", b"\x93NUMPY")):
             return np.array(read_arrays(io.BytesIO(content), name)[0])
         if name == "x" and Path(path).suffix.lower() not in (".npy", ".npz"):
-            return np.loadtxt(io.BytesIO(content), delimiter=",", ndmin=2)
+            try:
+                return np.loadtxt(io.BytesIO(content), delimiter=",", ndmin=2)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}; for a network that was trained on arrays, a text file must contain only numbers, separated by "
+                    "commas, without a line of column names"
+                ) from None
     raise ValueError(refused)
+
+
+def refuse_overwriting(output: str, *inputs: str) -> None:
+    """Raises ValueError if the file to write is one of the files to read; names of data sets and - name no file."""
+    for path in inputs:
+        if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
+            raise ValueError(f"{output} is the file to read: choose another file to write to")

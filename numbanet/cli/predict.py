@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet import Network, load_digits, tables
-from numbanet.cli.common import MODEL_HELP, STANDARD, add_command, add_device_options, names, read_array
+from numbanet import Network, tables
+from numbanet.cli.common import (
+    DATA_SETS,
+    MODEL_HELP,
+    STANDARD,
+    add_command,
+    add_device_options,
+    names,
+    read_array,
+    refuse_overwriting,
+)
 from numbanet.cli.table_options import add_table_options, add_unknown_option, read_rows
-from numbanet.files import refuse_unwritable, replacing
+from numbanet.files import refuse_other_ending, refuse_unwritable, replacing
 from numbanet.tables.targets import Classes
 
 INK = " .:-=+*#%@"
@@ -35,8 +44,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "data",
         metavar="DATA",
-        help="a table, or - for standard input; for a network trained on arrays: 'digits' (the held-out images), a .csv file "
-        "of numbers, an .npy file, or an .npz file with an array x",
+        help="a table, or - for standard input; for a network trained on arrays: "
+        f"{', '.join(DATA_SETS)} (the held-out images), a .csv file of numbers, an .npy file, or an .npz file with an array x",
     )
     predict.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output; - is standard output"
@@ -65,7 +74,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> int:
     to_file = options.output not in (None, STANDARD)
     if to_file:
-        refuse_unwritable(options.output)
+        _check_output(options)
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
     encoding = network.table
     text = _from_arrays(network, options) if encoding is None else _from_table(network, encoding, options)
@@ -76,6 +85,15 @@ def _predict(options: argparse.Namespace) -> int:
         file.write(text.encode())
     print(f"wrote {options.output}", file=sys.stderr)
     return 0
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Raises ValueError or OSError if the output file cannot be written, is an input file, or has another format's ending."""
+    own, kind = ((".json",), "JSON") if options.json else ((".csv", ".txt"), "CSV")
+    other = ", and JSON with --json" if not options.json else ", and CSV without --json"
+    refuse_other_ending(options.output, own, f"predict writes {kind}{other}")
+    refuse_unwritable(options.output)
+    refuse_overwriting(options.output, options.model, options.data)
 
 
 def _from_table(network: Network, encoding: tables.Encoding, options: argparse.Namespace) -> str:
@@ -124,11 +142,11 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None
-    if options.data == "digits":
-        _, _, x, labels = load_digits()
+    if options.data in DATA_SETS:
+        _, _, x, labels = DATA_SETS[options.data].load()
     else:
         x = read_array(options.data)
-    if options.draw and labels is None:
+    if options.draw and options.data != "digits":
         raise ValueError(f"--draw applies to the data set digits only, not to {options.data}")
     y_hat = network.predict(x)
     classes = y_hat.argmax(axis=1) if network.loss == "cce" else (y_hat > 0.5).astype(int) if network.loss == "bce" else y_hat

@@ -89,7 +89,13 @@ def of_table(options: argparse.Namespace) -> Problem:
     strata, fraction = strata_of(table, target, task), checks.fraction("validation_split", options.validation_split)
     rows, held_out = stratified(strata, fraction, options.seed)
     watched = held_out
-    if _watches(options) and held_out.size:
+    if _watches(options):
+        if not held_out.size:
+            given = "--schedule plateau" if options.early_stopping is None else "--early-stopping"
+            raise ValueError(
+                f"{given} needs rows that are set aside from the training rows, but --validation-split 0 sets none aside: use "
+                "another fraction, such as --validation-split 0.2"
+            )
         rows, watched = (rows[part] for part in stratified(strata[rows], fraction, options.seed))
     encoding = tables.learn(
         table,

@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from numbanet import tables
-from numbanet.cli.common import STANDARD, add_choice, names
+from numbanet.checks import listed
+from numbanet.cli.common import DATA_SETS, STANDARD, add_choice, names
 from numbanet.tables.labels import UNKNOWN
 from numbanet.tables.spelling import PLAIN, Spelling
 
@@ -93,6 +94,12 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
 
 def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
     """Reads the table `options.data` for a network with this encoding; `target` says whether the rows need a target."""
+    if options.data in DATA_SETS and not tables.is_table(options.data):
+        needed = [each.name for each in encoding.features] + [encoding.target.name] * target
+        raise ValueError(
+            f"{options.data} is the name of a data set of images, but {options.model} was trained on a table: name a table "
+            f"with the columns {listed(needed)}"
+        )
     of_idx = options.target if target and tables.is_idx(options.data) else None
     table = read_table(options, of_idx or (encoding.target.name if target else None), encoding.spelling)
     if not options.drop_missing:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from numbanet import History, Network, checks, inputs, persist, tables
-from numbanet.cli.common import DATA_SETS, INTERRUPTED, STANDARD, add_choice, add_command, add_device_options, names, sizes
+from numbanet.cli.common import (
+    DATA_SETS,
+    INTERRUPTED,
+    STANDARD,
+    add_choice,
+    add_command,
+    add_device_options,
+    names,
+    refuse_overwriting,
+    sizes,
+)
 from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units, unit_of
 from numbanet.cli.problems import Problem, of_data_set, of_table
 from numbanet.cli.table_options import READING, add_table_options
@@ -179,12 +189,10 @@ def _train(options: argparse.Namespace) -> int:
 def _check_paths(options: argparse.Namespace) -> None:
     """Raises OSError or ValueError if the output or checkpoint file cannot be written, or is the input table."""
     for path in (options.output, options.checkpoint):
-        if path in (None, STANDARD):
-            continue
-        refuse_unwritable(path)
-        if Path(path).exists() and Path(options.data).exists() and Path(path).samefile(options.data):
-            raise ValueError(f"{path} is the input table: choose another file to write to")
-    persist.container(options.output)
+        if path not in (None, STANDARD):
+            persist.container(path)
+            refuse_unwritable(path)
+            refuse_overwriting(path, options.data)
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:

@@ -9,11 +9,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from numbanet import _cuda
+from numbanet import _cuda, checks
 from numbanet._extras import imported, installing
 from numbanet.engines import get_num_threads, set_num_threads
 from numbanet.engines.cpu.quota import cpu_quota
@@ -120,7 +120,10 @@ class MPICommunicator:
             )
         node = self._all.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.first_of_node = node.Get_rank() == 0
-        set_num_threads(min(get_num_threads(), _threads(node)))
+        share = Share.of(node)
+        set_num_threads(min(get_num_threads(), share.threads))
+        if self.first_of_node and share.is_crowded:
+            checks.warn(share.advice)
         _cuda.select(node.Get_rank())
         node.Free()
         if self.size > 1:
@@ -196,15 +199,45 @@ def _mpi() -> Any:
         ) from error
 
 
-def _threads(node: Any) -> int:
-    """Returns the number of threads for this process, so that all processes on a machine together have one thread per core.
+class Share(NamedTuple):
+    """The part of a machine's CPUs that one of several processes uses.
 
-    The processes in a container also divide its CPU quota.
+    Parameters
+    ----------
+    threads : int
+        Number of threads for this process, so that all processes on the machine together have one thread per CPU.
+    processes : int
+        Number of processes on the machine.
+    cpus : float
+        Number of CPUs that these processes use together. A container's CPU quota may be a fraction.
     """
-    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    of_all = node.allgather(sorted(own))
-    cores = sum(1 / sum(core in others for others in of_all) for core in own)
-    return max(1, int(min(cores, cpu_quota() / len(of_all)) + 1e-9))
+
+    threads: int
+    processes: int
+    cpus: float
+
+    @classmethod
+    def of(cls, node: Any) -> "Share":
+        """Computes the share of this process; all processes of `node`, the MPI communicator of the machine, must call it."""
+        own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        of_all = node.allgather(sorted(own))
+        cores, quota = sum(1 / sum(core in others for others in of_all) for core in own), cpu_quota()
+        threads = max(1, int(min(cores, quota / len(of_all)) + 1e-9))
+        return cls(threads, len(of_all), min(len(set().union(*of_all)), quota))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more processes than CPUs."""
+        return self.processes > self.cpus
+
+    @property
+    def advice(self) -> str:
+        """A warning for the case that there are more processes than CPUs."""
+        return (
+            f"{self.processes} processes share {self.cpus:g} CPU{'' if self.cpus == 1 else 's'} of this machine, and slow each "
+            f"other down: start at most {max(1, int(self.cpus))} on this machine, with the option -n of mpiexec, or a single "
+            "process without mpiexec, whose threads use all CPUs"
+        )
 
 
 # The communicator of the processes that must end if this process has an error.

@@ -100,8 +100,8 @@ class Agreement:
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
                 advice = "; if each process has its own samples, pass sharded=True" if name in ARRAYS else ""
-                difference = f"rank {self.communicator.rank} has another {name} than rank 0"
-                raise ValueError(f"{difference}: it must be the same in all processes{advice}")
+                difference = f"rank {self.communicator.rank} differs from rank 0 in {name}"
+                raise ValueError(f"{difference}, which must be the same in all processes{advice}")
 
     def _take_over(self, training: "Training") -> None:
         """Copies the parameters, moments, random generator and history of rank 0 to this process."""

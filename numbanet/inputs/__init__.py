@@ -17,4 +17,6 @@ from numbanet.inputs.foreign import of_tensor as of_tensor
 from numbanet.inputs.foreign import unpacked as unpacked
 from numbanet.inputs.foreign import without_tensors as without_tensors
 from numbanet.inputs.frames import is_frame as is_frame
+from numbanet.inputs.frames import names_of as names_of
+from numbanet.inputs.frames import refuse_other_columns as refuse_other_columns
 from numbanet.inputs.stream import Batches as Batches

@@ -41,14 +41,15 @@ def make_topology(
     """
     loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name)
-    _check_output(names, loss_name, layer_sizes[-1])
+    _check_output(names, loss_name)
+    _check_softmax(names, layer_sizes[1:], loss_name)
     rates = _dropout(dropout, len(layer_sizes) - 2)
     number = _dtype(dtype)
     _check_memory(layer_sizes, number)
     return Topology(layer_sizes, names, loss_name, number, checks.positive("epsilon", epsilon, number), rates)
 
 
-def _check_output(activations: tuple[str, ...], loss: str, n_out: int) -> None:
+def _check_output(activations: tuple[str, ...], loss: str) -> None:
     """Raises ValueError if the loss cannot be computed from the output layer's activation."""
     output = activations[-1]
     allowed = ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS))
@@ -57,11 +58,17 @@ def _check_output(activations: tuple[str, ...], loss: str, n_out: int) -> None:
             f"loss {loss!r} needs the output activation {' or '.join(allowed)}, but the last layer, {len(activations)}, "
             f"has {output!r}"
         )
-    if loss == "bce" and output == "softmax" and n_out == 1:
-        raise ValueError(
-            "loss 'bce' with a softmax output needs at least 2 outputs, because a single softmax output is always 1: "
-            "use sigmoid for a single output"
-        )
+
+
+def _check_softmax(activations: tuple[str, ...], neurons: tuple[int, ...], loss: str) -> None:
+    """Raises ValueError if a layer with softmax has a single neuron, whose activation would always be 1."""
+    for l, (name, count) in enumerate(zip(activations, neurons, strict=True), start=1):
+        if name == "softmax" and count == 1:
+            remedy = "use another activation, or at least 2 neurons"
+            if l == len(neurons):
+                remedy = "for two classes, use 2 outputs with loss 'cce', or 1 output with sigmoid and loss 'bce'"
+                remedy += "" if loss in ("bce", "cce") else "; for a number, use identity"
+            raise ValueError(f"layer {l} has a single neuron with softmax, whose activation is always 1: {remedy}")
 
 
 def _dtype(dtype: Any) -> np.dtype:

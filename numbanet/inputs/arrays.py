@@ -105,8 +105,8 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
         A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
     dtype : numpy.dtype
     given : object, optional
-        The object that the user passed and from which `array` was made. If `given` is a DataFrame, the error message names
-        the column of the invalid value.
+        The data from which `array` was made: samples, targets or weights that the user passed. The error message then says
+        what to do about missing values and, if `given` is a DataFrame, names the column of the invalid value.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     place = module_of(array).first_not_finite(array)
     if place is not None:
         value = module_of(array).at(array, place)
-        remedy = f"; {objects.COMPLETE}" if np.isnan(value) else ""
+        remedy = f"; {objects.COMPLETE}" if given is not None and np.isnan(value) else ""
         cell = objects.cell(name, place, frames.columns_of(given))
         raise ValueError(f"{cell} is {value} in {dtype}: {name} must be finite{remedy}")
     return array
@@ -201,12 +201,12 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
 def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
-        finite(name, labels, labels.dtype)  # pandas stores integers with missing values as floats with NaN
+        finite(name, labels, labels.dtype, labels)  # pandas stores integers with missing values as floats with NaN
         raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
         raise ValueError(
-            f"{name}[{s}] is {module.at(labels, s)}: labels must lie in 0 to {classes - 1}, "
+            f"{objects.cell(name, (s,))} is {module.at(labels, s)}: labels must lie in 0 to {classes - 1}, "
             f"because the network has {count(classes, 'output')}"
         )
     return module.one_hot(labels, classes, topology.dtype)
@@ -216,13 +216,12 @@ def _check_probabilities(name: str, y: Any, loss: str) -> None:
     module = module_of(y)
     place = module.first_improbable(y)
     if place is not None:
-        s, j = place
-        raise ValueError(f"{name}[{s}, {j}] is {module.at(y, place)}: targets of {loss} must lie in [0, 1]")
+        raise ValueError(f"{objects.cell(name, place)} is {module.at(y, place)}: targets of {loss} must lie in [0, 1]")
     if loss == "cce":
         s = module.first_wrong_sum(y, _ROW_SUM_TOLERANCE)
         if s is not None:
             total = module.at(y, s).sum()
-            raise ValueError(f"{name}[{s}] adds up to {total}: the targets of a sample must add up to 1 for cce")
+            raise ValueError(f"{objects.cell(name, (s,))} adds up to {total}: the targets of a sample must add up to 1 for cce")
 
 
 def on_host(array: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from numbanet import checks
 from numbanet.inputs import foreign, objects
 
 NUMBERS = "biuf"  # values of numpy.dtype.kind for real numbers and booleans
@@ -28,6 +29,45 @@ def columns_of(value: Any) -> Sequence[Any]:
     if not is_frame(value):
         return []
     return list(value.column_names if hasattr(value, "column_names") else value.columns)
+
+
+def names_of(value: Any) -> tuple[str, ...] | None:
+    """Returns a DataFrame's column names. Returns None for any other value, and if a column name is not a string."""
+    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a query has no columns yet; `columns` refuses it
+        return None
+    names = tuple(columns_of(value))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
+    """Raises ValueError if the value is a DataFrame with other column names, or in another order, than the names `known`.
+
+    Parameters
+    ----------
+    name : str
+        The value's name in error messages.
+    value
+        Values other than DataFrames are not checked.
+    known : tuple of str, optional
+        The column names of the DataFrame on which the network was trained, or None if the network has not been trained on a
+        DataFrame.
+    """
+    names = None if known is None else names_of(value)
+    if known is None or names is None or names == known:
+        return
+    if sorted(names) == sorted(known):
+        raise ValueError(
+            f"{name} has the columns {checks.listed(names)}, but the network was trained on the same columns in another order, "
+            f"{checks.listed(known)}: select the columns in this order, in pandas and polars by x[net.columns]"
+        )
+    lacking, others = ([each for each in one if each not in two] for one, two in ((known, names), (names, known)))
+    hints = "".join(f"; for {each!r}{hint}" for each in lacking[:20] if (hint := checks.suggestion(each, others)))
+    parts = [f"lacks {checks.listed(lacking)}"] * bool(lacking) + [f"also has {checks.listed(others)}"] * bool(others)
+    raise ValueError(
+        f"{name} has other columns than the DataFrame on which the network was trained: {name} "
+        f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.columns in their order or, "
+        "if only the names differ, an array without names, in pandas and polars x.to_numpy()"
+    )
 
 
 def columns(name: str, frame: Any) -> list[Any]:

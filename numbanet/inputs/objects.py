@@ -28,14 +28,15 @@ def cell(name: str, index: Sequence[int], columns: Sequence[Any] = ()) -> str:
     Parameters
     ----------
     name : str
-        The array's name.
+        The array's name. The index follows its first part: the name "w of layer 2" becomes "w[3, 1] of layer 2".
     index : sequence of int
         The value's index in the array.
     columns : sequence, optional
         The column names, if the array was made from a DataFrame.
     """
     column = f" (column {columns[index[1]]!r})" if len(columns) else ""
-    return f"{name}[{', '.join(map(str, index))}]{column}"
+    symbol, of, owner = name.partition(" of ")
+    return f"{symbol}[{', '.join(map(str, index))}]{of}{owner}{column}"
 
 
 def real_numbers(name: str, array: np.ndarray, remedy: str, place: Callable[[Sequence[int]], str]) -> np.ndarray:

@@ -23,7 +23,8 @@ class Batches:
     epochs : int
         Number of epochs. Training calls the object once per epoch.
     check : callable
-        Takes the x, the y and the sample_weight (or None) of one batch, and returns the checked batch.
+        Takes the x, the y and the sample_weight (or None) of one batch and, for error messages, the text " of batch N", where N
+        is the number of the batch in its epoch. Returns the checked batch.
     steps_per_epoch : int, optional
         Number of batches in each epoch.
 
@@ -60,7 +61,7 @@ class Batches:
         for number, batch in enumerate(self._raw(self.steps_per_epoch), start=1):
             if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
                 raise ValueError(f"batch {number} must be (x, y) or (x, y, sample_weight), not {type(batch).__name__}")
-            yield self.check(*batch, *(None,) * (3 - len(batch)))
+            yield self.check(*batch, *(None,) * (3 - len(batch)), f" of batch {number}")
 
     def skip(self, epochs: int) -> None:
         """Skips the batches of the epochs that a checkpoint contains, so that training resumes with the batch after them.

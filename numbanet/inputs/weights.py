@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numbanet import checks
-from numbanet.inputs import arrays
+from numbanet.inputs import arrays, objects
 
 # A function that replaces an array, in place, with the sum of the array over all processes.
 AddUp = Callable[[np.ndarray], None]
@@ -27,11 +27,11 @@ def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
     weights = arrays.real_array(name, on_host)
     if weights.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one weight for each sample, not {weights.shape}")
-    weights = arrays.finite(name, weights, checks.DOUBLE)
+    weights = arrays.finite(name, weights, checks.DOUBLE, weights)
     below = np.flatnonzero(weights < 0)
     if below.size:
-        raise ValueError(f"{name}[{below[0]}] is negative ({weights[below[0]]:g}): pass weights of 0 or more")
-    refuse_extremes(weights, checks.DOUBLE, lambda s: f"{name}[{s}]")
+        raise ValueError(f"{objects.cell(name, below[:1])} is negative ({weights[below[0]]:g}): pass weights of 0 or more")
+    refuse_extremes(weights, checks.DOUBLE, lambda s: objects.cell(name, (s,)))
     return weights
 
 

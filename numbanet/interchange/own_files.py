@@ -1,14 +1,11 @@
 """Rejects numbanet's own networks and files as sources of the functions that import models of other libraries."""
 
-import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
+from numbanet.files import is_model
 from numbanet.network import Network
-
-HEADER_LIMIT = 1 << 24  # the most bytes of a safetensors header that are read
 
 
 def refuse_own(source: Any, function: str) -> None:
@@ -29,17 +26,9 @@ def refuse_own(source: Any, function: str) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    """Returns whether a file is an NPZ or safetensors file that numbanet wrote; returns False if the file cannot be read."""
+    """Returns whether a file is a network that numbanet saved; returns False if the file cannot be opened."""
     try:
         with path.open("rb") as file:
-            start = file.read(9)
-            if start.startswith(b"PK"):
-                with zipfile.ZipFile(file) as archive:
-                    return {"description.npy", "parameters.npy"} <= set(archive.namelist())
-            if start[8:] == b"{":
-                file.seek(8)
-                header = json.loads(file.read(min(int.from_bytes(start[:8], "little"), HEADER_LIMIT)))
-                return "numbanet" in header.get("__metadata__", {})
-    except Exception:  # the function that reads a damaged file raises an error with the reason
-        pass
-    return False
+            return is_model(file)
+    except OSError:
+        return False

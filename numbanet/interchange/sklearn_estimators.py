@@ -25,7 +25,8 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     -------
     Network
         A network whose predictions equal the results of the classifier's `predict_proba`, or of the regressor's `predict`.
-        Class k of the network is the class `mlp.classes_[k]`.
+        Class k of the network is the class `mlp.classes_[k]`. If the estimator was fitted on a DataFrame, the network takes
+        DataFrames with the same columns.
 
     Raises
     ------
@@ -51,4 +52,6 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
         Layer(str(l), w, b, known_activation(str(l), name, ACTIVATIONS))
         for l, (w, b, name) in enumerate(zip(mlp.coefs_, mlp.intercepts_, names, strict=True), start=1)
     ]
-    return network(layers, LOSSES[mlp.out_activation_], None, **options)
+    result = network(layers, LOSSES[mlp.out_activation_], None, **options)
+    result._model.columns = tuple(getattr(mlp, "feature_names_in_", ())) or None
+    return result

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import inputs
-from numbanet.files import Location, is_file_object, name_of, reading, replacing, suffix_of
+from numbanet.files import Location, is_file_object, name_of, reading, refuse_other_ending, replacing, suffix_of
 from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.description import Description as Description
@@ -16,15 +16,31 @@ from numbanet.persist.description import Description as Description
 HINTS: dict[str, str] = {
     **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
     **dict.fromkeys((".pt", ".pth", ".bin"), "; to import PyTorch weights, call numbanet.from_torch"),
+    **dict.fromkeys((".csv", ".tsv", ".parquet"), "; the commands take the model first and then the data"),
     ".onnx": "; numbanet writes ONNX files, but cannot load them",
 }
 
 
+ENDINGS = (".npz", ".safetensors")
+# Ends of error messages about a file to write, by the suffixes of other formats; other suffixes have the end under "".
+TO_WRITE: dict[str, str] = {
+    "": "export writes .onnx files for other programs",
+    ".onnx": "export writes .onnx files",
+    **dict.fromkeys((".pt", ".pth"), "torch.save writes .pt files, for instance of numbanet.to_torch(net).state_dict()"),
+}
+
+
 def container(target: Location) -> ModuleType:
-    """Returns the module that writes the file format: safetensors (must be installed) for the suffix .safetensors, else NPZ."""
+    """Returns the module that writes the file format: safetensors (must be installed) for the suffix .safetensors, else NPZ.
+
+    Raises
+    ------
+    ValueError
+        The suffix belongs to another format; `numbanet.files.endings.ENDINGS` lists these suffixes.
+    """
     suffix = suffix_of(target)
-    if suffix == ".onnx":
-        raise ValueError(f"cannot save {name_of(target)!r}: .onnx files are written by export(), and numbanet cannot load them")
+    others = TO_WRITE.get(suffix, TO_WRITE[""])
+    refuse_other_ending(target, ENDINGS, f"save writes {' and '.join(ENDINGS)} files; {others}")
     if suffix == ".safetensors":
         safetensors_package()
         return safetensors_file
@@ -43,7 +59,8 @@ def save(target: Location, description: Description, vectors: dict[str, NDArray[
 def export(target: Location, description: Description, parameters: NDArray[Any]) -> None:
     """Writes a network as an ONNX model that computes its predictions; a path must end in .onnx."""
     if suffix_of(target) != ".onnx" and not is_file_object(target, "write"):
-        raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save() writes all other formats")
+        others = " and ".join(ENDINGS)
+        raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save writes {others} files")
     content = onnx_file.serialized(description, parameters)
     with replacing(target) as file:
         file.write(content)

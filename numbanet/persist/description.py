@@ -18,7 +18,7 @@ HISTORY = "history"  # the name of the array that contains the training history 
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
-_OPTIONAL = {"dropout", "optimizer", "step", "training", "table"}
+_OPTIONAL = {"dropout", "optimizer", "step", "training", "table", "columns"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Description:
         training run. The file contains the numbers of the history as an array, because they would be long as JSON text.
     table : Encoding, optional
         Encoding of the table on which the network was trained.
+    columns : tuple of str, optional
+        Column names of the DataFrame on which the network was trained, in the order of the inputs.
     """
 
     topology: Topology
@@ -52,6 +54,7 @@ class Description:
     step: int = 0
     training: dict[str, Any] | None = None
     table: Encoding | None = None
+    columns: tuple[str, ...] | None = None
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -79,6 +82,8 @@ class Description:
             optional["training"] = state | counted
         if self.table:
             optional["table"] = self.table.to_dict()
+        if self.columns:
+            optional["columns"] = list(self.columns)
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -119,7 +124,15 @@ class Description:
         if table:
             table.check(topology)
         step = checks.integer("step", entries.get("step", 0), 0)
-        return cls(topology, entries["generator"], optimizer, step, training, table)
+        columns = None if "columns" not in entries else _checked_columns(entries["columns"], topology.sizes[0])
+        return cls(topology, entries["generator"], optimizer, step, training, table, columns)
+
+
+def _checked_columns(columns: Any, n_in: int) -> tuple[str, ...]:
+    """Returns the column names as a tuple; raises ValueError unless they are one string per input of the network."""
+    if not isinstance(columns, list) or len(columns) != n_in or not all(isinstance(name, str) for name in columns):
+        raise ValueError(f"its column names are not a list of {n_in} strings, one for each input")
+    return tuple(columns)
 
 
 def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet.tables.columns import listed
+from numbanet.checks import listed
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
 from numbanet.tables.labels import BOOLEANS
 from numbanet.tables.spelling import MISSING

@@ -235,6 +235,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         weights = self._weighed(y, weights)
         random_state = check_random_state(self.random_state)
         network = self._network_for(X, random_state, resume)
+        network._model.columns = tuple(getattr(self, "feature_names_in_", ())) or None
         validation = None
         if validation_data is not None:
             validation = self._validation(validation_data, X.dtype)

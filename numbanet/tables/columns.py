@@ -1,7 +1,7 @@
 """A table in memory: named columns of texts or numbers, and the line of the file in which each row begins."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
+from numbanet.checks import listed
 from numbanet.tables.spelling import PLAIN, WORDS, Spelling, number
 
 MOST_COLUMNS = 1 << 20
+
+
+SHOWN = 5  # the largest number of columns, values or labels in the repr of a table, of a column of texts or of an encoding
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Texts:
     texts: list[str | None]
     typed: bool = False
     spelling: Spelling = PLAIN
+
+    def __repr__(self) -> str:
+        return f"Texts({checks.count(len(self.texts), 'value')}: {listed(self.texts, SHOWN)})"
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -140,7 +147,8 @@ class Table:
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
-        Sentences for the user about columns without a name in the file, which `read` left out or named by their position.
+        Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
+        or named by their position.
     whole : Table, optional
         The table from which the rows were taken. Its `values`, not those of the remaining rows, say which texts are values.
 
@@ -163,12 +171,18 @@ class Table:
         if not self.rows:
             raise ValueError(f"{self.source} has no rows")
 
+    def __repr__(self) -> str:
+        shape = f"{checks.count(self.rows, 'row')} of {checks.count(len(self.columns), 'column')}"
+        return f"Table({self.source!r}, {shape}: {listed(self.columns, SHOWN)})"
+
     def column(self, name: str) -> Texts | Numbers:
         """Returns the column of this name; raises ValueError if the table has no column of this name."""
         if name not in self.columns:
             hint = ""
             if len(self.columns) == 1 and self.lines is not None:
                 hint = "; if another character separates the columns, use separator (--separator)"
+            elif sum(each.startswith("column ") for each in self.columns) > len(self.columns) / 2:
+                hint = "; if the first line is a title, remove the lines before the names of the columns"
             elif any(number(each) is not None for each in self.columns):
                 hint = "; if the first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(
@@ -217,9 +231,3 @@ def _has_texts(column: Texts) -> bool:
     """Returns whether some value of the column is neither missing, a number, nor true or false."""
     wrong = np.isnan(column.numbers) & ~column.missing
     return any(str(column.texts[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))
-
-
-def listed(names: Iterable[str], most: int = 20) -> str:
-    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
-    names = list(names)
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import SHOWN, Table
 from numbanet.tables.features import Boolean, Categorical, Numeric, different_texts
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.labels import UNKNOWN
@@ -66,6 +67,11 @@ class Encoding:
         names = [*(feature.name for feature in self.features), self.target.name, *self.ignored]
         different_texts("names of columns", names, 2)
 
+    def __repr__(self) -> str:
+        columns = listed((feature.name for feature in self.features), SHOWN)
+        target = f"{self.target.kind} {self.target.name!r}"
+        return f"Encoding({checks.count(len(self.features), 'column')}: {columns}; {self.width} inputs; target: {target})"
+
     @property
     def width(self) -> int:
         """The number of network inputs that encode all features."""
@@ -121,14 +127,16 @@ class Encoding:
             pairs = {name: hint for name in lacking[:20] if (hint := checks.suggestion(name, unknown))}
             hints = "".join(f"; for {name!r}{hint}" for name, hint in pairs.items())
             if unknown:
-                hints += f"; the model does not know its columns {listed(unknown)}"
+                hints += f"; the model does not know its columns {listed(unknown)}: rename those that contain the needed values"
             if all(re.fullmatch(r"c\d+", name) for name in lacking):
                 hints += "; if its first line contains values instead of names, use header=False (--no-header)"
             raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
         if unknown:
+            lacks_target = self.target.name not in table.columns
+            target = f"; if one of them contains the target, rename it to {self.target.name!r}" if lacks_target else ""
             raise ValueError(
                 f"{table.source} has columns that the model does not know: {listed(unknown)}; "
-                "remove these columns, or name them in ignore (--ignore)"
+                f"remove these columns, or name them in ignore (--ignore){target}"
             )
 
     def y(self, table: Table | Frame) -> NDArray[Any]:
@@ -146,12 +154,24 @@ class Encoding:
         Raises
         ------
         ValueError
-            A target value is missing or unknown; the message names the column and the row.
+            The table lacks the target column, or a target value is missing or unknown; the message names the column and the
+            row.
         """
         table = as_table(table)
+        self._check_target(table)
         advice = "; to leave out rows without a target, use encoding.complete (--drop-missing)"
         refuse_missing(table, [(self.target.name, self.target.missing(table))], advice)
         return self.target.encode(table)
+
+    def _check_target(self, table: Table) -> None:
+        """Raises ValueError if the table lacks the target column."""
+        if self.target.name not in table.columns:
+            features = {feature.name for feature in self.features}
+            others = [name for name in table.columns if name not in features and name not in self.ignored]
+            found = f"{table.source} does not have the target column {self.target.name!r}"
+            hint = checks.suggestion(self.target.name, others)
+            rename = f"; if one of {listed(others)} contains the target, rename it to {self.target.name!r}" if others else ""
+            raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
         """Returns the table without the rows that have a missing value for which the encoding has no replacement.
@@ -168,6 +188,8 @@ class Encoding:
             The table lacks a column, or no row is left.
         """
         table = as_table(table)
+        if target:
+            self._check_target(table)
         needed = [each for each in self.features if each.fill is None and each.name in table.columns]
         return without(table, [each.missing(table) for each in (*needed, *[self.target] * target)])
 
@@ -221,6 +243,13 @@ def refuse_missing(table: Table, missing: Iterable[tuple[str, NDArray[np.bool_]]
     if first:
         name = min(first, key=first.__getitem__)
         raise table.error(name, first[name], f"the value is missing{advice}")
+
+
+def refuse_empty(table: Table, names: Iterable[str]) -> None:
+    """Raises ValueError if one of the named columns has no value in any row."""
+    for name in names:
+        if table.is_missing(name).all():
+            raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
 
 
 def without(table: Table, missing: Iterable[NDArray[np.bool_]]) -> Table:

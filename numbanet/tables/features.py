@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, Texts, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table, Texts
 from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
-from numbanet.tables.spelling import fitting
+from numbanet.tables.spelling import fitting, odd_sign
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
@@ -29,7 +30,9 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
     infinite = np.isinf(values)
     if infinite.any():
         row = infinite.argmax()
-        raise table.error(name, row, f"{values[row]} is not finite")
+        text = column.texts[row]
+        remedy = f"if it means a missing value, use missing={[text]!r} ({as_option('--missing', [str(text)])})"
+        raise table.error(name, row, f"{text} is not finite; {remedy}")
     return values
 
 
@@ -38,6 +41,8 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
     texts = table.column(name).texts
     wrong = str(texts[rows[0]])
     others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
+    if advice := odd_sign(wrong):
+        return table.error(name, rows[0], f"{wrong!r} is {advice}{remedy}")
     for candidates in (others, {wrong}):
         if fits := fitting(candidates):
             return table.error(name, rows[0], f"{wrong!r} is not a number; use {' or '.join(map(_read_with, fits))}")

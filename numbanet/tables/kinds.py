@@ -4,13 +4,18 @@ import re
 
 import numpy as np
 
+from numbanet.checks import listed
 from numbanet.tables.columns import Numbers, Table, Texts
-from numbanet.tables.encoding import refuse_missing
+from numbanet.tables.encoding import refuse_empty, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, not_a_number
 from numbanet.tables.labels import BOOLEANS
-from numbanet.tables.spelling import fitting
+from numbanet.tables.spelling import are_odd_numbers, fitting, unit_of
 
-DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2})([T ,:].*)?")
+MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+DATE = re.compile(
+    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2}"
+    rf"|\d{{1,2}}\.?[- ]{MONTH}[- ](\d{{4}}|\d{{2}})|{MONTH} \d{{1,2}},? \d{{4}})([T ,:].*)?"
+)
 CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches texts that are joined by NUL characters
 # A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
 # on average.
@@ -39,8 +44,7 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
         table's.
     """
     column = table.column(name)
-    if table.is_missing(name).all():
-        raise ValueError(f"{table.source}: column {name!r} is empty in every row: name it in ignore (--ignore)")
+    refuse_empty(table, [name])
     if isinstance(column, Numbers):
         return Boolean if column.array.dtype.kind == "b" else Numeric
     kind = None if column.typed else _kind_of_numbers(table, name, column, of_target)
@@ -78,8 +82,10 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
         return Boolean
     rows = np.flatnonzero(wrong)
     present = table.rows - np.count_nonzero(column.missing)
-    if 2 * rows.size < present or fitting(texts):
-        remedy = "" if of_target else "; if the column holds categories, name it in categorical (--categorical)"
+    if 2 * rows.size < present or fitting(texts) or are_odd_numbers(texts):
+        remedy = "; if the column holds categories, name it in categorical (--categorical)"
+        if of_target:
+            remedy = "; if the column holds classes, use task='classification' (--task classification)"
         raise not_a_number(table, name, rows, remedy)
     return None
 
@@ -93,4 +99,7 @@ def _refuse_names(table: Table, name: str, column: Texts) -> None:
         raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
     count = len(texts)
     if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
-        raise ValueError(f"{table.source}: column {name!r} has {count} distinct texts in {table.rows} rows: {remedy}")
+        examples = f"{count} distinct texts in {table.rows} rows, such as {listed(sorted(texts)[:3])}"
+        unit = unit_of(texts)
+        advice = f"if they are numbers, remove the unit {unit!r} from all cells; otherwise {remedy}" if unit else remedy
+        raise ValueError(f"{table.source}: column {name!r} has {examples}: {advice}")

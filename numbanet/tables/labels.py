@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Numbers, Table, Texts, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Numbers, Table, Texts
 from numbanet.tables.spelling import PLAIN, Spelling
 
 BOOLEANS = {"true": 1.0, "false": 0.0}

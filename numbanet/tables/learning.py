@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet._compile import collection_paused
-from numbanet.tables.columns import Table, listed
-from numbanet.tables.encoding import Encoding, refuse_missing
+from numbanet.checks import listed
+from numbanet.tables.columns import Table
+from numbanet.tables.encoding import Encoding, refuse_empty, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.kinds import NO_TARGET, kind_of, task_of
@@ -83,6 +84,7 @@ def learn(
     if not names:
         raise ValueError(f"{table.source} has no column from which to predict the target {target!r}")
     if impute is None:
+        refuse_empty(table, names)
         refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
     with collection_paused():  # else the garbage collector would traverse all texts of a wide table repeatedly
         kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}

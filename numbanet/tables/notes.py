@@ -1,17 +1,24 @@
 """Describes the choices that were made when a table was read and encoded, such as replaced missing values."""
 
+from collections import Counter
+from collections.abc import Collection
+
 import numpy as np
 
-from numbanet.tables.columns import Table, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import Table
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.features import Categorical, as_option
 from numbanet.tables.frames import Frame, as_table
+from numbanet.tables.targets import Quantity
 
 MOST_NOTES = 20
+# Words for true and false in tables, in lower case.
+TRUTH = dict.fromkeys(("true", "yes", "y", "t", "on", "1"), True) | dict.fromkeys(("false", "no", "n", "f", "off", "0"), False)
 
 
 def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
-    """Returns sentences about missing values, texts such as NA that count as values, and columns without a name.
+    """Returns sentences about missing values, texts such as NA that count as values, similar texts, and columns without a name.
 
     Parameters
     ----------
@@ -32,6 +39,13 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
             found.append(
                 f"column {each.name!r}: {word!r} is a {kind}; if it means a missing value, use {as_option('--missing', [word])}"
             )
+        if alike := _alike(getattr(each, "labels", getattr(each, "categories", ()))):
+            found.append(
+                f"column {each.name!r}: {listed(alike)} count as different values; if some of them mean the same, spell them "
+                "alike in the file"
+            )
+    if isinstance(encoding.target, Quantity) and np.ptp(encoding.target.encode(table)) == 0:
+        found.append(f"column {encoding.target.name!r}: the target has the same value in every row")
     for feature in encoding.features:
         if feature.fill is not None and (count := int(np.count_nonzero(feature.missing(table)))):
             words = table.column(feature.name).words - {""}
@@ -40,3 +54,12 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
             found.append(f"column {feature.name!r}: {count} missing values{spelled} are replaced by {fill}")
     more = len(found) - MOST_NOTES
     return found if more <= 0 else [*found[:MOST_NOTES], f"and {more} more such columns"]
+
+
+def _alike(labels: Collection[str]) -> list[str]:
+    """Returns the labels that differ from another label only in capitals, or are one of several words for true or for false."""
+    folded = [label.casefold() for label in labels]
+    if all(label in TRUTH for label in folded):
+        folded = [str(TRUTH[label]) for label in folded]
+    counts = Counter(folded)
+    return [label for label, fold in zip(labels, folded, strict=True) if counts[fold] > 1]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from numbanet.datasets.idx import DIMENSION_LIMIT, DTYPES, GZIP_MAGIC
+from numbanet.files import refuse_model
 from numbanet.tables.arrays import read_images, read_npz
 from numbanet.tables.columns import Table
 from numbanet.tables.parquet import read_parquet
@@ -101,6 +102,7 @@ def read(
     with _opened(path) as (file, source, name):
         kind = _format(file.read(SNIFFED_BYTES), name)
         file.seek(0)
+        refuse_model(file, source)
         if kind in ("text", "zipped text"):
             return read_text(file, source, Form(separator, encoding, header), spelling, is_zipped=kind != "text")
         for argument, value in (("separator", separator), ("encoding", encoding), ("header", header)):

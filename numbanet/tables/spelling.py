@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL
 # The texts in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
 WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
+MINUS = "\u2212"
+UNIT = re.compile(r"\s*[+-]?\d[\d.,]*\s*([^\W\d_]+)\s*")
 MOST_DIGITS = 300  # an integer with more digits is read as a float; Python reads no integer of more than 4300 digits
 
 
@@ -127,7 +130,8 @@ def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 
 # The spellings that an error message may recommend, in the order in which `fitting` tries them.
-COMMON = [Spelling(",")] + [Spelling(d, t) for d, t in ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))]
+PAIRS = (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u2019")  # decimal and thousands
+COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands in PAIRS)]
 
 
 def fitting(texts: Collection[str]) -> list[Spelling]:
@@ -138,3 +142,39 @@ def fitting(texts: Collection[str]) -> list[Spelling]:
     fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in texts)]
     simple = [spelling for spelling in fits if spelling.decimal == "." or spelling.thousands is None]
     return simple[:2] or fits[:1]
+
+
+def odd_sign(text: str) -> str | None:
+    """Returns an error message's advice about a text that is a number with a sign which numbanet does not read.
+
+    Returns None for any other text. Such signs are percent and currency signs, parentheses or a minus sign at the end, which
+    mean a negative number, and the typographic minus sign.
+    """
+    plain = "".join(text.split())
+    signs = {c for c in plain if c in "%‰" or unicodedata.category(c) == "Sc"}
+    if len(signs) == 1 and _is_number(plain.replace(sign := signs.pop(), "")):
+        return f"a number with the sign {sign!r}: remove the sign from all cells of the column"
+    if MINUS in plain and _is_number(plain.replace(MINUS, "-")):
+        return f"a number with the minus sign {MINUS!r}: replace it with '-' in all cells of the column"
+    enclosed = plain.startswith("(") and plain.endswith(")")
+    if enclosed or plain.endswith("-"):
+        rest = plain[1:-1] if enclosed else plain[:-1]
+        if rest[:1].isdigit() and _is_number(rest):
+            return f"a number whose sign is not in front of it: write -{rest} instead, and so in all cells of the column"
+    return None
+
+
+def are_odd_numbers(texts: Collection[str]) -> bool:
+    """Returns whether every text is a number, and at least one has a sign for which `odd_sign` returns advice."""
+    return any(map(odd_sign, texts)) and all(odd_sign(text) or _is_number(text) for text in texts)
+
+
+def _is_number(text: str) -> bool:
+    return any(spelling.number(text) is not None for spelling in (PLAIN, *COMMON))
+
+
+def unit_of(texts: Collection[str]) -> str | None:
+    """Returns the unit, such as kg, if every text is a number followed by the same letters; otherwise None."""
+    matches = [UNIT.fullmatch(text) for text in texts]
+    units = {None if match is None else match[1] for match in matches}
+    return units.pop() if len(units) == 1 else None

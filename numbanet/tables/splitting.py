@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet.tables.columns import Table
-from numbanet.tables.encoding import without
+from numbanet.tables.encoding import refuse_empty, without
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.learning import target_of
 from numbanet.tables.targets import Classes
@@ -67,8 +67,8 @@ def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[
     held_out[order] = np.diff(np.floor(np.arange(count + 1) * fraction + 0.5)) > 0
     if fraction and (held_out.all() or not held_out.any()):
         raise ValueError(
-            f"holding out {fraction} of {count} rows leaves no row to train on, or no row to validate with; hold out another "
-            "fraction (--validation-split)"
+            f"holding out {fraction} of {checks.count(count, 'row')} leaves no row to train on, or no row to validate with; "
+            "hold out another fraction (--validation-split), or no row (--validation-split 0)"
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
@@ -100,4 +100,5 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     for name in (target, *ignored):
         table.column(name)
     names = [target] if impute else [target, *(name for name in table.columns if name not in ignored)]
+    refuse_empty(table, names)
     return without(table, (table.is_missing(name) for name in names))

@@ -1,17 +1,20 @@
 """Encodes the column that a network predicts, which contains classes (classification) or numbers (regression)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from numbanet import checks
+from numbanet import checks, inputs
 from numbanet.tables.columns import Table
 from numbanet.tables.features import different_texts, numbers
 from numbanet.tables.labels import indices, key_of
 from numbanet.tables.spelling import PLAIN
 from numbanet.training.metrics import classes_of
+
+ROUNDING = 1e-4  # the most by which rounding may move a probability out of [0, 1], also in other programs
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,36 @@ class Classes:
             return keys.index(wanted)
         return self.labels.index(checks.choice("class", label, self.labels))
 
-    def answers(self, y_hat: NDArray[np.floating]) -> list[str]:
-        """Returns the label of the most probable class for each row."""
-        return [self.labels[k] for k in classes_of(y_hat)]
+    def answers(self, y_hat: ArrayLike) -> list[str]:
+        """Returns the label of the most probable class for each row of y_hat, the predictions of `Network.predict`.
 
-    def probabilities(self, y_hat: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns an array (n, classes) with the probability of each class for each row."""
+        Raises
+        ------
+        ValueError, TypeError
+            y_hat is not an array of probabilities of shape (n, classes) or, for two classes, (n, 1).
+        """
+        return [self.labels[k] for k in classes_of(self._checked(y_hat))]
+
+    def probabilities(self, y_hat: ArrayLike) -> NDArray[np.floating]:
+        """Returns an array (n, classes) with the probability of each class for each row of y_hat, as for `answers`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The same as for `answers`.
+        """
+        y_hat = self._checked(y_hat)
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
+
+    def _checked(self, y_hat: ArrayLike) -> NDArray[np.floating]:
+        """Returns the predictions as an array; raises an error unless they are probabilities of the right shape."""
+        array = _predictions(y_hat, {len(self.labels), *[1] * (len(self.labels) == 2)})
+        if array.size and (array.min() < -ROUNDING or array.max() > 1 + ROUNDING):
+            raise ValueError(
+                f"y_hat contains numbers from {array.min():g} to {array.max():g}, but probabilities lie in [0, 1]: pass "
+                "net.predict(x), without logits=True"
+            )
+        return array
 
 
 @dataclass(frozen=True)
@@ -103,10 +129,25 @@ class Quantity:
         """Returns the standardised target y as an array (n,)."""
         return (numbers(table, self.name) - self.mean) / self.scale
 
-    def answers(self, y_hat: NDArray[np.floating]) -> list[float]:
-        """Returns the prediction for each row, in the units of the target column."""
-        return self.in_units(y_hat)[:, 0].tolist()
+    def answers(self, y_hat: ArrayLike) -> list[float]:
+        """Returns the predictions y_hat of `Network.predict`, one per row, in the units of the target column.
+
+        Raises
+        ------
+        ValueError, TypeError
+            y_hat is not an array of finite numbers of shape (n, 1).
+        """
+        return self.in_units(_predictions(y_hat, {1}))[:, 0].tolist()
 
     def in_units(self, y: NDArray[np.floating]) -> NDArray[np.float64]:
         """Converts standardised targets or predictions to the units of the target column."""
         return y.astype(np.float64) * self.scale + self.mean
+
+
+def _predictions(y_hat: ArrayLike, widths: Collection[int]) -> NDArray[np.floating]:
+    """Returns the predictions of a network as an array; raises an error unless it is finite and has one of the `widths`."""
+    array = inputs.real_array("y_hat", y_hat)
+    if array.ndim != 2 or array.shape[1] not in widths:
+        known = " or ".join(f"(n, {width})" for width in sorted(widths, reverse=True))
+        raise ValueError(f"y_hat has shape {array.shape}, but must have shape {known}: pass net.predict(x)")
+    return inputs.finite("y_hat", array, np.result_type(array.dtype, np.float32))

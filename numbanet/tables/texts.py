@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from numbanet import checks
 from numbanet._compile import collection_paused
-from numbanet.tables.columns import MOST_COLUMNS, Table, Texts, listed
+from numbanet.checks import listed
+from numbanet.tables.columns import MOST_COLUMNS, Table, Texts
 from numbanet.tables.spelling import Spelling, number
 
 SEPARATORS = (";", "\t", "|", ",")
@@ -27,6 +28,7 @@ BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"
 }  # fmt: skip
 SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)  # a first line that Excel writes and reads
 WHOLE_NUMBER = re.compile(r"\d+")
+PANDAS_INDEX = "Unnamed: 0"  # the name that pandas gives to a first column without a name, such as an index in a CSV file
 ENCODINGS = ("utf-8", "latin-1", "cp1252", "cp1250", "cp1251", "utf-16", "mac-roman", "gb18030", "shift-jis", "euc-kr", "big5")
 
 
@@ -106,6 +108,11 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
     if said := SEPARATOR_LINE.match(start):
         separator, skipped = separator or said[1], 1
         text.readline()
+    if "\0" in start:
+        raise ValueError(
+            f"{source} contains NUL characters, as text in UTF-16 does: use the encoding in which the file was written, such "
+            "as encoding='utf-16-le' (--encoding utf-16-le)"
+        )
     if separator is None:
         separator = _sniffed(start, spelling.decimal)
     reader = csv.reader(text, delimiter=separator, skipinitialspace=separator != " ", strict=True)
@@ -145,6 +152,7 @@ class Records:
     def __init__(self, source: str, header: bool | None, skipped: int):
         self.source, self.header, self.skipped = source, header, skipped
         self.names: list[str] = []
+        self.notes: list[str] = []
         self.columns: list[list[str | None]] = []
         self.lines = array("q")
 
@@ -166,9 +174,8 @@ class Records:
         self._move(chunk)
         if not self.names:
             raise ValueError(f"{self.source} is empty")
-        named, notes = self._named()
-        columns = {name: Texts(cells, spelling=spelling) for name, cells in named.items()}
-        return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(notes))
+        columns = {name: Texts(cells, spelling=spelling) for name, cells in self._named().items()}
+        return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(self.notes))
 
     def _numbered(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
         """Yields each record with the number of the line in which it begins."""
@@ -178,8 +185,12 @@ class Records:
                 yield start, record
                 start = reader.line_num + 1 + self.skipped
         except csv.Error as error:
-            unclosed = ": a quoted cell has no closing quotation mark" if "unexpected end of data" in str(error) else ""
-            raise ValueError(f"{self.source}, line {start}: {error}{unclosed}") from None
+            hint = ""
+            if "unexpected end of data" in str(error):
+                hint = ": a quoted cell has no closing quotation mark"
+            elif "expected after" in str(error):
+                hint = ": within a quoted cell, each quotation mark must be written twice"
+            raise ValueError(f"{self.source}, line {start}: {error}{hint}") from None
 
     def _first(self, record: list[str]) -> list[str]:
         """Returns the names of the columns: the first record or, if `header` is False, c1, c2, ..."""
@@ -192,6 +203,9 @@ class Records:
                 f"{self.source}: the first line must name the columns, but contains numbers: {listed(record, 5)}; if they are "
                 "values, use header=False (--no-header), and if they are names, header=True (--header)"
             )
+        if padded := [name for name in record if name.strip() and name != name.strip()]:
+            self.notes.append(f"blanks at the ends of column names are left out: {listed(padded, 5)}")
+            record = [name.strip() for name in record]
         seen: set[str] = set()
         for name in record:
             if name.strip() and name in seen:
@@ -209,6 +223,8 @@ class Records:
             return record[:width]
         if len(record) != width:
             named = f"the first line names {checks.count(width, 'column')}"
+            if width == 1:
+                named += "; if the table begins in a later line, remove the lines before the names of the columns"
             raise ValueError(f"{self.source}, line {line}: {checks.count(len(record), 'value')}, but {named}")
         return record
 
@@ -218,26 +234,28 @@ class Records:
             column += cells
         chunk.clear()
 
-    def _named(self) -> tuple[dict[str, list[str | None]], list[str]]:
-        """Returns the columns by name, and notes about the columns without a name.
+    def _named(self) -> dict[str, list[str | None]]:
+        """Returns the columns by name, and adds notes about the columns without a name.
 
         A column without a name is left out if it is empty (each line ends with a separator), or if it is the first column and
-        numbers the rows, as a pandas index does. Any other column without a name gets a name from its position.
+        numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX` that numbers the rows is left out,
+        too. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
-        notes = []
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
-            if name.strip():
+            unnamed = not name.strip()
+            if place == 1 and (unnamed or name == PANDAS_INDEX) and self.columns[1:] and _numbers_rows(cells):
+                known = "has no name" if unnamed else f"is called {name!r} by pandas"
+                self.notes.append(f"the first column, which {known} and numbers the rows, is left out")
+            elif not unnamed:
                 columns[name] = cells
-            elif place == 1 and self.columns[1:] and _numbers_rows(cells):
-                notes.append("the first column, which has no name and numbers the rows, is left out")
             elif any(cells):
                 name = f"column {place}"
                 while name in self.names:
                     name += "_"
                 columns[name] = cells
-                notes.append(f"column {place} has no name, and is called {name!r}")
-        return columns, notes
+                self.notes.append(f"column {place} has no name, and is called {name!r}")
+        return columns
 
 
 def _counts(names: list[str]) -> bool:

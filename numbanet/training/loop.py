@@ -1,5 +1,6 @@
 """The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -139,7 +140,8 @@ class Training:
             logs: dict[str, float] = {}
             resumed = len(history.epoch)
             if resumed and settings.verbose:
-                reporting.say(f"the checkpoint contains {resumed} of {checks.count(settings.epochs, 'epoch')}")
+                done = "; the training is complete" if resumed >= settings.epochs or self.is_over() else ""
+                reporting.say(f"the checkpoint contains {resumed} of {checks.count(settings.epochs, 'epoch')}{done}")
             if isinstance(self.data, inputs.Batches):
                 self.data.skip(resumed)
             self.finite = self.model.snapshot()
@@ -330,7 +332,7 @@ class Training:
     def _bar(self, epoch: int) -> Any:
         """Returns a progress bar, or an object without effect if verbose is 0 or standard error is not a terminal."""
         count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes must call count
-        if not (self.settings.verbose and reporting.on_terminal()):
+        if not (self.settings.verbose and reporting.on_terminal(sys.stderr)):
             return reporting.NO_BAR
         return reporting.bar(f"epoch {epoch}/{self.settings.epochs}", count)
 
@@ -339,7 +341,7 @@ class Training:
         if self.settings.verbose:
             best = self.history.best_epoch
             kept = "its last finished step" if best is None else f"the parameters of epoch {best}, the best"
-            reporting.say(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
+            reporting.say_after_interruption(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
 
     def _warn(self, start: np.ndarray) -> None:
         """Warns about problems of training that ended without an error, such as a loss that has grown."""

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numbanet import inputs
 from numbanet.engines import make_engine
 from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
-from numbanet.inputs import usable_device
+from numbanet.inputs import Data, usable_device
 from numbanet.training.optimizers import GradientDescent, Optimizer
 from numbanet.training.portable import packed, unpacked
 
@@ -41,6 +42,8 @@ class Model:
         If the network was trained on a table, the encoding of the table's rows. Model files also store this encoding.
     seed : int or None
         The seed that the user passed to `Network`; None without a seed, and for networks that were loaded from a file.
+    columns : tuple of str or None
+        If the network was trained on DataFrames, the names of their columns. Model files also store these names.
 
     Attributes
     ----------
@@ -55,6 +58,7 @@ class Model:
     step: int = 0
     table: Any = None
     seed: int | None = None
+    columns: tuple[str, ...] | None = None
     engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +76,29 @@ class Model:
             limit = math.sqrt(6 / n_in) if name in ("relu", "leaky_relu") else math.sqrt(6 / (n_in + n_out))
             w[...] = self.generator.uniform(-limit, limit, w.shape)
         self.engine.write(flat)
+
+    def refuse_other_columns(self, x: Any, of: str = "") -> None:
+        """Raises ValueError if x is a DataFrame whose columns are not, in this order, the inputs of the network.
+
+        Error messages append the text `of` to the name "x".
+        """
+        if self.table is not None and inputs.is_frame(x):
+            raise ValueError(
+                f"x{of} is a {type(x).__name__}, but the network takes columns that are encoded as net.table describes: pass "
+                "net.table.x(x) instead of x and, if y is needed, net.table.y(x)"
+            )
+        inputs.refuse_other_columns(f"x{of}", x, self.columns)
+
+    def checked(self, x: Any, y: Any, of: str = "") -> Data:
+        """Checks the samples x and their targets y, and returns them as `Data`; see `Data.checked`."""
+        self.refuse_other_columns(x, of)
+        return Data.checked(x, y, self.topology, self.device, of)
+
+    def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
+        """Checks samples like the method `checked`, and stores the column names of the first DataFrame."""
+        data = self.checked(x, y, of)
+        self.columns = self.columns or inputs.names_of(x)
+        return data
 
     def snapshot(self) -> Snapshot:
         """Returns copies of the parameters and moments in host memory."""

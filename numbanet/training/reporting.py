@@ -1,8 +1,9 @@
 """Shows the user the progress of `Network.fit`: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
+import contextlib
 import math
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -40,15 +41,23 @@ class NoBar:
 NO_BAR = NoBar()
 
 
-def bar(title: str, samples: int | None) -> "tqdm | NoBar":
+class Bar(tqdm):
+    """A progress bar. If Ctrl-C interrupts its constructor, Python deletes it without a message about missing attributes."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):
+            super().__del__()
+
+
+def bar(title: str, samples: int | None) -> Bar:
     """Returns a progress bar, which appears on the terminal when the epoch has taken `BAR_AFTER_SECONDS` seconds."""
-    return tqdm(total=samples, desc=title, unit=" samples", delay=BAR_AFTER_SECONDS, leave=False)
+    return Bar(total=samples, desc=title, unit=" samples", delay=BAR_AFTER_SECONDS, leave=False)
 
 
-def on_terminal() -> bool:
-    """Returns whether standard error is a terminal. Standard error may be absent, closed, or an object without isatty."""
+def on_terminal(stream: Any) -> bool:
+    """Returns whether a stream, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
     try:
-        return bool(sys.stderr.isatty())  # type: ignore[union-attr]
+        return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):
         return False
 
@@ -58,11 +67,17 @@ def say(text: str) -> None:
 
     If standard output is absent, closed or not writable, nothing is printed and no error is raised.
     """
+    text += "\n"  # a single write, because Ctrl-C may stop `print` between the text and its end
     try:
-        print(text, flush=True)
+        print(text, end="", flush=True)
     except (AttributeError, ValueError, OSError) as error:
         if isinstance(error, UnicodeError):
-            print(text.encode("ascii", "replace").decode(), flush=True)
+            print(text.encode("ascii", "replace").decode(), end="", flush=True)
+
+
+def say_after_interruption(text: str) -> None:
+    """Prints a line of text; on a terminal, which shows ^C where Ctrl-C was pressed, the text begins in the next line."""
+    say(f"\n{text}" if on_terminal(sys.stdout) else text)
 
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:

@@ -118,9 +118,9 @@ def test_arrays_are_recognised_under_any_name_and_read_from_standard_input(model
         (["train", "missing.csv", "--target", "a"], "cannot read 'missing.csv': no such file\n"),
         (["evaluate", "MODEL", "missing.npz"], "cannot read 'missing.npz': no such file\n"),
         (["export", "missing.npz", "net.onnx"], "cannot read 'missing.npz': no such file\n"),
-        (["predict", "MODEL", "data.txt"], "DATA must be digits, or a .csv, .npy or .npz file"),
+        (["predict", "MODEL", "data.txt"], "DATA must be digits, fashion-mnist, or a .csv, .npy or .npz file"),
         (["predict", "MODEL", "words.csv"], "words.csv"),
-        (["predict", "MODEL", "digit"], "cannot read 'digit' (did you mean 'digits'?): DATA must be digits, or"),
+        (["predict", "MODEL", "digit"], "cannot read 'digit' (did you mean 'digits'?): DATA must be digits, fashion-mnist, or"),
         (["predict", "MODEL", "."], "cannot open '.': is a directory\n"),
         (["predict", "MODEL", "words.csv", "--draw", "1"], ""),
         (
@@ -184,7 +184,7 @@ def test_exporting_a_network_of_a_table_says_what_the_file_takes(columns, interf
 def test_training_checks_first_that_it_can_save(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--output", "net.onnx"]) == 1
-    assert "cannot save 'net.onnx'" in capsys.readouterr().err
+    assert "cannot write 'net.onnx'" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "safetensors", None)
     assert main(["train", "digits", "--output", "net.safetensors"]) == 1
     out, err = capsys.readouterr()

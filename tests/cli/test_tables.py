@@ -203,23 +203,50 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
             "missing/net.npz: the folder",
         ),
-        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the input table"),
+        (["train", "arrays.npz", "-o", "arrays.npz"], "arrays.npz is the file to read"),
         (["train", "arrays.npz"], "has no column 'y'"),
         (["train", "missing.csv", "--target", "y"], "missing.csv"),
         (["evaluate", "MODEL", "arrays.npz"], "; the model does not know its columns 'x[0]', 'x[1]'"),
         (["evaluate", "MODEL", MORE, "--separator", ";"], "the model does not know its columns 'species,island"),
         (["predict", "MODEL", MORE, "--outputs"], "--outputs and --draw apply to networks trained on arrays"),
         (["predict", "MODEL", MORE, "-o", "missing/out.csv"], "missing/out.csv: the folder"),
-        (["predict", "MODEL", "digits"], "cannot read 'digits'"),
+        (["predict", "MODEL", "digits"], "name a table with the columns 'island', 'bill_length_mm'"),
+        (["evaluate", "MODEL", "digits"], ", 'year', 'species'\n"),
+        (["evaluate", "MODEL", "fashion-mnist"], "name of a data set of images, but"),
+        (["evaluate", "MODEL", "renamed.csv"], "if one of them contains the target, rename it to 'species'"),
+        (["evaluate", "MODEL", "renamed.csv", "--ignore", "kind"], "does not have the target column 'species'"),
+        (
+            ["evaluate", "MODEL", "renamed.csv", "--drop-missing"],
+            "if one of 'kind' contains the target, rename it",
+        ),
+        (["predict", "MODEL", "renamed.csv"], "if one of them contains the target, rename it to 'species'"),
+        (["train", "MODEL"], "is a network that numbanet saved, not data"),
+        (["predict", "MODEL", "MODEL"], "is a network that numbanet saved, not data"),
+        (["evaluate", "MODEL", "MODEL"], "is a network that numbanet saved, not data"),
+        (["predict", MORE, "MODEL"], "the commands take the model first and then the data"),
+        (["train", PENGUINS, "--target", "year", "--impute", "mean", "-o", "net.pt"], ".pt is an ending of PyTorch files"),
+        (["train", PENGUINS, "--target", "year", "--impute", "mean", "--checkpoint", "c.h5"], ".h5 is an ending of Keras"),
+        (["predict", "MODEL", MORE, "-o", "answers.json"], "predict writes CSV, and JSON with --json"),
+        (["predict", "MODEL", MORE, "-o", "answers.csv", "--json"], "predict writes JSON, and CSV without --json"),
+        (["predict", "MODEL", "renamed.csv", "-o", "renamed.csv"], "renamed.csv is the file to read"),
+        (
+            ["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "0", "--early-stopping", "3"],
+            "--early-stopping needs rows that are set aside",
+        ),
+        (
+            ["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "0", "--schedule", "plateau"],
+            "--schedule plateau needs rows that are set aside",
+        ),
     ],
 )
 def test_errors_exit_1_with_one_line(model, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("arrays.npz", x=np.eye(2))
+    Path("renamed.csv").write_text(Path(MORE).read_text().replace("species", "kind", 1))
     assert main([model if word == "MODEL" else word for word in arguments]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("numbanet: ") and message in err and err.count("\n") == 1 and out == ""
-    assert os.listdir(tmp_path) == ["arrays.npz"]
+    assert sorted(os.listdir(tmp_path)) == ["arrays.npz", "renamed.csv"]
 
 
 @each(

@@ -272,11 +272,11 @@ def test_a_checkpoint_resumes_on_another_number_of_processes(samples, tmp_path):
 @each(
     "other, message",
     [
-        ({"learning_rate": 0.2}, "rank 1 has another learning_rate than rank 0"),
-        ({"optimizer": "adam"}, "rank 1 has another optimizer than rank 0"),
-        ({"epochs": 3}, "rank 1 has another epochs than rank 0"),
-        ({"make": lambda: network(kernels="reference")}, "rank 1 has another network than rank 0"),
-        ({"data": True}, "another x than rank 0: .*; if each process has its own samples, pass sharded=True"),
+        ({"learning_rate": 0.2}, "rank 1 differs from rank 0 in learning_rate, which"),
+        ({"optimizer": "adam"}, "rank 1 differs from rank 0 in optimizer, which"),
+        ({"epochs": 3}, "rank 1 differs from rank 0 in epochs, which"),
+        ({"make": lambda: network(kernels="reference")}, "rank 1 differs from rank 0 in network, which"),
+        ({"data": True}, "differs from rank 0 in x, .*; if each process has its own samples, pass sharded=True"),
     ],
 )
 def test_what_is_not_the_same_is_named(other, message, samples):

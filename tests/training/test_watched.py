@@ -386,4 +386,4 @@ def test_a_training_that_resumes_says_what_its_checkpoint_contains(tmp_path, cap
     network().fit(X, Y, **options)
     assert "checkpoint" not in capsys.readouterr().out
     network().fit(X, Y, **options)
-    assert capsys.readouterr().out == "the checkpoint contains 2 of 2 epochs\n"
+    assert capsys.readouterr().out == "the checkpoint contains 2 of 2 epochs; the training is complete\n"

@@ -358,8 +358,8 @@ def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
 
     together(2, lambda communicator: fit(communicator, sample_weight=np.zeros(COUNT)))
     for own, message in (
-        ({"validation_data": (x, y)}, "another validation_data"),
-        ({"x": [(x, y)], "y": None}, "another x"),
+        ({"validation_data": (x, y)}, "rank 0 in validation_data"),
+        ({"x": [(x, y)], "y": None}, "differs from rank 0 in x"),
     ):
 
         def work(communicator, own=own):

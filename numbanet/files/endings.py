@@ -1,0 +1,34 @@
+"""Refuses to write a file whose name ends like the files of another format, such as an NPZ file with the name net.pt."""
+
+from collections.abc import Collection
+
+from numbanet.files.names import Location, name_of, suffix_of
+
+# The endings of file formats, by the format. A file may have any other ending, such as .v2 or .tmp, whatever its format.
+ENDINGS = {
+    "ONNX": (".onnx",),
+    "Keras": (".keras", ".h5", ".hdf5"),
+    "PyTorch": (".pt", ".pth"),
+    "pickle": (".pkl", ".pickle", ".joblib"),
+    "NumPy": (".npz", ".npy"),
+    "safetensors": (".safetensors",),
+    "text": (".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".xml", ".md"),
+    "Parquet": (".parquet", ".pq"),
+    "Excel": (".xlsx", ".xls"),
+}
+FORMATS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
+
+
+def refuse_other_ending(target: Location, own: Collection[str], remedy: str) -> None:
+    """Raises ValueError if the name of the file to write has an ending in `ENDINGS` that is not in `own`.
+
+    Parameters
+    ----------
+    target : path or binary file object
+    own : collection of str
+        The endings that fit the content of the file, such as ".npz".
+    remedy : str
+        The end of the error message, which says what to do.
+    """
+    if (suffix := suffix_of(target)) in FORMATS and suffix not in own:
+        raise ValueError(f"cannot write {name_of(target)!r}: {suffix} is an ending of {FORMATS[suffix]} files; {remedy}")
