@@ -458,7 +458,7 @@ def test_batches_may_have_weights(samples):
         (np.zeros((2, 3)), "y must contain real numbers, not None"),
         (iter([]), "used only once"),
         ([np.zeros((2, 3))], r"batch 1 must be \(x, y\)"),
-        ([(np.zeros((2, 4)), [0, 1])], r"x has shape \(2, 4\), but the network has 3 inputs"),
+        ([(np.zeros((2, 4)), [0, 1])], r"x of batch 1 has shape \(2, 4\), but the network has 3 inputs"),
         ([], "no batch in epoch 1"),
         (3, "used only once"),
     ],

@@ -290,7 +290,7 @@ def test_processes_measure_weighted_validation_data_together(samples, weights):
         ({"sample_weight": np.arange(COUNT) < 2, "validation_split": 0.5}, "all weights of the validation samples are 0"),
         ({"validation_data": (np.eye(3), [0, 1, 0], np.zeros(3))}, "all weights of the validation samples are 0"),
         ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2])}, "sample_weight of validation_data must have shape"),
-        ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2, -3])}, r"sample_weight of validation_data\[2\] is negative"),
+        ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2, -3])}, r"sample_weight\[2\] of validation_data is negative"),
         ({"validation_data": (np.eye(3), [0, 1, 0], [1, 2, 3], 4)}, r"must be a pair \(x, y\), or \(x, y, sample_weight\)"),
     ],
 )
