@@ -45,13 +45,13 @@ def written(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """The files of a page that has two rows of each table, written with the default settings and with others."""
+    """The files of a page that has one row of each table, written with the default settings and with others."""
     folder, whole = tmp_path_factory.mktemp("short"), rows.page()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "page", lambda: re.sub(r"((?:^\|.*\n){4})(?:^\|.*\n)+", r"\1", whole, flags=re.M))
-        assert {len(section.rows) for section in rows.sections()} == {2}
-        kinds = ("pdf", "svg", "html", "png")
-        return files_of(*kinds, folder=folder), files_of(*kinds, folder=folder, other=kinds)
+        patch.setattr(rows, "page", lambda: re.sub(r"((?:^\|.*\n){3})(?:^\|.*\n)+", r"\1", whole, flags=re.M))
+        assert sum(len(section.rows) for section in rows.sections()) < len(FORMULA_ROWS) / 2
+        others = ("pdf", "html", "png")
+        return files_of("pdf", "svg", folder=folder), files_of(*others, folder=folder, other=others)
 
 
 def files_of(*kinds, folder, other=()):
@@ -309,19 +309,19 @@ def test_the_committed_page_is_up_to_date(written):
 
 @each("kind, start", [("pdf", b"%PDF-"), ("svg", b"<?xml"), ("html", b"<!DOCTYPE html>"), ("png", b"\x89PNG")])
 def test_every_format_is_written(kind, start, written, short):
-    for files in (short[0], written) if kind in written else (short[0],):
-        assert files[kind].startswith(start)
+    for files in (*short, written):
+        assert kind not in files or files[kind].startswith(start)
 
 
-@each("kind", ["pdf", "svg", "html", "png"])
-def test_the_same_page_is_the_same_bytes_whatever_the_reader_s_settings(kind, short):
+def test_the_same_page_is_the_same_bytes_whatever_the_reader_s_settings(short):
     default, other = short
-    assert default[kind] == other[kind]
+    assert default["pdf"] == other["pdf"]
+    svg = default["svg"].decode()
+    assert svg[svg.index("<svg") :] in other["html"].decode()
 
 
-def test_the_html_page_contains_the_drawing_in_one_piece(short):
-    svg, text = short[0]["svg"].decode(), short[0]["html"].decode()
-    assert svg[svg.index("<svg") :] in text
+def test_the_html_page_is_in_one_piece(short):
+    text = short[1]["html"].decode()
     assert text.count("<svg") == 1 and text.endswith("</svg>\n</body>\n</html>\n")
     assert not re.findall(r'(?:src|href)="(?!#)', text)
 
