@@ -120,7 +120,7 @@ def test_the_same_number_of_processes_ends_with_the_same_bits(alone, by_three, f
 @needs_mpi
 def test_a_killed_process_ends_all_and_training_resumes_from_the_checkpoint(alone, killed, checkpoint, by_three):
     done, folder = killed
-    assert done.returncode != 0 and "9" in done.stdout + done.stderr and checkpoint
+    assert done.returncode != 0 and "(signal 9)" in done.stdout + done.stderr and checkpoint
     assert not (folder / "killed.json").exists()
     np.testing.assert_allclose(by_three["trained"]["loss"], alone["trained"]["loss"], rtol=1e-10)
     assert len(by_three["trained"]["loss"]) == 5
