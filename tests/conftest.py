@@ -1,5 +1,6 @@
 """Settings and fixtures of all tests."""
 
+import gc
 import os
 import sys
 
@@ -9,6 +10,7 @@ os.environ.setdefault("MPLBACKEND", "agg")  # draws without a screen
 import pytest
 
 from numbanet import _cuda
+from numbanet._compile import collection_paused
 
 if _cuda.SIMULATED:
     sys.setswitchinterval(2e-5)  # simulated threads mostly wait for each other
@@ -24,6 +26,15 @@ def pytest_cmdline_main(config):
         option.numprocesses, option.loadscopereorder = 2, False
         # By files, whose fixtures would be made twice otherwise. The simulator's tests have few, and the longest files.
         option.dist = "worksteal" if _cuda.SIMULATED else "loadfile"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spares the garbage collector the modules and the tests, which live until the end."""
+    with collection_paused():
+        result = yield
+    gc.freeze()
+    return result
 
 
 def pytest_collection_modifyitems(config, items):

@@ -18,10 +18,6 @@ from tests.helpers.idx_files import write_fashion_mnist
 from tests.helpers.processes import python
 
 
-def run(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "numbanet", *arguments], capture_output=True, text=True, **options)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "digits.npz"
@@ -269,12 +265,13 @@ def test_help_shows_the_defaults_of_each_data_set(capsys):
     assert "samples per update (default: 16 for digits, 64 for fashion-mnist, 32 for a table)" in out
 
 
-def test_info_lists_versions_and_kernels():
-    text, record = run("info"), run("info", "--json")
-    assert text.returncode == record.returncode == 0
-    facts = json.loads(record.stdout)
+def test_info_lists_versions_and_kernels(capsys):
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    command = [sys.executable, "-m", "numbanet", "info", "--json"]
+    facts = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert facts["numbanet"] == numbanet.__version__ and "one thread block" in facts["cuda fast"]
-    assert all(name in text.stdout for name in facts)
+    assert all(name in text for name in facts)
 
 
 def test_info_explains_how_a_network_trains_on_a_gpu(capsys):
@@ -343,7 +340,7 @@ def test_output_closed_by_its_reader_is_not_an_error(model):
 
 
 def test_importing_needs_no_gpu_and_prints_nothing():
-    others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "pytest"}
-    code = f"import numbanet, sys; assert not {others} & set(sys.modules)"
+    others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "mpi4py", "pytest"}
+    code = f"import numbanet, numbanet.cli, sys; assert not {others} & set(sys.modules)"
     result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

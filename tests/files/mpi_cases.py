@@ -87,6 +87,7 @@ def trained(communicator):
 def killed(communicator):
     """`trained`, whose rank 1 is killed in the middle of epoch 4."""
     if communicator.rank == 1:
+        communicator.sums = 0
         communicator.at, communicator.then = 3 * 22 + 11, lambda: os.kill(os.getpid(), signal.SIGKILL)
     return trained(communicator)
 

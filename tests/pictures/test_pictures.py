@@ -91,7 +91,7 @@ def test_a_picture_is_drawn_on_the_axes_given_or_on_new_ones(name):
 @each("name", DRAWINGS)
 def test_no_text_lies_over_another_or_beyond_the_figure(name):
     figure = DRAWINGS[name](None).figure
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     check_texts(figure)
 
 

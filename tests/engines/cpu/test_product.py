@@ -1,6 +1,5 @@
 """The microkernel of the fast rung against whole-array products, over every edge of tiles, panels, slabs and thread ranges."""
 
-import numba
 import numpy as np
 
 from numbanet.engines import Topology
@@ -15,6 +14,7 @@ from numbanet.engines.epoch import epoch_of
 from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
+from tests.helpers.compiled import compiled
 from tests.helpers.engines import DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters
 
@@ -36,23 +36,23 @@ SHAPES = [
 ]
 
 
-@numba.njit
+@compiled
 def forward(memory, header, layers, groups, begin, end):
     product.forward(memory, header[0], layers[1], IDENTITY, groups, Span(begin, end))
 
 
-@numba.njit
+@compiled
 def backward(memory, header, layers, groups, begin, end):
     product.backward(memory, header[0], layers[1], layers[0], groups, Span(begin, end), header[0].packed)
 
 
-@numba.njit
+@compiled
 def update(memory, header, layers, n, opens, closes, eta, begin, end):
     step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, np.inf, eta, eta, eta, 0, 0)
     product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end), header[0].packed)
 
 
-@numba.njit
+@compiled
 def activation(kind, epsilon, memory, a, delta, count):
     elementwise.activation(kind, epsilon, memory, a, a, count)
     elementwise.activation_error(kind, epsilon, memory, a, a, delta, count)
