@@ -196,8 +196,8 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "1"], "[0, 1)"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "auc"], "unknown metric 'auc'"),
         (
-            ["train", PENGUINS, "--target", "body_mass_g", "--impute", "mean", "--metrics", "mae,f1"],
-            "--metrics f1 applies to classification, but the target 'body_mass_g' is a number: use mae, mse, rmse, r2",
+            ["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "mae,f1"],
+            "--metrics f1 applies to classification, but the target 'year' is a number: use mae, mse, rmse, r2",
         ),
         (
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
