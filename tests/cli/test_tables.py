@@ -196,10 +196,6 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "1"], "[0, 1)"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "auc"], "unknown metric 'auc'"),
         (
-            ["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "mae,f1"],
-            "--metrics f1 applies to classification, but the target 'year' is a number: use mae, mse, rmse, r2",
-        ),
-        (
             ["train", PENGUINS, "--target", "species", "--impute", "mean", "-o", "missing/net.npz"],
             "missing/net.npz: the folder",
         ),
@@ -247,6 +243,12 @@ def test_errors_exit_1_with_one_line(model, arguments, message, tmp_path, monkey
     out, err = capsys.readouterr()
     assert err.startswith("numbanet: ") and message in err and err.count("\n") == 1 and out == ""
     assert sorted(os.listdir(tmp_path)) == ["arrays.npz", "renamed.csv"]
+
+
+def test_a_metric_of_classes_is_refused_for_a_numeric_target(capsys):
+    assert main(["train", PENGUINS, "--target", "body_mass_g", "--drop-missing", "--metrics", "mae,f1"]) == 1
+    message = "--metrics f1 applies to classification, but the target 'body_mass_g' is a number: use mae, mse, rmse, r2\n"
+    assert capsys.readouterr().err.endswith(message)
 
 
 @each(
