@@ -30,7 +30,9 @@ def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
     weights = arrays.finite(name, weights, checks.DOUBLE, weights)
     below = np.flatnonzero(weights < 0)
     if below.size:
-        raise ValueError(f"{objects.cell(name, below[:1])} is negative ({weights[below[0]]:g}): pass weights of 0 or more")
+        raise ValueError(
+            f"{objects.cell(name, (int(below[0]),))} is negative ({weights[below[0]]:g}): pass weights of 0 or more"
+        )
     refuse_extremes(weights, checks.DOUBLE, lambda s: objects.cell(name, (s,)))
     return weights
 

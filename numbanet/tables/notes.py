@@ -14,7 +14,9 @@ from numbanet.tables.targets import Quantity
 
 MOST_NOTES = 20
 # Words for true and false in tables, in lower case.
-TRUTH = dict.fromkeys(("true", "yes", "y", "t", "on", "1"), True) | dict.fromkeys(("false", "no", "n", "f", "off", "0"), False)
+TRUTH: dict[str, bool] = dict.fromkeys(("true", "yes", "y", "t", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "n", "f", "off", "0"), False
+)
 
 
 def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
