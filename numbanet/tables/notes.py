@@ -14,9 +14,8 @@ from numbanet.tables.targets import Quantity
 
 MOST_NOTES = 20
 # Words for true and false in tables, in lower case.
-TRUTH: dict[str, bool] = dict.fromkeys(("true", "yes", "y", "t", "on", "1"), True) | dict.fromkeys(
-    ("false", "no", "n", "f", "off", "0"), False
-)
+_TRUE, _FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
+TRUTH: dict[str, bool] = {word: word in _TRUE for word in (*_TRUE, *_FALSE)}
 
 
 def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
