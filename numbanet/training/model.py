@@ -80,6 +80,10 @@ class Model:
         self.engine.write_moments(snapshot.moments)
         self.step = snapshot.step
 
+    def dropout_key(self) -> int:
+        """Draws the key of the random numbers for dropout in one pass over the samples; returns 0 if there is no dropout."""
+        return int(self.generator.integers(1 << 63)) if self.topology.dropout else 0
+
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
