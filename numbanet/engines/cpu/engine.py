@@ -120,7 +120,8 @@ class FastCpuEngine:
         return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Totals:
-        totals, outputs, hits_of_sample = NOTHING, None, np.empty(x.shape[0], np.int32)
+        totals, outputs = NOTHING, None
+        hits_of_sample = np.empty(0 if weights is None else x.shape[0], np.int32)
         for rows in self._slices(x.shape[0]):
             if weights is not None:
                 outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
@@ -229,7 +230,8 @@ class FastCpuEngine:
         """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`. Layers count from 1."""
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
-            samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
+            part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
+            samples = self._samples(x, self.no_targets, rows, outputs=part)
             self._run(job, samples, layers=count)
         return outputs
 
@@ -305,10 +307,11 @@ class FastCpuEngine:
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""
-        first = 0
-        while first < count:
-            size, start = self.forward_pace.samples, time.perf_counter()
-            yield rows_between(first, min(first + size, count))
-            first += size
-            if first <= count:
-                self.forward_pace.took(size, time.perf_counter() - start)
+        first, size = 0, self.forward_pace.samples
+        while first + size <= count:
+            start = time.perf_counter()
+            yield rows_between(first, first + size)
+            self.forward_pace.took(size, time.perf_counter() - start)
+            first, size = first + size, self.forward_pace.samples
+        if first < count:  # a shorter slice says little about the speed
+            yield rows_between(first, count)
