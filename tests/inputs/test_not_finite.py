@@ -15,7 +15,7 @@ CALLS = {
     "evaluate": lambda net, x, y: net.evaluate(x, y),
     "gradients": lambda net, x, y: net.gradients(x, y),
     "trace": lambda net, x, y: net.trace(x, y),
-    "train_step": lambda net, x, y: net.train_step(x, y, 0.1),
+    "train_step": lambda net, x, y: net.train_step(x, y, 0.1, optimizer="momentum"),  # as before: the engine searches
     "train_step_adam": lambda net, x, y: net.train_step(x, y, 0.1, optimizer="adam"),
     "partial_fit": lambda net, x, y: net.partial_fit(x, y, batch_size=300, optimizer="momentum"),
     "fit": lambda net, x, y: net.fit(x, y, epochs=1, verbose=0),

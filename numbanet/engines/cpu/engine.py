@@ -171,6 +171,8 @@ class FastCpuEngine:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
                 if stop == first + most:  # a shorter slice says little about the speed
                     self.training_pace.took(totals.samples - first, time.perf_counter() - start)
+            except NotFiniteError:  # the batch is no finished step
+                raise
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
                 if reached and reached[0][POSITION] > first:
                     yield totals._replace(samples=int(reached[0][POSITION]))
