@@ -40,6 +40,10 @@ class Contestant(Protocol):
         """
         ...
 
+    def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Makes one training step on the samples x with their class labels, in NumPy arrays. Returns the loss before it."""
+        ...
+
     def ready(self, x: NDArray[np.floating]) -> Any:
         """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
@@ -105,6 +109,10 @@ class Numbanet:
         )
         network.set_parameters(self.topology.views(self.engine.read()))
         return network
+
+    def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Makes one training step with `Network.train_step`, and returns the loss before it."""
+        return self.network.train_step(x, labels, self.rung.eta)
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Returns the samples themselves."""
@@ -202,16 +210,17 @@ class Jax:
             logarithms = jax.nn.log_softmax(logits(parameters, x))
             return -jnp.take_along_axis(logarithms, labels[:, None], axis=1).mean()
 
-        def step(parameters, rows):
-            value, gradients = jax.value_and_grad(loss)(parameters, x[rows], labels[rows])
+        def update(parameters, x, labels):
+            value, gradients = jax.value_and_grad(loss)(parameters, x, labels)
             return jax.tree.map(lambda p, g: p - rung.eta * g, parameters, gradients), value
 
         def epoch(parameters, order):
-            parameters, losses = jax.lax.scan(step, parameters, order.reshape(-1, rung.batch))
+            batches = order.reshape(-1, rung.batch)
+            parameters, losses = jax.lax.scan(lambda p, rows: update(p, x[rows], labels[rows]), parameters, batches)
             return parameters, losses.mean()
 
         self.asarray, self.int32 = jnp.asarray, jnp.int32
-        self.epoch = jax.jit(epoch, donate_argnums=0)
+        self.epoch, self.update = (jax.jit(function, donate_argnums=0) for function in (epoch, update))
         self.probabilities = jax.jit(lambda parameters, x: jax.nn.softmax(logits(parameters, x)))
         self.parameters = [(jnp.array(w), jnp.array(b)) for w, b in problem.parameters]
 
@@ -222,6 +231,11 @@ class Jax:
     def train(self, order: Any) -> float:
         """Trains one epoch with one call, and returns the mean loss."""
         self.parameters, value = self.epoch(self.parameters, order)
+        return float(value)
+
+    def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Makes one training step with one call, to which NumPy arrays are passed, and returns the loss before it."""
+        self.parameters, value = self.update(self.parameters, x, labels)
         return float(value)
 
     def ready(self, x: NDArray[np.floating]) -> Any:
@@ -258,11 +272,15 @@ class Torch:
 
     def train(self, batches: Any) -> float:
         """Trains one epoch on the batches, and returns the mean loss."""
-        return self.torch.stack([self._step(rows) for rows in batches]).mean().item()
+        return self.torch.stack([self._step(self.x[rows], self.labels[rows]) for rows in batches]).mean().item()
 
-    def _step(self, rows):
+    def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Makes one training step on tensors that share the memory of the NumPy arrays, and returns the loss before it."""
+        return self._step(self.ready(x), self.ready(labels)).item()
+
+    def _step(self, x, labels):
         self.optimizer.zero_grad()
-        loss = self._loss(self.x[rows], self.labels[rows])
+        loss = self._loss(x, labels)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
@@ -310,7 +328,11 @@ class ScikitLearn:
 
     def train(self, order: Order) -> float:
         """Trains one epoch, and returns the mean loss."""
-        return self.model.partial_fit(self.x[order], self.labels[order]).loss_
+        return self.step(self.x[order], self.labels[order])
+
+    def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Trains one pass with `partial_fit`, which makes one step if there is one batch. Returns the mean loss before it."""
+        return self.model.partial_fit(x, labels).loss_
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Returns the samples themselves."""

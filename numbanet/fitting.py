@@ -12,14 +12,15 @@ from numbanet import checks, inputs
 from numbanet.distributed.communicators import Communicator, communicator_of
 from numbanet.distributed.consensus import Agreement
 from numbanet.distributed.partition import Shards, Shared
+from numbanet.engines.epoch import rows_between
 from numbanet.inputs import Data, weights
 from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_of, conditions
 from numbanet.training.history import History
-from numbanet.training.loop import Settings, Training
-from numbanet.training.metrics import check_targets
+from numbanet.training.loop import Settings, Training, train_in_order
+from numbanet.training.metrics import check_targets, loss_and_accuracy
 from numbanet.training.model import Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
-from numbanet.training.processes import Batches, Processes
+from numbanet.training.processes import Batches, Pass, Processes
 
 
 class Samples(NamedTuple):
@@ -135,11 +136,17 @@ def train_pass(
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
-    data = model.checked(x, y).weighted(sample_weight).as_given()
-    model.columns = model.columns or inputs.names_of(x)
+    # An error must not change the network. The engine finds inf and nan before the first update, but not before a new optimizer
+    # is used, nor before the key for dropout is drawn.
+    unchanged = batch_size is None and optimizer is model.optimizer and not model.topology.dropout
+    search = not (unchanged and model.engine.finds_not_finite)
+    data = model.checked(x, y, search=search).weighted(sample_weight).as_given().uploaded(model.engine)
+    pass_ = Pass(data, rows_between(0, data.n), min(batch_size or data.n, data.n), data.total_weight)
+    columns = model.columns or inputs.names_of(x)
     model.use(optimizer)
-    settings = Settings(batch_size=batch_size or data.n, learning_rate=eta, optimizer=optimizer)
-    return Training(model, settings, data).run_pass()
+    totals = inputs.searched(lambda: train_in_order(model, pass_, eta), data.x, x)
+    model.columns = columns
+    return loss_and_accuracy(totals, model.topology)  # the loss is 1/n times the sum of (weight * loss)
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:

@@ -155,13 +155,14 @@ class MultilayerPerceptron:
         in this stream. The call returns after the GPU has finished the work of the call. If an array is on a GPU that the
         network does not use, the call raises ValueError. These rules apply to all methods with arguments x and y.
         """
-        model = self._model
+        model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
         model.refuse_other_columns(x)
-        samples = inputs.samples(x, model.topology, model.device)
+        search = out is not None or not engine.finds_not_finite  # an error must not change out
+        samples = inputs.samples(x, model.topology, model.device, search=search)
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
-        uploaded = model.engine.upload(samples)
-        y_hat = model.engine.predict(uploaded, y_hat, logits=logits)
+        uploaded = engine.upload(samples)
+        y_hat = inputs.searched(lambda: engine.predict(uploaded, y_hat, logits=logits), samples, x)
         return y_hat if out is None else out
 
     @checks.none_is_default
@@ -203,8 +204,8 @@ class MultilayerPerceptron:
         """
         functions = metrics_of(metrics, self._model.topology)
         engine = self._model.engine
-        data = self._checked(x, y).weighted(sample_weight).to_evaluate().uploaded(engine)
-        totals = engine.evaluate(data.x, data.y, data.weights)
+        data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).to_evaluate().uploaded(engine)
+        totals = inputs.searched(lambda: engine.evaluate(data.x, data.y, data.weights), data.x, x)
         figures = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
         if functions:
             figures |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
@@ -234,8 +235,9 @@ class MultilayerPerceptron:
         ValueError, TypeError
             `x`, `y` or `sample_weight` does not match its description above.
         """
-        data = self._checked(x, y).weighted(sample_weight).as_given().uploaded(self._model.engine)
-        total, flat = self._model.engine.loss_and_gradients(data.x, data.y, data.weights)
+        engine = self._model.engine
+        data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).as_given().uploaded(engine)
+        total, flat = inputs.searched(lambda: engine.loss_and_gradients(data.x, data.y, data.weights), data.x, x)
         return self._batch_loss(total, data.n), self._model.topology.views(flat)
 
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
@@ -317,8 +319,8 @@ class MultilayerPerceptron:
         """
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 
-    def _checked(self, x: ArrayLike, y: ArrayLike) -> Data:
-        return self._model.checked(x, y)
+    def _checked(self, x: ArrayLike, y: ArrayLike, search: bool = True) -> Data:
+        return self._model.checked(x, y, search=search)
 
     def _batch_loss(self, total: float, n: int) -> float:
         return total if self._model.topology.loss == "sse" else total / n

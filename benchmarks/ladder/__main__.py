@@ -36,7 +36,8 @@ def parse_arguments() -> argparse.Namespace:
         "--activation", choices=("relu", "sigmoid", "tanh"), help="activation function of the hidden layers of each RUNG"
     )
     parser.add_argument("--epochs", action="store_true", help="whole epochs (the default table)")
-    parser.add_argument("--predict", action="store_true", help="predictions of 1 and of 10,000 samples, networks R2 and R3")
+    parser.add_argument("--calls", action="store_true", help="train_step, partial_fit and one-epoch fit, networks R1 and R2")
+    parser.add_argument("--predict", action="store_true", help="predictions of 1, 100 and 10,000 samples, networks R2 and R3")
     parser.add_argument("--startup", action="store_true", help="a whole process until the end of the first epoch, network R2")
     parser.add_argument("--memory", action="store_true", help="peak memory of a whole process, network R6")
     parser.add_argument("--fashion", action="store_true", help="ten epochs of Fashion-MNIST, against PyTorch")
@@ -62,7 +63,7 @@ def pin(cores: int) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prints the selected tables, and returns their values and the facts about the machine."""
     # These modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when imported.
-    from benchmarks.ladder import epochs, fashion, optimizers, prediction, processes
+    from benchmarks.ladder import calls, epochs, fashion, optimizers, prediction, processes
     from benchmarks.measuring import Settings, machine
 
     facts = machine(options.cores)
@@ -71,6 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     print_facts(facts)
     tables: dict[str, Callable[[], Any]] = {
         "epochs": lambda: epochs.measure(rungs or epochs.RUNGS_BY_DEFAULT, settings),
+        "calls": lambda: calls.measure(rungs or calls.RUNGS_BY_DEFAULT, settings),
         "predict": lambda: prediction.measure(rungs or prediction.RUNGS_BY_DEFAULT, settings),
         "startup": lambda: processes.measure_startup(rungs or processes.STARTUP_RUNGS, settings),
         "memory": lambda: processes.measure_memory(rungs or processes.MEMORY_RUNGS, settings),

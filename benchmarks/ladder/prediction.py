@@ -13,7 +13,7 @@ from benchmarks.rungs import RUNGS, Rung, problem
 CONTESTANTS = ("numbanet", *peers.PEERS)
 COLUMNS = ("rung", "samples", *CONTESTANTS, "best peer / numbanet")
 RUNGS_BY_DEFAULT = (RUNGS["R2"], RUNGS["R3"])
-COUNTS = (1, 10_000)
+COUNTS = (1, 100, 10_000)
 # Smallest number of samples that are predicted in a measurement, because a single prediction is too short to be timed.
 TURN_SAMPLES = 500
 

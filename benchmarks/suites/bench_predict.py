@@ -1,4 +1,4 @@
-"""Benchmarks of predictions, through the public interface of each library: for one sample, and for ten thousand samples."""
+"""Benchmarks of predictions, through the public interface of each library: for 1, 100 and 10,000 samples."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,7 @@ class Predict:
     unit = "seconds"
     contestant: Any = None
     one: Any
+    hundred: Any
     many: Any
 
     def setup(self, name: str, rung_name: str) -> None:
@@ -39,9 +40,9 @@ class Predict:
         rung = replace(RUNGS[rung_name], samples=COUNT)
         start = problem(rung)
         predictor = contestant(name, rung, start)
-        self.one, self.many = predictor.ready(start.x[:1]), predictor.ready(start.x)
+        self.one, self.hundred, self.many = (predictor.ready(start.x[:count]) for count in (1, 100, COUNT))
         expected = Numpy(replace(rung, dtype="float64"), start).predict(start.x)
-        for x in (self.one, self.many):
+        for x in (self.one, self.hundred, self.many):
             y_hat = np.asarray(predictor.predict(x))
             np.testing.assert_allclose(y_hat, expected[: len(y_hat)], rtol=1e-4, atol=1e-6)
         self.contestant = predictor
@@ -49,6 +50,10 @@ class Predict:
     def track_one_sample(self, name: str, rung_name: str) -> float:
         """Returns the duration, in seconds, of a prediction for one sample."""
         return seconds_per_call(lambda: self.contestant.predict(self.one))
+
+    def track_100_samples(self, name: str, rung_name: str) -> float:
+        """Returns the duration, in seconds, of a prediction for 100 samples."""
+        return seconds_per_call(lambda: self.contestant.predict(self.hundred))
 
     def time_10000_samples(self, name: str, rung_name: str) -> None:
         """Times a prediction for 10,000 samples."""

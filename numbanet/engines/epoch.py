@@ -1,5 +1,6 @@
 """Defines the class `Epoch`: one pass over the training samples, with their order, the batches, and the rates of each step."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -102,6 +103,15 @@ class Epoch(NamedTuple):
         return parts
 
 
+_FEW_STEPS = 64  # largest number of steps of an epoch whose table of rates is kept for later epochs
+_ROWS = np.arange(4096)  # so that a short range of rows is a view, which takes less time than a new array
+
+
+def rows_between(first: int, stop: int) -> NDArray[np.integer]:
+    """Returns the row indices first, ..., stop - 1 as an array, which the caller must not change."""
+    return _ROWS[first:stop] if stop <= _ROWS.size else np.arange(first, stop)
+
+
 def epoch_of(
     order: NDArray[np.integer],
     batch_size: int,
@@ -137,9 +147,24 @@ def epoch_of(
     Epoch
         The description of the epoch, without a `share`.
     """
-    n = np.full(-(-order.size // batch_size), batch_size)
-    n[-1] -= n.size * batch_size - order.size  # the last batch may be smaller
-    return Epoch(order, batch_size, rule, rates_of(n, eta, rule, first_step), weights, dropout_key)
+    if rule.corrects_bias or order.size > _FEW_STEPS * batch_size or isinstance(eta, np.ndarray):
+        rates = rates_of(_batch_sizes(order.size, batch_size), eta, rule, first_step)
+    else:
+        rates = _constant_rates(order.size, batch_size, eta)
+    return Epoch(order, batch_size, rule, rates, weights, dropout_key)
+
+
+def _batch_sizes(count: int, batch_size: int) -> NDArray[np.integer]:
+    """Returns the number of samples in each batch of an epoch with `count` samples."""
+    n = np.full(-(-count // batch_size), batch_size)
+    n[-1] -= n.size * batch_size - count  # the last batch may be smaller
+    return n
+
+
+@functools.lru_cache(256)
+def _constant_rates(count: int, batch_size: int, eta: float) -> NDArray[np.float64]:
+    """Returns the table of rates of an epoch whose rule does not correct the bias. The caller must not change the table."""
+    return rates_of(_batch_sizes(count, batch_size), eta, PLAIN, 1)
 
 
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
@@ -170,7 +195,8 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     rates[:, N], rates[:, ETA] = n, eta
     if rule.corrects_bias:
         t = np.arange(first_step, first_step + n.size)
-        root = np.sqrt(1 - rule.beta_2**t)
-        rates[:, ETA_T] = rates[:, ETA] * root / (1 - rule.beta_1**t)
+        with np.errstate(all="ignore"):
+            root = np.sqrt(1 - rule.beta_2**t)
+            rates[:, ETA_T] = rates[:, ETA] * root / (1 - rule.beta_1**t)
         rates[:, EPSILON_T] = rule.epsilon * root if rule.corrects_epsilon else rule.epsilon
     return rates

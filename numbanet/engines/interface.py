@@ -54,12 +54,24 @@ class Totals(NamedTuple):
     hits: float
 
 
+class NotFiniteError(ValueError):
+    """Raised by an engine that has found inf or nan in the inputs x. The call has not changed the parameters."""
+
+
 class Engine(Protocol):
     """Holds the parameters of one network on a device (CPU or GPU), and computes with them on this device.
 
     In all methods, `x` is an array of shape (n, n_in), and `y` is an array of shape (n, n_out). `x` and `y` must have been
     returned by `upload`.
+
+    Attributes
+    ----------
+    finds_not_finite : bool
+        Whether the methods search `x` for inf and nan while they compute, and raise NotFiniteError. The method `train_epoch`
+        does so only for an epoch of one batch. If `finds_not_finite` is False, the caller must search beforehand.
     """
+
+    finds_not_finite: bool
 
     def read(self) -> NDArray[np.floating]:
         """Returns the parameters as a flat array, which contains, layer by layer, w and then b.

@@ -45,6 +45,8 @@ class ReferenceEngine:
         "cpu" or "cuda": the device that runs the loops.
     """
 
+    finds_not_finite = False
+
     def __init__(self, topology: Topology, device: str):
         self.topology = topology
         self.loops = CpuLoops() if device == "cpu" else CudaLoops()

@@ -8,6 +8,7 @@ from numbanet.inputs.arrays import output as output
 from numbanet.inputs.arrays import parameters as parameters
 from numbanet.inputs.arrays import real_array as real_array
 from numbanet.inputs.arrays import samples as samples
+from numbanet.inputs.arrays import searched as searched
 from numbanet.inputs.arrays import targets as targets
 from numbanet.inputs.data import Data as Data
 from numbanet.inputs.devices import DEVICES as DEVICES

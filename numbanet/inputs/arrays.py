@@ -4,18 +4,21 @@ The functions convert host arrays to read-only arrays in C order with the networ
 single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
 """
 
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from numbanet import checks
 from numbanet.checks import count
+from numbanet.engines.interface import NotFiniteError
 from numbanet.engines.topology import Topology
 from numbanet.inputs import foreign, frames, objects
 from numbanet.inputs import gpu as gpu_arrays
 from numbanet.inputs import host as host_arrays
 from numbanet.inputs.gpu import on_gpu
+
+Result = TypeVar("Result")
 
 _ROW_SUM_TOLERANCE = 1e-4
 # Advice on how to convert strings in the targets of a classification network, with which the error message about them ends.
@@ -120,26 +123,39 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     ValueError
         A value is not finite. The message gives the first value that is not finite, and its index.
     """
+    array = _converted(name, array, dtype)
+    if module_of(array).first_not_finite(array) is not None:
+        raise not_finite(name, array, given)
+    return array
+
+
+def _converted(name: str, array: Any, dtype: np.dtype) -> Any:
+    """Converts a NumPy array to `dtype` and C order, read-only. A GPU array, which must have this dtype, is returned itself."""
     if not on_gpu(array):
-        with np.errstate(all="ignore") if array.dtype != dtype else nullcontext():
-            array = np.ascontiguousarray(array, dtype).view()
-        array.flags.writeable = False
-    elif array.dtype != dtype:
+        return host_arrays.read_only(array, dtype)
+    if array.dtype != dtype:
         raise TypeError(
             f"{name} is an array on the GPU with dtype {array.dtype}, but the network takes {dtype}: convert it first, by "
             f"{name}.astype('{dtype}') or, in PyTorch, {name}.to(torch.{dtype})"
         )
-    place = module_of(array).first_not_finite(array)
-    if place is not None:
-        value = module_of(array).at(array, place)
-        remedy = f"; {objects.COMPLETE}" if given is not None and np.isnan(value) else ""
-        cell = objects.cell(name, place, frames.columns_of(given))
-        raise ValueError(f"{cell} is {value} in {dtype}: {name} must be finite{remedy}")
     return array
 
 
-def samples(x: Any, topology: Topology, device: str, name: str = "x") -> Any:
+def not_finite(name: str, array: Any, given: Any = None) -> ValueError:
+    """Returns the error for an array that contains inf or nan. `finite` describes the parameters."""
+    place = module_of(array).first_not_finite(array)
+    if place is None:
+        return ValueError(f"{name} changed during the call: pass an array that no other thread changes")
+    value = module_of(array).at(array, place)
+    remedy = f"; {objects.COMPLETE}" if given is not None and np.isnan(value) else ""
+    cell = objects.cell(name, place, frames.columns_of(given))
+    return ValueError(f"{cell} is {value} in {array.dtype}: {name} must be finite{remedy}")
+
+
+def samples(x: Any, topology: Topology, device: str, name: str = "x", search: bool = True) -> Any:
     """Returns the samples x of shape (n, n_in) in the form that the device's engines take.
+
+    If `search` is False, x is not searched for inf and nan, because the engine will search x (see `searched`).
 
     Raises
     ------
@@ -154,7 +170,28 @@ def samples(x: Any, topology: Topology, device: str, name: str = "x") -> Any:
     _check_width(name, array.shape, n_in)
     if array.shape[0] == 0:
         raise ValueError(f"{name} is empty, with shape {array.shape}: pass at least one sample")
-    return finite(name, array, topology.dtype, x)
+    return finite(name, array, topology.dtype, x) if search else _converted(name, array, topology.dtype)
+
+
+def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
+    """Returns compute(), which calls an engine that searches x for inf and nan.
+
+    Parameters
+    ----------
+    compute : callable
+    x : array (n, n_in)
+        The samples, as `samples` returned them for the object `given`.
+    given : object
+
+    Raises
+    ------
+    ValueError
+        The engine has found inf or nan. The message gives the first such value, and its index.
+    """
+    try:
+        return compute()
+    except NotFiniteError:
+        raise not_finite("x", x, given) from None
 
 
 def _check_width(name: str, shape: tuple[int, ...], n_in: int) -> None:

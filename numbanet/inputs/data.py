@@ -32,7 +32,7 @@ class Data(NamedTuple):
     weights: np.ndarray | None = None
 
     @classmethod
-    def checked(cls, x: ArrayLike, y: ArrayLike, topology: Topology, device: str, of: str = "") -> "Data":
+    def checked(cls, x: ArrayLike, y: ArrayLike, topology: Topology, device: str, of: str = "", search: bool = True) -> "Data":
         """Checks x and y, and returns them as `Data` in the form that the device's engines take.
 
         Parameters
@@ -42,13 +42,15 @@ class Data(NamedTuple):
         device : {"cpu", "cuda"}
         of : str
             Text that error messages append to the names "x" and "y", such as " of validation_data".
+        search : bool
+            Whether to search x for inf and nan; see `arrays.samples`.
 
         Raises
         ------
         ValueError, TypeError
             x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions.
         """
-        samples = arrays.samples(x, topology, device, f"x{of}")
+        samples = arrays.samples(x, topology, device, f"x{of}", search)
         return cls(samples, arrays.targets(y, samples.shape[0], topology, device, f"y{of}"))
 
     @property

@@ -1,23 +1,36 @@
 """Finds invalid values in NumPy arrays, and converts targets; `numbanet.inputs.gpu` has the same functions for GPU arrays."""
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
 
-_CHUNK_ROWS = 4096
+_CHUNK = 1 << 16  # number of values that are searched at a time, so that they stay in the cache for the second search
+_MOST_CLASSES = 256  # largest number of classes whose one-hot rows are kept
+
+
+def read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Returns the array with the given dtype, in C order and read-only. If possible, the result is a view of the array."""
+    if array.dtype != dtype:
+        with np.errstate(all="ignore"):
+            array = array.astype(dtype)
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
     """Returns the index of the first value that is inf or nan, or None if all values are finite."""
-    for first in range(0, array.shape[0], _CHUNK_ROWS):
-        part = array[first : first + _CHUNK_ROWS]
-        with np.errstate(all="ignore"):
-            if np.isfinite(part.sum()):  # a finite sum has only finite terms, and is faster than checking each term
-                continue
-        good = np.isfinite(part)
-        if not good.all():
-            s, *others = np.argwhere(~good)[0]
-            return s + first, *others
+    width = array[0].size if array.shape[0] else 1
+    rows = max(1, _CHUNK // width)
+    for first in range(0, array.shape[0], rows):
+        part = array[first : first + rows]
+        # The largest of values that include nan is nan. Finding both extremes takes less time than testing each value.
+        if math.isfinite(np.maximum.reduce(part, axis=None)) and math.isfinite(np.minimum.reduce(part, axis=None)):
+            continue
+        s, *others = np.argwhere(~np.isfinite(part))[0]
+        return s + first, *others
     return None
 
 
@@ -35,16 +48,31 @@ def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
     """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
+    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # without a sign, a negative label is a large number
+        return None
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
     return int(samples[0]) if samples.size else None
 
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
     """Returns the labels as one-hot rows, a read-only array of shape (n, classes)."""
-    y = np.zeros((labels.shape[0], classes), dtype)
-    y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
+    if classes <= _MOST_CLASSES:
+        y = _identity(classes, dtype).take(_indices(labels), axis=0)
+    else:
+        y = np.zeros((labels.shape[0], classes), dtype)
+        y[np.arange(labels.shape[0]), _indices(labels)] = 1
     y.flags.writeable = False
     return y
+
+
+@functools.lru_cache(8)
+def _identity(classes: int, dtype: np.dtype) -> np.ndarray:
+    """Returns the one-hot rows of all classes."""
+    return np.eye(classes, dtype=dtype)
+
+
+def _indices(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.intp, copy=False)
 
 
 def classes(y: np.ndarray, binary: bool) -> np.ndarray:

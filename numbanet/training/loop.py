@@ -22,7 +22,7 @@ from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
 from numbanet.training.monitoring import figures_of
 from numbanet.training.optimizers import Optimizer
-from numbanet.training.processes import Batches, Partition, Processes
+from numbanet.training.processes import Batches, Partition, Pass, Processes
 from numbanet.training.schedules import Schedule, rate_of
 
 
@@ -168,13 +168,6 @@ class Training:
                 self._warn(start)
         return history
 
-    def run_pass(self) -> dict[str, float]:
-        """Trains for one epoch, without a snapshot of the state before the epoch, and returns the loss and accuracy."""
-        self._upload()
-        with np.errstate(all="ignore"):
-            totals, _ = self._train(1, self.settings.learning_rate)
-        return loss_and_accuracy(totals, self.model.topology)  # the loss is 1/n times the sum of (weight * loss)
-
     def stop_requested(self) -> bool:
         """Returns whether the attribute stop_training of any callback is True."""
         return self.ended or any(getattr(callback, "stop_training", False) for callback in self.settings.callbacks)
@@ -226,9 +219,9 @@ class Training:
         with self._bar(epoch) as bar:
             for pass_ in self.partition.passes(self.data, self.settings.batch_size, self._order):
                 data = pass_.data if arrays else pass_.data.uploaded(model.engine)
-                updates = pass_.epoch(eta, self.rule, model.step + 1, self._dropout_key())
+                updates = pass_.epoch(eta, self.rule, model.step + 1, model.dropout_key())
                 batches, samples, last = 0, 0, NO_TOTALS
-                for yields, last in enumerate(self._train_parts(data, updates), start=1):
+                for yields, last in enumerate(train_parts(model, data, updates), start=1):
                     before, (batches, samples) = (batches, samples), pass_.done(last, yields)
                     model.step += batches - before[0]
                     if samples > before[1] and arrays:
@@ -249,16 +242,8 @@ class Training:
             raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
 
-    def _train_parts(self, data: Data, updates: Epoch) -> Iterator[Totals]:
-        """Trains on the parts of an epoch one after the other, and yields the totals since the start of the epoch."""
-        passes = [self.model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
-        return passes[0] if len(passes) == 1 else _joined(passes)
-
     def _order(self, n: int) -> np.ndarray:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
-
-    def _dropout_key(self) -> int:
-        return int(self.model.generator.integers(1 << 63)) if any(self.model.topology.dropout) else 0
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
         """Takes a snapshot after an epoch.
@@ -363,6 +348,24 @@ class Training:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
                 checks.warn(f"early_stopping monitored nothing: the figure {name!r} was missing or nan in every epoch")
+
+
+def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
+    """Trains on one pass in this process, without a snapshot of the state before the pass. Returns the totals of the pass."""
+    before, totals = model.step, NO_TOTALS
+    updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
+    for totals in train_parts(model, pass_.data, updates):
+        batches, _ = pass_.done(totals, 1)
+        model.step = before + batches
+        if pass_.is_lost(totals):
+            break
+    return totals
+
+
+def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
+    """Trains on the parts of an epoch one after the other, and yields the totals since the start of the epoch."""
+    passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
+    return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:

@@ -89,10 +89,10 @@ class Model:
             )
         inputs.refuse_other_columns(f"x{of}", x, self.columns)
 
-    def checked(self, x: Any, y: Any, of: str = "") -> Data:
+    def checked(self, x: Any, y: Any, of: str = "", search: bool = True) -> Data:
         """Checks the samples x and their targets y, and returns them as `Data`; see `Data.checked`."""
         self.refuse_other_columns(x, of)
-        return Data.checked(x, y, self.topology, self.device, of)
+        return Data.checked(x, y, self.topology, self.device, of, search)
 
     def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
         """Checks samples like the method `checked`, and stores the column names of the first DataFrame."""
@@ -109,6 +109,10 @@ class Model:
         self.engine.write(snapshot.parameters)
         self.engine.write_moments(snapshot.moments)
         self.step = snapshot.step
+
+    def dropout_key(self) -> int:
+        """Draws the key of the random numbers for dropout in one pass over the samples; returns 0 if there is no dropout."""
+        return int(self.generator.integers(1 << 63)) if self.topology.dropout else 0
 
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.

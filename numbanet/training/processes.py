@@ -4,6 +4,7 @@ A `Partition` divides the samples among the processes, and a `Consensus` keeps t
 `Alone` implement these interfaces for training by one process; `numbanet.distributed` implements them for several processes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -97,7 +98,7 @@ class Pass(NamedTuple):
 
     def is_lost(self, totals: Totals) -> bool:
         """Returns True if the pass should end early, because the loss is not finite and no other process waits for this one."""
-        return self.batches is None and not np.isfinite(totals.loss)
+        return self.batches is None and not math.isfinite(totals.loss)
 
 
 class Partition(Protocol):

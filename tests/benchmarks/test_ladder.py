@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import peers
-from benchmarks.ladder import epochs, prediction, processes
+from benchmarks.ladder import calls, epochs, prediction, processes
 from benchmarks.measuring import Settings
 from benchmarks.rungs import Rung, problem
 from numbanet import _cuda
@@ -54,6 +54,27 @@ def test_a_rung_is_measured(capsys, monkeypatch):
     assert result["of the ceiling"] == pytest.approx(rate / result["ceiling GFLOP/s"])
     assert "| tiny 7-5-6-3 tanh | 4 |" in capsys.readouterr().out
     json.dumps(result)
+
+
+def test_the_calls_of_all_contestants_compute_the_same(capsys, monkeypatch):
+    monkeypatch.setattr(calls, "TIMES", dict.fromkeys(calls.TIMES, 1))
+    rung, _ = tiny()
+    results = calls.measure([rung], Settings(rounds=2, cores=1, markdown=True))
+    assert [result["call"] for result in results] == ["train_step", "partial_fit", "fit, 1 epoch"]
+    assert all(len(result["seconds"]["numbanet"]) == 2 for result in results)
+    assert "| tiny 7-5-6-3 | train_step |" in capsys.readouterr().out
+    json.dumps(results)
+
+
+def test_a_call_that_computes_something_else_is_noticed():
+    rung, start = tiny()
+    contestants = {
+        "numbanet": peers.Numbanet(rung, start),
+        "other": peers.Numbanet(dataclasses.replace(rung, eta=0.5), start),
+    }
+    for name in calls.TIMES:
+        with pytest.raises(AssertionError, match="other computes something else"):
+            calls.check({each: calls.calls_of(peer, peer.rung)[name] for each, peer in contestants.items()})
 
 
 def test_a_whole_process_reports_its_memory():

@@ -13,11 +13,11 @@ from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
-from numbanet.engines.cpu.kernels.descent import UpdateRule, constants_of
+from numbanet.engines.cpu.kernels.descent import constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
 from numbanet.engines.cpu.team import POSITION, new_team
-from numbanet.engines.epoch import RATES, Epoch, epoch_of
-from numbanet.engines.interface import Pace, Totals
+from numbanet.engines.epoch import RATES, Epoch, epoch_of, rows_between
+from numbanet.engines.interface import NotFiniteError, Pace, Totals
 from numbanet.engines.loops import weighted_hits
 from numbanet.engines.rule import PLAIN, Rule
 from numbanet.engines.samples import hits
@@ -75,6 +75,8 @@ class FastCpuEngine:
         The network's layer sizes, activation functions, loss and dtype.
     """
 
+    finds_not_finite = True
+
     def __init__(self, topology: Topology):
         self.topology = topology
         limits = BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count, BLOCK_NEURONS // sum(topology.sizes)
@@ -89,6 +91,9 @@ class FastCpuEngine:
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
         self.layout = Layout(topology, self.most_rows)
         self.jacobian = needs_jacobian(topology) or None  # if None, Numba does not compile the code for the Jacobian
+        self.constants: tuple[Rule | None, tuple] = None, ()  # the last rule, and its constants in the network's dtype
+        # For a number of rows in a block, and the other arguments of `_workspace`: its result.
+        self.workspaces: dict[tuple[int, bool, bool, int | None], tuple[tuple, int]] = {}
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -115,7 +120,8 @@ class FastCpuEngine:
         return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Totals:
-        totals, outputs, hits_of_sample = NOTHING, None, np.empty(x.shape[0], np.int32)
+        totals, outputs = NOTHING, None
+        hits_of_sample = np.empty(0 if weights is None else x.shape[0], np.int32)
         for rows in self._slices(x.shape[0]):
             if weights is not None:
                 outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
@@ -133,7 +139,9 @@ class FastCpuEngine:
             return totals.loss, self.layout.read(self.layout.spare)
 
     def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
-        claim = self._claim()
+        # An epoch of one batch and one slice needs no claim, because the lock is held until its gradients are complete.
+        short = epoch.order.size <= min(epoch.batch_size, self.training_pace.samples)
+        claim = None if short else self._claim()
         train = self._train_share if epoch.share else self._train
         try:
             yield from train(x, y, epoch, claim is None)
@@ -153,14 +161,18 @@ class FastCpuEngine:
         totals, count, size = NOTHING, epoch.order.size, epoch.batch_size
         samples = self._samples(x, y, epoch.order, epoch.weights)
         reached: list[np.ndarray] = []
-        terms = Terms(epoch.rule, epoch.rates, Draw(np.uint64(epoch.dropout_key), 0), spare, reached)
+        draw = Draw(np.uint64(epoch.dropout_key), 0) if self.topology.dropout else None
+        terms = Terms(epoch.rule, epoch.rates, draw, spare, reached)
         while totals.samples < count:
-            first, start = totals.samples, time.perf_counter()
-            stop = min(first + self.training_pace.samples, count)
-            run = self._run_whole_batches if spare else self._run
+            first, most, start = totals.samples, self.training_pace.samples, time.perf_counter()
+            stop = min(first + most, count)
+            run = self._run_whole_batches if spare and count > most else self._run
             try:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
-                self.training_pace.took(totals.samples - first, time.perf_counter() - start)
+                if stop == first + most:  # a shorter slice says little about the speed
+                    self.training_pace.took(totals.samples - first, time.perf_counter() - start)
+            except NotFiniteError:  # the batch is no finished step
+                raise
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
                 if reached and reached[0][POSITION] > first:
                     yield totals._replace(samples=int(reached[0][POSITION]))
@@ -220,7 +232,8 @@ class FastCpuEngine:
         """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`. Layers count from 1."""
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
-            samples = self._samples(x, self.no_targets, rows, outputs=outputs[rows[0] : rows[-1] + 1])
+            part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
+            samples = self._samples(x, self.no_targets, rows, outputs=part)
             self._run(job, samples, layers=count)
         return outputs
 
@@ -230,7 +243,7 @@ class FastCpuEngine:
         Yields after each block of samples, when the block's values of delta are in memory.
         """
         n, totals = x.shape[0], NOTHING
-        batch = epoch_of(np.arange(n), n, 0.0)
+        batch = epoch_of(rows_between(0, n), n, 0.0)
         samples, terms = self._samples(x, y, batch.order, weights), Terms(batch.rule, batch.rates, spare=True)
         while totals.samples < n:
             totals = self._run(Job(TRAIN, n, totals.samples + 1, False), samples, totals, terms)
@@ -251,28 +264,56 @@ class FastCpuEngine:
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
-    def _run(self, job: Job, samples: Samples, totals=NOTHING, terms: Terms | None = None, layers=None) -> Totals:
+    def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS, layers: int | None = None) -> Totals:
         """Calls the compiled function `run`, beginning at position `totals.samples`, for the first `layers` layers."""
-        rule, rates, draw, spare, reached = terms or NO_TERMS
-        job = job._replace(batch_size=min(job.batch_size, samples.order.size))
-        rows, layout, topology = self._block_rows(job.batch_size), self.layout, self.topology
-        header, records, _ = layout.records(rows, draw is not None, spare)
-        workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
-        update = UpdateRule(*constants_of(rule, topology.dtype), rates)
-        arguments = tuple(job), tuple(workspace), tuple(samples), tuple(update), tuple(totals), tuple(draw or NO_DRAW)
-        most = layout.threads if rows * topology.parameter_count >= SHARED_WEIGHTS else 1
-        with self.lock.here, collection_paused() if self.compiles else nullcontext():
-            if self.compiles and most > 1:  # Ctrl-C would not end a compilation in a thread that helps
+        rule, rates, draw, spare, reached = terms
+        task, size, stop, updates = job
+        size = min(size, samples.order.size)
+        workspace, most = self._workspace(self._block_rows(size), draw is not None, spare, layers)
+        last, constants = self.constants
+        if last is not rule:
+            with np.errstate(all="ignore"):
+                constants = constants_of(rule, self.topology.dtype)
+            self.constants = rule, constants
+        update = *constants, rates
+        arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
+        with self.lock.here:
+            call = self._first_call if self.compiles else threads.crew.call
+            *totals, invalid = call(run, arguments, most, reached)
+        if invalid:
+            raise NotFiniteError
+        return Totals(*totals)
+
+    def _first_call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None) -> Any:
+        """Makes a call as `Crew.call` does, which may have to compile the function `run` before."""
+        with collection_paused():
+            if most > 1:  # Ctrl-C would not end a compilation in a thread that helps
                 compile_for(run, (*arguments, new_team(0), False))
-            totals = Totals(*threads.crew.call(run, arguments, most, reached))
+            result = threads.crew.call(run, arguments, most, reached)
         self.compiles = False
-        return totals
+        return result
+
+    def _workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int]:
+        """Returns the fields of the `Workspace` for blocks of `rows` samples, and the largest number of threads that compute.
+
+        `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
+        """
+        key = rows, drops, spare, layers
+        if key not in self.workspaces:
+            layout = self.layout
+            header, records, _ = layout.records(rows, drops, spare)
+            workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
+            most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+            self.workspaces[key] = tuple(workspace), most
+        return self.workspaces[key]
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""
-        first = 0
-        while first < count:
-            rows, start = np.arange(first, min(first + self.forward_pace.samples, count)), time.perf_counter()
-            yield rows
-            self.forward_pace.took(rows.size, time.perf_counter() - start)
-            first += rows.size
+        first, size = 0, self.forward_pace.samples
+        while first + size <= count:
+            start = time.perf_counter()
+            yield rows_between(first, first + size)
+            self.forward_pace.took(size, time.perf_counter() - start)
+            first, size = first + size, self.forward_pace.samples
+        if first < count:  # a shorter slice says little about the speed
+            yield rows_between(first, count)

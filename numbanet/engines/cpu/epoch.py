@@ -18,8 +18,8 @@ from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
 from numbanet.engines.cpu.kernels import dropout, output, product
 from numbanet.engines.cpu.kernels.descent import UpdateRule, descend_from_memory, rate, step_of
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
-from numbanet.engines.cpu.kernels.vector import get, lanes, load, prefetch, put, store
-from numbanet.engines.cpu.team import Span, barrier, enlist, next_round, thread_range
+from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, prefetch, put, store
+from numbanet.engines.cpu.team import INVALID, Span, barrier, enlist, fetch_add, next_round, read, thread_range
 from numbanet.engines.epoch import RATES, N
 from numbanet.equations.activations import IDENTITY, SOFTMAX
 
@@ -27,14 +27,15 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 
 @njit_part
-def gather(memory, header, panels, x, order, position, span):
+def gather(memory, header, panels, x, order, position, span, scratch):
     """Copies the rows order[position + s] of x, for the samples s in `span`, to the panels that begin at memory[panels].
 
     A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
-    sample.
+    sample. Returns True if all copied values are finite. `scratch` is the offset in memory of one vector.
     """
-    half = lanes(memory)
+    half, zero = lanes(memory), get(memory, header.zeros)
     nr, n_in = NR_VECTORS * half, x.shape[1]
+    rest, nans = zero, broadcast(zero)  # stay 0 as long as all values are finite, because inf - inf and nan - nan are nan
     for s in range(span.begin, span.end):
         row = get(order, position + s) * n_in
         row_ahead = get(order, min(position + s + ROWS_AHEAD, order.size - 1)) * n_in
@@ -42,11 +43,20 @@ def gather(memory, header, panels, x, order, position, span):
             prefetch(x, row_ahead + i)
             at = panels + (i // nr * header.rows + s) * nr
             if i + nr <= n_in:
-                store(memory, at, load(x, row + i))
-                store(memory, at + half, load(x, row + i + half))
+                left, right = load(x, row + i), load(x, row + i + half)
+                store(memory, at, left)
+                store(memory, at + half, right)
+                nans = nans + (left - left) + (right - right)
             else:
                 for q in range(n_in - i):
-                    put(memory, at + q, get(x, row + i + q))
+                    value = get(x, row + i + q)
+                    put(memory, at + q, value)
+                    rest += value - value
+    if n_in >= nr:
+        store(memory, scratch, nans)
+        for lane in range(half):
+            rest += get(memory, scratch + lane)
+    return rest == 0
 
 
 @njit_merged
@@ -66,11 +76,14 @@ def rows_of(block, member):
 def forward(workspace, samples, block, draw, member):
     """Computes a of every layer for the samples of a block.
 
-    Also writes z and a of the last layer to tables that are indexed [neuron][sample].
+    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, counts this
+    thread in the field INVALID of the team.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
-    gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows)
+    scratch = header.packed + member.number * KC * NR_VECTORS * lanes(memory)  # memory of this thread
+    if not gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows, scratch):
+        fetch_add(member.team, INVALID, 1)
     for l in range(last + 1):
         barrier(member)
         layer = layers[l]
@@ -151,8 +164,9 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up losses and
     correct predictions (hits), and write y_hat if `samples.outputs` is not empty. If `job.updates` is true, TRAIN also updates
     the parameters. If `job.updates` is false, TRAIN leaves the gradients of the unfinished batch in memory, and the next call
-    adds to them. The task DESCEND updates the parameters from the gradients in memory. In the calling thread, `run` returns the
-    position that it has reached, the loss and the hits. The values that `run` returns in helping threads are not used.
+    adds to them. The task DESCEND updates the parameters from the gradients in memory. If an input is not finite, no parameter
+    is updated from its batch or a later one. In the calling thread, `run` returns the position that it has reached, the loss,
+    the hits, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.
@@ -179,7 +193,7 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
                 copy_outputs(memory, header, table, samples.outputs, position, rows)
             if job.task == EVALUATE or job.task == TRAIN:
                 output.score(network, samples, position, rows)
-                if job.task == TRAIN:
+                if job.task == TRAIN and read(team, INVALID) == 0:
                     output.error(network, rate(memory, rule.rates, block.rates_at + N), samples.weights.size > 0, rows)
                     backward(network, block, step_of(memory, header, rule, block.rates_at), draw, member)
         barrier(member)
@@ -188,4 +202,4 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
                 loss, hits = added_up(network, block.n, loss, hits)
             position += block.n
     restore_subnormals(subnormals)
-    return position, loss, hits
+    return position, loss, hits, read(team, INVALID)

@@ -18,7 +18,7 @@ from numba import types
 from numbanet._compile import intrinsic, njit_merged, njit_part
 from numbanet.engines.cpu.kernels.vector import pointer
 
-JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED = range(0, 48, 8)
+JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED, INVALID = range(0, 56, 8)
 SPINS = 2000  # number of times that a waiting thread reads a field before it begins to sleep for some microseconds at a time
 # The field ROUND holds the index of the round, times MOST_THREADS, plus the number of the round's threads. Both are in one
 # word, so that a thread always reads them together. After the last round, the field ROUND holds CLOSED, and the field POSITION
@@ -37,7 +37,7 @@ class Member(NamedTuple):
 
     Parameters
     ----------
-    team : (48,) int64
+    team : (56,) int64
         The array through which the threads communicate. The constants JOINED, ROUND, POSITION, ... are the indices of the
         array's fields.
     number : int
@@ -64,8 +64,9 @@ class Span(NamedTuple):
 
 def new_team(helpers: int) -> np.ndarray:
     """Returns the array of a new team, whose only member is the calling thread, which expects `helpers` more threads."""
-    team = np.zeros(48, np.int64)
-    team[EXPECTED] = helpers
+    team = np.zeros(56, np.int64)
+    if helpers:
+        team[EXPECTED] = helpers
     return team
 
 

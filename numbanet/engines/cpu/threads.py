@@ -64,21 +64,21 @@ class Crew:
 
     Notes
     -----
-    The set `calls` holds weak references. If Ctrl-C ends a call, other calls can therefore use its cores as soon as its `Call`
-    object is deleted.
+    The set `calls` holds weak references, which remove themselves from the set. However a call ends, for example by Ctrl-C,
+    other calls can therefore use its cores as soon as its `Call` object is deleted.
     """
 
     def __init__(self, size: int):
         self.size = size
         self.lock = threading.Lock()
         self.jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self.calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        self.calls: set[weakref.ref[Call]] = set()
         self.threads = 0
 
     @property
     def helping(self) -> int:
         """The number of threads that are helping in calls now."""
-        return sum(call.helpers for call in self.calls)
+        return sum(call.helpers for reference in list(self.calls) if (call := reference()))
 
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
@@ -90,7 +90,7 @@ class Crew:
         """
         call = Call()
         with self.lock:
-            self.calls.add(call)
+            self.calls.add(weakref.ref(call, self.calls.discard))
             if most > 1:
                 self._recruit(call, most)
         team = new_team(call.helpers)
@@ -102,8 +102,7 @@ class Crew:
             return run(*arguments, team, False)
         finally:
             team[ROUND] = CLOSED  # helping threads that read this value return from `run`
-            with self.lock:
-                self.calls.discard(call)
+            del call  # explicitly, because a traceback may keep this frame and its variables alive
 
     def _recruit(self, call: Call, most: int) -> None:
         helping = self.helping

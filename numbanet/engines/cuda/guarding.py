@@ -60,6 +60,8 @@ class GuardedEngine:
         The reason why this process cannot use the GPU any more, or None if this process can use the GPU.
     """
 
+    finds_not_finite = False
+
     def __init__(self, engine: Any):
         self.engine = engine
         self.gpu = present_gpu()
