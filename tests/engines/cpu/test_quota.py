@@ -99,11 +99,11 @@ def group():
 
 SCRIPT = """
 import numbanet
-from numbanet.distributed.communicators import _threads
+from numbanet.distributed.communicators import Share
 class Node:
     def allgather(self, cores):
         return [cores]
-print(numbanet.get_num_threads(), _threads(Node()))
+print(numbanet.get_num_threads(), Share.of(Node()).threads)
 """
 
 
