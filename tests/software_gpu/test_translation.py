@@ -266,7 +266,7 @@ def test_instruction_with_a_negative_constant(functions, opcode):
 
 @each(
     "statement",
-    ["shfl.sync.bfly.b32 %r1, %r2, 1, 31, -1", "atom.global.add.f32 %f1, [%rd1], %f2", "min.f32 %f1, %f2, %f3", "bar.sync 1"],
+    ["shfl.sync.bfly.b32 %r1, %r2, 1, 31, -1", "atom.shared.add.f32 %f1, [%rd1], %f2", "min.f32 %f1, %f2, %f3", "bar.sync 1"],
 )
 def test_other_instructions_are_refused(statement):
     text = f"""

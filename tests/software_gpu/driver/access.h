@@ -46,13 +46,20 @@ static inline uint32_t loadAcquire(Thread* thread, Site* site, uint64_t address)
   return look(thread, site, address);
 }
 
-static inline void addRelease(Thread* thread, Site* site, uint64_t address, uint32_t number) {
-  checkGlobal(thread, site, address, sizeof number, Access::Atomic);
-  release(thread, address);
-  uint32_t value;
+// Replaces a value by replacement(value, operand), and returns the value that it had.
+template <class T, class Replacement>
+static inline T atomic(Thread* thread, Site* site, uint64_t address, T operand, Replacement replacement) {
+  checkGlobal(thread, site, address, sizeof(T), Access::Atomic);
+  T value;
   memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
-  value += number;
-  memcpy(reinterpret_cast<void*>(address), &value, sizeof value);
+  const T replaced = replacement(value, operand);
+  memcpy(reinterpret_cast<void*>(address), &replaced, sizeof replaced);
+  return value;
+}
+
+static inline void addRelease(Thread* thread, Site* site, uint64_t address, uint32_t number) {
+  release(thread, address);
+  atomic(thread, site, address, number, [](uint32_t x, uint32_t y) { return x + y; });
 }
 
 // Shared memory

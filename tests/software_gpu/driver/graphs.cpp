@@ -105,10 +105,6 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec executable) {
   return CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuGraphUpload(CUgraphExec, CUstream) {
-  return CUDA_SUCCESS;
-}
-
 EXPORT CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
   WITH_CONTEXT;
   WITH_STREAM(handle);

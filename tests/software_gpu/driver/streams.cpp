@@ -151,20 +151,6 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
   return CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
-  WITH_CONTEXT;
-  WITH_STREAM(handle);
-  *flags = stream->flags;
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuStreamGetPriority(CUstream handle, int* priority) {
-  WITH_CONTEXT;
-  WITH_STREAM(handle);
-  *priority = stream->priority;
-  return CUDA_SUCCESS;
-}
-
 // Events
 
 EXPORT CUresult cuEventCreate(CUevent* event, unsigned) {

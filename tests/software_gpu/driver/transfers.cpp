@@ -88,11 +88,6 @@ EXPORT CUresult cuMemFreeHost(void* address) {
   return freeAllocation(reinterpret_cast<uint64_t>(address), false);
 }
 
-EXPORT CUresult cuMemHostGetDevicePointer(CUdeviceptr* device, void* host, unsigned) {
-  *device = reinterpret_cast<CUdeviceptr>(host);
-  return CUDA_SUCCESS;
-}
-
 EXPORT CUresult cuPointerGetAttribute(void* value, CUpointer_attribute attribute, CUdeviceptr address) {
   WITH_CONTEXT;
   const Allocation* allocation = allocationOf(address);
@@ -162,21 +157,4 @@ EXPORT CUresult cuMemcpyDtoD(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
   WITH_CONTEXT;
   RETURN_ERROR(forbidDuringCapture(__func__));
   return cuMemcpyDtoDAsync(to, from, bytes, nullptr);
-}
-
-EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream handle) {
-  WITH_CONTEXT;
-  WITH_STREAM(handle);
-  RETURN_ERROR(checkMemory(to, bytes, __func__));
-  return submit(stream, [=] {
-    memset(reinterpret_cast<void*>(to), value, bytes);
-    define(to, bytes);
-    return CUDA_SUCCESS;
-  });
-}
-
-EXPORT CUresult cuMemsetD8(CUdeviceptr to, unsigned char value, size_t bytes) {
-  WITH_CONTEXT;
-  RETURN_ERROR(forbidDuringCapture(__func__));
-  return cuMemsetD8Async(to, value, bytes, nullptr);
 }

@@ -7,6 +7,8 @@ from tests.software_gpu.translation.ptx import C_TYPES, Instruction, Kernel
 
 ACCESS = re.compile(r"(ld|st)\.(global|shared)(?:\.nc)?(?:\.v(2|4))?\.(\w+)")
 PARAMETER = re.compile(r"ld\.param\.(\w+)")
+ATOMIC = re.compile(r"atom\.global\.(add|min|max|exch)\.(\w+)")
+REPLACEMENTS = {"add": "x + y", "min": "x < y ? x : y", "max": "x > y ? x : y", "exch": "y"}
 COPY = "cp.async.ca.shared.global"
 COPY_SIZES = ("4", "8", "16")
 
@@ -24,6 +26,8 @@ def translated(instruction: Instruction, operands: Operands, kernel: Kernel, sit
         name, offset = parts_of_address(arguments[1])
         value = f"parameter<{C_TYPES[found[1]]}>(thread, {kernel.parameters[name][0] + offset})"
         return operands.assignment(arguments[0], value, found[1])
+    if found := ATOMIC.fullmatch(opcode):
+        return _atomic(found[1], found[2], instruction, operands, site)
     if opcode == COPY and arguments[2] in COPY_SIZES:
         shared, source = (operands.address(operand) for operand in arguments[:2])
         return f"copyLater(thread, {site}, {shared}, {source}, {arguments[2]});"
@@ -61,6 +65,14 @@ def _store(space: str, count: int, kind: str, instruction: Instruction, operands
     values = ", ".join(operands.value(name, kind) for name in members(source))
     vector = f"Vector<{C_TYPES[kind]}, {count}>{{{{{values}}}}}"
     return f"store{space}<{C_TYPES[kind]}, {count}>(thread, {site}, {operands.address(target)}, {vector});"
+
+
+def _atomic(name: str, kind: str, instruction: Instruction, operands: Operands, site: str) -> str:
+    target, address, operand = instruction.operands
+    c_type = C_TYPES[kind]
+    replacement = f"[]({c_type} x, {c_type} y) -> {c_type} {{ return {REPLACEMENTS[name]}; }}"
+    value = operands.value(operand, kind)
+    return operands.assignment(target, f"atomic(thread, {site}, {operands.address(address)}, {value}, {replacement})", kind)
 
 
 def members(operand: str) -> list[str]:

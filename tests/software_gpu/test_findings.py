@@ -193,6 +193,26 @@ def test_blocks_that_read_what_others_write():
     assert kinds and set(kinds) == {"RACE"}
 
 
+def test_atomic_operations_are_no_race():
+    @cuda.jit
+    def count(least, x):
+        cuda.atomic.min(least, 0, x[cuda.grid(1)])
+
+    least, x = cuda.to_device(np.full(1, 99)), cuda.to_device(np.arange(BLOCKS * THREADS)[::-1] + 7)
+    assert run(count, least, x, blocks=BLOCKS) == (None, [])
+    assert least.copy_to_host().tolist() == [7]
+
+
+def test_an_atomic_operation_beside_a_plain_read():
+    @cuda.jit
+    def count(least, x):
+        cuda.atomic.min(least, 0, x[cuda.grid(1)])
+        x[cuda.grid(1)] = least[0]
+
+    error, kinds = run(count, cuda.to_device(np.full(1, 99)), cuda.to_device(np.arange(THREADS)))
+    assert error is None and kinds and set(kinds) == {"RACE"}
+
+
 # Barriers
 
 
@@ -414,7 +434,22 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
 
 
-# Streams
+# Streams and events
+
+
+def test_a_stream_that_waits_for_an_event():
+    """The work before the event is done first, although nothing has asked for it."""
+    streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
+    events = [cuda.event(), cuda.event()]
+    events[0].record(streams[0])
+    with launching_on(streams[0]):
+        configured(increment, 1, 1)(y)
+    events[1].record(streams[0])
+    events[1].wait(streams[1])
+    y.copy_to_host(pinned, stream=streams[1])
+    streams[1].synchronize()
+    assert pinned[0] == 1
+    assert cuda.event_elapsed_time(*events) > 0
 
 
 def test_a_result_that_is_used_before_it_is_there():
