@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.software_gpu import build
+from tests.software_gpu.findings import lines_of
 
 
 def main(command: list[str]) -> int:
@@ -40,11 +41,6 @@ def executed(report: Path) -> str:
     kernels, launches = len({name for *_, name in rows}), sum(int(count) for count, *_ in rows)
     graphs, seconds = len(lines_of(report / "graphs")), sum(float(row[1]) for row in rows)
     return f"software GPU: {kernels} kernels in {launches} launches, {graphs} launches of graphs, {seconds:.0f} s in kernels"
-
-
-def lines_of(path: Path) -> list[str]:
-    """Returns the lines of a file, which may not exist."""
-    return path.read_text().splitlines() if path.exists() else []
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
-from tests.software_gpu.__main__ import lines_of
-
 FILE = Path(os.environ.get("SOFTWARE_GPU_REPORT", "/nonexistent")) / "findings"
+
+
+def lines_of(path: Path) -> list[str]:
+    """Returns the lines of a file, which may not exist."""
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def take() -> list[str]:
