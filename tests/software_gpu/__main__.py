@@ -38,9 +38,13 @@ def environment(report: str) -> dict[str, str]:
 def executed(report: Path) -> str:
     """Returns a line that says how many kernels have been launched. A kernel counts once for each combination of types."""
     rows = [line.split("\t") for line in lines_of(report / "launches")]
-    kernels, launches = len({name for *_, name in rows}), sum(int(count) for count, *_ in rows)
+    names, launches = {name for *_, name in rows}, sum(int(count) for count, *_ in rows)
+    kernels = sum(name.startswith("_ZN8numbanet") for name in names)
     graphs, seconds = len(lines_of(report / "graphs")), sum(float(row[1]) for row in rows)
-    return f"software GPU: {kernels} kernels in {launches} launches, {graphs} launches of graphs, {seconds:.0f} s in kernels"
+    return (
+        f"software GPU: {kernels} kernels of numbanet and {len(names) - kernels} others in {launches} launches, "
+        f"{graphs} launches of graphs, {seconds:.0f} s in kernels"
+    )
 
 
 if __name__ == "__main__":
