@@ -61,10 +61,10 @@ def train(top, x, y, epochs=2, shuffled=True, weights=None):
 
 
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
-@each("dtype, shuffled", [(np.dtype("float32"), True), (np.dtype("float64"), False)])
+@each("dtype, shuffled", [("float32", True), ("float64", False)])
 def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, way, dtype, shuffled):
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
-    top = topology(*TOPOLOGY, dtype)
+    top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
     expected, parameters = train(top, cuda.to_device(x), cuda.to_device(y), shuffled=shuffled)
     assert copies == []
@@ -74,11 +74,11 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
 
 
 # several chunks, or one that has all samples
-@each("rows, dtype", [(4, np.dtype("float32")), (100, np.dtype("float64"))])
+@each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
     """In shuffled order, too: each sample has its own weight in training, in evaluation and in gradients."""
     monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
-    top = topology(*TOPOLOGY, dtype)
+    top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
     weights = np.arange(COUNT).astype(dtype)
     there = cuda.to_device(x), cuda.to_device(y)
@@ -110,7 +110,7 @@ def test_one_of_two_arrays_may_lie_on_the_gpu(monkeypatch, small_chunks, copies,
 
 @each("dtype", DTYPES)
 def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies, dtype):
-    top = topology(*TOPOLOGY, dtype)
+    top = topology(*TOPOLOGY, np.dtype(dtype))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
     there = cuda.to_device(x), cuda.to_device(y)

@@ -55,7 +55,10 @@ def free_bytes() -> float:
     if SIMULATED:
         return math.inf
     context = cuda.current_context()
-    context.deallocations.clear()
+    # The queue of deleted arrays belongs to Numba's memory manager. Those of other libraries, such as RMM's, have no queue.
+    deleted = getattr(context.memory_manager, "deallocations", None)
+    if deleted is not None:
+        deleted.clear()
     return context.get_memory_info()[0]
 
 

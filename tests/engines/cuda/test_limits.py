@@ -1,0 +1,25 @@
+"""The free memory of a GPU, as the engine asks for it before it allocates."""
+
+import numpy as np
+import pytest
+
+from numbanet._cuda import cuda
+from numbanet.engines.cuda.memory import limits
+from tests.helpers.engines import CUDA, each
+
+pytestmark = [
+    pytest.mark.simulator,
+    pytest.mark.skipif(not CUDA or limits.SIMULATED, reason="the memory of a GPU, which the simulator does not have"),
+]
+
+KIBIBYTES = 512
+
+
+@each("count", [1, 5])
+def test_memory_of_deleted_arrays_is_free(count):
+    """numba-cuda only frees it later, when there are many deleted arrays."""
+    before = limits.free_bytes()
+    arrays = [cuda.device_array(KIBIBYTES << 10, np.int8) for _ in range(count)]
+    assert limits.free_bytes() == before - count * (KIBIBYTES << 10)
+    del arrays
+    assert limits.free_bytes() == before

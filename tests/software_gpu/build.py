@@ -1,0 +1,69 @@
+"""Compiles the driver, and translated kernels, with g++."""
+
+import functools
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / "build" / "software-gpu"  # git ignores it
+KERNELS = FOLDER / "kernels"
+DRIVER = "libcuda.so.1"  # the name by which programs load NVIDIA's driver
+
+# No operation may be contracted or reordered: a kernel computes the same bits as its PTX says.
+FLAGS = ("-std=c++17", "-mfma", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC")
+DRIVER_FLAGS = ("-O2", "-fvisibility=hidden", "-Wall", "-Wextra", f"-Wl,-soname,{DRIVER}")
+KERNEL_FLAGS = ("-O1", "-w")
+KERNEL_SOURCES = ("translation/*.py", "driver/kernels.h", "driver/arithmetic.h", "driver/access.h")
+
+
+def build_driver() -> None:
+    """Compiles the driver, unless it is there and was compiled from the present sources."""
+    include = headers()
+    if include is None:
+        raise SystemExit("the software GPU needs cuda.h, numba-cuda and the CUDA toolkit: pip install 'numbanet[sass]'")
+    stamp, now = FOLDER / "sources", fingerprint(("driver/*",), FLAGS, DRIVER_FLAGS)
+    if stamp.exists() and stamp.read_text() == now:
+        return
+    KERNELS.mkdir(parents=True, exist_ok=True)
+    compiled(FOLDER / DRIVER, sorted((HERE / "driver").glob("*.cpp")), (*DRIVER_FLAGS, f"-I{include}"))
+    stamp.write_text(now)
+
+
+def headers() -> str | None:
+    """Returns the folder of cuda.h, or None if it is not installed."""
+    try:
+        from cuda import pathfinder
+    except ImportError:
+        return None
+    return pathfinder.find_nvidia_header_directory("cudart")
+
+
+def build_kernels(library: Path, code: str) -> None:
+    """Compiles translated kernels to a library that the driver can load."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cpp") as source:
+        source.write(code)
+        source.flush()
+        include = f"-I{HERE / 'driver'}"
+        compiled(library, [Path(source.name)], (*KERNEL_FLAGS, include), (f"-L{FOLDER}", f"-l:{DRIVER}"))
+
+
+def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked: tuple[str, ...] = ()) -> None:
+    """Calls g++. A library appears when it is complete, so that other processes never load part of one."""
+    part = library.with_suffix(f".{os.getpid()}")
+    command = ["g++", *FLAGS, *flags, "-o", str(part), *map(str, sources), *linked]
+    try:
+        subprocess.run(command, check=True)
+    except FileNotFoundError:
+        raise SystemExit("the software GPU needs the C++ compiler g++") from None
+    part.replace(library)
+
+
+@functools.cache
+def fingerprint(patterns: tuple[str, ...], *flags: tuple[str, ...]) -> str:
+    """Returns a hash of the source files that match patterns, and of compiler flags."""
+    files = sorted(path for pattern in patterns for path in HERE.glob(pattern))
+    return hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), repr(flags).encode()])).hexdigest()

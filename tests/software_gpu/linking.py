@@ -1,0 +1,86 @@
+"""Changes numba-cuda's last step, so that kernels reach the driver as compiled C++ instead of machine code for a GPU.
+
+numba-cuda compiles a kernel to LTO-IR, and nvJitLink links it to machine code. Here nvJitLink links it twice: to machine code,
+of which only the numbers of registers and of bytes are used, and to PTX, which is translated and compiled.
+"""
+
+import hashlib
+import importlib.abc
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.software_gpu import build
+from tests.software_gpu.translation import modules
+
+LINKER = "numba.cuda.cudadrv.driver"  # the module of numba-cuda's class _Linker
+IMAGE = "software GPU: {}\0"  # what the driver gets in place of machine code; see driver/modules.cpp
+
+
+def install() -> None:
+    """Makes the import of numba-cuda's linker change it."""
+    sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Returns the spec of numba-cuda's linker, whose loader also changes the linker."""
+        if name != LINKER:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            module._Linker.complete = complete
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def complete(linker: Any) -> Any:
+    """Replaces `_Linker.complete` of numba-cuda: returns the image of the kernels that have been added to the linker."""
+    from cuda.core import ObjectCode
+
+    library = build.KERNELS / f"{key_of(linker)}.so"
+    if not library.exists():
+        build_library(linker, library)
+    linker._info_log = linker._error_log = ""
+    linker._complete = linker.linker = True
+    return ObjectCode.from_cubin(IMAGE.format(library).encode())
+
+
+def key_of(linker: Any) -> str:
+    """Returns a name that differs if the code, the options or the translation differ."""
+    translation = build.fingerprint(build.KERNEL_SOURCES, build.FLAGS, build.KERNEL_FLAGS)
+    options = linker.arch, linker.max_registers, linker.lineinfo, translation
+    parts = [bytes(code.code) for code in linker._object_codes] + [repr(options).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def build_library(linker: Any, library: Path) -> None:
+    """Links the code twice, translates its PTX, and compiles the translation."""
+    _, log = linked(linker, "cubin")
+    ptx, _ = linked(linker, "ptx")
+    registers, stack = (
+        max(map(int, re.findall(pattern, log)), default=0) for pattern in (r"Used (\d+) reg", r"(\d+) bytes stack")
+    )
+    build.build_kernels(library, modules.translated(ptx.decode("latin-1"), modules.Resources(registers, stack)))
+
+
+def linked(linker: Any, kind: str) -> tuple[bytes, str]:
+    """Returns machine code or PTX, and what ptxas says about it. PTX can only be made of LTO-IR."""
+    from cuda.core import Linker
+
+    options = linker._get_linker_options(ptx=kind == "ptx")
+    if kind == "cubin":
+        options.ptxas_options = ["-v"]
+    codes = [code for code in linker._object_codes if kind == "cubin" or code.code_type == "ltoir"]
+    tool = Linker(*codes, options=options)
+    result = bytes(tool.link(kind).code)
+    log = tool.get_info_log()
+    tool.close()
+    return result, log

@@ -1,0 +1,8 @@
+"""Changes numba-cuda in every Python process of a command on the software GPU.
+
+Python imports a module of this name when it starts. `python -m tests.software_gpu` adds the folder to PYTHONPATH.
+"""
+
+from tests.software_gpu import linking
+
+linking.install()

@@ -1,0 +1,1 @@
+"""Translates PTX, the assembly language that NVVM makes of a kernel, to C++."""

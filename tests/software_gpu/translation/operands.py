@@ -1,0 +1,77 @@
+"""Translates operands of PTX instructions to expressions of C++."""
+
+import re
+
+from tests.software_gpu.translation.ptx import C_TYPES, Module, UnsupportedError, is_float, size_of
+
+# Registers that every thread finds set, with the expression for their value.
+SPECIAL = {
+    **{f"%tid.{axis}": f"thread->index[{k}]" for k, axis in enumerate("xyz")},
+    **{f"%ntid.{axis}": f"thread->block->grid->threads[{k}]" for k, axis in enumerate("xyz")},
+    **{f"%ctaid.{axis}": f"thread->block->index[{k}]" for k, axis in enumerate("xyz")},
+    **{f"%nctaid.{axis}": f"thread->block->grid->blocks[{k}]" for k, axis in enumerate("xyz")},
+    "%dynamic_smem_size": "thread->block->grid->dynamicBytes",
+}
+
+HEXADECIMAL_FLOAT = re.compile(r"0[fF]([0-9A-Fa-f]{8})|0[dD]([0-9A-Fa-f]{16})")
+INTEGER = re.compile(r"-?(0[xX][0-9A-Fa-f]+|\d+)U?")
+ADDRESS = re.compile(r"\[\s*([%\w$.]+?)\s*(?:\+\s*(-?\d+))?\s*\]")
+
+
+class Operands:
+    """The registers of a kernel and the shared arrays of its module, by which operands are translated."""
+
+    def __init__(self, module: Module):
+        self.shared, self.registers = module.shared, {}
+
+    def value(self, operand: str, kind: str) -> str:
+        """Returns an expression for the value of an operand as a PTX type."""
+        if operand in SPECIAL:
+            return f"({C_TYPES[kind]}){SPECIAL[operand]}"
+        if operand.startswith("%"):
+            return self._converted(variable(operand), self.registers[operand], kind)
+        if operand in self.shared:
+            address = self.shared[operand]
+            return f"({C_TYPES[kind]}){'thread->block->grid->dynamicAt' if address is None else address}"
+        return constant(operand, kind)
+
+    def assignment(self, register: str, expression: str, kind: str) -> str:
+        """Returns the statement that assigns an expression of a PTX type to a register."""
+        return f"{variable(register)} = {self._converted(expression, kind, self.registers[register])};"
+
+    def address(self, operand: str) -> str:
+        """Returns an expression for an address, such as [%rd1+4]."""
+        base, offset = parts_of_address(operand)
+        return f"{self.value(base, 'u64')} + {offset}"
+
+    @staticmethod
+    def _converted(expression: str, held: str, kind: str) -> str:
+        """Between floats and integers, the bits stay the same. Between integers, the lower bits do."""
+        if is_float(held) == is_float(kind):
+            return f"({C_TYPES[kind]})({expression})"
+        if size_of(held) != size_of(kind):
+            raise UnsupportedError(f"{expression} of .{held} as .{kind}")
+        return f"bits<{C_TYPES[kind]}>(({C_TYPES[held]})({expression}))"
+
+
+def variable(register: str) -> str:
+    """Returns the C++ variable of a register."""
+    return "r_" + register[1:].replace(".", "_")
+
+
+def parts_of_address(operand: str) -> tuple[str, int]:
+    """Returns the base and the offset of an address."""
+    found = ADDRESS.fullmatch(operand)
+    if not found:
+        raise UnsupportedError(f"address {operand}")
+    return found[1], int(found[2] or 0)
+
+
+def constant(operand: str, kind: str) -> str:
+    """Returns an expression for a number. Integers are reduced to the width of the type, negative ones too."""
+    if found := HEXADECIMAL_FLOAT.fullmatch(operand):
+        number = f"(uint{32 if found[1] else 64}_t)0x{found[1] or found[2]}u"
+        return f"bits<{C_TYPES[kind]}>({number})"
+    if INTEGER.fullmatch(operand) and not is_float(kind):
+        return f"({C_TYPES[kind]}){int(operand.rstrip('U'), 0) % 2 ** (8 * size_of(kind))}u"
+    raise UnsupportedError(f"operand {operand} as .{kind}")

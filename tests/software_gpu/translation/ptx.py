@@ -1,0 +1,197 @@
+"""Parses the part of PTX that numba-cuda's kernels use. Anything else raises `UnsupportedError`."""
+
+import re
+from dataclasses import dataclass, field
+
+# Types of PTX, and the types of C++ that hold the same bits.
+C_TYPES = {
+    "pred": "bool",
+    **{f"{kind}{size}": f"uint{size}_t" for kind in "bu" for size in (8, 16, 32, 64)},
+    **{f"s{size}": f"int{size}_t" for size in (8, 16, 32, 64)},
+    "f32": "float",
+    "f64": "double",
+}
+
+SHARED_BEGIN = 1024  # address of the first shared byte that a kernel can use; see kernels.h
+
+HEADER = re.compile(r"\.(version|target|address_size|file|loc|pragma|section)\b")
+SHARED = re.compile(r"(?:\.extern\s+)?\.shared\s+\.align\s+(\d+)\s+\.(\w+)\s+([\w$]+)(?:\[(\d*)\])?")
+ENTRY = re.compile(r"(?:\.visible\s+|\.weak\s+)?\.entry\s+([\w$]+)\s*\(")
+PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+([\w$]+)(?:\[(\d+)\])?")
+REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+(.*)")
+NUMBERED = re.compile(r"(%\w+)<(\d+)>")
+LABEL = re.compile(r"([$\w]+):")
+INSTRUCTION = re.compile(r"(?:@(!?)(%\w+)\s+)?([a-z][\w.]*)\s*(.*)", re.DOTALL)
+OPERAND = re.compile(r"\{[^}]*\}|\[[^]]*\]|[^,\s][^,]*")
+
+
+class UnsupportedError(Exception):
+    """PTX that the translation does not know."""
+
+
+def size_of(kind: str) -> int:
+    """Returns the size of a type in bytes."""
+    return 1 if kind == "pred" else int(kind[1:]) // 8
+
+
+def is_float(kind: str) -> bool:
+    """Returns True for f32 and f64."""
+    return kind[0] == "f"
+
+
+def aligned(number: int, unit: int) -> int:
+    """Returns the smallest multiple of `unit` that is not smaller than `number`."""
+    return -(-number // unit) * unit
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An instruction, executed if the register `predicate` is true, or is false if `negated`."""
+
+    line: int
+    predicate: str | None
+    negated: bool
+    opcode: str
+    operands: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The instruction as a message shows it."""
+        return f"line {self.line}: {self.opcode} {', '.join(self.operands)}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A place that branches lead to."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """Registers of one type."""
+
+    kind: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Brace:
+    """The beginning or the end of a scope within a kernel."""
+
+    sign: str
+
+
+@dataclass
+class Kernel:
+    """A kernel. `parameters` maps names to offsets and sizes in bytes; `registers` maps names to types."""
+
+    name: str
+    most_threads: int
+    parameters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    body: list[Instruction | Label | Declaration | Brace] = field(default_factory=list)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The size of all parameters together."""
+        return max((offset + size for offset, size in self.parameters.values()), default=0)
+
+
+@dataclass
+class Module:
+    """Kernels, and their shared memory: a static array has an address, a dynamic one has None."""
+
+    kernels: list[Kernel] = field(default_factory=list)
+    shared: dict[str, int | None] = field(default_factory=dict)
+    shared_end: int = SHARED_BEGIN
+    dynamic_alignment: int = 16
+
+    @property
+    def static_bytes(self) -> int:
+        """The size of all static arrays together."""
+        return self.shared_end - SHARED_BEGIN
+
+    @property
+    def dynamic_at(self) -> int:
+        """The address of dynamic shared memory."""
+        return aligned(self.shared_end, self.dynamic_alignment)
+
+
+def parsed(text: str) -> Module:
+    """Returns the module that a PTX text describes."""
+    parser = _Parser()
+    for number, line in enumerate(text.rstrip("\0").split("\n"), 1):
+        for statement in re.sub(r"//.*", "", line).split(";"):
+            if statement.strip():
+                parser.take(statement.strip(), number)
+    return parser.module
+
+
+class _Parser:
+    """Takes statement after statement. Every brace that is not part of an operand has a line to itself."""
+
+    def __init__(self):
+        self.module, self.kernel, self.header, self.depth = Module(), None, "", 0
+
+    def take(self, statement: str, line: int) -> None:
+        """Adds a statement to the module. Between `.entry` and the brace that follows it, collects the kernel's header."""
+        if HEADER.match(statement):
+            return
+        if found := SHARED.match(statement):
+            self._add_shared(*found.groups())
+        elif statement in "{}":
+            self._add_brace(statement)
+        elif ENTRY.match(statement) or self.header:
+            self.header += statement + " "
+        elif self.kernel:
+            self._add_to_body(statement, line)
+        else:
+            raise UnsupportedError(f"line {line}: {statement}")
+
+    def _add_shared(self, alignment: str, kind: str, name: str, count: str | None) -> None:
+        module = self.module
+        if count == "":
+            module.shared[name] = None
+            module.dynamic_alignment = max(module.dynamic_alignment, int(alignment))
+        else:
+            module.shared[name] = aligned(module.shared_end, int(alignment))
+            module.shared_end = module.shared[name] + size_of(kind) * int(count or 1)
+
+    def _add_brace(self, sign: str) -> None:
+        if sign == "{" and self.depth == 0:
+            self.kernel, self.header = kernel_of(self.header), ""
+            self.module.kernels.append(self.kernel)
+        elif sign == "}" and self.depth == 1:
+            self.kernel = None
+        else:
+            self.kernel.body.append(Brace(sign))
+        self.depth += 1 if sign == "{" else -1
+
+    def _add_to_body(self, statement: str, line: int) -> None:
+        body = self.kernel.body
+        if found := REGISTERS.fullmatch(statement):
+            names = tuple(name for part in found[2].split(",") for name in registers_of(part.strip()))
+            body.append(Declaration(found[1], names))
+        elif found := LABEL.fullmatch(statement):
+            body.append(Label(found[1]))
+        elif found := INSTRUCTION.fullmatch(statement):
+            operands = tuple(operand.strip() for operand in OPERAND.findall(found[4]))
+            body.append(Instruction(line, found[2], bool(found[1]), found[3], operands))
+        else:
+            raise UnsupportedError(f"line {line}: {statement}")
+
+
+def registers_of(declared: str) -> list[str]:
+    """Returns the names that a declaration stands for: `%r<3>` stands for %r0, %r1 and %r2."""
+    found = NUMBERED.fullmatch(declared)
+    return [f"{found[1]}{k}" for k in range(int(found[2]))] if found else [declared]
+
+
+def kernel_of(header: str) -> Kernel:
+    """Returns a kernel with an empty body. Each parameter lies at the next multiple of its alignment."""
+    bounds = re.search(r"\.maxntid\s+(\d+)", header)
+    kernel = Kernel(ENTRY.match(header)[1], int(bounds[1]) if bounds else 0)
+    for alignment, kind, name, count in PARAMETER.findall(header):
+        offset = aligned(kernel.parameter_bytes, int(alignment or size_of(kind)))
+        kernel.parameters[name] = offset, size_of(kind) * int(count or 1)
+    return kernel
