@@ -154,7 +154,7 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
 
 
 def _defaults(option: str) -> str:
-    """Returns the part of an option's help text that lists its default for each named data set and for tables."""
+    """Returns the end of an option's help text, which lists the option's default for each named data set and for tables."""
     users: dict[str, list[str]] = {}  # the users of each default value: data sets, and tables
     for name, defaults in {**{name: known.defaults for name, known in DATA_SETS.items()}, "a table": TABLE_DEFAULTS}.items():
         value = defaults[option]
@@ -294,7 +294,7 @@ def _by_index(
 
 
 def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
-    """Prints the final loss and metrics and the name of the saved file, as JSON or as two lines of text."""
+    """Prints the final loss, the final metrics and the name of the saved file, as JSON or as two lines."""
     count, noun, unit = len(problem.y), "training rows", unit_of(problem.encoding)
     if problem.held_out:
         count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"

@@ -31,7 +31,7 @@ def without_tensors(name: str, value: Any) -> Any:
 
 
 def unpacked(pair: Any) -> Any:
-    """Returns a tuple of arrays unchanged. Raises TypeError for an array, DataFrame or dict, which unpacks to rows or names."""
+    """Returns a tuple of arrays unchanged; raises TypeError for an array, DataFrame or dict, whose items are rows or names."""
     if hasattr(pair, "shape") or isinstance(pair, Mapping):
         raise TypeError
     return pair
