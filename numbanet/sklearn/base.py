@@ -81,9 +81,9 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             Non-negative weights of the samples. A sample weight of 2 is equivalent to two copies of the sample; a sample with
             the sample weight 0 is ignored. The sample weights are scaled so that their mean over all training samples is 1.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Samples and targets (and weights) that are used only for validation, not for training. After each epoch, the
-            validation loss is added to `history_`, and the validation score to `validation_scores_`. With `early_stopping`,
-            these samples are used for validation, and no part of X is held out.
+            Samples, targets and sample weights for validation, not for training. After each epoch, the validation loss is added
+            to `history_`, and the validation score to `validation_scores_`. With `early_stopping`, no part of X is held out if
+            `validation_data` is given.
 
         Returns
         -------
@@ -93,13 +93,13 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter. The
-            estimator is left unchanged.
+            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is left
+            unchanged.
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
             DivergenceError is both a ValueError, as in scikit-learn, and a FloatingPointError, as in `Network.fit`. With early
-            stopping, if an epoch had a finite score, `fit` does not raise the error, but issues a ConvergenceWarning, and
-            restores the parameters of the best epoch.
+            stopping, if an epoch had a finite score, `fit` issues a ConvergenceWarning instead, and restores the parameters of
+            the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
