@@ -93,13 +93,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is left
-            unchanged.
+            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is unchanged.
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
-            DivergenceError is both a ValueError, as in scikit-learn, and a FloatingPointError, as in `Network.fit`. With early
-            stopping, if an epoch had a finite score, `fit` issues a ConvergenceWarning instead, and restores the parameters of
-            the best epoch.
+            DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
+            `fit` issues a ConvergenceWarning instead, and restores the parameters of the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -341,8 +339,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         total = samples if weights is None else float(weights.sum(dtype=np.float64))
         penalty = 0.0 if self.solver == "adamw" else self.alpha / 2 * -(-samples // batch_size) / total
         progress = Progress(self, samples, penalty, self._gradient_scale, self._loss_unit(), validation)
-        # `Network.fit` scales the sample weights of arrays to a mean of 1, but uses the sample weights of batches without
-        # scaling.
+        # `Network.fit` scales the sample weights of arrays to a mean of 1, but does not scale the sample weights of batches.
         batches = issparse(X) or not (whole or weights is None)
         if batches and whole and weights is not None:
             weights = weights * (samples / total)
