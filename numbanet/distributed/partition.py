@@ -102,7 +102,7 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part) -> SharedBatches:
-        """Returns the batches of a part as `SharedBatches`, whose gradients the engine adds up over all processes."""
+        """Returns the batches of a part as `SharedBatches`, so that the engine adds up their gradients over all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
@@ -197,7 +197,7 @@ class Shards:
 
 
 def zeros(topology: Topology) -> Data:
-    """Returns a `Data` object with a single sample, whose x and y are zeros."""
+    """Returns a `Data` object with a single sample, in which x and y are zeros."""
     x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
     x.flags.writeable = y.flags.writeable = False
     return Data(x, y)

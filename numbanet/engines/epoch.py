@@ -155,7 +155,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     eta : float or (steps,) float64
         The learning rate: one value for all steps, or one value for each step.
     rule : Rule
-        The update rule, whose constants determine eta_t and epsilon_t.
+        The update rule. The constants of the rule determine eta_t and epsilon_t.
     first_step : int
         The number t of the first of the steps. The steps of a training run are counted from t = 1.
 

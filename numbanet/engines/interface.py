@@ -1,4 +1,4 @@
-"""The interface that every engine implements, which covers all numerical work that a network needs."""
+"""Defines the interface of all engines. An engine performs all numerical work of a network."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol

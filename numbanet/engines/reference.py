@@ -149,7 +149,7 @@ class ReferenceEngine:
             layers["delta"] = self._backward(y, layers, x.shape[0], self._empty(self.topology.parameter_count))
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
-    # The following methods process one batch. They call the loops in the order of the formula sheet.
+    # The following methods process one batch, and call the loops in the order of the formula sheet.
 
     def _gradients(self, x, y, weights, order, n, notes, drops) -> None:
         """Computes the gradients of a batch, and writes them to `self.gradients`.

@@ -7,7 +7,7 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
+    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, which have the row indices `order`.
 
     Reads rows (N, width) and order (n,). Writes batch (n, width). Twin: gather_cuda.
     """

@@ -30,6 +30,6 @@ def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
         safetensors is not installed; the message says what to install.
     """
     content = file.read()
-    tensors = safetensors_package().deserialize(content)  # checks the header, whose length is in the first 8 bytes
+    tensors = safetensors_package().deserialize(content)  # checks the header; the first 8 bytes contain its length
     texts = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     return texts, {name: Tensor(given["dtype"], tuple(given["shape"]), given["data"]) for name, given in sorted(tensors)}

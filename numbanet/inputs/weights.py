@@ -99,7 +99,7 @@ def by_class(class_weight: Any, number: int) -> np.ndarray:
 
 
 def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
-    """Checks class_weight for samples that arrive in batches. The sizes of their classes are unknown before training.
+    """Checks class_weight for samples that arrive in batches. The numbers of samples per class are unknown before training.
 
     Raises
     ------

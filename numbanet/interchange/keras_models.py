@@ -54,8 +54,8 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        Activations of the layers, as for `Network`. They are required for a .weights.h5 file, and must be left out for any
-        other source, because the model defines its activations itself. If the model's last layer has no activation (its
+        Activations of the layers, as for `Network`. `activations` is required for a .weights.h5 file, and must be left out for
+        any other source, because the model defines its activations itself. If the model's last layer has no activation (its
         outputs are logits), the network's last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If
         the loss is cce, a log_softmax in the last layer becomes softmax.
     **options

@@ -66,8 +66,8 @@ def from_torch(
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        Activations of the layers, as for `Network`. They are required unless source is an nn.Sequential, which defines its
-        activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
+        Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
+        its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
         last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If the loss is cce, an nn.LogSoftmax at
         the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
     layers : list of str, optional

@@ -48,7 +48,7 @@ def container(target: Location) -> ModuleType:
 
 
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network's description and flat vectors to a path, whose file is replaced, or to a binary file object."""
+    """Writes a network's description and flat vectors to a path, where it replaces the file, or to a binary file object."""
     write = container(target).write
     # The format safetensors has no byte order, and the package safetensors writes wrong values for arrays that are not
     # contiguous.

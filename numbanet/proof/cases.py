@@ -2,7 +2,8 @@
 
 The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
 the function for its section of the sheet. A new activation function is verified as soon as `engines.topology.ACTIVATIONS` and
-the oracle contain it. It needs additional code in this module only if its derivative is a sum whose terms cancel each other.
+the oracle contain it. A new activation function needs additional code in this module only if its derivative is a sum of terms
+that cancel each other.
 """
 
 from collections.abc import Callable, Iterator

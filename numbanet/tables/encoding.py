@@ -86,7 +86,7 @@ class Encoding:
         Parameters
         ----------
         table : Table or DataFrame
-            A table with the columns of all features, in any order. It may contain the target column, too.
+            A table with the columns of all features, in any order. The table may contain the target column, too.
         dtype : {"float64", "float32"}
             Data type of the result. The values are computed in float64 and then rounded.
         ignore : list of str

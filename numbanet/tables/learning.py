@@ -145,7 +145,7 @@ def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) 
 
 
 def target_of(table: Table, name: str, task: str | None, rows: NDArray[np.integer]) -> Classes | Quantity:
-    """Returns the encoding of the target column, whose mean and standard deviation are computed from `rows`.
+    """Returns the encoding of the target column, with the mean and the standard deviation of the rows `rows`.
 
     Raises
     ------

@@ -281,7 +281,7 @@ OF_NUMBERS = ("mae", "mse", "rmse", "r2")
 OF_CLASSES = tuple(name for name in METRICS if name not in OF_NUMBERS)
 
 # Whether larger ("max") or smaller ("min") values are better, for the loss, the accuracy and each metric in METRICS. The same
-# direction holds for the value on validation data, whose name begins with "val_".
+# direction holds for the figure with the prefix "val_", which is measured on validation data.
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "loss": "min",
     "accuracy": "max",

@@ -95,7 +95,7 @@ class Model:
         return Data.checked(x, y, self.topology, self.device, of)
 
     def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
-        """Checks samples like the method `checked`, and stores the column names of the first DataFrame."""
+        """Checks samples as the method `checked` does, and stores the column names of the first DataFrame."""
         data = self.checked(x, y, of)
         self.columns = self.columns or inputs.names_of(x)
         return data

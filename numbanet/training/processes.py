@@ -166,7 +166,8 @@ class Consensus(Protocol):
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may stop training without an error. It may do so only if no other process would wait for this process.
+        Whether Ctrl-C may stop training without an error. The value is True only if no other process would wait for this
+        process.
     follows : bool
         Whether another process calls the callbacks and issues the warnings, and this process takes its figures and decisions
         from there.

@@ -84,7 +84,7 @@ class Chunks:
         Yields
         ------
         part : slice
-            The range of `order` whose samples are yielded.
+            The range in `order` of the samples that are yielded.
         rows : (m,) or None
             The row indices of the yielded samples in the arrays of `there`. If `rows` is None, `there` contains exactly the
             yielded samples, in the order in which they are yielded.

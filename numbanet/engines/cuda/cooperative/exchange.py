@@ -148,8 +148,8 @@ def load_head(memory, parameters):
 def fill_ones(memory, one):
     """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
 
-    b is stored as the last row of w, after the row of the last input. Only a block whose tile of w contains this row has a
-    column for the constant input in its matrix X; in all other blocks, X is not changed.
+    b is stored as the last row of w, after the row of the last input. Only a block with the row b in its tile of w has a column
+    for the constant input in its matrix X; in all other blocks, X is not changed.
     """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)

@@ -1,8 +1,8 @@
 """Trains a network on all multiprocessors in one kernel launch. The parameters stay in the shared memory of the thread blocks.
 
 Each thread block has in its shared memory a tile of every layer's weight matrix w, and the part of the inputs x that is
-multiplied by the tile. The biases b are stored as an additional row of w, whose input is 1. The module `layout` assigns an
-offset to every matrix.
+multiplied by the tile. The biases b are stored as an additional row of w, which is multiplied by the constant input 1. The
+module `layout` assigns an offset to every matrix.
 
 The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
 with its own tile. The layers after the spread layers are called the head. The head's layers are so small that every block

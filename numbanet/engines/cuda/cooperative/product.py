@@ -308,8 +308,8 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
     def main_loop(near, division, work, x, w, sums):
         """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory: the first sum at the offset `work.slot`, the others at intervals of THREADS
-        values.
+        Also stores the sums in shared memory: the first sum at the offset `work.slot`, and the other sums at intervals of
+        THREADS values.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)

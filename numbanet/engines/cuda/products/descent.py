@@ -145,8 +145,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
 
-        `rates` holds n, eta, eta_t and epsilon_t of the step. `constants` holds the largest gradient norm, then the rule's
-        constants. `decay` is lambda for each weight and 0 for each bias.
+        `rates` holds n, eta, eta_t and epsilon_t of the step. `constants` holds the largest allowed norm of all gradients, then
+        the constants of the rule. `decay` is lambda for each weight and 0 for each bias.
         Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)

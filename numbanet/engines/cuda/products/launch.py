@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed
-separately.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed by
+another thread block.
 """
 
 from typing import Any
