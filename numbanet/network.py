@@ -66,10 +66,11 @@ class Network(MultilayerPerceptron):
     -----
     On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
     copy larger arrays in chunks, each while the GPU computes with the previous chunk; chunks do not change any bit of the
-    results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, these methods
-    raise MemoryError with the amount of free memory and the batch size that would fit. If a call fails on the GPU, the network
-    has the same parameters as before the call; after a failed `fit`, the network has the parameters of the last finished epoch.
-    If this process can no longer use the GPU, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
+    results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, `gradients`,
+    `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If a call fails
+    on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the parameters of
+    the last finished epoch. If this process can no longer use the GPU, the error message says so, and `parameters`, `save` and
+    `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
     doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).

@@ -1,6 +1,6 @@
 """Runs a loop of `numbanet.equations` on the CPU, or the loop's CUDA kernel on the GPU.
 
-The class `Moments` keeps the optimizer's state on the same device.
+The class `Moments` keeps the optimizer's state on the device that runs the loops.
 """
 
 import sys

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def is_sparse(value: Any) -> bool:
-    """Returns True for a sparse matrix or array, such as SciPy's, which has a method toarray or todense."""
+    """Returns True for an object with a method toarray or todense, such as a sparse matrix or sparse array of SciPy."""
     kind = type(value)
     return not issubclass(kind, np.ndarray) and (hasattr(kind, "toarray") or hasattr(kind, "todense"))
 

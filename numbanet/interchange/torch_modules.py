@@ -95,9 +95,10 @@ def from_torch(
     Notes
     -----
     If source is a module, `from_torch` computes the module's outputs for random rows in evaluation mode, without gradients.
-    `from_torch` compares these outputs with the network's predictions or, if the module returns logits, with the network's
-    logits. Before it returns, `from_torch` restores the module's training mode and PyTorch's random state. A state dict or a
-    file does not contain the method `forward`, so `from_torch` cannot check the order of the layers and the activations.
+    `from_torch` compares the module's outputs with the network's predictions or, if the module returns logits, with the
+    network's logits. Before it returns, `from_torch` restores the module's training mode and PyTorch's random state. A state
+    dict or a file does not contain the method `forward`, so `from_torch` cannot check the order of the layers and the
+    activations.
     """
     refuse_own(source, "from_torch")
     module: Any = None
