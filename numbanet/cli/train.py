@@ -196,7 +196,7 @@ def _check_paths(options: argparse.Namespace) -> None:
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
-    """Trains the network together with the other processes; the process of rank 0 saves it and prints the result."""
+    """Trains the network together with the other processes. Rank 0 saves the network and prints the result."""
     optimizer = _optimizer(options)
     problem = of_data_set(options) if options.data in DATA_SETS else of_table(options)
     network = Network(

@@ -148,7 +148,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history. Returns True or False for each new epoch with the figure: if it improved."""
+        """Processes the new epochs of a history. Returns, for each new epoch with the figure, True if the figure improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

@@ -79,7 +79,7 @@ class Pass(NamedTuple):
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
         """Returns the number of finished batches, and the number of samples that all processes together have processed.
 
-        A batch is finished only after its update of the parameters has been made.
+        A batch is finished as soon as the parameters have been updated with its gradient.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ def output_place(memory, entry, s):
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Computes from z a and delta of the last layer, and the loss and the number of correct outputs of each sample.
+    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
 
     Each thread processes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
     and the number of samples. The function also copies delta to the matrix FAR_DELTA in global memory, for other blocks to

@@ -109,7 +109,7 @@ def forward(memory, l, last, epsilon, zero, n):
 def backward(memory, l, epsilon, zero, n):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for the neurons i of layer l - 1, from delta_j of layer l.
 
-    If layer l - 1 is a softmax layer, the function computes only the sum, which is dL/da_i.
+    If layer l - 1 is a softmax layer, the function computes only dL/da_i = sum_j w_ij delta_j.
     Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer l -
     1, or dL/da (n, n_in) of layer l - 1.
     """
@@ -166,7 +166,7 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """Computes from z a and delta of the last layer, and the loss and the number of correct outputs of each sample.
+    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
 
     Each thread processes one of the n samples at a time. The targets of the samples are the rows of arrays.y with the indices
     arrays.order[position : position + n].
