@@ -169,7 +169,7 @@ class Training:
         return history
 
     def run_pass(self) -> dict[str, float]:
-        """Trains for one epoch, and returns the loss and the accuracy. Takes no snapshot of the state before the epoch."""
+        """Trains for one epoch, without a snapshot of the state before the epoch, and returns the loss and accuracy."""
         self._upload()
         with np.errstate(all="ignore"):
             totals, _ = self._train(1, self.settings.learning_rate)

@@ -96,7 +96,7 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns True if the pass should end early: the loss is not finite, and no other process waits for this process."""
+        """Returns True if the pass should end early, because the loss is not finite and no other process waits for this one."""
         return self.batches is None and not np.isfinite(totals.loss)
 
 
