@@ -185,9 +185,9 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 def exp_difference(z, z_max):
     """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost. If d is large, this is much.
-    The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part exactly. The lost part
-    is tiny, so that e^(d + lost) equals e^d * (1 + lost) except for rounding.
+    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost. If d is large, the lost part
+    is large, too. The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part
+    exactly. The lost part is tiny, so that e^(d + lost) equals e^d * (1 + lost) except for rounding.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
