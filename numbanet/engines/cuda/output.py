@@ -1,4 +1,4 @@
-"""Computes softmax, and the loss, the hits and delta of the output layer. All of these need all neurons of a layer.
+"""Computes softmax, and the loss, hits and delta of the output layer: values that depend on all neurons of a layer.
 
 Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
 matrices that have a single row.
