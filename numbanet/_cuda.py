@@ -35,8 +35,8 @@ __all__ = [
     "versions",
 ]
 
-# Both modules are typed as Any, because they do not declare their names: the provider of `numba.cuda` is chosen at run time,
-# and `numba.core.config` creates its names from environment variables.
+# Both modules are typed as Any, because type checkers cannot find their names: the provider of `numba.cuda` is chosen at run
+# time, and `numba.core.config` creates its names from environment variables.
 _provided: Any = numba.cuda
 config: Any = numba.core.config
 
@@ -54,7 +54,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or kernels cannot use this name
+        except AttributeError:  # no kernel is running, or kernels do not have this name
             return getattr(_provided, name)
 
 
@@ -65,7 +65,7 @@ NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIM
 
 
 def provider() -> str:
-    """Returns the name, to be displayed, of the implementation that provides `numba.cuda`."""
+    """Returns the name of the implementation that provides `numba.cuda`, in a form for users."""
     implementation = getattr(cuda, "implementation", "Built-in")
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
@@ -79,7 +79,7 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 def launching_on(stream: Any) -> Iterator[None]:
     """Returns a context manager. Within the context, the kernels that `configured` returns are launched on `stream`.
 
-    If `stream` is a graph builder, the kernels are recorded instead.
+    If `stream` is a graph builder, the kernels are recorded in its graph instead of launched.
     """
     token = _stream.set(stream)
     try:
@@ -146,7 +146,7 @@ def _or_none(query: Callable[[], Any]) -> Any:
 def unusable_reason() -> str | None:
     """Returns None if a kernel can run on a GPU or in the simulator.
 
-    If no kernel can run, returns a text that says what is missing and what the user can do.
+    If no kernel can run, returns a message that says what is missing and what the user can do.
     """
     if SIMULATED:
         return None

@@ -1,4 +1,4 @@
-"""Finds the versions of the driver, the CUDA toolkit and numba-cuda, checks if they are compatible, and says what to install.
+"""Finds the versions of the driver, the CUDA toolkit and numba-cuda, checks that they are compatible, and says what to install.
 
 The drivers that each CUDA version needs, and the GPUs that each toolkit supports, are taken from NVIDIA's "CUDA Toolkit,
 Driver, and Architecture Matrix" and from the release notes of CUDA 12 and 13.
@@ -74,7 +74,7 @@ def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) ->
 
 
 def what_to_do(found: Versions, error: str) -> str:
-    """Returns a text with a diagnosis and a remedy, which depend on the versions found and on the text `error` of an error."""
+    """Returns a diagnosis and a remedy, which depend on the versions found and on the error message `error`."""
     newest, extra = max(DRIVERS), _extra(found)
     drivers = f"{DRIVERS[newest]} or newer for `{installing('cuda13')}`, or at least {DRIVERS[12]} for {packages('cuda12')}"
     if found.driver_cuda is None:

@@ -1,8 +1,8 @@
 """The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
 In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them.
-(math.exp would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the functions call those
-of the module math.
+(math.exp would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the functions call the
+functions of the module math.
 """
 
 import math
@@ -161,12 +161,13 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
     per_log_2 = number(1 / math.log(2))
     log_2_high, log_2_low = map(number, log_2)
     # Adding a shift and subtracting it again rounds to the nearest whole number n. From n + shift, _power_of_2 computes 2^(n-1)
-    # or 2^(n+64) instead of 2^n, which may be too large or subnormal. The last multiplication, by 2 or 2^-64, corrects this.
+    # or 2^(n+64) instead of 2^n, which may be too large or subnormal. The last multiplication, by 2 or 2^-64, corrects the
+    # exponent.
     shift_above, shift_below = (number(1.5 * 2.0**info.nmant + info.maxexp - 1 + more) for more in (-1, 64))
     rest_above, rest_below = number(2), number(2.0**-64)
     # Three bounds of -x: e^x is infinite if -x < infinite; e^x is 0 if -x > vanished; e^x - 1 is -1 if -x > minus_one. The
     # functions compare -x instead of x, because most formulas pass x = -|z|. LLVM then detects that only one of two bounds can
-    # apply, and emits one instruction for it.
+    # apply, and emits one instruction for both.
     infinite = number(-math.log(info.max) - 0.25)
     vanished = number(1 - math.log(info.smallest_subnormal))
     minus_one = number(2 - math.log(info.eps))

@@ -20,13 +20,14 @@ import numpy as np
 
 DOUBLE = np.dtype(np.float64)
 LARGEST = 2**63 - 1  # the largest number that a count, such as a number of epochs, may have
-LONGEST = 80  # the largest number of characters of a value in an error message
+LONGEST = 80  # the largest number of characters with which an error message shows a value
 # If an unknown name is similar to a known name, the error message suggests the known name. This constant is the smallest
 # similarity (difflib ratio) for a suggestion. 'gpu' and 'cpu' have the similarity 0.67; a typical name with two swapped letters
 # has 0.75.
 SIMILAR = 0.7
-# The names of numbanet for names of other libraries, which are in lower case and without separators and the endings ENDINGS. An
-# empty name stands for a function that numbanet does not have, although a name of numbanet is similar.
+# Maps names of other libraries to the names of numbanet. The names of other libraries are in lower case, without separators and
+# without the endings ENDINGS. An empty name stands for a function that numbanet does not have, although a name of numbanet is
+# similar.
 ELSEWHERE = {
     # activations
     **dict.fromkeys(("linear", "none"), "identity"),
@@ -80,7 +81,7 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        if NoneType in map(type, args):  # faster than a generator; `None in args` would compare arrays
+        if NoneType in map(type, args):  # faster than a generator; the expression `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
         if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
@@ -93,7 +94,7 @@ def none_is_default(target: Target) -> Target:
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Issues a warning that names the line that called numbanet; a closed standard error causes no exception."""
+    """Issues a warning that names the line that called numbanet. If standard error is closed, no exception is raised."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet":
         level, frame = level + 1, frame.f_back
@@ -105,7 +106,7 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
 
 
 def shown(value: Any) -> str:
-    """Returns repr(value) for an error message; a long text is shortened."""
+    """Returns repr(value) for an error message; a long repr is shortened."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of more than 4300 digits
@@ -148,7 +149,7 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
     known : iterable of str
         The allowed values.
     meaning : str
-        Text that follows the known names in the error message.
+        The words that follow the known names in the error message.
 
     Raises
     ------
@@ -166,15 +167,15 @@ def choice(name: str, value: Any, known: Iterable[str], meaning: str = "") -> st
 
 
 def suggestion(value: Any, known: Iterable[str]) -> str:
-    """Returns " (did you mean 'relu'?)" with the known name that is most similar to a text, or "" if none is similar.
+    """Returns " (did you mean 'relu'?)" with the known name that is most similar to `value`, or "" if none is similar.
 
-    Capitals and separators make no difference, and the names of other libraries are known: 'ReLU' gives 'relu', and 'sgd' gives
+    The function ignores capitals and separators, and knows names of other libraries: 'ReLU' gives 'relu', and 'sgd' gives
     'gradient_descent'.
 
     Parameters
     ----------
     value
-        The wrong name. Any value that is not a text gives "".
+        The wrong name. Any value that is not a string gives "".
     known : iterable of str
         The allowed names.
     """
@@ -197,7 +198,7 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """Returns a name in lower case and without separators; a name of separators only is unchanged."""
+    """Returns a name in lower case and without separators. A name that consists only of separators is unchanged."""
     return "".join(filter(str.isalnum, name.lower())) or name
 
 
@@ -303,7 +304,7 @@ def not_negative(name: str, value: Any, dtype: np.dtype = DOUBLE) -> float:
     return number
 
 
-@functools.lru_cache(256)  # np.errstate takes longer than the rounding
+@functools.lru_cache(256)  # cached, because np.errstate takes longer than the rounding
 def _rounded(number: float, dtype: np.dtype) -> Any:
     with np.errstate(all="ignore"):
         return dtype.type(number)

@@ -35,16 +35,16 @@ class Samples(NamedTuple):
     validation_split: float = 0.0
 
     def fractions(self) -> tuple[float, float]:
-        """Checks label_smoothing and validation_split, and returns both in this order."""
+        """Checks label_smoothing and validation_split, and returns the two values in this order."""
         split = checks.fraction("validation_split", self.validation_split)
         if split and self.validation_data is not None:
             raise ValueError("pass either validation_data or validation_split, not both")
         return checks.fraction("label_smoothing", self.label_smoothing), split
 
     def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
-        """Returns the checked arguments that change targets and weights, as JSON values for the comparison with a checkpoint.
+        """Returns the checked arguments that change targets and sample weights, as JSON values to compare with a checkpoint.
 
-        If each process has its own samples, validation_split may differ between the processes, and is left out.
+        If each process has its own samples, validation_split is left out, because it may differ between the processes.
         """
         of_classes = self.class_weight
         if of_classes is not None and not isinstance(of_classes, str):
@@ -78,7 +78,7 @@ def fit(
     try:
         return _prepared(model, settings, samples, checkpoint, communicator, sharded).run()
     except Exception:
-        if model.step == before[1]:  # nothing was trained
+        if model.step == before[1]:  # because nothing was trained
             model.columns = before[0]
         raise
 
@@ -128,10 +128,10 @@ def train_pass(
     learning_rate: float | None,
     optimizer: str | Optimizer,
 ) -> dict[str, float]:
-    """Trains for one pass over the samples, in their order, and returns their loss and accuracy.
+    """Trains for one pass over the samples, without shuffling them, and returns the loss and the accuracy.
 
-    If batch_size is None, all samples form one batch. sample_weight is not scaled, because further calls may have samples with
-    other weights.
+    If batch_size is None, all samples form one batch. sample_weight is not scaled, because the sample weights of further calls
+    are unknown.
     """
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
@@ -150,7 +150,7 @@ def train_pass(
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:
-    """Returns an object that yields checked batches from the iterable or function that the user passed as x."""
+    """Returns an object that yields the checked batches of x, the iterable or function that the user passed."""
     if samples.validation_split or samples.sample_weight is not None:
         raise ValueError(
             "validation_split and sample_weight cannot be used if x yields batches: pass validation_data in place of "
@@ -180,16 +180,16 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
 
 
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
-    """Returns the factor by which the training samples' weights must be multiplied so that their mean is 1.
+    """Returns the factor by which the sample weights must be multiplied so that their mean over the training samples is 1.
 
-    The result is None if there are no weights. If each process has its own samples, `add_up` is given, and the mean is computed
-    over the samples of all processes. If `add_up` is given, every process calls it exactly once, for any data, so that no
-    process waits forever for a call by another process.
+    The result is None if there are no sample weights. If each process has its own samples, `add_up` is given, and the mean is
+    computed over the samples of all processes. If `add_up` is given, every process calls `add_up` exactly once, for any data,
+    because the call waits for the calls by all other processes.
 
     Raises
     ------
     ValueError
-        All weights of the training samples, or of the validation samples, are 0.
+        All sample weights of the training samples, or of the validation samples, are 0.
     """
     if add_up is None and all(part is None or part.weights is None for part in (data, validation)):
         return None
@@ -215,7 +215,7 @@ def _training(
     group: Group,
     checkpoint: Checkpoint | None,
 ) -> Training:
-    """Returns a `Training` object; if the checkpoint file exists, the object continues from the state in the file."""
+    """Returns a `Training` object. If the checkpoint file exists, the object continues from the state in the file."""
     several = group.communicator.size > 1
     known = conditions(settings, options, data, validation, group.sharded) if checkpoint or several else {}
     processes = _several(model, settings, group, isinstance(data, Data), known) if several else Processes()

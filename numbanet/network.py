@@ -65,11 +65,12 @@ class Network(MultilayerPerceptron):
     Notes
     -----
     On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy larger arrays in chunks while the GPU computes with the previous chunk; the results are bit-identical. `gradients`,
-    `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, these methods raise MemoryError
-    with the amount of free memory and the batch size that would fit. If a call fails on the GPU, the network has the same
-    parameters as before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If this
-    process can no longer use the GPU, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
+    copy larger arrays in chunks, each while the GPU computes with the previous chunk; chunks do not change any bit of the
+    results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, `gradients`,
+    `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If a call fails
+    on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the parameters of
+    the last finished epoch. If this process can no longer use the GPU, the error message says so, and `parameters`, `save` and
+    `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
     doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
@@ -123,7 +124,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Performs one training step: updates the parameters once, from one batch.
+        """Performs one training step: updates the parameters once, with the gradient of one batch.
 
         With gradient descent, the update is w <- w - eta dL/dw and b <- b - eta dL/db.
 
@@ -162,7 +163,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains for one pass over the given samples, in their order. Further calls can continue training with more samples.
+        """Trains for one pass over the given samples, without shuffling them. Further calls can train on more samples.
 
         Parameters
         ----------
@@ -178,9 +179,9 @@ class Network(MultilayerPerceptron):
         Returns
         -------
         dict
-            The values of "loss" and, for cce and bce, "accuracy". Both are averages over the samples, where each batch is
-            measured before its update. With sample weights, the loss is the sum of each sample's weight times its loss, divided
-            by the number of samples; the accuracy counts each sample once.
+            The values of "loss" and, for cce and bce, "accuracy". Both values are averages over the samples; each batch is
+            measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of each
+            sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
 
         Raises
         ------
@@ -219,11 +220,11 @@ class Network(MultilayerPerceptron):
         """Trains the network in batches.
 
         A further call to `fit` continues from the current state of the network. With the same optimizer and learning rates, two
-        calls give bit-identical results to one call with all epochs. The state of the optimizer is reset if the class of the
-        optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
+        calls to `fit` give bit-identical results to one call with all epochs. The state of the optimizer is reset if the class
+        of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
         Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
-        the history of the finished epochs, whose attribute `interrupted` is True.
+        the history of the finished epochs. The attribute `interrupted` of the history is then True.
 
         Parameters
         ----------
@@ -248,20 +249,20 @@ class Network(MultilayerPerceptron):
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Samples on which the network is evaluated after each epoch, but not trained.
+            Samples that are not used for training. The network is evaluated on these samples after each epoch.
         validation_split : float
-            The fraction of the samples that is used for validation instead of validation_data. `fit` takes the validation
-            samples from the end of x, y and sample_weight.
+            The fraction of the samples that `fit` uses for validation, if validation_data is not given. `fit` takes the
+            validation samples from the end of x, y and sample_weight.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. If class_weight is also given, each weight is multiplied by the weight of the
-            sample's class. Before training, all weights are multiplied by one factor, so that their mean over all training
-            samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its gradient.
-            The loss of an epoch is the weighted mean over its samples; the accuracy counts each sample once. If x supplies
-            batches, their weights are used without scaling.
+            Non-negative weights of the samples. If class_weight is also given, each sample weight is multiplied by the weight
+            of the sample's class. Before training, all sample weights are multiplied by one factor, so that their mean over all
+            training samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its
+            gradient. With sample_weight, the loss of an epoch is the weighted mean over its samples, but the accuracy counts
+            each sample once. If x supplies batches, the sample weights of the batches are used without scaling.
         class_weight : dict or "balanced", optional
-            A dict from class labels to the weights of the training samples of the class, for cce and for bce with one output.
-            "balanced" gives all classes the same total weight. "balanced" requires y, because batches that x supplies cannot be
-            counted before training.
+            A dict that maps class labels to class weights, for cce and for bce with one output. Each training sample has the
+            weight of its class. "balanced" gives all classes the same total weight. "balanced" requires y, because the samples
+            in batches that x supplies cannot be counted before training.
         label_smoothing : float
             A number in [0, 1). For cce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing /
             n_out. For bce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing / 2.
@@ -270,8 +271,8 @@ class Network(MultilayerPerceptron):
             "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of the targets and the
             predictions, which are arrays of shape (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            The number of epochs without improvement after which training stops. After training, the network has the parameters
-            of the best epoch, even if training ends for another reason.
+            The number of epochs without improvement after which training stops. With `early_stopping`, the network has the
+            parameters of the best epoch after training, even if training ends for another reason.
         callbacks : Callback or list of them
             Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional
@@ -281,8 +282,8 @@ class Network(MultilayerPerceptron):
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
             Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all
-            processes have the same parameters, which are equal to the parameters that a single process would compute, except
-            for rounding errors. Only rank 0 calls the callbacks, prints, and writes the checkpoint.
+            processes have the same parameters. Except for rounding errors, a single process would compute the same parameters.
+            Only rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
             Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
             the samples of all processes together. By default, all processes must pass the same samples. If x supplies batches,
@@ -301,8 +302,8 @@ class Network(MultilayerPerceptron):
         ValueError, TypeError
             An argument does not match its description above; the network is unchanged.
         FloatingPointError
-            The loss or a parameter became infinite or NaN. The network keeps the parameters of the last epoch in which all
-            values were finite.
+            The loss or a parameter became infinite or NaN. The network keeps the parameters of the last epoch without infinite
+            and NaN values.
         """
         optimizer = optimizer_of(optimizer)
         settings = Settings(
@@ -352,9 +353,9 @@ class Network(MultilayerPerceptron):
         ----------
         path : path or binary file object
             An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
-            is read from its position to its end or, if it is at its end, from its start.
+            is read from its current position; if this position is the end of the file, the file object is read from its start.
         device, kernels : str
-            As for `Network`. A file can be loaded on any device, whatever device the network was saved on.
+            As for `Network`. The device need not be the device on which the network was saved.
 
         Raises
         ------

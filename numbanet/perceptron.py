@@ -68,10 +68,11 @@ class MultilayerPerceptron:
 
     @property
     def columns(self) -> list[str] | None:
-        """The column names of the DataFrame on which the network was trained, in their order; `save` also saves the names.
+        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the names.
 
-        The value is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
-        an argument x raise ValueError for a DataFrame with other column names or another order. Arrays are not checked.
+        `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
+        an argument x raise ValueError for a DataFrame with other column names or with the columns in another order. The columns
+        of arrays have no names, and are not checked.
         """
         return None if self._model.columns is None else list(self._model.columns)
 
@@ -79,8 +80,8 @@ class MultilayerPerceptron:
     def table(self) -> Encoding | None:
         """The encoding that converts rows of a table to x and y (see `numbanet.tables`); `save` also saves the encoding.
 
-        Setting an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the network,
-        and TypeError if the value is not an encoding.
+        Assigning an encoding raises ValueError if the encoding does not match the loss, the inputs or the outputs of the
+        network, and TypeError if the value is not an encoding.
         """
         return self._model.table
 
@@ -131,8 +132,8 @@ class MultilayerPerceptron:
             The array that receives the outputs. The array `out` must have the network's dtype, be contiguous in C order, and
             share no memory with x.
         logits : bool
-            If True, the outputs are the pre-activations z of the last layer, which are the values before its activation
-            function.
+            If True, the outputs are the pre-activations z of the last layer: the values to which the layer applies its
+            activation function.
 
         Returns
         -------
@@ -150,10 +151,10 @@ class MultilayerPerceptron:
         An array_like may also be a DataFrame whose columns are numbers or booleans, a sparse matrix, or a tensor.
 
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
-        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the array must be
-        contiguous in C order and have the network's dtype. If the array names a CUDA stream, the call first waits for the work
-        in this stream. The call returns after the GPU has finished the work of the call. If an array is on a GPU that the
-        network does not use, the call raises ValueError. These rules apply to all methods with arguments x and y.
+        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
+        contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
+        work in this stream. The call returns only after the GPU has finished. If an array is on a GPU that the network does not
+        use, the call raises ValueError. These rules about GPU arrays apply to all methods with arguments x and y.
         """
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
@@ -187,8 +188,9 @@ class MultilayerPerceptron:
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples. If weights are given, the loss and the accuracy are weighted means (for sse,
-            the loss is a weighted sum). The additional metrics leave out samples of weight 0, and count all other samples once.
+            Non-negative weights of the samples. With sample weights, the loss and the accuracy are weighted means (for sse, the
+            loss is a weighted sum). The additional metrics leave out samples with the weight 0, and count all other samples
+            once.
 
         Returns
         -------
@@ -212,16 +214,16 @@ class MultilayerPerceptron:
         return figures
 
     def gradients(self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> tuple[float, Pairs]:
-        """Returns the loss of a batch, and the gradients of this loss with respect to the parameters.
+        """Returns the loss of a batch, and the gradients of the loss with respect to the parameters.
 
         Parameters
         ----------
         x, y : array_like or GPU array
             Inputs and targets, as for `evaluate`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are used without scaling. With weights, the loss is 1/n times the sum of
-            each sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times its
-            gradient. For sse, the factor 1/n is omitted.
+            Non-negative weights of the samples, which are used without scaling. With sample weights, the loss is 1/n times the
+            sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times
+            its gradient. For sse, the factor 1/n is omitted.
 
         Returns
         -------
@@ -243,7 +245,7 @@ class MultilayerPerceptron:
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
         """Returns all intermediate values of one training step, without updating the parameters.
 
-        Each sample counts once, and dropout is off. Only `gradients` takes sample weights.
+        `trace` counts each sample once, because it has no argument sample_weight, and computes without dropout.
 
         Parameters
         ----------
@@ -279,13 +281,13 @@ class MultilayerPerceptron:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. If its name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. The
-            network is written at the position of a file object, such as `io.BytesIO()`.
+            The file to write. If its name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. If
+            `path` is a file object, such as `io.BytesIO()`, the network is written at its current position.
 
         Raises
         ------
         ValueError
-            The name ends like the files of another format, such as .pt, .h5, .json or .onnx.
+            The name has the ending of another format, such as .pt, .h5, .json or .onnx.
         TypeError
             `path` is neither a path nor a binary file object.
         OSError
@@ -326,7 +328,7 @@ class MultilayerPerceptron:
         return total if self._model.topology.loss == "sse" else total / n
 
 
-# Python's error about a missing argument shows the qualified name of the method, so let it name the class that users know.
+# Python's error about a missing argument shows the qualified name of the method; it should name `Network`, which users know.
 for _method in filter(inspect.isfunction, list(vars(MultilayerPerceptron).values())):
     for _function in (_method, inspect.unwrap(_method)):
         _function.__module__, _function.__qualname__ = "numbanet.network", f"Network.{_method.__name__}"

@@ -72,8 +72,8 @@ class Trace:
         Raises
         ------
         ValueError
-            A value is infinite or NaN, and the file is a JSON file. JSON cannot represent these values. Or the name ends like
-            the files of another format, such as .csv.
+            A value is infinite or NaN, and the file is a JSON file. JSON cannot represent infinity and NaN. Or the name has the
+            ending of another format, such as .csv.
         OSError
             The file cannot be written.
         """

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return options.command(options)
-    except BrokenPipeError:  # the program that reads the output, such as `head`, closed the pipe
+    except BrokenPipeError:  # the program that reads the output, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
@@ -64,18 +64,18 @@ def main(arguments: list[str] | None = None) -> int:
         end_all(lambda: print(message, file=sys.stderr))
         return 1
     except KeyboardInterrupt:
-        line_break = "\n" if on_terminal(sys.stderr) else ""  # after ^C, which a terminal shows
+        line_break = "\n" if on_terminal(sys.stderr) else ""  # a line break after ^C, which a terminal shows
         end_all(lambda: print(f"{line_break}numbanet: interrupted", file=sys.stderr), INTERRUPTED)
         return INTERRUPTED
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Prints a warning without the line of code that issued it, which users of the command do not know."""
+    """Prints a warning without the line of code that issued it, because users of the command do not know the code."""
     print(f"numbanet: warning: {message}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error; if a file cannot be opened, the message omits the operating system's error number."""
+    """Returns the message of an error. If a file cannot be opened, the message omits the error number of the system."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

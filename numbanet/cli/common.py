@@ -18,11 +18,11 @@ from numbanet.inputs import DEVICES, KERNELS
 
 INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
 MODEL_HELP = "a file written by numbanet train or Network.save"
-STANDARD = "-"  # as a file name: standard input or output
+STANDARD = "-"  # this file name stands for standard input or output
 
 
 class DataSet(NamedTuple):
-    """A data set that subcommands know by name: its loader, a noun for its samples, and the default training options."""
+    """A data set that subcommands know by name: its loader, a noun for the samples, and the default options for training."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
 
     @staticmethod
     def _is_about(action: argparse.Action, message: str) -> bool:
-        """Returns whether the error message is about the argument that `action` defines."""
+        """Returns whether the error message is about the argument defined by `action`."""
         name = "/".join(action.option_strings) or action.metavar
         suggested = any(f"did you mean {option!r}?" in message for option in action.option_strings)
         required = message.removeprefix("the following arguments are required: ")
@@ -165,7 +165,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
 
 
 def refuse_overwriting(output: str, *inputs: str) -> None:
-    """Raises ValueError if the file to write is one of the files to read; names of data sets and - name no file."""
+    """Raises ValueError if the file to write is one of the files to read; data sets and - are not files."""
     for path in inputs:
         if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
             raise ValueError(f"{output} is the file to read: choose another file to write to")

@@ -17,12 +17,12 @@ IN_UNITS = ("rmse", "mae", "mse")
 
 
 def unit_of(encoding: Encoding | None) -> str | None:
-    """Returns the name of a regression target, in whose units metrics are printed; None for classes and for arrays."""
+    """Returns the name of a regression target of a table, because metrics are printed in its units; otherwise returns None."""
     return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
 def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns metric functions by name; for a table's regression target, the functions compute in the target's units.
+    """Returns metric functions by name. For a regression target of a table, the functions compute in the target's units.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
     """Returns the values to print: the loss and the given metrics, and for classification also the accuracy.
 
-    For a regression target of a table, r2, rmse and mae replace the loss. The loss would be that of the standardised target,
+    For a regression target of a table, r2, rmse and mae replace the loss, because the loss refers to the standardised target,
     whereas rmse and mae are in the units of the target column.
     """
     if network.table is None or not isinstance(network.table.target, Quantity):
@@ -56,7 +56,7 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 
 
 def line(values: dict[str, float], unit: str | None = None) -> str:
-    """Returns the values as one line of text that ends with the loss and, for a regression target, the unit."""
+    """Returns the values as one line that ends with the loss and, for a regression target, the unit."""
     ordered = sorted(values, key=lambda name: name == "loss")
     text = ", ".join(f"{name} {values[name]:{'.6g' if unit and name in IN_UNITS else '.4f'}}" for name in ordered)
     return f"{text}, in units of {unit!r}" if unit else text

@@ -89,7 +89,7 @@ def _mpi() -> str:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how a network trains on a GPU, and why, by GPU: this machine's GPU or, without one, several known GPUs."""
+    """Returns the way to train a network, and the reason, for this machine's GPU or for each of several known GPUs."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

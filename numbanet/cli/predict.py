@@ -88,7 +88,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Raises ValueError or OSError if the output file cannot be written, is an input file, or has another format's ending."""
+    """Raises ValueError or OSError if the output file cannot be written, is an input file, or has the wrong ending."""
     own, kind = ((".json",), "JSON") if options.json else ((".csv", ".txt"), "CSV")
     other = ", and JSON with --json" if not options.json else ", and CSV without --json"
     refuse_other_ending(options.output, own, f"predict writes {kind}{other}")
@@ -138,7 +138,7 @@ def _rounded(values: list[float], resolution: float) -> list[float]:
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns the predictions for arrays as lines, JSON or drawings; for digits, prints on stderr how many are correct."""
+    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct ones on stderr."""
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None
@@ -161,7 +161,7 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
 
 
 def _drawings(x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], y_hat: NDArray[Any]) -> str:
-    """Returns images of digits as text; a title above each image names its class and the prediction."""
+    """Returns images of digits as text. The title above each image names the class and the prediction."""
     titles = (f"image {s}: a {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}" for s in range(len(x)))
     return "\n".join(f"{title}\n{_drawing(image)}\n" for title, image in zip(titles, x, strict=True))
 

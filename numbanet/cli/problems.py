@@ -18,7 +18,7 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Problem(NamedTuple):
-    """The data to train on, and the loss, the number of outputs and the class labels that a network for the data needs.
+    """The data to train on, and the loss, the number of outputs and the class labels of a network for these data.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     encoding : Encoding, optional
         The encoding of the table; None for a named data set.
     summary : str
-        Lines about the data, which are printed before training.
+        Lines that describe the data and are printed before training.
     """
 
     x: NDArray[Any]
@@ -53,7 +53,7 @@ class Problem(NamedTuple):
 
 
 def _watches(options: argparse.Namespace) -> bool:
-    """Returns whether training depends on the validation loss, so that the final metrics must be computed on other samples."""
+    """Returns whether training depends on the validation loss. If so, the final metrics must be computed on other samples."""
     return options.early_stopping is not None or options.schedule == "plateau"
 
 

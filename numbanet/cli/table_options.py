@@ -9,7 +9,7 @@ from numbanet.cli.common import DATA_SETS, STANDARD, add_choice, names
 from numbanet.tables.labels import UNKNOWN
 from numbanet.tables.spelling import PLAIN, Spelling
 
-# The names of the options that apply to tables only, as attributes of the parsed arguments.
+# The options that apply only to tables, by the names of their attributes in the parsed arguments.
 READING = ("separator", "decimal", "thousands", "encoding", "missing", "header", "ignore", "drop_missing")
 
 
@@ -93,7 +93,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
 
 
 def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
-    """Reads the table `options.data` for a network with this encoding; `target` says whether the rows need a target."""
+    """Reads the table `options.data` for a network with this encoding. `target` is true if the rows need a target."""
     if options.data in DATA_SETS and not tables.is_table(options.data):
         needed = [each.name for each in encoding.features] + [encoding.target.name] * target
         raise ValueError(

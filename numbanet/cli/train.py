@@ -154,7 +154,7 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
 
 
 def _defaults(option: str) -> str:
-    """Returns the part of an option's help text that lists its default for each named data set and for tables."""
+    """Returns the end of an option's help text, which lists the option's default for each named data set and for tables."""
     users: dict[str, list[str]] = {}  # the users of each default value: data sets, and tables
     for name, defaults in {**{name: known.defaults for name, known in DATA_SETS.items()}, "a table": TABLE_DEFAULTS}.items():
         value = defaults[option]
@@ -196,7 +196,7 @@ def _check_paths(options: argparse.Namespace) -> None:
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
-    """Trains the network together with the other processes; the process of rank 0 saves it and prints the result."""
+    """Trains the network together with the other processes. Rank 0 saves the network and prints the result."""
     optimizer = _optimizer(options)
     problem = of_data_set(options) if options.data in DATA_SETS else of_table(options)
     network = Network(
@@ -294,7 +294,7 @@ def _by_index(
 
 
 def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
-    """Prints the final loss and metrics and the name of the saved file, as JSON or as two lines of text."""
+    """Prints the final loss, the final metrics and the name of the saved file, as JSON or as two lines."""
     count, noun, unit = len(problem.y), "training rows", unit_of(problem.encoding)
     if problem.held_out:
         count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"

@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-# Every fifth image, beginning with the fifth, is held out for testing. These are 359 of the 1,797 images.
+# Every fifth of the 1,797 images, beginning with the fifth, is held out for testing: 359 images.
 HELD_OUT_EVERY = 5
 
 

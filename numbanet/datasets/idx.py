@@ -25,14 +25,14 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Parameters
     ----------
     path : str or path-like
-        The file to read, which may have any name. If the header claims a larger shape than the file contains, memory is
-        allocated only for the content of the file.
+        The file to read, which may have any name. If the header claims more values than the file contains, memory is allocated
+        only for the content of the file.
 
     Returns
     -------
     ndarray
-        The array, in C order and native byte order. It has 1 to 32 dimensions, and the dtype that the file's header declares:
-        uint8, int8, int16, int32, float32 or float64.
+        The array, in C order and native byte order, with 1 to 32 dimensions. The header of the file declares the dtype: uint8,
+        int8, int16, int32, float32 or float64.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def _array(file: BinaryIO | gzip.GzipFile, most: int) -> NDArray[Any]:
-    """Reads the array in an open file; raises ValueError if the content has more than `most` bytes."""
+    """Reads the array in an open IDX file; raises ValueError if the content has more than `most` bytes."""
     dtype, shape = _header(file)
     needed = math.prod(shape) * dtype.itemsize
     content = bytearray()  # grows with the content of the file; the header may claim a wrong shape

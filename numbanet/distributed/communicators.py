@@ -21,10 +21,10 @@ from numbanet.engines.cpu.quota import cpu_quota
 # The environment variables in which MPI launchers pass the number of processes. The variables belong to MPICH and Intel MPI,
 # Open MPI, PALS, PMIx and Slurm, in this order.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PALS_NRANKS", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
-# The seconds that a process waits before it prints an error message, so that rank 0 can report the same error first.
+# The time, in seconds, that a process waits before it prints an error message, so that rank 0 can report the same error first.
 PATIENCE_SECONDS = 0.5
-# The seconds that a process waits after its error message before it ends all processes. mpiexec would drop an error message
-# that it has not yet forwarded.
+# The time, in seconds, that a process waits between its error message and the end of all processes, because mpiexec would drop
+# an error message that it has not yet forwarded.
 FORWARD_SECONDS = 0.2
 
 
@@ -44,7 +44,7 @@ class Communicator(Protocol):
     def sum(self, flat: Any) -> None:
         """Replaces `flat` with the sum of the arrays that all processes pass. `flat` is a one-dimensional NumPy or GPU array.
 
-        The result is bit-identical in all processes, and in every run with the same number of processes.
+        The sum is bit-identical in all processes, and in every run with the same number of processes.
         """
         ...
 
@@ -81,13 +81,13 @@ class SerialCommunicator:
 class MPICommunicator:
     """The communicator for processes that `mpiexec` started and that communicate through MPI.
 
-    An uncaught error in one process is printed, and ends all processes. The processes on a machine divide its cores among
-    themselves, and process k of a machine uses GPU k. Create the communicator before any network.
+    An uncaught error in one process ends all processes, after the error message is printed. The processes on a machine divide
+    its cores among themselves, and process k of a machine uses GPU k. Create the communicator before any network.
 
     Parameters
     ----------
     communicator : mpi4py.MPI.Comm, optional
-        The MPI communicator to use; by default COMM_WORLD, which contains all processes.
+        The MPI communicator to use; by default, COMM_WORLD, which contains all processes.
     cuda_aware : bool
         Whether the MPI library can read and write GPU memory. If cuda_aware is False, the gradients are copied to pinned host
         memory before MPI adds them up.
@@ -97,15 +97,15 @@ class MPICommunicator:
     rank, size : int
         The index of this process (from 0 to size - 1), and the number of processes.
     first_of_node : bool
-        Whether this process is the first on its machine. The first process compiles the loops; the other processes load the
-        machine code from the cache.
+        Whether this process is the first on its machine. The first process on a machine compiles the loops; the other processes
+        load the machine code from the cache.
 
     Raises
     ------
     ModuleNotFoundError
         The package mpi4py is not installed. The error message says what to install.
     RuntimeError
-        mpi4py finds no MPI library, or it finds a different MPI library than the one whose mpiexec started this process.
+        mpi4py finds no MPI library, or finds a library that does not belong to the mpiexec that started this process.
     """
 
     def __init__(self, communicator: Any = None, *, cuda_aware: bool = False):
@@ -209,7 +209,7 @@ class Share(NamedTuple):
     processes : int
         Number of processes on the machine.
     cpus : float
-        Number of CPUs that these processes use together. A container's CPU quota may be a fraction.
+        Number of CPUs that the processes on the machine use together. A container's CPU quota may be a fraction.
     """
 
     threads: int
@@ -232,7 +232,7 @@ class Share(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """A warning for the case that there are more processes than CPUs."""
+        """The warning for a machine with more processes than CPUs."""
         return (
             f"{self.processes} processes share {self.cpus:g} CPU{'' if self.cpus == 1 else 's'} of this machine, and slow each "
             f"other down: start at most {max(1, int(self.cpus))} on this machine, with the option -n of mpiexec, or a single "
@@ -245,7 +245,7 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report`, which prints an error, and then ends all processes, because the others would wait for this one forever.
+    """Calls `report`, which prints an error, and ends all processes, because the others would wait forever for this process.
 
     If there is only one process, the function only calls `report`.
     """

@@ -31,7 +31,7 @@ class Agreement:
         Arguments of `Network.fit` that must be equal in all processes, by name. The values must be JSON-serializable.
     """
 
-    interruptible = False  # Ctrl-C must not end a single process, because the others would wait for it
+    interruptible = False  # Ctrl-C must not end a single process, because the other processes would wait for it
 
     def __init__(self, communicator: Communicator, conditions: dict[str, Any]):
         self.communicator, self.conditions = communicator, conditions
@@ -53,8 +53,8 @@ class Agreement:
         Raises
         ------
         ValueError
-            An argument or the data differ from those of rank 0, or the SIMD registers of this processor have another width, so
-            that this process would add gradients in another order.
+            An argument or the data of this process differ from those of rank 0. Or the SIMD registers of this processor have
+            another width, so that this process would add gradients in another order.
         """
         self._compare()
         self._take_over(training)
@@ -68,7 +68,7 @@ class Agreement:
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
         """Copies the logs of rank 0, and returns whether rank 0 requests to stop training.
 
-        If rank 0 has callbacks, its parameters are also copied, because the callbacks may have changed them.
+        If rank 0 has callbacks, the parameters of rank 0 are also copied, because the callbacks may have changed them.
 
         Raises
         ------

@@ -1,8 +1,8 @@
 """Divides the samples among several processes that train one network.
 
 All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
-gradients are summed over the processes, and every process performs the same update with the sum. Except for rounding errors,
-this update is equal to the update of a single process with the whole batch.
+gradients of all processes are added up, and every process performs the same update with the sum. Except for rounding errors, a
+single process would perform the same update with the whole batch.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ class Part(NamedTuple):
     Parameters
     ----------
     order : (m,) int
-        The row indices of the samples in the x and y of the process, in the order of training.
+        The row indices of the samples in the arrays x and y of the process, in the order of training.
     ends : (steps,) int
         For each batch, the position in `order` at which the process's part of the batch ends.
     firsts : (steps,) int
-        For each batch, the index of the first sample of the process's part, counted over all samples of the epoch in all
-        processes.
+        For each batch, the index of the first sample in the process's part, counted over the samples of all processes in the
+        epoch.
     sizes : (steps,) int
         For each batch, the number of samples in all processes together.
     """
@@ -64,7 +64,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up numbers, and gathers arrays, over all processes.
+    """Adds up the numbers, and joins the arrays, of all processes.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part) -> SharedBatches:
-        """Returns the batches of a part as `SharedBatches`, whose gradients the engine adds up over all processes."""
+        """Returns the batches of a part as `SharedBatches`, so that the engine adds up their gradients over all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
@@ -138,7 +138,7 @@ class Shared:
         return data.rows(rows) if rows.start < rows.stop else None
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of `data`, because every process has all samples."""
+        """Returns the sum of the sample weights of `data`, because every process has all samples."""
         return data.total_weight
 
 
@@ -164,8 +164,8 @@ class Shards:
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
         """Yields one pass over all samples if `source` is `Data`, or one pass per batch if `source` is a function.
 
-        Every batch contains samples of all processes. A process without further batches contributes no samples to the remaining
-        batches of the other processes.
+        Every batch contains samples of all processes. A process that has no further batches contributes no samples to the
+        remaining batches of the other processes.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)
@@ -192,12 +192,12 @@ class Shards:
         return data
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples of all processes together."""
+        """Returns the sum of the sample weights over all processes."""
         return self.exchange.sums(data.total_weight)[0]
 
 
 def zeros(topology: Topology) -> Data:
-    """Returns a `Data` object with a single sample, whose x and y are zeros."""
+    """Returns a `Data` object with a single sample, in which x and y are zeros."""
     x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
     x.flags.writeable = y.flags.writeable = False
     return Data(x, y)

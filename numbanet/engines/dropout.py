@@ -1,4 +1,4 @@
-"""Computes the two constants that dropout needs from the dropout rate, which is the probability that a neuron drops out."""
+"""Computes two constants for dropout from the dropout rate, which is the probability that a neuron drops out."""
 
 import numpy as np
 

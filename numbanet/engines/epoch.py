@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# Columns of a table of rates, which has one row per step. The columns are: the number n of samples, by which the loss is
-# divided even if the samples have weights; the learning rate eta; and Adam's bias-corrected eta_t and epsilon_t.
+# The columns of an array of rates, which has one row per step: the number n of samples, by which the loss is divided even if
+# there are sample weights; the learning rate eta; and Adam's bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
@@ -21,11 +21,11 @@ class BatchShare(NamedTuple):
     Parameters
     ----------
     ends : (steps,) int
-        For each step, the index in this process's `Epoch.order` at which the samples of the step end. The samples of a step
-        begin at the index at which those of the previous step end. A process may have no samples in a step.
+        For each step, the index in this process's `Epoch.order` at which the samples of the step end and the samples of the
+        next step begin. A process may have no samples in a step.
     firsts : (steps,) int
-        For each step, the index, within the whole epoch, of this process's first sample. Dropout's random numbers depend on the
-        index of a sample within the whole epoch.
+        For each step, the index of this process's first sample, counted over the samples of all processes in the epoch. Dropout
+        computes the random numbers for a sample from this index.
     add_up : callable
         add_up(flat) replaces a flat vector on the engine's device with its sum over all processes.
     """
@@ -47,11 +47,11 @@ class Epoch(NamedTuple):
     rule : Rule
         The update rule, which is the same for all steps.
     rates : (steps, 4) float64
-        For each step, the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t, as `rates_of`
-        returns them.
+        One row per step, as `rates_of` returns it: the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and
+        epsilon_t.
     weights : (N,) or None
-        The weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1. The gradient
-        of a step with n samples is the sum of (weight * gradient) over the samples, divided by n.
+        The sample weight of each row of x, in the network's dtype. If `weights` is None, all samples have the weight 1. The
+        gradient of a step with n samples is the sum of (sample weight * gradient of the sample), divided by n.
     dropout_key : int
         The key of the random numbers in `numbanet.equations.dropout`.
     share : BatchShare, optional
@@ -73,8 +73,8 @@ class Epoch(NamedTuple):
         Returns
         -------
         iterator of (int, int, int)
-            For each step, the index in `order` at which the step's samples begin, the index at which they end, and the index of
-            the step's first sample within the whole epoch.
+            For each step, the index in `order` at which the step's samples begin, the index in `order` at which they end, and
+            the index of the step's first sample within the whole epoch.
         """
         if self.share is None:
             count = self.order.size
@@ -82,7 +82,7 @@ class Epoch(NamedTuple):
         return zip([0, *self.share.ends[:-1].tolist()], self.share.ends.tolist(), self.share.firsts.tolist(), strict=True)
 
     def parts(self) -> list["Epoch"]:
-        """Divides the epoch into successive parts such that all batches of a part have the same weight-decay factor.
+        """Divides the epoch into successive parts, so that all batches of a part have the same weight-decay factor.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class Epoch(NamedTuple):
             parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
         if rest:
             last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
-            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # so that other neurons drop out
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out here
         return parts
 
 
@@ -135,17 +135,17 @@ def epoch_of(
     rule : Rule
         The update rule, which is the same for all steps.
     first_step : int
-        The number t of the epoch's first step, on which Adam's bias correction depends. The steps of a training run are counted
-        from t = 1.
+        The number t of the epoch's first step. The steps of a training run are counted from t = 1. Adam's bias correction
+        depends on t.
     weights : (N,), optional
-        The weight of each row of x. If `weights` is None, all samples have the weight 1.
+        The sample weight of each row of x. If `weights` is None, all samples have the weight 1.
     dropout_key : int
         The key of the random numbers in `numbanet.equations.dropout`.
 
     Returns
     -------
     Epoch
-        The description of the epoch, without a `share`.
+        The epoch, in which `share` is None.
     """
     if rule.corrects_bias or order.size > _FEW_STEPS * batch_size or isinstance(eta, np.ndarray):
         rates = rates_of(_batch_sizes(order.size, batch_size), eta, rule, first_step)
@@ -168,7 +168,7 @@ def _constant_rates(count: int, batch_size: int, eta: float) -> NDArray[np.float
 
 
 def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule, first_step: int) -> NDArray[np.float64]:
-    """Returns a table with the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t of each step.
+    """Returns the rates of each step: the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t.
 
     In step t, eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t). If
     `rule.corrects_epsilon` is False, epsilon_t = epsilon.
@@ -180,15 +180,15 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     eta : float or (steps,) float64
         The learning rate: one value for all steps, or one value for each step.
     rule : Rule
-        The update rule, whose constants determine eta_t and epsilon_t.
+        The update rule. The constants of the rule determine eta_t and epsilon_t.
     first_step : int
-        The number t of the first step in the table. The steps of a training run are counted from t = 1.
+        The number t of the first of the steps. The steps of a training run are counted from t = 1.
 
     Returns
     -------
     (steps, 4) float64
-        One row per step, with the columns N, ETA, ETA_T and EPSILON_T. The columns ETA_T and EPSILON_T contain 1 unless the
-        rule corrects the bias of its moments, as Adam does.
+        One row per step, with the columns N, ETA, ETA_T and EPSILON_T. Only Adam and AdamW, which correct the bias of their
+        moments, use ETA_T and EPSILON_T; for all other rules, the two columns contain 1.
     """
     rates = np.empty((n.size, RATES))
     rates[:] = 1

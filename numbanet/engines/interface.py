@@ -1,4 +1,4 @@
-"""The interface that every engine implements, which covers all numerical work that a network needs."""
+"""Defines the interface of all engines. An engine performs all numerical work of a network."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ SLICE_SECONDS = 0.05
 
 
 class Pace:
-    """Adapts the number of samples in a slice, which is the work of an engine between two yields, to the speed of the engine.
+    """Adapts the number of samples in a slice (the work of an engine between two yields) to the speed of the engine.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Pace:
         self.samples = samples
 
     def took(self, samples: int, seconds: float) -> None:
-        """Adapts the number of samples in the next slice, so that it takes about SLICE_SECONDS.
+        """Adapts the number of samples in the next slice, so that the next slice takes about SLICE_SECONDS.
 
         `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The new number
         of samples is 0.1 to 8 times the old number.
@@ -35,18 +35,17 @@ class Pace:
 
 
 class Totals(NamedTuple):
-    """The sum of the losses, and the number of correct predictions, over a set of samples.
+    """The sum of the losses and the sum of the hits (correct outputs) over a set of samples.
 
     Parameters
     ----------
     samples : int
         Number of samples that have been processed.
     loss : float
-        Sum of the samples' losses. The loss of a sample is multiplied by the sample's weight, but not divided by n.
+        Sum of the samples' losses. Each loss is multiplied by the sample's weight, but not divided by the number n of samples.
     hits : int or float
-        Number of correct predictions: the number of correctly classified samples with the loss cce, and the number of correct
-        outputs with other losses. If `evaluate` receives weights, each correct prediction counts as much as its sample's
-        weight.
+        Number of correct outputs. With the loss cce, the predicted class counts as the only output of a sample. If `evaluate`
+        receives sample weights, each correct output counts as much as its sample's weight.
     """
 
     samples: int
@@ -99,7 +98,7 @@ class Engine(Protocol):
         """Copies an array to the engine's device, and returns the copy. The array must have C order and the network's dtype.
 
         If the array is already on the device, or does not fit into the device's memory, `upload` returns the array itself. An
-        array that does not fit is copied in parts later.
+        array that does not fit is copied in parts during the computation.
         """
         ...
 
@@ -114,8 +113,7 @@ class Engine(Protocol):
             The array to which the outputs are written: a NumPy array, or an array on the engine's device. If `out` is None, the
             outputs are written to a new NumPy array.
         logits : bool
-            If `logits` is True, the outputs are z, the values of the last layer before its activation function. If `logits` is
-            False, the outputs are y_hat.
+            If `logits` is True, the outputs are z of the last layer. If `logits` is False, the outputs are y_hat.
 
         Returns
         -------
@@ -125,9 +123,10 @@ class Engine(Protocol):
         ...
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the weighted sum of the losses, and the weighted number of correct predictions, over all samples.
+        """Returns the weighted sum of the losses, and the weighted number of correct outputs, over all samples.
 
-        `weights` is a NumPy array of shape (n,) with the network's dtype. If `weights` is None, all samples have the weight 1.
+        `weights` contains the sample weights, a NumPy array of shape (n,) with the network's dtype. If `weights` is None, all
+        samples have the weight 1.
         """
         ...
 
@@ -136,24 +135,24 @@ class Engine(Protocol):
     ) -> tuple[float, NDArray[np.floating]]:
         """Returns the sum of the samples' losses (as in `Totals`), and the gradients of the batch that consists of all samples.
 
-        The gradients dL/dw and dL/db are returned as one flat array in the order of the parameters. `weights` is an array as in
-        `evaluate`. The gradients are divided by the number of samples, even if the samples have weights.
+        The gradients dL/dw and dL/db are returned as one flat array in the order of the parameters. `weights` contains the
+        sample weights, as in `evaluate`. The gradients are divided by the number of samples, even if there are sample weights.
         """
         ...
 
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch.
 
-        Yields the totals since the start of the epoch, several times during the epoch and once at its end. The number of yields
-        depends on the speed of the machine, but the last totals and the parameters do not. If several processes share the
+        Yields the totals since the start of the epoch, several times during the epoch and once at its end. The speed of the
+        machine changes the number of yields, but neither the last totals nor the parameters. If several processes share the
         batches, the engine yields after each step, and the last totals count only the samples of this process.
 
-        If an exception interrupts training, the engine may yield once more before it raises the exception. The totals that are
-        yielded because of an exception tell the number of samples in the completed steps. At each yield, callbacks and other
-        threads may call any method.
+        If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals
+        before an exception contain the number of samples in the completed steps. While the engine waits at a yield, callbacks
+        and other threads may call any method.
         """
         ...
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns a dict with the keys "z", "a" and "delta", whose values are lists with one array per layer, for one batch."""
+        """Returns z, a and delta of one batch, as a dict with these three keys and one list of layer arrays per key."""
         ...

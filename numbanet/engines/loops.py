@@ -1,6 +1,6 @@
 """Runs a loop of `numbanet.equations` on the CPU, or the loop's CUDA kernel on the GPU.
 
-The class `Moments` keeps the optimizer's state on the same device.
+The class `Moments` keeps the optimizer's state on the device that runs the loops.
 """
 
 import sys
@@ -47,15 +47,15 @@ class CpuLoops:
 
     @staticmethod
     def wait() -> None:
-        """Does nothing, because on the CPU every loop and every copy is complete when its call returns."""
+        """Does nothing, because a loop or a copy on the CPU is complete when its call returns."""
 
 
 class CudaLoops:
     """Launches the loops' CUDA kernels on GPU arrays, with one thread per element of the kernel's last argument."""
 
-    # Block shapes for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread, so that
-    # neighbouring threads access neighbouring elements. In the simulator, which runs each CUDA thread as a Python thread,
-    # blocks are small.
+    # The shapes of thread blocks for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread,
+    # so that neighbouring threads access neighbouring elements. In the simulator, which runs each CUDA thread as a Python
+    # thread, blocks are small.
     block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
 
     @staticmethod
@@ -100,7 +100,7 @@ class CudaLoops:
 
     @staticmethod
     def twin(loop: Any) -> Any:
-        """Returns a loop's CUDA kernel, which is in the same module. Its name is the loop's name with the suffix `_cuda`."""
+        """Returns a loop's CUDA kernel, which is in the same module and has the loop's name with the suffix `_cuda`."""
         function = loop.py_func
         return getattr(sys.modules[function.__module__], f"{function.__name__}_cuda")
 
@@ -111,7 +111,7 @@ class CudaLoops:
 
 
 class Moments:
-    """The optimizer's state: moments, which are arrays of the same length as the parameter vector. They are initialised with 0.
+    """The optimizer's state: moments, which are arrays of the same length as the parameter vector, initialised with 0.
 
     Parameters
     ----------
@@ -149,10 +149,11 @@ class Moments:
 def totals_of(
     loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any, weights: NDArray[np.floating] | None = None
 ) -> Totals:
-    """Returns the sum of the samples' losses, and the sum of their numbers of correct predictions.
+    """Returns the sum of the samples' losses, and the sum of the samples' hits (numbers of correct outputs).
 
-    `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If `weights` is given, each correct
-    prediction counts as much as its sample's weight. The losses must already be multiplied by the weights.
+    `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If the sample weights `weights` are
+    given, each correct output counts as much as its sample's weight. The losses must already be multiplied by the sample
+    weights.
     """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)
     return Totals(
@@ -162,7 +163,7 @@ def totals_of(
 
 @njit
 def weighted_hits(hits_of_sample, weights):
-    """Returns sum_s c_s h_s in float64, where c_s is the weight of sample s, and h_s is its number of correct predictions."""
+    """Returns sum_s c_s h_s in float64. c_s is the weight of sample s, and h_s is its number of correct outputs (hits)."""
     total = 0.0
     for s in range(hits_of_sample.shape[0]):
         total += weights[s] * hits_of_sample[s]

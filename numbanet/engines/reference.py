@@ -20,7 +20,7 @@ from numbanet.equations import activations, backprop, descent, dropout, losses, 
 from numbanet.equations.activations import IDENTITY, SIGMOID, SOFTMAX
 from numbanet.equations.losses import BCE, CCE
 
-# Largest number of samples that pass through the network at once in `predict` and `evaluate`, which do not need whole batches.
+# The largest number of samples that `predict` and `evaluate` pass through the network at once.
 CHUNK = 1024
 
 # For each kind of update rule: a function that returns the rule's loop, followed by the loop's constants. The function takes
@@ -54,7 +54,7 @@ class ReferenceEngine:
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
         self.moments = Moments(self.loops, topology.parameter_count, topology.dtype)
-        self.lock = Lock()  # held during a training step, so that other threads read no half-updated parameters
+        self.lock = Lock()  # held during a training step, so that other threads never read half-updated parameters
 
     def read(self) -> NDArray[np.floating]:
         with self.lock.here:
@@ -137,7 +137,7 @@ class ReferenceEngine:
                     deadline = time.perf_counter() + SLICE_SECONDS
         except GeneratorExit:
             raise
-        except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which steps are complete
+        except BaseException:  # for example Ctrl-C; before the exception, the caller learns which steps are complete
             if done and not epoch.share:
                 yield Totals(done, 0.0, 0)
             raise
@@ -151,12 +151,12 @@ class ReferenceEngine:
             layers["delta"] = self._backward(y, layers, x.shape[0], self._empty(self.topology.parameter_count))
         return {symbol: [self.loops.download(array) for array in layers[symbol]] for symbol in ("z", "a", "delta")}
 
-    # The following methods process one batch. They call the loops in the order of the formula sheet.
+    # The following methods process one batch, and call the loops in the order of the formula sheet.
 
     def _gradients(self, x, y, weights, order, n, notes, drops) -> None:
         """Computes the gradients of a batch, and writes them to `self.gradients`.
 
-        Also writes each sample's loss and number of correct predictions to the two arrays in `notes`.
+        Also writes the loss and the number of correct outputs of each sample to the two arrays in `notes`.
         """
         x, y = self._batch(x, order), self._batch(y, order)
         weight = None if weights is None else self._batch(weights, order).reshape(-1)
@@ -212,7 +212,7 @@ class ReferenceEngine:
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
-        """Writes the loss of each sample, which is multiplied by the sample's weight, but not divided by n."""
+        """Writes the loss of each sample, multiplied by the sample's weight, but not divided by n."""
         loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -224,7 +224,7 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the number of correct predictions for each sample, as the function `samples.hits` counts them."""
+        """Writes the number of correct outputs of each sample, which the function `samples.hits` counts."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
@@ -280,7 +280,7 @@ class ReferenceEngine:
     def _backward(self, y, layers, n, gradients, weight=None, drops=None):
         """Writes the gradients of a batch to `gradients`, and returns delta of every layer.
 
-        The gradient of a batch is the sum of (weight * gradient) over its samples, divided by n, the number of samples.
+        The gradient of a batch is the sum of (sample weight * gradient of the sample) over its n samples, divided by n.
         """
         deltas = [self._output_error(y, layers, n)]
         if weight is not None:
@@ -295,7 +295,7 @@ class ReferenceEngine:
     def _descend(self, rule: Rule, *rates: float) -> None:
         """Updates all parameters once with the rule, from their gradients.
 
-        `rates` are the step's learning rate eta, and Adam's bias-corrected eta_t and epsilon_t.
+        `rates` contains the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
         """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:

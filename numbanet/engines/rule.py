@@ -15,7 +15,8 @@ class Kind(NamedTuple):
     Parameters
     ----------
     moments : int
-        Number of values that the rule keeps for each parameter from step to step: 1 for a velocity, 2 for Adam's m and v.
+        Number of values that the rule keeps for each parameter from step to step: 1 for the velocity of momentum, 2 for Adam's
+        m and v.
     corrects_bias : bool
         Whether the rule uses the bias-corrected eta_t and epsilon_t, which `numbanet.engines.epoch.rates_of` computes, instead
         of eta and epsilon.
@@ -51,14 +52,14 @@ class Rule(NamedTuple):
     weight_decay : float
         The weight-decay factor lambda. Weight decay applies to w but not to b.
     clip_norm : float
-        The largest allowed norm of the vector of all gradients. A vector of gradients with a larger norm is scaled down to
+        The largest allowed norm of the vector of all gradients. A vector with a larger norm is scaled down to the norm
         `clip_norm`.
     corrects_epsilon : bool
         Whether epsilon_t of the rules ADAM and ADAMW is epsilon * sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat).
         If `corrects_epsilon` is False, epsilon_t is epsilon, which is added to sqrt(v).
     decay_batch : int
-        The number of samples of a batch for which `weight_decay` is the weight-decay factor. For a batch of n samples, the
-        factor is weight_decay * decay_batch / n. If `decay_batch` is 0, `weight_decay` is the factor for all batches.
+        If `decay_batch` is 0, `weight_decay` is the weight-decay factor of all batches. Otherwise, the weight-decay factor of a
+        batch of n samples is weight_decay * decay_batch / n.
     """
 
     kind: int = GRADIENT_DESCENT

@@ -1,4 +1,4 @@
-"""Loops for training that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct predictions."""
+"""Loops for training that are not on the formula sheet: `gather` copies a batch, and `hits` counts correct outputs."""
 
 from numbanet._compile import njit
 from numbanet._cuda import cuda
@@ -7,7 +7,7 @@ from numbanet.equations.losses import CCE
 
 @njit
 def gather(rows, order, batch):
-    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, whose row indices are `order`.
+    """Computes batch[s] = rows[order[s]]: copies the samples of a batch, which have the row indices `order`.
 
     Reads rows (N, width) and order (n,). Writes batch (n, width). Twin: gather_cuda.
     """
@@ -26,10 +26,10 @@ def gather_cuda(rows, order, batch):
 
 @njit
 def hits(loss_kind, y, y_hat, hits_of_sample):
-    """Counts the correct predictions of each sample.
+    """Counts the correct outputs (hits) of each sample.
 
-    With the loss CCE, a sample's prediction is correct if the largest y_hat and the largest y have the same index. With other
-    losses, each output is a prediction; it is correct if y_hat and y are both greater than 1/2, or both at most 1/2.
+    With the loss CCE, a sample has 1 hit if the largest y_hat and the largest y have the same index, otherwise 0. With other
+    losses, an output is correct if its y_hat and its y are both greater than 1/2, or both at most 1/2.
     Reads y and y_hat, both (n, n_out). Writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
@@ -49,7 +49,7 @@ def hits(loss_kind, y, y_hat, hits_of_sample):
 
 @cuda.jit
 def hits_cuda(loss_kind, y, y_hat, hits_of_sample):
-    """Counts the correct predictions of each sample, with one thread per sample s. Twin: hits."""
+    """Counts the correct outputs of each sample, with one thread per sample s. Twin: hits."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         half = type(y[s, 0])(0.5)

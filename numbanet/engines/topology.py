@@ -18,8 +18,8 @@ ACTIVATIONS = {
     "softmax": SOFTMAX,
 }
 # Activation functions whose derivative must be computed from z, because a does not determine the derivative. Engines keep z in
-# addition to a for hidden layers with these functions. None of the existing activation functions needs z: their derivatives are
-# functions of a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
+# addition to a for hidden layers with these functions. None of the existing activation functions needs z, because their
+# derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
 KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 
@@ -28,7 +28,7 @@ LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    The functions of `numbanet.inputs` must have checked the values.
+    `Topology` does not check the values; `numbanet.inputs` checks them before.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Topology:
 
     @cached_property
     def parameter_count(self) -> int:
-        """The length of the flat parameter vector, which is the number of all weights w and biases b."""
+        """The length of the flat parameter vector: the number of all weights w and biases b."""
         return sum(n_in * n_out + n_out for n_in, n_out in self.layers)
 
     @property
@@ -85,7 +85,7 @@ class Topology:
         return tuple(zip(self.sizes, self.sizes[1:], strict=False))
 
     def matrices(self, flat: Any) -> list[Any]:
-        """Returns a matrix of shape (n_in + 1, n_out) for each layer, which is w with b as an additional last row.
+        """Returns a matrix of shape (n_in + 1, n_out) for each layer: w, and b as an additional last row.
 
         The matrices are views into `flat`, which is a parameter vector on any device.
         """

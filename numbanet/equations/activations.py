@@ -178,16 +178,16 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 #
 # Let z_max be the largest z_k. Then sum_k e^(z_k - z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and
 # others is the sum of all other terms. The code does not add 1 to others, because others can be far smaller than 1, and the
-# addition would lose its digits. The cross-entropy of a confident and correct prediction is log(1 + others).
+# addition would lose the digits of others. The cross-entropy of a confident and correct prediction is log(1 + others).
 
 
 @njit_formula
 def exp_difference(z, z_max):
     """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost, which is much if d is large.
-    The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part exactly. The lost part
-    is tiny, so that e^(d + lost) equals e^d * (1 + lost) up to rounding.
+    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost. If d is large, the lost part
+    is large, too. The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part
+    exactly. The lost part is tiny, so that e^(d + lost) equals e^d * (1 + lost) except for rounding.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max

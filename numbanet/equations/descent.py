@@ -1,7 +1,7 @@
 """Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from gradient descent.
 
-Each loop updates a flat vector of parameters: all weights w and biases b, or some of them. Some optimizers keep a state for
-each parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations, w stands for all
+Each loop updates a flat vector of parameters: all or some of the weights w and biases b. Some optimizers keep a state for each
+parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations, w stands for all
 parameters.
 """
 
@@ -91,9 +91,10 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
 
 
 # Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
-# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). Both averages are initialised with 0. In step t, m_hat = m / (1 - beta_1^t) and
-# v_hat = v / (1 - beta_2^t) correct the resulting bias. The loops use the faster form at the end of the paper's section 2,
-# which applies both corrections once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and
+# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). The moving averages m and v are initialised with 0. In step t, m_hat = m / (1 -
+# beta_1^t) and v_hat = v / (1 - beta_2^t) correct the bias that results from the initial 0. The loops use the faster form at
+# the end of the paper's section 2, which applies both corrections once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 -
+# beta_1^t) and
 # epsilon_t = epsilon sqrt(1 - beta_2^t).
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numbanet._compile import njit, njit_formula
 from numbanet._cuda import cuda
 
-# Philox multiplies parts of its counter by M_0 and M_1, and adds W_0 and W_1 to the halves of its key. These numbers have 32
-# bits; they are stored in 64-bit variables, which can hold the product of two 32-bit numbers.
+# Philox multiplies parts of its counter by M_0 and M_1, and adds W_0 and W_1 to the halves of its key. The four numbers have 32
+# bits, but are stored in 64-bit variables, which can hold the product of two 32-bit numbers.
 M_0, M_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W_0, W_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -32,7 +32,7 @@ def philox(key, group, sample, layer):
 
 @njit
 def random_number(key, sample, neuron, layer):
-    """Returns the random number for a neuron, which is one of the four numbers that philox computes for a group of neurons."""
+    """Returns the random number for a neuron: one of the four numbers that philox computes for a group of four neurons."""
     numbers = philox(key, neuron // 4, sample, layer)
     return numbers[neuron % 4]
 
@@ -51,7 +51,7 @@ def dropped(scale, limit, number, value):
 def drop(key, layer, scale, limit, first, rows):
     """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
 
-    The array rows contains activations, or their errors. Row s belongs to the epoch's sample with the index first + s.
+    The array rows contains activations, or errors of activations. Row s belongs to the epoch's sample with the index first + s.
     Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):

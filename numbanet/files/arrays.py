@@ -12,12 +12,12 @@ READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.forma
 
 
 def read_array(file: IO[bytes]) -> NDArray[Any]:
-    """Reads an open NPY file to its end; returns its array, which is read-only.
+    """Reads an open NPY file to its end, and returns the array in the file, which is read-only.
 
     Raises
     ------
     ValueError
-        The file contains Python objects, or its number of bytes differs from the number that its header claims.
+        The file contains Python objects, or the number of bytes in the file differs from the number that the header claims.
     Exception
         The header is damaged. NumPy raises exceptions of many kinds; the context `reading` converts them to ValueError.
     """
@@ -27,14 +27,14 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
     shape, is_fortran, dtype = READ_HEADER[version](file)
     if dtype.hasobject:
         raise ValueError("it contains Python objects, which numbanet never reads, for safety")
-    content = file.read()  # a ZIP archive compares the checksum of a member when the member's end is read
+    content = file.read()  # a ZIP archive checks a member's checksum when the end of the member is read
     if len(content) != (needed := math.prod(shape) * dtype.itemsize):
         raise ValueError(f"an array of dtype {dtype} and shape {shape} takes {needed} bytes, but the file has {len(content)}")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def read_arrays(file: BinaryIO, name: str, *others: str) -> list[NDArray[Any] | None]:
-    """Returns the array `name` of an open NPZ file, followed by the other named arrays, or None for those that are missing.
+    """Returns the array `name` of an open NPZ file, then the other named arrays, with None in place of a missing array.
 
     The array of an NPY file has the name x.
 

@@ -1,10 +1,10 @@
-"""Refuses to write a file whose name ends like the files of another format, such as an NPZ file with the name net.pt."""
+"""Refuses file names with the ending of another format, such as the name net.pt for an NPZ file."""
 
 from collections.abc import Collection
 
 from numbanet.files.names import Location, name_of, suffix_of
 
-# The endings of file formats, by the format. A file may have any other ending, such as .v2 or .tmp, whatever its format.
+# The endings of each file format. The name of a file of any format may have an ending that is not listed, such as .v2 or .tmp.
 ENDINGS = {
     "ONNX": (".onnx",),
     "Keras": (".keras", ".h5", ".hdf5"),

@@ -4,13 +4,13 @@ import json
 import zipfile
 from typing import BinaryIO
 
-HEADER_LIMIT = 1 << 24  # the most bytes of a safetensors header that are read
+HEADER_LIMIT = 1 << 24  # the largest number of bytes of a safetensors header to read
 
 
 def is_model(file: BinaryIO) -> bool:
     """Returns whether an open file is an NPZ or safetensors file that numbanet wrote. Keeps the position in the file.
 
-    The function returns False for a damaged file: the function that reads the file raises an error with the reason.
+    `is_model` returns False for a damaged file, so that the function that reads the file raises an error with the reason.
     """
     position = file.tell()
     try:

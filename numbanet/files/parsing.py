@@ -1,4 +1,4 @@
-"""Reads untrusted files: all exceptions of a parser become ValueError, and a small file cannot claim much memory."""
+"""Reads untrusted files: every exception of a parser becomes a ValueError, and a small file cannot claim much memory."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from numbanet.files.names import Location, is_file_object, name_of
 
-# Compressed content may inflate to MOST_INFLATED bytes, or to MOST_RATIO times the size of the file if this is more. Deflate
+# Compressed content may inflate to MOST_INFLATED bytes or to MOST_RATIO times the size of the file, whichever is more. Deflate
 # reaches a ratio of 1000, but only for constant content.
 MOST_INFLATED, MOST_RATIO = 1 << 26, 100
 
@@ -21,10 +21,11 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     Parameters
     ----------
     source : path or binary file object
-        A file object is read from its position to its end. If the position is the end, the file object is read from its start,
-        so that it can be read right after it was written.
+        A file object is read from its current position to its end. If the current position is the end, the file object is read
+        from its start, so that a file object can be read right after writing.
     complaint : str
-        The message of the ValueError; its first {} is replaced with the name of the file, its second {} with the reason.
+        The message of the ValueError. The first {} in `complaint` is replaced with the name of the file, the second {} with the
+        reason.
 
     Returns
     -------
@@ -58,14 +59,14 @@ def naming(source: Location, complaint: str, kinds: tuple[type[Exception], ...] 
 
 
 def reason(error: Exception) -> str:
-    """Returns the message of a parser's exception; adds the class name if the message is likely to be unclear without it."""
+    """Returns the message of a parser's exception, and adds the name of the exception's class if the message may be unclear."""
     if isinstance(error, ValueError | OSError | zipfile.BadZipFile) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def most_bytes(file: BinaryIO) -> int:
-    """Returns the number of bytes to which the compressed content of an open file may inflate at most."""
+    """Returns the largest number of bytes to which the compressed content of an open file may inflate."""
     position = file.tell()
     size = file.seek(0, io.SEEK_END)
     file.seek(position)
@@ -73,7 +74,7 @@ def most_bytes(file: BinaryIO) -> int:
 
 
 def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
-    """Opens a ZIP archive; raises an exception if it is damaged, or if its members would inflate to too many bytes."""
+    """Opens a ZIP archive. Raises an exception if the archive is damaged, or if its members would inflate to too many bytes."""
     archive = zipfile.ZipFile(file)
     claimed = sum(member.file_size for member in archive.infolist())
     if claimed > (most := most_bytes(file)):
@@ -86,7 +87,7 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
 
 @contextlib.contextmanager
 def _opened(source: Location) -> Iterator[BinaryIO]:
-    """Opens a path, or reads a file object to its end; copies the content of a pipe to memory, because parsers seek."""
+    """Opens a path, or reads a file object to its end. Copies the content of a pipe to memory, because parsers seek."""
     if is_file_object(source, "read"):
         content = source.read()
         if not content and source.seekable():

@@ -1,4 +1,4 @@
-"""Reads the tensors and the header texts of a safetensors file."""
+"""Reads the tensors and the header of a safetensors file."""
 
 import json
 from typing import Any, BinaryIO, NamedTuple
@@ -7,7 +7,7 @@ from numbanet._extras import imported
 
 
 class Tensor(NamedTuple):
-    """A tensor as it is stored in a file: its dtype, such as "F32", its shape, and its bytes in C order."""
+    """A tensor as stored in a file: the dtype, such as "F32", the shape, and the bytes in C order."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -20,7 +20,7 @@ def safetensors_package(module: str = "safetensors") -> Any:
 
 
 def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Returns the header texts of an open safetensors file, by key, and its tensors, by name in alphabetical order.
+    """Returns the header strings of an open safetensors file, by key, and the tensors, by name in alphabetical order.
 
     Raises
     ------
@@ -30,6 +30,6 @@ def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
         safetensors is not installed; the message says what to install.
     """
     content = file.read()
-    tensors = safetensors_package().deserialize(content)  # checks the header, whose length is in the first 8 bytes
+    tensors = safetensors_package().deserialize(content)  # checks the header; the first 8 bytes contain its length
     texts = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     return texts, {name: Tensor(given["dtype"], tuple(given["shape"]), given["data"]) for name, given in sorted(tensors)}

@@ -14,7 +14,7 @@ from numbanet.files.names import Location, is_file_object, name_of
 
 try:
     import fcntl as _fcntl
-except ImportError:  # on Windows, where a file that a process has open cannot be deleted
+except ImportError:  # on Windows, a file that a process has opened cannot be deleted
     _fcntl = None
 fcntl: Any = _fcntl
 
@@ -24,11 +24,11 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Opens a binary file, whose content replaces that of `target` if the context ends without an exception.
+    """Opens a binary file. If the context ends without an exception, the content of this file replaces the content of `target`.
 
-    The content is first written to a hidden temporary file in the folder of the target. As soon as the content is complete and
-    on the disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its
-    content. If the process is killed, the next call for a file in the same folder deletes the temporary file.
+    The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
+    disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
+    The temporary file of a killed process is deleted by the next call for a file in the same folder.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     Notes
     -----
-    Some targets cannot be replaced. They are written in place, after the content is complete in memory:
+    The following targets cannot be replaced, and are written in place, after the content is complete in memory:
 
     - file objects, devices, pipes, and open files such as /dev/stdout;
-    - a file with several hard links, all of which get the new content;
-    - a file in a folder in which no new file can be created, such as a file that is mounted alone into a container;
+    - a file with several hard links, so that all links get the new content;
+    - a file in a folder in which no new file can be created, such as a single file that is mounted into a container;
     - a file whose owner cannot be given to a new file.
 
     If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
@@ -75,7 +75,7 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
 
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
-    """Raises OSError if `replacing` cannot write to the path; called before a long training run, whose result would be lost."""
+    """Raises OSError if `replacing` cannot write to the path. Called before a long training run, whose result would be lost."""
     place = _followed(name := name_of(path))
     if isinstance(place, str) and _status(place, name) is None:
         with _temporary(place, name, None):
@@ -99,7 +99,7 @@ def _followed(path: str) -> str | int:
 
 
 def _status(path: str | int, name: str) -> os.stat_result | None:
-    """Returns the status of a file, or None if it does not exist; raises OSError if it is a folder or write-protected.
+    """Returns the status of a file, or None without a file; raises OSError if the path is a folder or write-protected.
 
     `name` is the path as the user wrote it, for error messages.
     """
@@ -116,7 +116,7 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path` with the owner and permissions in `status`; deletes it afterwards.
+    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; deletes it at the end.
 
     `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
     other process mistakes it for a file that a killed process left behind.
@@ -143,7 +143,7 @@ def _created(folder: str, mode: int) -> tuple[int, str]:
     while True:
         name = os.path.join(folder, f".numbanet-{secrets.token_hex(8)}.tmp")
         handle = os.open(name, flags, mode)
-        with contextlib.suppress(OSError):  # some network file systems have no locks; abandoned files are then not deleted
+        with contextlib.suppress(OSError):  # some network file systems have no locks; there, abandoned files are not deleted
             if fcntl:
                 fcntl.flock(handle, fcntl.LOCK_EX)
         if os.path.exists(name):
@@ -152,11 +152,11 @@ def _created(folder: str, mode: int) -> tuple[int, str]:
 
 
 def _delete_abandoned(folder: str) -> None:
-    """Deletes the temporary files that killed processes left behind, which are those that no process locks."""
+    """Deletes the temporary files that killed processes left behind: the files that no process has locked."""
     with contextlib.suppress(OSError):  # the folder may be writable but not readable
         for name in os.listdir(folder):
             if TEMPORARY.fullmatch(name):
-                with contextlib.suppress(OSError):  # BlockingIOError if a process locks it
+                with contextlib.suppress(OSError):  # BlockingIOError if a process has locked the file
                     _delete_unlocked(os.path.join(folder, name))
 
 
@@ -192,7 +192,7 @@ def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
 
 
 def _replace(path: str, temporary: BinaryIO, status: os.stat_result | None) -> None:
-    """Renames the temporary file to `path`; copies its content if `path` is a mount point, which cannot be replaced."""
+    """Renames the temporary file to `path`; if `path` is a mount point, which cannot be replaced, copies the content."""
     temporary.flush()
     os.fsync(temporary.fileno())
     if not fcntl:

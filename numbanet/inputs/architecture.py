@@ -36,8 +36,8 @@ def make_topology(
     Raises
     ------
     ValueError, TypeError
-        An argument does not have a value that `Network` documents as valid. The message names the argument, and the layer if
-        the argument has one value per layer.
+        The value of an argument is invalid. The message names the argument and, if the argument has one value per layer, the
+        layer.
     """
     loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name)

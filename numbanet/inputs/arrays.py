@@ -21,7 +21,7 @@ from numbanet.inputs.gpu import on_gpu
 Result = TypeVar("Result")
 
 _ROW_SUM_TOLERANCE = 1e-4
-# Advice on how to convert strings in the targets of a classification network, with which the error message about them ends.
+# The end of the error message about strings in the targets of a classification network: advice on how to convert them.
 _NUMBER_LABELS = (
     "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
     "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
@@ -34,12 +34,12 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
     Parameters
     ----------
     name : str
-        The argument's name, which error messages use. The parameter `name` of the module's other functions means the same.
+        The argument's name in error messages. In all functions of this module, the parameter `name` has this meaning.
     value : array_like, DataFrame, tensor or sparse matrix
         The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
         array.
     remedy : str
-        Advice on how to convert strings to numbers, with which the error message about strings ends.
+        The end of the error message about strings: advice on how to convert strings to numbers.
 
     Raises
     ------
@@ -108,13 +108,13 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
         A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
     dtype : numpy.dtype
     given : object, optional
-        The data from which `array` was made: samples, targets or weights that the user passed. The error message then says
-        what to do about missing values and, if `given` is a DataFrame, names the column of the invalid value.
+        The argument of the user from which `array` was made: samples, targets or sample weights. With `given`, the error
+        message says what to do about missing values and, if `given` is a DataFrame, names the column of the invalid value.
 
     Returns
     -------
     ndarray or GPU array
-        A NumPy array is read-only. A GPU array is the parameter `array` itself.
+        For a NumPy array, a read-only array. For a GPU array, the parameter `array` itself.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def samples(x: Any, topology: Topology, device: str, name: str = "x", search: bo
     """
     n_in = topology.sizes[0]
     if foreign.is_sparse(x):
-        _check_width(name, x.shape, n_in)  # first, because the dense form of a matrix with a wrong shape may be huge
+        _check_width(name, x.shape, n_in)  # checked before the conversion, which could need much memory for a wrong shape
     array = _gpu_array(name, x, device) if on_gpu(x) else real_array(name, x)
     _check_width(name, array.shape, n_in)
     if array.shape[0] == 0:
@@ -262,7 +262,7 @@ def _check_probabilities(name: str, y: Any, loss: str) -> None:
 
 
 def on_host(array: Any) -> np.ndarray:
-    """Returns a NumPy array unchanged. For a GPU array, returns a copy in host memory."""
+    """Returns a NumPy array unchanged. Copies a GPU array to host memory."""
     return array.copy_to_host() if on_gpu(array) else array
 
 

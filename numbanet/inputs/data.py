@@ -23,8 +23,8 @@ class Data(NamedTuple):
         Targets, on the host or on the GPU.
     weights : ndarray (n,), optional
         Sample weights, always in host memory; None if every sample has the weight 1. The methods `weighted` and
-        `weighted_by_class` return weights in float64. The methods `scaled` and `as_given` convert the weights to the network's
-        dtype, which the engines require.
+        `weighted_by_class` return sample weights in float64. The methods `scaled` and `as_given` convert sample weights to the
+        network's dtype, which the engines require.
     """
 
     x: Any
@@ -60,7 +60,7 @@ class Data(NamedTuple):
 
     @property
     def total_weight(self) -> float:
-        """The sum of all sample weights; without weights, the number of samples."""
+        """The sum of all sample weights; without sample weights, the number of samples."""
         return float(self.n if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def rows(self, rows: slice) -> "Data":
@@ -88,7 +88,7 @@ class Data(NamedTuple):
         return self.rows(slice(0, first)), self.rows(slice(first, self.n))
 
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
-        """Returns the samples with the weights `sample_weight`, an array of shape (n,).
+        """Returns the samples with the sample weights `sample_weight`, an array of shape (n,).
 
         If `sample_weight` is None, the samples are returned unchanged. Error messages append the text `of` to the name
         "sample_weight".
@@ -115,8 +115,8 @@ class Data(NamedTuple):
         loss : str
             The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Required if each process holds different samples. The callable takes the array with the number of samples in each
-            class, and replaces it in place with the sum of these arrays over all processes.
+            Required if each process holds different samples. Each process passes an array with its number of samples in each
+            class. The callable replaces the array, in place, with the sum of the arrays of all processes.
 
         Raises
         ------
@@ -128,16 +128,16 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
     def scaled(self, factor: float | None) -> "Data":
-        """Returns the samples with weights in the network's dtype, each multiplied by the factor unless the factor is None."""
+        """Returns the samples with sample weights in the network's dtype, multiplied by `factor` unless it is None."""
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":
-        """Returns the samples with their weights converted to the network's dtype, without scaling.
+        """Returns the samples with sample weights in the network's dtype, without scaling.
 
         Raises
         ------
         ValueError
-            A weight is so small or large that products with it would underflow or overflow in this dtype.
+            A sample weight is so small or large that products with it would underflow or overflow in the network's dtype.
         """
         if self.weights is None:
             return self
@@ -145,12 +145,12 @@ class Data(NamedTuple):
         return self._replace(weights=self.weights.astype(self.y.dtype))
 
     def to_evaluate(self) -> "Data":
-        """Returns the samples with unscaled weights, from which an evaluation computes weighted means.
+        """Returns the samples with unscaled sample weights, from which an evaluation computes weighted means.
 
         Raises
         ------
         ValueError
-            All weights are 0, or `as_given` raises ValueError for a weight.
+            All sample weights are 0, or `as_given` raises ValueError for a sample weight.
         """
         if self.weights is not None:
             weighting.refuse_zeros(self.total_weight)
@@ -161,17 +161,18 @@ class Data(NamedTuple):
         return rows if self.weights is None else rows[self.weights > 0]
 
     def smoothed(self, amount: float, loss: str) -> "Data":
-        """Returns the samples with smoothed labels y + amount * (1/K - y) as targets, for K classes.
+        """Returns the samples with the smoothed targets y + amount * (1/K - y), for K classes.
 
-        Szegedy et al. (2016, arXiv:1512.00567) introduce label smoothing. The smoothed targets are on the device that holds y.
+        Szegedy et al. (2016, arXiv:1512.00567) introduce label smoothing. The smoothed targets are stored on the same device as
+        y.
 
         Parameters
         ----------
         amount : float
             Fraction of each target that is spread evenly over all classes, in [0, 1).
         loss : str
-            The network's loss, which determines the number K of classes. For cce, K is the number of outputs. For bce, K is 2,
-            because each output decides between two classes.
+            The network's loss, which determines the number K of classes: for cce, the number of outputs; for bce, 2, because
+            each output decides between two classes.
 
         Raises
         ------
@@ -186,5 +187,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y copied to the engine's device, as far as they fit into the device's memory."""
+        """Returns the samples with x and y copied to the engine's device, if they fit into the device's memory."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

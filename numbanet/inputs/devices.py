@@ -16,14 +16,15 @@ def usable_device(device: Any) -> str:
     Parameters
     ----------
     device : {"cpu", "cuda", "auto"}
-        "auto" chooses "cuda" if a GPU can be used. Otherwise it chooses "cpu", and the function warns once per process.
+        "auto" chooses "cuda" if a GPU can be used. If no GPU can be used, "auto" chooses "cpu", and the function warns once per
+        process.
 
     Raises
     ------
     ValueError, TypeError
         The device is not one of "cpu", "cuda" and "auto".
     RuntimeError
-        The device is "cuda", but no GPU can be used. The message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used. The message says what was found and what is missing.
     """
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":

@@ -1,6 +1,7 @@
 """Converts PyTorch tensors, sparse matrices, and arrays with dtypes that NumPy lacks, such as bfloat16, to NumPy arrays.
 
-The module recognises these objects by their methods, and does not import their libraries. Conversion does not round values.
+The module recognises these objects by their methods, and does not import their libraries. The conversion to NumPy arrays does
+not round values.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import numpy as np
 
 
 def is_sparse(value: Any) -> bool:
-    """Returns True for a sparse matrix or array, such as SciPy's, which has a method toarray or todense."""
+    """Returns True for an object with a method toarray or todense, such as a sparse matrix or sparse array of SciPy."""
     kind = type(value)
     return not issubclass(kind, np.ndarray) and (hasattr(kind, "toarray") or hasattr(kind, "todense"))
 
@@ -31,7 +32,7 @@ def without_tensors(name: str, value: Any) -> Any:
 
 
 def unpacked(pair: Any) -> Any:
-    """Returns a tuple of arrays unchanged. Raises TypeError for an array, DataFrame or dict, which unpacks to rows or names."""
+    """Returns a tuple of arrays unchanged; raises TypeError for an array, DataFrame or dict, whose items are rows or names."""
     if hasattr(pair, "shape") or isinstance(pair, Mapping):
         raise TypeError
     return pair

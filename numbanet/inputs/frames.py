@@ -17,7 +17,7 @@ NUMBERS = "biuf"  # values of numpy.dtype.kind for real numbers and booleans
 def is_frame(value: Any) -> bool:
     """Returns True for a DataFrame of pandas, polars or a library with the same methods, and for a pyarrow table.
 
-    The function also returns True for a polars LazyFrame, so that `columns` can raise an error that says how to compute the
+    The function also returns True for a polars LazyFrame, for which `columns` then raises an error that says how to compute the
     rows.
     """
     kind = type(value)
@@ -32,15 +32,15 @@ def columns_of(value: Any) -> Sequence[Any]:
 
 
 def names_of(value: Any) -> tuple[str, ...] | None:
-    """Returns a DataFrame's column names. Returns None for any other value, and if a column name is not a string."""
-    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a query has no columns yet; `columns` refuses it
+    """Returns a DataFrame's column names; returns None if a name is not a string, or if the value is not a DataFrame."""
+    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a query; `columns` raises an error for it
         return None
     names = tuple(columns_of(value))
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
-    """Raises ValueError if the value is a DataFrame with other column names, or in another order, than the names `known`.
+    """Raises ValueError if the value is a DataFrame whose column names differ from the names `known`, or from their order.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -
     parts = [f"lacks {checks.listed(lacking)}"] * bool(lacking) + [f"also has {checks.listed(others)}"] * bool(others)
     raise ValueError(
         f"{name} has other columns than the DataFrame on which the network was trained: {name} "
-        f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.columns in their order or, "
-        "if only the names differ, an array without names, in pandas and polars x.to_numpy()"
+        f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.columns in the same order "
+        "or, if only the names differ, an array without names, in pandas and polars x.to_numpy()"
     )
 
 
@@ -102,7 +102,7 @@ def _is_plain(kind: Any) -> bool:
 
 
 def has_categories(column: Any) -> bool:
-    """Returns True if a column is categorical. The numbers of a categorical column, if any, only identify categories."""
+    """Returns True if a column is categorical. Numbers in a categorical column only identify categories."""
     kind = column.dtype if hasattr(column, "dtype") else column.type
     return hasattr(kind, "categories") or hasattr(kind, "dictionary") or hasattr(kind, "index_type")
 
@@ -116,7 +116,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
         The DataFrame's name in error messages.
     frame : DataFrame
     remedy : str
-        Advice on how to convert strings to numbers, with which the error message about strings ends.
+        The end of the error message about strings: advice on how to convert strings to numbers.
 
     Raises
     ------

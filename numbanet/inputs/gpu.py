@@ -12,7 +12,7 @@ import numpy as np
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
 from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
-# Threads per block. The number is small in Numba's CUDA simulator, which runs each CUDA thread as a slow Python thread.
+# The number of threads per block. In Numba's CUDA simulator, it is small, because each CUDA thread is a slow Python thread.
 THREADS = 4 if SIMULATED else 256
 # DLPack's codes for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels of this module run.
 DLPACK_CUDA, DEFAULT_STREAM = 2, 1
@@ -41,7 +41,7 @@ def view(name: str, value: Any) -> Any:
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
-    if interface["version"] < 3:  # earlier versions of the interface do not say which stream to wait for
+    if interface["version"] < 3:  # earlier versions of the interface do not name the stream to wait for
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
 
@@ -54,7 +54,7 @@ def is_read_only(name: str, value: Any) -> bool:
 def _interface(name: str, value: Any) -> tuple[dict, object]:
     """Returns the array's `__cuda_array_interface__`, and the object that owns its memory."""
     if getattr(value, "requires_grad", False):
-        value = value.detach()  # the detached tensor shares the memory of the original tensor
+        value = value.detach()  # the detached tensor shares its memory with the original tensor
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is not None:
         return interface, value
@@ -68,7 +68,7 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
 
 
 def _check_place(name: str, interface: dict) -> None:
-    """Raises ValueError if the current GPU cannot access the array. A bad access makes the GPU unusable in this process."""
+    """Raises ValueError if the current GPU cannot access the array; a failed access would end the use of the GPU."""
     (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
     if address % itemsize:
         raise ValueError(
@@ -144,7 +144,8 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
     """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
     One kernel writes the rounded products to memory, and a second kernel adds y. In a single kernel, the compiler would fuse
-    the product and the sum into one multiply-add instruction, which rounds only once and thus gives different bits.
+    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and therefore gives different
+    bits.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -251,8 +252,8 @@ def write_one_hot(labels, y):
 def find_classes(y, binary, classes):
     """Finds the class of each sample s, with one thread per sample. Reads y (n, n_out). Writes classes (n,).
 
-    If `binary` is True, the class is 1 if the only output y_s1 exceeds 1/2, else 0. If `binary` is False, the class is the
-    index j of the largest y_sj, or the smallest of these indices if several y_sj are equally large.
+    If `binary` is True, there is a single output, and the class is 1 if this output exceeds 1/2, else 0. If `binary` is False,
+    the class is the index j of the largest y_sj; if several y_sj are equally large, the smallest of their indices.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:

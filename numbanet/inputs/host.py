@@ -78,8 +78,8 @@ def _indices(labels: np.ndarray) -> np.ndarray:
 def classes(y: np.ndarray, binary: bool) -> np.ndarray:
     """Returns the class of each row of y (n, n_out) as an array of shape (n,).
 
-    If `binary` is True, the class is 1 if the row's first value exceeds 1/2, else 0. If `binary` is False, the class is the
-    index of the row's largest value.
+    If `binary` is True, rows have a single value, and the class is 1 if this value exceeds 1/2, else 0. If `binary` is False,
+    the class is the index of the row's largest value.
     """
     return (y[:, 0] > 0.5).astype(np.intp) if binary else y.argmax(axis=1)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet import checks
 
-# Advice on how to convert strings to numbers, with which the error message about strings ends.
+# The end of the error message about strings: advice on how to convert strings to numbers.
 ENCODERS = "numbanet.tables.learn or pandas.get_dummies"
 ENCODE = f"encode the strings as numbers first, for example with {ENCODERS}"
 # The type names of None and of pandas' missing values NA and NaT.
@@ -28,7 +28,7 @@ def cell(name: str, index: Sequence[int], columns: Sequence[Any] = ()) -> str:
     Parameters
     ----------
     name : str
-        The array's name. The index follows its first part: the name "w of layer 2" becomes "w[3, 1] of layer 2".
+        The array's name. The index is inserted after the first word of the name: "w of layer 2" becomes "w[3, 1] of layer 2".
     index : sequence of int
         The value's index in the array.
     columns : sequence, optional
@@ -50,7 +50,7 @@ def real_numbers(name: str, array: np.ndarray, remedy: str, place: Callable[[Seq
         The array's name in error messages.
     array : ndarray of object
     remedy : str
-        Advice on how to convert strings to numbers, with which the error message about strings ends.
+        The end of the error message about strings: advice on how to convert strings to numbers.
     place : callable
         Takes a value's index, and returns the text that names the value in error messages.
 

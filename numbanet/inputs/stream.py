@@ -10,18 +10,18 @@ from numbanet.inputs import gpu
 
 
 class Batches:
-    """Yields the batches of a training run. Each call of the object returns an iterator over the next epoch's checked batches.
+    """Yields the batches of a training run. Each call to the object returns an iterator over the next epoch's checked batches.
 
     Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes this
-    number of batches, and continues after the last batch of the previous epoch. When the source ends, iteration restarts at its
-    beginning, unless the source is an iterator.
+    number of batches, and continues after the last batch of the previous epoch. When the source ends, iteration restarts at the
+    beginning of the source, unless the source is an iterator.
 
     Parameters
     ----------
     source : iterable or callable
         An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns an iterable of batches.
     epochs : int
-        Number of epochs. Training calls the object once per epoch.
+        Number of epochs. Training calls the `Batches` object once per epoch.
     check : callable
         Takes the x, the y and the sample_weight (or None) of one batch and, for error messages, the text " of batch N", where N
         is the number of the batch in its epoch. Returns the checked batch.
@@ -64,9 +64,9 @@ class Batches:
             yield self.check(*batch, *(None,) * (3 - len(batch)), f" of batch {number}")
 
     def skip(self, epochs: int) -> None:
-        """Skips the batches of the epochs that a checkpoint contains, so that training resumes with the batch after them.
+        """Skips the batches of the epochs that a checkpoint contains, so that training resumes with the next batch.
 
-        Nothing is skipped if the source is an iterator, or if each epoch iterates over the source from its beginning.
+        No batch is skipped if the source is an iterator, or if each epoch iterates over the source from its beginning.
         """
         if self.steps_per_epoch is not None and not self.one_shot:
             for _ in self._raw(epochs * self.steps_per_epoch):

@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike
 from numbanet import checks
 from numbanet.inputs import arrays, objects
 
-# A function that replaces an array, in place, with the sum of the array over all processes.
+# A function that replaces an array, in place, with the sum of the arrays of all processes.
 AddUp = Callable[[np.ndarray], None]
 
 
 def of_samples(sample_weight: ArrayLike, n: int, name: str) -> np.ndarray:
-    """Returns the weights of n samples as a float64 array of shape (n,).
+    """Returns the sample weights of n samples as a float64 array of shape (n,).
 
     Raises
     ------
     ValueError, TypeError
-        The weights do not have the shape (n,); or a weight is not a finite real number, is negative, or is so small or large
-        that `refuse_extremes` raises ValueError.
+        sample_weight does not have the shape (n,); or a sample weight is not a finite real number, is negative, or is so small
+        or large that `refuse_extremes` raises ValueError.
     """
     on_host: Any = arrays.gpu_arrays.view(name, sample_weight).copy_to_host() if arrays.on_gpu(sample_weight) else sample_weight
     weights = arrays.real_array(name, on_host)
@@ -61,7 +61,7 @@ def with_classes(
 
 
 def refuse_classless(loss: str, n_out: int) -> None:
-    """Raises ValueError if a network with this loss and number of outputs does not have classes, which class_weight needs."""
+    """Raises ValueError if a network with this loss and number of outputs has no classes, so that class_weight is invalid."""
     if loss != "cce" and not (loss == "bce" and n_out == 1):
         raise ValueError("class_weight needs a network with classes: the loss cce, or the loss bce with a single output")
 
@@ -69,15 +69,15 @@ def refuse_classless(loss: str, n_out: int) -> None:
 def balanced(name: str, counts: np.ndarray) -> np.ndarray:
     """Returns the weight of each class for class_weight="balanced", defined as in scikit-learn.
 
-    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total. If
-    the samples have weights, n and the number of samples in the class are sums of these weights.
+    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total. With
+    sample weights, n and the number of samples in the class are replaced by sums of sample weights.
 
     Parameters
     ----------
     name : str
-        The argument class_weight. It must be "balanced".
+        The argument class_weight, which must be "balanced".
     counts : ndarray (classes,)
-        The number of samples in each class, or the sum of their weights.
+        The number of samples in each class or, with sample weights, the sum of the sample weights in each class.
     """
     checks.choice("class_weight", name, ("balanced",))
     present = counts > 0
@@ -85,7 +85,7 @@ def balanced(name: str, counts: np.ndarray) -> np.ndarray:
 
 
 def by_class(class_weight: Any, number: int) -> np.ndarray:
-    """Returns the weights of `number` classes as an array. A class that the mapping does not contain has the weight 1."""
+    """Returns the class weights of `number` classes as an array. A class that the mapping does not contain has the weight 1."""
     try:
         by_label = dict(class_weight)
     except (TypeError, ValueError):
@@ -99,12 +99,12 @@ def by_class(class_weight: Any, number: int) -> np.ndarray:
 
 
 def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
-    """Checks class_weight for samples that arrive in batches, so that the sizes of the classes are unknown before training.
+    """Checks class_weight for samples that arrive in batches. The numbers of samples per class are unknown before training.
 
     Raises
     ------
     ValueError, TypeError
-        class_weight is "balanced"; or it is not a mapping from classes to weights; or the network does not have classes.
+        class_weight is "balanced", or is not a mapping from classes to weights, or the network has no classes.
     """
     if class_weight is None:
         return
@@ -121,16 +121,16 @@ def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
 
 
 def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], str]) -> None:
-    """Raises ValueError if a nonzero weight is so small or large that products with it could underflow or overflow.
+    """Raises ValueError if a sample weight other than 0 is so small or large that products with it could under- or overflow.
 
     Parameters
     ----------
     weights : float64 array (n,)
     dtype : numpy.dtype
-        The type in which the weights are multiplied. A nonzero weight must lie between the square roots of the smallest and of
-        the largest positive normal number of this type.
+        The type in which products with the weights are computed. A nonzero weight must lie between the square roots of the
+        smallest and of the largest positive normal number of this type.
     name : callable
-        Takes the index of a weight, and returns the text that names the weight in the error message.
+        Takes the index of a weight, and returns the words that name the weight in the error message.
     """
     least, most = (math.sqrt(bound) for bound in (np.finfo(dtype).tiny, np.finfo(dtype).max))
     extreme = np.flatnonzero((weights > most) | ((weights > 0) & (weights < least)))
@@ -143,10 +143,10 @@ def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], 
 
 
 def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.dtype) -> np.ndarray | None:
-    """Returns the weights of n samples, multiplied by the factor, as an array of `dtype`.
+    """Returns the sample weights of n samples, multiplied by the factor, as an array of `dtype`.
 
-    If `weights` is None, each weight is 1. If `factor` is None, the weights are only converted to `dtype`. If both are None,
-    the function returns None.
+    If `weights` is None, each sample weight is 1. If `factor` is None, the sample weights are only converted to `dtype`. If
+    `weights` and `factor` are None, the function returns None.
     """
     if factor is None:
         return None if weights is None else weights.astype(dtype)
@@ -155,6 +155,6 @@ def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.d
 
 
 def refuse_zeros(total: float, of: str = "") -> None:
-    """Raises ValueError if `total`, the sum of all weights, is 0. The message names the weights "all weights" + `of`."""
+    """Raises ValueError if `total`, the sum of all sample weights, is 0. The message begins with "all weights" + `of`."""
     if total == 0:
         raise ValueError(f"all weights{of} are 0: pass a weight above 0 for at least one sample")

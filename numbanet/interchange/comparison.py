@@ -1,4 +1,4 @@
-"""Compares the outputs of an imported network and of its model, which may compute more than its layers show."""
+"""Compares the outputs of an imported network with those of its model, because a model may do more than apply its layers."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from numbanet.network import Network
 
-SCALES = (1.0, 10.0, 100.0)  # of the random inputs; only large inputs reveal a bounded activation such as ReLU6
+SCALES = (1.0, 10.0, 100.0)  # factors of the random inputs; only large inputs reveal a bounded activation such as ReLU6
 BOUNDED = ("sigmoid", "tanh", "softmax")
 ROWS = 16  # number of random inputs per scale
 
@@ -25,9 +25,9 @@ def check_reproduces(
         A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
         logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
     rtol : float
-        Largest allowed difference between outputs, relative to the largest logit for inputs of the same scale.
+        The largest allowed difference between two outputs, relative to the largest logit for inputs of the same scale.
     remedy : str
-        The end of the error message, which says what models are supported.
+        The last sentence of the error message, which says which models are supported.
     """
     random = np.random.Generator(np.random.PCG64(0))
     x = np.concatenate([scale * random.standard_normal((ROWS, net.sizes[0])) for scale in SCALES]).astype(net.dtype)
@@ -57,7 +57,7 @@ def check_reproduces(
 def _largest_gap(
     y: NDArray[np.floating], expected: NDArray[np.float64], logits: NDArray[np.float64], rtol: float, is_bounded: bool
 ) -> float:
-    """Returns the largest difference, divided by the tolerance for inputs of the same scale."""
+    """Returns the largest difference between outputs, divided by the tolerance for inputs of the same scale."""
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):
         size = np.abs(logits[rows]).max()

@@ -27,14 +27,14 @@ ACTIVATIONS = {
     "softmax": "softmax",
     "log_softmax": LOG_SOFTMAX,
 }
-LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, which applies if only the name is given
-# Layers without effect in prediction: Flatten because numbanet's rows are flat, the others because they act in training only.
+LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, for models that contain only its name
+# Layers without effect in prediction: Flatten, because numbanet's rows are flat, and layers that act only in training.
 SKIPPED = ("InputLayer", "Flatten", "Identity", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise",
            "ActivityRegularization")  # fmt: skip
 QUANTISED = "quantised models and LoRA are not supported: pass the model from before its quantisation"
 MODELS = ("Sequential", "Functional")
-# Largest allowed difference between the outputs of a model and of its network, relative to the largest logit. The tolerance for
-# float32 is large, because some devices compute float32 products in a lower precision.
+# The largest allowed difference between the outputs of a model and of its network, relative to the largest logit. The tolerance
+# for float32 is large, because some devices compute float32 products in a lower precision.
 TOLERANCES = {"float64": 1e-9, "float32": 2e-2, "mixed_float16": 2e-2, "float16": 2e-2}
 COARSE = 1e-1  # for bfloat16
 # The most bytes of a configuration in a file; a configuration takes a few kilobytes per layer.
@@ -54,8 +54,8 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        Activations of the layers, as for `Network`. They are required for a .weights.h5 file, and must be left out for any
-        other source, because the model defines its activations itself. If the model's last layer has no activation (its
+        Activations of the layers, as for `Network`. `activations` is required for a .weights.h5 file, and must be left out for
+        any other source, because the model defines its activations itself. If the model's last layer has no activation (its
         outputs are logits), the network's last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If
         the loss is cce, a log_softmax in the last layer becomes softmax.
     **options
@@ -77,11 +77,11 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
 
     Notes
     -----
-    The checksums of a .keras file are verified before its weights are read. A .weights.h5 file has no checksums. If somebody
-    damaged a .weights.h5 file on purpose, the HDF5 library may hang when it reads the file.
+    The checksums of a .keras file are verified before its weights are read. A .weights.h5 file has no checksums. The HDF5
+    library may hang when it reads a .weights.h5 file that somebody damaged on purpose.
 
-    If source is a model, `from_keras` computes the model's outputs for random rows with training=False. It compares them with
-    the network's predictions or, if the model returns logits, with the network's logits.
+    If source is a model, `from_keras` computes the model's outputs for random rows with training=False, and compares these
+    outputs with the network's predictions or, if the model returns logits, with the network's logits.
     """
     refuse_own(source, "from_keras")
     weights_only = isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".weights.h5")
@@ -126,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function from layer name to weights; for the name of a nested model, the result is such a function, too."""
+    """Returns a function from layer name to weights; for the name of a nested model, it returns a function for its layers."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -178,7 +178,11 @@ def _has_dense(entry: Mapping[str, Any]) -> bool:
 
 
 def _rank(config: Mapping[str, Any]) -> int:
-    """Returns the number of input dimensions in a model configuration, or 3 if the configuration does not contain it."""
+    """Returns the number of axes of the model's input, including the batch axis.
+
+    If the configuration does not contain the input shape, returns 3, so that the caller treats the input as having more than
+    two axes.
+    """
     shape = config["layers"][0]["config"].get("batch_shape") or config.get("build_input_shape") or ()
     return len(shape) or 3
 
@@ -232,7 +236,7 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
     """Returns the function that maps names in a model configuration to weights, which `_layers` takes as `weights_of`.
 
-    In a file, the layers of each class are numbered in their order: dense, dense_1, ..., sequential, sequential_1, ...
+    A file numbers the layers of each class in the order of the layers: dense, dense_1, ..., sequential, sequential_1, ...
     """
     by_name: dict[str, Any] = {}
     for kind in ("Dense", *MODELS):
@@ -268,7 +272,11 @@ Weights = tuple[str, list[Any]]
 
 
 def _weights(file: BinaryIO) -> list[Weights]:
-    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by the layer's class and number."""
+    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by the two parts of the name.
+
+    The first part of a name in the file is the class (dense, sequential, functional). The second part is the number: the names
+    of dense layers are dense, dense_1, dense_2, ...
+    """
     h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -301,7 +309,7 @@ def _members(h5py: Any, group: Any) -> dict[str, Any]:
 
 
 def _dataset(name: str, dataset: Any, size: int) -> NDArray[Any]:
-    """Reads an HDF5 dataset; if the file does not contain the whole dataset, raises ValueError before memory is allocated.
+    """Reads an HDF5 dataset. If the file is too short for the dataset, raises ValueError before memory is allocated.
 
     `size` is the size of the file in bytes.
     """

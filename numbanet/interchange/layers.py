@@ -13,7 +13,7 @@ from numbanet.files import naming, reading
 from numbanet.inputs.architecture import NATURAL_OUTPUT
 from numbanet.network import Network
 
-LOG_SOFTMAX = "log_softmax"  # the name of an activation that only other libraries have
+LOG_SOFTMAX = "log_softmax"  # the name of an activation that other libraries have, but numbanet does not
 
 
 @dataclass
@@ -65,7 +65,7 @@ def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
 
 
 def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | None, **options: Any) -> Network:
-    """Builds a `Network` from layers; if `activations` is None, the layers' own activations are used."""
+    """Builds a `Network` from layers. If `activations` is None, each layer keeps the activation that was read with it."""
     _check_shapes(layers)
     if activations is None:
         _resolve_log_softmax(layers, loss)
@@ -98,7 +98,7 @@ def network_of_file(
 
 
 def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
-    """Replaces a last log_softmax, from which other libraries compute cce, with softmax; raises ValueError in other cases."""
+    """Replaces log_softmax with softmax in the last layer if the loss is cce; raises ValueError for any other log_softmax."""
     for layer in layers:
         if layer.activation == LOG_SOFTMAX:
             if layer is not layers[-1] or loss != "cce":

@@ -9,7 +9,7 @@ from numbanet.network import Network
 
 
 def refuse_own(source: Any, function: str) -> None:
-    """Raises an error if the source that a function such as from_torch was given is a network or a file of numbanet.
+    """Raises an error if the source that was passed to a function such as from_torch is a network or a file of numbanet.
 
     Raises
     ------

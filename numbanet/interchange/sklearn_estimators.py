@@ -25,16 +25,16 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     -------
     Network
         A network whose predictions equal the results of the classifier's `predict_proba`, or of the regressor's `predict`.
-        Class k of the network is the class `mlp.classes_[k]`. If the estimator was fitted on a DataFrame, the network takes
-        DataFrames with the same columns.
+        Class k of the network is the class `mlp.classes_[k]`. If mlp was fitted on a DataFrame, the network takes DataFrames
+        with the same columns.
 
     Raises
     ------
     TypeError
         mlp is neither an MLPClassifier nor an MLPRegressor.
     ValueError
-        The estimator is not fitted; its output activation is not supported, as for a Poisson regression; or mlp is the path of
-        a file that `Network.load` reads.
+        mlp is not fitted; its output activation is not supported, as for a Poisson regression; or mlp is the path of a file
+        that `Network.load` reads.
     """
     refuse_own(mlp, "from_sklearn")
     kind = type(mlp).__name__

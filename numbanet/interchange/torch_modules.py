@@ -31,10 +31,10 @@ ACTIVATIONS = {
     "Softmax": "softmax",
     "LogSoftmax": LOG_SOFTMAX,
 }
-# Modules without effect in prediction: Flatten because numbanet's rows are flat, the others because they act in training only.
+# Modules without effect in prediction: Flatten, because numbanet's rows are flat, and modules that act only in training.
 SKIPPED = ("Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-# Largest allowed difference between the outputs of a module and of its network, relative to the largest logit.
+# The largest allowed difference between the outputs of a module and of its network, relative to the largest logit.
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 # The integer types are listed, so that the error about quantised weights can name the layer.
 SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
@@ -42,7 +42,7 @@ REMEDY = (
     "numbanet takes modules that apply linear layers one after the other, in the order of their names or of the argument "
     "layers, with the activations that the argument activations names"
 )
-REDUCED = 2e-2  # the tolerance for float32 if the device may compute products in lower precision, such as TF32
+REDUCED = 2e-2  # the tolerance for float32 if the device may compute products in a lower precision, such as TF32
 
 
 def from_torch(
@@ -66,14 +66,15 @@ def from_torch(
     loss : {"sse", "mse", "bce", "cce"}
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
-        Activations of the layers, as for `Network`. They are required unless source is an nn.Sequential, which defines its
-        activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
-        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If the loss is cce, an nn.LogSoftmax
-        at the end, from which nn.NLLLoss computes cce in PyTorch, becomes softmax.
+        Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
+        its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
+        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If the loss is cce, an nn.LogSoftmax at
+        the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
     layers : list of str, optional
-        Names of the layers in their order, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers whose names
-        differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state dict. For
-        such names in a .safetensors file, which does not store an order, this argument is required.
+        Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
+        whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state
+        dict. A .safetensors file does not store an order; the argument `layers` is therefore required if the names in the file
+        differ in more than numbers.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         source have this dtype, else float32.
@@ -93,10 +94,11 @@ def from_torch(
 
     Notes
     -----
-    If source is a module, `from_torch` computes the module's outputs for random rows in evaluation mode, without gradients. It
-    compares them with the network's predictions or, if the module returns logits, with the network's logits. Afterwards it
-    restores the module's training mode and PyTorch's random state. A state dict or a file does not contain the forward
-    function, so that the order of the layers and the activations cannot be checked.
+    If source is a module, `from_torch` computes the module's outputs for random rows in evaluation mode, without gradients.
+    `from_torch` compares the module's outputs with the network's predictions or, if the module returns logits, with the
+    network's logits. Before it returns, `from_torch` restores the module's training mode and PyTorch's random state. A state
+    dict or a file does not contain the method `forward`, so `from_torch` cannot check the order of the layers and the
+    activations.
     """
     refuse_own(source, "from_torch")
     module: Any = None
@@ -139,8 +141,8 @@ def to_torch(network: Network) -> dict[str, NDArray[np.floating]]:
     -------
     dict of str to ndarray
         The arrays "0.weight" (n_out, n_in), "0.bias" (n_out,), "2.weight", ..., which form the state dict of an nn.Sequential
-        with an nn.Linear for each layer. In the nn.Sequential, a module for the activation follows each nn.Linear, unless the
-        activation is identity. The arrays are in C order, as `safetensors.numpy.save_file` requires.
+        with an nn.Linear for each layer. In the nn.Sequential, each nn.Linear is followed by the module of its activation,
+        unless the activation is identity. The arrays are in C order, as `safetensors.numpy.save_file` requires.
     """
     state, position = {}, 0
     for (w, b), activation in zip(network.parameters(), network.activations, strict=True):
@@ -193,7 +195,7 @@ def _check_module(result: Network, module: Any) -> None:
     def outputs(x: NDArray[np.floating]) -> NDArray[np.floating]:
         try:
             y = _in_prediction(torch, module, torch.from_numpy(x).to(device, parameter.dtype))
-        except Exception as error:  # the module's code can raise any exception
+        except Exception as error:  # because the module's code can raise any exception
             raise ValueError(
                 f"the module cannot compute the outputs for inputs of shape {x.shape}: {type(error).__name__}: {error}. "
                 f"{REMEDY}"
@@ -218,7 +220,7 @@ def _in_prediction(torch: Any, module: Any, x: Any) -> Any:
             torch.autocast(x.device.type, enabled=False),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")  # such as the warning about an nn.Softmax without dim
+            warnings.simplefilter("ignore")  # PyTorch's warnings, such as the one about an nn.Softmax without dim
             return module(x)
     finally:
         for part, mode in modes:
@@ -241,7 +243,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns a function that takes an open file with this suffix and the layers' names in order, and returns the layers."""
+    """Returns a function that reads the layers from an open file with this suffix; it takes the file and the layers' names."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors
@@ -265,7 +267,7 @@ def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
         raise ValueError(
             f"it contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
-    # By a stride of 0, a huge tensor may repeat the few numbers of a small file.
+    # With a stride of 0, a huge tensor may consist of repetitions of the few numbers in a small file.
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
         raise ValueError("its tensors need far more memory than the file")
     return _linear_layers(state, names)
@@ -317,7 +319,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers; keeps the order of other names, or raises ValueError if not `ordered`."""
+    """Sorts names that differ only in numbers. Keeps the order of other names, but raises ValueError unless `ordered`."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

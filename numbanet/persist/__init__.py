@@ -12,7 +12,7 @@ from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.description import Description as Description
 
-# Ends of error messages about files of other programs, by suffix.
+# The ends of error messages about files of other programs, by suffix.
 HINTS: dict[str, str] = {
     **dict.fromkeys((".keras", ".h5"), "; to import a Keras model, call numbanet.from_keras"),
     **dict.fromkeys((".pt", ".pth", ".bin"), "; to import PyTorch weights, call numbanet.from_torch"),
@@ -22,7 +22,7 @@ HINTS: dict[str, str] = {
 
 
 ENDINGS = (".npz", ".safetensors")
-# Ends of error messages about a file to write, by the suffixes of other formats; other suffixes have the end under "".
+# The ends of error messages about a file to write, by the suffixes of other formats; the key "" stands for all other suffixes.
 TO_WRITE: dict[str, str] = {
     "": "export writes .onnx files for other programs",
     ".onnx": "export writes .onnx files",
@@ -31,7 +31,7 @@ TO_WRITE: dict[str, str] = {
 
 
 def container(target: Location) -> ModuleType:
-    """Returns the module that writes the file format: safetensors (must be installed) for the suffix .safetensors, else NPZ.
+    """Returns the module that writes the file format: safetensors for the suffix .safetensors, NPZ for any other suffix.
 
     Raises
     ------
@@ -48,9 +48,10 @@ def container(target: Location) -> ModuleType:
 
 
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network's description and flat vectors to a path, whose file is replaced, or to a binary file object."""
+    """Writes a network's description and flat vectors to a path, where it replaces the file, or to a binary file object."""
     write = container(target).write
-    # The format safetensors has no byte order, and its package writes wrong values for arrays that are not contiguous.
+    # The format safetensors has no byte order, and the package safetensors writes wrong values for arrays that are not
+    # contiguous.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
     with replacing(target) as file:
         write(file, description, vectors)

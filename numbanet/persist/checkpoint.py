@@ -28,15 +28,15 @@ BLOCKS = 16
 @checks.none_is_default
 @dataclass(frozen=True)
 class Checkpoint:
-    """Names the file to which `Network.fit` writes the training state, and says after how many epochs it does.
+    """Names the file to which `Network.fit` writes the training state, and the number of epochs between two writes.
 
-    The file is also a saved model: `Network.load` reads the network as it was when the file was written.
+    A checkpoint file is also a saved model: `Network.load` reads the network as it was when the file was written.
 
     Parameters
     ----------
     path : path
-        The checkpoint file. Each write replaces the file atomically, so that a crash during the write leaves the old file
-        intact.
+        The checkpoint file. Each write replaces the file atomically, so that a crash during the write leaves the previous file
+        unchanged.
     every : int
         Number of epochs from one write to the next. The state after the last epoch is always written.
 
@@ -64,7 +64,7 @@ def checkpoint_of(value: str | os.PathLike[str] | Checkpoint | None) -> Checkpoi
 
 
 class CheckpointFile:
-    """Writes the training state to a checkpoint file after epochs, and resumes a training run from this file.
+    """Writes the training state to a checkpoint file after an epoch, and resumes a training run from the file.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class CheckpointFile:
             raise ValueError(f"checkpoint {self.path} is a device or a pipe: name a file, from which training can resume")
 
     def after_epoch(self, training: Training, is_last: bool) -> None:
-        """Writes the training state if the epoch is the last one or its number is a multiple of `every`."""
+        """Writes the training state after the last epoch, and after each epoch whose number is a multiple of `every`."""
         history = training.history
         if not is_last and history.epoch[-1] % self.every:
             return
@@ -120,7 +120,7 @@ class CheckpointFile:
         history, table = training.history, training.model.table
         history.epoch, history.history, history.best_epoch = (progress[name] for name in ("epoch", "history", "best_epoch"))
         training.best = vectors.get("best")
-        # If a callback ended the training run, a caller who passes no callbacks wants to continue it.
+        # If a callback ended the training run, a caller who passes no callbacks wants to continue training.
         training.ended = bool(progress.get("stopped")) and bool(training.settings.callbacks)
         models.restore(training.model, description, vectors)
         training.model.table = table or description.table
@@ -138,14 +138,14 @@ class CheckpointFile:
         for name, value in {"optimizer": settings.optimizer, **self.conditions}.items():
             if name not in known:
                 raise ValueError(f"{self.path} does not record {name}: another version of numbanet wrote it. Use another path")
-            if known[name] != value and not (name == "seed" and value is None):  # without a seed, any parameters are random
+            if known[name] != value and not (name == "seed" and value is None):  # without a seed, any seed fits
                 self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
         if model.table and description.table and model.table.to_dict() != description.table.to_dict():
             self._refuse("table")
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
     def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
-        """Raises ValueError if fewer epochs are asked for than are finished, or if a schedule returns other learning rates."""
+        """Raises ValueError if `epochs` is less than the number of finished epochs, or if a schedule returns other rates."""
         if finished > settings.epochs:
             raise ValueError(
                 f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "
@@ -178,7 +178,7 @@ def conditions(
     settings : Settings
         The validated arguments of `Network.fit`, except the samples.
     options : dict
-        The validated arguments of `Network.fit` from which targets and weights were computed, as JSON values.
+        The validated arguments of `Network.fit` from which targets and sample weights were computed, as JSON values.
     data : Data or callable
         The training samples, or a function that yields batches.
     validation : Data, optional
@@ -206,12 +206,12 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns a condition for an error message. Texts appear without quotes, because most of them are the repr of an object."""
+    """Returns a condition for an error message. Strings appear without quotes, because most are the repr of an object."""
     return value if isinstance(value, str) else checks.shown(value)
 
 
 def _without_addresses(value: Any) -> str:
-    """Returns repr(value) and the value's attributes as text, without memory addresses, which differ between processes."""
+    """Returns repr(value) and the value's attributes as a string, without memory addresses, which differ between processes."""
     text = repr(value) if value is None or is_dataclass(value) else f"{value!r} {vars(value)}"
     return re.sub(" at 0x[0-9a-f]+", "", text)
 

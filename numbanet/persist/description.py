@@ -38,10 +38,10 @@ class Description:
     optimizer : Optimizer
         The optimizer of the last training run.
     step : int
-        Number of steps (parameter updates) that this optimizer has made.
+        Number of steps (updates of the parameters) that the optimizer has made.
     training : dict, optional
         State of a checkpoint (see `numbanet.persist.checkpoint`): the conditions, the history and the best epoch of the
-        training run. The file contains the numbers of the history as an array, because they would be long as JSON text.
+        training run. The file contains the numbers of the history as an array, because as JSON they would take more space.
     table : Encoding, optional
         Encoding of the table on which the network was trained.
     columns : tuple of str, optional
@@ -65,7 +65,7 @@ class Description:
 
     @property
     def history(self) -> NDArray[np.float64] | None:
-        """The training history as a flat array of all values of epoch 1, epoch 2, ...; None if this is not a checkpoint."""
+        """The training history as a flat array of all values of epoch 1, epoch 2, ...; None if the file is not a checkpoint."""
         return None if self.training is None else np.array([*self.training["history"].values()], "<f8").T.ravel()
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _checked_columns(columns: Any, n_in: int) -> tuple[str, ...]:
 
 
 def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, Any]:
-    """Returns the state of a checkpoint, with the history converted to lists; raises an exception if the state is invalid."""
+    """Returns the state of a checkpoint, with the history as lists; raises an exception if the state is invalid."""
     state = dict(training)
     if history is not None:
         count, names = checks.integer("epochs", state.pop("epochs"), 0), tuple(state.pop("figures"))

@@ -1,4 +1,4 @@
-"""Writes and reads a network as an NPZ file: an array of bytes (the JSON description), and one array per flat vector."""
+"""Writes and reads networks as NPZ files, which contain an array of bytes (the JSON description) and one array per vector."""
 
 import json
 import zipfile
@@ -12,7 +12,7 @@ from numbanet.persist.description import HISTORY, Description
 
 # The most bytes that an NPY header may take. Headers are padded to a multiple of 64 bytes, usually to 128 bytes.
 HEADER_LIMIT = 1 << 10
-# Most bytes to which a compressed description may inflate, because Python's objects take far more memory than JSON text.
+# The largest size, in bytes, of a decompressed description. (Python's objects take even more memory than the JSON string.)
 COMPRESSED_LIMIT = 1 << 24
 
 
@@ -26,7 +26,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open NPZ file; raises an exception of any class if it is invalid."""
+    """Reads the description and the flat vectors from an open NPZ file; raises some exception if the file is invalid."""
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         text = members.get("description.npy")

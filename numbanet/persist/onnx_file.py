@@ -13,8 +13,8 @@ from numbanet.persist import onnx_table
 from numbanet.persist.description import Description
 from numbanet.persist.onnx_table import Graph, Node, Port
 
-OPSET, IR_VERSION = 17, 8  # versions of 2022, because many programs that run ONNX files do not support newer versions
-LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; 1 MiB is reserved for all but the parameters
+OPSET, IR_VERSION = 17, 8  # versions of 2022: many programs that run ONNX files do not support newer versions
+LIMIT = (1 << 31) - (1 << 20)  # a protobuf message must be smaller than 2 GiB; 1 MiB is left for all other content
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky_relu": "PRelu", "softmax": "Softmax"}
 
 

@@ -1,8 +1,8 @@
 """Adds the encoding of a table to an ONNX graph, which then takes raw columns and returns answers (labels or numbers).
 
-The graph standardises numbers in float64, as `numbanet.tables` does. It looks up texts by the operator LabelEncoder of
-ai.onnx.ml. If a row has a value for which numbanet raises an error, such as an unknown category, its answer is NaN or, for
-classes, an empty text.
+The graph standardises numbers in float64, as `numbanet.tables` does. The graph converts strings to numbers with the operator
+LabelEncoder of ai.onnx.ml. If a row has a value for which numbanet raises an error, such as an unknown category, the answer for
+the row is NaN or, for classes, an empty string.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from numbanet.tables.labels import BOOLEANS
 from numbanet.tables.spelling import MISSING
 
 ML_OPSET = 2  # the first version of ai.onnx.ml whose LabelEncoder returns numbers of any type
-FLOAT32_DEVIATIONS = 1000  # float32 has 7 digits; if |mean| is 1000 * scale, standardised numbers keep 4 of them
+FLOAT32_DEVIATIONS = 1000  # float32 has 7 digits; if |mean| is 1000 * scale, standardised numbers keep 4 digits
 FLOAT32_SCALES = 1e-30, 1e30
 
 Node = tuple[str, list[str], list[str], str, dict[str, Any]]  # operator, inputs, outputs, name, attributes
@@ -34,7 +34,7 @@ class Graph:
     Parameters
     ----------
     inputs, outputs : list of Port
-        The inputs and outputs of the graph, all of shape (N, columns). The dtype `object` means texts.
+        The inputs and outputs of the graph, all of shape (N, columns). The dtype `object` means strings.
     nodes : list of Node
         The operators, in the order in which they are computed.
     constants : dict of str to ndarray
@@ -57,11 +57,11 @@ class Graph:
         return name
 
     def cast(self, value: str, dtype: Any, output: str) -> str:
-        """Adds a node that converts a value to a dtype, and returns the name of the result."""
+        """Adds a node that converts a value of the graph to a dtype, and returns the name of the result."""
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns a copy with renamed values; if a new name is in use already, the value that has it gets underscores."""
+        """Returns a copy with renamed values; if another value has the new name already, the other value gets underscores."""
         taken = set(names.values())
 
         def new(name: str) -> str:
@@ -83,7 +83,7 @@ class Graph:
 
 
 def is_matrix(encoding: Encoding) -> bool:
-    """Returns whether all columns are numbers; the graph then has a single input x, otherwise one input per column."""
+    """Returns whether all columns are numbers. If they are, the graph has a single input x, otherwise one input per column."""
     return all(type(feature) is Numeric for feature in encoding.features)
 
 
@@ -109,7 +109,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
         The dtype of the network.
     """
     graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
-    raw = [f"column {i}" for i in range(len(names))]  # temporary; at the end replaced with the column names
+    raw = [f"column {i}" for i in range(len(names))]  # temporary names; at the end replaced with the column names
     words = MISSING if encoding.spelling.missing is None else encoding.spelling.missing
     parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
     if is_matrix(encoding):
@@ -138,7 +138,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
 
 
 def _needs_float64(features: Iterable[Any]) -> bool:
-    """Returns whether rounding the raw numbers of a column to float32 would change its standardised numbers noticeably."""
+    """Returns whether rounding the raw numbers of a column to float32 would noticeably change the standardised numbers."""
     least, most = FLOAT32_SCALES
     return any(abs(f.mean) > FLOAT32_DEVIATIONS * f.scale or not least < f.scale < most for f in features)
 
@@ -166,7 +166,7 @@ def _standardised(
 
 
 def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype, words: frozenset[str]) -> str:
-    """Adds nodes that encode a column of texts one-hot; the encoding of an unknown text is NaN."""
+    """Adds nodes that encode a column of strings one-hot; the encoding of an unknown string is NaN."""
     codes = {category: k for k, category in enumerate(feature.categories)}
     fill = None if feature.fill is None else codes[feature.fill]
     index = _looked_up(graph, column, codes | _missing(fill, codes, words), f"index of {column}", -1)
@@ -177,19 +177,19 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Maps the texts of `words`, which mean a missing value and have no code yet, to `fill`; maps none if `fill` is None."""
+    """Maps the strings in `words` that have no code yet, which mean a missing value, to `fill`, unless `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder that maps texts to integers or, if `default` is a float, to floats; unknown texts get `default`."""
+    """Adds a LabelEncoder that maps strings to integers or, if `default` is a float, to floats; unknown ones to `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)
 
 
 def _known(graph: Graph, dtype: np.dtype) -> str:
-    """Adds nodes that compute a column of booleans, which is True for each row of x that contains only finite numbers."""
+    """Adds nodes that compute a column of booleans: True for each row of x that contains only finite numbers."""
     most = graph.constant("x.most", np.finfo(dtype).max, dtype)
     finite = graph.node("LessOrEqual", [graph.node("Abs", ["x"], "x.size"), most], "x.finite")
     least = graph.node("ReduceMin", [graph.cast(finite, np.int32, "x.flags")], "x.least", axes=[1], keepdims=1)

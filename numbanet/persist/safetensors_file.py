@@ -17,7 +17,7 @@ from numbanet.engines.topology import Topology
 from numbanet.files.tensors import Tensor, read_tensors, safetensors_package
 from numbanet.persist.description import HISTORY, Description
 
-KEY = "numbanet"  # one key for everything, because the package writes several keys in an order that varies from run to run
+KEY = "numbanet"  # the only key: with several keys, the package would write them in an order that varies from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
 LIMIT = 100_000_000 - 1_000_000  # the package reads headers of up to 100 MB; 1 MB is reserved for the names of the tensors
 
@@ -41,7 +41,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open safetensors file; raises any exception if it is invalid."""
+    """Reads the description and the flat vectors from an open safetensors file; raises some exception if it is invalid."""
     texts, stored = read_tensors(file)
     if KEY not in texts:
         raise ValueError("its header does not describe a network; to import PyTorch weights, call numbanet.from_torch")

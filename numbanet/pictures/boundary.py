@@ -19,15 +19,15 @@ GRID = 300  # the number of points along each axis
 def decision_boundary(network: Network, x: ArrayLike, y: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
     """Draws the predictions of a network with two inputs as colours in the plane, and samples as points.
 
-    For classification, each class is a coloured region, which is paler at points with lower probability, and lines separate the
-    regions. For regression with one output, the predictions are drawn as a coloured surface.
+    For classification, each class is a coloured region, and lines separate the regions. A region is paler at points with a
+    lower probability of the class. For regression with one output, the predictions are drawn as a coloured surface.
 
     Parameters
     ----------
     network : Network
         A network with 2 inputs.
     x : array_like, (n, 2)
-        The samples, which are drawn as points. The drawn part of the plane contains all samples.
+        The samples, which are drawn as points. The drawing shows a part of the plane that contains all samples.
     y : array_like, optional
         The targets of the samples, as for `Network.evaluate`. The targets determine the colours of the points.
     ax : matplotlib.axes.Axes, optional

@@ -22,7 +22,7 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 class Curve(NamedTuple):
     """A curve y over x.
 
-    `ground` contains the values of a second curve over Z, which is drawn in grey behind the first curve.
+    `ground` contains the values over Z of a second curve, which is drawn in grey behind the first curve.
     """
 
     x_label: str

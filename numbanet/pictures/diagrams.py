@@ -1,4 +1,4 @@
-"""Draws the two diagrams of the cheat sheet: a neuron, and a network whose weights are coloured lines."""
+"""Draws the two diagrams of the cheat sheet: a neuron, and a network with a coloured line for each weight."""
 
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ def neuron_diagram(
 
 
 class Neuron(NamedTuple):
-    """The texts in the diagram of a neuron.
+    """The words and numbers in the diagram of a neuron.
 
     `rows` has the entry (symbol, value, weight) for each input, and None where inputs are omitted.
     """
@@ -87,7 +87,7 @@ class Neuron(NamedTuple):
 
 
 def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activation: str, epsilon: float) -> Neuron:
-    """Computes z and a of a neuron with the compiled loops, and returns the texts for the diagram."""
+    """Computes z and a of a neuron with the compiled loops, and returns the words and numbers for the diagram."""
     given = {"x": x_given, "w": w_given, "b": b_given}
     x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:
@@ -183,9 +183,9 @@ class Column(NamedTuple):
 
 
 def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None) -> Axes:
-    """Draws a network layer by layer. Coloured lines of different widths show the weights, and the neurons' colours the biases.
+    """Draws a network layer by layer. The colours and widths of lines show the weights; the colours of neurons show the biases.
 
-    For a large layer, only the first and the last neurons are drawn, and a text between them shows the number of omitted
+    For a large layer, only the first and the last neurons are drawn; between them, the drawing shows the number of omitted
     neurons. The widths and colours are relative to the largest weight and the largest bias of each layer.
 
     Parameters
@@ -239,7 +239,7 @@ def _columns(sizes: list[int], most: int) -> list[Column]:
     shown = [_shown(size, most) for size in sizes]
     heights = [_heights(size, neurons) for size, neurons in zip(sizes, shown, strict=True)]
     tallest = max(place[0] - place[-1] for place in heights)
-    places = np.arange(len(sizes)) * max(3.0, 0.5 * tallest)  # neurons of a layer are 1 apart
+    places = np.arange(len(sizes)) * max(3.0, 0.5 * tallest)  # the distance between neighbouring neurons of a layer is 1
     return [Column(*column) for column in zip(sizes, shown, heights, places, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Lays out the cheat sheet's page: measures texts, stacks blocks in columns, and writes the file. Lengths are millimetres."""
+"""Lays out the page of the cheat sheet: measures strings, stacks blocks in columns, writes the file. Lengths are in mm."""
 
 import io
 import os
@@ -47,7 +47,7 @@ class Page:
         self.axes.set_axis_off()
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Adds axes of the given width and height with the upper left corner (x, y), and returns them."""
+        """Adds Axes of the given width and height with the upper left corner (x, y), and returns the Axes."""
         return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
 
     def text(self, x: float, y: float, text: str, size: float, **options: Any) -> None:
@@ -59,7 +59,7 @@ class Page:
         self.axes.plot([x, x], [y, to_y], color=colour, lw=2.2, solid_capstyle="butt")
 
     def finished(self) -> Figure:
-        """Sets the font of all formulas, whatever the user's matplotlib settings are, and returns the figure."""
+        """Sets the font of all formulas, in spite of the user's matplotlib settings, and returns the figure."""
         texts: list[Any] = self.figure.findobj(Text)
         for text in texts:
             text.set_math_fontfamily(FORMULAS)
@@ -67,7 +67,7 @@ class Page:
 
 
 class Block(NamedTuple):
-    """A part of a column: its height in mm, and the function draw(page, x, y, more) that draws the block `more` mm higher."""
+    """A part of a column: the height in mm, and the function draw(page, x, y, more), which draws the block `more` mm higher."""
 
     height: float
     draw: Callable[[Page, float, float, float], None]
@@ -87,7 +87,7 @@ class Line(NamedTuple):
 
 @cache
 def _extent(text: str) -> tuple[float, float, float]:
-    """Returns the width of a text, its height above and its depth below the baseline, in mm at a font size of one point."""
+    """Returns the width of a string, and its extent above and below the baseline, in mm at a font size of one point."""
     size = 100.0
     width, height, depth, *_ = MathTextParser("path").parse(
         text, dpi=72, prop=FontProperties(size=size, math_fontfamily=FORMULAS)
@@ -136,7 +136,7 @@ def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
 
 
 def _compact(svg: str) -> str:
-    """Reduces an SVG text to three quarters of its size: removes indentation, rounds to two decimals, shortens glyph names."""
+    """Reduces an SVG file to three quarters of its size: removes indentation, rounds to two decimals, shortens glyph names."""
     places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
     svg = places.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}

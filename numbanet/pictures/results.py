@@ -25,8 +25,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     history : History
         The history that `Network.fit` returned.
     metric : str
-        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains this name
-        with the prefix "val_", its values are drawn as the validation curve.
+        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains the metric
+        with the prefix "val_", the values of the latter are drawn as the validation curve.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw on; by default the Axes of a new figure.
 
@@ -89,7 +89,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draws the confusion matrix, which shows the number of samples for each pair of a true and a predicted class.
 
-    Each cell shows the number of samples, and this number as a fraction of all samples of the true class. The fraction
+    Each cell shows a number of samples, and the same number as a fraction of all samples of the true class. The fraction
     determines the shade of the cell.
 
     Parameters

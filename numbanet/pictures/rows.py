@@ -12,8 +12,8 @@ NAME = re.compile(r"`([^`]+)`")
 class Row(NamedTuple):
     """A formula of the cheat sheet, and the names of the functions in `numbanet.equations` that compute it."""
 
-    title: str  # the title of the group that begins with this row, such as Sigmoid, or an empty string
-    formula: str  # text with formulas between dollar signs
+    title: str  # the title of the group of rows that begins with this row, such as Sigmoid, or an empty string
+    formula: str  # words, with formulas between dollar signs
     computed_as: str
     scalar: str | None
     loop: str
@@ -43,7 +43,7 @@ def sections() -> list[Section]:
 
 
 def _rows(text: str) -> Iterator[Row | Symbol]:
-    """Yields the rows of all tables in a section that contain formulas or symbols; the first column heading identifies them."""
+    """Yields the rows of those tables in a section that contain formulas or symbols, as the first column heading shows."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -84,7 +84,7 @@ def _row_beyond(left: str, *names: str) -> Row:
 HEADINGS: dict[str, Callable[..., Row | Symbol]] = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
 
 
-# Replacements for TeX commands that matplotlib's mathtext does not support. The last one adds a space after sums.
+# Replacements for TeX commands that matplotlib's mathtext does not support. The last replacement adds a space after sums.
 _MATHTEXT = [
     (r"\\le(?![a-z])", r"\\leq"),
     (r"\\ge(?![a-z])", r"\\geq"),
@@ -99,7 +99,7 @@ _MATHTEXT = [
 
 
 def mathtext(text: str) -> str:
-    """Converts the TeX formulas in a text to the syntax that matplotlib's mathtext supports."""
+    """Converts the TeX formulas in a string to the syntax that matplotlib's mathtext supports."""
     for pattern, replacement in _MATHTEXT:
         text = re.sub(pattern, replacement, text)
     return text

@@ -43,8 +43,8 @@ def draw_sheet() -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A landscape figure with the proportions of A3, and at least the size of A3. pyplot does not manage the figure, so that
-        the figure does not have to be closed.
+        A landscape figure with the proportions of A3, and at least the size of A3. pyplot does not manage the figure, so you
+        need not close it.
     """
     with pyplot.style.context(["default", SETTINGS]):
         layout = _layout()
@@ -83,7 +83,7 @@ class Layout(NamedTuple):
 def _layout() -> Layout:
     """Returns the layout on the smallest page, at least of size A3, on which all columns fit.
 
-    A page that is larger than A3 can be scaled down for printing.
+    A figure that is larger than A3 can be scaled down for printing.
     """
     by_title = {section.title: section for section in sections()}
     placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
@@ -211,7 +211,7 @@ def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
 
 
 def _lines_of(row: Row, module: str, room: float) -> list[Line]:
-    """Returns the lines of a row: words before the formula, the formula, words after it, its equivalent form, and names."""
+    """Returns the lines of a row: words before the formula, the formula, words after it, the equivalent formula, and names."""
     formula, computed_as = (row.formula, row.computed_as) if row.formula else (row.computed_as, "")
     before, formula, after = _groups_of(r"([^$]*)(.*\$)?([^$]*)", mathtext(formula))
     lines = [measured(before.strip(" :"), SMALL, room)] if before else []

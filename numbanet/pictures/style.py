@@ -75,9 +75,9 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Returns the heights in the same order, changed as little as necessary so that they are at least `least` apart."""
+    """Returns the heights in the same order, changed as little as necessary, so that any two are at least `least` apart."""
     order = np.argsort(heights, kind="stable")
-    groups = []  # labels that touch each other form a group: [mean of the wanted heights, number of labels]
+    groups = []  # names that would touch each other form a group: [mean of the wanted heights, number of names]
     for height in heights[order]:
         groups.append([height, 1])
         while len(groups) > 1 and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2:

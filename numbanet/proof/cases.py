@@ -1,9 +1,9 @@
 """The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
 The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
-the function for its section of the sheet. A new activation function needs no additional code in this module, unless its
-derivative is a sum whose terms cancel each other: it is verified as soon as `engines.topology.ACTIVATIONS` and the oracle
-contain it.
+the function for its section of the sheet. A new activation function is verified as soon as `engines.topology.ACTIVATIONS` and
+the oracle contain it. A new activation function needs additional code in this module only if its derivative is a sum of terms
+that cancel each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class Output(NamedTuple):
     exact : ndarray
         The exact values.
     magnitude : ndarray or None
-        Values whose ulp (unit in the last place) is the unit of the error. None means the magnitudes of the exact values.
+        The error is measured in ulp (units in the last place) of these values. None means the magnitudes of the exact values.
     bound : float
         The largest allowed error, in ulp.
     """
@@ -56,8 +56,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        The initial values of the last `len(start)` outputs, which the loop updates in place. All other outputs, which the loop
-        writes but does not read, are initialised with 0.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. The loop writes all other outputs
+        without reading them; they are initialised with 0.
     """
 
     equation: str
@@ -156,7 +156,7 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
     scale = np.abs(u) + np.abs(z).max(axis=1, keepdims=True)
     equation = "u_i = z_i - log(sum_k!=i e^z_k)"
     yield Case(equation, activations.softmax_logit, (z,), [Output(u, scale, SCALAR_ULP + OUTPUTS)])
-    # The rounding error of u, which is about as large as z, is an absolute error in an exponent.
+    # u is about as large as z. The rounding error of u is an absolute error in an exponent.
     dl_du, u = draw.normal(*z.shape), u.astype(draw.dtype)
     terms = dl_du[:, :, None] * d_u
     magnitude = (np.abs(terms) * (1 + np.abs(scale)[:, :, None])).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Golden vectors: all values that one training step computes, for five small networks. They serve to check ports.
+"""Golden vectors, with which ports are checked: all values that one training step computes, for five small networks.
 
 A port is an implementation of the network in another language; the page docs/porting.md describes ports.
 """
@@ -41,7 +41,8 @@ def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     -------
     (dict, dict)
         The first dict describes the network and contains the learning rate. The second dict contains all arrays of the step by
-        name. Its last arrays, w1_after, b1_after, ..., are the parameters after the update w <- w - eta dL/dw.
+        name. The last arrays of the second dict, w1_after, b1_after, ..., are the parameters after the update w <- w - eta
+        dL/dw.
     """
     sizes, activations, loss = NETWORKS[name]
     net = Network(sizes, activations, loss, dtype="float64", kernels="reference")

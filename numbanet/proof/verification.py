@@ -30,8 +30,8 @@ class Row(NamedTuple):
     rung : str
         The implementation that was checked: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
     float32, float64 : float
-        The largest error in each dtype, in units in the last place (ulp) of the exact value. In a sum, the unit is the ulp of
-        the sum of the terms' magnitudes. In a whole training step, the unit is the ulp of the array's largest value.
+        The largest error in each dtype, in units in the last place (ulp) of the exact value. For a sum, the unit is the ulp of
+        the sum of the terms' magnitudes. For a whole training step, the unit is the ulp of the largest value in the array.
     bound : float
         The largest error that is allowed.
     """
@@ -51,8 +51,8 @@ class Row(NamedTuple):
 def verify(device: str = "auto", *, report: Callable[[str], object] | None = print) -> list[Row]:
     """Checks the results of all loops on this machine, in float32 and float64.
 
-    Every reference loop, and training steps of the reference engine and the fast engine, are compared with an independent
-    implementation in NumPy, which uses extended precision.
+    `verify` compares every reference loop, and training steps of the reference engine and the fast engine, with an independent
+    implementation in NumPy that uses extended precision.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs a case's loop. Returns the error, in ulp, of the output that comes closest to its error bound, and the bound."""
+    """Runs the loop of a case. Returns the error, in ulp, of the output that is closest to its error bound, and the bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons as scikit-learn estimators. numbanet's extra `sklearn` installs scikit-learn, which they need."""
+"""Multilayer perceptrons as scikit-learn estimators. numbanet's extra `sklearn` installs the package scikit-learn."""
 
 from numbanet._extras import imported
 

@@ -27,13 +27,13 @@ from numbanet.training.history import History
 
 Samples: TypeAlias = ArrayLike | sparray | spmatrix
 
-# scikit-learn does not declare types, and type checkers infer wrong types from this function's default arguments.
+# scikit-learn does not declare types, and type checkers infer wrong types from the default arguments of this function.
 train_test_split: Any = model_selection.train_test_split
 
 # Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
 ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
-# Prediction converts this number of rows of a sparse X to a dense array at a time.
+# The number of rows of a sparse X that a prediction converts to a dense array at a time.
 DENSE_ROWS = 1024
 
 
@@ -78,12 +78,12 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like (n_samples,), optional
-            Non-negative weights. A weight of 2 is equivalent to two copies of the sample; a sample of weight 0 is ignored. The
-            weights are scaled so that their mean over all training samples is 1.
+            Non-negative weights of the samples. A sample weight of 2 is equivalent to two copies of the sample; a sample with
+            the sample weight 0 is ignored. The sample weights are scaled so that their mean over all training samples is 1.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Samples and targets (and weights) that are used only for validation, not for training. After each epoch, the
-            validation loss is added to `history_`, and the validation score to `validation_scores_`. With `early_stopping`,
-            these samples are used for validation, and no part of X is held out.
+            Samples, targets and sample weights for validation, not for training. After each epoch, the validation loss is added
+            to `history_`, and the validation score to `validation_scores_`. With `early_stopping`, no part of X is held out if
+            `validation_data` is given.
 
         Returns
         -------
@@ -93,11 +93,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The message names it. The estimator is left unchanged.
+            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is unchanged.
         DivergenceError
-            The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. The error is
-            both a ValueError, as in scikit-learn, and a FloatingPointError, as in `Network.fit`. With early stopping, if an
-            epoch had a finite score, `fit` only warns (ConvergenceWarning), and restores the parameters of the best epoch.
+            The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
+            DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
+            `fit` issues a ConvergenceWarning instead, and restores the parameters of the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -150,11 +150,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _weighed(self, y: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
-        """Returns the sample weights, each multiplied by the weight of the sample's class; None means that all are 1."""
+        """Returns each sample weight times the weight of the sample's class, or None if all products are 1."""
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Returns the class of each sample by which the validation split is stratified, or None if it is not stratified."""
+        """Returns the class of each sample if the validation split is stratified by these classes, otherwise None."""
 
     @abstractmethod
     def _strata_words(self, strata: NDArray[Any] | None) -> str:
@@ -170,7 +170,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit_options(self) -> dict[str, Any]:
-        """Returns the keyword arguments for `Network.fit` that only this kind of estimator passes."""
+        """Returns the keyword arguments for `Network.fit` that only this class of estimators passes."""
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
@@ -194,7 +194,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         **known: Any,
     ) -> Progress:
-        """Trains the network. `whole` is True if X is the whole data set; only then are the sample weights scaled.
+        """Trains the network. If X is the whole data set, `whole` is True, and the sample weights are scaled.
 
         If an exception ends training before the first epoch has ended, all attributes are reset to their previous values.
         """
@@ -263,7 +263,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         weights: NDArray[Any] | None,
         random_state: np.random.RandomState,
     ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation]:
-        """Returns the samples, targets and weights to train on, and the data to hold out for validation."""
+        """Returns the samples, targets and sample weights to train on, and the data to hold out for validation."""
         fraction, rows = checks.fraction("validation_fraction", self.validation_fraction), np.arange(X.shape[0])
         strata = self._strata(targets)
         try:
@@ -300,7 +300,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             if self.early_stopping:
-                initial_parameters(sizes, activations[:-1], random_state)  # so that the split draws the same numbers as before
+                initial_parameters(sizes, activations[:-1], random_state)  # so that the split draws the same numbers again
             return self.network_.to(self.device)
         inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)
@@ -313,7 +313,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _begin(
         self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState
     ) -> None:
-        """Initialises the attributes that each epoch updates."""
+        """Initialises the attributes that are updated in each epoch."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._rate_factor, self._no_improvement_count = 1.0, 0
@@ -339,7 +339,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         total = samples if weights is None else float(weights.sum(dtype=np.float64))
         penalty = 0.0 if self.solver == "adamw" else self.alpha / 2 * -(-samples // batch_size) / total
         progress = Progress(self, samples, penalty, self._gradient_scale, self._loss_unit(), validation)
-        # `Network.fit` scales the weights of arrays to a mean of 1, but takes the weights of batches as they are given.
+        # `Network.fit` scales the sample weights of arrays to a mean of 1, but does not scale the sample weights of batches.
         batches = issparse(X) or not (whole or weights is None)
         if batches and whole and weights is not None:
             weights = weights * (samples / total)

@@ -35,9 +35,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
         to a batch's loss. Without sample weights, n is the number of samples in the batch. If `fit` gets sample weights, n is
-        the number of samples in the batch times the mean weight of all training samples; in scikit-learn, n is instead the
-        sum of the weights in the batch. With the solver "adamw" there is no penalty; instead, alpha is the factor lambda of
-        the weight decay w <- w - eta * lambda * w.
+        the number of samples in the batch times the mean sample weight of all training samples; in scikit-learn, n is instead
+        the sum of the sample weights in the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor
+        lambda of the weight decay w <- w - eta * lambda * w.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples, each update uses all samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
@@ -46,7 +46,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the validation score) has
         not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate is 1e-6 or less.
         With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn, in contrast, each
-        gradient that enters the velocity is multiplied by the learning rate of the step that computed this gradient.
+        gradient in the velocity stays multiplied by the learning rate of the step that computed this gradient.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
@@ -56,21 +56,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     shuffle : bool
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
-        Seed of the initial weights and biases, the validation split, shuffling and dropout. scikit-learn, given the same
-        random_state, draws the same initial weights and biases, the same validation split, and the same order of the samples
-        in each epoch. Initial weights and biases are uniform between -limit and limit. The limit is
+        Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
+        scikit-learn draws the same initial weights and biases, the same validation split, and the same order of the samples in
+        each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is
         sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If
         `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same
         generator. In contrast, scikit-learn creates a new generator for each call if random_state is an integer.
     tol : float
-        Minimum decrease of the loss that counts as an improvement. With `early_stopping`, the minimum increase of the
-        validation score that counts as an improvement.
+        The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
+        of the validation score that counts as an improvement.
     verbose : bool
-        If True, prints the loss of each epoch, and with `early_stopping` also the score, in the same format as scikit-learn.
+        If True, prints the loss of each epoch and, with `early_stopping`, the score, in the same format as scikit-learn.
     warm_start : bool
-        If True, and if the estimator is fitted already, `fit` continues training the fitted network; y must have the same
-        classes as before. Without early stopping, several calls to `fit` train bitwise the same network as a single call with
-        the same total number of epochs.
+        If True and the estimator is already fitted, `fit` continues training the fitted network; y must have the same classes
+        as in the previous call. Without early stopping, several calls to `fit` train bitwise the same network as a single call
+        with the same total number of epochs.
     momentum : float
         Momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool
@@ -91,19 +91,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int
         Has no effect. scikit-learn has a parameter with this name, which limits the function calls of its solver "lbfgs".
     class_weight : dict or "balanced", optional
-        A dict maps class labels to the weights of the classes in the loss. "balanced" chooses the weights such that all
+        A dict maps class labels to the weights of the classes in the loss. "balanced" chooses the class weights so that all
         classes have the same total weight, summed over the samples.
     label_smoothing : float
         Fraction of each training target that is spread evenly over all classes, in [0, 1).
     dropout : float or sequence of float
-        Fraction of the hidden neurons to drop in each training step, in [0, 1): one number for all hidden layers, or a list
-        with one number per hidden layer.
+        Fraction of the hidden neurons that drop out in each training step, in [0, 1): one number for all hidden layers, or a
+        list with one number per hidden layer.
     clip_norm : float, optional
         Maximum norm of the vector of all gradients. A vector with a larger norm is scaled down to the maximum norm.
     callbacks : Callback or list of Callback, optional
         Callbacks, as in `Network.fit`. In the logs passed to callbacks, "loss" and "val_loss" mean the same as in `history_`.
     dtype : {"auto", "float32", "float64"}
-        Type of all numbers in the computation. "auto" is the dtype of X if it is float32 or float64, else float64.
+        Type of all numbers in the computation. "auto" is the dtype of X if X is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
         Device to compute on. `Network` describes the values.
     kernels : {"fast", "reference"}
@@ -114,17 +114,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     classes_ : ndarray (n_classes,)
         Class labels.
     coefs_, intercepts_ : list of ndarray
-        Copies of each layer's weights w (n_in, n_out) and of each layer's biases b (n_out,). Assigning a list of arrays, one
-        per layer, changes the network; changing a copy does not.
+        Copies of each layer's weights w (n_in, n_out) and of each layer's biases b (n_out,). To change the network, assign a
+        list of arrays, one per layer, to the attribute; changing a copy does not change the network.
     loss_ : float
         Loss of the last epoch.
     best_loss_ : float or None
         Lowest loss of any epoch; None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
-        sample's loss is measured while its batch is trained on. In contrast, scikit-learn adds the L2 penalty of the weights
-        at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn may
-        therefore stop in a different epoch.
+        sample's loss is measured just before the update for its batch. In contrast, scikit-learn adds the L2 penalty of the
+        weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn
+        may therefore stop training after a different number of epochs than numbanet.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None
@@ -136,7 +136,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_iter_ : int
         Number of epochs in the last call to `fit`.
     t_ : int
-        Number of samples seen in training. A sample counts once per epoch.
+        Number of samples seen in training. Each sample counts once per epoch.
     n_features_in_, n_outputs_, n_layers_ : int
         The number of inputs, the number of outputs, and the number of layers including the input layer.
     feature_names_in_ : ndarray (n_features_in_,)
@@ -146,7 +146,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     See Also
     --------
-    numbanet.Network : The class of the network that the estimator trains.
+    numbanet.Network : The network class that the estimator trains.
 
     Examples
     --------
@@ -224,8 +224,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`. However, the weights are not scaled, because the mean weight of the samples
-            in later calls is unknown.
+            The same parameters as those of `fit`. However, the sample weights are not scaled, because the mean sample weight
+            over all calls is unknown.
         classes : array_like (n_classes,), optional
             All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
             multilabel.
@@ -238,7 +238,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The message names it.
+            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
@@ -295,7 +295,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_classes)
-            Logits of the classes. For two classes there is one logit per sample, which is positive if the second class is
+            Logits of the classes. For two classes, there is one logit per sample, which is positive if the second class is
             predicted.
         """
         z = self._predicted(X, logits=True)

@@ -9,7 +9,7 @@ from numbanet import inputs
 
 
 def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
-    """Checks X and y with scikit-learn's function `validate_data`, whose arguments and return values this function has.
+    """Checks X and y with scikit-learn's `validate_data`; has the same arguments and return values.
 
     In addition, X and y may be PyTorch tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
 
@@ -21,7 +21,7 @@ def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: A
     X, y = inputs.without_tensors("X", X), inputs.without_tensors("y", y)
     try:
         return validation.validate_data(estimator, X, y, **options)
-    except Exception:  # the DataFrame's library may raise any exception
+    except Exception:  # because the DataFrame's library may raise any exception
         _check_columns(X)
         raise
 

@@ -20,7 +20,7 @@ class Fitted(BaseEstimator):
 
     @property
     def coefs_(self) -> list[NDArray[np.floating]]:
-        """Copies of each layer's weights w (n_in, n_out). Assigning a list of arrays, one per layer, sets the weights."""
+        """Copies of each layer's weights w (n_in, n_out). To set the weights, assign a list of arrays, one per layer."""
         return [w for w, _ in self._parameters()]
 
     @coefs_.setter
@@ -30,7 +30,7 @@ class Fitted(BaseEstimator):
 
     @property
     def intercepts_(self) -> list[NDArray[np.floating]]:
-        """Copies of each layer's biases b (n_out,). Assigning a list of arrays, one per layer, sets the biases."""
+        """Copies of each layer's biases b (n_out,). To set the biases, assign a list of arrays, one per layer."""
         return [b for _, b in self._parameters()]
 
     @intercepts_.setter
@@ -46,7 +46,7 @@ class Fitted(BaseEstimator):
         return arrays
 
     def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns copies of all weights and biases, read-only because writing to a copy would not change the network."""
+        """Returns read-only copies of all weights and biases. (Writing to a copy would not change the network.)"""
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False

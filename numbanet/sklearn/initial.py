@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# Initial weights and biases lie between -limit and limit, with limit = sqrt(factor / (n_in + n_out)). FACTORS contains the
-# factor for layers with an activation in its keys, and FACTOR is the factor for layers with any other activation.
+# Initial weights and biases lie between -limit and limit, with limit = sqrt(factor / (n_in + n_out)). FACTORS maps some
+# activations to their factor, and FACTOR is the factor for all other activations.
 FACTORS = {"sigmoid": 2.0}
 FACTOR = 6.0
 
@@ -20,8 +20,8 @@ def initial_parameters(
     """Draws the weights and biases of each layer uniformly between -limit and limit.
 
     The limit is sqrt(2 / (n_in + n_out)) for layers with the activation sigmoid, and sqrt(6 / (n_in + n_out)) for layers with
-    any other activation. As in scikit-learn, the limit of the output layer depends on the activation of the last hidden layer.
-    With the same `random_state`, scikit-learn draws the same numbers.
+    any other activation. As in scikit-learn, the limit of the output layer depends on the activation of the last hidden layer,
+    not on its own. With the same `random_state`, scikit-learn draws the same numbers.
 
     Parameters
     ----------

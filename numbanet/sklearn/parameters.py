@@ -10,7 +10,7 @@ from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
-# For each parameter, the values that scikit-learn supports but numbanet does not, and the advice for the error message.
+# For each parameter, the values that scikit-learn supports and numbanet does not, and the advice for the error message.
 MISSING = {
     "solver": {"lbfgs": "use 'adam', 'adamw' or 'sgd', or scikit-learn's own estimator"},
     "loss": {"poisson": "use 'squared_error' or 'log_loss', or scikit-learn's own estimator"},
@@ -57,7 +57,7 @@ class Parameters:
         return 1.0
 
     def _check_parameters(self) -> None:
-        """Checks the parameters that `Network` and the optimizers do not check, or that have a different name there."""
+        """Checks the parameters that `Network` and the optimizers do not check, or for which they have other names."""
         refuse_missing("solver", self.solver)
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
@@ -76,7 +76,7 @@ class Parameters:
             checks.flag(name, getattr(self, name))
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
-        """Checks that learning_rate_init, and the learning rate that the network gets, are positive and finite in `dtype`."""
+        """Checks that learning_rate_init, and the learning rate of the network, are positive and finite in `dtype`."""
         checks.positive("learning_rate_init", self.learning_rate_init, dtype)
         if not dtype.type(self.learning_rate_init / self._gradient_scale):
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")

@@ -17,7 +17,7 @@ class DivergenceError(FloatingPointError, ValueError):
 
 
 class Validation(NamedTuple):
-    """The validation samples x, their targets in the network's form, the same targets y in the user's form, and weights."""
+    """The validation samples x, the targets in the network's form, the targets y in the user's form, and sample weights."""
 
     x: Any
     targets: NDArray[Any]
@@ -60,9 +60,9 @@ class Estimator(Protocol):
 class Progress(Callback):
     """Updates an estimator after each epoch, and stops training under the same conditions as scikit-learn.
 
-    Training stops when the loss, or with early stopping the validation score, no longer improves. The network writes its own
-    loss to the logs of callbacks. `Progress` runs first, and converts the loss in the logs to the loss as scikit-learn defines
-    it, so that all later callbacks read scikit-learn's loss.
+    Training stops when the loss or, with early stopping, the validation score no longer improves. The network writes its own
+    loss to the logs of callbacks. `Progress` is the first callback, and converts the loss in the logs to the loss as
+    scikit-learn defines it, so that all other callbacks read scikit-learn's loss.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Progress(Callback):
     Attributes
     ----------
     logs : list of dict
-        The logs of each epoch, including the changes that later callbacks make.
+        The logs of each epoch, including the changes by other callbacks.
     best_parameters : list of (w, b) or None
         With early stopping, the network's weights and biases after the epoch with the best score; otherwise None.
     """
@@ -104,7 +104,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the network's learning rate, which with "invscaling" depends on the number of samples seen so far."""
+        """Returns the network's learning rate. With "invscaling", it depends on the number of samples seen so far."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
@@ -117,19 +117,19 @@ class Progress(Callback):
         return self.best_parameters is not None
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """With early stopping and a warm start, stores the parameters from which training continues as the best so far."""
+        """With early stopping and a warm start, stores the initial parameters of this call as the best parameters so far."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:
             self.best_parameters = self.estimator.network_.parameters()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
-        """Converts the learning rate in the logs to scikit-learn's, and computes the L2 penalty of the current weights."""
+        """Converts the learning rate in the logs to scikit-learn's rate, and computes the L2 penalty of the current weights."""
         estimator = self.estimator
         if estimator.solver == "sgd":
             logs["learning_rate"] *= self.gradient_scale
         self.penalty_now = self.penalty and self.penalty * sum(float(np.vdot(w, w)) for w, _ in estimator.network_.parameters())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Records the loss (as scikit-learn defines it) and the score, and stops training if they no longer improve."""
+        """Records scikit-learn's loss and the score, and stops training if the loss or the score no longer improves."""
         estimator = self.estimator
         for name in logs.keys() & {"loss", "val_loss"}:
             logs[name] *= self.loss_unit
@@ -147,7 +147,7 @@ class Progress(Callback):
     def diverged(self, kept: str = "previous") -> str:
         """Returns the error message for an epoch whose loss is not finite.
 
-        `kept` says which epoch's parameters the estimator keeps: "previous" or "best".
+        `kept` is "previous" or "best", and says if the estimator keeps the parameters of the previous or of the best epoch.
         """
         estimator = self.estimator
         scheduled = estimator.solver == "sgd" and estimator.learning_rate != "constant"
@@ -161,7 +161,7 @@ class Progress(Callback):
         )
 
     def record_divergence(self) -> None:
-        """Records an epoch whose loss is not finite. The epoch's score is NaN, as in scikit-learn."""
+        """Records an epoch with a loss that is not finite. The epoch's score is NaN, as in scikit-learn."""
         estimator, nan = self.estimator, float("nan")
         assert estimator.validation_scores_ is not None  # set before the first epoch
         estimator.n_iter_ += 1
@@ -172,12 +172,12 @@ class Progress(Callback):
         self.stop_training = True
 
     def restore_best(self) -> None:
-        """Restores the parameters of the epoch with the best score, if `best_parameters` contains them."""
+        """Restores the parameters of the epoch with the best score, unless `best_parameters` is None."""
         if self.best_parameters is not None:
             self.estimator.network_.set_parameters(self.best_parameters)
 
     def _record_score(self, validation: Validation) -> bool:
-        """Records the epoch's score. Returns True if the score does not exceed the best previous score by at least `tol`."""
+        """Records the epoch's score. Returns True unless the score exceeds the best previous score by at least `tol`."""
         estimator, best = self.estimator, self.estimator.best_validation_score_
         assert estimator.validation_scores_ is not None and best is not None  # set before the first epoch
         y_hat = estimator._decoded(estimator.network_.predict(validation.x))
@@ -191,7 +191,7 @@ class Progress(Callback):
         return score < best + estimator.tol
 
     def _record_best_loss(self) -> bool:
-        """Records the lowest loss. Returns True if the epoch's loss is not at least `tol` below the lowest previous loss."""
+        """Records the lowest loss. Returns True unless the epoch's loss is at least `tol` below the lowest previous loss."""
         estimator, best = self.estimator, self.estimator.best_loss_
         assert best is not None  # set before the first epoch
         estimator.best_loss_ = min(best, estimator.loss_)
@@ -200,7 +200,7 @@ class Progress(Callback):
     def _watch(self, no_better: bool) -> None:
         """Counts consecutive epochs without improvement; `no_better` is True if the current epoch brought no improvement.
 
-        If the count exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
+        If the number of these epochs exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
         """
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0

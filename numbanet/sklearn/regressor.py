@@ -24,8 +24,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : {"squared_error", "log_loss"}
         "squared_error" is half the squared error; the output activation is identity. "log_loss" is the cross-entropy for
-        targets in [0, 1]; the output activation is sigmoid. A reported loss is the mean over all samples. The reported squared
-        error is also averaged over the outputs. As in scikit-learn, however, the gradients are those of the sum over outputs.
+        targets in [0, 1]; the output activation is sigmoid. The reported loss is the mean over all samples. The reported
+        squared error is also averaged over the outputs. As in scikit-learn, however, the gradients are computed from the sum of
+        the squared errors over the outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -41,7 +42,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     See Also
     --------
-    numbanet.Network : The class of the network that the estimator trains.
+    numbanet.Network : The network class that the estimator trains.
     """
 
     loss: str
@@ -105,8 +106,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`. However, the weights are not scaled, because the mean weight of the samples
-            in later calls is unknown.
+            The same parameters as those of `fit`. However, the sample weights are not scaled, because the mean sample weight
+            over all calls is unknown.
 
         Returns
         -------
@@ -116,7 +117,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The message names it.
+            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -124,7 +125,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     @property
     def _gradient_scale(self) -> float:
-        """2 for the squared error, because the network's mse has twice the gradient of half the squared error; otherwise 1."""
+        """2 for the squared error, because the gradient of mse is twice the gradient of half the squared error; otherwise 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:

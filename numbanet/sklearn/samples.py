@@ -12,8 +12,8 @@ from sklearn.utils import check_array, check_consistent_length, gen_batches
 class Shuffling(np.random.Generator):
     """A random generator for a network, which shuffles the samples in the same way as scikit-learn's estimators.
 
-    In each epoch, scikit-learn shuffles the order of the previous epoch. A copy of this object, or an object loaded from its
-    pickle, is a plain `numpy.random.Generator`.
+    In each epoch, scikit-learn shuffles the order of the previous epoch. Copies and pickles of a `Shuffling` object become a
+    plain `numpy.random.Generator`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def dense_batches(
 
 
 def checked_weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:  # noqa: N803
-    """Returns the sample weights as an array, or None if there are none. Raises ValueError if the weights are invalid."""
+    """Returns the sample weights as an array, or None if `sample_weight` is None. Raises ValueError for invalid weights."""
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")

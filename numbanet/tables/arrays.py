@@ -25,7 +25,7 @@ def read_images(path: str | os.PathLike[str], labels: str | os.PathLike[str] | N
 
 
 def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
-    """Returns a table of the columns x[0], x[1], ... of an array x (n, ...), and of the targets y (n,), if any."""
+    """Returns a table with the columns x[0], x[1], ... of an array x (n, ...), and with the targets y (n,), if any."""
     if x.ndim < 2 or not x.size:
         raise ValueError(f"{source}: x has shape {x.shape}, but must not be empty and must have two dimensions or more")
     if x[0].size > MOST_COLUMNS:
@@ -53,7 +53,7 @@ def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, a
     rows : int
         Number of rows.
     alike : bool
-        True if all columns have the same kind of values, such as pixels; see `Table`.
+        True if the values of all columns mean the same, such as pixels; see `Table`.
 
     Raises
     ------

@@ -28,8 +28,8 @@ class Texts:
     texts : list of str or None
         The values of the column; None stands for a missing value.
     typed : bool
-        True if the file declares the column as text. Texts that look like numbers then stay texts, and a text such as NA is
-        a value, not a missing value.
+        True if the file declares the column as text. In a typed column, texts that look like numbers stay texts, and a text
+        such as NA is a value, not a missing value.
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the texts use.
     """
@@ -64,12 +64,12 @@ class Texts:
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """The column as a float64 array (n,), with NaN for each text that is missing or not a number."""
-        texts = cast("list[str]", self.texts)  # a None among them raises TypeError
+        texts = cast("list[str]", self.texts)  # a None among the texts raises TypeError
         if self.spelling.is_plain and not self.words:
             try:
                 if "_" not in "".join(texts):
                     return np.fromiter(map(float, texts), float, len(texts))
-            except (ValueError, TypeError):  # some text is missing or not a number
+            except (ValueError, TypeError):  # one of the texts is missing or not a number
                 pass
         values = dict.fromkeys((None, *self.words), math.nan)
         for text in set(texts) - values.keys():
@@ -77,7 +77,7 @@ class Texts:
         return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Texts":
-        """Returns a column with the values of the given rows only."""
+        """Returns a column that contains only the values of the given rows."""
         return Texts([self.texts[row] for row in rows], self.typed, self.spelling)
 
 
@@ -124,7 +124,7 @@ class Numbers:
         return values
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Numbers":
-        """Returns a column with the values of the given rows only."""
+        """Returns a column that contains only the values of the given rows."""
         return Numbers(self.array[rows], None if self.absent is None else self.absent[rows])
 
 
@@ -143,14 +143,15 @@ class Table:
     lines : sequence of int, optional
         For each row, the line of the file in which the row begins.
     alike : bool
-        True if all columns have the same kind of values, such as pixels; `learn` then gives them a common mean and scale.
+        True if the values of all columns mean the same, such as pixels; `learn` then gives all columns a common mean and scale.
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
         Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
         or named by their position.
     whole : Table, optional
-        The table from which the rows were taken. Its `values`, not those of the remaining rows, say which texts are values.
+        The table from which the rows of this table were taken. The property `values` of the table `whole` says which texts are
+        values.
 
     Raises
     ------
@@ -216,18 +217,18 @@ class Table:
         return self.column(name).is_missing(self.values.get(name, ()))
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Table":
-        """Returns a table with the given rows only; raises ValueError if no row is given."""
+        """Returns a table that contains only the given rows; raises ValueError if no row is given."""
         lines = None if self.lines is None else [self.lines[row] for row in rows]
         columns = {name: column.take(rows) for name, column in self.columns.items()}
         return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
 
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
-        """Returns an error about the cell in column `name` and row `row`; `row` counts from 0, the message from 1."""
+        """Returns an error about the cell in column `name` and row `row`, which counts from 0, but in the message from 1."""
         line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 
 
 def _has_texts(column: Texts) -> bool:
-    """Returns whether some value of the column is neither missing, a number, nor true or false."""
+    """Returns True if some value of the column is not missing and is neither a number nor true or false."""
     wrong = np.isnan(column.numbers) & ~column.missing
     return any(str(column.texts[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))

@@ -22,7 +22,7 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The network properties that a table's encoding must match; `engines.topology.Topology` has these properties."""
+    """The properties of a network that a table's encoding must match, as in `engines.topology.Topology`."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -48,7 +48,8 @@ class Encoding:
     ignored : list of str
         Names of further columns that a table may contain; the encoding does not read them.
     spelling : Spelling
-        The spelling of numbers and missing values in the training file; the command line expects it in later files, too.
+        The spelling of numbers and missing values in the training file. The command line expects the same spelling in later
+        files.
 
     Raises
     ------
@@ -85,7 +86,7 @@ class Encoding:
         Parameters
         ----------
         table : Table or DataFrame
-            A table with the columns of all features, in any order. It may contain the target column, too.
+            A table with the columns of all features, in any order. The table may contain the target column, too.
         dtype : {"float64", "float32"}
             Data type of the result. The values are computed in float64 and then rounded.
         ignore : list of str
@@ -149,7 +150,7 @@ class Encoding:
         Returns
         -------
         ndarray, (n,)
-            For classification the class indices as integers, for regression the standardised target as float64.
+            For classification, the class indices as integers. For regression, the standardised target in float64.
 
         Raises
         ------
@@ -174,7 +175,7 @@ class Encoding:
             raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows that have a missing value for which the encoding has no replacement.
+        """Returns the table without those rows that have a missing value that the encoding cannot replace.
 
         Parameters
         ----------
@@ -237,7 +238,7 @@ def refuse_missing(table: Table, missing: Iterable[tuple[str, NDArray[np.bool_]]
     missing : iterable of (str, ndarray of bool)
         The name of each column, and a boolean array (n,) that is True for each missing value of the column.
     advice : str
-        Text that is appended to the error message and says what the user can do.
+        The end of the error message, which says what the user can do.
     """
     first = {name: int(rows.argmax()) for name, rows in missing if rows.any()}
     if first:

@@ -19,7 +19,7 @@ from numbanet.tables.spelling import fitting, odd_sign
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column as a float64 array (n,), NaN if missing; raises ValueError if a value is no number or is infinite."""
+    """Returns a column as a float64 array (n,), with NaN if missing; raises ValueError for other texts and infinite numbers."""
     column = table.column(name)
     values = column.numbers
     if np.isfinite(values).all():
@@ -37,7 +37,7 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
-    """Returns an error about a column of numbers that contains texts in the given rows; its message ends with `remedy`."""
+    """Returns an error about a column of numbers that has texts in the given rows; the error message ends with `remedy`."""
     texts = table.column(name).texts
     wrong = str(texts[rows[0]])
     others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
@@ -54,7 +54,7 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
 
 
 def _read_with(spelling: Any) -> str:
-    """Returns, for an error message, the arguments and options with which numbers in this spelling are read."""
+    """Returns, for an error message, the arguments and options to pass if numbers have this spelling."""
     given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
     if spelling.thousands == ".":
         given.append(("thousands", "."))
@@ -64,7 +64,7 @@ def _read_with(spelling: Any) -> str:
 
 
 def as_option(option: str, names: Iterable[str]) -> str:
-    """Returns a command-line option and its value, a list of names, quoted for a shell."""
+    """Returns a command-line option followed by its value, a list of names, quoted for a shell."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     value = shlex.quote(text.getvalue())
@@ -72,7 +72,7 @@ def as_option(option: str, names: Iterable[str]) -> str:
 
 
 def booleans(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column of the texts true and false, in any capitalisation, as an array (n,) of 1, 0 and, if missing, NaN."""
+    """Returns a column of the texts true and false, in any capitalisation, as an array (n,): 1, 0 or, if missing, NaN."""
     column = table.column(name)
     values: dict[str | None, float] = {None: math.nan}
     for text in set(column.texts) - {None}:
@@ -94,7 +94,7 @@ class Numeric:
         Name of the column.
     mean, scale : float
         The column's mean and standard deviation (with the divisor n, not n - 1) over the training rows. For a constant column,
-        scale is 1.
+        scale is 1, so that nothing is divided by 0.
     fill : float, optional
         The number that replaces a missing value; if None, a missing value raises ValueError.
     """
@@ -128,7 +128,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Boolean(Numeric):
-    """A column of the texts true and false, which become 1 and 0 and are then standardised like a `Numeric` column."""
+    """A column of the texts true and false, read as the numbers 1 and 0, which are standardised as in a `Numeric` column."""
 
     kind: ClassVar[str] = "boolean"
     values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)
@@ -136,7 +136,7 @@ class Boolean(Numeric):
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of texts, encoded one-hot: one input per category, 1 for the row's category and 0 for all other categories.
+    """A column of texts, encoded one-hot: one input per category, which is 1 for the row's category and 0 for all others.
 
     Parameters
     ----------

@@ -15,13 +15,13 @@ ODD = bytes | complex | list | tuple | set | dict | np.ndarray
 
 
 class Unreadable:
-    """A column that contains neither numbers nor texts; any use of the column raises a ValueError that says why."""
+    """A column that contains neither numbers nor texts. Any use of the column raises a ValueError with the reason."""
 
     def __init__(self, reason: object):
         self.reason = f"{reason}; or name the column in ignore"
 
     def take(self, rows: Any) -> "Unreadable":
-        """Returns the same column, whatever the rows."""
+        """Returns the column itself, for any rows."""
         return self
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -32,7 +32,7 @@ def as_table(table: Table | Frame) -> Table:
     """Returns a `Table` unchanged, and converts a DataFrame to a table with the same columns, without a pandas index.
 
     Texts and categories become texts that are never interpreted as numbers. Dates become texts, too; `learn` raises ValueError
-    for such a column, as it does for dates in files.
+    for a column of dates, as it does for dates in files.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
 
 
 def _values(title: str, column: Any) -> NDArray[Any]:
-    """Returns a column without missing values as an array of numbers, booleans, dates, or objects that are mostly texts."""
+    """Returns a column without missing values as an array of numbers, booleans, dates, or objects (usually texts)."""
     values = foreign.as_array(title, column)
     if values.ndim != 1:
         raise ValueError(f"{title}: each row contains several values; make one column for each value")

@@ -16,12 +16,12 @@ DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2}"
     rf"|\d{{1,2}}\.?[- ]{MONTH}[- ](\d{{4}}|\d{{2}})|{MONTH} \d{{1,2}},? \d{{4}})([T ,:].*)?"
 )
-CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches texts that are joined by NUL characters
+CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches many texts at once, which are joined by NUL characters
 # A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
 # on average.
 CLASSES_OF_INTEGERS = 20
-# A column contains names rather than categories if it has more than 1000 distinct texts, or more than 20 distinct texts that
-# are also more than half as many as the rows.
+# A column contains names rather than categories if it has more than 1000 distinct texts, or if it has more than 20 distinct
+# texts and their number is more than half the number of rows.
 CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 NO_TARGET = "; to leave out rows without a target, use tables.drop_missing (--drop-missing)"
 
@@ -35,13 +35,13 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     name : str
         Name of the column.
     of_target : bool
-        True if the column is the target. A target may have a different text in every row; any other column may not.
+        True if the column is the target. Only a target may have a different text in every row.
 
     Raises
     ------
     ValueError
-        The column is empty, mixes numbers with a few texts, or contains dates, names, or numbers in another spelling than the
-        table's.
+        The column is empty, mixes numbers with a few texts, or contains dates, names, or numbers that do not have the table's
+        spelling.
     """
     column = table.column(name)
     refuse_empty(table, [name])
@@ -70,7 +70,7 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
 
 
 def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric] | type[Categorical] | None:
-    """Returns the kind of a column, or None if it contains texts; raises ValueError if it mixes numbers with a few texts."""
+    """Returns the kind of a column of numbers, or None for texts; raises ValueError if numbers and a few texts are mixed."""
     values = column.numbers
     wrong = np.isnan(values)
     if wrong.any():

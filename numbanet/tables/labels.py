@@ -1,8 +1,8 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
 If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are true or false,
-in any capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends. If a
-label is a code such as 007, all labels of its column are compared as texts.
+in any capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends. If
+any label in a column is a code such as 007, all labels of the column are compared as texts.
 """
 
 import re
@@ -22,7 +22,7 @@ CODE = re.compile(r"\s*[+-]?0\d+\s*")
 UNKNOWN = ("error", "ignore")
 MISSING, OTHER = -1, -2  # the indices that stand for a missing value and for an unknown label
 
-Key = Callable[[str, Spelling], Hashable]  # returns None for a text that cannot be a label
+Key = Callable[[str, Spelling], Hashable]  # the function returns None for a text that cannot be a label
 
 
 def _as_number(text: str, spelling: Spelling) -> float | None:
@@ -50,8 +50,8 @@ def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
 def labels_of(table: Table, name: str) -> tuple[str, ...]:
     """Returns the distinct labels of a column in alphabetical order, or in numerical order if all are numbers.
 
-    If a label has several spellings, such as 1 and 1.0, the most frequent spelling is returned. In a table with a decimal comma
-    or a thousands separator, numbers are returned in Python's spelling instead.
+    If a label has several spellings, such as 1 and 1.0, the most frequent spelling is returned. If the table has a decimal
+    comma or a thousands separator, labels that are numbers are returned in Python's spelling.
     """
     column = table.column(name)
     counts = Counter(column.texts)
@@ -88,7 +88,8 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
     noun : str
         The word for a label in error messages, such as "category".
     unknown : {"error", "ignore"}
-        For a value that is not a known label: "error" raises ValueError, "ignore" gives the value the index `OTHER`.
+        The treatment of a value that is not a known label: "error" raises ValueError, "ignore" gives the value the index
+        `OTHER`.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
     index = _exact(column, labels)
     try:
         return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
-    except KeyError:  # a text is missing, unknown or spelled differently from its label
+    except KeyError:  # one of the texts is missing, unknown, or spelled differently from its label
         pass
     key = key_of(labels)
     by_key = {key(label, PLAIN): k for k, label in enumerate(labels)}

@@ -1,4 +1,4 @@
-"""Learns the task (classification or regression), the kind of each column and the column statistics from a table."""
+"""Learns from a table the task (classification or regression), the kind of each column and the statistics of columns."""
 
 from collections.abc import Collection
 
@@ -38,8 +38,8 @@ def learn(
 
     A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
     true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few texts, contains
-    dates, contains numbers in another spelling than the arguments of `read` say, or has a different text in nearly every row.
-    Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are compared as
+    dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different text in nearly every
+    row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are compared as
     numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a text such
     as NA is a category. The function `notes` describes the choices that were made.
 
@@ -49,19 +49,20 @@ def learn(
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        By default the task is inferred from the target column. It is classification if the column contains texts, booleans, or
-        whole numbers with at most 20 distinct values, each of which occurs at least twice on average. For any other numbers it
-        is regression, and the target is standardised like a numeric column.
+        By default, the task is inferred from the target column. The task is classification if the target column contains texts,
+        booleans, or whole numbers with at most 20 distinct values that occur at least twice on average. For any other numbers,
+        the task is regression, and the target is standardised like a numeric column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
         Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
-        The statistic that replaces missing numbers. Missing categories and booleans are always replaced by the most frequent
-        value; of equally frequent values, the one that sorts first is used. By default a missing value raises ValueError.
+        The statistic that replaces missing numbers. With `impute`, missing categories and booleans are always replaced by the
+        most frequent value; if several values are equally frequent, by the value that sorts first. By default, a missing value
+        raises ValueError.
     rows : ndarray of int, optional
-        Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows. By
-        default all rows are used. Categories and classes are always collected from all rows.
+        Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
+        default, all rows. Categories and classes are always collected from all rows.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def learn(
     if impute is None:
         refuse_empty(table, names)
         refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
-    with collection_paused():  # else the garbage collector would traverse all texts of a wide table repeatedly
+    with collection_paused():  # otherwise, the garbage collector would traverse all texts of a wide table repeatedly
         kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
         features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
@@ -132,19 +133,19 @@ def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     if least == most:
         return float(values[0]), 1.0
     exponent = np.frexp(max(-least, most))[1]
-    values = np.ldexp(values, -exponent)  # exact, and neither sums nor squares overflow
+    values = np.ldexp(values, -exponent)  # exact; with this factor, neither sums nor squares overflow
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
 
 def _together(table: Table, features: list[Numeric], rows: NDArray[np.integer]) -> list[Numeric | Categorical]:
-    """Gives all features the same mean and scale: the mean and standard deviation of the values of all columns together."""
+    """Gives all features the same mean and scale: the mean and standard deviation of all values in all columns."""
     moments = np.array([(values.mean(), values.var()) for f in features for values in [f.values(table, f.name)[rows]]])
     mean, scale = moments[:, 0].mean(), np.sqrt(moments[:, 1].mean() + moments[:, 0].var()) or 1.0
     return [Numeric(feature.name, float(mean), float(scale), feature.fill) for feature in features]
 
 
 def target_of(table: Table, name: str, task: str | None, rows: NDArray[np.integer]) -> Classes | Quantity:
-    """Returns the encoding of the target column, whose mean and standard deviation are computed from `rows`.
+    """Returns the encoding of the target column, with the mean and the standard deviation of the rows `rows`.
 
     Raises
     ------

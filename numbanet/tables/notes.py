@@ -13,7 +13,7 @@ from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.targets import Quantity
 
 MOST_NOTES = 20
-# Words for true and false in tables, in lower case.
+# The words for true and false in tables, in lower case.
 _TRUE, _FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
 TRUTH: dict[str, bool] = {word: word in _TRUE for word in (*_TRUE, *_FALSE)}
 
@@ -30,7 +30,7 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
     Returns
     -------
     list of str
-        At most 20 sentences about columns; if there are more, a last sentence says how many were left out.
+        At most 20 sentences about columns. If there would be more sentences, a last one says how many are left out.
     """
     table = as_table(table)
     found = list(table.notes)
@@ -58,7 +58,7 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
 
 
 def _alike(labels: Collection[str]) -> list[str]:
-    """Returns the labels that differ from another label only in capitals, or are one of several words for true or for false."""
+    """Returns the labels that differ from others only in capitals, and labels that are several words for true or for false."""
     folded = [label.casefold() for label in labels]
     if all(label in TRUTH for label in folded):
         folded = [str(TRUTH[label]) for label in folded]

@@ -45,7 +45,7 @@ def _column(column: Any, arrow: Any, spelling: Spelling) -> Texts | Numbers:
 
 
 def with_missing(array: Any, absent: Any, spelling: Spelling) -> Any:
-    """Returns `absent`, set to True also for the numbers of the array that the spelling lists as missing, such as -999."""
+    """Returns a copy of `absent` that is also True for the numbers that the spelling lists as missing, such as -999."""
     numbers = [value for text in spelling.missing or () if (value := spelling.value(text)) is not None]
     if not numbers or array.dtype.kind == "b":
         return absent

@@ -30,7 +30,7 @@ SNIFFED_BYTES = 1 << 12
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Returns True if a file has IDX content or, if it is unreadable, a name such as t10k-labels-idx1-ubyte.gz."""
+    """Returns True if a file contains IDX data. For an unreadable file, the name decides, such as t10k-labels-idx1-ubyte.gz."""
     try:
         with Path(path).open("rb") as file:
             return file.seekable() and _format(file.read(SNIFFED_BYTES), os.fspath(path)) == "idx"
@@ -66,8 +66,9 @@ def read(
         training or evaluation, an array of targets (n,). An NPY file and an IDX file (the format of MNIST) contain x only. The
         columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a text file. By default the separator is detected: it is a comma, semicolon, tab or |.
-        If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the separator.
+        Character between the columns of a text file. By default, numbanet detects if the separator is a comma, semicolon, tab
+        or |. If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the
+        separator.
     decimal : str
         The character before the fraction of a number in a text file.
     thousands : str, optional
@@ -79,11 +80,12 @@ def read(
     encoding : str, optional
         Encoding of a text file. By default it is UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
-        True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default the
-        first line names the columns, and a first line of numbers raises ValueError, except 0, 1, 2, ..., which pandas writes.
+        True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default, the
+        first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1, 2, ..., as
+        pandas writes them for columns without names.
     target : str, optional
         For an NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file that contains
-        the labels; they become the column y. For other files, the argument has no effect.
+        the labels, which become the column y. For other files, `target` has no effect.
 
     Returns
     -------
@@ -124,7 +126,7 @@ def read(
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Opens a file; yields the file, its name for error messages, and the name whose ending determines the format.
+    """Opens a file. Yields the file, the name for error messages, and the name with the ending that determines the format.
 
     The content of a pipe is copied to memory, because the beginning of the file is read twice.
     """

@@ -15,11 +15,11 @@ WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
 MINUS = "\u2212"
 UNIT = re.compile(r"\s*[+-]?\d[\d.,]*\s*([^\W\d_]+)\s*")
-MOST_DIGITS = 300  # an integer with more digits is read as a float; Python reads no integer of more than 4300 digits
+MOST_DIGITS = 300  # an integer with more digits is read as a float, because Python limits the digits of an int to 4300
 
 
 def number(text: str) -> float | None:
-    """Converts a text to a number; returns None if it is not a number. The texts 1_000 and nan do not count as numbers."""
+    """Converts a text to a number, or returns None if the text is not a number. 1_000 and nan do not count as numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -38,7 +38,7 @@ class Spelling:
     thousands : str, optional
         The character between groups of digits, such as the comma in 1,000,000. A space also stands for non-breaking spaces.
     missing : collection of str, optional
-        The texts that mean a missing value. The empty text always does. By default these are the texts in `MISSING`.
+        The texts that mean a missing value, in addition to the empty text. By default, these are the texts in `MISSING`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class Spelling:
         return self.decimal == "." and self.thousands is None
 
     def plain(self, text: str) -> str | None:
-        """Rewrites a number with a decimal point and without thousands separators; returns None if it is not a number."""
+        """Rewrites a number with a decimal point and without thousands separators; returns None if the text is not a number."""
         if self.is_plain:
             return text
         if not _pattern(self.decimal, self.thousands).fullmatch(text):
@@ -78,7 +78,7 @@ class Spelling:
         return "".join("." if c == self.decimal else c for c in digits)
 
     def number(self, text: str) -> float | None:
-        """Converts a text to a number; returns None if it is not a number in this spelling."""
+        """Converts a text to a number; returns None if the text is not a number in this spelling."""
         plain = self.plain(text)
         return None if plain is None else number(plain)
 
@@ -97,8 +97,8 @@ class Spelling:
         ----------
         texts : iterable of str or None
         typed : bool
-            True if the file format marks missing values itself. Only the texts that the user listed in `missing` then mean a
-            missing value in addition.
+            True if the file format itself marks missing values. In this case, only the texts that the user listed in `missing`
+            also mean a missing value.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(texts) else MISSING & set(texts)
@@ -122,7 +122,7 @@ PLAIN = Spelling()
 
 @functools.cache
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Returns the pattern of numbers. The last group has three digits; groups before it may have two, as in 1,00,000."""
+    """Returns the pattern of numbers. The last group of digits has three digits; other groups may have two, as in 1,00,000."""
     d = re.escape(decimal)
     group = None if thousands is None else r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
     whole = r"\d+" if group is None else rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
@@ -135,9 +135,9 @@ COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands i
 
 
 def fitting(texts: Collection[str]) -> list[Spelling]:
-    """Returns the simplest of the number formats in `COMMON` that can read every text as a number; the result may be empty.
+    """Returns the simplest of the spellings in `COMMON` in which every text is a number; the list may be empty.
 
-    Two spellings are returned if the texts are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
+    The function returns two spellings if the texts are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """
     fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in texts)]
     simple = [spelling for spelling in fits if spelling.decimal == "." or spelling.thousands is None]
@@ -145,10 +145,10 @@ def fitting(texts: Collection[str]) -> list[Spelling]:
 
 
 def odd_sign(text: str) -> str | None:
-    """Returns an error message's advice about a text that is a number with a sign which numbanet does not read.
+    """Returns the advice of an error message if a text is a number with a sign that numbanet does not read.
 
-    Returns None for any other text. Such signs are percent and currency signs, parentheses or a minus sign at the end, which
-    mean a negative number, and the typographic minus sign.
+    Returns None for any other text. The signs that numbanet does not read are percent and currency signs, parentheses around a
+    negative number, a minus sign at the end, and the typographic minus sign.
     """
     plain = "".join(text.split())
     signs = {c for c in plain if c in "%‰" or unicodedata.category(c) == "Sc"}
@@ -165,7 +165,7 @@ def odd_sign(text: str) -> str | None:
 
 
 def are_odd_numbers(texts: Collection[str]) -> bool:
-    """Returns whether every text is a number, and at least one has a sign for which `odd_sign` returns advice."""
+    """Returns whether every text is a number, and `odd_sign` returns advice for at least one of the texts."""
     return any(map(odd_sign, texts)) and all(odd_sign(text) or _is_number(text) for text in texts)
 
 
@@ -174,7 +174,7 @@ def _is_number(text: str) -> bool:
 
 
 def unit_of(texts: Collection[str]) -> str | None:
-    """Returns the unit, such as kg, if every text is a number followed by the same letters; otherwise None."""
+    """Returns the unit, such as kg, if every text is a number followed by the same letters; otherwise returns None."""
     matches = [UNIT.fullmatch(text) for text in texts]
     units = {None if match is None else match[1] for match in matches}
     return units.pop() if len(units) == 1 else None

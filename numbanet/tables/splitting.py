@@ -22,19 +22,20 @@ def split(
     ----------
     table : Table
     target : str
-        The column to predict. For classification the split is stratified: of each class, the given fraction is held out, to
-        within one row.
+        The column to predict. For classification, the split is stratified: the same fraction of the rows of each class is held
+        out, except for rounding to whole rows.
     fraction : float
         Fraction of the rows to hold out, in [0, 1).
     task : str, optional
-        "classification" or "regression"; inferred by default, as by `learn`.
+        "classification" or "regression". By default, the function infers the task as `learn` does.
     seed : int
         Seed of the random split.
 
     Returns
     -------
     rows, held_out : ndarray of int
-        `rows` contains the indices of the rows to train on, `held_out` those of the other rows, both in ascending order.
+        `rows` contains the indices of the rows to train on, and `held_out` contains the indices of the other rows, both in
+        ascending order.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def strata_of(table: Table | Frame, target: str, task: str | None = None) -> NDA
 
 
 def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits rows at random like `split`: of each stratum (rows with equal numbers in `strata`, (n,)), holds out the fraction.
+    """Splits rows at random, as `split` does: holds out the fraction of each stratum (rows with the same number in `strata`).
 
     Raises
     ------
@@ -84,8 +85,8 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     ignore : list of str
         Names of columns whose missing values do not matter.
     impute : bool
-        True if the missing values of all other columns will be replaced later; only rows with a missing target are then left
-        out.
+        True if missing values will be replaced later, except in the target column; then only rows with a missing target are
+        left out.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from numbanet.tables.labels import indices, key_of
 from numbanet.tables.spelling import PLAIN
 from numbanet.training.metrics import classes_of
 
-ROUNDING = 1e-4  # the most by which rounding may move a probability out of [0, 1], also in other programs
+ROUNDING = 1e-4  # the largest distance by which rounding, also in other programs, may move a probability out of [0, 1]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Classes:
         object.__setattr__(self, "labels", different_texts("labels", self.labels, 2))
 
     def width(self, loss: str) -> int:
-        """Returns the number of network outputs that the loss needs: one per class, but only one for bce."""
+        """Returns the number of network outputs that the loss needs: one output for bce, and otherwise one output per class."""
         if loss == "bce" and len(self.labels) != 2:
             raise ValueError(
                 f"loss 'bce' is for two classes, but the target {self.name!r} has {len(self.labels)}: use 'cce' (--loss cce)"
@@ -74,7 +74,7 @@ class Classes:
         return [self.labels[k] for k in classes_of(self._checked(y_hat))]
 
     def probabilities(self, y_hat: ArrayLike) -> NDArray[np.floating]:
-        """Returns an array (n, classes) with the probability of each class for each row of y_hat, as for `answers`.
+        """Returns an array (n, classes) with the probability of each class for each row of y_hat, which `predict` returned.
 
         Raises
         ------
@@ -104,7 +104,8 @@ class Quantity:
     name : str
         Name of the column.
     mean, scale : float
-        The column's mean and standard deviation over the training rows; scale is 1 for a constant column.
+        The column's mean and standard deviation over the training rows. For a constant column, scale is 1, so that nothing is
+        divided by 0.
     """
 
     name: str
@@ -145,7 +146,7 @@ class Quantity:
 
 
 def _predictions(y_hat: ArrayLike, widths: Collection[int]) -> NDArray[np.floating]:
-    """Returns the predictions of a network as an array; raises an error unless it is finite and has one of the `widths`."""
+    """Returns predictions as an array; raises an error unless all are finite and the number of columns is in `widths`."""
     array = inputs.real_array("y_hat", y_hat)
     if array.ndim != 2 or array.shape[1] not in widths:
         known = " or ".join(f"(n, {width})" for width in sorted(widths, reverse=True))

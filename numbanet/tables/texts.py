@@ -1,4 +1,4 @@
-"""Reads tables from text files, such as CSV and TSV, with Python's module csv.
+"""Reads tables from text files, such as CSV and TSV files, with Python's module csv.
 
 The module csv is part of Python, keeps every text unchanged (007 does not become 7), and counts the lines of the file.
 """
@@ -40,10 +40,10 @@ class Form(NamedTuple):
     separator : str, optional
         The character between cells; by default it is detected.
     encoding : str, optional
-        The character encoding; by default UTF-8, or the encoding that the file's byte order mark declares.
+        The character encoding; by default, UTF-8 or the encoding that the file's byte order mark declares.
     header : bool, optional
-        True if the first line contains the names of the columns, False if it contains values. By default it contains names, and
-        a first line of numbers raises ValueError.
+        True if the first line contains the names of the columns, False if it contains values. By default, the first line
+        contains names, and a first line of numbers raises ValueError.
     """
 
     separator: str | None = None
@@ -60,7 +60,7 @@ def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is
     try:
         encoding = _encoding(stream, form.encoding)
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")  # type: ignore[arg-type]
-        with collection_paused():  # else the garbage collector would traverse millions of texts repeatedly
+        with collection_paused():  # otherwise, the garbage collector would traverse millions of texts repeatedly
             return _table(text, source, form, spelling)
     except UnicodeError as error:
         raise ValueError(f"{source} {_not_encoded(error, encoding, form.encoding is not None)}") from None
@@ -68,11 +68,11 @@ def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is
         raise ValueError(f"cannot read {source}: {error}") from None
     finally:
         if text is not None:
-            text.detach()  # else deleting the wrapper would close the file
+            text.detach()  # without this call, deleting the wrapper would close the file
 
 
 def _encoding(stream: Any, given: str | None) -> str:
-    """Returns the encoding that the user gave or, by default, the one that the file's byte order mark declares."""
+    """Returns the encoding that the user gave or, by default, the encoding that the file's byte order mark declares."""
     if given is not None:
         try:
             name = codecs.lookup(given).name
@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator that splits the first rows into equal numbers of columns, if any does, and into most columns."""
+    """Returns the best separator: all first rows get the same number of columns, if possible, and this number is largest."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -146,7 +146,7 @@ class Records:
     header : bool or None
         As described for `Form`.
     skipped : int
-        Number of lines that were read before the csv reader started; it is added to line numbers.
+        Number of lines that were read before the csv reader started, which is added to line numbers.
     """
 
     def __init__(self, source: str, header: bool | None, skipped: int):
@@ -217,7 +217,7 @@ class Records:
         return record
 
     def _fitted(self, record: list[str], line: int) -> list[str]:
-        """Returns the cells of a row without empty cells after the last column; raises ValueError if the count is wrong."""
+        """Returns the cells of a row without empty cells after the last column; raises ValueError if their number is wrong."""
         width = len(self.names)
         if len(record) > width and not any(record[width:]):
             return record[:width]
@@ -237,9 +237,9 @@ class Records:
     def _named(self) -> dict[str, list[str | None]]:
         """Returns the columns by name, and adds notes about the columns without a name.
 
-        A column without a name is left out if it is empty (each line ends with a separator), or if it is the first column and
-        numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX` that numbers the rows is left out,
-        too. Any other column without a name gets a name from its position.
+        A column without a name is left out if it is empty, because each line ends with a separator. The first column is also
+        left out if it has no name and numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX`
+        that numbers the rows is left out, too. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):

@@ -31,16 +31,16 @@ class Callback:
         """Called before each epoch. Epochs are counted from 1, and `logs` contains "learning_rate"."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Called when `batch` batches of the epoch are finished.
+        """Called after `batch` batches of the epoch have been finished.
 
-        `fit` does not call the hook after every batch, because the engine trains many batches per call.
+        `fit` does not call the hook after every batch, because the engine trains on many batches in one call.
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Called after each epoch. `logs` contains the epoch's loss and metrics, and a hook may add further numbers to `logs`.
 
         The history contains the numbers that hooks add. If a hook adds a number in some epochs only, the history contains nan
-        for the other epochs. A hook cannot replace the figures that `fit` measures.
+        for the other epochs. A hook cannot replace the loss and the metrics that `fit` measures.
         """
 
     def on_train_end(self, logs: dict[str, float]) -> None:
@@ -99,7 +99,7 @@ def overrides(callback: Any, hook: str) -> bool:
 
 
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
-    """Calls the hook on_epoch_end of each callback, and returns the names of `fit`'s figures that a hook tried to replace.
+    """Calls the hook on_epoch_end of each callback, and returns the names of the measured figures that a hook tried to replace.
 
     After the call, `logs` contains only numbers. The figures that `logs` contained before the call keep their values, unless
     the attribute `converts_figures` of the callback is True.

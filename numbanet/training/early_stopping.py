@@ -21,7 +21,7 @@ class EarlyStopping:
     patience : int
         The number of epochs without progress after which training stops.
     monitor : str, optional
-        The name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
+        The name of the figure in the history to monitor; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
@@ -56,7 +56,7 @@ class EarlyStopping:
 
 
 class Stopping:
-    """Decides when one call to `Network.fit` stops early, and which epoch was the best, from the history of the call.
+    """Decides from the history of one call to `Network.fit` when training stops early, and which epoch was the best.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Stopping:
         return self.progress.best_index
 
     def is_over(self, history: Mapping[str, list[float]]) -> bool:
-        """Returns True if training must stop, because `patience` epochs or more have passed since the best without progress."""
+        """Returns True if training must stop, because the last `patience` epochs or more brought no progress."""
         self.progress.follow(history)
         return self.progress.waited >= self.patience
 

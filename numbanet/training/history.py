@@ -13,12 +13,12 @@ class History:
     epoch : list of int
         The numbers of the finished epochs, counted from 1.
     history : dict of str to list of float
-        For each name, a list with one value per epoch. "loss" and "accuracy" are measured on the training batches while the
-        network is trained on the batches. "val_loss" and "val_accuracy" are measured on the validation data at the end of the
-        epoch. "seconds" is the duration of the epoch. The dict also contains the metrics passed to `fit`, "learning_rate" if
-        there is a schedule, and the numbers that callbacks added, with nan for the epochs in which a callback added no number.
-        The dict contains accuracies only for the losses cce and bce, and names that begin with "val_" only if there is
-        validation data.
+        For each name, a list with one value per epoch. "loss" and "accuracy" are measured on each training batch just before
+        the update of the parameters. "val_loss" and "val_accuracy" are measured on the validation data at the end of the epoch.
+        "seconds" is the duration of the epoch. The dict also contains the metrics passed to `fit`, "learning_rate" if there is
+        a schedule, and the numbers that callbacks added, with nan for the epochs in which a callback added no number. The dict
+        contains "accuracy" and "val_accuracy" only for the losses cce and bce, and names that begin with "val_" only if there
+        is validation data.
     interrupted : bool
         Whether Ctrl-C ended training.
     best_epoch : int or None
@@ -35,7 +35,7 @@ class History:
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Appends the figures of a finished epoch.
 
-        If `logs` lacks a figure that other epochs have, the history contains nan for the figure in this epoch.
+        If `logs` lacks a value that other epochs have, the history contains nan for this value in the epoch.
         """
         for name, value in logs.items():
             if name not in self.history:

@@ -27,7 +27,7 @@ from numbanet.training.schedules import Schedule, rate_of
 
 
 class NoMoreBatchesError(Exception):
-    """Raised to end training with `steps_per_epoch` if x yields no more batches."""
+    """Raised to end training if `steps_per_epoch` is given and x yields no more batches."""
 
 
 NO_TOTALS = Totals(0, 0.0, 0)
@@ -69,7 +69,7 @@ class Training:
     data : Data or callable
         The samples to train on, or a function that yields the batches of an epoch.
     validation : Data, optional
-        Validation samples, on which the network is evaluated after each epoch.
+        The validation samples. The network is evaluated on these samples after each epoch.
     processes : Processes
         Divides the samples among the processes of distributed training, and keeps the processes in the same state.
     record : Record, optional
@@ -83,7 +83,7 @@ class Training:
     finite : Snapshot
         The network's state after the last epoch with finite loss and parameters, and after the callbacks of that epoch.
     ended : bool
-        Whether training resumed from a checkpoint that was written after a callback had stopped training.
+        True if training resumed from a checkpoint and if a callback had stopped training before the checkpoint was written.
     callbacks_anywhere : bool
         Whether any process calls callbacks, which may change the parameters: this process or, in distributed training, rank 0.
     first_loss, last_loss : float or None
@@ -213,7 +213,7 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits), and the samples' total weight."""
+        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits) and the sum of sample weights."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -270,7 +270,7 @@ class Training:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss and accuracy of an epoch, and the metrics and validation figures that are measured at its end."""
+        """Returns the loss and accuracy of an epoch, and the metrics and validation values that are measured after it."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -332,7 +332,7 @@ class Training:
         """Warns about problems of training that ended without an error, such as a loss that has grown."""
         loss = self.last_loss if self.best is None else self.loss_of_best
         if any(getattr(callback, "keeps_best", False) for callback in self.settings.callbacks):
-            loss = None  # such a callback later restores better parameters
+            loss = None  # `keeps_best` says that the callback will restore better parameters later
         if self.consensus.follows:
             return
         if loss is not None:

@@ -3,12 +3,12 @@
 All metrics are computed in float64, for any dtype of the network.
 
 The classification metrics have an argument `labels`, which says whether the outputs are exclusive classes or independent
-labels. If `labels` is False, each row belongs to exactly one class, whose number is the index of the largest value in the row.
-If `labels` is True, each output is a separate label: the label is set if the value is above 1/2, and the metric is the mean
-over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1); the outputs are
-classes if there are several outputs and every row of y adds up to 1, and otherwise labels. A single output is always a label.
-`Network` passes True for the loss bce, False for any other loss with a softmax output layer, and None in all other cases. For
-`log_loss`, `Network` also passes True if the output layer is sigmoid.
+labels. If `labels` is False, each row belongs to exactly one class; the number of the class is the index of the largest value
+in the row. If `labels` is True, each output is an independent label: a sample has the label if the value is above 1/2, and the
+metric is the mean over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1).
+With `labels=None`, the outputs are exclusive classes if there are several outputs and every row of y adds up to 1; otherwise
+they are independent labels. `Network` passes `labels=True` for the loss bce, False for any other loss with a softmax output
+layer, and None in all other cases. To `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
 """
 
 import functools
@@ -33,10 +33,10 @@ def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None =
     Parameters
     ----------
     totals : Totals
-        The number of samples, the sum of their losses, and the sum of their hits (correct predictions).
+        The number of samples, the sum of their losses, and the sum of their hits (correct outputs).
     topology : Topology
     weight : float, optional
-        The total weight of the samples, by default the number of samples.
+        The sum of the sample weights; by default the number of samples.
     """
     weight = totals.samples if weight is None else weight
     result = {"loss": totals.loss if topology.loss == "sse" else totals.loss / weight}
@@ -91,7 +91,7 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
 
     If y is constant for an output, R^2 of this output is 1 if all its predictions are equal to y, otherwise 0.
     """
-    first = y[0].astype(np.float64)  # subtracted from y, because then the differences are exactly 0 if y is constant
+    first = y[0].astype(np.float64)  # subtracted from y, so that the differences are exactly 0 if y is constant
     mean = sum((a - first).sum(axis=0) for (a,) in _slices(y)) / len(y)
     residual = np.asarray(sum(np.square(a - b).sum(axis=0) for a, b in _slices(y, y_hat)))
     total = np.asarray(sum(np.square(a - first - mean).sum(axis=0) for (a,) in _slices(y)))
@@ -103,7 +103,7 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 class Counts(NamedTuple):
-    """Numbers of samples: arrays with one value for each class or, if the outputs are labels, for each output.
+    """Numbers of samples: arrays with one value for each class or, if the outputs are independent labels, for each output.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ class Counts(NamedTuple):
     of_y, of_y_hat : (k,) int
         The number of samples to which the target assigns the class, and the number to which the prediction assigns the class.
     occurs : (k,) bool
-        Whether the target or the prediction of any sample assigns the class to the sample; always True for labels.
+        Whether the target or the prediction of any sample assigns the class to the sample; always True if the outputs are
+        independent labels.
     """
 
     right: np.ndarray
@@ -148,7 +149,7 @@ def refuse_numbers(metric: str, y: np.ndarray, of: str = "") -> None:
 
 
 def has_labels(y: np.ndarray, labels: bool | None, metric: str) -> bool:
-    """Returns whether the outputs are labels. If `labels` is None, this depends on y, as the module docstring describes.
+    """Returns whether the outputs are independent labels; if `labels` is None, decides from y (see the module's docstring).
 
     Raises
     ------
@@ -162,7 +163,7 @@ def has_labels(y: np.ndarray, labels: bool | None, metric: str) -> bool:
 
 
 def counts_of(y: np.ndarray, y_hat: np.ndarray, labels: bool | None, metric: str) -> Counts:
-    """Returns the `Counts` of each class or, if the outputs are labels, of each output. `metric` is a name for errors."""
+    """Returns the `Counts` of each class or, for independent labels, of each output. Error messages name `metric`."""
     if has_labels(y, labels, metric):
         is_set, predicted = y > 0.5, y_hat > 0.5
         of_y, of_y_hat, right = (np.count_nonzero(each, axis=0) for each in (is_set, predicted, is_set & predicted))
@@ -181,9 +182,9 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean of the recalls of the classes that occur in y.
 
-    For labels, the result is the mean of the balanced accuracies of all outputs. In this mean, each output has two classes: set
-    and not set. If only one of the two classes occurs in y, the balanced accuracy of the output is the recall of the class that
-    occurs.
+    If the outputs are independent labels, the result is the mean of the balanced accuracies of all outputs. Each output then
+    has two classes: the samples with the label, and the samples without it. If all samples of y belong to the same class of an
+    output, the balanced accuracy of the output is the recall of this class.
     """
     counts = counts_of(y, y_hat, labels, balanced_accuracy.__name__)
     if not has_labels(y, labels, balanced_accuracy.__name__):
@@ -197,9 +198,9 @@ def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None =
 def f1(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the F1 score, 2 TP / (2 TP + FP + FN).
 
-    The result is the mean of the F1 scores of all classes that occur in y or in the predictions. For labels, the result is the
-    mean of the F1 scores of all outputs; the F1 score of an output is 0 if the label is never set, neither in y nor in the
-    predictions.
+    The result is the mean of the F1 scores of all classes that occur in y or in the predictions. If the outputs are independent
+    labels, the result is the mean of the F1 scores of all outputs. The F1 score of an output is 0 if its label occurs neither
+    in y nor in the predictions.
     """
     counts = counts_of(y, y_hat, labels, f1.__name__)
     return float(_quotients(2 * counts.right, counts.of_y + counts.of_y_hat)[counts.occurs].mean())
@@ -240,9 +241,9 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
 def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean over samples of -sum_j y_j ln y_hat_j, the negative log-likelihood of the classes.
 
-    For labels, the result is the mean of -(y ln y_hat + (1 - y) ln(1 - y_hat)) over samples and outputs. Predictions are
-    clipped to the range from eps to 1 - eps, with the machine epsilon eps = 2.2e-16 of float64, as scikit-learn clips float64
-    predictions. Targets between 0 and 1 are treated as probabilities.
+    If the outputs are independent labels, the result is the mean of -(y ln y_hat + (1 - y) ln(1 - y_hat)) over samples and
+    outputs. Predictions are clipped to the range from eps to 1 - eps, with the machine epsilon eps = 2.2e-16 of float64, as
+    scikit-learn clips float64 predictions. Targets between 0 and 1 are treated as probabilities.
 
     Raises
     ------
@@ -280,7 +281,7 @@ OF_NUMBERS = ("mae", "mse", "rmse", "r2")
 OF_CLASSES = tuple(name for name in METRICS if name not in OF_NUMBERS)
 
 # Whether larger ("max") or smaller ("min") values are better, for the loss, the accuracy and each metric in METRICS. The same
-# direction holds for the value on validation data, whose name begins with "val_".
+# direction holds for the figure with the prefix "val_", which is measured on validation data.
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "loss": "min",
     "accuracy": "max",
@@ -326,8 +327,8 @@ def metrics_of(
     ----------
     value : str, callable, or list or dict of them, or None
     topology : Topology, optional
-        The topology of the network that is measured. The topology determines whether the outputs are classes or labels, and
-        whether a metric may have the name "accuracy".
+        The topology of the network that is measured. The topology determines whether the outputs are exclusive classes or
+        independent labels, and whether a metric may have the name "accuracy".
 
     Raises
     ------

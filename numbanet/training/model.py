@@ -16,7 +16,7 @@ from numbanet.training.portable import packed, unpacked
 
 
 class Snapshot(NamedTuple):
-    """Copies of the parameters and of the optimizer's moments, and the number of updates until the copies were made."""
+    """Copies of the parameters and of the optimizer's moments, and the number of updates that had been made until then."""
 
     parameters: np.ndarray
     moments: list[np.ndarray]
@@ -33,7 +33,7 @@ class Model:
     device : {"cpu", "cuda"}
     kernels : {"fast", "reference"}
     generator : numpy.random.Generator
-        Draws the initial weights, the order of the samples, and the neurons whose activations dropout sets to 0.
+        Draws the initial weights, the order of the samples, and the neurons that drop out.
     optimizer : Optimizer
         The optimizer with which the last update was made.
     step : int
@@ -41,7 +41,7 @@ class Model:
     table : Encoding or None
         If the network was trained on a table, the encoding of the table's rows. Model files also store this encoding.
     seed : int or None
-        The seed that the user passed to `Network`; None without a seed, and for networks that were loaded from a file.
+        The seed that the user passed to `Network`; None if the user passed no seed, or if the network was loaded from a file.
     columns : tuple of str or None
         If the network was trained on DataFrames, the names of their columns. Model files also store these names.
 
@@ -95,7 +95,7 @@ class Model:
         return Data.checked(x, y, self.topology, self.device, of, search)
 
     def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
-        """Checks samples like the method `checked`, and stores the column names of the first DataFrame."""
+        """Checks samples as the method `checked` does, and stores the column names of the first DataFrame."""
         data = self.checked(x, y, of)
         self.columns = self.columns or inputs.names_of(x)
         return data

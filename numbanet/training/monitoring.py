@@ -65,7 +65,7 @@ class Monitored(NamedTuple):
     name : str
     larger_is_better : bool
     min_delta : float
-        A better value counts as progress only if it differs from the best value by more than min_delta.
+        A value counts as progress only if it is better than the best previous value by more than min_delta.
     in_every_epoch : bool
         Whether the figure is measured in every epoch. If the figure is not measured in every epoch, an epoch without the figure
         does not count as an epoch without progress.
@@ -96,7 +96,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
     monitor : str or None
         The name of the figure. None means "val_loss" if it is measured, else "loss".
     mode : {"min", "max"} or None
-        Whether smaller or larger values are better; None if numbanet knows this for the figure.
+        Whether smaller or larger values are better. None is allowed only for figures whose better direction numbanet knows.
     min_delta : float
     figures : Figures
 
@@ -138,7 +138,7 @@ class Progress:
     Attributes
     ----------
     best_index : int or None
-        The index of the best epoch until now; None as long as no epoch has the figure.
+        The index of the best epoch so far; None if no epoch has contained the figure yet.
     waited : int
         The number of epochs without progress since the best epoch.
     """
@@ -148,7 +148,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history; returns, for each new epoch with the figure, whether the figure improved."""
+        """Processes the new epochs of a history. Returns, for each new epoch with the figure, True if the figure improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

@@ -20,8 +20,8 @@ class Optimizer:
     Parameters
     ----------
     weight_decay : float
-        The weight-decay factor lambda. An L2 penalty of lambda/2 times the sum of all w^2 is added to the loss, so that the
-        gradient dL/dw increases by lambda * w. Biases are not penalised, and the reported loss does not include the penalty.
+        The weight-decay factor lambda. An L2 penalty of lambda/2 times the sum of all w^2 is added to the loss, which adds
+        lambda * w to the gradient dL/dw. Biases are not penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
         The largest allowed norm of the gradient, computed over all parameters together. A gradient with a larger norm is scaled
         down to the norm clip_norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
@@ -65,7 +65,7 @@ class Optimizer:
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-# The two attributes are separate arguments, because the cache would treat optimizers that differ only in them as equal.
+# The two attributes are separate arguments of the cached function: two optimizers that differ only in them are equal.
 @functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)
@@ -158,10 +158,10 @@ def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """Returns a copy of the optimizer whose updates equal those of scikit-learn's solvers.
 
     The copy differs from the optimizer in two properties. First, Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat).
-    Second, if the last batch of an epoch has n < batch_size samples, its weight-decay factor is multiplied by batch_size / n,
-    because scikit-learn divides the penalty by the number of samples in the batch. Both properties matter for weights whose
-    only gradient is that of the penalty, for example the weights of a ReLU that is 0 for all samples. Pickles contain these
-    two properties, but model files do not.
+    Second, if the last batch of an epoch has n < batch_size samples, the weight-decay factor of this batch is multiplied by
+    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. Both properties matter for
+    weights for which the loss has the gradient 0 and only the penalty has a gradient, for example the weights of a ReLU that is
+    0 for all samples. Pickles contain these two properties, but model files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

@@ -42,7 +42,8 @@ def packed(value: Any) -> Any:
     Parameters
     ----------
     value
-        The value. Dicts, lists and tuples are searched at any depth; an object of any other type is returned unchanged.
+        The value. Arrays and generators are converted at any depth of dicts, lists and tuples. An object of any other type is
+        returned unchanged.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from numbanet.inputs import Data
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
 
-# The arguments of `Network.fit` that are arrays of samples: the fields of `Data`, in their order, and validation_data.
+# The arguments of `Network.fit` that are arrays of samples: the fields of `Data` in the same order, then validation_data.
 ARRAYS = ("x", "y", "sample_weight", "validation_data")
 
 # A function that returns an iterable of the batches of an epoch.
@@ -36,7 +36,7 @@ class SharedBatches(NamedTuple):
     share : BatchShare
         The part of each batch that this process computes.
     ends : (steps,) int
-        For each batch, the number of samples that all processes together have processed when the batch is finished.
+        For each batch, the number of samples that all processes together have processed at the end of the batch.
     """
 
     share: BatchShare
@@ -58,7 +58,7 @@ class Pass(NamedTuple):
         The row indices of `data`, in the order in which training uses the rows.
     batch_size : int
     weight : float
-        The total weight of the samples of all processes.
+        The sum of the sample weights, over the samples of all processes.
     batches : SharedBatches, optional
         The division of each batch among the processes; None if there is only one process.
     """
@@ -80,7 +80,7 @@ class Pass(NamedTuple):
     def done(self, totals: Totals, yields: int) -> tuple[int, int]:
         """Returns the number of finished batches, and the number of samples that all processes together have processed.
 
-        A batch of which the engine has processed only a part is not finished, because its update has not been made.
+        A batch is finished as soon as the parameters have been updated with its gradient.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Partition(Protocol):
         ...
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples of all processes together. All processes must call this method."""
+        """Returns the sum of the sample weights, over the samples of all processes. All processes must call this method."""
         ...
 
     def total(self, totals: Totals) -> Totals:
@@ -149,7 +149,7 @@ class Whole:
         return data
 
     def weight(self, data: Data) -> float:
-        """Returns the total weight of the samples."""
+        """Returns the sum of the sample weights."""
         return data.total_weight
 
     def total(self, totals: Totals) -> Totals:
@@ -167,11 +167,11 @@ class Consensus(Protocol):
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may stop training without an error, which is possible only if no other process would wait for this
+        Whether Ctrl-C may stop training without an error. The value is True only if no other process would wait for this
         process.
     follows : bool
-        Whether this process takes its figures and decisions from another process, which calls the callbacks and issues the
-        warnings.
+        Whether another process calls the callbacks and issues the warnings, and this process takes its figures and decisions
+        from there.
     """
 
     interruptible: bool
@@ -186,12 +186,12 @@ class Consensus(Protocol):
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Makes logs and parameters equal in all processes after the callbacks. Returns whether training must stop."""
+        """After the callbacks, makes `logs` and the parameters equal in all processes. Returns whether training must stop."""
         ...
 
 
 class Alone:
-    """The consensus for training by a single process, in which there is nothing to agree on."""
+    """The consensus for training by a single process, which has no other process to agree with."""
 
     interruptible, follows = True, False
 

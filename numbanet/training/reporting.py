@@ -17,16 +17,17 @@ from numbanet.training.model import Model
 if TYPE_CHECKING:
     from numbanet.training.loop import Training
 
-# If an epoch takes longer than this, a progress bar appears.
+# If an epoch takes longer than this time, a progress bar appears.
 BAR_AFTER_SECONDS = 1.0
 # `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
-# The number of samples from which the loss before training is computed. It is small, because an epoch may be short, too.
+# The number of samples from which the loss before training is computed. The number is small, so that this computation takes
+# little time even in comparison with a short epoch.
 SAMPLES = 256
 
 
 class NoBar:
-    """Replaces the progress bar if no bar is shown. A disabled `tqdm` object would take 9 us, half the time of a small step."""
+    """Replaces a hidden progress bar. A disabled `tqdm` object would take 9 us, half the time of a small training step."""
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +56,7 @@ def bar(title: str, samples: int | None) -> Bar:
 
 
 def on_terminal(stream: Any) -> bool:
-    """Returns whether a stream, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
+    """Returns whether `stream`, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):
@@ -76,7 +77,7 @@ def say(text: str) -> None:
 
 
 def say_after_interruption(text: str) -> None:
-    """Prints a line of text; on a terminal, which shows ^C where Ctrl-C was pressed, the text begins in the next line."""
+    """Prints a line of text after Ctrl-C. On a terminal, the text begins in a new line, below the ^C of the terminal."""
     say(f"\n{text}" if on_terminal(sys.stdout) else text)
 
 
@@ -91,7 +92,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
     The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
-    sample, because an increase of the loss from 1e-12 to 1e-10 should not cause a warning.
+    sample. An increase of the loss from 1e-12 to 1e-10 therefore causes no warning.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     start : (parameters,) ndarray
         The parameters before training.
     loss : float
-        The loss of the epoch whose parameters the network has now.
+        The loss of the epoch that ended with the current parameters of the network.
     """
     model, data = training.model, training.data
     if not isinstance(data, Data):
@@ -112,7 +113,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # y stays on the GPU, so evaluate a network of zeros, whose answers are all equal
+        if on_host is None:  # y stays on the GPU: evaluate a network with parameters 0, whose answers are all equal
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None
@@ -126,7 +127,7 @@ def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that gives the same answer for every sample.
 
     For the losses cce and bce, the answer is equal probabilities; for mse and sse, the answer is 0. For mse and sse without y,
-    the function returns 0, which is a lower bound of this loss.
+    the function returns 0, which is a lower bound of the loss.
     """
     n_out = topology.sizes[-1]
     if topology.loss in ("cce", "bce"):

@@ -18,7 +18,7 @@ class Schedule:
     """
 
     def started(self, figures: Figures) -> "Schedule":
-        """Returns the schedule object for one call to `fit`. It may have a state; by default, it is the schedule itself.
+        """Returns the schedule object for one call to `fit`, which may have a state; by default, the schedule itself.
 
         Parameters
         ----------
@@ -108,8 +108,7 @@ class Cosine(Schedule):
     Parameters
     ----------
     warm_up : int
-        The number of epochs in which the learning rate increases linearly, before it reaches the value that was passed to
-        `fit`.
+        The number of epochs in which the learning rate increases linearly to the learning rate that was passed to `fit`.
     least : float
         The factor of the learning rate in the last epoch, in [0, 1).
     """
@@ -140,14 +139,14 @@ class Plateau(Schedule):
     by : float
         The factor by which the learning rate is multiplied, which must be positive.
     monitor : str, optional
-        The name of the monitored figure in the history; by default "val_loss" if there is validation data, else "loss".
+        The name of the figure in the history to monitor; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
         An improvement of the monitored figure counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
         Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
         except losses, accuracies and numbanet's own metrics.
     cooldown : int
-        The number of epochs after each change of the learning rate that do not count as epochs without progress.
+        The number of epochs after each change of the learning rate in which a missing improvement does not count.
     least : float
         The smallest learning rate that the schedule sets.
     """
@@ -214,7 +213,7 @@ def _power(by: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """A schedule that calls a function, which returns the learning rate itself instead of a factor.
+    """A schedule that calls a function. The function returns the learning rate itself instead of a factor.
 
     Parameters
     ----------
@@ -234,7 +233,7 @@ SCHEDULES = {"constant": Constant, "step": Step, "exponential": Exponential, "co
 def rate_of(
     schedule: Schedule, base: float, epoch: int, epochs: int, history: dict[str, list[float]], dtype: np.dtype
 ) -> float:
-    """Returns the learning rate of an epoch, after checking that it is at least 0, and finite in the network's dtype."""
+    """Returns the learning rate of an epoch. Checks that the learning rate is at least 0, and finite in the network's dtype."""
     rate = schedule.learning_rate(base, epoch, epochs, history)
     if isinstance(rate, np.ndarray) and rate.ndim == 0:
         rate = rate[()]

@@ -18,7 +18,7 @@ class EpochArrays(NamedTuple):
     parameters : device array (p,)
         The vector of all p parameters w and b, which training updates.
     notes : Notes
-        The arrays to which training writes the loss and the number of correct predictions of each sample in `order`.
+        The arrays to which training writes the loss and the number of correct outputs of each sample in `order`.
     """
 
     x: Any

@@ -28,9 +28,9 @@ from numbanet.engines.loops import CudaLoops, Moments
 from numbanet.engines.rule import Rule
 from numbanet.engines.topology import Topology
 
-# Largest number of samples that pass through the network at once in `predict` and `evaluate`, which do not need whole batches.
+# The largest number of samples that `predict` and `evaluate` pass through the network at once.
 CHUNK = 16384
-# Largest number of bytes of GPU memory that training needs per sample for the sample's row index, loss and hits.
+# The largest number of bytes of GPU memory that training needs for the row index, the loss and the hits of a sample.
 NOTES_BYTES = 40
 
 
@@ -78,7 +78,7 @@ class FastCudaEngine:
     def upload(self, array: Any) -> Any:
         """Copies an array to the GPU if it fits into GPU memory together with the workspace for a chunk of samples.
 
-        An array that does not fit is returned unchanged, and copied in chunks later.
+        An array that does not fit is returned unchanged, and is copied in chunks during the computation.
         """
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
@@ -99,7 +99,7 @@ class FastCudaEngine:
         return result
 
     def evaluate(self, x: Any, y: Any, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the weighted sum of the losses, and the weighted sum of the correct predictions, over all samples."""
+        """Returns the weighted sum of the losses, and the weighted number of correct outputs, over all samples."""
         notes = Notes.empty(x.shape[0], self.topology.dtype)
         for rows, work, (x_rows, y_rows) in self._chunks(x, y):
             batch = work.batch(notes.of(rows), None if weights is None else weights[rows])
@@ -127,8 +127,8 @@ class FastCudaEngine:
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
         """Returns the plan for training with batches of `batch_size` samples.
 
-        The plan depends on the update rule of `epoch`, and on whether `epoch` has sample weights. If `epoch` is None, the plan
-        is for plain gradient descent without sample weights.
+        The plan depends on the update rule of `epoch`, and on the presence of sample weights. If `epoch` is None, the plan is
+        for plain gradient descent without sample weights.
         """
         plain = epoch is None or (is_plain(epoch.rule) and epoch.weights is None and not self.topology.dropout)
         return planning.plan(self.topology, batch_size, self.limits, plain)
@@ -137,7 +137,7 @@ class FastCudaEngine:
         """Updates the parameters once for every batch of the epoch.
 
         Yields the number of samples processed so far. At the end of the epoch, the method also yields the sum of the losses and
-        the number of correct predictions.
+        the number of correct outputs.
         """
         if epoch.share:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
@@ -180,7 +180,7 @@ class FastCudaEngine:
                 cuda.synchronize()
             except KeyboardInterrupt:
                 if launched:
-                    yield stop  # tells the caller, before the exception, which steps take effect
+                    yield stop  # before the exception, the caller learns which steps take effect
                 raise
             self.pace.took(stop - first, time.perf_counter() - start)
             first = stop
@@ -199,7 +199,7 @@ class FastCudaEngine:
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
         """Returns the grid of thread blocks that trains on all multiprocessors, as `plan` describes.
 
-        The engine keeps the grid, and returns it again if the next call has the same batch size and plan.
+        The engine keeps the grid, and returns the same grid again if the next call has the same batch size and plan.
         """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
@@ -227,7 +227,7 @@ class FastCudaEngine:
             steps.notes.of(slice(count)).copy_to(notes)
         except KeyboardInterrupt:
             if done:
-                yield done  # tells the caller, before the exception, which steps take effect
+                yield done  # before the exception, the caller learns which steps take effect
             raise
         finally:
             self.steps = [*self.steps[-1:], steps]
@@ -235,10 +235,10 @@ class FastCudaEngine:
     def _take_steps(self, x: Any, y: Any, part: Epoch) -> Steps:
         """Returns the `Steps` object for the arrays x and y, which replays a training step recorded as a CUDA graph.
 
-        The engine keeps the last two objects in `self.steps`, because chunks of samples alternate between two buffers on the
-        GPU. This method removes the returned object from `self.steps`, and the caller adds the object again after use. While
-        the object is removed, a second call with the same arrays (for example from training in a callback) creates its own
-        object.
+        The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
+        on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
+        While the object is removed, a second call with the same arrays (for example from training in a callback) creates its
+        own object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -306,8 +306,8 @@ def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
 
     `samples` is the range of the selected samples in `epoch.order`. `rows` holds the row indices of the selected samples, and
     becomes the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned
-    epoch has the weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
-    selected samples, and the returned epoch has only the weights of these samples.
+    epoch has the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only
+    the selected samples, and the returned epoch has only the sample weights of the selected samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

@@ -32,7 +32,7 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
     """
     try:
         engine = engine_class(*arguments)
-    except Exception as error:  # the driver's errors have no base class that all of Numba's CUDA targets share
+    except Exception as error:  # the errors of the driver have no common base class in all CUDA targets of Numba
         raise RuntimeError(f"cannot set up the network on the GPU: {error}") from error
     return GuardedEngine(engine)
 
@@ -146,7 +146,7 @@ class GuardedEngine:
             except Exception:
                 self.kept, self.kept_moments = before
                 if not epoch.share:
-                    yield Totals(0, 0.0, 0)  # tells the caller, before the exception, that all steps of the epoch are undone
+                    yield Totals(0, 0.0, 0)  # before the exception, the caller learns that all steps of the epoch are undone
                 raise
             with self.lock.here:
                 self._keep()
@@ -156,7 +156,7 @@ class GuardedEngine:
         while True:
             with self.lock.here:
                 totals = next(parts, None)
-                self.changed = True  # `read`, if called since the last yield, has set this attribute to False
+                self.changed = True  # if `read` was called since the last yield, it has set this attribute to False
             if totals is None:
                 return
             yield totals
@@ -165,7 +165,7 @@ class GuardedEngine:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
 
     def _keep_moments(self, count: int) -> None:
-        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays are zero."""
+        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays contain 0."""
         self.kept_moments += [self._zeros() for _ in range(count - len(self.kept_moments))]
 
     def _keep(self) -> None:

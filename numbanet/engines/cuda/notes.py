@@ -1,4 +1,4 @@
-"""Each sample's loss and number of correct predictions, which kernels write on the GPU, and which the host adds up."""
+"""The loss and the number of correct outputs of each sample. Kernels write both on the GPU, and the host adds them up."""
 
 from typing import Any, NamedTuple
 
@@ -11,15 +11,16 @@ from numbanet.engines.loops import CudaLoops, totals_of
 
 
 class Notes(NamedTuple):
-    """The loss and the number of correct predictions of each sample, in the order in which training visits the samples.
+    """The loss and the number of correct outputs of each sample, in the order in which training visits the samples.
 
     Parameters
     ----------
     loss : device array (n,)
-        The loss of each sample, multiplied by the sample's weight. The loss is computed for the sample alone, with the divisor
-        n = 1.
+        The loss of each sample, multiplied by the sample's weight. Each loss is computed with the divisor n = 1, as for a batch
+        of one sample.
     hits : device array (n,) int32
-        The number of correct predictions for each sample: 0 or 1 with the loss cce, otherwise the number of correct outputs.
+        The number of correct outputs of each sample. With the loss cce, this number is 1 if the sample is classified correctly,
+        else 0.
     """
 
     loss: Any
@@ -40,5 +41,5 @@ class Notes(NamedTuple):
         other.hits.copy_to_device(self.hits)
 
     def totals(self, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sum of the losses and the sum of the correct predictions, which `totals_of` computes on the host."""
+        """Returns the sum of the losses and the sum of the hits, which `totals_of` computes on the host."""
         return totals_of(CudaLoops(), self.loss, self.hits, weights)

@@ -1,4 +1,4 @@
-"""Computes softmax, and the output layer's loss, correct predictions and delta, all of which need a whole layer's neurons.
+"""Computes softmax, and the loss, hits and delta of the output layer: values that depend on all neurons of a layer.
 
 Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
 matrices that have a single row.
@@ -28,8 +28,8 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
-# Number of threads in a block. It is small, so that many multiprocessors work on a batch. It is even smaller in the simulator,
-# which runs each CUDA thread as a Python thread.
+# The number of threads in a block. The number is small, so that many multiprocessors work on a batch, and even smaller in the
+# simulator, which runs each CUDA thread as a Python thread.
 THREADS = 2 if SIMULATED else 32
 
 
@@ -56,7 +56,7 @@ class OutputWork(NamedTuple):
 
 @device_function
 def output_row(layer, n, y, z, a, delta, work, notes):
-    """Computes a, delta, the loss and the number of correct predictions of one sample, from its target y and its z.
+    """Computes a, delta, the loss and the number of correct outputs of one sample, from the target y and z of the sample.
 
     `layer` is an `OutputLayer`, and `n` is the divisor of the batch's mean loss. Reads y and z, both (1, n_out). Writes a and
     delta, both (1, n_out), and the arrays of `notes`, both (1,). Uses the scratch arrays in `work`.
@@ -101,7 +101,8 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     layer : OutputLayer
         The loss, and the last layer's activation function.
     rates : array (4,)
-        The training step's divisor n of the mean loss, eta, eta_t and epsilon_t. The kernel reads only n.
+        The rates of the training step: the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t.
+        The kernel reads only n.
     weights : array (m,)
         The weight of each sample in the batch.
     y : array (N, n_out)
@@ -115,7 +116,8 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
     z_max, others : array (m,)
         Scratch arrays with one value per sample; `OutputWork` describes their contents.
     loss_of_sample, hits_of_sample : array (m,)
-        The kernel writes each sample's loss to `loss_of_sample`, and its number of correct predictions to `hits_of_sample`.
+        The kernel writes the loss of each sample to `loss_of_sample`, and the number of correct outputs of each sample to
+        `hits_of_sample`.
     """
     s = cuda.grid(1)
     if s < order.shape[0]:

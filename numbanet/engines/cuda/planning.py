@@ -1,8 +1,8 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 There are three ways, called "resident", "cooperative" and "products"; the class `TrainingPlan` describes them. The choice
-compares the estimated times of a training step. The estimates are good enough to find out if one way is much faster than
-another. The GPU benchmarks measure the actual times.
+compares the estimated times of a training step. The estimates are good enough to find out if one way is much faster than the
+others. The GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -21,8 +21,8 @@ RESIDENT_SPEED, RESIDENT_BARRIER = 30_000, 0.1
 # Estimates for training by products: the number of multiply-adds per microsecond on each multiprocessor, and the overhead of
 # each kernel in a recorded CUDA graph, in microseconds.
 PRODUCT_SPEED, LAUNCH = 100_000, 3.0
-# The estimated time of training in one block is multiplied by this factor before times are compared. One block leaves the other
-# multiprocessors free, and is therefore chosen even if another way is somewhat faster.
+# Before times are compared, the estimated time of training in one block is multiplied by this factor. Training in one block
+# leaves the other multiprocessors free, and is therefore chosen even if another way is somewhat faster.
 FAVOUR = 0.75
 
 

@@ -20,8 +20,8 @@ from numbanet.engines.loops import CudaLoops
 from numbanet.engines.samples import gather
 from numbanet.engines.topology import Topology
 
-# The largest number of bytes, and of rows, of a chunk. Only if a single batch is larger, a chunk is larger, too. Copying such a
-# chunk takes several milliseconds, which is much longer than the pause between two chunks.
+# The largest numbers of bytes and of rows in a chunk, unless a single batch is larger. Copying a chunk of this size takes
+# several milliseconds, which is much longer than the pause between two chunks.
 CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 
 
@@ -84,10 +84,10 @@ class Chunks:
         Yields
         ------
         part : slice
-            The range of `order` whose samples are yielded.
+            The range in `order` of the samples that are yielded.
         rows : (m,) or None
             The row indices of the yielded samples in the arrays of `there`. If `rows` is None, `there` contains exactly the
-            yielded samples, in their order.
+            yielded samples, in the order in which they are yielded.
         there : tuple
             The GPU arrays that contain the samples: either `arrays` itself, or the arrays of a buffer.
 
@@ -116,10 +116,10 @@ class Chunks:
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
         """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
         with ThreadPoolExecutor(get_num_threads()) as threads:
-            cuda.synchronize()  # an earlier call that was interrupted may still be copying to the buffers
+            cuda.synchronize()  # the copies of an earlier call that was interrupted may still be running
             picking = self._pick(threads, order[parts[0]], arrays, places[0])
             for k in range(-1, len(parts)):
-                cuda.synchronize()  # chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
+                cuda.synchronize()  # now chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
                 if k + 1 < len(parts):
                     for rows in picking:
                         rows.result()
@@ -132,8 +132,7 @@ class Chunks:
     def _make_places(self, at_once: int) -> None:
         """Creates two buffers for chunks, unless the existing buffers are large enough.
 
-        A buffer has room for at least `at_once` samples, and for more samples as long as the largest chunk size is not
-        exceeded.
+        A buffer has room for at least `at_once` samples, and for more samples if the largest size of a chunk allows more.
         """
         if self.rows >= at_once:
             return
@@ -158,7 +157,7 @@ class Chunks:
         """
         ends = np.linspace(0, order.size, get_num_threads() + 1).astype(int)
         return [
-            # with mode="clip", NumPy writes to out directly; with "raise", it would use a temporary array
+            # with mode="clip", NumPy writes to out directly; with mode="raise", NumPy would use a temporary array
             threads.submit(np.take, array, order[first:end], axis=0, out=pinned[first:end], mode="clip")
             for array, pinned in zip(arrays, place.pinned, strict=False)
             if isinstance(array, np.ndarray)

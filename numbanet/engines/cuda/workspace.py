@@ -10,8 +10,8 @@ from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# Largest number of workspaces that are kept. An epoch has batches of at most two sizes, because the last batch may be smaller.
-# An evaluation on validation data has chunks of at most two other sizes.
+# The largest number of workspaces that are kept. An epoch has batches of at most two sizes, because the last batch may be
+# smaller. An evaluation on validation data has chunks of at most two further sizes.
 MOST_WORKSPACES = 4
 
 
@@ -41,9 +41,9 @@ class Workspace:
     order : device array (n,) int64
         The row indices 0 to n - 1.
     ones : device array (n,)
-        The sample weights of a batch whose samples all have the weight 1.
+        The sample weights of a batch without sample weights: 1 for every sample.
     rates : device array (4,)
-        The values (n, 0, 0, 0), which stand for n, eta, eta_t and epsilon_t in a batch of the n samples.
+        The rates (n, eta, eta_t, epsilon_t) of a batch of the n samples, with the values (n, 0, 0, 0), because only n is read.
     """
 
     def __init__(self, topology: Topology, n: int):
@@ -67,7 +67,7 @@ class Workspace:
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:
-    """Returns a dict with the index and the width of each layer in which a separate kernel follows the matrix product.
+    """Returns a dict from the index to the width of each layer in which a separate kernel follows the matrix product.
 
     The separate kernel computes the activation or the error. A separate kernel is needed in the last layer and in softmax
     layers, which use whole rows; in layers that keep z; and in layers with dropout.

@@ -44,8 +44,8 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 def load_x(memory, l, n):
     """Copies the inputs x of layer l, which are the outputs a of layer l - 1, from global to shared memory, for n samples.
 
-    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the matrix X of layer l in shared memory. Copies only those
-    inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last layers).
+    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the matrix X of layer l in shared memory. The function copies
+    only those inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last layers).
     """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
@@ -148,8 +148,8 @@ def load_head(memory, parameters):
 def fill_ones(memory, one):
     """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
 
-    If the block's tile of w in a layer does not contain b, the layer's matrix X has no column for the constant input, and X is
-    not changed.
+    b is stored as the last row of w, after the row of the last input. Only a block with the row b in its tile of w has a column
+    for the constant input in its matrix X; in all other blocks, X is not changed.
     """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)

@@ -33,7 +33,8 @@ class Grid:
         self.shared_bytes = near_numbers * topology.dtype.itemsize
         self.tables, self.far = cuda.to_device(layout.flat()), cuda.device_array(layout.far_numbers, topology.dtype)
         self.counter = cuda.device_array(1, np.int32)
-        # In the simulator, each phase is a new launch. This array replaces the shared memory, which would not survive a launch.
+        # In the simulator, each phase is a new launch. The array `kept` replaces the shared memory, which would be lost between
+        # launches.
         self.kept = cuda.device_array(plan.blocks * near_numbers if SIMULATED else 1, topology.dtype)
         self.kernel = cooperative.training_kernel(topology.dtype)
 
@@ -41,13 +42,13 @@ class Grid:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
-        simulator, a grid of several blocks is therefore launched again at each point where its blocks would have to wait.
+        simulator, a grid of several blocks is therefore launched separately for each part of a step between two barriers.
 
         Parameters
         ----------
         arrays : EpochArrays
-            Arrays on the GPU: all samples, the row indices to train on, the parameters, and each sample's loss and number of
-            correct predictions.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
+            outputs of each sample.
         epsilon, eta : floating
             `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
         first, stop : int

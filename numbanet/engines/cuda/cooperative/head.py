@@ -31,9 +31,9 @@ def output_place(memory, entry, s):
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Computes a and delta of the last layer, and each sample's loss and number of correct predictions, from z.
+    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
 
-    Each thread computes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
+    Each thread processes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
     and the number of samples. The function also copies delta to the matrix FAR_DELTA in global memory, for other blocks to
     read.
     """
@@ -111,10 +111,10 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def head(memory, arrays, batch, epsilon):
-        """Computes a and delta in the layers of the head (the small last layers), for those samples that this block computes.
+        """Computes a and delta in the layers of the head (the small last layers), for the samples that this block processes.
 
-        The samples of a batch are divided among the blocks. The function also computes each sample's loss and number of correct
-        predictions, and delta of the layer before the head.
+        The samples of a batch are divided among the blocks. The function also computes the loss and the number of correct
+        outputs of each sample, and delta of the layer before the head.
         """
         first = cuda.blockIdx.x * common(memory, Common.SAMPLES)
         m = min(common(memory, Common.SAMPLES), batch.n - first)

@@ -1,16 +1,17 @@
 """Trains a network on all multiprocessors in one kernel launch. The parameters stay in the shared memory of the thread blocks.
 
 Each thread block has in its shared memory a tile of every layer's weight matrix w, and the part of the inputs x that is
-multiplied by the tile. The biases b are stored as an additional row of w, whose input is 1. The module `layout` assigns an
-offset to every matrix.
+multiplied by the tile. The biases b are stored as an additional row of w, which is multiplied by the constant input 1. The
+module `layout` assigns an offset to every matrix.
 
 The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
 with its own tile. The layers after the spread layers are called the head. The head's layers are so small that every block
-copies all of their weights, and computes these layers for some of the samples. With K spread layers, a training step consists
-of 2 * K + 1 phases, with a barrier of all blocks between successive phases. Every block executes the phases of a step in order.
+copies all weights of the head, and computes the head for some of the samples. With K spread layers, a training step consists of
+2 * K + 1 phases, with a barrier of all blocks between successive phases. Every block executes the phases of a step in order.
 
     Phases 0 to K - 1 are the forward phases of the K spread layers, which have the indices 0 to K - 1. In a forward phase, a
-    block computes partial sums of z over the rows of its tile, and writes them to the array Z_SUMS in global memory.
+    block computes partial sums of z over the rows of its tile, and writes the partial sums to the array Z_SUMS in global
+    memory.
 
     Phase K is the head phase. In the head phase, a block computes the forward and the backward pass of the head for its part of
     the batch's samples, and writes those values of a and delta to global memory that the backward phases need.
@@ -31,15 +32,15 @@ layers, and `|` stands for a barrier of all blocks:
 
 The asynchronous copy of the samples of the next batch to shared memory starts in the head phase.
 
-A block that needs the complete sums reads the partial sums of all blocks and adds them up itself, always in the same order. A
-step with K spread layers has 2 * K barriers of all blocks. No barrier is needed between the first layer's update and the next
-step's first forward phase, because both use only the block's own tile. A network with the layer sizes 784-128-10 has one spread
-layer, and therefore 2 barriers per step.
+A block that needs complete sums reads the partial sums of all blocks and adds them up, always in the same order. A step with K
+spread layers has 2 * K barriers of all blocks. No barrier is needed between the first layer's update and the next step's first
+forward phase, because both use only the block's own tile. A network with the layer sizes 784-128-10 has one spread layer, and
+therefore 2 barriers per step.
 
 In the network 784-128-10, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With 16 x 8 tiles, the blocks read
-the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. If each of the 128 neurons had its own
-column of tiles, the blocks would read the inputs of the batch 128 times (26 MB). If each of the 784 inputs had its own row of
-tiles, the blocks would exchange 26 MB of partial sums.
+the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. With a separate column of tiles for
+each of the 128 neurons, the blocks would read the inputs of the batch 128 times (26 MB). With a separate row of tiles for each
+of the 784 inputs, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools
@@ -107,10 +108,10 @@ def training_kernel(dtype: np.dtype) -> Any:
         parameters,  # array of shape (p,): the weights and biases of all layers
         far,  # flat array: global memory for a, delta and the partial sums that blocks exchange
         counter,  # int32 array of shape (1,): counts the arrivals of blocks at barriers; must be 0 before the launch
-        fresh,  # whether the blocks must initialise their shared memory; always true on a GPU
+        fresh,  # true if the blocks must initialise their shared memory; always true on a GPU
         kept,  # flat array: the shared memory of all blocks in the simulator; on a GPU, only the dtype of `kept` is used
         loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
-        hits_of_sample,  # int32 array of shape (n,): the number of correct predictions for each sample in `order`
+        hits_of_sample,  # int32 array of shape (n,): the number of correct outputs of each sample in `order`
     ):
         """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 

@@ -3,7 +3,7 @@
 The weight matrix w of every layer, with the biases b as its last row, is cut into tiles. In each layer, a block has at most one
 tile (`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
 layer, each block with its own tile. The layers after the spread layers are called the head. The head's layers are so small that
-every block also has a copy of all of their weights, and computes these layers for some samples of each batch (`GridPlan`).
+every block also has a copy of all weights of the head, and computes the head for some samples of each batch (`GridPlan`).
 
 All values of the network lie in two flat arrays. The array `near` is the shared memory of a block. The array `far` is global
 memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called the matrix's place. The
@@ -63,7 +63,7 @@ class Matrix(Columns):
     DELTA = auto()  # delta of a batch for the columns of the tile, of shape (batch, COLUMNS)
     HEAD_W = auto()  # in the head: w and b, of shape (n_in + 1, n_out)
     HEAD_X = auto()  # in the head: x of the samples that the block computes, of shape (samples, n_in + 1)
-    HEAD_DELTA = auto()  # in the head and the layer before: delta of these samples, of shape (samples, n_out)
+    HEAD_DELTA = auto()  # in the head and the layer before: delta of the block's samples, of shape (samples, n_out)
 
 
 class Common(Columns):
@@ -74,7 +74,7 @@ class Common(Columns):
     LOSS = auto()  # integer constant of the loss
     BATCH = auto()  # number of samples in a batch
     SPREAD = auto()  # number of spread layers (layers whose sums all blocks compute together)
-    SAMPLES = auto()  # largest number of samples per batch for which a block computes the head (the small last layers)
+    SAMPLES = auto()  # largest number of samples per batch for which one block computes the head (the small last layers)
     SECOND_X = auto()  # offset in `near` of a second matrix X of the first layer, for the next batch
     SUMS = auto()  # offset in `near` of the sums of all threads, an array of shape (SQUARE, THREADS)
     Z = auto()  # offset in `near` of z of the last layer, a matrix of shape (samples, n_out)
@@ -132,7 +132,7 @@ class GridPlan(NamedTuple):
     blocks: int
 
     def head_samples(self, batch_size: int) -> int:
-        """Returns the largest number of samples per batch for which a block computes the head (the small last layers)."""
+        """Returns the largest number of samples per batch for which one block computes the head (the small last layers)."""
         return -(-batch_size // self.blocks)
 
 

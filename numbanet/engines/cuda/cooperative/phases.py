@@ -85,10 +85,10 @@ def backward_of(dtype: np.dtype) -> Callable:
     def backward(memory, l, batch, epsilon, eta, parameters):
         """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of its tile in layer l.
 
-        After computing the part of dL/da_i, updates the block's tile of w and b in layer l. If layer l + 1 is the first layer
-        of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in global
-        memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer l + 1. Writes the block's partial
-        sums of dL/da to DL_DA_SUMS of layer l in global memory.
+        After computing the part of dL/da_i, the function updates the block's tile of w and b in layer l. If layer l + 1 is the
+        first layer of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in
+        global memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer l + 1. Writes the block's
+        partial sums of dL/da to DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

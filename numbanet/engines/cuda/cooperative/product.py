@@ -1,9 +1,9 @@
 """Matrix products in shared memory: all threads of a block compute sum_k x[r, k] * w[k, c] for each row r and column c.
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
-elements x[r, k] of a row r are neighbours; in a deep factor w, the elements w[k, c] of a column c are. In a factor that is not
-deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From both kinds of factors, a thread
-loads 4 neighbouring values at a time. Such a group of 4 values is called a quad.
+elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
+memory. In a factor that is not deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From
+both kinds of factors, a thread loads 4 neighbouring values at a time. Such a group of 4 values is called a quad.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
@@ -32,7 +32,7 @@ from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-NOWHERE = -1  # used in place of an offset in global memory, if nothing is to be written to global memory
+NOWHERE = -1  # stands for the offset of a matrix in global memory to which nothing is written
 
 # The functions that compute a result from a complete sum, and their arguments. A matrix is given as the pair (offset, pitch),
 # where the pitch is the distance between the beginnings of two successive rows.
@@ -141,8 +141,8 @@ def propagate(memory, to, r, c, total):
     """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to row r and column c of two matrices.
 
     The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. z is not stored; the function `d_phi`
-    therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz depends only on whether z is positive, and
-    a is positive exactly if z is positive.
+    therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz depends only on the sign of z, and a is
+    positive if and only if z is positive.
     """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
@@ -167,9 +167,9 @@ class Form(NamedTuple):
     Parameters
     ----------
     x_deep, w_deep : bool
-        `x_deep` is True if the elements of each row of x are neighbours in memory, and False if the elements of each column
-        are. `w_deep` is True if the elements of each column of w are neighbours in memory, and False if the elements of each
-        row are.
+        `x_deep` is True if the elements of each row of x are neighbours in memory, and False if the elements of each column of
+        x are neighbours. `w_deep` is True if the elements of each column of w are neighbours in memory, and False if the
+        elements of each row of w are neighbours.
     finish : device function
         finish(memory, to, r, c, total) computes a result from `total`, the complete sum of row r and column c, and stores the
         result.
@@ -308,8 +308,8 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
     def main_loop(near, division, work, x, w, sums):
         """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory: the first sum at the offset `work.slot`, the others at intervals of THREADS
-        values.
+        Also stores the sums in shared memory: the first sum at the offset `work.slot`, and the other sums at intervals of
+        THREADS values.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)
@@ -359,7 +359,7 @@ def epilogue_of(form: Form) -> Callable:
 
 
 def product_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes a matrix product; `form` specifies its variant."""
+    """Returns the device function that computes a matrix product; `form` specifies the variant of the product."""
     number, main_loop, epilogue = from_dtype(dtype), main_loop_of(dtype, form), epilogue_of(form)
 
     @device_function

@@ -15,7 +15,7 @@ SPEED = 90_000  # multiply-adds that a multiprocessor performs per microsecond
 TRAFFIC = 8_000  # 4-byte values that a multiprocessor exchanges with global memory per microsecond
 MEETING = 1.5  # duration of a barrier of all blocks, in microseconds
 PHASE = 1.0  # time, in microseconds, for which a phase waits for global memory (two or three times)
-HEAD = 2.5  # time, in microseconds, for which the head phase waits for global memory, more often than the other phases
+HEAD = 2.5  # time, in microseconds, for which the head phase waits for global memory (more often than the other phases)
 
 ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every layer again
 
@@ -23,8 +23,8 @@ ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every la
 def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
     """Cuts a layer's weight matrix w into at most `blocks` tiles, one for each thread block.
 
-    w, with b as its last row, has the shape (n_in + 1, n_out). There are at most `down` tiles along the rows of w, and as many
-    along its columns as the number of blocks allows.
+    w, with b as its last row, has the shape (n_in + 1, n_out). w is cut into at most `down` tiles along its rows, and into as
+    many tiles along its columns as the number of blocks allows.
     """
     rows = padded(-(-(n_in + 1) // down))
     down = -(-(n_in + 1) // rows)
@@ -84,8 +84,8 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
     -------
     GridPlan or None
         None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
-        MOST_LAYERS layers. Also None if a hidden layer has the activation function softmax, which needs all z of a sample, or
-        an activation function whose derivative needs z.
+        MOST_LAYERS layers. The result is also None if a hidden layer has the activation function softmax, which needs all z of
+        a sample, or an activation function with a derivative that must be computed from z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
@@ -101,10 +101,11 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Searches for the plan with the lowest cost that has `spread` spread layers, and returns the best plan found.
+    """Searches for the plan with `spread` spread layers that has the lowest cost, and returns the best plan found.
 
-    Spread layers are the first layers of the network, whose sums all blocks compute together. The function chooses the tiles of
-    one layer at a time: those tiles with which the plan has the lowest cost while all other layers keep their tiles.
+    Spread layers are the first layers of the network. All blocks together compute the sums of a spread layer. The function
+    chooses the tiles of one layer at a time. For each layer, the function keeps the tiles of all other layers, and chooses the
+    tiles with the lowest cost.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

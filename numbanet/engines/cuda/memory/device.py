@@ -109,7 +109,7 @@ def quotient(typingctx, a, b):
 
 @intrinsic_on_gpu
 def own_memory(typingctx, stand_in, count):
-    """Returns the thread block's dynamic shared memory, whose size the launch sets, as an array aligned to 16 bytes.
+    """Returns the thread block's dynamic shared memory (the launch sets its size), as an array aligned to 16 bytes.
 
     On a GPU, `count` is unused, and `stand_in` only determines the dtype. In the simulator, each block uses its own `count`
     values of the array `stand_in` in place of shared memory, so that these values survive until the next launch.

@@ -7,7 +7,7 @@ from numbanet._cuda import NUMBA_CUDA, SIMULATED, cuda
 
 # Largest number of bytes of shared memory that a thread block can use without a request to the driver.
 PLAIN_SHARED_BYTES = 48 * 1024
-QUAD = 4  # number of neighbouring values that a thread loads at once: 16 bytes in float32, 32 bytes in float64
+QUAD = 4  # number of neighbouring values that a thread loads together: 16 bytes in float32, 32 bytes in float64
 
 
 class Limits(NamedTuple):
@@ -21,7 +21,7 @@ class Limits(NamedTuple):
         The largest number of bytes of shared memory that a thread block can request.
     grid_blocks : int
         The largest number of thread blocks that can run at the same time and wait for each other, if each block uses
-        `shared_bytes` bytes of shared memory. 0 if blocks cannot wait for each other on this GPU.
+        `shared_bytes` bytes of shared memory. `grid_blocks` is 0 if blocks cannot wait for each other on this GPU.
     """
 
     multiprocessors: int
@@ -118,8 +118,8 @@ def allow_shared_memory(kernel: Any, arguments: tuple, shared_bytes: int, fixed_
     """
     if SIMULATED or shared_bytes + fixed_bytes <= PLAIN_SHARED_BYTES:
         return
-    # numba-cuda has no public function that sets this attribute (see its issue 94). The private calls follow numba-cuda's own
-    # code, which sets the preferred shared memory carveout in this way.
+    # numba-cuda has no public function that sets this attribute (see numba-cuda's issue 94). The private calls are the same as
+    # in numba-cuda's own code, which sets the preferred shared memory carveout.
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
     function = compiled._codelibrary.get_cufunc()
     attribute = cuda.cudadrv.driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

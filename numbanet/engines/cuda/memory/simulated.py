@@ -14,7 +14,7 @@ def limited(registers: Any) -> Any:
 
 
 def shared_numbers(count: Any, number: Any) -> Any:
-    with one_at_a_time:  # without the lock, several threads could each create an array, instead of sharing one
+    with one_at_a_time:  # without the lock, several threads could each create an array, instead of sharing one array
         return cuda.shared.array(count, number)
 
 

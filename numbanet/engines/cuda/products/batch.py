@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-# Indices into the array `Batch.counter`. An epoch is trained in one or more parts, each with its own array of row indices.
+# Indices into the array `Batch.counter`. An epoch is trained in one or more parts. Each part has its own array of row indices.
 # KEY: the key of dropout's random numbers. FIRST: the index of the batch's first sample within the epoch. BEFORE: the number of
 # samples in the earlier parts of the epoch. POSITION: the index at which the next batch begins in the current part's array of
 # row indices.
@@ -18,15 +18,15 @@ class Batch(NamedTuple):
     order : device array (m,) int64
         The samples' row indices into x and y.
     rates : device array (4,)
-        The divisor n of the mean loss, the learning rate eta, and Adam's rates in step t, which are eta_t = eta * sqrt(1 -
-        beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t).
+        The rates (n, eta, eta_t, epsilon_t) of the step: the divisor n of the mean loss, the learning rate eta, and Adam's
+        eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon * sqrt(1 - beta_2^t) in step t.
     weights : device array (m,)
-        The weight of each sample.
+        The sample weights.
     counter : device array (4,) int64, or None
         The key of dropout's random numbers, and the position of the step in the epoch, at the indices KEY, FIRST, BEFORE and
         POSITION. `counter` is None in a pass without dropout.
     notes : Notes or None
-        The arrays to which kernels write each sample's loss and number of correct predictions.
+        The arrays to which kernels write the loss and the number of correct outputs of each sample.
     """
 
     order: Any

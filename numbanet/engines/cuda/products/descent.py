@@ -30,10 +30,11 @@ from numbanet.equations.descent import (
 )
 
 # THREADS is the number of threads in a block. SUMS is the number of blocks that add up squares of gradients; the sums of the
-# blocks are then added in a fixed order. The simulator gets few threads, because it runs each CUDA thread as a Python thread.
+# blocks are then added in a fixed order. In the simulator, a block has few threads, because each CUDA thread is a Python
+# thread.
 THREADS, SUMS = (4, 3) if SIMULATED else (256, 64)
 
-MOST_NORM = 0  # index of the largest allowed gradient norm in the array of a rule's constants; the formula's constants follow
+MOST_NORM = 0  # index of the largest allowed gradient norm in the array `constants`; the constants of the formula follow
 
 
 def is_plain(rule: Rule) -> bool:
@@ -48,7 +49,7 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
     @cuda.jit
     def kernel(gradients, sums):
-        """Computes sums_q = sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
+        """Computes sums_q, the sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
 
         Reads gradients (number of parameters,). Writes sums (SUMS,).
         """
@@ -144,8 +145,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
 
-        `rates` contains n, eta, eta_t and epsilon_t. `constants` contains the largest gradient norm, then the rule's constants.
-        `decay` is lambda for each weight and 0 for each bias.
+        `rates` holds n, eta, eta_t and epsilon_t of the step. `constants` holds the largest allowed norm of all gradients, then
+        the constants of the rule. `decay` is lambda for each weight and 0 for each bias.
         Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
@@ -185,7 +186,7 @@ class ParameterUpdate:
         self.rule, self.plain = rule, is_plain(rule)
         self.clips, self.decays = rule.clip_norm < math.inf, rule.weight_decay > 0
         self.gradients, self.parameters = gradients, parameters
-        # The kernels of a rule with fewer than two moments do not read the missing arrays; `parameters` is passed instead.
+        # If a rule has fewer than two moments, `parameters` is passed in place of a missing moment, and is not read.
         self.m, self.v = [*moments, parameters, parameters][:2]
         numbers = rule.clip_norm, *FORMULAS[rule.kind].constants(rule)
         self.constants = cuda.to_device(np.array(numbers, topology.dtype))
@@ -200,7 +201,7 @@ class ParameterUpdate:
     def launch(self, rates: Any) -> None:
         """Launches the kernels that update all parameters once.
 
-        `rates` is an array of shape (4,) on the GPU, which holds the step's n, eta, eta_t and epsilon_t, as `Batch` describes.
+        `rates` is an array of shape (4,) on the GPU, which holds n, eta, eta_t and epsilon_t of the step; see `Batch`.
         """
         if self.clips:
             configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)

@@ -10,17 +10,17 @@ from numbanet.engines.cuda.products.batch import FIRST, KEY
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.equations.dropout import dropped, random_number
 
-# The numbers of threads in a block, along the neurons and along the samples. The simulator runs each CUDA thread as a Python
-# thread, and therefore gets few.
+# The numbers of threads in a block, along the neurons and along the samples. In the simulator, a block has few threads, because
+# each CUDA thread is a Python thread.
 THREADS = (2, 2) if SIMULATED else (32, 8)
 MOST_BLOCKS = 65535  # largest number of blocks along the samples; with more samples, a thread processes several samples
 
 
 @cuda.jit
 def drop_rows(counter, layer, scale, limit, rows, to):
-    """Computes to_sj = rows_sj / (1 - p), or 0 if neuron j drops out for sample s, which has the probability p. Twin: drop.
+    """Computes to_sj = 0 if neuron j drops out for sample s, and rows_sj / (1 - p) otherwise. Twin: drop.
 
-    The argument scale is 1 / (1 - p), and limit is p * 2^32. `to` may be the same array as `rows`.
+    A neuron drops out with probability p. `scale` is 1 / (1 - p), `limit` is p * 2^32. `to` may be the same array as `rows`.
     Reads counter[KEY], counter[FIRST] and rows (n, n_out). Writes to (n, n_out).
     """
     j, first = cuda.grid(2)

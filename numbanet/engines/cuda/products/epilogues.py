@@ -1,4 +1,4 @@
-"""Device functions for the sums of a matrix product: some return a sum's start value, others store a result from the sum.
+"""Device functions for the sums of a matrix product: some return the start value of a sum, others store its result.
 
 A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result in out[at]. The
 argument `epilogue` holds other values that are needed to compute the result, such as the constant of the activation function.
@@ -49,7 +49,7 @@ def activate(activation, out, at, z):
 
 
 class Derivative(NamedTuple):
-    """The previous layer's activation function, and `a_prev`, the flat array of the previous layer's activations a."""
+    """The activation function of the previous layer, and the flat array `a_prev` of the activations a of the previous layer."""
 
     activation: Activation
     a_prev: Any

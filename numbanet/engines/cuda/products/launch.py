@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. The parts of a sum are added up
-separately.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed by
+another thread block.
 """
 
 from typing import Any
@@ -56,8 +56,8 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
 
-        `rates` contains the learning rate eta at index ETA. Reads rates (4,), x (N, n_in), order (n,) with int64 indices, and
-        delta (n, n_out). Updates wb (n_in + 1, n_out).
+        `rates` (4,) holds n, eta, eta_t and epsilon_t of the step; only eta is used. Reads rates, x (N, n_in), order (n,) with
+        int64 indices, and delta (n, n_out). Updates wb (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
@@ -91,7 +91,7 @@ class Products:
     def _partial(self, count: int) -> Any:
         """Returns an array in GPU memory for `count` partial sums.
 
-        The array is kept, and reused for later products that have the same number of partial sums.
+        The array is kept, and used again for later products with the same number of partial sums.
         """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)

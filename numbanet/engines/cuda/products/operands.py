@@ -1,14 +1,14 @@
 """Computes the addresses in global memory from which a thread reads its elements of the left or right matrix of a product.
 
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. Rows r of left and
-columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at a time:
-several lines, and of each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements of
-each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel. The
-line and the term k of two successive elements of a thread differ by constants. The distance from the first element to the q-th
-element, which is the same in all panels, is called the `place` of the q-th element.
+columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at one time:
+several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements
+of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel.
+The line and the term k of two successive elements of a thread differ by constants. The distance from the first element of a
+thread to its q-th element is the same in all panels, and is called the `place` of the q-th element.
 
-A read beyond the last line of an operand returns some other element of the operand. Sums that contain elements from beyond the
-last line are never stored.
+A read beyond the last line of an operand returns another element of the operand. Sums with elements from beyond the last line
+are never stored.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,8 @@ class Operand(NamedTuple):
     array : array
         The matrix as a flat array.
     order : array (n,) of int64, or None
-        The row indices of the batch's samples in the matrix. `order` is None if all rows of the matrix are used, in order.
+        The row indices of the batch's samples in the matrix. `order` is None if all rows of the matrix are used, from the first
+        to the last.
     first : int32
         Index of the first line (row of left, or column of right) that this thread block reads.
     line : int32
@@ -80,8 +81,8 @@ class Layout(NamedTuple):
     Parameters
     ----------
     deep : bool
-        `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory, and False if
-        the elements with the same k are.
+        `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory. `deep` is False
+        if the elements with the same k are neighbours in memory.
     access : callable
         access(line_step, k_step) returns the `Access` for threads that advance by line_step lines and k_step terms from one
         element to the next.
@@ -135,7 +136,7 @@ def gathered(line_step: int, k_step: int) -> Access:
     def place(operand, q):
         """Returns order[line], the row index of a sample in the array.
 
-        Each load multiplies the row index by the row length again, because storing this product would take two registers.
+        Each load multiplies the row index by the row length again, because storing the product would take two registers.
         """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 

@@ -63,8 +63,8 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
     """
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
-    # Neighbouring threads load elements that are neighbours in memory: elements of the same line, or of the same term k. From
-    # one of its elements to the next, a thread advances by line_step lines, or by k_step terms.
+    # Neighbouring threads load elements that are neighbours in memory: elements of the same line, or of the same term k. A
+    # thread advances by line_step lines, or by k_step terms, from each of its elements to the next.
     across = panel_depth if layout.deep else width
     line_step, k_step = (threads // across, 0) if layout.deep else (0, threads // across)
     step = line_step + k_step * pitch

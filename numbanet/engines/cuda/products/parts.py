@@ -1,4 +1,4 @@
-"""Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] whose range of k was split into parts.
+"""Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] for which the range of k was split into parts.
 
 Each thread adds up the partial sums of one element, always in the order of the parts. From the complete sum, the thread
 computes and stores a result, such as a = phi(z). All kernels read the partial sums, which have the shape (parts, count), and
@@ -48,8 +48,8 @@ def update(add_parts: Callable) -> Callable:
     def kernel(rates, partial, wb, count, parts):
         """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
 
-        `rates` contains eta. `wb` is w with b as an additional last row.
-        Reads rates (4,) and partial (parts, count). Updates wb (n_in + 1, n_out).
+        `rates` (4,) holds n, eta, eta_t and epsilon_t of the step. `wb` is w with b as an additional last row. Reads rates and
+        partial (parts, count). Updates wb (n_in + 1, n_out).
         """
         add_parts(partial, rates, wb, count, parts)
 

@@ -2,8 +2,8 @@
 
 All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, the
 index k of the sum is the input i; in the delta recurrence sum_j w_ij delta_j, it is the neuron j; in the weight gradient
-sum_s delta_j x_i, it is the sample s. The products differ in the memory layout of the factors left and right, and in the
-results that they compute from the sums.
+sum_s delta_j x_i, it is the sample s. The three products differ in the memory layout of the factors left and right, and in the
+results that are computed from the sums.
 
 A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
 the part of the tile's rows of left, or of its columns of right, that belongs to a few successive terms k. The block copies
@@ -123,10 +123,10 @@ def update(multiply: Callable) -> Callable:
     """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b with it."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """Updates w_ij <- w_ij - eta sum_s delta_j x_i; b is updated in the same way.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b in the same way.
 
-        x_i is x[order[s], i]. `rates` contains eta. `wb` is w with b as an additional last row.
-        Reads rates (4,), x (N, n_in), order (n,) and delta (n, n_out). Updates wb (n_in + 1, n_out).
+        `rates` holds n, eta, eta_t and epsilon_t of the step (see `Batch`). `wb` is w with b as an additional last row.
+        Reads rates (4,), x (N, n_in) of all samples, order (n,) and delta (n, n_out) of the batch. Updates wb.
         Twins: weight_gradient, bias_gradient, gradient_descent.
         """
         multiply((x, order), (delta, None), rates, wb, shape)
@@ -165,7 +165,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """A layer's matrix products: forward sum, delta recurrence and weight gradient. A member's value is the `Form`."""
+    """A layer's matrix products: forward sum, delta recurrence and weight gradient. The value of each member is a `Form`."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
@@ -199,7 +199,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """Adds the terms of UNROLL successive k. The calls are written out because the compiler would not unroll a loop."""
+        """Adds the terms of UNROLL successive k. The calls are written out, because the compiler would not unroll a loop."""
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -265,7 +265,8 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
             store_left(lefts, panels, left_put)
             store_right(rights, panels, right_put)
             cuda.syncthreads()
-        # `row` and `column`, computed from x_at and w_at. Keeping the arguments through the loop would take two more registers.
+        # `row` and `column`, computed from x_at and w_at. Keeping the two arguments during the loop would take two more
+        # registers.
         return (
             int32(x_at if x_at < buffer else x_at - buffer),
             int32((w_at if w_at < buffer else w_at - buffer) - right_begin),
@@ -332,7 +333,8 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
                 column_c = column + c % QUAD + c // QUAD * column_stride
                 if row_r < shape.rows and column_c < shape.columns:
                     finish_sum(epilogue, out, part + row_r * shape.columns + column_c, sums[c])
-            # Moves the next row of sums to the front. With an index that depends on r, the sums could not stay in registers.
+            # Moves the next row of sums to the front, because with an index that depends on r, the sums could not stay in
+            # registers.
             for e in range(sums_ - side):
                 sums[e] = sums[e + side]
 

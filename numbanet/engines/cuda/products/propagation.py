@@ -59,14 +59,14 @@ class Propagation:
             update.launch(batch.rates)
 
     def gradients(self, x: Any, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes a batch's gradients, and writes each sample's loss and number of correct predictions to `batch.notes`."""
+        """Computes a batch's gradients, and writes the loss and the correct outputs of each sample to `batch.notes`."""
         for l, x_l, order in self._layers_to_change(x, y, batch, work):
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
         """Yields each layer index, from the last layer to the first, as soon as w and b of the layer may change.
 
-        With the index, the method yields the layer's input x and the row indices of the batch's samples in x.
+        Together with the index, the method yields the layer's input x and the row indices of the batch's samples in x.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)
@@ -106,8 +106,8 @@ class Propagation:
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
         """Computes a and delta of the last layer from z.
 
-        Also writes each sample's loss and number of correct predictions to `batch.notes`. The loss of a sample is multiplied by
-        the sample's weight, but not divided by n.
+        Also writes the loss and the number of correct outputs of each sample to `batch.notes`. The loss of a sample is
+        multiplied by the sample's weight, but not divided by n.
         """
         blocks = -(-batch.order.size // output.THREADS)
         configured(output.output_rows, blocks, output.THREADS)(

@@ -1,4 +1,4 @@
-"""Runs training steps that differ only in their samples: records one step as a CUDA graph, and replays the graph for others.
+"""Runs the training steps of an epoch: records one step as a CUDA graph, and replays the graph for the other steps.
 
 All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. The order of the samples
 is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins. The
@@ -23,8 +23,8 @@ from numbanet.engines.cuda.workspace import Workspaces
 from numbanet.engines.epoch import RATES, Epoch
 from numbanet.engines.rule import Rule
 
-# Number of threads in the single block of `begin_step`, and in each block of `end_step`. The simulator runs each CUDA thread as
-# a Python thread, and therefore gets few.
+# The number of threads in the single block of `begin_step`, and in each block of `end_step`. In the simulator, a block has few
+# threads, because each CUDA thread is a Python thread.
 THREADS = 2 if SIMULATED else 256
 
 
@@ -32,7 +32,7 @@ THREADS = 2 if SIMULATED else 256
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
     """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
-    Also selects the batch's rates (n, eta, eta_t and epsilon_t) and weights. Runs in a single block, so that no thread can read
+    Also selects the rates (n, eta, eta_t and epsilon_t) and the sample weights. Runs in a single block, so that no thread reads
     the advanced position. `all_weights` has length N, or length 1 if all samples have the same weight.
     Reads order (n,), all_rates (steps, 4) and all_weights. Writes batch (m,), weights (m,) and rates (4,). Updates counter.
     """
@@ -50,9 +50,9 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 
 @cuda.jit
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
-    """Copies the losses and the numbers of correct predictions of a batch's samples to the arrays of the whole epoch.
+    """Copies the losses and the numbers of correct outputs of a batch's samples to the arrays of the whole epoch.
 
-    counter[POSITION] is the end of the batch in these arrays.
+    counter[POSITION] is the index at which the batch ends in the arrays of the epoch.
     Reads counter (4,), loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample (n,) and hits_of_sample (n,).
     """
     s = cuda.grid(1)
@@ -72,7 +72,7 @@ class Steps:
     batch_size : int
         Number of samples in a batch.
     weighted : bool
-        Whether the samples have weights.
+        Whether there are sample weights.
     update : ParameterUpdate
         Updates the parameters from a batch's gradients.
     propagation : Propagation
@@ -83,8 +83,7 @@ class Steps:
     Attributes
     ----------
     notes : Notes
-        The loss and the number of correct predictions of each of the N samples, in the order in which the epoch visits the
-        samples.
+        The loss and the number of correct outputs of each of the N samples, in the order in which the epoch visits the samples.
     """
 
     def __init__(
@@ -135,8 +134,8 @@ class Steps:
     def take(self) -> None:
         """Runs the next training step.
 
-        The first step launches its kernels one by one; the launches compile the kernels. The second step is recorded as a CUDA
-        graph, which the second and all later steps replay.
+        The first step launches its kernels one by one, which also compiles the kernels. The second step is recorded as a CUDA
+        graph. The second and all later steps replay the graph.
         """
         if not self.launched:
             self._launch(self.batch, self.work)
@@ -146,7 +145,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Runs the last training step, whose batch is smaller than the others: it has n samples."""
+        """Runs the last training step, if its batch is smaller than the others; n is the number of samples in the batch."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:

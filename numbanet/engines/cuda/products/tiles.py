@@ -37,7 +37,7 @@ class Tile(NamedTuple):
     residents : int
         The number of blocks for which a multiprocessor has enough registers at the same time, or a lower bound of this number.
     rate : float
-        The fraction of multiply-adds among the main loop's machine instructions, or a lower bound of this fraction. The
+        The fraction of multiply-adds among the machine instructions of the main loop, or a lower bound of this fraction. The
         estimated time of a product is inversely proportional to `rate`.
     """
 
@@ -51,14 +51,14 @@ class Tile(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Number of rows of the square of sums that a thread computes, which is also its number of columns."""
+        """Number of rows, and also of columns, of the square of sums that a thread computes."""
         return QUAD * self.quads
 
     @property
     def splits(self) -> bool:
         """True if the sums in this tile may be split into parts (ranges of terms k) that different thread blocks compute.
 
-        Only the sums of small tiles are split. With small tiles, a product already has more thread blocks than with large ones.
+        Only the sums of small tiles are split, because a product has more thread blocks with small tiles than with large tiles.
         """
         return self.quads == 1
 
@@ -154,7 +154,7 @@ def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles:
 
 
 def estimate(plan: TilePlan, rows: int, columns: int, multiprocessors: int) -> float:
-    """Returns the estimated time of a product, as the number of multiply-adds that a multiprocessor performs in this time."""
+    """Returns the estimated time of a product, in units of the time of one multiply-add of a multiprocessor."""
     tile, parts, chunk = plan
     blocks = math.prod(plan.grid(rows, columns))
     # If the threads of one small block cannot keep a multiprocessor busy, several such blocks take no longer than one block.

@@ -33,8 +33,8 @@ class Block:
         Parameters
         ----------
         arrays : EpochArrays
-            Arrays on the GPU: all samples, the row indices to train on, the parameters, and each sample's loss and number of
-            correct predictions.
+            Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
+            outputs of each sample.
         epsilon, eta : floating
             `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
         first, stop : int

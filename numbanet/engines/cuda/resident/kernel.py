@@ -7,7 +7,7 @@ list. After each call to a function other than `update`, the threads of the bloc
     `gather` copies the inputs x of the batch into shared memory.
     `forward` computes a of each layer, from the first layer to the last; in softmax layers and the last layer, it computes z.
     `softmax_rows` computes a of a hidden softmax layer from z.
-    `last_rows` computes a and delta of the last layer from z, and each sample's loss and number of correct predictions.
+    `last_rows` computes a and delta of the last layer, and the loss and the number of correct outputs of each sample.
     `backward` computes delta of the previous layer, for each layer from the last to the second.
     `softmax_error_rows` computes delta of a hidden softmax layer from dL/da.
     `update` changes w and b of a layer, after `backward` has read them.
@@ -109,7 +109,7 @@ def forward(memory, l, last, epsilon, zero, n):
 def backward(memory, l, epsilon, zero, n):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for the neurons i of layer l - 1, from delta_j of layer l.
 
-    If layer l - 1 is a softmax layer, the function computes only the sum, which is dL/da_i.
+    If layer l - 1 is a softmax layer, the function computes only dL/da_i = sum_j w_ij delta_j.
     Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer l -
     1, or dL/da (n, n_in) of layer l - 1.
     """
@@ -166,9 +166,9 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """Computes a and delta of the last layer, and each sample's loss and number of correct predictions, from z.
+    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
 
-    Each thread computes one of the n samples at a time. The targets of the samples are the rows of arrays.y with the indices
+    Each thread processes one of the n samples at a time. The targets of the samples are the rows of arrays.y with the indices
     arrays.order[position : position + n].
     """
     near, l = memory.near, layers_of(memory) - 1
@@ -244,7 +244,7 @@ def train_batch(memory, arrays, position, n, loss_kind, epsilon, eta, zero):
     for l in range(last, -1, -1):
         if l > 0:
             backward(memory, l, epsilon, zero, n)
-            cuda.syncthreads()  # the update changes the w that backward reads
+            cuda.syncthreads()  # because `update` changes w, which `backward` reads
             if field(memory, l - 1, Layer.KIND) == SOFTMAX:
                 softmax_error_rows(memory, l - 1, n)
                 cuda.syncthreads()
@@ -272,7 +272,7 @@ def training_kernel(dtype: np.dtype) -> Any:
         stop,  # index in `order` after the last sample to train on
         parameters,  # array of shape (p,): the weights and biases of all layers
         loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
-        hits_of_sample,  # int32 array of shape (n,): the number of correct predictions for each sample in `order`
+        hits_of_sample,  # int32 array of shape (n,): the number of correct outputs of each sample in `order`
     ):
         """Performs gradient descent on the samples with the row indices order[first:stop], one step per batch.
 

@@ -1,10 +1,10 @@
 """The layout of a network in shared memory, for training in one thread block: the offset of every matrix.
 
 Shared memory is one flat array. The offset at which a matrix begins is called the matrix's place. The distance between two
-successive rows of a matrix is called the matrix's pitch. The pitch is odd, so that the values of a column lie in different
-memory banks. Row n_in of matrix W holds the biases b. The values in column n_in of matrix X are 1, the constant input that is
-multiplied by b. Matrix A of a layer and matrix X of the next layer have the same offset, because the outputs of a layer are the
-inputs of the next layer.
+successive rows of a matrix is called the matrix's pitch. The pitch of each matrix is odd, so that the values of a column lie in
+different memory banks. Row n_in of matrix W holds the biases b. The values in column n_in of matrix X are 1, the constant input
+that is multiplied by b. Matrix A of a layer and matrix X of the next layer have the same offset, because the outputs of a layer
+are the inputs of the next layer.
 """
 
 from enum import auto
@@ -17,8 +17,8 @@ from numbanet.engines.cuda.columns import Columns
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# Number of threads in the block. Each thread computes a tile of 2 x 2 sums at a time. The simulator runs each CUDA thread as a
-# Python thread, and therefore gets few.
+# The number of threads in the block. Each thread computes a tile of 2 x 2 sums at a time. In the simulator, the block has few
+# threads, because each CUDA thread is a Python thread.
 THREADS = 4 if SIMULATED else 256
 
 
@@ -50,7 +50,7 @@ class Output(Columns):
     """
 
     Z = auto()  # z, of shape (batch, n_out)
-    U = auto()  # the scratch matrix that `output_row` uses, of shape (batch, n_out)
+    U = auto()  # the scratch matrix for `output_row`, of shape (batch, n_out)
     DL = auto()  # dL/da, of shape (batch, n_out)
     Z_MAX = auto()  # the largest z of each sample, of shape (batch,)
     OTHERS = auto()  # each sample's sum of e^(z - z_max) without the largest term, of shape (batch,)

@@ -108,7 +108,7 @@ def propagate(near, to, r, c, total):
     """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to row r and column c of `to.delta`.
 
     z is not stored; the function `d_phi` therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz
-    depends only on whether z is positive, and a is positive exactly if z is positive.
+    depends only on the sign of z, and a is positive if and only if z is positive.
     """
     a = get(near, place_in(to.a, r, c))
     put(near, place_in(to.delta, r, c), error_term(total, d_phi(to.kind, to.epsilon, a, a)))
