@@ -1,6 +1,7 @@
 """The subcommand `numbanet trace`: writes or prints all values of one training step of a saved network."""
 
 import argparse
+
 from numbanet import Network, checks
 from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, refuse_overwriting
 from numbanet.cli.table_options import add_samples, add_table_options, add_unknown_option, samples_of

@@ -125,7 +125,10 @@ def _by_names() -> dict[tuple[str, str], list[Row]]:
 
 
 def _source(name: str, marks: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the source code of a function of `numbanet.equations`, with the docstring's first line, and the lines that contain a mark."""
+    """Returns the source code of a function of `numbanet.equations`, and the numbers of the lines that contain a mark.
+
+    The docstring is shortened to its first line.
+    """
     function = inspect.unwrap(getattr(equations, name))
     module = function.__module__.removeprefix("numbanet.")
     try:

@@ -4,10 +4,11 @@ import html
 import re
 from collections.abc import Callable
 
+MINUS = "\N{MINUS SIGN}"
 # The commands that the formulas of docs/sheet.md contain. Names of functions are upright; Greek letters are variables.
 VARIABLES = {
-    "beta": "β", "delta": "δ", "epsilon": "ϵ", "eta": "η", "lambda": "λ", "mu": "μ", "phi": "φ", "sigma": "σ",
-    "log": "log", "max": "max", "min": "min", "tanh": "tanh",
+    "beta": "β", "delta": "δ", "epsilon": "ϵ", "eta": "η", "lambda": "λ", "mu": "μ", "phi": "φ",
+    "sigma": "\N{GREEK SMALL LETTER SIGMA}", "log": "log", "max": "max", "min": "min", "tanh": "tanh",
 }  # fmt: skip
 OPERATORS = {
     "partial": "∂", "le": "≤", "ge": "≥", "ne": "≠", "neq": "≠", "ll": "≪", "leftarrow": "←", "cdot": "⋅",
@@ -101,7 +102,7 @@ class _Parser:
         if token[0].isdigit():
             return f"<mn>{token}</mn>"
         fence = ' stretchy="false"' if token in "()[]|" else ""
-        return f"<mo{fence}>{html.escape('−' if token == '-' else token)}</mo>"
+        return f"<mo{fence}>{html.escape(MINUS if token == '-' else token)}</mo>"
 
     def command(self, name: str) -> str:
         """Returns the element of a TeX command, whose arguments are the next elements."""

@@ -54,8 +54,9 @@ def _check(step: Step) -> None:
     if count > MOST_NUMBERS:
         network = "-".join(map(str, step.sizes))
         raise ValueError(
-            f"the step of a network {network} with {checks.count(n, 'sample')} consists of {count:,} numbers, but a page shows at most "
-            f"{MOST_NUMBERS:,}; pass fewer samples, or trace a network with fewer weights. Trace.save writes steps of any size"
+            f"the step of a network {network} with {checks.count(n, 'sample')} consists of {count:,} numbers, but a page shows "
+            f"at most {MOST_NUMBERS:,}; pass fewer samples, or trace a network with fewer weights. Trace.save writes steps of "
+            "any size"
         )
     arrays = {"x": step.x, "y": step.y}
     for l, layer in enumerate(step.layers, start=1):

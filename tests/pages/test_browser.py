@@ -115,8 +115,8 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 def plain(text):
     """The text with the letter e in place of powers of ten, and with the operators of Python."""
-    text = re.sub(r" × 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
-    return text.replace("·", "*").replace("−", "-").replace("²", "**2")
+    text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
+    return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 
 
 def calculated(text):
@@ -191,12 +191,12 @@ def test_windows_of_wide_layers_move(opened):
     page.locator("#window-0-later").press("Enter")
     page.locator("#window-0-later").press("Enter")
     assert page.evaluate("document.activeElement.id") == "window-0-later"
-    assert "13–18 of 20" in page.locator("#columns").inner_text()
+    assert "13\N{EN DASH}18 of 20" in page.locator("#columns").inner_text()
     assert "0.6" in page.locator(".step").nth(1).inner_text()  # x_13
     page.locator("#window-0-later").press("Enter")
-    assert "15–20 of 20" in page.locator("#columns").inner_text() and page.locator("#window-0-later").is_disabled()
+    assert "15\N{EN DASH}20 of 20" in page.locator("#columns").inner_text() and page.locator("#window-0-later").is_disabled()
     page.evaluate("go(2 * 9)")  # the window of layer 1 follows the neuron in hand
-    assert "5–10 of 12" in page.locator("#columns").inner_text() and page.locator(".node.hand").count() == 1
+    assert "5\N{EN DASH}10 of 12" in page.locator("#columns").inner_text() and page.locator(".node.hand").count() == 1
 
 
 def test_keys_slider_phases_and_samples(opened):

@@ -234,7 +234,7 @@ function tableOf({ rows, column }) {
   const body = rows.map((row) => `<tr><th scope="row">${row.name}</th>${before ? `<td>${row.before}</td>` : ""}<td>${row.numbers}</td><td>${row.output}</td></tr>`);
   const hidden = step.sizes[column] - visible(column).length;
   const more = hidden ? `<p class="note">${hidden} more weights: move the window of ${column ? `layer ${column}` : "the inputs"} in the drawing.</p>` : "";
-  return `<table><thead><tr><th scope="col">symbol</th>${before}<th scope="col">${before ? "change" : "numbers"}</th><th scope="col">${before ? "after" : "result"}</th></tr></thead><tbody>${body.join("")}</tbody></table>${more}`;
+  return `<div class="wide"><table><thead><tr><th scope="col">symbol</th>${before}<th scope="col">${before ? "change" : "numbers"}</th><th scope="col">${before ? "after" : "result"}</th></tr></thead><tbody>${body.join("")}</tbody></table></div>${more}`;
 }
 
 // The curve of an activation, with the neuron's point and, on the way back, the tangent whose slope is da/dz.
