@@ -269,6 +269,7 @@ class MultilayerPerceptron:
         symbols: dict[str, Any] = engine.trace(data.x, data.y)
         symbols |= {"w": list(w), "b": list(b), "dw": list(dw), "db": list(db)}
         symbols |= {name: np.array(inputs.on_host(array)) for name, array in (("x", data.x), ("y", data.y))}
+        symbols |= {"activations": self.activations, "loss_name": self.loss, "epsilon": self.epsilon}
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
     def save(self, path: Location) -> None:

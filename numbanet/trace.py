@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet import checks, pages
 from numbanet.files import Location
 from numbanet.persist import vectors
 
@@ -29,6 +30,12 @@ class Trace:
     w, b, z, a, delta, dw, db : list of ndarray
         Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), those in b and
         db the shape (n_out,), and those in z, a and delta the shape (n, n_out).
+    activations : list of str
+        The name of each layer's activation function.
+    loss_name : str
+        The name of the loss: "sse", "mse", "bce" or "cce".
+    epsilon : float
+        The slope of leaky_relu for z <= 0.
     """
 
     x: NDArray[Any]
@@ -42,6 +49,9 @@ class Trace:
     delta: list[NDArray[Any]]
     dw: list[NDArray[Any]]
     db: list[NDArray[Any]]
+    activations: list[str]
+    loss_name: str
+    epsilon: float
 
     def symbols(self) -> dict[str, NDArray[Any]]:
         """Returns all arrays by name, in the order in which a training step computes them.
@@ -78,6 +88,34 @@ class Trace:
             The file cannot be written.
         """
         vectors.write(path, {}, self.symbols())
+
+    def page(self, path: Location, *, learning_rate: float = 0.01) -> None:
+        """Writes an HTML page in which a reader walks through the training step, from symbol to symbol.
+
+        For each symbol, the page shows the formula of the sheet, the formula with its numbers, the neuron in a drawing of the
+        network, and the loop of `numbanet.equations` that computes the symbol. The last stages show the weights and biases
+        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without a network
+        connection, and needs a browser from 2023 or later.
+
+        Parameters
+        ----------
+        path : path or binary file object
+            The file to write. Its name must end in .html.
+        learning_rate : float
+            The positive learning rate eta of the update. The parameters of the network are not updated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The name has another ending, `learning_rate` is not positive, a value is infinite or NaN, or the step consists of
+            more than 100,000 numbers. A page shows about 30,000 weights.
+        OSError
+            The file cannot be written.
+        """
+        rate = checks.positive("learning_rate", learning_rate, self.x.dtype)
+        arrays = zip(self.activations, self.w, self.b, self.z, self.a, self.delta, self.dw, self.db, strict=True)
+        layers = [pages.Layer(*layer) for layer in arrays]
+        pages.write_step(path, pages.Step(self.x, self.y, self.loss, self.loss_name, self.epsilon, rate, layers))
 
     def table(self) -> None:
         """Prints all values in the notation of the equations: first the forward pass, then the backward pass."""

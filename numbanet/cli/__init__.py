@@ -1,4 +1,4 @@
-"""The command `numbanet`: one module per subcommand (train, evaluate, predict, export, golden, verify, info, sheet)."""
+"""The command `numbanet`: one module per subcommand (train, evaluate, predict, trace, export, golden, verify, info, sheet)."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from numbanet import __version__
 from numbanet._compile import announced
-from numbanet.cli import evaluate, export, golden, info, predict, sheet, train, verify
+from numbanet.cli import evaluate, export, golden, info, predict, sheet, trace, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
 from numbanet.training.reporting import on_terminal
@@ -22,13 +22,14 @@ EXAMPLES = """examples:
   numbanet train sales.csv --target price        train on a table, save model.npz
   numbanet evaluate model.npz more.csv           measure the accuracy or error on other rows
   numbanet predict model.npz new.csv -o out.csv  predict one value per row; - is standard input or output
+  numbanet trace digits.npz digits -o step.html  write a page to walk through a training step, symbol by symbol
   numbanet export model.npz model.onnx           export for ONNX Runtime and other programs
   numbanet verify                                check the results of every compiled loop on this machine
   numbanet sheet -o sheet.svg                    draw every formula beside the curve that its loop computes
 
 numbanet COMMAND --help describes the options of a command.
 """
-COMMANDS = (train, evaluate, predict, export, golden, verify, info, sheet)
+COMMANDS = (train, evaluate, predict, trace, export, golden, verify, info, sheet)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,14 +2,11 @@
 
 import argparse
 import json
-from typing import Any
 
-from numpy.typing import NDArray
-
-from numbanet import Network, tables
-from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_options, read_array
+from numbanet import Network
+from numbanet.cli.common import MODEL_HELP, add_command, add_device_options
 from numbanet.cli.figures import add_metrics_option, figures, line, unit_of
-from numbanet.cli.table_options import add_table_options, add_unknown_option, read_rows
+from numbanet.cli.table_options import add_samples, add_table_options, add_unknown_option, samples_of
 
 EXAMPLES = """examples:
   numbanet evaluate model.npz more.csv                      rows with the same columns and target as the training table
@@ -23,13 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand and its options."""
     evaluate = add_command(commands, "evaluate", _evaluate, "evaluate a saved network on other data", EXAMPLES)
     evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    evaluate.add_argument(
-        "data",
-        metavar="DATA",
-        help="a table, or - for standard input; for a network trained on arrays: "
-        f"{', '.join(DATA_SETS)} (the held-out images), or an .npz file with x and y",
-    )
-    evaluate.add_argument("--target", metavar="FILE", help="if DATA is an IDX file: the IDX file that contains its labels")
+    add_samples(evaluate)
     add_metrics_option(evaluate)
     add_table_options(evaluate)
     add_unknown_option(evaluate)
@@ -40,23 +31,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
     encoding = network.table
-    x, y = _arrays(options.data) if encoding is None else _encoded(encoding, options)
+    x, y = samples_of(encoding, options)
     values, unit = figures(network, x, y, options.metrics), unit_of(encoding)
     if options.json:
         print(json.dumps({"rows": len(x), "figures": values} | ({"unit": unit} if unit else {}), indent=2))
     else:
         print(f"{line(values, unit)}, on {len(x)} {'samples' if encoding is None else 'rows'}")
     return 0
-
-
-def _encoded(encoding: tables.Encoding, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reads the table `options.data`, and encodes it as x and y of the network."""
-    table = read_rows(options, encoding, target=True)
-    return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
-
-
-def _arrays(data: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns the held-out x and y of a named data set, or x and y from a file of arrays."""
-    if data in DATA_SETS:
-        return DATA_SETS[data].load()[2:]
-    return read_array(data, "x"), read_array(data, "y")

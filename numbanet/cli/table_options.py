@@ -2,10 +2,13 @@
 
 import argparse
 import sys
+from typing import Any
+
+from numpy.typing import NDArray
 
 from numbanet import tables
 from numbanet.checks import listed
-from numbanet.cli.common import DATA_SETS, STANDARD, add_choice, names
+from numbanet.cli.common import DATA_SETS, STANDARD, add_choice, names, read_array
 from numbanet.tables.labels import UNKNOWN
 from numbanet.tables.spelling import PLAIN, Spelling
 
@@ -113,3 +116,31 @@ def report_dropped(table: tables.Table, complete: tables.Table) -> None:
     """Prints on standard error how many rows of a table were left out."""
     if complete.rows < table.rows:
         print(f"{table.rows - complete.rows} of {table.rows} rows have a missing value and are left out", file=sys.stderr)
+
+
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument DATA and the option --target, from which `samples_of` reads x and y."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a table, or - for standard input; for a network trained on arrays: "
+        f"{', '.join(DATA_SETS)} (the held-out images), or an .npz file with x and y",
+    )
+    parser.add_argument("--target", metavar="FILE", help="if DATA is an IDX file: the IDX file that contains its labels")
+
+
+def samples_of(encoding: tables.Encoding | None, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Returns x and y of a network for `options.data`: rows of a table, held-out images, or arrays in an NPZ file.
+
+    Parameters
+    ----------
+    encoding : Encoding or None
+        The network's encoding of tables; None for a network that was trained on arrays.
+    options : Namespace
+    """
+    if encoding is not None:
+        table = read_rows(options, encoding, target=True)
+        return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
+    if options.data in DATA_SETS:
+        return DATA_SETS[options.data].load()[2:]
+    return read_array(options.data, "x"), read_array(options.data, "y")

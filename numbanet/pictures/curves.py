@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from numbanet import equations
 from numbanet.engines.topology import ACTIVATIONS
+from numbanet.pages.rows import Row
 from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
-from numbanet.pictures.rows import Row
 
 EPSILON = 0.1  # larger than the default, so that the slope of leaky_relu is visible
 Z = grid(-4, 4, 81)

@@ -13,11 +13,11 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from numbanet.network import Network
+from numbanet.pages.rows import Row, Section, Symbol, mathtext, sections
 from numbanet.pictures import style
 from numbanet.pictures.curves import Curve, Z, curve
 from numbanet.pictures.diagrams import network_diagram, neuron_diagram
 from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
-from numbanet.pictures.rows import Row, Section, Symbol, mathtext, sections
 
 # Lengths are in millimetres, and font sizes are in points.
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0

@@ -1,0 +1,5 @@
+"""Interactive HTML pages, each in a single file that loads nothing from any other place, and the sheet's formulas for them."""
+
+from numbanet.pages.step import Layer as Layer
+from numbanet.pages.step import Step as Step
+from numbanet.pages.step import write_step as write_step

@@ -1,0 +1,215 @@
+// The drawing of the network: a column per layer, a circle per neuron, a line per weight.
+
+const SVG = "http://www.w3.org/2000/svg";
+const RADIUS = 26, TOP = 12, LEFT = 48, RIGHT = 118;
+const BIAS = -1; // the number of the input 1, whose weight is the bias
+
+const ROWS = Math.max(...step.sizes.map((size) => Math.min(size, MOST_SHOWN)));
+const ROW = ROWS < 4 ? 104 : 58;
+const HEIGHT = TOP + ROW * ROWS + 52;
+const WIDTH = Math.max(700, 150 * step.sizes.length);
+const nodes = new Map(), edges = new Map();
+
+function make(name, attributes, parent, text) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+function xOf(column) {
+  return LEFT + (column * (WIDTH - LEFT - RIGHT)) / (step.sizes.length - 1);
+}
+
+function yOf(column, neuron) {
+  if (neuron === BIAS) return HEIGHT - 20;
+  return TOP + ROW * (neuron - first[column] + (ROWS - visible(column).length) / 2 + 0.5);
+}
+
+/** Draws all columns anew, after a window has moved. */
+function draw() {
+  const net = document.getElementById("net");
+  net.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  net.replaceChildren();
+  nodes.clear();
+  edges.clear();
+  for (let l = 1; l <= LAST; l++) {
+    for (const j of visible(l)) for (const i of [BIAS, ...visible(l - 1)]) drawEdge(net, l, i, j);
+  }
+  step.sizes.forEach((_, column) => {
+    if (column < LAST) drawNode(net, column, BIAS);
+    for (const neuron of visible(column)) drawNode(net, column, neuron);
+  });
+  for (const neuron of visible(LAST)) {
+    const at = { x: xOf(LAST) + RADIUS + 12, y: yOf(LAST, neuron) + 5, class: "target" };
+    nodes.get(`${LAST}:${neuron}`).target = make("text", at, net);
+  }
+  drawHeads();
+}
+
+function drawEdge(net, l, i, j) {
+  const group = make("g", { class: `edge${i === BIAS ? " bias" : ""}`, role: "img" }, net);
+  const [x1, y1, x2, y2] = [xOf(l - 1), yOf(l - 1, i), xOf(l), yOf(l, j)];
+  make("line", { x1, y1, x2, y2, class: "reach" }, group);
+  const line = make("line", { x1, y1, x2, y2, class: "line" }, group);
+  group.dataset.key = `${l}:${i}:${j}`;
+  edges.set(group.dataset.key, { l, i, j, group, line, ends: [`${l - 1}:${i}`, `${l}:${j}`] });
+}
+
+function drawNode(net, column, neuron) {
+  const group = make("g", { class: neuron === BIAS ? "node one" : "node" }, net);
+  const [x, y] = [xOf(column), yOf(column, neuron)];
+  make("circle", { cx: x, cy: y, r: RADIUS + 5, class: "ring" }, group);
+  make("circle", { cx: x, cy: y, r: neuron === BIAS ? 15 : RADIUS, class: "body" }, group);
+  const name = make("text", { x, y: y + (neuron === BIAS ? 5 : -3), class: "name" }, group, neuron === BIAS ? "1" : "");
+  const value = make("text", { x, y: y + 13, class: "value" }, group);
+  nodes.set(`${column}:${neuron}`, { column, neuron, group, name, value });
+}
+
+/** Writes the name of each layer above its column, with buttons that move the window of a wide layer. */
+function drawHeads() {
+  const heads = step.sizes.map((size, column) => {
+    const head = document.createElement("div");
+    head.style.left = `${(100 * xOf(column)) / WIDTH}%`;
+    const name = column === 0 ? "inputs" : `layer ${column}`;
+    head.innerHTML = `<b>${name}</b> <span>${column === 0 ? "" : step.layers[column - 1].activation.replace("_", " ")}</span>`;
+    if (size > MOST_SHOWN) head.append(windowButtons(name, column));
+    return head;
+  });
+  document.getElementById("columns").replaceChildren(...heads);
+}
+
+function windowButtons(name, column) {
+  const box = document.createElement("div");
+  const last = first[column] + MOST_SHOWN;
+  box.className = "window";
+  const ways = [["▲", "earlier", -MOST_SHOWN, first[column] === 0], ["▼", "later", MOST_SHOWN, last === step.sizes[column]]];
+  const buttons = ways.map(([sign, word, by, disabled]) => {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", textContent: sign, disabled, id: `window-${column}-${word}` });
+    button.setAttribute("aria-label", `${name}: show ${word} neurons`);
+    button.addEventListener("click", () => {
+      moveWindow(column, first[column] + by);
+      redraw();
+      document.getElementById(button.id).focus();
+    });
+    return button;
+  });
+  const range = document.createElement("span");
+  range.textContent = `${first[column] + 1}–${last} of ${step.sizes[column]}`;
+  box.append(buttons[0], range, buttons[1]);
+  return box;
+}
+
+/** Returns the symbol that a neuron shows at a stage, and its value; the value is undefined before it is computed. */
+function valueOf(column, neuron, number, sample) {
+  if (column === 0) return ["x", step.x[sample][neuron]];
+  const layer = step.layers[column - 1];
+  for (const name of ["delta", "a", "z"]) {
+    if (computedAt[name][column][neuron] <= number) return [name, layer[name][sample][neuron]];
+  }
+  return ["z", undefined];
+}
+
+function below(number) {
+  return String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+}
+
+/** Brings the drawing to a stage: the values of the neurons, the neuron in hand and the weights at work. */
+function paint(number, sample) {
+  const stage = stages[number], atWork = weightsAtWork(stage);
+  for (const { column, neuron, group, name, value, target } of nodes.values()) {
+    const inHand = stage.neuron === undefined ? column === stage.layer : column === stage.layer && neuron === stage.neuron;
+    group.classList.toggle("hand", inHand && neuron !== BIAS);
+    if (neuron === BIAS) continue;
+    const [symbolName, amount] = valueOf(column, neuron, number, sample);
+    name.textContent = `${symbolName === "delta" ? "δ" : symbolName}${below(neuron + 1)}`;
+    value.textContent = amount === undefined ? "" : brief(amount, Math.abs(amount) < 0.001 ? 1 : 3);
+    group.classList.toggle("waiting", amount === undefined);
+    if (target) target.textContent = `y${below(neuron + 1)} = ${brief(step.y[sample][neuron])}`;
+  }
+  for (const [key, edge] of edges) {
+    const { w, b } = step.layers[edge.l - 1];
+    const weight = edge.i === BIAS ? b[edge.j] : w[edge.i][edge.j];
+    const isAtWork = atWork.has(key);
+    edge.group.classList.toggle("work", isAtWork);
+    edge.group.classList.toggle("negative", weight < 0);
+    edge.line.style.strokeWidth = thickness(edge.l, weight);
+    edge.group.setAttribute("aria-label", plain(describe(edge)));
+    if (isAtWork) edge.group.setAttribute("tabindex", "0");
+    else edge.group.removeAttribute("tabindex");
+  }
+  labelWeights(stage, atWork);
+}
+
+function thickness(l, weight) {
+  const { w, b } = step.layers[l - 1];
+  scales[l] ??= Math.max(...b.map(Math.abs), ...w.map((row) => Math.max(...row.map(Math.abs)))) || 1;
+  return 0.75 + (2.75 * Math.abs(weight)) / scales[l];
+}
+const scales = [];
+
+/** Returns the keys of the weights that a stage reads or changes. */
+function weightsAtWork({ kind, layer, neuron }) {
+  if (kind === "z" || kind === "update") return new Set([BIAS, ...visible(layer - 1)].map((i) => `${layer}:${i}:${neuron}`));
+  if (kind === "dw") return new Set(visible(layer - 1).map((i) => `${layer}:${i}:${neuron}`));
+  if (kind === "db") return new Set([`${layer}:${BIAS}:${neuron}`]);
+  if (passesBack(kind, layer)) return new Set(visible(layer + 1).map((j) => `${layer + 1}:${neuron}:${j}`));
+  return new Set();
+}
+
+/** Returns whether a stage computes the sum of w delta over the neurons of the next layer. */
+function passesBack(kind, layer) {
+  return layer < LAST && (kind === "dl_da" || (kind === "delta" && !step.stages.layers[layer - 1].dl_da));
+}
+
+/** Writes the numbers of the weights at work beside their lines. */
+function labelWeights(stage, atWork) {
+  const net = document.getElementById("net");
+  net.querySelectorAll(".label").forEach((label) => label.remove());
+  const share = stage.layer && passesBack(stage.kind, stage.layer) ? 0.64 : 0.34;
+  for (const key of atWork) {
+    const edge = edges.get(key);
+    if (!edge) continue;
+    const part = edge.i === BIAS ? 0.2 : share;
+    const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map((name) => Number(edge.line.getAttribute(name)));
+    const at = { x: x1 + part * (x2 - x1), y: y1 + part * (y2 - y1) + 4, class: "label" };
+    make("text", at, net, brief(weightValue(stage.kind, edge)));
+  }
+}
+
+function weightValue(kind, { l, i, j }) {
+  const [w, b] = { dw: ["dw", "db"], db: ["dw", "db"], update: ["w_after", "b_after"] }[kind] ?? ["w", "b"];
+  return i === BIAS ? step.layers[l - 1][b][j] : step.layers[l - 1][w][i][j];
+}
+
+/** Marks the two neurons that a weight connects, and describes the weight below the drawing. */
+function showEnds(edge, on) {
+  for (const key of edge.ends) nodes.get(key).group.classList.toggle("end", on);
+  edge.group.classList.toggle("shown", on);
+  document.getElementById("readout").innerHTML = on ? describe(edge) : "";
+}
+
+// The listeners are on the element around the drawing: Chromium would make SVG elements with listeners for focus focusable.
+for (const [event, on] of [["mouseover", true], ["focusin", true], ["mouseout", false], ["focusout", false]]) {
+  document.getElementById("plan").addEventListener(event, ({ target }) => {
+    const edge = edges.get(target.closest(".edge")?.dataset.key);
+    if (edge) showEnds(edge, on);
+  });
+}
+
+function describe({ l, i, j }) {
+  const { number, sample } = state;
+  const [name, value] = valueOf(l, j, number, sample);
+  const to = `to neuron ${j + 1} of layer ${l}${value === undefined ? "" : `, ${indexed(name, j + 1)} = ${brief(value)}`}`;
+  const layer = step.layers[l - 1];
+  if (i === BIAS) return `${indexed("b", j + 1)} = ${shown(layer.b[j])}, the bias, ${to}`;
+  const input = `from ${l === 1 ? `input ${i + 1}, ${indexed("x", i + 1)}` : `neuron ${i + 1} of layer ${l - 1}, ${indexed("a", i + 1)}`}`;
+  const known = l === 1 || computedAt.a[l - 1][i] <= number;
+  return `${indexed("w", pair(i, j))} = ${shown(layer.w[i][j])}, ${input}${known ? ` = ${brief(outputs(l - 1, sample)[i])}` : ""}, ${to}`;
+}
+
+function plain(markup) {
+  return markup.replace(/<sub>/g, " ").replace(/<[^>]*>/g, "");
+}
