@@ -260,7 +260,8 @@ def _in_order(weights: "list[Weights]") -> list[Layer]:
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(
-            f"it does not store the order of {', '.join(name for name, _ in weights)}: pass the .keras file, or the model"
+            f"it does not store the order of the layers {', '.join(name for name, _ in weights)}: pass the .keras file, or "
+            "the Keras model itself"
         )
     if kinds <= {"dense"}:
         return [_dense(name, content) for name, content in weights]

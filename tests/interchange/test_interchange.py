@@ -646,7 +646,9 @@ def test_keras_layers_that_do_nothing_to_rows_and_nested_models(keras, tmp_path)
         agrees(net, np.exp(model.predict(x, verbose=0)), x.reshape(7, 6))
         with pytest.raises(ValueError, match="log_softmax, which is supported only in the last layer and with loss"):
             from_keras(source, loss="mse")
-    with pytest.raises(ValueError, match=r"does not store the order of dense, dense_1, sequential, .*: pass the .keras file"):
+    with pytest.raises(
+        ValueError, match=r"does not store the order of the layers dense, dense_1, sequential, .*: pass the .keras file"
+    ):
         from_keras(tmp_path / "net.weights.h5", loss="cce", activations="relu")
 
 

@@ -22,7 +22,7 @@ class Workspace(NamedTuple):
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
     integers : (3 * rows,) int32
-        Three integers for each sample in a block: predicted class, target class, and number of correct predictions (hits).
+        Three integers for each sample in a block: predicted class, target class, and number of correct outputs (hits).
     random : (RANDOM_NUMBERS * THREADS,) uint64
         For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. `random` is empty if the network has no dropout.
     jacobian : True or None

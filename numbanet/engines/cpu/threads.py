@@ -64,8 +64,8 @@ class Crew:
 
     Notes
     -----
-    The set `calls` holds weak references, which remove themselves from the set. However a call ends, for example by Ctrl-C,
-    other calls can therefore use its cores as soon as its `Call` object is deleted.
+    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
+    reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use its cores.
     """
 
     def __init__(self, size: int):

@@ -121,7 +121,7 @@ def activation(workspace, span):
 
 @njit_merged
 def score(workspace, samples, position, span):
-    """Computes the loss and the number of correct predictions (hits) of each sample in `span`.
+    """Computes the loss and the number of correct outputs (hits) of each sample in `span`.
 
     `position` is the position in `samples.order` of the block's first sample. The loss of a sample is multiplied by the
     sample's weight, but not divided by n. The function `activation` must have filled the tables of z and a before.
@@ -160,7 +160,7 @@ def score(workspace, samples, position, span):
 
 @njit_merged
 def count_hits(memory, header, n_out, integers, span):
-    """Writes the number of correct predictions (hits) of each sample in `span`.
+    """Writes the number of correct outputs (hits) of each sample in `span`.
 
     With the loss cce, the number is 1 if the largest y_hat and the largest y have the same index, and 0 otherwise. With all
     other losses, the number counts those outputs y_hat that are on the same side of 1/2 as y.

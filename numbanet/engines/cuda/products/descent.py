@@ -51,7 +51,7 @@ def sums_of_squares(dtype: np.dtype) -> Any:
     def kernel(gradients, sums):
         """Computes sums_q, the sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
 
-        Reads gradients (number of parameters,). Writes sums (SUMS,).
+        Reads the gradients of all parameters, an array with one dimension. Writes sums (SUMS,).
         """
         totals = shared_numbers(THREADS, number)
         thread, step = cuda.threadIdx.x, cuda.gridDim.x * cuda.blockDim.x
@@ -145,8 +145,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
 
-        `rates` holds n, eta, eta_t and epsilon_t of the step. `constants` holds the largest allowed norm of all gradients, then
-        the constants of the rule. `decay` is lambda for each weight and 0 for each bias.
+        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the
+        largest allowed norm of all gradients, then the constants of the rule. `decay` is lambda for each weight, else 0.
         Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
@@ -201,7 +201,8 @@ class ParameterUpdate:
     def launch(self, rates: Any) -> None:
         """Launches the kernels that update all parameters once.
 
-        `rates` is an array of shape (4,) on the GPU, which holds n, eta, eta_t and epsilon_t of the step; see `Batch`.
+        `rates` is an array of shape (4,) on the GPU, which holds four values of the step: the divisor n of the loss,
+        the learning rate eta, and Adam's eta_t and epsilon_t (see `Batch`).
         """
         if self.clips:
             configured(sums_of_squares(self.gradients.dtype), SUMS, THREADS)(self.gradients, self.sums)

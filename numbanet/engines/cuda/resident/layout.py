@@ -33,8 +33,9 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices that a layer has in shared memory.
 
-    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the matrix's offset in
-    shared memory. Column `PITCHES + m` holds the matrix's pitch, which is the distance between two successive rows.
+    The table of layers has two columns for each matrix m of this enumeration. The column `PLACES + m` of the table holds the
+    offset of the matrix m in shared memory. The column `PITCHES + m` of the table holds the pitch of the matrix m, which is the
+    distance between two successive rows.
     """
 
     W = auto()  # w, with b as row n_in, of shape (n_in + 1, n_out)
