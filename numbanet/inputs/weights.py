@@ -157,8 +157,7 @@ def scaled(weights: np.ndarray | None, n: int, factor: float | None, dtype: np.d
 def refuse_zeros(total: float, of: str = "") -> None:
     """Raises ValueError if `total`, the sum of all sample weights, is 0.
 
-    The message begins with "all weights", followed by `of`,
-    for example " of the validation samples".
+    The message begins with "all weights", followed by `of`, for example " of the validation samples".
     """
     if total == 0:
         raise ValueError(f"all weights{of} are 0: pass a weight above 0 for at least one sample")

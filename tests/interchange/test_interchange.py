@@ -647,7 +647,7 @@ def test_keras_layers_that_do_nothing_to_rows_and_nested_models(keras, tmp_path)
         with pytest.raises(ValueError, match="log_softmax, which is supported only in the last layer and with loss"):
             from_keras(source, loss="mse")
     with pytest.raises(
-        ValueError, match=r"does not store the order of the layers dense, dense_1, sequential, .*: pass the .keras file"
+        ValueError, match=r"does not store the order of the layers dense, dense_1, sequential, .*: pass the .keras"
     ):
         from_keras(tmp_path / "net.weights.h5", loss="cce", activations="relu")
 

@@ -3,8 +3,8 @@
 The functions select the activation function once, before the loop, so that LLVM can vectorise the loop. (The loops of
 `numbanet.equations` select it for every number.) In memory, a overwrites z, except for the activation functions in
 `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
-computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive if and only if z is
-positive.
+computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive if and only if z
+is positive.
 
 To add an activation function, add a branch to each of the two functions.
 """

@@ -145,8 +145,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
         """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
 
-        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the
-        largest allowed norm of all gradients, then the constants of the rule. `decay` is lambda for each weight, else 0.
+        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds
+        the largest allowed norm of all gradients, then the constants of the rule. `decay` is lambda for each weight, else 0.
         Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)

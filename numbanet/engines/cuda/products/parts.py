@@ -48,8 +48,8 @@ def update(add_parts: Callable) -> Callable:
     def kernel(rates, partial, wb, count, parts):
         """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of its partial sums. Twin: gradient_descent.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w with b as an
-        additional last row. Reads rates and partial (parts, count). Updates wb (n_in + 1, n_out).
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
+        with b as an additional last row. Reads rates and partial (parts, count). Updates wb (n_in + 1, n_out).
         """
         add_parts(partial, rates, wb, count, parts)
 

@@ -125,7 +125,8 @@ def update(multiply: Callable) -> Callable:
     def kernel(rates, x, order, delta, wb, shape):
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b in the same way.
 
-        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w with b as a last row.
+        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
+        with b as an additional last row.
         Reads rates (4,), x (N, n_in) of all samples, order (n,) and delta (n, n_out) of the batch. Updates wb.
         Twins: weight_gradient, bias_gradient, gradient_descent.
         """
