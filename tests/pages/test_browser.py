@@ -171,7 +171,11 @@ def test_a_network_for_digits(opened):
     trace = net.trace(x[:3], y[:3])
     page = opened(trace)
     assert page.evaluate(FIRST_PAINT) < 1000  # milliseconds
-    shown = walked(page)
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#symbol h2").inner_text() == "Forward: activation, neuron 1 of layer 1"
+    page.keyboard.press("End")
+    assert page.locator("#symbol h2").inner_text() == "Update: new weights and bias, neuron 10 of layer 2"
+    shown = visited(page)
     found = results(shown)
     for l in (1, 2):
         for symbol in ("z", "a", "delta"):

@@ -17,7 +17,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from numbanet.cli import main
-from numbanet.pictures import curves, draw_sheet, rows
+from numbanet.pages import rows
+from numbanet.pictures import curves, draw_sheet
 from tests.pictures.test_pictures import drawn_texts
 
 COMMITTED = PAGE.with_name("sheet.svg")

@@ -1,13 +1,16 @@
 // The drawing of the network: a column per layer, a circle per neuron, a line per weight.
 
 const SVG = "http://www.w3.org/2000/svg";
-const RADIUS = 26, TOP = 12, LEFT = 48, RIGHT = 118;
+const RADIUS = 26, TOP = 12, LEFT = 56, RIGHT = 118;
 const BIAS = -1; // the number of the input 1, whose weight is the bias
 
 const ROWS = Math.max(...step.sizes.map((size) => Math.min(size, MOST_SHOWN)));
 const ROW = ROWS < 4 ? 104 : 58;
 const HEIGHT = TOP + ROW * ROWS + 52;
 const WIDTH = Math.max(700, 150 * step.sizes.length);
+// The drawing of a deep network has its full size and scrolls. Other drawings scroll only in narrow windows.
+const IS_DEEP = step.sizes.length > 4;
+document.getElementById("plan").style.minWidth = `${IS_DEEP ? WIDTH : 560}px`;
 const nodes = new Map(), edges = new Map();
 
 function make(name, attributes, parent, text) {
@@ -116,6 +119,17 @@ function below(number) {
   return String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 }
 
+/** Returns the number of significant digits for which there is space in a circle. */
+function digitsOf(value) {
+  return Math.abs(value) < 0.001 ? 1 : Math.abs(value) < 0.01 ? 2 : 3;
+}
+
+/** Scrolls a drawing that is wider than its section to a column. */
+function showColumn(column) {
+  const box = document.querySelector(".scroll");
+  box.scrollLeft = (xOf(column) / WIDTH) * box.scrollWidth - box.clientWidth / 2;
+}
+
 /** Brings the drawing to a stage: the values of the neurons, the neuron in hand and the weights at work. */
 function paint(number, sample) {
   const stage = stages[number], atWork = weightsAtWork(stage);
@@ -125,9 +139,9 @@ function paint(number, sample) {
     if (neuron === BIAS) continue;
     const [symbolName, amount] = valueOf(column, neuron, number, sample);
     name.textContent = `${symbolName === "delta" ? "δ" : symbolName}${below(neuron + 1)}`;
-    value.textContent = amount === undefined ? "" : brief(amount, Math.abs(amount) < 0.001 ? 1 : 3);
+    value.textContent = amount === undefined ? "" : brief(amount, digitsOf(amount));
     group.classList.toggle("waiting", amount === undefined);
-    if (target) target.textContent = `y${below(neuron + 1)} = ${brief(step.y[sample][neuron])}`;
+    if (target) target.textContent = `y${below(neuron + 1)} = ${brief(step.y[sample][neuron], 3)}`;
   }
   for (const [key, edge] of edges) {
     const { w, b } = step.layers[edge.l - 1];
@@ -141,6 +155,7 @@ function paint(number, sample) {
     else edge.group.removeAttribute("tabindex");
   }
   labelWeights(stage, atWork);
+  showColumn(stage.layer);
 }
 
 function thickness(l, weight) {
@@ -168,14 +183,14 @@ function passesBack(kind, layer) {
 function labelWeights(stage, atWork) {
   const net = document.getElementById("net");
   net.querySelectorAll(".label").forEach((label) => label.remove());
-  const share = stage.layer && passesBack(stage.kind, stage.layer) ? 0.64 : 0.34;
+  const share = IS_DEEP ? 0.5 : passesBack(stage.kind, stage.layer) ? 0.64 : 0.34;
   for (const key of atWork) {
     const edge = edges.get(key);
     if (!edge) continue;
     const part = edge.i === BIAS ? 0.2 : share;
     const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map((name) => Number(edge.line.getAttribute(name)));
     const at = { x: x1 + part * (x2 - x1), y: y1 + part * (y2 - y1) + 4, class: "label" };
-    make("text", at, net, brief(weightValue(stage.kind, edge)));
+    make("text", at, net, brief(weightValue(stage.kind, edge), IS_DEEP ? 3 : 4));
   }
 }
 

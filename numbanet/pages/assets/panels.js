@@ -18,9 +18,9 @@ function sumOver(column, symbols, numbers, term) {
 
 /** Writes a sum over samples, of which the first ones are written out. */
 function sumOverSamples(numbers, term) {
-  const all = Array.from({ length: step.n }, (_, s) => s), hidden = Math.max(0, step.n - MOST_SHOWN);
-  const rest = all.slice(MOST_SHOWN).reduce((total, s) => total + term(s), 0);
-  return added([...all.slice(0, MOST_SHOWN).map(numbers), ...(hidden ? [restOf(rest, hidden, "samples")] : [])]);
+  const all = Array.from({ length: step.n }, (_, s) => s), hidden = Math.max(0, step.n - MOST_SAMPLES);
+  const rest = all.slice(MOST_SAMPLES).reduce((total, s) => total + term(s), 0);
+  return added([...all.slice(0, MOST_SAMPLES).map(numbers), ...(hidden ? [restOf(rest, hidden, "samples")] : [])]);
 }
 
 function restOf(sum, count, noun) {

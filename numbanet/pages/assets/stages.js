@@ -2,7 +2,8 @@
 
 const PHASES = ["Forward", "Loss", "Backward", "Update"];
 const LAST = step.layers.length;
-const MOST_SHOWN = 6; // neurons of a layer, terms of a sum, and samples, that are visible at once
+const MOST_SHOWN = 6; // neurons of a layer that are visible at once, and terms of a sum
+const MOST_SAMPLES = 3; // terms of a sum over samples
 
 /** A stage has a phase, the kind of its symbol, its layer (from 1; 0 if it belongs to no layer) and its neuron (from 0). */
 const stages = [];
