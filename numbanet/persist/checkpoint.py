@@ -110,7 +110,7 @@ class CheckpointFile:
         ------
         ValueError
             The file is damaged or is not a checkpoint; or the checkpoint was written by a training run with another network,
-            another seed, another optimizer, other arguments, other data or more epochs.
+            another seed, another optimizer, other arguments, other data, other column names or more epochs.
         """
         if not Path(self.path).exists():
             return
@@ -140,6 +140,9 @@ class CheckpointFile:
                 raise ValueError(f"{self.path} does not record {name}: another version of numbanet wrote it. Use another path")
             if known[name] != value and not (name == "seed" and value is None):  # without a seed, any seed fits
                 self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
+        if model.columns and description.columns and model.columns != description.columns:
+            difference = f" ({checks.listed(description.columns)}, not {checks.listed(model.columns)})"
+            self._refuse("columns", difference)
         if model.table and description.table and model.table.to_dict() != description.table.to_dict():
             self._refuse("table")
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
@@ -159,9 +162,10 @@ class CheckpointFile:
                 self._refuse("schedule", f", whose learning rate in epoch {epoch} is {used:g}, not {checks.shown(rate)}")
 
     def _refuse(self, name: str, difference: str = "") -> NoReturn:
+        another = "other" if name in ("metrics", "columns") else "another"
         raise ValueError(
-            f"{self.path} is the checkpoint of a training run with {'other' if name == 'metrics' else 'another'} {name}"
-            f"{difference}: to resume this run, pass the same {name}; to begin a new run, use another path"
+            f"{self.path} is the checkpoint of a training run with {another} {name}{difference}: to resume this run, pass "
+            f"the same {name}; to begin a new run, use another path"
         )
 
 

@@ -1,6 +1,9 @@
 """Damaged files of every kind end in a result, or in a ValueError that names the file; `tests.helpers.fuzzing` reads more."""
 
+import contextlib
+import io
 import sys
+import zipfile
 
 import pytest
 
@@ -35,3 +38,13 @@ def test_undamaged_files_are_read(kinds, tmp_path):
         for content in kind.contents:
             (tmp_path / name).write_bytes(content)
             kind.read(tmp_path / name)
+
+
+def test_a_renamed_member_has_a_name(kinds, monkeypatch):
+    """zipfile cannot write an empty name, and ends a name at its first NUL."""
+    from tests.helpers import fuzzing
+
+    monkeypatch.setattr(fuzzing, "altered", lambda content, chance: b"\0" + content)
+    for number in range(100):
+        with contextlib.suppress(zipfile.BadZipFile):
+            assert "" not in zipfile.ZipFile(io.BytesIO(fuzzing.content_of(kinds["net.npz"], number))).namelist()

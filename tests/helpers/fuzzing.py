@@ -169,7 +169,8 @@ def rezipped(content: bytes, chance: random.Random) -> bytes:
                 member = inflated(member, chance) if chance.random() < 0.02 else altered(member, chance)
                 if chance.random() < 0.05:
                     continue
-                name = name if chance.random() < 0.95 else altered(name.encode(), chance).decode("latin-1") or "x"
+                if chance.random() >= 0.95:  # zipfile ends a name at its first NUL, and writes no empty names
+                    name = altered(name.encode(), chance).decode("latin-1").lstrip("\0") or "x"
             new.writestr(name, member)
     return altered(stored.getvalue(), chance) if chance.random() < 0.05 else stored.getvalue()
 

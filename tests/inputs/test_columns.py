@@ -121,6 +121,22 @@ def test_names_that_are_no_strings_are_not_kept():
     assert net.predict(FRAME).shape == (12, 2)
 
 
+def test_a_checkpoint_of_other_names_is_refused(tmp_path):
+    """The numbers are the same, so only the names tell the two training runs apart."""
+    options = {"verbose": 0, "checkpoint": tmp_path / "run.npz"}
+    network().fit(FRAME, Y, epochs=1, **options)
+    net = network()
+    before = net.parameters()[0][0]
+    with pytest.raises(
+        ValueError, match=r"run.npz is .* with other columns \('age', 'size', 'rooms', not 'Age', 'size', 'rooms'\)"
+    ):
+        net.fit(FRAME.rename(columns={"age": "Age"}), Y, epochs=2, **options)
+    assert net.columns is None and np.array_equal(net.parameters()[0][0], before)
+    for x in (X, FRAME):
+        net = network()
+        assert len(net.fit(x, Y, epochs=2, **options).epoch) == 2 and net.columns == ["age", "size", "rooms"]
+
+
 def test_a_refused_training_keeps_no_names():
     net = network()
     with pytest.raises(ValueError, match=r"x of validation_data has the columns .* in another order"):
