@@ -284,3 +284,12 @@ def test_text_has_contrast(scheme, opened):
 def test_the_page_fits_into_the_window(width, opened):
     page = opened(traced("mse-softmax", 3), viewport={"width": width, "height": 800})
     assert not any(stage["isCut"] for stage in visited(page))
+
+
+def test_a_deep_network_scrolls_to_the_layer_in_hand(opened):
+    net = Network([2] * 9, "tanh", "mse", seed=0, kernels="reference")
+    page = opened(net.trace([[0.5, -1]], [[0, 1]]), viewport={"width": 800, "height": 800})
+    for number in page.evaluate("stages.map((stage, number) => number).filter((number) => number % 9 === 0)"):
+        page.evaluate(f"go({number})")
+        box, section = page.locator(".node.hand .body").first.bounding_box(), page.locator(".scroll").bounding_box()
+        assert section["x"] <= box["x"] and box["x"] + box["width"] <= section["x"] + section["width"]
