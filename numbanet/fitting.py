@@ -1,7 +1,8 @@
 """Checks the arguments of `Network.fit`, `train_step` and `partial_fit`, and runs the training."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -74,48 +75,49 @@ def fit(
     sharded: bool | Literal[0, 1],
 ) -> History:
     """Trains a model and returns the history. `Network.fit` describes the arguments and the errors."""
-    before = model.columns, model.step
-    try:
-        return _prepared(model, settings, samples, checkpoint, communicator, sharded).run()
-    except Exception:
-        if model.step == before[1]:  # because nothing was trained
-            model.columns = before[0]
-        raise
-
-
-def _prepared(
-    model: Model,
-    settings: Settings,
-    samples: Samples,
-    checkpoint: str | os.PathLike[str] | Checkpoint | None,
-    communicator: Communicator | None,
-    sharded: bool | Literal[0, 1],
-) -> Training:
-    """Checks all arguments of `fit`, stores the column names of DataFrames in the model, and returns the training to run."""
-    group, file, y = Group(communicator_of(communicator), checks.flag("sharded", sharded)), checkpoint_of(checkpoint), samples.y
-    smoothing, split = samples.fractions()
-    add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
-    settings.optimizer.check(model.topology.dtype)
-    if y is None:
-        data = _batches(model, settings, samples, smoothing)
-        validation = _validation(model, samples.validation_data)
-        _scale(None, validation, add_up)
-    elif settings.steps_per_epoch is not None:
-        raise ValueError("steps_per_epoch can be used only if x yields batches: leave it out, and each epoch uses all samples")
-    else:
-        with np.errstate(all="ignore"):
-            data = model.checked_for_training(samples.x, y).weighted(samples.sample_weight)
+    with _columns_restored(model):
+        group, file, y = (
+            Group(communicator_of(communicator), checks.flag("sharded", sharded)),
+            checkpoint_of(checkpoint),
+            samples.y,
+        )
+        smoothing, split = samples.fractions()
+        add_up, loss = group.communicator.sum if group.sharded else None, model.topology.loss
+        settings.optimizer.check(model.topology.dtype)
+        if y is None:
+            data = _batches(model, settings, samples, smoothing)
             validation = _validation(model, samples.validation_data)
-            if split:
-                data, validation = data.split(split)
-                validation = validation.as_given()
-            data = data.weighted_by_class(samples.class_weight, loss, add_up)
-            data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
-    for part, of in ((data, ""), (validation, " of the validation samples")):
-        if settings.metrics and isinstance(part, Data):
-            check_targets(settings.metrics, inputs.on_host(part.y), of)
-    options = samples.options(model.topology.sizes[-1], group.sharded)
-    return _training(model, settings, options, data, validation, group, file)
+            _scale(None, validation, add_up)
+        elif settings.steps_per_epoch is not None:
+            raise ValueError(
+                "steps_per_epoch can be used only if x yields batches: leave it out, and each epoch uses all samples"
+            )
+        else:
+            with np.errstate(all="ignore"):
+                data = model.checked_for_training(samples.x, y).weighted(samples.sample_weight)
+                validation = _validation(model, samples.validation_data)
+                if split:
+                    data, validation = data.split(split)
+                    validation = validation.as_given()
+                data = data.weighted_by_class(samples.class_weight, loss, add_up)
+                data = data.scaled(_scale(data, validation, add_up)).smoothed(smoothing, loss)
+        for part, of in ((data, ""), (validation, " of the validation samples")):
+            if settings.metrics and isinstance(part, Data):
+                check_targets(settings.metrics, inputs.on_host(part.y), of)
+        options = samples.options(model.topology.sizes[-1], group.sharded)
+        return _training(model, settings, options, data, validation, group, file).run()
+
+
+@contextlib.contextmanager
+def _columns_restored(model: Model) -> Iterator[None]:
+    """Returns a context manager that restores the model's column names if an exception occurs before the first update."""
+    columns, step = model.columns, model.step
+    try:
+        yield
+    except Exception:
+        if model.step == step:
+            model.columns = columns
+        raise
 
 
 def train_pass(

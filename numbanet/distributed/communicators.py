@@ -227,7 +227,7 @@ class Share(NamedTuple):
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there are more processes than CPUs."""
+        """True if there are more processes than CPUs."""
         return self.processes > self.cpus
 
     @property

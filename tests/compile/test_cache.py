@@ -52,7 +52,7 @@ def tiny(x):
 
 
 def outcome(number=1.0):
-    """Whether a new process would load the function `tiny` or compile it, checked by a call."""
+    """Calls the function `tiny`; returns "loaded" if its machine code came from the cache, else "compiled"."""
     dispatcher = njit(tiny)
     assert dispatcher(number) == number + 1
     return "loaded" if dispatcher.stats.cache_hits else "compiled"

@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
-# What Mazur prints, by symbol, layer, input and neuron. An input of None belongs to symbols with a single index.
+# The numbers that Mazur prints, by symbol, layer, input and neuron. An input of None belongs to symbols with a single index.
 PUBLISHED = {
     ("z", 1, None, 1): 0.3775,
     ("a", 1, None, 1): 0.593269992,
@@ -92,7 +92,7 @@ def opened(browser, tmp_path):
 
 
 def walked(page):
-    """What the page shows at each stage, from the first to the last, reached with the right arrow key."""
+    """Walks through the page with the right arrow key; returns the values that the page shows at each stage."""
     page.evaluate(COLLECT)
     page.evaluate("window.found = [collect()]; document.addEventListener('keyup', () => found.push(collect()))")
     for _ in range(int(page.locator("#slider").get_attribute("max"))):
@@ -104,7 +104,7 @@ def walked(page):
 
 
 def visited(page):
-    """What the page shows at each stage; reaches them faster than with keys."""
+    """Returns the values that the page shows at each stage, without pressing keys, which is faster."""
     page.evaluate(COLLECT)
     return page.evaluate("stages.map((_, number) => { go(number); return collect(); })")
 

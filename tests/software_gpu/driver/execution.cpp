@@ -196,7 +196,7 @@ bool Execution::runEach(Blocks& blocks) {
   return ran;
 }
 
-// What the kernels executed, for the report at the end of the process.
+// Counts of kernels and launches, for the report at the end of the process.
 static struct Statistics {
   ~Statistics() {
     for (auto& [name, entry] : ofKernel)

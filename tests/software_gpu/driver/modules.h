@@ -15,7 +15,7 @@ struct Kernel {
   Module* module;
   int dynamicLimit;  // how many bytes of dynamic shared memory a launch may ask for
 
-  // How many blocks run on a multiprocessor at the same time.
+  // The number of blocks that run on a multiprocessor at the same time.
   uint32_t blocksPerMultiprocessor(uint32_t threads, uint32_t dynamicBytes) const;
   uint32_t registersPerWarp() const;
 };

@@ -20,7 +20,7 @@ from tests.software_gpu.translation.ptx import (
 
 
 class Resources(NamedTuple):
-    """What ptxas says that a kernel needs: registers per thread, and bytes of local memory per thread."""
+    """The resources of a kernel, as ptxas reports them: registers per thread, and bytes of local memory per thread."""
 
     registers: int
     local_bytes: int
