@@ -111,7 +111,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
     graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
     raw = [f"column {i}" for i in range(len(names))]  # temporary names; at the end replaced with the column names
     words = MISSING if encoding.spelling.missing is None else encoding.spelling.missing
-    parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
+    parts, is_strings = [], lambda i: isinstance(encoding.features[i], Categorical)
     if is_matrix(encoding):
         number = np.dtype(np.float64) if _needs_float64(encoding.features) else dtype
         graph.inputs = [("raw", number, encoding.width, f"numbers of the columns {listed(names)}")]
@@ -119,8 +119,8 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
         for name, feature in zip(raw, encoding.features, strict=True):
             kind = np.dtype(np.float64) if type(feature) is Numeric else np.dtype(object)
             graph.inputs.append((name, kind, 1, f"column of kind {feature.kind}"))
-    for has_texts, run in itertools.groupby(range(len(raw)), is_texts):
-        if has_texts:
+    for has_strings, run in itertools.groupby(range(len(raw)), is_strings):
+        if has_strings:
             parts += [_one_hot(graph, raw[i], encoding.features[i], i, dtype, words) for i in run]
         else:
             places = list(run)
