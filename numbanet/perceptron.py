@@ -208,10 +208,10 @@ class MultilayerPerceptron:
         engine = self._model.engine
         data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).to_evaluate().uploaded(engine)
         totals = inputs.searched(lambda: engine.evaluate(data.x, data.y, data.weights), data.x, x)
-        figures = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
+        values = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
         if functions:
-            figures |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
-        return figures
+            values |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
+        return values
 
     def gradients(self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> tuple[float, Pairs]:
         """Returns the loss of a batch, and the gradients of the loss with respect to the parameters.

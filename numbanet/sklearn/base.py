@@ -375,8 +375,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             model.generator = generator
             self._order = shuffling.order if whole and self.warm_start else None
             progress.restore_best()
-        figures = history.history.items()
-        self._add_history([{name: values[epoch] for name, values in figures} for epoch in range(len(history.epoch))])
+        metrics = history.history.items()
+        self._add_history([{name: values[epoch] for name, values in metrics} for epoch in range(len(history.epoch))])
         if history.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         return progress

@@ -87,7 +87,7 @@ class Progress(Callback):
         With early stopping, the network's weights and biases after the epoch with the best score; otherwise None.
     """
 
-    converts_figures = True
+    converts_metrics = True
 
     def __init__(
         self,

@@ -170,8 +170,8 @@ class Consensus(Protocol):
         Whether Ctrl-C may stop training without an error. The value is True only if no other process would wait for this
         process.
     follows : bool
-        Whether another process calls the callbacks and issues the warnings, and this process takes its figures and decisions
-        from there.
+        Whether another process calls the callbacks and issues the warnings, and this process copies the metrics and decisions
+        of the other process.
     """
 
     interruptible: bool

@@ -83,9 +83,9 @@ def say_after_interruption(text: str) -> None:
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
     """Returns the line of text that `fit` prints after an epoch."""
-    figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
     rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
-    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures}{rate}  {logs['seconds']:.2f} s"
+    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {metrics}{rate}  {logs['seconds']:.2f} s"
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:

@@ -231,7 +231,7 @@ def test_batches_that_each_process_reads(samples):
 
 
 class Watching(numbanet.Callback):
-    """Sees each epoch, adds a figure, ends the second one, and sets the parameters."""
+    """Sees each epoch, adds a metric, ends the second one, and sets the parameters."""
 
     def __init__(self):
         self.seen = []
