@@ -249,7 +249,7 @@ class Network(MultilayerPerceptron):
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Samples that are not used for training. The network is evaluated on these samples after each epoch.
+            Samples that are not used for training. The network is evaluated on the validation samples after each epoch.
         validation_split : float
             The fraction of the samples that `fit` uses for validation, if validation_data is not given. `fit` takes the
             validation samples from the end of x, y and sample_weight.

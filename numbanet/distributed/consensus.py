@@ -48,13 +48,13 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
+        """Compares the arguments with the arguments of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
         ValueError
-            An argument or the data of this process differ from those of rank 0. Or the SIMD registers of this processor have
-            another width, so that this process would add gradients in another order.
+            An argument, or the data, of this process differs from rank 0; or the SIMD registers of this processor have another
+            width than on rank 0, so that this process would add gradients in another order.
         """
         self._compare()
         self._take_over(training)

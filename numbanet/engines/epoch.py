@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# The columns of an array of rates, which has one row per step: the number n of samples, by which the loss is divided even if
-# there are sample weights; the learning rate eta; and Adam's bias-corrected eta_t and epsilon_t.
+# The columns of an array of rates, which has one row per step. N is the number n of samples, which divides the loss even if
+# there are sample weights. ETA is the learning rate eta. ETA_T and EPSILON_T are Adam's bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 

@@ -48,7 +48,8 @@ class Data(NamedTuple):
         Raises
         ------
         ValueError, TypeError
-            x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions.
+            x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions that x and y must
+            satisfy.
         """
         samples = arrays.samples(x, topology, device, f"x{of}", search)
         return cls(samples, arrays.targets(y, samples.shape[0], topology, device, f"y{of}"))

@@ -33,7 +33,7 @@ def columns_of(value: Any) -> Sequence[Any]:
 
 def names_of(value: Any) -> tuple[str, ...] | None:
     """Returns a DataFrame's column names; returns None if a name is not a string, or if the value is not a DataFrame."""
-    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a query; `columns` raises an error for it
+    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a LazyFrame; `columns` raises an error
         return None
     names = tuple(columns_of(value))
     return names if names and all(isinstance(name, str) for name in names) else None

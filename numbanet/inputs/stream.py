@@ -73,7 +73,7 @@ class Batches:
                 pass
 
     def _raw(self, count: int | None) -> Iterator[Any]:
-        """Yields the next `count` items of the source. If `count` is None, yields all items of a new iteration."""
+        """Yields the next `count` items of the source or, if `count` is None, all items of a new iteration over the source."""
         anew = count is None or self.items is None
         self.items = self._started() if anew or self.items is None else self.items
         left = -1 if count is None else count

@@ -143,7 +143,7 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers:
         raise ValueError("the model is neither Sequential nor functional: its configuration does not list its layers")
     outputs = config.get("output_layers")
     if outputs and (names := re.findall(r'\["([^"]*)", \d', json.dumps(outputs))) != [config["layers"][-1]["config"]["name"]]:
-        raise ValueError(f"the model is not a chain: its outputs are those of the layers {', '.join(names)}")
+        raise ValueError(f"the model is not a chain: its outputs come from {', '.join(names)}, not only from its last layer")
     for entry in config["layers"]:
         kind, settings = entry["class_name"], entry["config"]
         name = settings["name"]

@@ -220,7 +220,7 @@ def _in_prediction(torch: Any, module: Any, x: Any) -> Any:
             torch.autocast(x.device.type, enabled=False),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")  # PyTorch's warnings, such as the one about an nn.Softmax without dim
+            warnings.simplefilter("ignore")  # PyTorch's warnings, such as the warning about an nn.Softmax without dim
             return module(x)
     finally:
         for part, mode in modes:

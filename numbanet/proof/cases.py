@@ -156,7 +156,8 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
     scale = np.abs(u) + np.abs(z).max(axis=1, keepdims=True)
     equation = "u_i = z_i - log(sum_k!=i e^z_k)"
     yield Case(equation, activations.softmax_logit, (z,), [Output(u, scale, SCALAR_ULP + OUTPUTS)])
-    # u is about as large as z. The rounding error of u is an absolute error in an exponent.
+    # The rounding error of u is about an ulp of z, because u is about as large as z. u is an exponent in the next equation, so
+    # that its absolute error becomes a relative error of the result.
     dl_du, u = draw.normal(*z.shape), u.astype(draw.dtype)
     terms = dl_du[:, :, None] * d_u
     magnitude = (np.abs(terms) * (1 + np.abs(scale)[:, :, None])).sum(axis=1)

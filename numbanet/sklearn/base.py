@@ -93,7 +93,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is unchanged.
+            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter. The
+            estimator is unchanged.
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
             DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,

@@ -224,8 +224,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`. However, the sample weights are not scaled, because the mean sample weight
-            over all calls is unknown.
+            As for `fit`. However, the sample weights are not scaled, because the mean sample weight over all calls is unknown.
         classes : array_like (n_classes,), optional
             All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
             multilabel.
@@ -333,7 +332,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
-        """Raises ValueError if the classes of y, or its number of labels, differ from those of the first call to `fit`."""
+        """Raises ValueError if y has other classes, or another number of labels, than in the first call to `fit`."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")

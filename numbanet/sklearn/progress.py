@@ -147,7 +147,7 @@ class Progress(Callback):
     def diverged(self, kept: str = "previous") -> str:
         """Returns the error message for an epoch whose loss is not finite.
 
-        `kept` is "previous" or "best", and says if the estimator keeps the parameters of the previous or of the best epoch.
+        `kept` is "previous" or "best": the epoch whose parameters the estimator keeps.
         """
         estimator = self.estimator
         scheduled = estimator.solver == "sgd" and estimator.learning_rate != "constant"

@@ -133,7 +133,7 @@ class Training:
             arguments or states.
         """
         settings, history = self.settings, self.history
-        self.errors = np.geterr()  # for the user's code: callbacks, metrics, schedules
+        self.errors = np.geterr()  # the user's settings, for callbacks, metrics and schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()
@@ -213,7 +213,7 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits) and the sum of sample weights."""
+        """Trains on all batches of an epoch. Returns the `Totals` of the epoch, and the sum of the sample weights."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:

@@ -33,7 +33,7 @@ def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None =
     Parameters
     ----------
     totals : Totals
-        The number of samples, the sum of their losses, and the sum of their hits (correct outputs).
+        The number of samples, the sum of their losses, and the number of their correct outputs.
     topology : Topology
     weight : float, optional
         The sum of the sample weights; by default the number of samples.

@@ -121,7 +121,7 @@ class Partition(Protocol):
         ...
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the sum of `totals` (number of samples, sums of losses and hits) over all processes."""
+        """Returns the sum of the `Totals` over all processes."""
         ...
 
     def gather(self, rows: np.ndarray) -> np.ndarray:

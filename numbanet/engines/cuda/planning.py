@@ -1,7 +1,7 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 There are three ways, called "resident", "cooperative" and "products"; the class `TrainingPlan` describes them. The choice
-compares the estimated times of a training step. The estimates are good enough to find out if one way is much faster than the
+compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster than the
 others. The GPU benchmarks measure the actual times.
 """
 

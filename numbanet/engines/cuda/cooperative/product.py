@@ -2,7 +2,7 @@
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
-memory. In a factor that is not deep, elements with consecutive r (in x) or consecutive c (in w) are neighbours in memory. From
+memory. A factor is not deep if instead the elements of each column of x, or of each row of w, are neighbours in memory. From
 both kinds of factors, a thread loads 4 neighbouring values at a time. Such a group of 4 values is called a quad.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
