@@ -100,7 +100,7 @@ class Trace:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. Its name must end in .html.
+            The file to write, whose name must end in .html.
         learning_rate : float
             The positive learning rate eta of the update. The parameters of the network are not updated.
 

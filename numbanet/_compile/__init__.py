@@ -148,7 +148,7 @@ class _PartCompiler(_EntryCompiler):
 
 
 # With _nrt False, Numba does not count references to arrays. Reference counting is unnecessary, because no compiled function
-# returns an array. It is also slow, because it uses atomic instructions.
+# returns an array. Reference counting would also be slow, because it uses atomic instructions.
 _ENTRY: dict[str, Any] = FLAGS | {"_nrt": False, "pipeline_class": _EntryCompiler}
 _PART: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 MERGED: Any = _PART | _INLINED

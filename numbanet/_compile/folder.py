@@ -19,7 +19,7 @@ import numba.core.config
 
 KEPT = 12  # maximum number of folders of other versions to keep, because several versions may be in use
 KEPT_SECONDS = 30 * 86_400  # a folder of another version that no process has used for this time is always removed
-MODE = 0o755  # permissions of new folders; others can read them, so that all users of a container can use root's cache
+MODE = 0o755  # permissions of new folders: all users can read them, so that all users of a container can use root's cache
 
 
 def _stamp(package: Path) -> str | None:

@@ -53,8 +53,8 @@ class Agreement:
         Raises
         ------
         ValueError
-            An argument, or the data, of this process differs from rank 0; or the SIMD registers of this processor have another
-            width than on rank 0, so that this process would add gradients in another order.
+            An argument or the data differ between this process and rank 0; or the SIMD registers of their processors differ in
+            width, so that the processes would add up gradients in different orders.
         """
         self._compare()
         self._take_over(training)

@@ -109,7 +109,7 @@ class Exchange:
 class Shared:
     """The division of samples if every process has all samples: each process computes a part of every batch.
 
-    For evaluation, each process computes some of the rows.
+    In an evaluation, each process computes a part of the samples.
 
     Parameters
     ----------

@@ -73,8 +73,8 @@ class Epoch(NamedTuple):
         Returns
         -------
         iterator of (int, int, int)
-            For each step, the index in `order` at which the step's samples begin, the index in `order` at which they end, and
-            the index of the step's first sample within the whole epoch.
+            The range of each step's samples in `order`, as first index and end, and the index of the step's first sample within
+            the whole epoch.
         """
         if self.share is None:
             count = self.order.size
@@ -104,7 +104,7 @@ class Epoch(NamedTuple):
 
 
 _FEW_STEPS = 64  # largest number of steps of an epoch whose table of rates is kept for later epochs
-_ROWS = np.arange(4096)  # so that a short range of rows is a view, which takes less time than a new array
+_ROWS = np.arange(4096)  # short ranges of rows are views of this array, which take less time than new arrays
 
 
 def rows_between(first: int, stop: int) -> NDArray[np.integer]:

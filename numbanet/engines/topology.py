@@ -28,7 +28,7 @@ LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    `Topology` does not check the values; `numbanet.inputs` checks them before.
+    `Topology` does not check the values; `numbanet.inputs` has checked the values before.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
     Parameters
     ----------
     name : str
-        The argument's name in error messages. In all functions of this module, the parameter `name` has this meaning.
+        The argument's name in error messages, here and in all other functions of the module.
     value : array_like, DataFrame, tensor or sparse matrix
         The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
         array.

@@ -91,8 +91,8 @@ class Data(NamedTuple):
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
         """Returns the samples with the sample weights `sample_weight`, an array of shape (n,).
 
-        If `sample_weight` is None, the samples are returned unchanged. Error messages append the text `of` to the name
-        "sample_weight".
+        If `sample_weight` is None, the samples are returned unchanged. `of` follows the name "sample_weight" in error messages,
+        such as " of validation_data".
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """Converts DataFrames of pandas and polars, and pyarrow tables, to NumPy arrays, column by column.
 
-The module recognises a DataFrame by its attributes, and does not import these libraries.
+The module recognises a DataFrame by its attributes, and does not import pandas, polars or pyarrow.
 """
 
 from collections.abc import Sequence

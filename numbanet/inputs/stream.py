@@ -12,9 +12,9 @@ from numbanet.inputs import gpu
 class Batches:
     """Yields the batches of a training run. Each call to the object returns an iterator over the next epoch's checked batches.
 
-    Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes this
-    number of batches, and continues after the last batch of the previous epoch. When the source ends, iteration restarts at the
-    beginning of the source, unless the source is an iterator.
+    Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes
+    `steps_per_epoch` batches, and continues after the last batch of the previous epoch. When the source ends, iteration
+    restarts at the beginning of the source, unless the source is an iterator.
 
     Parameters
     ----------

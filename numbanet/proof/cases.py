@@ -128,7 +128,7 @@ def _activation_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _slope(name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns the exact derivative da/dz, computed from the rounded a if the loops compute it from a, otherwise from z."""
+    """Returns the exact da/dz, computed from the rounded a if the loops compute da/dz from a, otherwise from z."""
     if name in D_FROM_A:
         return D_FROM_A[name](a.astype(PRECISE))
     return oracle.D_ACTIVATIONS[name](z.astype(PRECISE), PRECISE(epsilon))

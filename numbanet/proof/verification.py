@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """True if both errors are at most `bound`. If an error is NaN, the property is False."""
+        """True if the errors in float32 and in float64 are at most `bound`. If an error is NaN, the property is False."""
         return self.float32 <= self.bound and self.float64 <= self.bound
 
 

@@ -155,7 +155,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Returns the class of each sample if the validation split is stratified by these classes, otherwise None."""
+        """Returns the class of each sample if the validation split is stratified by class, otherwise None."""
 
     @abstractmethod
     def _strata_words(self, strata: NDArray[Any] | None) -> str:

@@ -28,7 +28,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     hidden_layer_sizes : int or sequence of int
         Number of neurons of each hidden layer.
     activation : str or sequence of str
-        Name of the activation of all hidden layers, or a list with one name per hidden layer. The names are "identity",
+        Name of the activation of all hidden layers, or a list with one name per hidden layer. Known names are "identity",
         "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
@@ -105,9 +105,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dtype : {"auto", "float32", "float64"}
         Type of all numbers in the computation. "auto" is the dtype of X if X is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
-        Device to compute on. `Network` describes the values.
+        Device to compute on, as for `Network`.
     kernels : {"fast", "reference"}
-        Implementation of the computation. `Network` describes the values.
+        Implementation of the computation, as for `Network`.
 
     Attributes
     ----------

@@ -200,7 +200,8 @@ class Progress(Callback):
     def _watch(self, no_better: bool) -> None:
         """Counts consecutive epochs without improvement; `no_better` is True if the current epoch brought no improvement.
 
-        If the number of these epochs exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
+        If the number of consecutive epochs without improvement exceeds `n_iter_no_change`, the method lowers the learning rate
+        or stops training.
         """
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0

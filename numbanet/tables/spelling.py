@@ -38,7 +38,8 @@ class Spelling:
     thousands : str, optional
         The character between groups of digits, such as the comma in 1,000,000. A space also stands for non-breaking spaces.
     missing : collection of str, optional
-        The strings that mean a missing value, in addition to the empty string. By default, these are the strings in `MISSING`.
+        The strings that mean a missing value, in addition to the empty string. By default, the strings in `MISSING` mean a
+        missing value.
 
     Raises
     ------
@@ -97,8 +98,8 @@ class Spelling:
         ----------
         strings : iterable of str or None
         typed : bool
-            True if the file format itself marks missing values. Of the strings, only those that the user listed in `missing`
-            then mean a missing value, too.
+            True if the file format itself marks missing values. A string then means a missing value only if the user listed the
+            string in `missing`.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(strings) else MISSING & set(strings)

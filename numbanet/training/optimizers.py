@@ -160,9 +160,9 @@ def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
 
     The copy differs from the optimizer in two properties. First, Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat).
     Second, if the last batch of an epoch has n < batch_size samples, the weight-decay factor of this batch is multiplied by
-    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. Both properties matter for
-    weights for which the loss has the gradient 0 and only the penalty has a gradient, for example the weights of a ReLU that is
-    0 for all samples. Pickles contain these two properties, but model files do not.
+    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The differences matter for
+    weights whose only gradient is the gradient of the penalty, such as the weights of a ReLU that is 0 for all samples. Pickles
+    store the two properties of the copy, but model files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

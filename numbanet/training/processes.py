@@ -167,8 +167,7 @@ class Consensus(Protocol):
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may stop training without an error. The value is True only if no other process would wait for this
-        process.
+        Whether Ctrl-C may stop training without an error: True only if no other process would wait for this process.
     follows : bool
         Whether another process calls the callbacks and issues the warnings, and this process copies the metrics and decisions
         of the other process.

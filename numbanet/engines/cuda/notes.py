@@ -19,8 +19,8 @@ class Notes(NamedTuple):
         The loss of each sample, multiplied by the sample's weight. Each loss is computed with the divisor n = 1, as for a batch
         of one sample.
     hits : device array (n,) int32
-        The number of correct outputs of each sample. With the loss cce, this number is 1 if the sample is classified correctly,
-        else 0.
+        The number of correct outputs of each sample. With the loss cce, a sample has 1 correct output if it is classified
+        correctly, else 0.
     """
 
     loss: Any

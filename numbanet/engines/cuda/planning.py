@@ -27,7 +27,8 @@ FAVOUR = 0.75
 
 
 # The limits of one GPU for each compute capability (from the technical specifications in the CUDA C++ Programming Guide): T4,
-# A100, RTX 3090, RTX 4090 and H100. The cooperative way copies asynchronously, which requires compute capability 8.0.
+# A100, RTX 3090, RTX 4090 and H100. The cooperative kernel copies samples asynchronously, which requires compute capability
+# 8.0.
 KNOWN_LIMITS = {
     "sm_75": Limits(40, 64 << 10, 0),
     "sm_80": Limits(108, 163 << 10, 108),

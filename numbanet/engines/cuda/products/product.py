@@ -1,15 +1,15 @@
 """Computes a layer's three matrix products on the GPU, with kernels that keep their sums in registers.
 
 All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, the
-index k of the sum is the input i; in the delta recurrence sum_j w_ij delta_j, it is the neuron j; in the weight gradient
-sum_s delta_j x_i, it is the sample s. The three products differ in the memory layout of the factors left and right, and in the
-results that are computed from the sums.
+index k is the input i. In the delta recurrence sum_j w_ij delta_j, the index k is the neuron j. In the weight gradient sum_s
+delta_j x_i, the index k is the sample s. The three products differ in the memory layout of the factors left and right, and in
+the results that are computed from the sums.
 
 A thread block computes a tile of the result matrix z. To compute the tile, the block needs some rows of the matrix left and
-some columns of the matrix right. A panel is the part of these rows, or of these columns, that belongs to a few successive terms
-k. The block copies pairs of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs of
-panels: the block reads one pair while the next pair is being loaded from global memory. Each thread computes a square of sums
-within the tile.
+some columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that
+belongs to a few successive terms k. The block copies pairs of panels, one of left and one of right, to shared memory. Shared
+memory has room for two pairs of panels: the block reads one pair while the next pair is being loaded from global memory. Each
+thread computes a square of sums within the tile.
 
 The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initialises the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
