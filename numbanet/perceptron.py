@@ -282,7 +282,7 @@ class MultilayerPerceptron:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. If its name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. If
+            The file to write. If the name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. If
             `path` is a file object, such as `io.BytesIO()`, the network is written at its current position.
 
         Raises

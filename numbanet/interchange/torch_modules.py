@@ -243,7 +243,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns a function that reads the layers from an open file with this suffix; it takes the file and the layers' names."""
+    """Returns a function that takes an open file with this suffix and the layers' names, and reads the layers from the file."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors

@@ -1,9 +1,9 @@
 """The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
-The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
-the function for its section of the sheet. A new activation function is verified as soon as `engines.topology.ACTIVATIONS` and
-the oracle contain it. A new activation function needs additional code in this module only if its derivative is a sum of terms
-that cancel each other.
+The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` from the
+function for the section of the sheet to which the loop belongs. A new activation function is verified as soon as
+`engines.topology.ACTIVATIONS` and the oracle contain it. A new activation function needs additional code in this module only if
+its derivative is a sum of terms that cancel each other.
 """
 
 from collections.abc import Callable, Iterator

@@ -104,7 +104,10 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the network's learning rate. With "invscaling", it depends on the number of samples seen so far."""
+        """Returns the network's learning rate.
+
+        With "invscaling", the network's learning rate depends on the number of samples seen so far.
+        """
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":

@@ -80,7 +80,7 @@ def read(
         <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. A number in the list,
         such as -999, means a missing value in columns of numbers, too.
     encoding : str, optional
-        Encoding of a text file. By default it is UTF-8, or the encoding that the file's byte order mark declares.
+        Encoding of a text file. By default, UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
         True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default, the
         first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1, 2, ..., as

@@ -84,7 +84,7 @@ class Spelling:
         return None if plain is None else number(plain)
 
     def value(self, text: str) -> float | None:
-        """Converts a string to an exact int if it is a whole number, else to a float; returns None if it is not a number."""
+        """Converts a whole number to an exact int, and any other number to a float; returns None for all other strings."""
         plain = self.plain(text)
         if plain is None:
             return None
@@ -98,8 +98,8 @@ class Spelling:
         ----------
         strings : iterable of str or None
         typed : bool
-            True if the file format itself marks missing values. A string then means a missing value only if the user listed the
-            string in `missing`.
+            True if the file format itself marks missing values. In such a format, a string means a missing value only if the
+            user listed the string in `missing`.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(strings) else MISSING & set(strings)

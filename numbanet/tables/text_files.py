@@ -237,9 +237,9 @@ class Records:
     def _named(self) -> dict[str, list[str | None]]:
         """Returns the columns by name, and adds notes about the columns without a name.
 
-        A column without a name is left out if it is empty, because each line ends with a separator. The first column is also
-        left out if it has no name and numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX`
-        that numbers the rows is left out, too. Any other column without a name gets a name from its position.
+        An empty column without a name is left out, because it results from lines that end with a separator. The first column is
+        also left out if it has no name and numbers the rows, as a pandas index does. A first column with the name
+        `PANDAS_INDEX` that numbers the rows is left out, too. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):

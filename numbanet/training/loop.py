@@ -270,10 +270,7 @@ class Training:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _metrics(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the metrics of an epoch:
-
-        its loss and accuracy, the metrics passed to `fit`, and the values on validation data.
-        """
+        """Returns the loss, the accuracy and the other metrics of an epoch, on the training data and on the validation data."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):

@@ -182,9 +182,9 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean of the recalls of the classes that occur in y.
 
-    If the outputs are independent labels, the result is the mean of the balanced accuracies of all outputs. Each output then
-    has two classes: the samples with the label, and the samples without it. If all samples of y belong to the same class of an
-    output, the balanced accuracy of the output is the recall of this class.
+    If the outputs are independent labels, the result is the mean of the balanced accuracies of all outputs. An independent
+    label has two classes: the samples with the label, and the samples without the label. If all samples of y belong to the same
+    class of an output, the balanced accuracy of the output is the recall of this class.
     """
     counts = counts_of(y, y_hat, labels, balanced_accuracy.__name__)
     if not has_labels(y, labels, balanced_accuracy.__name__):

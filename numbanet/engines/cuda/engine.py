@@ -237,7 +237,8 @@ class FastCudaEngine:
 
         The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
         on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
-        Until then, a second call with the same arrays, for example from training in a callback, creates its own `Steps` object.
+        While the object is in use, a second call with the same arrays, for example from training in a callback, creates another
+        `Steps` object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:

@@ -30,14 +30,14 @@ class Workspace:
     a, delta : list of device array (n, n_out)
         The activations a and the errors delta of each layer.
     z, dl : dict of device array (n, n_out)
-        The pre-activations z and the errors dL/da of the layers that `separate_layers` returns. The keys are layer indices.
+        The pre-activations z and the errors dL/da of the layers that `separate_layers` returns, by layer index.
     u : device array (n, n_out)
         A scratch array for the output layer.
     z_max, others : device array (n,)
         Scratch arrays for softmax: `z_max` holds the largest z of each sample, and `others` holds the sum of e^(z - z_max)
         without its largest term.
     x : dict of device array (n, n_out)
-        For each layer with dropout, the activations after dropout. The keys are layer indices.
+        For each layer with dropout, the activations after dropout, by layer index.
     order : device array (n,) int64
         The row indices 0 to n - 1.
     ones : device array (n,)
