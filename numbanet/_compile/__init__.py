@@ -165,7 +165,7 @@ def njit_part(function: Callable) -> Any:
 
 
 def njit_merged(function: Callable) -> Any:
-    """Compiles a function that LLVM inlines into every caller. Vectors then stay in registers, and arguments cost no time."""
+    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments cost no time."""
     return numba.njit(**MERGED)(function)
 
 

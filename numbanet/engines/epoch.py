@@ -182,7 +182,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     rule : Rule
         The update rule. The constants of the rule determine eta_t and epsilon_t.
     first_step : int
-        The number t of the first of the steps. The steps of a training run are counted from t = 1.
+        The number t of the first step. The steps of a training run are counted from t = 1.
 
     Returns
     -------

@@ -105,7 +105,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     ----------
     name : str
     array : ndarray or GPU array
-        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
+        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have the dtype `dtype` already.
     dtype : numpy.dtype
     given : object, optional
         The argument of the user from which `array` was made: samples, targets or sample weights. With `given`, the error

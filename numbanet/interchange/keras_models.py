@@ -126,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function from layer name to weights; for the name of a nested model, it returns a function for its layers."""
+    """Returns a function that maps a layer's name to weights, and a nested model's name to such a function for its layers."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 

@@ -10,7 +10,7 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES
 
 Array = NDArray[Any]
 
-POINTS = 121  # of the curve of an activation; an odd number, so that one of the points is z = 0
+POINTS = 121  # number of points of an activation's curve; odd, so that one of the points is z = 0
 NARROWEST = 4.0  # the curve of an activation reaches at least from -4 to 4
 
 

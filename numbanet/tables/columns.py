@@ -28,8 +28,8 @@ class Strings:
     strings : list of str or None
         The values of the column; None stands for a missing value.
     typed : bool
-        True if the file declares the column as text. Strings that look like numbers then stay strings, and a string such as NA
-        is a value, not a missing value.
+        True if the file declares the column as text. In a column declared as text, strings that look like numbers stay strings,
+        and a string such as NA is a value, not a missing value.
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the strings use.
     """

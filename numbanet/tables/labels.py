@@ -22,7 +22,7 @@ CODE = re.compile(r"\s*[+-]?0\d+\s*")
 UNKNOWN = ("error", "ignore")
 MISSING, OTHER = -1, -2  # the indices that stand for a missing value and for an unknown label
 
-Key = Callable[[str, Spelling], Hashable]  # returns None for a string that is not of the key's kind
+Key = Callable[[str, Spelling], Hashable]  # returns None for a string that it cannot convert
 
 
 def _as_number(text: str, spelling: Spelling) -> float | None:

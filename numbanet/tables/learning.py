@@ -133,7 +133,7 @@ def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     if least == most:
         return float(values[0]), 1.0
     exponent = np.frexp(max(-least, most))[1]
-    values = np.ldexp(values, -exponent)  # exact; with this factor, neither sums nor squares overflow
+    values = np.ldexp(values, -exponent)  # scaling by this factor is exact, and sums and squares cannot overflow
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
 

@@ -98,8 +98,8 @@ class Spelling:
         ----------
         strings : iterable of str or None
         typed : bool
-            True if the file format itself marks missing values. In such a format, a string means a missing value only if the
-            user listed the string in `missing`.
+            True if the file format itself marks missing values. In such a file format, a string means a missing value only if
+            the user listed the string in `missing`.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(strings) else MISSING & set(strings)
@@ -123,7 +123,10 @@ PLAIN = Spelling()
 
 @functools.cache
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Returns the pattern of numbers. The last group of digits has three digits; other groups may have two, as in 1,00,000."""
+    """Returns the regular expression for numbers with these decimal and thousands characters.
+
+    The last group of digits has three digits; other groups may have two, as in 1,00,000.
+    """
     d = re.escape(decimal)
     group = None if thousands is None else r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
     whole = r"\d+" if group is None else rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"

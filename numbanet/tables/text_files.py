@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator with which the first rows have equally many columns, and with which they have most columns."""
+    """Returns the separator that divides the first rows into equally many columns, and into as many columns as possible."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -217,7 +217,7 @@ class Records:
         return record
 
     def _fitted(self, record: list[str], line: int) -> list[str]:
-        """Returns the cells of a row without empty cells after the last column; raises ValueError if their number is wrong."""
+        """Returns a row's cells without empty cells after the last column; raises ValueError for a wrong number of cells."""
         width = len(self.names)
         if len(record) > width and not any(record[width:]):
             return record[:width]

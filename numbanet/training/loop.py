@@ -133,7 +133,7 @@ class Training:
             arguments or states.
         """
         settings, history = self.settings, self.history
-        self.errors = np.geterr()  # the user's settings, for callbacks, metrics and schedules
+        self.errors = np.geterr()  # the user's np.errstate, for callbacks, metrics and schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()

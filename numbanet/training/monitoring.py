@@ -67,8 +67,8 @@ class Monitored(NamedTuple):
     min_delta : float
         A value counts as progress only if it is better than the best previous value by more than min_delta.
     in_every_epoch : bool
-        Whether the metric is measured in every epoch. For a metric that is not, epochs without a value do not count as epochs
-        without progress.
+        Whether the metric is measured in every epoch. If a metric is measured in some epochs only, the other epochs do not
+        count as epochs without progress.
     """
 
     name: str

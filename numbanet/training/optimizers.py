@@ -65,8 +65,8 @@ class Optimizer:
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-# corrects_epsilon and decay_batch are separate arguments, because the cache cannot tell apart two optimizers that differ only
-# in these attributes: the optimizers are equal.
+# Two optimizers that differ only in corrects_epsilon and decay_batch are equal. The cached function therefore takes the two
+# attributes as arguments.
 @functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)

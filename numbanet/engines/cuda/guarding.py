@@ -156,7 +156,7 @@ class GuardedEngine:
         while True:
             with self.lock.here:
                 totals = next(parts, None)
-                self.changed = True  # `read`, called since the last yield, may have set it to False
+                self.changed = True  # `read` may have set `changed` to False since the last yield
             if totals is None:
                 return
             yield totals

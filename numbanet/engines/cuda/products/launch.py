@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
 `plan_tiles` also chooses the number of parts into which each sum of a product is split. A different thread block computes each
-part.
+part of a sum.
 """
 
 from typing import Any
@@ -56,8 +56,8 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Only
-        eta is used. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. The kernel
+        uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
         shape (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])

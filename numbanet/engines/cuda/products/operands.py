@@ -8,8 +8,8 @@ From each element of a thread to the next, the line advances by a constant, and 
 element of a thread to its q-th element is therefore the same in all panels. This distance is called the `place` of the q-th
 element.
 
-If a thread would read beyond the last line of an operand, it reads another element of the operand instead. The sums that
-contain such an element are never stored.
+If a thread would read beyond the last line of an operand, it reads another element of the operand instead. Sums with elements
+from beyond the last line are never stored.
 """
 
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads. The offsets therefore fit into 32 bits and take one
+    Offsets are counted from the first line that the thread block reads, so that an offset fits into 32 bits and takes one
     register.
     """
 
