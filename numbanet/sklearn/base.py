@@ -301,7 +301,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             if self.early_stopping:
-                initial_parameters(sizes, activations[:-1], random_state)  # so that the split draws the same numbers again
+                # Advances random_state as in the first call, so that the validation split draws the same numbers again.
+                initial_parameters(sizes, activations[:-1], random_state)
             return self.network_.to(self.device)
         inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)
@@ -362,7 +363,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
                 sample_weight=None if batches else weights,
                 callbacks=[progress, *_as_list(self.callbacks)],
-                verbose=False,  # because `Progress` prints the lines that scikit-learn prints
+                verbose=False,  # `Progress` prints the lines, as scikit-learn prints them
                 **self._fit_options(),
             )
         except FloatingPointError as error:

@@ -14,7 +14,7 @@ class Memory(NamedTuple):
 
     Parameters ---------- near : array (NEAR_NUMBERS,)
         The block's shared memory, as one flat array.
-    far : array (far numbers,)
+    far : array (far_numbers,)
         The global memory through which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
         The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` computes.
