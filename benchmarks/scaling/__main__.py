@@ -61,7 +61,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def mpiexec() -> list[str]:
-    """Returns the path of the mpiexec of this Python environment, or of the first mpiexec on PATH. Exits if there is none."""
+    """Returns the path of the mpiexec of this Python environment, or of the first mpiexec on PATH.
+
+    Exits if no mpiexec is found.
+    """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     program = shutil.which("mpiexec", path=path)
     return [program] if program else sys.exit("mpiexec not found: install it with pip install mpi4py mpich")

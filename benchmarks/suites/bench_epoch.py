@@ -19,8 +19,8 @@ REFERENCE_RUNGS = ("R1", "R2", "R3")
 class Epoch:
     """Benchmark of an epoch of each of the networks R1 to R5, in every library that is compared.
 
-    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results serve to check those of the
-    other libraries.
+    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results are the reference for the
+    results of the other libraries.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R1", "R2", "R3", "R4", "R5"))
@@ -32,7 +32,7 @@ class Epoch:
         """Sets up the library `name` to train the network `rung_name`, and checks its losses over two epochs.
 
         The loss of the second epoch shows if the first epoch has updated the parameters correctly. asv calls `setup` before
-        each timed call; only the first call does anything.
+        each timed call; only the first call to `setup` does anything.
         """
         if self.contestant is not None:
             return

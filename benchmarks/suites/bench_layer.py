@@ -48,7 +48,7 @@ class Products:
     def setup(self, impl: str, shape: tuple[int, int, int]) -> None:
         """Creates the layer and checks its results.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.layer is not None:
             return
@@ -89,7 +89,7 @@ class Activations:
     def setup(self, impl: str, name: str) -> None:
         """Creates the layer and checks its outputs.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.engine is not None:
             return

@@ -30,7 +30,7 @@ LAYERS = ((32, 64, 32), (128, 784, 512))
 PARAMETERS = 535_818  # number of all w and b in a network 784-512-256-10
 
 Array = NDArray[Any]
-# The type of a function that takes a shape and returns normally distributed float32 numbers, the same ones in every run.
+# The type of a function that takes a shape and returns normally distributed float32 numbers, the same numbers in every run.
 Draw = Callable[..., NDArray[np.float32]]
 
 
@@ -79,7 +79,7 @@ class Equation(ABC):
     def checked(self, impl: str, *size: Any) -> tuple[Callable[[], None], Callable[[], None]]:
         """Returns two functions: the first calls an implementation, and the second waits until the call is complete.
 
-        Raises AssertionError if the results differ from those of NumPy in float64.
+        Raises AssertionError if the results differ from the results of NumPy in float64.
         """
         if impl == "cuda":
             need_gpu()
