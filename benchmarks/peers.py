@@ -3,7 +3,7 @@
 Each library is used in the fastest way that is available to its users.
 
 A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
-benchmark network, and a `Problem`, which contains the initial parameters and the data. Other libraries than numbanet are called
+benchmark network, and a `Problem`, which contains the initial parameters and the data. Libraries other than numbanet are called
 peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
 constructors import the libraries, so that a measured process imports only the library that it needs.
 """
@@ -48,7 +48,7 @@ class Contestant(Protocol):
         """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
     def predict(self, ready: Any) -> Any:
-        """Returns the class probabilities for samples that `ready` returned. Waits until the computation is complete."""
+        """Returns the class probabilities for samples from the method `ready`. Waits until the computation is complete."""
 
 
 def topology(rung: Rung) -> "Topology":
@@ -90,7 +90,7 @@ class Numbanet:
         self.data = self.engine.upload(x), self.engine.upload(y)
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order itself."""
+        """Returns `order` unchanged."""
         return order
 
     def train(self, order: Order) -> float:
@@ -115,7 +115,7 @@ class Numbanet:
         return self.network.train_step(x, labels, self.rung.eta)
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -160,7 +160,7 @@ class Numpy:
         return float(np.mean([self._step(self.x[rows], self.y[rows]) for rows in batches]))
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -323,7 +323,7 @@ class ScikitLearn:
             w[:], b[:] = w_start, b_start
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order itself."""
+        """Returns `order` unchanged."""
         return order
 
     def train(self, order: Order) -> float:
@@ -335,7 +335,7 @@ class ScikitLearn:
         return self.model.partial_fit(x, labels).loss_
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:

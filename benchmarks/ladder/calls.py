@@ -68,7 +68,7 @@ def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
 
 
 def check(calls: Mapping[str, Call]) -> None:
-    """Makes two calls in each library. Raises AssertionError unless all losses agree with numbanet's.
+    """Calls each library twice. Raises AssertionError unless the losses of all calls agree with numbanet's losses.
 
     In the first call, each library also compiles its code.
     """

@@ -7,7 +7,7 @@
     python -m benchmarks.scaling --launcher "mpiexec --oversubscribe"
 
 The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
-the benchmark checks that the loss of each step equals that of a single process, and that all processes have the same
+the benchmark checks that the loss of each step equals the loss of a single process, and that all processes have the same
 parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
 """
 

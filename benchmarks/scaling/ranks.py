@@ -33,8 +33,8 @@ class TimedCommunicator:
     Attributes
     ----------
     wait, allreduce : float
-        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time of
-        the sums.
+        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time,
+        in seconds, for which this process has added up arrays with the others.
     """
 
     def __init__(self, communicator: Any):
@@ -146,7 +146,7 @@ class Rank:
     def step_of_part(self, processes: int) -> float:
         """Returns the duration, in seconds, of a step in this process alone, on a part of a batch.
 
-        The size of this part is the size of the process's share if the batch were divided among `processes` processes.
+        The part has the size that the process's share would have if the batch were divided among `processes` processes.
         """
         batch = self.rung.batch
         steps = self.steps(batch, processes)

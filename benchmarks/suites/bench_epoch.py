@@ -31,8 +31,8 @@ class Epoch:
     def setup(self, name: str, rung_name: str) -> None:
         """Sets up the library `name` to train the network `rung_name`, and checks its losses over two epochs.
 
-        The loss of the second epoch shows if the first epoch has updated the parameters correctly. asv calls `setup` before
-        each timed call; only the first call to `setup` does anything.
+        The loss of the second epoch shows whether the first epoch has updated the parameters correctly. asv calls `setup`
+        before each timed call; only the first call to `setup` does anything.
         """
         if self.contestant is not None:
             return
@@ -54,7 +54,7 @@ class Epoch:
 
 
 class Accuracy:
-    """The test accuracy after thirty epochs on the digits, which shows if an optimization of the code has broken training."""
+    """The test accuracy after thirty epochs on the digits, which shows whether a faster version still trains correctly."""
 
     params = ("fast", "reference", "cuda")
     param_names = ("impl",)

@@ -79,7 +79,7 @@ class Products:
 
 
 class Activations:
-    """Benchmark of a layer with one input and half a million outputs, whose time is mainly that of the activation function."""
+    """Benchmark of a layer with one input and half a million outputs: mainly of the activation function."""
 
     params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
     param_names = ("impl", "activation")

@@ -55,7 +55,7 @@ class Problem(NamedTuple):
 def _watches(options: argparse.Namespace) -> bool:
     """Returns whether early stopping or the schedule depends on the validation loss.
 
-    If this is true, the final metrics must be computed on other samples than the validation loss.
+    If so, the final metrics must be computed on samples that the validation loss does not use.
     """
     return options.early_stopping is not None or options.schedule == "plateau"
 

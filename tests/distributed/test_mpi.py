@@ -1,4 +1,4 @@
-"""Training by several processes that mpiexec starts, and errors of such a start without MPI.
+"""Training by several processes that mpiexec starts, and errors that occur if mpi4py is missing.
 
 The cases are defined in files/mpi_cases.py. Starting processes takes longer than most cases, so each start of mpiexec runs
 several cases.

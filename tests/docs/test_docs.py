@@ -1,8 +1,8 @@
 """The examples in the README and in docs/ print the output that the pages show, quotations match the source, and links work.
 
 The Python blocks and the `numbanet` commands of a page run in the order of the page, in one namespace and in a separate folder.
-A `text` block after such a block shows lines that the block prints. A comment in the line before a block describes how the test
-treats the block:
+A `text` block after a Python block or a command shows lines that the block or command prints. A comment in the line before a
+block describes how the test treats the block:
 
 `needs torch, GPU`: the block is skipped if the package torch or a GPU is missing. `quoted from FILE`: the block is not run;
 FILE must contain its lines, apart from docstrings. `run by mpiexec`: the block is a separate script, which two processes run in

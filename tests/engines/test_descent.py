@@ -1,4 +1,4 @@
-"""All engines train like whole-array NumPy in float64, update by update: rules, weights, clipping and dropout."""
+"""In every engine, each update agrees with whole-array NumPy in float64: rules, weights, clipping and dropout."""
 
 import itertools
 

@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 def check(name, dtype, value):
-    """Compares a function value with the exact value in 50 digits; if that overflows the dtype, it must be infinite."""
+    """Compares a function value with the exact value in 50 digits; inf is right if the exact value overflows."""
     function, exact = FUNCTIONS[name]
     x = dtype.type(value)
     found, expected = function(x), exact(mp(float(x)))
@@ -86,7 +86,7 @@ def test_functions_are_within_their_ulp_at_the_ends_of_their_cases(name, dtype):
 
 
 def test_tanh_is_within_3_ulp_in_float32():
-    """If a is close to 1, an error of expm1 has twice its size in a."""
+    """If a is close to 1, an error of expm1 causes twice this error in a."""
     z = np.linspace(-12, 12, 100_001, dtype=np.float32).reshape(1, -1)
     a = np.empty_like(z)
     activations.activation(activations.TANH, np.float32(0), z, a)

@@ -101,7 +101,7 @@ def test_a_device_stays(net, tmp_path):
 @each("folder", ["/dev/fd", "/proc/self/fd"])
 @each("to", ["file", "pipe"])
 def test_open_files_by_number_are_written_at_their_position(folder, to, tmp_path):
-    """/dev/stdout is a link to such an open file."""
+    """/dev/stdout is a link to a file that is open by number, such as /dev/fd/1."""
     if not os.path.isdir(folder):
         pytest.skip(f"{folder} does not exist here")
     end, handle = os.pipe() if to == "pipe" else (None, os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT))
@@ -167,7 +167,7 @@ def test_extended_attributes_survive(attribute, target):
 
 @each("error", [errno.EBUSY, errno.EXDEV, errno.EPERM])
 def test_a_file_that_cannot_be_renamed_over_is_written_in_place(error, target, monkeypatch):
-    """Such a file is, for example, a single file that is mounted into a container."""
+    """A single file that is mounted into a container, for example, cannot be replaced by renaming another file."""
 
     def replace(*_):
         raise OSError(error, os.strerror(error))
@@ -224,7 +224,7 @@ def test_the_longest_names_can_be_written(name, tmp_path):
 
 @on_posix
 def test_the_next_write_deletes_the_files_of_killed_processes_only(target):
-    """The lock of a temporary file is released if its process is killed."""
+    """The lock of a temporary file is released if the process that holds the lock is killed."""
     target.with_name(".numbanet-0123456789abcdef.tmp").write_bytes(bytes(1000))
     with files.replacing(target.with_name("other")) as busy:
         busy.write(b"more")

@@ -17,8 +17,8 @@ NETWORKS = {f"{loss}-{output}": (HIDDEN[number % len(HIDDEN)], output, loss) for
 def mazur():
     """Returns the network and the sample of Matt Mazur's A Step by Step Backpropagation Example (2015).
 
-    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. With SSE and half of his learning rate, the update is the same, but
-    the loss, the error terms and the gradients are twice as large.
+    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. With SSE and half of Mazur's learning rate, the update is the same,
+    but the loss, the error terms and the gradients are twice as large.
     """
     net = Network([2, 2, 2], ["sigmoid", "sigmoid"], "sse", dtype="float64", kernels="reference")
     net.set_parameters([([[0.15, 0.25], [0.2, 0.3]], [0.35, 0.35]), ([[0.4, 0.5], [0.45, 0.55]], [0.6, 0.6])])
@@ -57,5 +57,5 @@ class Content(HTMLParser):
 
 
 def content_of(path):
-    """Returns the data in the page that a file contains."""
+    """Returns the data of the page in the file `path`."""
     return json.loads(Content(path.read_text("utf-8")).scripts["content"])

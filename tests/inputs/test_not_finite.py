@@ -50,7 +50,7 @@ def test_one_value_that_is_not_finite(device, kernels, call, dropout):
 
 @each("device, kernels", ENGINES)
 def test_the_largest_numbers_are_finite(device, kernels):
-    """The sum of the numbers, and the sum of their squares, overflow."""
+    """The sums of the largest finite numbers overflow, but the numbers themselves are valid."""
     x = np.full((COUNT, WIDTH), np.finfo("f4").max, "f4")
     net = Network([WIDTH, 3], "relu", "mse", seed=0, device=device, kernels=kernels)
     net.set_parameters([(np.zeros((WIDTH, 3)), np.ones(3))])

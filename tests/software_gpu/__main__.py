@@ -29,7 +29,7 @@ def main(command: list[str]) -> int:
 
 
 def environment(report: str) -> dict[str, str]:
-    """Returns the environment of the command, in which programs find this driver before NVIDIA's driver."""
+    """Returns the environment of the command, in which programs find the software GPU before NVIDIA's driver."""
     driver = [build.FOLDER, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
     modules = [build.HERE / "startup", build.ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
     paths = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, driver)), "PYTHONPATH": os.pathsep.join(map(str, modules))}

@@ -43,7 +43,7 @@ class Adds(numbanet.Callback):
 
 
 def recorded(values):
-    """Returns a metric that returns one of the given values per call."""
+    """Returns a metric function that returns the given values one by one, one value per call."""
     values = iter(values)
     return lambda y, y_hat: next(values)
 
@@ -345,7 +345,7 @@ def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
 
 
 class Sets(numbanet.Callback):
-    """After each epoch, sets the parameters to those of another network."""
+    """After each epoch, replaces the parameters with the parameters of another network."""
 
     def on_epoch_end(self, epoch, logs):
         self.network.set_parameters(network(seed=epoch).parameters())

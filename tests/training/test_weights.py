@@ -349,7 +349,7 @@ def test_batches_cannot_be_balanced(samples):
 
 
 def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
-    """If only one process has weights or validation data, all processes raise an error, and none waits for another for ever."""
+    """If only one process has weights or validation data, all processes raise an error, and no process waits for ever."""
     x, y = samples
 
     def fit(communicator, **of_rank_1):

@@ -414,7 +414,7 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """All writes come before the increment of the counter, and all loads of the counter empty the L1 cache."""
+    """Blocks wait for a counter: all writes come before its increment, and all loads of it empty the L1 cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0

@@ -1,4 +1,4 @@
-"""Parses the part of PTX that numba-cuda's kernels use. All other PTX raises `UnsupportedError`."""
+"""Parses the part of PTX that numba-cuda's kernels use. PTX that numba-cuda's kernels do not use raises `UnsupportedError`."""
 
 import re
 from dataclasses import dataclass, field
