@@ -243,7 +243,8 @@ MEASUREMENTS: dict[str, Callable[..., float]] = {
     "launch of a kernel of 8 arrays, us": partial(_launches, nothing_of_8, 8),
     "copy on the device, read and written, GB/s": _copy,
     "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
-    # These measurements are the last, because some versions of numba.cuda do not support them, and because a barrier may hang.
+    # The following measurements are made last, because some versions of numba.cuda do not support them, and because a barrier
+    # may hang.
     f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
     "barrier of a grid of 32 blocks, us": partial(_barrier, 32),
     "barrier of a grid of one block per multiprocessor, us": partial(_barrier, None),

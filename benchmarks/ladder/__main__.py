@@ -62,7 +62,8 @@ def pin(cores: int) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prints the selected tables, and returns their values and the facts about the machine."""
-    # These modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when imported.
+    # The following modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when
+    # imported.
     from benchmarks.ladder import calls, epochs, fashion, optimizers, prediction, processes
     from benchmarks.measuring import Settings, machine
 

@@ -34,7 +34,7 @@ def read(content, folder, name="data"):
 
 
 def refused(content, folder):
-    """Returns the error message about a damaged file, without the words with which all of these messages begin."""
+    """Returns the error message about a damaged file, without the words with which all messages about damaged files begin."""
     with pytest.raises(ValueError) as error:
         read(content, folder)
     head = f"{Path(folder) / 'data'} is damaged or not an IDX file: "

@@ -126,7 +126,7 @@ def test_logits_fill_the_array_that_is_passed(device, kernels, dtype):
 @each("device, kernels", ENGINES)
 def test_gradients_are_the_central_differences_of_the_loss(device, kernels, output, loss):
     hidden_ones = list(ACTIVATIONS)
-    if _cuda.SIMULATED:  # one hidden activation per test; `test_a_step_for_every_activation_and_loss` tests the others
+    if _cuda.SIMULATED:  # one hidden activation each; `test_a_step_for_every_activation_and_loss` tests all
         first = PAIRS.index((output, loss)) % len(hidden_ones)
         hidden_ones = hidden_ones[first : first + 1]
     for hidden in hidden_ones:

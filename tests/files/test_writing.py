@@ -266,7 +266,7 @@ def test_other_hidden_files_are_left_alone(target):
 def test_a_file_object_holds_a_network(net):
     buffer = io.BytesIO()
     net.save(buffer)
-    assert numbanet.Network.load(buffer).sizes == net.sizes  # the position is at the end, immediately after writing
+    assert numbanet.Network.load(buffer).sizes == net.sizes  # loading works although the file position is at the end
     buffer.seek(0)
     loaded = numbanet.Network.load(buffer)
     assert repr(loaded) == repr(net) and (loaded.parameters()[0][0] == net.parameters()[0][0]).all()

@@ -35,7 +35,7 @@ PUBLISHED = {
     ("w_after", 1, 1, 2): 0.24975114,
     ("w_after", 1, 2, 2): 0.29950229,
 }
-# Published numbers that are twice as large with SSE as with Mazur's loss, 1/2 SSE; the keys are as above.
+# Published numbers that are twice as large with SSE as with Mazur's loss, 1/2 SSE; keys are (symbol, layer, input, neuron).
 PUBLISHED_HALVES = {
     ("L_i", 2, None, 1): 0.274811083,
     ("L_i", 2, None, 2): 0.023560026,

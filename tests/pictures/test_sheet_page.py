@@ -136,7 +136,7 @@ def test_a_new_row_of_the_page_is_drawn_and_what_does_not_fit_makes_the_page_lar
     assert larger.get_figwidth() / larger.get_figheight() == pytest.approx(420 / 297)
 
 
-# The expected curves, computed with NumPy and mpmath. New rows in these two sections of the sheet may have no curve.
+# The expected curves, computed with NumPy and mpmath. New rows in the sections GROWING of the sheet may have no curve.
 
 GROWING = ("Gradient descent updates", "Sample weights and dropout")
 

@@ -423,7 +423,7 @@ def test_partial_fit_learns_from_a_stream(samples):
     with pytest.raises(ValueError, match="sample_weight"):
         mlp.partial_fit(X, y, classes=["a", "b", "c"], sample_weight=np.full(60, -1))
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
-        mlp.partial_fit(X, y)  # the failed call does not count as the first one
+        mlp.partial_fit(X, y)  # the failed call does not count as the first call
     for epoch in range(40):
         for part in (slice(0, 20), slice(20, 23), slice(23, 60)):
             mlp.partial_fit(X[part], y[part], classes=["c", "b", "a"] if epoch == 0 else None)

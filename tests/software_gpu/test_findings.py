@@ -292,7 +292,7 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """Both cuda.core, which asks the driver for the largest number of blocks, and the driver itself reject such a launch."""
+    """Both cuda.core, which asks the driver for the largest number of blocks, and the driver itself reject too many blocks."""
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()

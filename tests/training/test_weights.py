@@ -305,7 +305,7 @@ def test_weights_that_mean_nothing_are_refused(arguments, message, samples):
 @each("call", ["train_step", "partial_fit", "gradients", "evaluate", "fit"])
 @each("weight", [1e-40, 1e38])
 def test_weights_as_given_are_in_the_range_of_the_dtype(call, weight, samples):
-    """Products with such weights would underflow to 0 or overflow, so each call raises an error."""
+    """Products with weights of 1e-40 or 1e38 would underflow or overflow in float32, so each call raises an error."""
     (x, y), net = samples, network(dtype="float32")
     before, given = flat(net), np.full(COUNT, weight)
     calls = {

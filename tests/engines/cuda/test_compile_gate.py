@@ -1,6 +1,6 @@
 """The compile gate: the machine code of kernels has no stack, no spills and, in float32, no float64 instructions.
 
-These tests do not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
+The compile gate does not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
 """
 
 import functools

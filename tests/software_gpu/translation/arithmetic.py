@@ -11,7 +11,7 @@ from tests.software_gpu.translation.ptx import C_TYPES, Instruction, Unsupported
 
 INTEGERS = [f"{kind}{size}" for kind in "sub" for size in (16, 32, 64)]
 SIGNED_TYPES = [kind for kind in C_TYPES if kind[0] in "su"]  # integer types that are known to be signed or unsigned
-WIDTHS = {"16": "32", "32": "64"}  # of integers, and of the products of these integers
+WIDTHS = {"16": "32", "32": "64"}  # widths in bits of integer types, and of their products
 
 
 class Formula(NamedTuple):
@@ -80,7 +80,7 @@ def _float_formulas(kind: str) -> dict[str, Formula]:
         f"abs.{kind}": _same(f"__builtin_fabs{suffix}(x)", kind),
         f"copysign.{kind}": _same(f"__builtin_copysign{suffix}(y, x)", kind),
     }
-    # The compiler's flag -ffp-contract=off prevents that two operations become one multiply-add.
+    # The compiler's flag -ffp-contract=off keeps the compiler from merging two operations into one multiply-add.
     return {opcode: Formula(f"({C_TYPES[kind]})({f.expression})", f.result, f.operands) for opcode, f in formulas.items()}
 
 
