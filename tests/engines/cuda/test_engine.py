@@ -96,7 +96,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """Layers have several tiles both ways, a tile of b alone and idle blocks; tiles have more squares than threads."""
+    """The layers have several tiles in each direction, some blocks have no work, and some threads have several squares."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
     layers = tuple(tiling.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
