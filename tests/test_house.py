@@ -75,7 +75,7 @@ MOST_LINES = 400  # of a module
 MOST_CODE_LINES = 60  # the largest length of a function, without docstring, comments and blank lines
 MOST_PARAMETERS = 8
 
-# Functions with more parameters, and the reasons.
+# Functions that may have more than 8 parameters, and the reasons.
 FRONT_DOOR = "users call it, and name all arguments but the first few"
 DOCUMENTED = (
     "a microkernel, or a CUDA kernel that the host launches: arrays and numbers one by one, each with its documentation"

@@ -50,7 +50,8 @@ def assert_close(found, expected, top):
 def with_dtypes(combinations):
     """Returns each combination with both dtypes, and in the simulator with one dtype.
 
-    The simulator computes scalars in float64 for both dtypes, so the combinations have the two dtypes alternately.
+    The simulator computes scalars in float64 for both dtypes, so one combination is tested in float32, and the next one in
+    float64.
     """
     order = [*ACTIVATIONS, *LOSSES]
     return [

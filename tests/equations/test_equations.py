@@ -171,4 +171,4 @@ def test_verification_notices_a_wrong_loop(monkeypatch):
     monkeypatch.setattr(neuron, "forward_sum", without_bias)
     wrong = {row.equation for row in numbanet.verify("cpu", report=None) if not row.passed}
     assert "z_j = sum_i w_ij x_i + b_j" in wrong
-    assert len(wrong) > 1  # whole steps of the reference engine also fail
+    assert len(wrong) > 1  # the checks of whole training steps also fail

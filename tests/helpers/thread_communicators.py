@@ -1,6 +1,7 @@
 """Communicators between the threads of one process, with which tests train in parallel without starting processes.
 
-Only one thread runs until it waits for the other threads, because the CUDA simulator can run only one kernel at a time.
+At any time, only one thread runs, until it waits for the other threads, because the CUDA simulator can run only one kernel at a
+time.
 """
 
 import functools

@@ -72,7 +72,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Returns a function that writes and opens a trace's page; finally checks that the page made no requests or errors."""
+    """Returns a function that opens the page of a trace; finally checks that there were no requests and no errors."""
     requests, faults, contexts = [], [], []
 
     def open_(trace, **options):

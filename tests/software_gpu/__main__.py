@@ -37,7 +37,10 @@ def environment(report: str) -> dict[str, str]:
 
 
 def executed(report: Path) -> str:
-    """Returns a line with the number of kernels, which count once per combination of argument types, and of launches."""
+    """Returns a line with the numbers of kernels, of launches and of graphs, and the seconds in kernels.
+
+    A kernel counts once for each combination of argument types.
+    """
     rows = [line.split("\t") for line in lines_of(report / "launches")]
     names, launches = {name for *_, name in rows}, sum(int(count) for count, *_ in rows)
     kernels = sum(name.startswith("_ZN8numbanet") for name in names)

@@ -52,7 +52,7 @@ def build_kernels(library: Path, code: str) -> None:
 
 
 def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked: tuple[str, ...] = ()) -> None:
-    """Compiles with g++.
+    """Compiles a library with g++.
 
     The library gets its final name only when it is complete, so that other processes never load an incomplete library.
     """
@@ -67,6 +67,6 @@ def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked:
 
 @functools.cache
 def fingerprint(patterns: tuple[str, ...], *flags: tuple[str, ...]) -> str:
-    """Returns a hash of the source files that match patterns, and of compiler flags."""
+    """Returns a hash of the source files that match the given patterns, and of compiler flags."""
     files = sorted(path for pattern in patterns for path in HERE.glob(pattern))
     return hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), repr(flags).encode()])).hexdigest()

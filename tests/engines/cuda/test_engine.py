@@ -162,7 +162,7 @@ def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
 
 
 def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
-    """The first step, and the smaller last step of an epoch, launch kernels one by one; the others replay launches."""
+    """The first step and the smaller last step of an epoch launch kernels one by one; other steps replay a recording."""
     repeats = []
 
     def recorded(launch):
@@ -185,7 +185,7 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     repeats.clear()
     list(engine.train_epoch(x, y, EPOCH))
     assert len(repeats) == COUNT // BATCH
-    assert len(launches) == launches.count(output.output_rows) == 1  # other modules launch the other kernels
+    assert len(launches) == launches.count(output.output_rows) == 1  # other modules launch products and updates
 
 
 @each("activations", [("tanh", "softmax"), ("softmax", "sigmoid"), ("relu", "identity")])

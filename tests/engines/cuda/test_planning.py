@@ -59,7 +59,8 @@ def test_the_bytes_of_a_grid_by_hand():
     layers = LayerTiles(52, 16, 16, 8), LayerTiles(4, 4, 33, 3)
     assert [tiling.cut(784, 128, 16, 132), tiling.cut(128, 10, 33, 132)] == list(layers)
     tiles = 52 * 20 + 64 * 52 * 2 + 64 * 20, 4 * 4 + 64 * 4 + 64 * 4  # w, x and delta; the first layer has two copies of x
-    head = 132 * 12 + 4 * 132, 4 * 12, 4 * 132  # a sample per block, padded to 4: w and x; delta; layer 1's delta
+    # The head has one sample per block, padded to 4. The sizes: w and x; delta; delta of layer 1.
+    head = 132 * 12 + 4 * 132, 4 * 12, 4 * 132
     output, sums = 4 * 4 * 12 + 2 * 4, layout.THREADS * 16
     tables = 25 * 16 + 16
     wanted = 4 * (sum(tiles) + sum(head) + output + sums + tables)

@@ -226,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """All threads load the same amount of values; a thread always loads from one row, from one column, or for one k."""
+    """All threads load the same number of values; a thread always loads from one row, from one column, or for one k."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):

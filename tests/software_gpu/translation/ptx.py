@@ -128,8 +128,10 @@ def parsed(text: str) -> Module:
 
 
 class _Parser:
-    """Parses PTX statement by statement. The PTX text must have a separate line for every brace that is not part of an
-    operand."""
+    """Parses PTX statement by statement.
+
+    The PTX text must have a separate line for every brace that is not part of an operand.
+    """
 
     def __init__(self):
         self.module, self.kernel, self.header, self.depth = Module(), None, "", 0
