@@ -301,8 +301,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             if self.early_stopping:
-                # Advances random_state as in the first call, so that the validation split draws the same numbers again.
-                initial_parameters(sizes, activations[:-1], random_state)
+                initial_parameters(sizes, activations[:-1], random_state)  # advances random_state, for the same split
             return self.network_.to(self.device)
         inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)

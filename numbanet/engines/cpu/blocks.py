@@ -32,7 +32,8 @@ KC = 128
 # Number of rows of x in a slab, a multiple of MR. MC x KC numbers take 132 KB, and stay in L2 while the panels of w are read.
 MC = 43 * MR
 # Number of rows (inputs i) of dL/dw in a slab of the weight gradient, a multiple of MR. The slab needs GRADIENT_MC columns of
-# x. For the 516 samples of the largest block, these columns take 198 KB, and stay in L2 while the panels of delta are read.
+# x. For the 516 samples of the largest block, GRADIENT_MC columns take 198 KB, and stay in L2 while the panels of delta are
+# read.
 GRADIENT_MC = 16 * MR
 
 # --- Samples that pass through the network together ---
@@ -47,7 +48,7 @@ BLOCK_WEIGHTS = 10**10
 BLOCK_NEURONS = 1 << 27
 # Number of unused array elements that the panels of any network may contain. In float32, these elements take 16 MB.
 UNUSED = 1 << 22
-# Number of samples in a block in predictions and evaluations, which have no batch size. It is the size of one slab.
+# Number of samples in a block in predictions and evaluations, which have no batch size. Such a block has the size of one slab.
 FORWARD_ROWS = MC
 # While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware
 # cannot predict a shuffled order.
@@ -60,7 +61,8 @@ ROWS_AHEAD = 2
 SHARED_WEIGHTS = 10**6
 # Number of threads for which memory is reserved. If the machine has more cores, memory is reserved for one thread per core.
 THREADS = 64
-# Number of random numbers (uint64) that a thread generates at a time for dropout. They take 8 KB, a quarter of L1.
+# Number of random numbers (uint64) that a thread generates at a time for dropout. The random numbers take 8 KB, a quarter of
+# L1.
 RANDOM_NUMBERS = 1024
 # Size of a cache line in bytes. In an array that does not begin at a multiple of CACHE_LINE, some vectors straddle two lines.
 CACHE_LINE = 64
