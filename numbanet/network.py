@@ -224,7 +224,7 @@ class Network(MultilayerPerceptron):
         of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
         Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
-        the history of the finished epochs. The attribute `interrupted` of the history is then True.
+        the history of the finished epochs. After Ctrl-C, the attribute `interrupted` of the history is True.
 
         Parameters
         ----------

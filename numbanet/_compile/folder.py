@@ -163,7 +163,10 @@ def _is_writable_by_others(status: os.stat_result) -> bool:
 
 
 def _is_group_of_one(number: int) -> bool:
-    """Returns True if a group contains only the current user and has the user's name. Many systems create such groups."""
+    """Returns True if a group contains only the current user and has the user's name.
+
+    Many systems create a group for each user.
+    """
     import grp  # imported here, because Windows does not have this module
     import pwd
 

@@ -58,7 +58,7 @@ class Agreement:
         """
         self._compare()
         self._take_over(training)
-        # One process of each machine compiles first. The other processes then load the machine code from the cache.
+        # One process of each machine compiles first, so that the other processes load the machine code from the cache.
         first = getattr(self.communicator, "first_of_node", self.communicator.rank == 0)
         for turn in (True, False):
             if first is turn:

@@ -273,7 +273,7 @@ Weights = tuple[str, list[Any]]
 
 
 def _weights(file: BinaryIO) -> list[Weights]:
-    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by the two parts of the name.
+    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by class and number.
 
     The first part of a name in the file is the class (dense, sequential, functional). The second part is the number: the names
     of dense layers are dense, dense_1, dense_2, ...

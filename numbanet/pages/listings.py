@@ -111,8 +111,8 @@ def listing(stage: str) -> dict[str, Any]:
 def _by_names() -> dict[tuple[str, str], list[Row]]:
     """Returns the rows of the sheet by the names of their scalar function and loop, without the names of modules.
 
-    Two sections of the sheet contain the short form of delta. For this form, the dict contains the row of the later section,
-    which is about backpropagation.
+    Two sections of the sheet contain the short form of delta. For the short form, the dict contains the row of the section
+    about backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():

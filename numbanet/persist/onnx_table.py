@@ -83,7 +83,7 @@ class Graph:
 
 
 def is_matrix(encoding: Encoding) -> bool:
-    """Returns whether all columns are numbers. The graph then has a single input x, and otherwise one input per column."""
+    """Returns whether all columns are numbers, so that the graph has a single input x instead of one input per column."""
     return all(type(feature) is Numeric for feature in encoding.features)
 
 

@@ -98,8 +98,8 @@ class Spelling:
         ----------
         strings : iterable of str or None
         typed : bool
-            True if the file format itself marks missing values. In such a file format, a string means a missing value only if
-            the user listed the string in `missing`.
+            True if the file format itself marks missing values. If `typed` is True, a string means a missing value only if the
+            user listed the string in `missing`.
         """
         if self.missing is None:
             return frozenset() if typed or MISSING.isdisjoint(strings) else MISSING & set(strings)

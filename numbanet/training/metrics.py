@@ -299,8 +299,8 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 
 ALWAYS = "; the accuracy of classes is always measured"  # even if `metrics` is not given
 
-# Names that a metric passed to `fit` cannot have, because `fit` uses the names itself. "accuracy" is such a name, too, if the
-# loss is cce or bce.
+# Names that a metric passed to `fit` cannot have, because `fit` uses the names itself. If the loss is cce or bce, a metric
+# cannot have the name "accuracy", either.
 TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 

@@ -65,8 +65,8 @@ class Optimizer:
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-# Two optimizers that differ only in corrects_epsilon and decay_batch are equal. The cached function therefore takes the two
-# attributes as arguments.
+# The cached function takes corrects_epsilon and decay_batch as arguments, because optimizers that differ only in these
+# attributes are equal.
 @functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)
@@ -162,7 +162,7 @@ def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     Second, if the last batch of an epoch has n < batch_size samples, the weight-decay factor of this batch is multiplied by
     batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The differences matter for
     weights whose only gradient is the gradient of the penalty, such as the weights of a ReLU that is 0 for all samples. Pickles
-    store the two properties of the copy, but model files do not.
+    of the copy store both differences, but model files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

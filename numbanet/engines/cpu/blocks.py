@@ -22,7 +22,7 @@ MR = 6
 # lanes (NR is 16 with AVX2 and 32 with AVX-512).
 NR_VECTORS = 2
 # Whether the microkernel computes two panels at the same time. 6 x 4 vectors of sums, 4 vectors of w and 1 vector of x fill 29
-# of the 32 registers of AVX-512 and NEON. Each term then takes 10 loads for 24 multiply-adds, in place of 16 loads.
+# of the 32 registers of AVX-512 and NEON. With two panels, each term takes 10 loads for 24 multiply-adds, in place of 16 loads.
 PAIRS = REGISTERS.number >= 32
 # Largest number of panels in a strip, which is the number of panels that the microkernel computes at the same time.
 STRIP = 2 if PAIRS else 1
@@ -40,15 +40,15 @@ GRADIENT_MC = 16 * MR
 
 # Largest number of samples in a block, a multiple of MR. A larger batch is cut into several blocks, so that memory stays small.
 BLOCK_ROWS = 2 * MC
-# Largest value of (number of weights) * (number of samples in a block). The computation of a block then takes at most about a
-# second; Ctrl-C is noticed after the block.
+# Largest value of (number of weights) * (number of samples in a block). Up to this value, the computation of a block takes at
+# most about a second, after which Ctrl-C takes effect.
 BLOCK_WEIGHTS = 10**10
-# Largest value of (number of inputs and neurons) * (number of samples in a block). In float32, one value for each input and
-# neuron of each sample then takes at most 0.5 GB.
+# Largest value of (number of inputs and neurons) * (number of samples in a block). Up to this value, one float32 number for
+# each input and neuron of each sample takes at most 0.5 GB in total.
 BLOCK_NEURONS = 1 << 27
 # Number of unused array elements that the panels of any network may contain. In float32, these elements take 16 MB.
 UNUSED = 1 << 22
-# Number of samples in a block in predictions and evaluations, which have no batch size. Such a block has the size of one slab.
+# Number of samples in a block in predictions and evaluations, which have no batch size: the number of rows of a slab.
 FORWARD_ROWS = MC
 # While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware
 # cannot predict a shuffled order.

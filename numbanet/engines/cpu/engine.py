@@ -67,8 +67,8 @@ class FastCpuEngine:
     The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
     up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
     memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
-    up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
-    gradients are complete.
+    up its gradients in the first array. Calls without a `Claim` use the second array for gradients, and hold the lock until
+    their gradients are complete.
 
     Parameters
     ----------
