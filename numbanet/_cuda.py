@@ -54,7 +54,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or kernels do not have this name
+        except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
             return getattr(_provided, name)
 
 

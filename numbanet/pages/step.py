@@ -26,7 +26,7 @@ def write_step(path: Location, step: Step) -> None:
     Parameters
     ----------
     path : path or binary file object
-        The file to write. Its name must end in .html or .htm.
+        The file to write, whose name must end in .html or .htm.
     step : Step
         The values of the step.
 

@@ -101,8 +101,9 @@ class Chunks:
             yield slice(0, n), order, arrays
             return
         self._make_places(at_once)
-        # The attributes get the buffers back when this call has yielded all chunks. Until then, a second call (for example in a
-        # callback between two chunks of training) finds no buffers and creates its own.
+        # This call takes the buffers out of the attributes, and puts the buffers back after it has yielded all chunks. During
+        # this call, a second call (for example in a callback between two chunks of training) finds no buffers and creates new
+        # ones.
         places, buffer_rows = self.places, self.rows
         self.places, self.rows = [], 0
         try:
@@ -114,7 +115,10 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
+        """Yields the parts of `order`, chunk by chunk, alternately from two buffers.
+
+        `Chunks.of` describes the yielded values.
+        """
         with ThreadPoolExecutor(get_num_threads()) as threads:
             cuda.synchronize()  # the copies of an earlier call that was interrupted may still be running
             picking = self._pick(threads, order[parts[0]], arrays, places[0])
