@@ -45,9 +45,9 @@ def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     )
 
 
-def results(size: int, folder: Path, *cases: str, **environment) -> dict:
+def results(size: int, folder: Path, *cases: str) -> dict:
     """The result of each case, run one after another in `size` processes."""
-    done = mpiexec(size, CASES, folder, *cases, **environment)
+    done = mpiexec(size, CASES, folder, *cases)
     assert done.returncode == 0, done.stderr
     return written(folder, *cases)
 
@@ -96,9 +96,13 @@ def by_three(checkpoint, by_two, killed):
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """A launch of three that repeats a case, until one of the three raises an error; its folder, and its time."""
+    """A launch of three that repeats a case and trains on a GPU, which is simulated if this machine has none.
+
+    Then one of the three raises an error. The fixture is the launch, its folder, and its time.
+    """
     folder, start = tmp_path_factory.mktemp("failed"), time.monotonic()
-    return mpiexec(3, CASES, folder, "bits", "failing"), folder, time.monotonic() - start
+    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
+    return mpiexec(3, CASES, folder, "bits", "gpu", "failing", **simulated), folder, time.monotonic() - start
 
 
 @needs_mpi
@@ -135,9 +139,8 @@ def test_an_error_in_one_process_ends_all_with_its_message(failed):
 
 
 @needs_mpi
-def test_gradients_on_gpus_go_by_the_host(tmp_path):
-    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
-    trained = results(2, tmp_path, "gpu", **simulated)["gpu"]
+def test_gradients_on_gpus_go_by_the_host(failed):
+    trained = written(failed[1], "gpu")["gpu"]
     np.testing.assert_allclose(trained["cuda"], trained["cpu"], rtol=0, atol=1e-12)
 
 
