@@ -340,8 +340,17 @@ def test_output_closed_by_its_reader_is_not_an_error(model):
     assert result.stdout.strip().isdigit() and "Traceback" not in result.stderr and "Broken" not in result.stderr
 
 
-def test_importing_needs_no_gpu_and_prints_nothing():
-    others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "mpi4py", "pytest"}
-    code = f"import numbanet, numbanet.cli, sys; assert not {others} & set(sys.modules)"
+def test_importing_needs_no_gpu_and_prints_nothing_and_pictures_name_matplotlib():
+    code = """
+import sys, numbanet, numbanet.cli
+others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "mpi4py", "pytest", "matplotlib"}
+assert not others & {name.partition(".")[0] for name in sys.modules}
+sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
+import importlib.util
+importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
+print(numbanet.cli.main(["sheet"]))
+"""
     result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert result.stdout == "1\n"
+    assert result.stderr.startswith("numbanet: pictures need the package matplotlib, which is not installed: ")
+    assert result.stderr.endswith('pip install "matplotlib>=3.8"\n')
