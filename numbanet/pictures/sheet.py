@@ -17,7 +17,21 @@ from numbanet.pages.rows import Row, Section, Symbol, mathtext, sections
 from numbanet.pictures import style
 from numbanet.pictures.curves import Curve, Z, curve
 from numbanet.pictures.diagrams import network_diagram, neuron_diagram
-from numbanet.pictures.page import GUTTER, MARGIN, POINT, SETTINGS, Block, Line, Page, measured, needed, save, stack
+from numbanet.pictures.page import (
+    GUTTER,
+    HEIGHT,
+    MARGIN,
+    POINT,
+    SETTINGS,
+    WIDTH,
+    Block,
+    Line,
+    Page,
+    measured,
+    needed,
+    save,
+    stack,
+)
 
 # Lengths are in millimetres, and font sizes are in points.
 PANEL_WIDTH, PANEL_HEIGHT, HIGHEST_PANEL = 28.0, 18.0, 38.0
@@ -51,7 +65,7 @@ def draw_sheet() -> Figure:
         for number, blocks in enumerate(layout.columns):
             stack(layout.page, blocks, MARGIN + number * (layout.width + GUTTER), layout.width)
         _head(layout.page)
-        return layout.page.finished()
+        return layout.page.figure
 
 
 def save_sheet(path: str | os.PathLike[str]) -> None:
@@ -89,11 +103,10 @@ def _layout() -> Layout:
     placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
     placed[-1] += [title for title in by_title if not any(title in titles for titles in placed)]
     for scale in np.arange(1.0, 2.0, 0.01):
-        page = Page(float(scale))
-        width = (page.width - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
+        width = (scale * WIDTH - 2 * MARGIN - (len(placed) - 1) * GUTTER) / len(placed)
         columns = [[block for title in titles for block in _blocks(title, by_title.get(title), width)] for titles in placed]
-        if width >= NARROWEST and max(map(needed, columns)) <= page.height:
-            return Layout(page, width, columns)
+        if width >= NARROWEST and max(map(needed, columns)) <= scale * HEIGHT:
+            return Layout(Page(float(scale)), width, columns)
     raise ValueError("docs/sheet.md has too many formulas: they do not fit on a page of four times the area of A3")
 
 

@@ -1,8 +1,6 @@
 """Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
-import subprocess
-import sys
 from itertools import combinations
 
 import mpmath
@@ -303,18 +301,3 @@ def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
-
-
-def test_numbanet_does_not_import_matplotlib_and_pictures_name_it():
-    code = """
-import sys, numbanet, numbanet.cli
-assert not [name for name in sys.modules if name.startswith("matplotlib")]
-sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
-import importlib.util
-importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
-print(numbanet.cli.main(["sheet"]))
-"""
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert result.stdout == "1\n"
-    assert result.stderr.startswith("numbanet: pictures need the package matplotlib, which is not installed: ")
-    assert result.stderr.endswith('pip install "matplotlib>=3.8"\n')

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from numbanet.cli import main
 from numbanet.pages import rows
-from numbanet.pictures import curves, draw_sheet
+from numbanet.pictures import curves, draw_sheet, page
 from tests.pictures.test_pictures import drawn_texts
 
 COMMITTED = PAGE.with_name("sheet.svg")
@@ -26,22 +26,24 @@ SECTIONS = rows.sections()
 FORMULA_ROWS = [row for section in SECTIONS for row in section.rows if isinstance(row, rows.Row)]
 
 
+OTHER_SETTINGS = {"mathtext.fontset": "cm", "font.size": 20, "lines.linewidth": 5, "axes.grid": True, "font.family": "serif"}
+
+
 @pytest.fixture(scope="module")
 def figure():
-    drawn = draw_sheet()
-    drawn.set_dpi(200)
-    FigureCanvasAgg(drawn)  # measures texts
-    drawn.draw_without_rendering()
+    """Returns the whole page, drawn with other settings of matplotlib."""
+    with matplotlib.rc_context(OTHER_SETTINGS):
+        drawn = draw_sheet()
+        drawn.set_dpi(200)
+        FigureCanvasAgg(drawn)  # measures texts
+        drawn.draw_without_rendering()
     return drawn
-
-
-OTHER_SETTINGS = {"font.size": 20, "lines.linewidth": 5, "axes.grid": True, "font.family": "serif"}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Returns the files that the command writes, by format; the PDF file is written with other settings of matplotlib."""
-    return files_of("pdf", "svg", folder=tmp_path_factory.mktemp("sheet"), other=["pdf"])
+    """Returns the SVG file of the whole page, which contains every glyph; the short page is written in all other formats."""
+    return files_of("svg", folder=tmp_path_factory.mktemp("sheet"))
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +126,13 @@ def test_no_text_lies_over_another_or_beyond_the_page(figure):
 
 
 def test_a_new_row_of_the_page_is_drawn_and_what_does_not_fit_makes_the_page_larger(monkeypatch, figure):
-    page = rows.page()
+    text = rows.page()
     new = r"| Momentum $v \leftarrow \mu v + \frac1n g$ | `descent.descend` | `descent.gradient_descent` | `descent.x` |" + "\n"
     words = "| words alone | — | `descent.gradient_descent` | `descent.x` |\n"
-    monkeypatch.setattr(rows, "page", lambda: page.replace("\n## Accuracy", 9 * new + words + "\n## Accuracy"))
+    monkeypatch.setattr(rows, "page", lambda: text.replace("\n## Accuracy", 9 * new + words + "\n## Accuracy"))
     larger = draw_sheet()
     drawn = [text.get_text() for text in drawn_texts(larger)]
-    assert drawn.count("Momentum") == 9 + ("momentum" in page) and drawn.count(r"$v \leftarrow \mu v + \dfrac{1}{n} g$") == 9
+    assert drawn.count("Momentum") == 9 + ("momentum" in text) and drawn.count(r"$v \leftarrow \mu v + \dfrac{1}{n} g$") == 9
     assert "words alone" in {text.lower() for text in drawn}
     assert larger.get_figwidth() > figure.get_figwidth()
     assert larger.get_figwidth() / larger.get_figheight() == pytest.approx(420 / 297)
@@ -312,6 +314,10 @@ def test_the_committed_page_is_up_to_date(written):
 def test_every_format_is_written(kind, start, written, short):
     for files in (*short, written):
         assert kind not in files or files[kind].startswith(start)
+
+
+def test_formulas_have_the_same_font_whatever_the_reader_s_settings(figure):
+    assert {text.get_math_fontfamily() for text in drawn_texts(figure)} == {page.FORMULAS}
 
 
 def test_the_same_page_is_the_same_bytes_whatever_the_reader_s_settings(short):
