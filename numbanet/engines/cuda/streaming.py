@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet._cuda import cuda, launching_on
+from numbanet._cuda import cuda, launching_on, select
 from numbanet.engines.cpu.threads import get_num_threads
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.loops import CudaLoops
@@ -115,7 +115,9 @@ class Chunks:
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
         """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
-        with ThreadPoolExecutor(get_num_threads()) as threads:
+        # Python's garbage collector can delete GPU arrays in any thread, and the memory of a GPU array can be freed only by a
+        # thread that uses a GPU. Therefore each new thread selects the caller's GPU.
+        with ThreadPoolExecutor(get_num_threads(), initializer=select, initargs=(limits.present_gpu(),)) as threads:
             cuda.synchronize()  # the copies of an earlier call that was interrupted may still be running
             picking = self._pick(threads, order[parts[0]], arrays, places[0])
             for k in range(-1, len(parts)):
