@@ -153,8 +153,9 @@ class MultilayerPerceptron:
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
         contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
-        work in this stream. The call returns only after the GPU has finished. If an array is on a GPU that the network does not
-        use, the call raises ValueError. The rules about GPU arrays apply to all methods with arguments x and y.
+        work in this stream. The call returns only after the GPU's default stream has finished. If an array is on a GPU that
+        the network does not use, the call raises ValueError. The rules about GPU arrays apply to all methods with arguments x
+        and y.
         """
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)

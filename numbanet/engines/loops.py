@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._compile import njit
-from numbanet._cuda import SIMULATED, configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda, wait
 from numbanet.engines.interface import Totals
 
 # The largest number of blocks that CUDA allows along the second and the third dimension of a grid.
@@ -106,8 +106,8 @@ class CudaLoops:
 
     @staticmethod
     def wait() -> None:
-        """Waits until all kernels and copies on the GPU are complete."""
-        cuda.synchronize()
+        """Waits until all kernels and copies in the default stream are complete. The loops use no other stream."""
+        wait()
 
 
 class Moments:

@@ -42,7 +42,7 @@ def view(name: str, value: Any) -> Any:
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
-    if interface["version"] < 3:  # earlier versions of the interface do not name the stream to wait for
+    if interface["version"] < 3:  # nothing tells the stream that writes to the array, so that it could be any stream
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
 
@@ -57,7 +57,8 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
     if getattr(value, "requires_grad", False):
         value = value.detach()  # the detached tensor shares its memory with the original tensor
     interface = getattr(value, "__cuda_array_interface__", None)
-    if interface is not None:
+    # Before version 3, such as in PyTorch, the interface does not name a stream. DLPack waits for the right stream.
+    if interface is not None and (interface["version"] >= 3 or not (NUMBA_CUDA and hasattr(value, "__dlpack__"))):
         return interface, value
     if not NUMBA_CUDA:
         raise TypeError(

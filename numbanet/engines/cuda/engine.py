@@ -177,7 +177,7 @@ class FastCudaEngine:
             try:
                 train(first, stop)
                 launched = True
-                cuda.synchronize()
+                self.loops.wait()
             except KeyboardInterrupt:
                 if launched:
                     yield stop  # before the exception, the caller learns which steps take effect
@@ -221,7 +221,7 @@ class FastCudaEngine:
                     steps.take_rest(count - first)
                 done = min(first + batch_size, count)
                 if time.perf_counter() > deadline and done < count:
-                    cuda.synchronize()
+                    self.loops.wait()
                     yield done
                     deadline = time.perf_counter() + SLICE_SECONDS
             steps.notes.of(slice(count)).copy_to(notes)
