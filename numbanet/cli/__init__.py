@@ -12,7 +12,7 @@ from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, trace, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
-from numbanet.training.reporting import on_terminal
+from numbanet.training.live import on_terminal
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz

@@ -48,7 +48,7 @@ def _trace(options: argparse.Namespace) -> int:
     x, y = samples_of(network.table, options)
     traced = network.trace(x[:rows], y[:rows])
     if options.output is None:
-        traced.table()
+        print(traced.table())
         return 0
     if options.output.lower().endswith(PAGES):
         traced.page(options.output, learning_rate=options.learning_rate)

@@ -16,3 +16,4 @@ from numbanet.pictures.results import learning_curves as learning_curves
 from numbanet.pictures.results import weight_images as weight_images
 from numbanet.pictures.sheet import draw_sheet as draw_sheet
 from numbanet.pictures.sheet import save_sheet as save_sheet
+from numbanet.pictures.svg import svg as svg
