@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, unrecognized = _parser().parse_known_args(arguments)
     if unrecognized:
         options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
             warnings.showwarning = _show_warning

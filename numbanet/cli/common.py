@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from numbanet import checks, load_digits, load_fashion_mnist
 from numbanet.files import naming, read_arrays, refuse_model
 from numbanet.inputs import DEVICES, KERNELS
+from numbanet.training.metrics import METRICS
 
 INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
 MODEL_HELP = "a file written by numbanet train or Network.save"
@@ -140,6 +141,13 @@ def names(text: str) -> list[str]:
         return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
+
+
+def add_metrics_option(parser: argparse._ActionsContainer) -> None:
+    """Adds the option --metrics."""
+    parser.add_argument(
+        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to print: {', '.join(METRICS)}"
+    )
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """HTML tables: the arrays of a trace, and the layers of a network, which notebooks and reports show."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,8 +55,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     return "\n".join([*lines, "</tbody></table>"])
 
 
-def _cell(text: str) -> str:
+def _cell(text: Any) -> str:
     return html.escape(str(text))
+
+
+def entries(facts: Mapping[str, Any]) -> str:
+    """Returns names and values as an HTML list. Values are shown as text."""
+    lines = (f"<dt>{_cell(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
+    return f"<dl>{''.join(lines)}</dl>"
 
 
 # The arrays of a trace
