@@ -36,9 +36,9 @@ def write_report(path: Location, title: str, result: str, sections: Sequence[Sec
     """
     shown = [section for section in sections if section.content]
     parts = {
-        "title": html.escape(title),
+        "title": html.escape(title, quote=False),
         "style": files.asset("base.css") + files.asset("report.css"),
-        "result": html.escape(result),
+        "result": html.escape(result, quote=False),
         "links": " ".join(f'<a href="#{section.name}">{html.escape(section.title)}</a>' for section in shown),
         "sections": "\n".join(map(_section, shown)),
     }

@@ -56,7 +56,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
 
 
 def _cell(text: Any) -> str:
-    return html.escape(str(text))
+    return html.escape(str(text), quote=False)
 
 
 def entries(facts: Mapping[str, Any]) -> str:

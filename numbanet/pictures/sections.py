@@ -32,7 +32,7 @@ MACHINE = ("numbanet", "python", "numba", "numpy", "cpu", "cpu features", "threa
 
 def paragraph(text: str) -> str:
     """Returns a paragraph that contains a text."""
-    return f"<p>{html.escape(text)}</p>"
+    return f"<p>{html.escape(text, quote=False)}</p>"
 
 
 def wide(table: str) -> str:
@@ -54,7 +54,7 @@ def data(network: Network, x: NDArray[Any], table: Table | None) -> str:
         whole = table.whole or table
         rows = f"{table.rows:,} of the {whole.rows:,} rows" if whole is not table else checks.count(table.rows, "row")
         parts.append(paragraph(f"{rows} of {whole.source}."))
-        if said := "".join(f"<li>{html.escape(note)}</li>" for note in notes(whole, encoding)):
+        if said := "".join(f"<li>{html.escape(note, quote=False)}</li>" for note in notes(whole, encoding)):
             parts.append(f"<ul>{said}</ul>")
     parts.append(paragraph(_target(encoding)))
     features = encoding.features
@@ -270,4 +270,4 @@ def machine(network: Network, history: History | None) -> str:
 
 def repeat(command: str | None) -> str:
     """Shows the command that repeats the training or the evaluation."""
-    return "" if command is None else f"<pre><code>{html.escape(command)}</code></pre>"
+    return "" if command is None else f"<pre><code>{html.escape(command, quote=False)}</code></pre>"
