@@ -16,7 +16,7 @@ def train(target, folder):
     data = PENGUINS
     if target == "body_mass_g":  # without the rows in which the mass is unknown
         data = folder / "penguins.csv"
-        data.write_text("".join(line for line in PENGUINS.open() if "NA,NA,NA" not in line))
+        data.write_text("".join(line for line in PENGUINS.read_text().splitlines(True) if "NA,NA,NA" not in line))
     files = [f"--report={folder / target}.html", f"--curves={folder / target}.png", "-o", f"{folder / target}.npz"]
     assert main(["train", str(data), "--target", target, "--epochs", "12", *OPTIONS[target], *files]) == 0
     return data
