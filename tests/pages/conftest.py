@@ -1,4 +1,7 @@
-"""The browser of the tests of pages. They need the package playwright (the extra `browser`) and an installed Chromium."""
+"""Opens pages in Chromium.
+
+The tests in a browser need the package playwright (the extra `browser`) and an installed Chromium; otherwise they are skipped.
+"""
 
 import shutil
 
@@ -20,7 +23,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """A function that opens a file in the browser; at the end, nothing was requested and nothing went wrong."""
+    """Returns a function that opens a file in the browser; finally checks that there were no requests and no errors."""
     requests, faults, contexts, addresses = [], [], [], set()
 
     def open_(path, **options):
