@@ -23,11 +23,12 @@ STANDARD = "-"  # this file name stands for standard input or output
 
 
 class DataSet(NamedTuple):
-    """A data set that subcommands know by name: its loader, a noun for the samples, and the default options for training."""
+    """A data set that subcommands know by name: its loader, noun for samples, default options for training, and image shape."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
     defaults: dict[str, Any]
+    shape: tuple[int, int]
 
 
 DATA_SETS = {
@@ -35,11 +36,13 @@ DATA_SETS = {
         load_digits,
         "handwritten digits",
         {"output": "digits.npz", "epochs": 60, "batch_size": 16, "hidden": [128], "optimizer": "gradient_descent"},
+        (8, 8),
     ),
     "fashion-mnist": DataSet(
         load_fashion_mnist,
         "images of clothes",
         {"output": "fashion-mnist.npz", "epochs": 10, "batch_size": 64, "hidden": [128], "optimizer": "gradient_descent"},
+        (28, 28),
     ),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from numbanet import History, Network
-from numbanet.cli.common import STANDARD, refuse_overwriting
+from numbanet.cli.common import DATA_SETS, STANDARD, refuse_overwriting
 from numbanet.files import refuse_unwritable
 
 IMAGES = (".png", ".svg", ".pdf")
@@ -78,6 +78,7 @@ def write_report(
         history=history,
         metrics=options.metrics,
         samples=noun,
+        shape=DATA_SETS[options.data].shape if options.data in DATA_SETS else None,
         settings=settings,
         command=shlex.join(["numbanet", *options.arguments]),
     )

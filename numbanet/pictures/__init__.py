@@ -14,6 +14,7 @@ from numbanet.pictures.functions import activation_function as activation_functi
 from numbanet.pictures.predictions import importances as importances
 from numbanet.pictures.predictions import predicted_against_true as predicted_against_true
 from numbanet.pictures.predictions import residuals as residuals
+from numbanet.pictures.predictions import sample_images as sample_images
 from numbanet.pictures.report import report as report
 from numbanet.pictures.results import confusion_matrix as confusion_matrix
 from numbanet.pictures.results import learning_curves as learning_curves

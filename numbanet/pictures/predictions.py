@@ -1,4 +1,4 @@
-"""Draws predictions of numbers against the targets, their residuals, and the importance of columns."""
+"""Draws predictions of numbers against the targets, their residuals, samples as images, and the importance of columns."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from numbanet import inputs
+from numbanet import checks, inputs
 from numbanet.pictures import style
 
 MOST_POINTS = 2000  # more points are drawn as an image, because each point of a vector graphic takes 100 bytes
@@ -87,6 +87,56 @@ def _pair(y: ArrayLike, y_hat: ArrayLike) -> tuple[NDArray[np.floating], NDArray
     return truth, answer
 
 
+def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draws samples as images, with a title above each image. The largest input of a sample is black, the smallest is white.
+
+    Parameters
+    ----------
+    x : array_like, (n, n_in)
+        The samples. Their inputs are the pixels of images, row by row.
+    shape : (int, int)
+        The height and the width of the images.
+    titles : list of str
+        One title per sample, in at most two lines.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        shape is not a pair of integers, or does not fit the number of inputs, or the number of titles differs from n.
+    """
+    height, width = image_shape(shape)
+    values = inputs.finite("x", inputs.real_array("x", x), np.dtype(float))
+    if values.ndim != 2 or values.shape[1] != height * width or len(values) != len(titles) or not len(values):
+        raise ValueError(f"x must have shape ({len(titles)}, {height * width}) for {len(titles)} images, not {values.shape}")
+    columns = min(5, len(values))
+    rows = -(-len(values) // columns)
+    wide, tall = 1.1, 1.1 * height / width + 0.4  # the distances between images, if an image has the width 1
+    ax = style.axes(ax, (1.55 * columns, 1.55 * rows * tall / wide))
+    for s, (sample, title) in enumerate(zip(values, titles, strict=True)):
+        left, top = wide * (s % columns), -tall * (s // columns)
+        ax.imshow(sample.reshape(height, width), cmap="gray_r", extent=(left, left + 1, top - height / width, top))
+        ax.text(left, top + 0.05, title, size=style.LABEL_POINTS - 1, va="bottom", color=style.INK)
+    style.blank(ax)
+    ax.set(xlim=(-0.02, wide * columns), ylim=(0.4 - tall * rows, 0.4))
+    return ax
+
+
+def image_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Checks and returns the height and the width of images; raises ValueError unless shape is a pair of positive integers."""
+    try:
+        height, width = (checks.integer("shape", length) for length in shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
+    return height, width
+
+
 def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score", ax: Axes | None = None) -> Axes:
     """Draws the importance of columns as bars, with a line from the smallest to the largest value of each column.
 
@@ -113,7 +163,9 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     """
     values = inputs.finite("drops", inputs.real_array("drops", drops), np.dtype(float))
     if values.ndim != 2 or len(values) != len(names) or not values.size:
-        raise ValueError(f"drops must have shape (columns, repeats) with {len(names)} columns, not {values.shape}")
+        raise ValueError(
+            f"drops must have shape ({len(names)}, repeats), because there are {len(names)} names, not {values.shape}"
+        )
     ax = style.axes(ax, (6.4, 0.9 + 0.27 * len(names)))
     places = np.arange(len(names))
     ax.barh(places, values.mean(axis=1), height=0.62, color=style.BLUE, alpha=0.75)

@@ -11,6 +11,7 @@ from numbanet.files import Location
 from numbanet.network import Network
 from numbanet.pages import Section, refuse_other_names, write_report
 from numbanet.pictures import sections
+from numbanet.pictures.predictions import image_shape
 from numbanet.tables import Table
 from numbanet.tables.frames import Frame, as_table
 from numbanet.training.history import History
@@ -26,6 +27,7 @@ def report(
     history: History | None = None,
     metrics: Iterable[str | Metric] = (),
     samples: str = "samples",
+    shape: tuple[int, int] | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> None:
@@ -53,6 +55,9 @@ def report(
         Further metrics, as for `Network.evaluate`.
     samples : str
         The words for the samples, such as "held-out rows".
+    shape : (int, int), optional
+        The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
+        as images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs, which the report lists as they are.
     command : str, optional
@@ -71,6 +76,8 @@ def report(
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
     if history is not None and not isinstance(history, History):
         raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
+    if shape is not None and np.prod(image_shape(shape)) != network.sizes[0]:
+        raise ValueError(f"shape {shape} does not fit the network, which has {network.sizes[0]} inputs")
     table, encoding = None, network.table
     if y is None:
         if encoding is None:
@@ -86,7 +93,7 @@ def report(
         Section("settings", "Network and settings", sections.settings(network, settings or {})),
         Section("curves", "Learning curves", "" if history is None else sections.curves(network, history)),
         Section("results", "Results", sections.results(values, unit, found)),
-        Section("worst", "Largest errors", sections.worst(found, network, x, table, importances)),
+        Section("worst", "Largest errors", sections.worst(found, sections.Samples(network, x, table, shape), importances)),
         Section("importance", "Importance of the columns", sections.importance(importances)),
         Section("machine", "Time and machine", sections.machine(network, history)),
         Section("repeat", "Repeat", sections.repeat(command)),

@@ -14,6 +14,7 @@ from numbanet import checks, inputs
 from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.page import save
+from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
 
@@ -233,10 +234,7 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     ValueError, TypeError
         shape is not a pair of integers, or its number of pixels differs from the number of inputs of the network.
     """
-    try:
-        height, width = (checks.integer("shape", length) for length in shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
+    height, width = image_shape(shape)
     if height * width != network.sizes[0]:
         raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network has {network.sizes[0]} inputs")
     w, _ = network.parameters()[0]

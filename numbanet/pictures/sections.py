@@ -3,8 +3,8 @@
 import datetime
 import functools
 import html
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +147,8 @@ def _confusion(found: Classes) -> str:
     for i, name in enumerate(names):
         shares = counts[i] / max(1, counts[i].sum())
         cells = "".join(
-            f'<td class="{"right" if i == j else "none" if not count else "other"}" style="--share:{share:.3f}">{count}'
-            f"<small>{100 * share:.3g} %</small></td>"
+            f'<td class="{"right" if i == j else "other"}" style="--share:{share:.3f}">{count}'
+            f"{f'<small>{100 * share:.3g} %</small>' if count else ''}</td>"
             for j, (count, share) in enumerate(zip(counts[i].tolist(), shares.tolist(), strict=True))
         )
         lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
@@ -176,24 +176,49 @@ def _residuals(found: Numbers) -> list[list[str]]:
     return [[name, *(f"{value:.6g}" for value in values)] for name, values in statistics.items()]
 
 
-def worst(
-    found: Classes | Labels | Numbers, network: Network, x: NDArray[Any], table: Table | None, importances: Importances
-) -> str:
-    """Lists the samples with the largest errors, and their values in the most important columns."""
+class Samples(NamedTuple):
+    """The samples on which a network is measured: x (n, n_in), as a table, if they are rows of a table, and as images."""
+
+    network: Network
+    x: NDArray[Any]
+    table: Table | None
+    shape: tuple[int, int] | None
+
+    @property
+    def lines(self) -> Sequence[int] | None:
+        """The line of the file in which each sample begins, if the samples are rows of a file."""
+        return None if self.table is None else self.table.lines
+
+    def place(self, row: int) -> str:
+        """Returns the line or, without a file, the number of a sample, counted from 1."""
+        return str(row + 1 if self.lines is None else self.lines[row])
+
+    def values(self, names: Sequence[str], row: int) -> list[str]:
+        """Returns a sample's values in the named columns: the texts of the table, or the inputs of the network."""
+        if self.table is not None:
+            return [self.table.column(name).texts[row] or "" for name in names]
+        known = self.network.columns or [f"x[{i}]" for i in range(self.x.shape[1])]
+        return [f"{self.x[row, known.index(name)]:.6g}" for name in names]
+
+
+def worst(found: Classes | Labels | Numbers, samples: Samples, importances: Importances) -> str:
+    """Lists the samples with the largest errors, with their images or their values in the most important columns."""
     rows = found.worst(MOST_WRONG)
     head, lines = _errors(found, rows)
-    places = table.lines if table is not None else None
-    numbers = [str(row + 1 if places is None else places[row]) for row in rows]
-    names = [importances.names[k] for k in importances.order()[:MOST_VALUES]]
-    values = [_values(names, network, x, table, row) for row in rows]
-    shown = [[number, *line, *each] for number, line, each in zip(numbers, lines, values, strict=True)]
-    place = "row" if places is None else "line"
-    titles = [place, *head, *names]
+    encoded = samples.table is None and samples.network.table is not None
+    names = [importances.names[k] for k in importances.order()[:MOST_VALUES]] if not (samples.shape or encoded) else []
+    shown = [[samples.place(row), *line, *samples.values(names, row)] for row, line in zip(rows, lines, strict=True)]
+    place = "row" if samples.lines is None else "line"
     texts = 1 + len(head) if isinstance(found, Labels) else 3 if isinstance(found, Classes) else 1
     key = "the predicted probability of the true class" if isinstance(found, Classes) else "the size of the error"
-    of = f" of {table.source}" if table is not None and places is not None else ", counted from 1 among these samples"
+    of = f" of {samples.table.source}" if samples.table and samples.lines else ", counted from 1 among these samples"
     text = f"The {checks.count(len(rows), 'sample')} with the largest errors, sorted by {key}; {place}s{of}."
-    return paragraph(text) + wide(pages.table(titles, shown, texts=texts))
+    drawn = ""
+    if samples.shape is not None:
+        titles = [f"{line[0]}: {line[1]}" + f",\npredicted {line[2]}" * isinstance(found, Classes) for line in shown]
+        draw = functools.partial(predictions.sample_images, samples.x[rows], samples.shape, titles)
+        drawn = svg(draw, "images", "The samples with the largest errors")
+    return paragraph(text) + drawn + wide(pages.table([place, *head, *names], shown, texts=texts))
 
 
 def _errors(found: Classes | Labels | Numbers, rows: list[int]) -> tuple[list[str], list[list[str]]]:
@@ -215,16 +240,6 @@ def _errors(found: Classes | Labels | Numbers, rows: list[int]) -> tuple[list[st
     return ["true labels", "predicted labels"], texts
 
 
-def _values(names: list[str], network: Network, x: NDArray[Any], table: Table | None, row: int) -> list[str]:
-    """Returns a sample's values in the named columns: the texts of the table, or the inputs of the network."""
-    if table is not None:
-        return [table.column(name).texts[row] or "" for name in names]
-    if network.table is not None:
-        return ["" for _ in names]
-    known = network.columns or [f"x[{i}]" for i in range(x.shape[1])]
-    return [f"{x[row, known.index(name)]:.6g}" for name in names]
-
-
 def importance(found: Importances) -> str:
     """Draws and lists how much the score falls if the values of a column are permuted."""
     order = found.order()
@@ -244,9 +259,9 @@ def importance(found: Importances) -> str:
         return "\n".join(parts)
     names, drops = [found.names[k] for k in shown], found.drops[shown]
     draw = functools.partial(predictions.importances, names, drops, score=words)
-    parts.append(svg(draw, "importances", "Importance of the columns"))
     rows = [[name, f"{each.mean():.4f}", f"{each.std():.4f}"] for name, each in zip(names, drops, strict=True)]
-    parts.append(wide(pages.table(["column", "mean fall", "standard deviation"], rows)))
+    table = wide(pages.table(["column", "mean fall", "standard deviation"], rows))
+    parts.append(f'<div class="figures">{svg(draw, "importances", "Importance of the columns")}{table}</div>')
     if len(order) > len(shown):
         parts.append(paragraph(f"And {len(order) - len(shown)} more columns with smaller falls."))
     return "\n".join(parts)

@@ -52,7 +52,7 @@ def test_a_classification(tmp_path, capsys):
     _, held_out = tables.split(table, "species", 0.2)
     held_out = table.take(held_out)
     y, y_hat = net.table.y(held_out), net.predict(net.table.x(held_out))
-    matrix = [[int(cell) for cell in re.findall(r"\d+(?=<small>)", row)] for row in shown["results"].split("<tr>")]
+    matrix = [[int(cell) for cell in re.findall(r"--share:[\d.]+\">(\d+)", row)] for row in shown["results"].split("<tr>")]
     assert [row for row in matrix if row] == metrics.confusion_matrix(y, y_hat.argmax(axis=1)).tolist()
     report = metrics.classification_report(y, y_hat.argmax(axis=1), target_names=net.table.target.labels, output_dict=True)
     for label in net.table.target.labels:
@@ -155,6 +155,7 @@ def test_digits_report_their_images_by_number(tmp_path, capsys):
     worst = net.predict(x)[np.arange(359), y].argmin()
     assert rows_of(shown["worst"])[1][:2] == [str(worst + 1), str(y[worst])]
     assert "And 44 more columns" in shown["importance"]
+    assert "<image" in shown["worst"] and f"{worst + 1}: {y[worst]}," in shown["worst"]
 
 
 @each(
@@ -181,6 +182,8 @@ def test_wrong_arguments_are_refused(tmp_path):
         pictures.report(path, net, X)
     with pytest.raises(TypeError, match="history must be a History"):
         pictures.report(path, net, X, y, history={"loss": [1]})
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) does not fit the network, which has 2 inputs"):
+        pictures.report(path, net, X, y, shape=(2, 2))
     with pytest.raises(TypeError, match="network must be a Network"):
         pictures.report(path, "net.npz", X, y)
     assert not path.exists()
