@@ -1,13 +1,13 @@
 """Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numbanet import checks, inputs, persist
+from numbanet import checks, inputs, pages, persist
 from numbanet.files import Location
 from numbanet.inputs import Data
 from numbanet.persist import models
@@ -24,6 +24,8 @@ class MultilayerPerceptron:
     """The base class of `Network`, with all methods that do not change the parameters."""
 
     _model: Model
+    # `numbanet.notebook` sets this method, because a network cannot import the pictures.
+    _repr_html_: ClassVar[Callable[[Any], str]]
 
     @property
     def sizes(self) -> list[int]:
@@ -102,6 +104,10 @@ class MultilayerPerceptron:
             f"{type(self).__name__}({self.sizes}, activations={self.activations}, loss={self.loss!r}, dtype={self.dtype!r}, "
             f"{dropout}device={self.device!r}, kernels={self.kernels!r})"
         )
+
+    def summary(self) -> str:
+        """Returns a table of the layers, and the number of all parameters, as text, which `print` shows."""
+        return f"{checks.aligned(pages.layers(self))}\n{pages.facts(self)}"
 
     def parameters(self) -> Pairs:
         """Returns copies of the weights and biases of all layers.

@@ -1,6 +1,5 @@
 """The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -108,6 +107,7 @@ class Training:
         self.record, self.rule, self.stopped, self.ended = record, settings.optimizer.rule(), False, False
         self.history, self.best, self.replaced = History(), None, set[str]()
         self.loss_of_best: float | None = None
+        self.lines = reporting.EpochLines()
         self.callbacks_anywhere = bool(settings.callbacks)
         self.stopping, self.schedule = None, settings.schedule
         if settings.early_stopping or settings.schedule:
@@ -161,6 +161,7 @@ class Training:
                     raise
                 self._note_interruption()
             finally:
+                self.lines.end()
                 if self.best is not None:
                     self.model.engine.write(self.best)
                 self._call("on_train_end", logs)
@@ -209,7 +210,7 @@ class Training:
         if self.record:
             self.record.after_epoch(self, epoch == settings.epochs or self.is_over())
         if settings.verbose:
-            reporting.say(reporting.line(epoch, settings.epochs, logs))
+            self.lines.show(reporting.line(epoch, settings.epochs, logs))
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
@@ -314,19 +315,18 @@ class Training:
                 with np.errstate(**self.errors):
                     getattr(callback, hook)(*arguments)
 
-    def _bar(self, epoch: int) -> Any:
-        """Returns a progress bar, or an object without effect if verbose is 0 or standard error is not a terminal."""
+    def _bar(self, epoch: int) -> reporting.Bar:
+        """Returns the progress bar of an epoch; if verbose is 0, the bar shows nothing."""
         count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes must call count
-        if not (self.settings.verbose and reporting.on_terminal(sys.stderr)):
-            return reporting.NO_BAR
-        return reporting.bar(f"epoch {epoch}/{self.settings.epochs}", count)
+        return reporting.Bar(f"epoch {epoch}/{self.settings.epochs}", count, "samples", self.settings.verbose)
 
     def _note_interruption(self) -> None:
         self.history.interrupted = True
         if self.settings.verbose:
             best = self.history.best_epoch
             kept = "its last finished step" if best is None else f"the parameters of epoch {best}, the best"
-            reporting.say_after_interruption(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
+            message = f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}"
+            self.lines.end_by_interruption(message)
 
     def _warn(self, start: np.ndarray) -> None:
         """Warns about problems of training that ended without an error, such as a loss that has grown."""

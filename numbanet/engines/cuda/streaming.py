@@ -115,7 +115,7 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields the parts of `order`, chunk by chunk, alternately from two buffers. `Chunks.of` describes the yielded values."""
+        """Yields the parts of `order`, chunk by chunk, from two buffers in turn. `Chunks.of` describes the yielded values."""
         # Python's garbage collector can delete GPU arrays in any thread, and the memory of a GPU array can be freed only by a
         # thread that uses a GPU. Therefore each new thread selects the caller's GPU.
         with ThreadPoolExecutor(get_num_threads(), initializer=select, initargs=(limits.present_gpu(),)) as threads:
