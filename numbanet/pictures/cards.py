@@ -53,10 +53,10 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
     page.text(x + 21.5, y, mathtext(symbol.meaning), WORDS)
 
 
-def remark(name: str, formula: str, width: float) -> Block:
-    """Returns the block of the formula that a scalar function computes in place of the formula of the sheet."""
-    lines = _formula_lines(formula, width - INDENT)
-    lines.append(line(name, SMALLEST, family="monospace", tone="grey"))
+def remark(row: Row, width: float) -> Block:
+    """Returns the block of the formula that a loop computes in place of the formula of the sheet."""
+    lines = _formula_lines(row.computed_as, width - INDENT)
+    lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
 
     def draw(page: Page, x: float, y: float, given: float) -> None:

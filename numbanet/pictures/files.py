@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -93,11 +94,11 @@ def _font_faces(text: str) -> str:
 
 
 def _font_face(family: str, style: str, weight: str, letters: str) -> str:
+    """Returns the CSS rule with the given letters of a font."""
     options = subset.Options(flavor="woff", layout_features=[], hinting=False, name_IDs=[])
     options.drop_tables += ["FFTM"]  # FontForge's dates, about which fontTools would warn
-    font = TTFont(
-        findfont(FontProperties(family=family, style=style, weight=weight), fallback_to_default=False), recalcTimestamp=False
-    )
+    described: dict[str, Any] = {"family": family, "style": style, "weight": weight}
+    font = TTFont(findfont(FontProperties(**described), fallback_to_default=False), recalcTimestamp=False)
     subsetter = subset.Subsetter(options)
     subsetter.populate(text=letters)
     subsetter.subset(font)

@@ -114,7 +114,7 @@ class Box(NamedTuple):
 
     def overlap(self, other: "Box", margin: float) -> NDArray[np.bool_]:
         """Returns True for each rectangle that overlaps the other rectangle or is closer to it than `margin`."""
-        return (np.minimum(self.high, other.high) - np.maximum(self.low, other.low) > -margin).all(axis=1)
+        return np.all(np.minimum(self.high, other.high) - np.maximum(self.low, other.low) > -margin, axis=1)
 
 
 def _place(

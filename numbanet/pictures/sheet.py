@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from numbanet import checks
 from numbanet.network import Network
-from numbanet.pages.rows import Section, sections
+from numbanet.pages.rows import Row, Symbol, sections
 from numbanet.pictures import style
 from numbanet.pictures.cards import BAND, HEADING, card, comparison, diagram, draw_symbol, files_of, groups, heading, remark
 from numbanet.pictures.diagrams import network_diagram, neuron_diagram
@@ -18,6 +18,7 @@ from numbanet.pictures.files import SETTINGS, save
 from numbanet.pictures.page import FOOT, GUTTER, HEAD, HEIGHT, MARGIN, SMALLEST, WIDTH, Block, Page, stack
 
 NETWORK, NOTATION = "A network", "Notation"
+COMPUTED, COMPARED = "Computed without overflow", "Optimizers compared"
 # The columns of the first page: the width, and the sections with the number of rows that they take in a grid of four rows.
 COLUMNS: list[tuple[float, dict[str, int]]] = [
     (57.0, {"The neuron": 2, NETWORK: 2}),
@@ -28,11 +29,12 @@ COLUMNS: list[tuple[float, dict[str, int]]] = [
 GRID_ROWS = 4
 # The sections in each column of the second page.
 BEYOND = [
-    ("Identity and softmax",),
-    ("Parts of the losses", "Error terms at the output"),
+    ("Identity and softmax", "Error terms at the output"),
+    ("Parts of the losses", COMPUTED),
     ("Optimizers",),
-    ("Weight decay and clipping", "Sample weights and dropout"),
+    (COMPARED, "Weight decay and clipping", "Sample weights and dropout"),
 ]
+ROOMIEST = 2  # the column that receives new sections of docs/sheet.md
 SYMBOLS_AT, SYMBOL_LEADING = (0.0, 103.0, 196.0), 5.0
 STRIP = BAND + 1.0 + 4 * SYMBOL_LEADING  # the height of the notation at the foot of the first page
 PAGES = 2
@@ -103,7 +105,7 @@ def _draw_first(page: Page) -> None:
         "Minh Anh Nguyen's Neural Network Cheat Sheet, drawn by numbanet. Under each formula: its scalar function and\n"
         "its loop in numbanet.equations. The loop computes the curve, which has the colour of the bar at the formula.",
     )
-    by_title = {section.title: section for section in sections()}
+    by_title = dict(sections())
     bottom = HEIGHT - FOOT - STRIP
     top = HEAD + HEADING
     unit = (bottom - top) / GRID_ROWS
@@ -111,15 +113,14 @@ def _draw_first(page: Page) -> None:
     for width, titles in COLUMNS:
         ends = np.cumsum([0, *titles.values()])
         for title, (start, end) in zip(titles, itertools.pairwise(ends), strict=True):
-            blocks = _blocks(title, by_title.get(title), width, 16.2)
+            blocks = _blocks(title, by_title.get(title, []), width, 16.2)
             stack(page, blocks, x, top + start * unit if start else HEAD, top + end * unit)
         x += width + GUTTER
     _draw_notation(page, by_title[NOTATION], bottom + 1.5)
 
 
-def _blocks(title: str, section: Section | None, width: float, panel_width: float) -> list[Block]:
+def _blocks(title: str, rows: list[Any], width: float, panel_width: float) -> list[Block]:
     """Returns the blocks of a section: the heading, a diagram, and the groups of formulas."""
-    rows: list[Any] = section.rows if section else []
     blocks = [heading(title, files_of(rows), width)]
     if title == "The neuron":
         blocks.append(diagram(lambda ax: neuron_diagram(ax=ax), 26.0, width))
@@ -136,12 +137,12 @@ def _example() -> Network:
     return network
 
 
-def _draw_notation(page: Page, notation: Section, y: float) -> None:
+def _draw_notation(page: Page, symbols: list[Symbol], y: float) -> None:
     """Draws the symbols at the foot of the page, column by column."""
     width = WIDTH - 2 * MARGIN
     heading(NOTATION, [], width).draw(page, MARGIN, y, HEADING)
-    lines = -(-len(notation.rows) // len(SYMBOLS_AT))
-    for number, symbol in enumerate(notation.rows):
+    lines = -(-len(symbols) // len(SYMBOLS_AT))
+    for number, symbol in enumerate(symbols):
         column, line = divmod(number, lines)
         x = MARGIN + SYMBOLS_AT[column]
         draw_symbol(page, symbol, x + 2.2, y + BAND + 0.8 + (line + 0.8) * SYMBOL_LEADING)
@@ -162,24 +163,21 @@ def _draw_second(page: Page) -> None:
         "Formulas that numbanet computes in addition to those of the original cheat sheet. The optimizers take\n"
         "the same number of steps from the same start as gradient descent on the first page.",
     )
-    by_title = {section.title: section for section in sections()}
-    first = [by_title[title] for _, titles in COLUMNS for title in titles if title in by_title]
-    columns = [[title for title in titles if title in by_title] for titles in BEYOND]
-    placed = {NOTATION, *(section.title for section in first), *itertools.chain(*columns)}
-    columns[-1] += [title for title in by_title if title not in placed]
+    by_title = dict(sections())
+    first = [NOTATION, *(title for _, titles in COLUMNS for title in titles)]
+    columns = [[title for title in titles if title in {*by_title, COMPUTED, COMPARED}] for titles in BEYOND]
+    columns[ROOMIEST] += [title for title in by_title if title not in {*first, *itertools.chain(*columns)}]
     width = (WIDTH - 2 * MARGIN - (len(columns) - 1) * GUTTER) / len(columns)
     for number, titles in enumerate(columns):
-        blocks = _remarks(first, width) if number == 0 else []
-        if number == len(columns) - 1:
-            blocks += [heading("Optimizers compared", [], width), comparison(width)]
-        blocks += [block for title in titles for block in _blocks(title, by_title[title], width, 20.0)]
+        blocks = [block for title in titles for block in _blocks_beyond(title, by_title, width)]
         stack(page, blocks, MARGIN + number * (width + GUTTER), HEAD, HEIGHT - FOOT)
 
 
-def _remarks(first: list[Section], width: float) -> list[Block]:
-    """Returns the blocks of the equivalent formulas that loops compute in place of formulas of the first page."""
-    rows = [row for section in first for row in section.rows if row.computed_as]
-    if not rows:
-        return []
-    blocks = [remark(row.scalar.partition(".")[2], row.computed_as, width) for row in rows]
-    return [heading("Computed without overflow", [], width), *blocks]
+def _blocks_beyond(title: str, by_title: dict[str, list[Any]], width: float) -> list[Block]:
+    """Returns the blocks of a section of the second page."""
+    if title == COMPARED:
+        return [heading(title, [], width), comparison(width)]
+    if title == COMPUTED:
+        rows = [row for rows in by_title.values() for row in rows if isinstance(row, Row) and row.formula and row.computed_as]
+        return [heading(title, [], width), *(remark(row, width) for row in rows)]
+    return _blocks(title, by_title[title], width, 20.0)
