@@ -1,4 +1,4 @@
-"""The drawn sheet: every formula of docs/sheet.md, legible, beside a curve that is right, in every format."""
+"""The drawn sheet shows every formula of docs/sheet.md in legible letters beside a correct curve, in every format."""
 
 import base64
 import io
@@ -32,7 +32,7 @@ BEYOND = [row for section in SECTIONS[6:] for row in section.rows]
 
 
 def prepared(drawn):
-    """The drawn page, ready for measuring."""
+    """Returns the page after a drawing in which all texts were measured."""
     drawn.set_dpi(200)
     FigureCanvasAgg(drawn)
     drawn.draw_without_rendering()
@@ -46,7 +46,7 @@ def pages():
 
 @pytest.fixture(scope="module")
 def written(pages, tmp_path_factory):
-    """The contents of the files of all formats."""
+    """Returns the contents of the files of all formats by the name of the file."""
     folder = tmp_path_factory.mktemp("sheet")
     paths = [name for kind in files.FORMATS for name in files.save([lambda p=p: p for p in pages], folder / f"sheet.{kind}")]
     return {Path(name).name: Path(name).read_bytes() for name in paths}
@@ -58,7 +58,7 @@ def texts(pages):
 
 
 def bare(formula):
-    """A formula without what only its setting differs in."""
+    """Returns a formula without differences that affect only its typesetting."""
     return formula.replace(r"\dfrac", r"\frac").strip("$ ")
 
 
@@ -116,7 +116,7 @@ def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages):
     assert boxes.min() > 0 and (boxes.max(axis=0)[2:] < figure.bbox.size).all()
     low, high = boxes[:, :2], boxes[:, 2:]
     over = np.minimum(high[:, np.newaxis], high) - np.maximum(low[:, np.newaxis], low)
-    pairs = np.argwhere(np.triu(over.min(axis=2) > 0.5, 1))  # pixels, 200 to the inch
+    pairs = np.argwhere(np.triu(over.min(axis=2) > 0.5, 1))  # in pixels, at 200 pixels per inch
     assert not [(drawn[i].get_text(), drawn[j].get_text()) for i, j in pairs]
 
 
@@ -171,7 +171,7 @@ def test_only_two_pages_exist(number):
         draw_sheet(number)
 
 
-# What each curve has to be, in NumPy and mpmath. These sections grow by rows, which may follow without a curve.
+# The expected curves, computed with NumPy and mpmath. New rows in the sections GROWING of the sheet may have no curve.
 
 GROWING = ("Parts of the losses", "Optimizers", "Weight decay and clipping", "Sample weights and dropout")
 
@@ -186,7 +186,7 @@ def softmax(z_1):
 
 
 def softmax_with(d_loss):
-    """delta_1 of softmax by its Jacobian, written out."""
+    """Returns delta_1 of softmax as a function of z_1, computed with the full Jacobian."""
 
     def delta(z_1):
         a = softmax(z_1)
@@ -201,7 +201,7 @@ def by_mpmath(function):
 
 
 def each_loss(y_hat):
-    """SSE, MSE and BCE, n = 2, over the same piece of y_hat, each ended by NaN."""
+    """Returns the curves of SSE, MSE and BCE for n = 2 over the same range of y_hat, separated by NaN."""
     losses = (lambda p: (1 - p) ** 2, lambda p: (1 - p) ** 2 / 2, lambda p: -np.log(p) / 2)
     return np.concatenate([[*loss(p[:-1]), np.nan] for loss, p in zip(losses, np.split(y_hat, 3), strict=True)])
 
@@ -252,7 +252,7 @@ def neuron_loss(w, b):
     return -np.mean(Y * np.log(a) + (1 - Y) * np.log(1 - a))
 
 
-# The losses that tangents touch.
+# The loss curves to which tangents are drawn.
 LOSSES = {
     ("d_weight", "weight_gradient"): lambda w: neuron_loss(w, 0.5),
     ("d_bias", "bias_gradient"): lambda b: neuron_loss(-1.0, b),
@@ -292,7 +292,7 @@ def adam(g, t, moments):
     return 0.75 * (moments[0] / (1 - 0.9**t)) / (np.sqrt(moments[1] / (1 - 0.999**t)) + 1e-8)
 
 
-STEPS = {  # by how much w goes down in the t-th step
+STEPS = {  # the amount by which w decreases in step t
     ("descend", "gradient_descent"): lambda g, t, _: 0.75 * g,
     ("velocity_after", "momentum"): momentum,
     ("nesterov_gradient", "nesterov"): nesterov,
@@ -330,7 +330,7 @@ def test_the_curves_on_the_pages_are_those(pages):
 
 
 def words(svg):
-    """The texts of a drawing; those of formulas without spaces."""
+    """Returns the texts of an SVG drawing; the texts of formulas are without spaces."""
     lines = re.findall(r"<text[^>]*>(.*?)</text>", svg, re.S)
     return [unescape(re.sub(r"\n|<[^>]*>", "", line)) for line in lines]
 
