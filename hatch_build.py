@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")  # of a file of the repository
+LINK = re.compile(r"""(\]\(|(?:src|href)=")(?!https?:|#)([^)#"]+)""")  # to a file of the repository
 PICTURES = (".png", ".svg")
 
 
@@ -29,7 +29,7 @@ def absolute(text: str, home: str) -> str:
     """Returns Markdown in which the links to files of the repository, and the pictures, are absolute."""
 
     def link(match: re.Match) -> str:
-        return f"]({home}/{'raw' if match[1].endswith(PICTURES) else 'blob'}/main/{match[1]}"
+        return f"{match[1]}{home}/{'raw' if match[2].endswith(PICTURES) else 'blob'}/main/{match[2]}"
 
     return LINK.sub(link, text)
 
