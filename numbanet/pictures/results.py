@@ -51,7 +51,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
     lines: list[tuple[Line2D, str]] = []
-    for name, title, colour in ((metric, "training", style.BLUE), (f"val_{metric}", "validation", style.VERMILION)):
+    colours = style.theme(ax).colours
+    for name, title, colour in ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1])):
         if name in history.history:
             marker = "o" if len(history.epoch) == 1 else ""
             lines += [(ax.plot(history.epoch, history.history[name], marker=marker, color=colour, lw=2)[0], title)]
@@ -102,7 +103,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
     chosen = history.best_epoch
     best = int(np.argmin(history.history["val_loss"])) if chosen is None else history.epoch.index(chosen)
     epoch, value = history.epoch[best], heights[best]
-    ax.plot([epoch], [value], "o", ms=8, mfc="white", mec=line.get_color(), mew=2, zorder=3, clip_on=False)
+    ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
     rising = value > np.mean(heights)
     late = best > 0.6 * len(history.epoch)
     ax.annotate(
@@ -114,7 +115,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
         va="center",
         size=style.LABEL_POINTS,
         color=line.get_color(),
-        path_effects=style.HALO,
+        path_effects=style.halo(ax),
     )
 
 
@@ -153,11 +154,12 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.62 * classes + 1, 3.2, 14))
     ax = style.axes(ax, (side, side))
+    theme = style.theme(ax)
     box = ax.get_window_extent()
     cell = min(box.width, box.height) / ax.figure.dpi * 72 / classes  # in points
-    ax.imshow(fractions, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
+    ax.imshow(fractions, cmap=theme.shades, vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(counts):
-        colour = "white" if fractions[i, j] > 0.45 else style.INK
+        colour = "white" if fractions[i, j] > 0.45 else theme.ink
         ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=min(10, cell / 3))
         ax.text(j, i + 0.23, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=colour, size=min(7, cell / 5))
     ticks = np.arange(classes)
@@ -166,12 +168,12 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     ax.set_yticks(ticks, names)
     ax.set_xticks(ticks[1:] - 0.5, minor=True)
     ax.set_yticks(ticks[1:] - 0.5, minor=True)
-    ax.grid(which="minor", color=style.FAINT, lw=0.8)
+    ax.grid(which="minor", color=theme.faint, lw=0.8)
     accuracy = counts.trace() / counts.sum()
     ax.set(xlabel="prediction", ylabel="truth")
-    ax.set_title(f"{counts.trace()} of {counts.sum()} correct, {100 * accuracy:.1f} %", loc="left", size=10, color=style.INK)
+    ax.set_title(f"{counts.trace()} of {counts.sum()} correct, {100 * accuracy:.1f} %", loc="left", size=10, color=theme.ink)
     style.calm(ax)
-    ax.spines[:].set(visible=True, color=style.FAINT)
+    ax.spines[:].set(visible=True, color=theme.faint)
     ax.tick_params(which="both", length=0)
     return ax
 
@@ -245,11 +247,12 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
         top, left = j // columns * (height + 1), j % columns * (width + 1)
         wall[top : top + height, left : left + width] = image
     ax = style.axes(ax, (6.4, 6.4 * wall.shape[0] / wall.shape[1]))
+    theme = style.theme(ax)
     limit = np.abs(w).max() or 1.0
-    image = ax.imshow(wall, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
-    ax.set_title(f"$w$ of the {w.shape[1]} neurons of layer 1", loc="left", size=10, color=style.INK)
+    image = ax.imshow(wall, cmap=theme.diverging, vmin=-limit, vmax=limit)
+    ax.set_title(f"$w$ of the {w.shape[1]} neurons of layer 1", loc="left", size=10, color=theme.ink)
     ax.set_axis_off()
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
+    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
     return ax

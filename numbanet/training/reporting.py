@@ -158,7 +158,7 @@ def shown(value: float) -> str:
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
     """Returns the line of text that `fit` prints after an epoch."""
-    figures = "  ".join(f"{name} {shown(value)}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
+    metrics = "  ".join(f"{name} {shown(value)}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
     rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
     return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {metrics}{rate}  {logs['seconds']:.2f} s"
 

@@ -156,7 +156,9 @@ def test_areas_have_the_colour_of_the_predicted_class():
     picture = np.asarray(image.get_array())
     height, width, _ = picture.shape
     x_1, x_2 = np.linspace(left, right, width), np.linspace(bottom, top, height)
-    hue = np.argmin([np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.COLOURS[:3]], axis=0)
+    hue = np.argmin(
+        [np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.LIGHT.colours[:3]], axis=0
+    )
     rows, columns = np.arange(5, height, 29), np.arange(5, width, 31)
     points = np.stack(np.meshgrid(x_1[columns], x_2[rows]), axis=-1).reshape(-1, 2)
     expected = WIDE.predict(points).argmax(axis=1)
@@ -164,7 +166,7 @@ def test_areas_have_the_colour_of_the_predicted_class():
     np.testing.assert_array_equal(hue[np.ix_(rows, columns)].ravel(), expected)
     for c, line in enumerate(ax.get_lines()):
         np.testing.assert_array_equal(line.get_xydata(), PLANE[c == LABELS])
-        assert to_hex(line.get_markerfacecolor()) == style.COLOURS[c].lower() and line.get_label() == f"class {c}"
+        assert to_hex(line.get_markerfacecolor()) == style.LIGHT.colours[c].lower() and line.get_label() == f"class {c}"
 
 
 def test_targets_may_be_rows_of_probabilities():
