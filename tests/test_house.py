@@ -42,24 +42,39 @@ MAY_IMPORT: dict[str, set[str]] = {
     "persist": CORE | {"_extras", "files", "tables", "training"},
     "pages": {"checks", "engines", "equations", "files"},
     "trace": {"checks", "files", "pages", "persist"},
-    "perceptron": CORE | {"files", "persist", "tables", "trace", "training"},
+    "perceptron": CORE | {"files", "pages", "persist", "tables", "trace", "training"},
     "fitting": CORE | {"distributed", "persist", "training"},
     "network": CORE | {"distributed", "files", "fitting", "perceptron", "persist", "training"},
     # surfaces: what users meet
     "interchange": CORE | {"_extras", "files", "network"},
-    "pictures": CORE | {"_extras", "equations", "files", "network", "pages", "persist", "training"},
+    "evaluation": {"_compile", "_cuda", "_extras", "checks", "engines", "network", "tables", "training"},
+    "pictures": CORE | {"_extras", "equations", "evaluation", "files", "network", "pages", "persist", "tables", "training"},
+    "notebook": {"checks", "network", "pages", "perceptron", "pictures", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
     "sklearn": CORE | {"_extras", "network", "training"},
-    "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
+    "numbanet": {
+        "datasets",
+        "distributed",
+        "engines",
+        "interchange",
+        "network",
+        "notebook",
+        "persist",
+        "proof",
+        "trace",
+        "training",
+    },
     "cli": CORE
     | {
         "_compile",
         "_cuda",
         "_extras",
         "distributed",
+        "evaluation",
         "files",
         "network",
         "numbanet",
+        "pages",
         "persist",
         "pictures",
         "proof",
@@ -82,6 +97,7 @@ DOCUMENTED = (
 MANY_PARAMETERS = {
     "network.Network.fit": FRONT_DOOR,
     "network.Network.__init__": FRONT_DOOR,
+    "pictures.report.report": FRONT_DOOR,
     "sklearn.classifier.MLPClassifier.__init__": FRONT_DOOR,
     "sklearn.regressor.MLPRegressor.__init__": FRONT_DOOR,
     "engines.cpu.kernels.tile.microkernel": DOCUMENTED,
@@ -165,7 +181,7 @@ def test_the_table_keeps_the_design():
     assert MAY_IMPORT["equations"] == SEAMS
     assert MAY_IMPORT["engines"] <= SEAMS | {"equations"}
     assert all("network" not in MAY_IMPORT[room] for room in ("training", "persist", "distributed", "tables", "fitting"))
-    surfaces = {"cli", "sklearn", "pictures", "interchange"}
+    surfaces = {"cli", "sklearn", "pictures", "interchange", "notebook"}
     assert all("network" in MAY_IMPORT[room] for room in surfaces)
     below = MAY_IMPORT.keys() - surfaces - {"numbanet", "__main__"}
     assert all(not MAY_IMPORT[room] & surfaces for room in below)

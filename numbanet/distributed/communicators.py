@@ -157,7 +157,7 @@ class MPICommunicator:
         if isinstance(flat, np.ndarray):
             call(flat)
             return
-        _cuda.cuda.synchronize()
+        _cuda.wait()
         if self._cuda_aware:
             call(flat)
             return

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import numbanet
+from numbanet import cli
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.idx_files import write_fashion_mnist
@@ -64,6 +66,17 @@ def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, 
     assert numbanet.Network.load("net.npz").sizes == [784, 8, 10]
 
 
+def test_without_arguments_the_command_greets_with_three_commands(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["numbanet"])
+    assert main() == 0
+    greeting = capsys.readouterr().out
+    commands = [shlex.split(line, comments=True)[1:] for line in greeting.splitlines() if line.startswith("  numbanet ")]
+    assert len(commands) == 3 and commands[0] == ["train", "digits"]
+    for command in commands:
+        cli._parser().parse_args(command)  # each is valid
+    assert "numbanet --help" in greeting
+
+
 def test_predicting_digits_counts_and_draws(model, capsys):
     assert main(["predict", str(model), "digits"]) == 0
     out, err = capsys.readouterr()
@@ -73,10 +86,14 @@ def test_predicting_digits_counts_and_draws(model, capsys):
     assert err == f"{(expected == y_test).sum()} of 359 correct\n"
     assert main(["predict", str(model), "digits", "--draw", "2"]) == 0
     out, err = capsys.readouterr()
-    assert err.endswith("of 359 correct\n")
+    correct = expected == y_test
+    assert err == "" and out.endswith(
+        f"{correct[:2].sum()} of the 2 images above are predicted correctly, and {correct.sum()} of all 359 held-out images.\n"
+    )
     titles = [line for line in out.splitlines() if line.startswith("image ")]
-    assert titles[1].startswith(f"image 1: a 9, predicted {expected[1]} with probability") and len(titles) == 2
-    assert len(out.splitlines()) == 2 * 9 + 1 and len([line for line in out.splitlines() if "@@" in line]) > 4
+    assert titles[1].startswith(f"image 1: written 9, predicted {expected[1]} with probability") and len(titles) == 2
+    assert [title.endswith("wrong") for title in titles] == (~correct[:2]).tolist()
+    assert len(out.splitlines()) == 2 * 10 + 1 and len([line for line in out.splitlines() if "@@" in line]) > 4
 
 
 @each("suffix", [".csv", ".npy", ".npz"])
@@ -219,7 +236,6 @@ def test_misused_options_are_named(arguments, message, capsys):
 @each(
     "arguments, message",
     [
-        ([], "numbanet: the following arguments are required: COMMAND\nCOMMAND\n  train "),
         (["trian"], "numbanet: unknown command 'trian' (did you mean 'train'?); known are train, evaluate,"),
         (["train"], "numbanet train: the following arguments are required: {digits,fashion-mnist}|FILE\n{digits,"),
         (["train", "letters"], "numbanet train: unknown data 'letters': expected digits,"),

@@ -34,7 +34,7 @@ from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
-LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
+LINK = re.compile(r"""(?:\]\(|(?:src|href)=")(?!http|#)([^)#"]+)""")
 
 
 def commands_of(code: str) -> list[list[str]]:
