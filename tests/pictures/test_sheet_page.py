@@ -103,7 +103,7 @@ def test_every_symbol_of_the_notation_is_there(texts):
 
 def test_both_diagrams_are_there(texts):
     assert {r"$\Sigma$", "$w_1$", "$x_n$"} <= set(texts[0])
-    assert {"input", "layer 1", "tanh\n6", "softmax\n3"} <= set(texts[0])
+    assert {"input", "layer 1", "tanh\n6 neurons", "softmax\n3 neurons"} <= set(texts[0])
 
 
 @each("number", [1, 2])
