@@ -1,6 +1,7 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
