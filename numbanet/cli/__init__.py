@@ -12,7 +12,7 @@ from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, trace, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
-from numbanet.training.reporting import on_terminal
+from numbanet.training.live import on_terminal
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, unrecognized = _parser().parse_known_args(arguments)
     if unrecognized:
         options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -104,7 +104,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     if options.probabilities and not isinstance(target, Classes):
         raise ValueError(f"--probabilities applies to classification, but the target {target.name!r} is a number")
     table = read_rows(options, encoding, target=False)
-    ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
+    ids = {name: [text or "" for text in table.column(name).strings] for name in options.id or ()}
     if target.name in ids:
         raise ValueError(f"--id names {target.name!r}, which is the column of the predictions")
     ignore = (*(options.ignore or ()), *ids)

@@ -26,7 +26,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open NPZ file; raises some exception if the file is invalid."""
+    """Reads the description and the flat vectors from an open NPZ file; raises an exception if the file is invalid."""
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         text = members.get("description.npy")

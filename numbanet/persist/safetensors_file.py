@@ -41,7 +41,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open safetensors file; raises some exception if it is invalid."""
+    """Reads the description and the flat vectors from an open safetensors file; raises an exception if it is invalid."""
     texts, stored = read_tensors(file)
     if KEY not in texts:
         raise ValueError("its header does not describe a network; to import PyTorch weights, call numbanet.from_torch")

@@ -1,10 +1,12 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from numbanet import checks
 from numbanet.network import Network
 from numbanet.pictures import style
+from numbanet.pictures.files import save
 from numbanet.pictures.labels import classified
+from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
 
@@ -64,6 +68,34 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     style.calm(ax)
     style.label_ends(ax, lines)
     return ax
+
+
+def save_curves(path: str | os.PathLike[str], history: History) -> None:
+    """Draws the learning curve of the loss and, if the history contains it, of the accuracy, and writes them to a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write. The suffix of the path determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
+    history : History
+        The history that `Network.fit` returned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The suffix is not .pdf, .png, .svg or .html, or the history contains no finished epoch.
+    OSError
+        The file cannot be written.
+    """
+    names = [name for name in ("loss", "accuracy") if name in history] or ["loss"]
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(5.6 * len(names), 3.6), layout="constrained")
+        for name, ax in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
+            learning_curves(history, name, ax=ax)
+        return figure
+
+    save([draw], path, "numbanet: learning curves")
 
 
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
@@ -124,7 +156,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
         y and y_hat differ in length, y or y_hat does not contain valid classes, or there are more classes than names.
     """
     true, predicted, classes = classified(y, y_hat, names)
-    counts = _confusion(true, predicted, None if classes is None else len(classes))
+    counts = confusion(true, predicted, None if classes is None else len(classes))
     classes = classes or [str(c) for c in range(len(counts))]
     longest = max(map(len, classes))
     side = float(np.clip(0.62 * len(classes) + 1, 3.4, 14))
@@ -166,7 +198,7 @@ def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.f
         ax.text(j, i + 0.24, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=ink, size=percent)
 
 
-def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
+def confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
     """Returns the confusion matrix, whose element [i, j] is the number of samples of class i that were predicted as class j."""
     if y.size != y_hat.size:
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
@@ -200,10 +232,7 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     ValueError, TypeError
         shape is not a pair of integers, or its number of pixels differs from the number of inputs of the network.
     """
-    try:
-        height, width = (checks.integer("shape", length) for length in shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
+    height, width = image_shape(shape)
     if height * width != network.sizes[0]:
         raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network has {network.sizes[0]} inputs")
     w, _ = network.parameters()[0]

@@ -1,8 +1,6 @@
 """Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
-import subprocess
-import sys
 from itertools import combinations
 
 import mpmath
@@ -240,6 +238,20 @@ def test_one_output_is_class_1_above_a_half():
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
 
 
+def test_predictions_residuals_importances_and_images_hold_the_numbers():
+    y, y_hat = PLANE.T
+    points = pictures.predicted_against_true(y, y_hat[:, np.newaxis]).collections[0].get_offsets()
+    np.testing.assert_array_equal(points, PLANE)
+    bars = pictures.residuals(y, y_hat).patches
+    counts, edges = np.histogram(y_hat - y, len(bars))
+    assert [bar.get_height() for bar in bars] == counts.tolist() and bars[0].get_x() == pytest.approx(edges[0])
+    ax = pictures.importances(["a", "b"], PLANE[:10].T)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], PLANE[:10].mean(axis=0))
+    np.testing.assert_allclose([line[0][0] for line in ax.collections[0].get_segments()], PLANE[:10].min(axis=0))
+    images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
+    np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
+
+
 def test_each_image_holds_the_weights_of_a_neuron():
     w, _ = DIGITS.parameters()[0]
     wall = np.asarray(pictures.weight_images(DIGITS, (8, 8)).get_images()[0].get_array())
@@ -339,6 +351,10 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
         (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network has 64 inputs"),
         (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be the height and width"),
+        (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
+        (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
+        (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
+        (lambda: pictures.sample_images(PLANE[:2], (2, 2), ["a", "b"]), ValueError, r"x must have shape \(2, 4\)"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
         (lambda: pictures.neuron_diagram(x=[1]), ValueError, "x, w and b together"),
@@ -354,18 +370,3 @@ def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
-
-
-def test_numbanet_does_not_import_matplotlib_and_pictures_name_it():
-    code = """
-import sys, numbanet, numbanet.cli
-assert not [name for name in sys.modules if name.startswith("matplotlib")]
-sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
-import importlib.util
-importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
-print(numbanet.cli.main(["sheet"]))
-"""
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert result.stdout == "1\n"
-    assert result.stderr.startswith("numbanet: pictures need the package matplotlib, which is not installed: ")
-    assert result.stderr.endswith('pip install "matplotlib>=3.8"\n')

@@ -48,7 +48,11 @@ def pages():
 def written(pages, tmp_path_factory):
     """Returns the contents of the files of all formats by the name of the file."""
     folder = tmp_path_factory.mktemp("sheet")
-    paths = [name for kind in files.FORMATS for name in files.save([lambda p=p: p for p in pages], folder / f"sheet.{kind}")]
+    paths = [
+        name
+        for kind in files.FORMATS
+        for name in files.save([lambda p=p: p for p in pages], folder / f"sheet.{kind}", "numbanet: the sheet")
+    ]
     return {Path(name).name: Path(name).read_bytes() for name in paths}
 
 
