@@ -33,8 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     # the sheet and what computes by it
     "equations": SEAMS,
-    "engines": SEAMS | {"equations"},
-    "inputs": {"_cuda", "checks", "engines"},
+    "formulas": {"_compile", "_elementary", "checks", "equations"},
+    "engines": SEAMS | {"equations", "formulas"},
+    "inputs": {"_cuda", "checks", "engines", "formulas"},
     "training": CORE | {"_compile"},
     "distributed": CORE | {"_compile", "_cuda", "_extras", "training"},
     # data and files
@@ -51,7 +52,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pictures": CORE | {"_extras", "equations", "files", "network", "pages", "persist", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
     "sklearn": CORE | {"_extras", "network", "training"},
-    "numbanet": {"datasets", "distributed", "engines", "interchange", "network", "persist", "proof", "trace", "training"},
+    "numbanet": {
+        "datasets",
+        "distributed",
+        "engines",
+        "formulas",
+        "interchange",
+        "network",
+        "persist",
+        "proof",
+        "trace",
+        "training",
+    },
     "cli": CORE
     | {
         "_compile",
@@ -162,7 +174,7 @@ def test_the_rooms_have_no_circle():
 
 def test_the_table_keeps_the_design():
     assert MAY_IMPORT["equations"] == SEAMS
-    assert MAY_IMPORT["engines"] <= SEAMS | {"equations"}
+    assert MAY_IMPORT["engines"] <= SEAMS | {"equations", "formulas"}
     assert all("network" not in MAY_IMPORT[room] for room in ("training", "persist", "distributed", "tables", "fitting"))
     surfaces = {"cli", "sklearn", "pictures", "interchange"}
     assert all("network" in MAY_IMPORT[room] for room in surfaces)
