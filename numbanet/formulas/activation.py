@@ -81,14 +81,8 @@ class Activation(Formula):
             d_phi=derivative.function,
             needs_z=translations[1].reads[0],
             digest=digest_of(*translations),
-            _arguments=(name, phi, d_phi, numbers),
+            _arguments=(name, phi, d_phi, "constants", numbers),
         )
-
-    @classmethod
-    def _again(
-        cls, name: str, phi: Callable[..., Any], d_phi: Callable[..., Any], constants: tuple[float, ...]
-    ) -> "Activation":
-        return cls(name, phi, d_phi, constants=constants)
 
 
 def _numbers(constants: Iterable[float]) -> tuple[float, ...]:

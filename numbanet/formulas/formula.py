@@ -27,7 +27,7 @@ class Formula:
 
     name: str
     digest: str
-    _arguments: tuple[Any, ...]  # the arguments of the constructor, as pickle stores them
+    _arguments: tuple[Any, ...]  # of the constructor; the last two are the name and the value of a named argument
 
     def __init__(self, **attributes: Any):
         vars(self).update(attributes)
@@ -54,15 +54,11 @@ class Formula:
         """Returns the state for pickle, which stores the names of the user's functions, and the digest."""
         return _unpickled, (type(self), self.digest, self._arguments)
 
-    @classmethod
-    def _again(cls, *arguments: Any) -> Self:
-        """Returns a new formula from the attribute `_arguments` of another one."""
-        raise NotImplementedError
 
-
-def _unpickled(kind: type[Formula], digest: str, arguments: tuple[Any, ...]) -> Formula:
+def _unpickled(kind: Callable[..., Formula], digest: str, arguments: tuple[Any, ...]) -> Formula:
     """Makes a formula from its pickled state; raises ValueError if the user's functions have changed."""
-    formula = kind._again(*arguments)
+    *positional, name, value = arguments
+    formula = kind(*positional, **{name: value})
     if formula.digest != digest:
         raise ValueError(f"the functions of {formula!r} differ from those with which it was pickled: use the same functions")
     return formula

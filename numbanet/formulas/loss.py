@@ -66,12 +66,8 @@ class Loss(Formula):
             d_loss=derivative.function,
             per=per,
             digest=digest_of(*translations, per),
-            _arguments=(name, loss, d_loss, per),
+            _arguments=(name, loss, d_loss, "per", per),
         )
-
-    @classmethod
-    def _again(cls, name: str, loss: Callable[..., Any], d_loss: Callable[..., Any], per: str) -> "Loss":
-        return cls(name, loss, d_loss, per=per)
 
 
 def _try(loss: Tried, d_loss: Tried) -> None:

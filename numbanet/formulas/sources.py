@@ -25,7 +25,7 @@ class Source(NamedTuple):
         The number of the line of the file in which the code of the function begins.
     """
 
-    function: FunctionType
+    function: Any
     tree: ast.FunctionDef
     file: str
     first: int

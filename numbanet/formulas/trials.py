@@ -19,7 +19,7 @@ DTYPES = (np.float32, np.float64)
 # The word with which the docstring of a formula states for which arguments its value is not finite.
 STATED = re.compile(r"\bfinite\b", re.IGNORECASE)
 
-Point = tuple[float, ...]
+Point = tuple[Any, ...]
 
 
 class Tried(NamedTuple):
@@ -135,8 +135,8 @@ def _likely(found: Sequence[Slope], wrong: Sequence[Slope], mistakes: Mapping[st
     right = len(found) - len(wrong)
     if right >= len(found) / 4:
         name = "y_hat" if len(found[0].point) > 1 else "z"
-        ends = sorted(slope.point[-1] for slope in wrong)
-        where = f"at {name} = {ends[0]:.4g}" if len(wrong) == 1 else f"for {name} from {ends[0]:.4g} to {ends[-1]:.4g}"
+        ends = sorted({slope.point[-1] for slope in wrong})
+        where = f"at {name} = {ends[0]:.4g}" if len(ends) == 1 else f"for {name} from {ends[0]:.4g} to {ends[-1]:.4g}"
         return f"It is right at {right} of {len(found)} points: check the case that applies {where}."
     for text, corrected in mistakes.items():
         if all(slope.agrees(float(corrected(*slope.arguments))) for slope in found):
