@@ -41,15 +41,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     # data and files
     "datasets": {"checks", "files"},
     "tables": {"_compile", "_extras", "checks", "datasets", "files", "inputs", "training"},
-    "persist": CORE | {"_extras", "files", "tables", "training"},
+    "persist": CORE | {"_extras", "files", "formulas", "tables", "training"},
     "pages": {"checks", "engines", "equations", "files"},
     "trace": {"checks", "files", "pages", "persist"},
-    "perceptron": CORE | {"files", "persist", "tables", "trace", "training"},
+    "perceptron": CORE | {"files", "formulas", "persist", "tables", "trace", "training"},
     "fitting": CORE | {"distributed", "persist", "training"},
-    "network": CORE | {"distributed", "files", "fitting", "perceptron", "persist", "training"},
+    "network": CORE | {"distributed", "files", "fitting", "formulas", "perceptron", "persist", "training"},
     # surfaces: what users meet
     "interchange": CORE | {"_extras", "files", "network"},
-    "pictures": CORE | {"_extras", "equations", "files", "network", "pages", "persist", "training"},
+    "pictures": CORE | {"_extras", "equations", "files", "formulas", "network", "pages", "persist", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
     "sklearn": CORE | {"_extras", "network", "training"},
     "numbanet": {

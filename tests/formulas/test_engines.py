@@ -8,7 +8,7 @@ from numbanet.training.optimizers import Adam, AdamW, GradientDescent, Momentum,
 from tests.helpers.engines import ENGINES, each
 from tests.helpers.formulas import D_PHI, HUBER, PHI, SWISH, d_huber_losses, huber_losses
 
-RATE, STEPS, SAMPLES = 0.05, 20, 6
+RATE, STEPS, SAMPLES = 0.05, 20, 3
 OPTIMIZERS = {
     "descent": GradientDescent(),
     "momentum": Momentum(0.8),
@@ -65,7 +65,7 @@ def samples(seed=0):
 
 
 def network(hidden, loss, device, kernels, **options):
-    return Network([3, 5, 2], [hidden, "identity"], loss, dtype="float64", seed=0, device=device, kernels=kernels, **options)
+    return Network([3, 3, 2], [hidden, "identity"], loss, dtype="float64", seed=0, device=device, kernels=kernels, **options)
 
 
 @each("optimizer", OPTIMIZERS)
