@@ -1,4 +1,4 @@
-"""The rules of the house, read from the package's source: rooms, sizes, prose, annotations."""
+"""The rules of the code base, checked in the package's source: rooms, sizes, prose and annotations."""
 
 import ast
 import functools
@@ -16,14 +16,14 @@ from tests.helpers.engines import each
 PACKAGE = Path(numbanet.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
-KERNELS = PACKAGE / "engines" / "cpu" / "kernels"  # all of it is compiled, or tells Numba how to compile
+KERNELS = PACKAGE / "engines" / "cpu" / "kernels"  # all code in this folder is compiled, or tells Numba how to compile
 
-# Which rooms a room may import from, besides itself. A room is a folder or a module at the package's root; `numbanet` is the
-# front door, __init__.py. The same table stands in docs/architecture.md.
+# For each room, the other rooms from which it may import. A room is a folder, or a module at the package's root; `numbanet`
+# stands for __init__.py, the public interface. docs/architecture.md contains the same table.
 SEAMS = {"_compile", "_cuda", "_elementary"}
 CORE = {"checks", "engines", "inputs"}
 MAY_IMPORT: dict[str, set[str]] = {
-    # the seams to Numba, to CUDA and to optional packages, and checks of single values
+    # access to Numba, to CUDA and to optional packages, and checks of single values
     "_extras": set(),
     "_cuda_versions": {"_extras"},
     "_cuda": {"_cuda_versions"},
@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_elementary": {"_compile", "_cuda"},
     "files": {"_extras"},
     "checks": set(),
-    # the sheet and what computes by it
+    # the sheet, and the code that computes with it
     "equations": SEAMS,
     "formulas": {"_compile", "_elementary", "checks", "equations"},
     "engines": SEAMS | {"equations", "formulas"},
@@ -84,10 +84,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 MOST_ROOT_MODULES = 10  # besides __init__ and __main__
 MOST_LINES = 400  # of a module
-MOST_CODE_LINES = 60  # of a function, without docstring, comments and blank lines
+MOST_CODE_LINES = 60  # the largest length of a function, without docstring, comments and blank lines
 MOST_PARAMETERS = 8
 
-# Functions with more parameters, and why.
+# Functions that may have more than 8 parameters, and the reasons.
 FRONT_DOOR = "users call it, and name all arguments but the first few"
 DOCUMENTED = (
     "a microkernel, or a CUDA kernel that the host launches: arrays and numbers one by one, each with its documentation"
@@ -108,13 +108,13 @@ COMPILED = re.compile(r"njit|cuda\.jit|device_function|intrinsic|overload|regist
 
 
 def id_of(path: Path) -> str:
-    """The name of a file in test ids."""
+    """Returns the name of a file for the ids of tests."""
     return path.relative_to(PACKAGE).as_posix()
 
 
 @functools.cache
 def tree_of(path: Path) -> ast.Module:
-    """The syntax tree of a file."""
+    """Returns the syntax tree of a file."""
     return ast.parse(path.read_text())
 
 
@@ -124,13 +124,13 @@ each_file = each("path", [pytest.param(path, id=id_of(path)) for path in FILES])
 
 
 def room_of(path: Path) -> str:
-    """The room that a file belongs to."""
+    """Returns the room that a file belongs to."""
     name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "numbanet" if name == "__init__" else name
 
 
 def imported(path: Path) -> list[str]:
-    """The modules that a file imports anywhere, in functions too, as dotted names."""
+    """Returns the modules that a file imports, also inside functions, as dotted names."""
     names = []
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -142,14 +142,14 @@ def imported(path: Path) -> list[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms that a file imports from; `from numbanet import Network` is an import from the front door."""
+    """Returns the rooms that a file imports from; `from numbanet import Network` is an import from the room `numbanet`."""
     parts = [name.split(".") for name in imported(path)]
     rooms = {name[1] if name[1:] and name[1] in MAY_IMPORT else "numbanet" for name in parts if name[0] == "numbanet"}
     return rooms - {room_of(path)}
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Rooms that cannot be put into an order in which each imports only those before it."""
+    """Returns the rooms that import each other in a cycle, or that import from such a cycle."""
     left = {room: set(targets) for room, targets in arrows.items()}
     while free := [room for room, targets in left.items() if not targets & left.keys()]:
         for room in free:
@@ -183,7 +183,7 @@ def test_the_table_keeps_the_design():
 
 
 def test_the_architecture_page_shows_the_same_table():
-    """A row per room: its name, and the rooms it may import, each in backquotes; a dash for none."""
+    """Each row contains the name of a room, and the rooms from which it may import, in backquotes; a dash means none."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     table = re.search(r"^\| *room *\|[^\n]*may import[^\n]*\n\|[-:| ]+\n((?:\|[^\n]*\n)+)", page, re.MULTILINE | re.IGNORECASE)
     assert table, "docs/architecture.md has no table `| room | may import |`"
@@ -209,7 +209,7 @@ def test_flags_of_the_compiler_are_chosen_in_one_place(path):
 
 
 class Function(NamedTuple):
-    """A function or method, by its dotted name in the package; depth counts the functions around it."""
+    """A function or method, by its dotted name in the package; `depth` is the number of functions around it."""
 
     name: str
     node: ast.FunctionDef
@@ -218,7 +218,7 @@ class Function(NamedTuple):
 
     @property
     def parameters(self) -> list[ast.arg]:
-        """All of them but self and cls, *args and **kwargs included."""
+        """All parameters except self and cls, but including *args and **kwargs."""
         a = self.node.args
         extra = [argument for argument in (a.vararg, a.kwarg) if argument]
         named = [*a.posonlyargs, *a.args]
@@ -234,7 +234,7 @@ class Function(NamedTuple):
 
     @property
     def undocumented(self) -> list[str]:
-        """The parameters that neither the docstring names nor a comment on their line explains."""
+        """The parameters that are neither named in the docstring nor explained by a comment on their line."""
         lines, text = self.path.read_text().splitlines(), ast.get_docstring(self.node) or ""
         names = [parameter.arg for parameter in self.parameters if " # " not in lines[parameter.lineno - 1]]
         return [name for name in names if not re.search(rf"\b{name}\b", text)]
@@ -247,13 +247,13 @@ class Function(NamedTuple):
 
 
 def module_name(path: Path) -> str:
-    """The dotted name of a file in the package: "cli", "engines.rule"."""
+    """Returns the dotted name of a file in the package, such as "cli" or "engines.rule"."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__") or "numbanet"
 
 
 def functions_in(node: ast.AST, name: str, path: Path, depth: int = 0) -> list[Function]:
-    """The functions under a node, in the order of the source."""
+    """Returns the functions under a node, in the order of the source."""
     found = []
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
@@ -268,20 +268,20 @@ def functions_in(node: ast.AST, name: str, path: Path, depth: int = 0) -> list[F
 
 @functools.cache
 def functions_of(path: Path) -> list[Function]:
-    """The functions and methods of a file."""
+    """Returns the functions and methods of a file."""
     return functions_in(tree_of(path), module_name(path), path)
 
 
 @functools.cache
 def lines_with_code(path: Path) -> set[int]:
-    """The lines of a file that hold more than a comment."""
+    """Returns the lines of a file that contain more than a comment."""
     nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
     return {line for token in tokens if token.type not in nothing for line in range(token.start[0], token.end[0] + 1)}
 
 
 def code_lines(function: Function) -> int:
-    """Lines from `def` to the end, without docstring, comments and blank lines."""
+    """Returns the number of lines from `def` to the end, without docstring, comments and blank lines."""
     node = function.node
     lines = lines_with_code(function.path) & set(range(node.lineno, node.end_lineno + 1))
     if ast.get_docstring(node) is not None:
@@ -326,7 +326,7 @@ def test_exceptions_are_what_they_say(name):
 
 
 def docstrings() -> list[tuple[str, str]]:
-    """The place and the text of each docstring of the package."""
+    """Returns the place and the text of each docstring of the package."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [(path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
     return [(f"{id_of(path)} {getattr(node, 'name', '')}", text) for path, node in nodes if (text := ast.get_docstring(node))]

@@ -6,6 +6,7 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
+`njit_routine`  compiled code, by address    yes    what varies from network to network, such as an activation function
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
@@ -13,7 +14,7 @@ decorator       callers                      cached use it for
 A slice is a number of consecutive training steps, which an engine runs in one call to compiled code. `parts_of` compiles
 formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and `register_jitable` take compiler
 options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and `njit_merged`
-functions is cached as a part of the `njit_entry` function that calls them.
+functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -165,13 +166,27 @@ class _PartCompiler(_EntryCompiler):
 # With _nrt False, Numba does not count references to arrays. Counting is not needed, because no compiled function returns an
 # array, and slow, because each count is an atomic instruction.
 _ENTRY: dict[str, Any] = FLAGS | {"_nrt": False, "pipeline_class": _EntryCompiler}
-_PART: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+_ROUTINE: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True}
+_PART: dict[str, Any] = _ROUTINE | {"pipeline_class": _PartCompiler}
 MERGED: Any = _PART | _INLINED
 
 
 def njit_entry(function: Callable) -> Any:
     """Compiles a function that Python calls to start an engine's compiled code."""
     return njit(function, _ENTRY)
+
+
+def njit_routine(function: Callable) -> Any:
+    """Compiles a function that compiled code calls by its address, which `address_of` returns."""
+    return njit(function, _ROUTINE)
+
+
+def address_of(routine: Any, argument_types: tuple) -> int:
+    """Returns the address of a function's machine code for the given argument types. Compiles the function if necessary."""
+    if argument_types not in routine.overloads:
+        routine.compile(argument_types)
+    compiled = routine.overloads[argument_types]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def njit_part(function: Callable) -> Any:

@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose error message shows the help text of the wrong argument instead of a list of all options."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the message, the help texts of the arguments that it names, and how to see all help; exits with status 2."""
+        """Prints the message, the help of the arguments that the message names, and a hint on --help; exits with status 2."""
         if unknown := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
             known = unknown[2].replace("'", "")
             message = f"unknown command {unknown[1]!r}{checks.suggestion(unknown[1], known.split(', '))}; known are {known}"

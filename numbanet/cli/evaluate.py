@@ -17,7 +17,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `evaluate` and its options."""
     evaluate = add_command(commands, "evaluate", _evaluate, "evaluate a saved network on other data", EXAMPLES)
     evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_samples(evaluate)

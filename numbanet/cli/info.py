@@ -26,7 +26,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `info` and its options."""
     about = add_command(commands, "info", _info, "show versions, CPU features, threads, GPU and kernels", EXAMPLES)
     about.add_argument("--json", action="store_true", help="print the information as one JSON object")
     about.add_argument(

@@ -38,7 +38,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `predict` and its options."""
     predict = add_command(commands, "predict", _predict, "print the predictions of a saved network line by line", EXAMPLES)
     predict.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     predict.add_argument(
@@ -132,7 +132,7 @@ def _shortest(values: NDArray[np.floating]) -> list[float]:
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Rounds numbers to about a tenth of `resolution`, a positive number."""
+    """Rounds numbers to about a tenth of the positive number `resolution`."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 

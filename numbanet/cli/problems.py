@@ -53,7 +53,10 @@ class Problem(NamedTuple):
 
 
 def _watches(options: argparse.Namespace) -> bool:
-    """Returns whether training depends on the validation loss. If so, the final metrics must be computed on other samples."""
+    """Returns whether early stopping or the schedule depends on the validation loss.
+
+    If so, the final metrics must be computed on samples that the validation loss does not use.
+    """
     return options.early_stopping is not None or options.schedule == "plateau"
 
 

@@ -7,7 +7,7 @@ from numbanet.files import refuse_unwritable
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `sheet` and its options."""
     drawing = add_command(
         commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve that its loop computes"
     )

@@ -78,7 +78,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
     target : str, optional
         The name of an array in an NPZ file, or the path of an IDX file of labels, as for `numbanet.tables.read`.
     spelling : Spelling
-        The spelling of numbers and missing values. Options such as --decimal override it.
+        The spelling of numbers and missing values. Options such as --decimal override this spelling.
     """
     decimal, thousands = options.decimal, options.thousands
     if decimal is thousands is None:
@@ -96,7 +96,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
 
 
 def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
-    """Reads the table `options.data` for a network with this encoding. `target` is true if the rows need a target."""
+    """Reads the table `options.data` for a network with the given encoding. `target` is true if the rows need a target."""
     if options.data in DATA_SETS and not tables.is_table(options.data):
         needed = [each.name for each in encoding.features] + [encoding.target.name] * target
         raise ValueError(

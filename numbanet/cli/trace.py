@@ -17,7 +17,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `trace` and its options."""
     trace = add_command(commands, "trace", _trace, "show every value of one training step of a saved network", EXAMPLES)
     trace.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_samples(trace)

@@ -49,7 +49,7 @@ DATA_SETS_LEARNING_RATE = 0.1
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `train` and its options."""
     train = add_command(commands, "train", _train, "train a network and save it", EXAMPLES)
     train.add_argument(
         "data",

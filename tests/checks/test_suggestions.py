@@ -1,4 +1,4 @@
-"""Wrong names are refused with the right one: in any capitalisation, with slips, and as other libraries call it."""
+"""An error about an unknown name suggests the right name, also for typing errors and for names of other libraries."""
 
 import numpy as np
 import pytest

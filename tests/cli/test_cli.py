@@ -1,4 +1,4 @@
-"""The command, called like from a shell."""
+"""The command `numbanet`, called with arguments as from a shell."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 
 
 def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path, capsys):
-    """With the documented defaults on the CPU, for the 359 held-out images."""
+    """With the documented defaults, training on the CPU classifies 96 % of the 359 held-out images correctly."""
     path = tmp_path / "digits.npz"
     assert main(["train", "digits", "--output", str(path)]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -40,7 +40,7 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
 
 
 def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
-    """On tiny data of the same form, in a folder named by the environment variable."""
+    """The test uses a tiny data set in the format of Fashion-MNIST, in a folder named by the environment variable."""
     write_fashion_mnist(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The command on tables, called like from a shell: it prints the numbers that the library computes."""
+"""The command `numbanet` on tables, called with arguments as from a shell, prints the numbers that the library computes."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def masses(tmp_path_factory):
-    """A regression: the table of penguins with known mass, and a network that predicts it."""
+    """Returns a regression problem: the penguins with known mass, and a network that predicts the mass."""
     folder = tmp_path_factory.mktemp("masses")
     lines = [line for line in Path(PENGUINS).read_text().splitlines() if "NA,NA,NA" not in line]
     (folder / "masses.csv").write_text("\n".join(lines) + "\n")

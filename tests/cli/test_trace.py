@@ -1,4 +1,4 @@
-"""The command `numbanet trace`: a page, files for ports, or lines, for the first rows of the data."""
+"""The command `numbanet trace` writes a page, writes files for ports, or prints lines, for the first rows of the data."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The scalar formulas against 50 digits, and the rows of `numbanet.verify` for every loop on every device."""
+"""The scalar formulas agree with values of 50 digits, and all rows of `numbanet.verify` pass on every device."""
 
 import importlib
 import math
@@ -17,7 +17,7 @@ from tests.helpers.engines import DEVICES, DTYPES, each
 mpmath.mp.dps = 50
 mp = mpmath.mpf
 ULP = 4
-# At 100 and at 740 e^-z is a subnormal float32 and float64.
+# e^-z is a subnormal number in float32 at z = 100, and in float64 at z = 740.
 EXTREMES = [sign * z for z in (0.0, 1e-30, 1.0, 50.0, 100.0, 700.0, 740.0, 1e4) for sign in (1, -1)]
 
 
@@ -29,7 +29,7 @@ def exp_difference_sum(z, z_max):
     return mpmath.exp(z - z_max)
 
 
-# name: (formula, exact value at 50 digits, the domain of each argument)
+# For each name: the formula, a function for the exact value with 50 digits, and the domain of each argument.
 ANY, PART, POSITIVE = "any z", "a in (0, 1)", "at least 0"
 FORMULAS = {
     "identity": (activations.identity, lambda z: z, [ANY]),
@@ -68,19 +68,19 @@ FORMULAS = {
 
 
 def check(name, arguments, dtype):
-    """The formula, given numbers of a dtype, against its value for exactly these numbers."""
+    """Compares the result of a formula with the exact value for the same arguments, which are rounded to the dtype."""
     formula, exact, _ = FORMULAS[name]
     rounded = [dtype.type(value) for value in arguments]
     found = formula(*rounded)
     expected = exact(*(mp(float(value)) for value in rounded))
     if abs(expected) > np.finfo(dtype).max:
-        return  # not a number of this dtype
+        return  # the exact value overflows the dtype
     ulp = mp(float(np.spacing(dtype.type(abs(float(expected))))))
     assert abs(mp(float(found)) - expected) <= ULP * ulp, f"{name}{tuple(rounded)} = {found}, exactly {expected}"
 
 
 def domains(dtype, names):
-    """A strategy for the arguments of a formula."""
+    """Returns a strategy for the arguments of a formula."""
     width = 32 if dtype == np.float32 else 64
     any_z = st.floats(-1e4, 1e4, width=width, allow_subnormal=True) | st.floats(
         float(np.finfo(dtype).min) / 4, float(np.finfo(dtype).max) / 4, width=width
@@ -138,7 +138,7 @@ def test_nan_in_gives_nan_out(name, dtype):
         arguments = [dtype.type(0.5)] * len(names)
         arguments[place] = dtype.type("nan")
         if name.endswith("leaky_relu") and place == 1:
-            continue  # the slope does not enter where z > 0
+            continue  # the formula does not use the slope epsilon for z > 0
         assert math.isnan(formula(*arguments))
 
 
@@ -155,7 +155,7 @@ def test_nan_in_a_layer_gives_nan_in_softmax(dtype):
 
 @each("device", DEVICES)
 def test_every_loop_passes_verification(device, capsys, monkeypatch):
-    if _cuda.SIMULATED:  # test_engines checks whole steps, which take the simulator minutes
+    if _cuda.SIMULATED:  # test_engines.py checks whole steps, which would take minutes in the simulator
         monkeypatch.setattr(importlib.import_module("numbanet.proof.verification"), "_steps", lambda device, kernels: [])
     rows = numbanet.verify(device)
     assert rows and not [row for row in rows if not row.passed]
@@ -171,4 +171,4 @@ def test_verification_notices_a_wrong_loop(monkeypatch):
     monkeypatch.setattr(neuron, "forward_sum", without_bias)
     wrong = {row.equation for row in numbanet.verify("cpu", report=None) if not row.passed}
     assert "z_j = sum_i w_ij x_i + b_j" in wrong
-    assert len(wrong) > 1  # the reference engine's whole steps, too
+    assert len(wrong) > 1  # the checks of whole training steps also fail

@@ -1,4 +1,4 @@
-"""Pictures show the data, on the axes given, with no text over another."""
+"""Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
 import subprocess
@@ -52,7 +52,7 @@ def drawn_with(network, parameters):
     return network
 
 
-# Each draws on the axes it is given, or on new ones.
+# Each function draws on the given Axes, or on new Axes.
 DRAWINGS = {
     "learning_curves": lambda ax: pictures.learning_curves(HISTORY, ax=ax),
     "ends that meet": lambda ax: pictures.learning_curves(history_of(loss=LOSS, val_loss=LOSS), ax=ax),
@@ -96,7 +96,7 @@ def test_no_text_lies_over_another_or_beyond_the_figure(name):
 
 
 def drawn_texts(figure):
-    """All there is to read; tick labels beyond the limits are not drawn."""
+    """Returns all visible texts of a figure; tick labels outside the axis limits are not visible."""
     beyond = set()
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         low, high = sorted(axis.get_view_interval())
@@ -109,7 +109,7 @@ def drawn_texts(figure):
 
 
 def check_texts(figure):
-    """No two texts of a drawn figure overlap, and none leaves it."""
+    """Checks that no texts of a drawn figure overlap, and that no text extends beyond the figure."""
     boxes = [(text.get_text(), text.get_tightbbox()) for text in drawn_texts(figure)]
     page = figure.bbox.padded(1)
     for text, box in boxes:
@@ -240,7 +240,7 @@ def test_a_neuron_diagram_computes():
     )
 
 
-FORMULAS = {  # a and da/dz, by mpmath
+FORMULAS = {  # exact values of a and da/dz, computed with mpmath
     "identity": lambda z: z,
     "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
     "tanh": mpmath.tanh,

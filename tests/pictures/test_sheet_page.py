@@ -1,4 +1,4 @@
-"""The drawn sheet: every formula of docs/sheet.md, beside a curve that is right, in every format, the same each time."""
+"""The drawn sheet shows every formula of docs/sheet.md beside a correct curve, in every format, identically in every run."""
 
 import math
 import re
@@ -40,13 +40,13 @@ OTHER_SETTINGS = {"font.size": 20, "lines.linewidth": 5, "axes.grid": True, "fon
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """The files that the command writes, by format; the PDF file under other settings of matplotlib."""
+    """Returns the files that the command writes, by format; the PDF file is written with other settings of matplotlib."""
     return files_of("pdf", "svg", folder=tmp_path_factory.mktemp("sheet"), other=["pdf"])
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """The files of a page that has one row of each table, written with the default settings and with others."""
+    """Returns the files of a sheet with one row per table, written with the default settings and with other settings."""
     folder, whole = tmp_path_factory.mktemp("short"), rows.page()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "page", lambda: re.sub(r"((?:^\|.*\n){3})(?:^\|.*\n)+", r"\1", whole, flags=re.M))
@@ -56,7 +56,7 @@ def short(tmp_path_factory):
 
 
 def files_of(*kinds, folder, other=()):
-    """The files that the command writes, by format, those of `other` under other settings of matplotlib."""
+    """Returns the files that the command writes, by format; the formats `other` use other settings of matplotlib."""
     contents = {}
     for kind in kinds:
         with matplotlib.rc_context(OTHER_SETTINGS if kind in other else {}):
@@ -71,7 +71,7 @@ def texts(figure):
 
 
 def bare(formula):
-    """A formula without what only its setting differs in."""
+    """Returns a formula without differences that affect only its typesetting."""
     return formula.replace(r"\dfrac", r"\frac").strip("$ ")
 
 
@@ -98,7 +98,7 @@ def test_every_section_of_the_original_is_there(texts):
     ):
         assert title in texts
     headings = re.findall(r"^## (.*)", PAGE.read_text(), re.M)
-    assert [section.title for section in SECTIONS] == headings[:-1]  # the last one has no table
+    assert [section.title for section in SECTIONS] == headings[:-1]  # the last section of the page has no table
 
 
 def test_every_symbol_of_the_notation_is_there(texts):
@@ -119,7 +119,7 @@ def test_no_text_lies_over_another_or_beyond_the_page(figure):
     assert boxes.min() > 0 and (boxes.max(axis=0)[2:] < figure.bbox.size).all()
     low, high = boxes[:, :2], boxes[:, 2:]
     over = np.minimum(high[:, np.newaxis], high) - np.maximum(low[:, np.newaxis], low)
-    pairs = np.argwhere(np.triu(over.min(axis=2) > 0.5, 1))  # pixels, 200 to the inch
+    pairs = np.argwhere(np.triu(over.min(axis=2) > 0.5, 1))  # in pixels, at 200 pixels per inch
     assert not [(drawn[i].get_text(), drawn[j].get_text()) for i, j in pairs]
 
 
@@ -136,7 +136,7 @@ def test_a_new_row_of_the_page_is_drawn_and_what_does_not_fit_makes_the_page_lar
     assert larger.get_figwidth() / larger.get_figheight() == pytest.approx(420 / 297)
 
 
-# What each curve has to be, in NumPy and mpmath. These sections grow by rows, which may follow without a curve.
+# The expected curves, computed with NumPy and mpmath. New rows in the sections GROWING of the sheet may have no curve.
 
 GROWING = ("Gradient descent updates", "Sample weights and dropout")
 
@@ -151,7 +151,7 @@ def softmax(z_1):
 
 
 def softmax_with(d_loss):
-    """delta_1 of softmax by its Jacobian, written out."""
+    """Returns delta_1 of softmax as a function of z_1, computed with the full Jacobian."""
 
     def delta(z_1):
         a = softmax(z_1)
@@ -166,7 +166,7 @@ def by_mpmath(function):
 
 
 def each_loss(sse, bce):
-    """SSE, MSE and BCE, n = 2, over the same piece of y_hat, each ended by NaN."""
+    """Returns the curves of SSE, MSE and BCE for n = 2 over the same range of y_hat, separated by NaN."""
     return lambda y_hat: np.concatenate(
         [
             [*curve(piece[:-1]), np.nan]
@@ -222,7 +222,7 @@ def neuron_loss(w, b):
     return -np.mean(Y * np.log(a) + (1 - Y) * np.log(1 - a))
 
 
-# The losses that tangents touch.
+# The loss curves to which tangents are drawn.
 LOSSES = {
     ("d_weight", "weight_gradient"): lambda w: neuron_loss(w, 0.5),
     ("d_bias", "bias_gradient"): lambda b: neuron_loss(-1.0, b),
@@ -262,7 +262,7 @@ def adam(g, t, moments):
     return 0.75 * (moments[0] / (1 - 0.9**t)) / (np.sqrt(moments[1] / (1 - 0.999**t)) + 1e-8)
 
 
-STEPS = {  # by how much w goes down in the t-th step
+STEPS = {  # the amount by which w decreases in step t
     ("descend", "gradient_descent"): lambda g, t, _: 1.5 * g,
     ("velocity_after", "momentum"): momentum,
     ("nesterov_gradient", "nesterov"): nesterov,
@@ -296,14 +296,14 @@ def test_the_curves_on_the_page_are_those(figure):
 
 
 def comments(svg):
-    """The texts of a drawing, which matplotlib notes in comments."""
+    """Returns the texts of a drawing, which matplotlib also writes as comments."""
     return re.findall(r"<!-- (.*?) -->", svg)
 
 
 def test_the_committed_page_is_up_to_date(written):
     new, committed = written["svg"].decode(), COMMITTED.read_text()
     assert comments(new) == comments(committed) and len(comments(new)) > 150, "numbanet sheet -o docs/sheet.svg"
-    for structure in (r'<g id="([^"]*/[^"]*)"', r'viewBox="[^"]*"'):  # the curves by name; the page's size
+    for structure in (r'<g id="([^"]*/[^"]*)"', r'viewBox="[^"]*"'):  # the names of the curves, and the size of the page
         assert re.findall(structure, new) == re.findall(structure, committed)
     assert COMMITTED.stat().st_size < 600_000
 

@@ -1,4 +1,4 @@
-"""The format of a file is told from its content, and for text from the ending of its name."""
+"""The format of a file is recognised by its content, and the format of a text file by the ending of its name."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ def test_parquet_is_recognised_under_any_name(tmp_path):
     frame = pandas.DataFrame({"a": [1, -999, 3], "t": ["NA", "x", None], "y": ["u", "v", "u"]})
     frame.to_parquet(tmp_path / "t.csv")
     table = tables.read(tmp_path / "t.csv")
-    assert table.is_missing("t").tolist() == [False, False, True]  # the file has a mark of its own for missing values
+    assert table.is_missing("t").tolist() == [False, False, True]  # Parquet files mark missing values themselves
     assert tables.read(tmp_path / "t.csv", missing=["-999", "NA"]).is_missing("a").tolist() == [False, True, False]
     with (tmp_path / "t.csv").open("rb") as file:
         assert tables.read(file).rows == 3
@@ -117,7 +117,7 @@ def test_a_decimal_comma_is_no_separator(tmp_path):
 
 
 def test_wide_tables_take_seconds(tmp_path):
-    """30,000 columns are read and encoded in about a second; comparing each name with all others took ten."""
+    """Reading and encoding 30,000 columns takes about a second; comparing each name with all others would take ten seconds."""
     columns, start = 30_000, time.process_time()
     encoding = tables.Encoding([Numeric(f"gene{i}", 0, 1) for i in range(columns)], Classes("y", ("a", "b")))
     lines = [",".join(f"gene{i}" for i in range(columns)) + ",y"]

@@ -33,7 +33,7 @@ def cells(table):
 
 # Reading
 
-# Texts that the module csv writes and reads back: text files have no NUL and no lone surrogates.
+# Texts that the module csv can write and read again: text files contain no NUL and no lone surrogates.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
@@ -111,7 +111,7 @@ def test_parquet_gives_what_csv_gives(tmp_path):
     frame = pandas.read_csv(PENGUINS).convert_dtypes()
     frame["heavy"] = frame["body_mass_g"] > 4000
     frame["code"] = pandas.Categorical(["007" if s % 2 else "7" for s in range(len(frame))])
-    frame = frame[frame["year"] > 2007]  # an index that is kept in the file
+    frame = frame[frame["year"] > 2007]  # the Parquet file also contains the index
     frame.to_parquet(tmp_path / "table.parquet")
     frame.to_csv(tmp_path / "table.csv", index=False)
     of_csv, of_parquet = (tables.read(tmp_path / f"table.{suffix}") for suffix in ("csv", "parquet"))
@@ -272,7 +272,7 @@ def test_kinds_of_columns(column, kind, tmp_path):
         ("1 10 2 10 1 2", ["1", "2", "10"]),
         ("01 1 01 1", ["01", "1"]),
         ("True False True", ["False", "True"]),
-        ("1 2 3 4", None),  # no class has two rows
+        ("1 2 3 4", None),  # each class has only one row
         ("1.0 2.0 1.0 2.0", ["1.0", "2.0"]),
         ("1.5 2.0 1.5 2.0", None),
         (" ".join(map(str, list(range(21)) * 3)), None),

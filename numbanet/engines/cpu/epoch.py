@@ -16,12 +16,14 @@ from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
 from numbanet.engines.cpu.kernels import dropout, output, product
-from numbanet.engines.cpu.kernels.descent import UpdateRule, descend_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.descent import UpdateRule, call_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
+from numbanet.engines.cpu.kernels.tables import HITS
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, prefetch, put, store
 from numbanet.engines.cpu.team import INVALID, Span, barrier, enlist, fetch_add, next_round, read, thread_range
 from numbanet.engines.epoch import RATES, N
-from numbanet.equations.activations import IDENTITY, SOFTMAX
+from numbanet.equations.activations import SOFTMAX
 
 PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
@@ -88,10 +90,10 @@ def forward(workspace, samples, block, draw, member):
         barrier(member)
         layer = layers[l]
         tiles = thread_range(tiles_of(layer, groups, NR_VECTORS * lanes(memory)), member)
-        product.forward(memory, header, layer, IDENTITY if l == last else layer.kind, groups, tiles)
+        product.forward(memory, header, layer, 0 if l == last or layer.kind == SOFTMAX else layer.phi, groups, tiles)
         if layer.kind == SOFTMAX and l < last:
             barrier(member)
-            output.hidden_softmax_activation(workspace, layer, rows)
+            call_softmax(layer.phi, (memory, header, layer, workspace.integers, rows))
         if layer.limit > 0:
             barrier(member)
             dropout.forward(workspace, l, draw, block, member.number, rows)
@@ -119,11 +121,11 @@ def backward(workspace, block, step, draw, member):
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
-                output.through_hidden_softmax(memory, header, before, workspace.jacobian, rows)
+                call_softmax(before.d_phi, (memory, header, before, workspace.integers, rows))
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
         product.update(memory, header, layer, block, step, tiles, packed)
     if block.closes and step.clip_norm < np.inf:
-        descend_from_memory(workspace, step, member)
+        call_from_memory(header.descend, (memory, header, layers, step, member))
 
 
 @njit_merged
@@ -153,7 +155,7 @@ def added_up(workspace, n, loss, hits):
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)
-        hits += get(integers, output.HITS * header.rows + s)
+        hits += get(integers, HITS * header.rows + s)
     return loss, hits
 
 
@@ -171,9 +173,9 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.
     job, samples, rule, draw = Job(*job), Samples(*samples), UpdateRule(*rule), Draw(*draw)
-    memory, headers, layers, integers, random, jacobian = workspace
+    memory, headers, layers, integers, random = workspace
     header = headers[0]
-    network = Workspace(memory, header, layers, integers, random, jacobian)
+    network = Workspace(memory, header, layers, integers, random)
     batch_blocks = -(-job.batch_size // header.rows)
     block_rows = -(-job.batch_size // batch_blocks)  # blocks of (almost) equal size
     member = enlist(team, helps)
@@ -184,7 +186,8 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
             break
         block = block_at(position, block_rows, samples.order.size, job)
         if job.task == DESCEND:
-            descend_from_memory(network, step_of(memory, header, rule, block.rates_at), member)
+            step = step_of(memory, header, rule, block.rates_at)
+            call_from_memory(header.descend, (memory, header, layers, step, member))
         else:
             forward(network, samples, block, draw, member)
             rows = rows_of(block, member)
