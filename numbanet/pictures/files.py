@@ -19,16 +19,16 @@ from matplotlib.font_manager import FontProperties, findfont
 from numbanet.files import replacing
 
 FORMATS = ("pdf", "png", "svg", "html")
-TITLE = "numbanet: the sheet"
 # With these settings, the page does not depend on the user's matplotlib settings, and the file always has the same bytes.
 SETTINGS = {"mathtext.fontset": "stix", "svg.hashsalt": "numbanet", "svg.fonttype": "none", "pdf.fonttype": 42}
 DPI = 200
 
 
-def save(pages: list[Callable[[], Figure]], path: str | os.PathLike[str]) -> list[str]:
+def save(pages: list[Callable[[], Figure]], path: str | os.PathLike[str], title: str) -> list[str]:
     """Draws pages and writes them to one file, or to one file per page; returns the paths of the files.
 
-    The suffix of the path determines the format. The formats .pdf and .html hold all pages in one file.
+    Each file contains the title. The suffix of the path determines the format. A file in the format .pdf or .html holds all
+    pages.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
@@ -37,12 +37,12 @@ def save(pages: list[Callable[[], Figure]], path: str | os.PathLike[str]) -> lis
     with pyplot.style.context(["default", SETTINGS]):
         figures = [draw() for draw in pages]
         if kind == "pdf":
-            contents = [_pdf(figures)]
+            contents = [_pdf(figures, title)]
         elif kind == "png":
-            contents = [_written(figure, kind) for figure in figures]
+            contents = [_written(figure, kind, title) for figure in figures]
         else:
-            drawings = [_svg(figure) for figure in figures]
-            contents = [_html(drawings)] if kind == "html" else [_with_fonts(drawing).encode() for drawing in drawings]
+            drawings = [_svg(figure, title) for figure in figures]
+            contents = [_html(drawings, title)] if kind == "html" else [_with_fonts(drawing).encode() for drawing in drawings]
     paths = [path, *(path.with_stem(f"{path.stem}-{number}") for number in range(2, len(contents) + 1))]
     for name, content in zip(paths, contents, strict=True):
         with replacing(name) as file:
@@ -50,24 +50,24 @@ def save(pages: list[Callable[[], Figure]], path: str | os.PathLike[str]) -> lis
     return [os.fspath(name) for name in paths]
 
 
-def _pdf(figures: list[Figure]) -> bytes:
+def _pdf(figures: list[Figure], title: str) -> bytes:
     written = io.BytesIO()
-    with PdfPages(written, metadata={"Title": TITLE, "CreationDate": None, "Creator": None, "Producer": None}) as pages:
+    with PdfPages(written, metadata={"Title": title, "CreationDate": None, "Creator": None, "Producer": None}) as pages:
         for figure in figures:
             pages.savefig(figure)
     return written.getvalue()
 
 
-def _written(figure: Figure, kind: str) -> bytes:
+def _written(figure: Figure, kind: str, title: str) -> bytes:
     written = io.BytesIO()
-    metadata = {"Title": TITLE} | ({"Software": None} if kind == "png" else {"Date": None, "Creator": None})
+    metadata = {"Title": title} | ({"Software": None} if kind == "png" else {"Date": None, "Creator": None})
     figure.savefig(written, format=kind, dpi=DPI, metadata=metadata)
     return written.getvalue()
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, title: str) -> str:
     """Returns a figure as an SVG drawing whose texts are text. The letters of a formula are in the order of reading."""
-    svg = re.sub(r"\n *", "\n", _written(figure, "svg").decode())
+    svg = re.sub(r"\n *", "\n", _written(figure, "svg", title).decode())
     svg = re.sub(r"(font-family: '[^']*')[^;\"]*", r"\1", svg)  # without matplotlib's list of similar fonts
     svg = re.sub(r"(?:<tspan [^\n]*\n)+", lambda match: "".join(sorted(match[0].splitlines(True), key=_left)), svg)
     return re.sub(r"(\.\d\d)\d+", r"\1", svg)
@@ -109,7 +109,7 @@ def _font_face(family: str, style: str, weight: str, letters: str) -> str:
     return f"\n@font-face {{font-family: '{family}'; font-style: {style}; font-weight: {weight}; src: {source}}}"
 
 
-def _html(drawings: list[str]) -> bytes:
+def _html(drawings: list[str], title: str) -> bytes:
     """Returns one HTML page with all drawings; each drawing fills a page of paper."""
     paper = re.findall(r"fill: (#\w+)", drawings[0])[0]
     style = (
@@ -118,6 +118,6 @@ def _html(drawings: list[str]) -> bytes:
     )
     body = "".join(drawing[drawing.index("<svg") :] for drawing in drawings)
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{TITLE}</title>\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     ).encode()

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from numbanet import checks, inputs
 from numbanet.network import Network
 from numbanet.pictures import style
-from numbanet.pictures.page import save
+from numbanet.pictures.files import save
 from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
@@ -91,7 +91,7 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
             learning_curves(history, name, ax=ax)
         return figure
 
-    save(draw, path)
+    save([draw], path, "numbanet: learning curves")
 
 
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:

@@ -92,7 +92,7 @@ def save_sheet(path: str | os.PathLike[str], *, dark: bool = False) -> list[str]
     OSError
         A file cannot be written.
     """
-    return save([lambda page=page: draw_sheet(page, dark=dark) for page in (1, PAGES)], path)
+    return save([lambda page=page: draw_sheet(page, dark=dark) for page in (1, PAGES)], path, "numbanet: the sheet")
 
 
 # The first page
