@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu                  # every part; the files are benchmarks/results/<date>-<device>.json and .md
     python -m benchmarks.gpu limits cases     # only some parts
-    python -m benchmarks.gpu --dry            # every part in Numba's simulator, with tiny networks; no GPU is needed
+    python -m benchmarks.gpu --dry            # every part with tiny networks; without a GPU, in Numba's simulator
 
 The parts run in this order:
 
@@ -17,6 +17,7 @@ file with the results are written again after each part.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -39,7 +40,10 @@ def main() -> None:
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises SystemExit, so that running stages are killed
     from benchmarks.gpu import report, stages
+    from benchmarks.gpu.limits import on_gpu
 
+    if options.dry and not on_gpu():
+        os.environ.update(stages.SIMULATOR)
     deadline = time.perf_counter() + 60 * MINUTES
     end, facts = stages.begin("device", SECONDS["device"], options.dry).finish()
     if end["outcome"] != "ok" or facts["unusable"]:
@@ -57,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--dry", action="store_true", help="run in the simulator with tiny networks; the figures mean nothing")
+    parser.add_argument("--dry", action="store_true", help="run tiny networks, in the simulator if there is no GPU; the figures mean nothing")
     parser.add_argument(
         "--out",
         type=Path,
@@ -82,7 +86,7 @@ class Run:
     parts : sequence of str
         The names of the selected parts.
     dry : bool
-        Whether this is a dry run, in Numba's simulator and with tiny networks.
+        Whether this is a dry run, with tiny networks.
     deadline : float
         The value of `time.perf_counter()` at which the time limit is reached.
     """
