@@ -33,6 +33,7 @@ MINUTES = 7.75  # time limit of all parts together, so that the command ends wit
 # Time limits of the parts in seconds. The remaining time is divided among the networks of the part "cases".
 SECONDS = {"device": 60, "limits": 60, "compilation": 170, "conformance": 130, "oracle": 70}
 ROUNDS, DRY_ROUNDS = 5, 1
+DRY_PATIENCE = 6  # all time limits are longer by this factor in a dry run, because a GPU in software is slow
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
 
     if options.dry and not on_gpu():
         os.environ.update(stages.SIMULATOR)
-    deadline = time.perf_counter() + 60 * MINUTES
+    deadline = time.perf_counter() + 60 * MINUTES * (DRY_PATIENCE if options.dry else 1)
     end, facts = stages.begin("device", SECONDS["device"], options.dry).finish()
     if end["outcome"] != "ok" or facts["unusable"]:
         sys.exit(facts.get("unusable") or f"cannot identify the device: {end['outcome']}")
@@ -61,7 +62,11 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--dry", action="store_true", help="run tiny networks, in the simulator if there is no GPU; the figures mean nothing")
+    parser.add_argument(
+        "--dry",
+        action="store_true",
+        help="run tiny networks, in the simulator if there is no GPU; the figures mean nothing",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -93,13 +98,14 @@ class Run:
 
     def __init__(self, report: Any, parts: tuple[str, ...], dry: bool, deadline: float):
         self.report, self.parts, self.dry, self.deadline = report, parts, dry, deadline
+        self.seconds = {part: seconds * (DRY_PATIENCE if dry else 1) for part, seconds in SECONDS.items()}
 
     def all(self) -> None:
         """Runs the selected parts."""
         self.part("limits")
         # In a dry run, `torch.compile` is left out, because it needs a C++ compiler.
         compiles = "compilation" in self.parts and not self.dry
-        compilation = self.begin("compilation", SECONDS["compilation"]) if compiles else None
+        compilation = self.begin("compilation", self.seconds["compilation"]) if compiles else None
         try:
             self.part("conformance")
             if "oracle" in self.parts:
@@ -121,21 +127,21 @@ class Run:
     def part(self, name: str) -> None:
         """Runs a part that consists of a single stage, if the part is selected."""
         if name in self.parts:
-            self.finish(name, self.begin(name, SECONDS[name]))
+            self.finish(name, self.begin(name, self.seconds[name]))
 
     def oracle(self) -> None:
         """Compares the losses and updates of all networks with results that are computed in float64.
 
         If a comparison fails, a new process is started for the remaining networks.
         """
-        networks, deadline = {}, time.perf_counter() + SECONDS["oracle"]
+        networks, deadline = {}, time.perf_counter() + self.seconds["oracle"]
         while True:
             seconds, before = deadline - time.perf_counter(), len(networks)
             end, records = self.begin("oracle", seconds, done=list(networks)).finish()
             networks |= records
             if end["outcome"] == "ok" or len(networks) == before or time.perf_counter() > deadline:
                 break
-        end["seconds"] = round(SECONDS["oracle"] - (deadline - time.perf_counter()), 1)
+        end["seconds"] = round(self.seconds["oracle"] - (deadline - time.perf_counter()), 1)
         if wrong := [name for name, network in networks.items() if not network.get("agrees")]:
             end["outcome"] = f"failed: {', '.join(wrong)}" if end["outcome"] == "ok" else end["outcome"]
         self.add("oracle", end, networks)

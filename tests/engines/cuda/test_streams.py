@@ -84,6 +84,8 @@ def test_an_array_without_a_stream_is_taken_by_dlpack(no_wait_for_all, monkeypat
     view = SimpleNamespace(shape=x.shape, strides=None, dtype=x.dtype, ptr=address, readonly=False)
     given = Shared(there.__cuda_array_interface__ | {"version": 2}, there)
     given.__dlpack__ = None
-    monkeypatch.setattr("cuda.core.utils.StridedMemoryView", SimpleNamespace(from_dlpack=lambda *call: asked.append(call) or view))
+    monkeypatch.setattr(
+        "cuda.core.utils.StridedMemoryView", SimpleNamespace(from_dlpack=lambda *call: asked.append(call) or view)
+    )
     assert (gpu.view("x", given).copy_to_host() == x).all()
     assert asked == [(given, gpu.DEFAULT_STREAM)]
