@@ -1,8 +1,8 @@
 """Computes the constants of numbanet's planner from measured times, so that the planner's estimates agree with the times.
 
-The planner estimates the time of a training step as a sum of costs, each multiplied by a count, such as the duration of a barrier
-by the number of barriers. Some costs are measured alone, by `benchmarks.gpu.limits`. The others are computed from the times of the
-benchmark networks.
+The planner estimates the time of a training step as a sum of costs. Each cost is multiplied by a count: the duration of a
+barrier, for instance, by the number of barriers. Some costs are measured alone, by `benchmarks.gpu.limits`. The other costs are
+computed from the times of the benchmark networks.
 """
 
 import contextlib

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from numbanet import _cuda
-from numbanet.engines.cuda import planning, streaming
 from numbanet.engines.cuda import engine as cuda_engine
+from numbanet.engines.cuda import planning, streaming
 from numbanet.engines.cuda.memory import limits
 from numbanet.inputs import gpu
-from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
+from tests.helpers.engines import CUDA, SOFTWARE_GPU
 from tests.inputs.test_bad_input import build
 from tests.inputs.test_gpu_arrays import Shared, answers, assert_same_bits, data
 
