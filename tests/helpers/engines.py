@@ -11,7 +11,12 @@ SOFTWARE_GPU = CUDA and _cuda.devices()[0].startswith("software GPU")
 HARDWARE = CUDA and not _cuda.SIMULATED and not SOFTWARE_GPU
 # In the simulator and on the software GPU, only CUDA kernels are tested. A separate run of pytest tests the CPU's loops.
 DEVICES = ["cuda"] if _cuda.SIMULATED or SOFTWARE_GPU else ["cpu", "cuda"] if CUDA else ["cpu"]
-ENGINES = [pytest.param(device, kernels, id=f"{kernels}-{device}") for device in DEVICES for kernels in ("fast", "reference")]
+ENGINES = [
+    pytest.param(device, kernels, id=f"{kernels}-{device}")
+    for device in DEVICES
+    for kernels in ("fast", "reference")
+    if not (device == "cuda" and kernels == "fast" and _cuda.no_fast_kernels())
+]
 DTYPES = [pytest.param(np.dtype(name), id=name) for name in ("float32", "float64")]
 
 
