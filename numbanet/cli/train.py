@@ -25,7 +25,7 @@ from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_u
 from numbanet.cli.problems import Problem, of_data_set, of_table
 from numbanet.cli.table_options import READING, add_table_options
 from numbanet.distributed.communicators import Communicator, of_launch
-from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.engines.topology import ALL_ACTIVATIONS, ALL_LOSSES
 from numbanet.files import refuse_unwritable
 from numbanet.tables.learning import IMPUTE, TASKS
 from numbanet.tables.targets import Classes
@@ -95,9 +95,9 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
 def _add_network_options(network: argparse._ActionsContainer) -> None:
     network.add_argument("--hidden", type=sizes, metavar="N[,N...]", help=f"neurons of each hidden layer {_defaults('hidden')}")
     add_choice(
-        network, "--activation", ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
+        network, "--activation", ALL_ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
     )
-    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
+    add_choice(network, "--loss", ALL_LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
     network.add_argument(
         "--dropout",
         type=float,

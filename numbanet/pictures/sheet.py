@@ -27,6 +27,7 @@ BOLD = 0.68 * POINT  # an upper bound of the width of a bold letter, at a font s
 INDENT, LEADING, BETWEEN_ROWS = 2.6, 1.1, 2.8
 FORMULA, SMALL, NAMES = 11.0, 7.5, 5.8
 NETWORK = "A network"
+NOT_DRAWN = "More activations and losses"  # this section does not fit on a page of the size A3
 # The titles of the sections in each column.
 COLUMNS = [
     ("The neuron", NETWORK, "Notation"),
@@ -38,7 +39,9 @@ COLUMNS = [
 
 
 def draw_sheet() -> Figure:
-    """Draws the cheat sheet on one page: every formula of docs/sheet.md, with the curve that the formula's loop computes.
+    """Draws the cheat sheet on one page: the formulas of docs/sheet.md, with the curves that the formulas' loops compute.
+
+    The section "More activations and losses" is not drawn.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def _layout() -> Layout:
 
     A figure that is larger than A3 can be scaled down for printing.
     """
-    by_title = {section.title: section for section in sections()}
+    by_title = {section.title: section for section in sections() if section.title != NOT_DRAWN}
     placed = [[title for title in titles if title == NETWORK or title in by_title] for titles in COLUMNS]
     placed[-1] += [title for title in by_title if not any(title in titles for titles in placed)]
     for scale in np.arange(1.0, 2.0, 0.01):
