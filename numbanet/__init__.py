@@ -1,5 +1,6 @@
 """A neural network library in which every equation is a loop that you can read. Numba compiles the loops for CPU and GPU."""
 
+from numbanet import notebook as notebook
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx

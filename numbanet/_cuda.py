@@ -34,6 +34,7 @@ __all__ = [
     "select",
     "unusable_reason",
     "versions",
+    "wait",
 ]
 
 # Both modules are typed as Any, because type checkers cannot find their names: the provider of `numba.cuda` is chosen at run
@@ -55,7 +56,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or kernels do not have this name
+        except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
             return getattr(_provided, name)
 
 
@@ -94,6 +95,16 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kernel[grid, block, _stream.get(), shared_bytes]
+
+
+def wait(stream: Any = None) -> None:
+    """Waits until the work in a CUDA stream has finished. If `stream` is None, waits for the default stream.
+
+    Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
+    """
+    stream = cuda.default_stream() if stream is None else stream
+    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
+    synchronize()
 
 
 def overload_on_gpu(function: Callable) -> Any:
@@ -161,7 +172,7 @@ def unusable_reason() -> str | None:
     try:
         cuda.current_context()  # without a driver or a GPU, this call raises an error with the driver's own message
         configured(_probe, 1, 1)(cuda.device_array(1))
-        cuda.synchronize()
+        wait()
     except Exception as error:  # the driver, the toolkit and the linker raise exceptions without a common base class
         found, message = versions(), _first_lines(error)
         return (

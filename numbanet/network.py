@@ -34,7 +34,7 @@ class Network(MultilayerPerceptron):
         The number of inputs, followed by the number of neurons of each layer: [n_in, ..., n_out].
     activations : str, Activation, or list of str and Activation
         One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
-        matches the loss: softmax for cce, sigmoid for bce, and identity for any other loss. The names are identity, sigmoid,
+        matches the loss: softmax for cce, sigmoid for bce, and identity for any other loss. Known names are identity, sigmoid,
         tanh, relu, leaky_relu and softmax. An `Activation` is an activation function that you write.
     loss : {"sse", "mse", "bce", "cce"} or Loss
         Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. Every loss is a sum over
@@ -182,9 +182,9 @@ class Network(MultilayerPerceptron):
         Returns
         -------
         dict
-            The values of "loss" and, for cce and bce, "accuracy". Both values are averages over the samples; each batch is
-            measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of each
-            sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
+            The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples; each
+            batch is measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of
+            each sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
 
         Raises
         ------
@@ -227,7 +227,7 @@ class Network(MultilayerPerceptron):
         of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
         Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
-        the history of the finished epochs. The attribute `interrupted` of the history is then True.
+        the history of the finished epochs. After Ctrl-C, the attribute `interrupted` of the history is True.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Network(MultilayerPerceptron):
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Samples that are not used for training. The network is evaluated on these samples after each epoch.
+            Samples that are not used for training. The network is evaluated on the validation samples after each epoch.
         validation_split : float
             The fraction of the samples that `fit` uses for validation, if validation_data is not given. `fit` takes the
             validation samples from the end of x, y and sample_weight.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._compile import njit
-from numbanet._cuda import SIMULATED, configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda, wait
 from numbanet.engines.binding import UNBOUND, Binding
 from numbanet.engines.interface import Totals
 
@@ -105,7 +105,7 @@ class CudaLoops:
         Raises
         ------
         ValueError
-            The last argument has more samples than a CUDA grid can have threads along this dimension.
+            The last argument has more samples than a CUDA grid can have threads along the dimension of the samples.
         """
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
@@ -124,8 +124,8 @@ class CudaLoops:
 
     @staticmethod
     def wait() -> None:
-        """Waits until all kernels and copies on the GPU are complete."""
-        cuda.synchronize()
+        """Waits until all kernels and copies in the default stream are complete. The loops use no other stream."""
+        wait()
 
 
 class Moments:
@@ -167,7 +167,7 @@ class Moments:
 def totals_of(
     loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any, weights: NDArray[np.floating] | None = None
 ) -> Totals:
-    """Returns the sum of the samples' losses, and the sum of the samples' hits (numbers of correct outputs).
+    """Returns the sum of the samples' losses, and the sum of the samples' numbers of correct outputs.
 
     `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If the sample weights `weights` are
     given, each correct output counts as much as its sample's weight. The losses must already be multiplied by the sample
@@ -181,7 +181,7 @@ def totals_of(
 
 @njit
 def weighted_hits(hits_of_sample, weights):
-    """Returns sum_s c_s h_s in float64. c_s is the weight of sample s, and h_s is its number of correct outputs (hits)."""
+    """Returns sum_s c_s h_s in float64. c_s is the weight of sample s, and h_s is the number of its correct outputs."""
     total = 0.0
     for s in range(hits_of_sample.shape[0]):
         total += weights[s] * hits_of_sample[s]

@@ -134,7 +134,7 @@ class ReferenceEngine:
                     done = last
                 if epoch.share or time.perf_counter() > deadline:
                     self.loops.wait()
-                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the end of the epoch
+                    yield Totals(done, 0.0, 0)  # `totals_of` adds up losses and correct outputs at the end
                     deadline = time.perf_counter() + SLICE_SECONDS
         except GeneratorExit:
             raise

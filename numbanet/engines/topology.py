@@ -18,9 +18,9 @@ ACTIVATIONS = {
     "leaky_relu": LEAKY_RELU,
     "softmax": SOFTMAX,
 }
-# Activation functions whose derivative must be computed from z, because a does not determine the derivative. Engines keep z in
-# addition to a for hidden layers with these functions. None of the existing activation functions needs z, because their
-# derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
+# Activation functions whose derivative must be computed from z, because a does not determine the derivative. For hidden layers
+# with these activation functions, engines keep z in addition to a. None of the existing activation functions needs z, because
+# their derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
 KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
 # All built-in activations and losses: the constants of those on the sheet, and the formulas beyond the sheet.
@@ -35,7 +35,7 @@ OWN_ACTIVATION, OWN_LOSS = len(ACTIVATIONS), len(LOSSES)
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    `Topology` does not check the values; `numbanet.inputs` checks them before.
+    `Topology` does not check the values; `numbanet.inputs` has checked the values before.
 
     Parameters
     ----------

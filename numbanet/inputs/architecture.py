@@ -16,7 +16,7 @@ from numbanet.formulas import Activation, Formula, Loss
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
-MOST_BYTES = 1 << 42  # the maximum size of all parameters together, if the size of the machine's memory is unknown
+MOST_BYTES = 1 << 42  # the largest total size of the parameters, in bytes, if the size of the machine's memory is unknown
 
 
 def make_topology(
@@ -32,7 +32,7 @@ def make_topology(
     Parameters
     ----------
     sizes, activations, loss, dtype, epsilon, dropout
-        The same parameters as those of `Network`, which documents their values.
+        As for `Network`, which documents their values.
 
     Raises
     ------

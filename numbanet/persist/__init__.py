@@ -37,7 +37,7 @@ def container(target: Location) -> ModuleType:
     Raises
     ------
     ValueError
-        The suffix belongs to another format; `numbanet.files.endings.ENDINGS` lists these suffixes.
+        The suffix belongs to another format; `numbanet.files.endings.ENDINGS` lists the suffixes of other formats.
     """
     suffix = suffix_of(target)
     others = TO_WRITE.get(suffix, TO_WRITE[""])

@@ -155,11 +155,11 @@ def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, 
             raise ValueError(f"its training history has {history.size} numbers, which do not fit {count} epochs of {names}")
         columns = history.reshape(count, len(names)).T.tolist()
         state |= {"epoch": list(range(1, count + 1)), "history": dict(zip(names, columns, strict=True))}
-    epochs, figures, best = state["epoch"], state["history"], state["best_epoch"]
+    epochs, metrics, best = state["epoch"], state["history"], state["best_epoch"]
     dict(state["conditions"])
-    if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
+    if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in metrics.values()):
         raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
-    if any(not isinstance(value, int | float) for values in figures.values() for value in values):
+    if any(not isinstance(value, int | float) for values in metrics.values() for value in values):
         raise ValueError("its training history contains values that are not numbers")
     if best is not None and best not in epochs:
         raise ValueError(f"its best epoch {best!r} is not in its training history")

@@ -94,7 +94,7 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
     for l, (w, b) in enumerate(topology.views(np.ascontiguousarray(parameters)), start=1):
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
     if "leaky_relu" in topology.activations:
-        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu; LeakyRelu rounds to float32
+        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu, as LeakyRelu has a float32 slope
     return constants
 
 

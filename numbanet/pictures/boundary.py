@@ -89,23 +89,24 @@ def _areas(
     labels: NDArray[Any] | None,
 ) -> None:
     """Draws the regions of the classes, the boundaries between the regions, and the samples x of shape (n, 2)."""
+    theme = style.theme(ax)
     x_1, x_2 = axes
     probability = np.concatenate([1 - y_hat, y_hat], axis=2) if y_hat.shape[2] == 1 else y_hat
     winner = probability.argmax(axis=2)
-    colours = np.array([to_rgb(style.colour(c)) for c in range(classes)])
+    colours = np.array([to_rgb(theme.colour(c)) for c in range(classes)])
     confidence = np.clip((probability.max(axis=2) - 1 / classes) / (1 - 1 / classes), 0, 1)[..., np.newaxis]
     picture = 1 - (1 - colours[winner]) * (0.08 + 0.34 * confidence)
     ax.imshow(picture, origin="lower", extent=(*x_1[[0, -1]], *x_2[[0, -1]]), aspect="auto", interpolation="bilinear", zorder=0)
     for c in range(classes):
         rival = np.delete(probability, c, axis=2).max(axis=2)
         if (winner == c).any() and (winner != c).any():
-            ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=style.INK, linewidths=1.2, zorder=1)
+            ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=theme.ink, linewidths=1.2, zorder=1)
     if labels is None:
-        ax.plot(*x.T, "o", ms=5, mfc=style.INK, mec="white", mew=0.6)
+        ax.plot(*x.T, "o", ms=5, mfc=theme.ink, mec=theme.paper, mew=0.6)
         return
     for c in np.unique(labels):
         members = x[labels == c]
-        marker = style.MARKERS[(c + c // len(style.COLOURS)) % len(style.MARKERS)]
+        marker = style.MARKERS[(c + c // len(theme.colours)) % len(style.MARKERS)]
         ax.plot(*members.T, marker, ms=5.5, mfc=colours[c], mec="white", mew=0.7, ls="", label=f"class {c}")
     ax.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, borderpad=0, handletextpad=0.2, columnspacing=1.2
@@ -116,6 +117,7 @@ def _surface(
     ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], y_hat: NDArray[Any], x: NDArray[Any], y: NDArray[Any] | None
 ) -> None:
     """Draws a regression surface, and the samples x of shape (n, 2), coloured by their targets."""
+    theme = style.theme(ax)
     x_1, x_2 = axes
     lowest, highest = y_hat.min(), y_hat.max()
     if y is not None:
@@ -124,7 +126,7 @@ def _surface(
     surface = ax.contourf(x_1, x_2, y_hat, levels, cmap="cividis", extend="neither")
     ax.contour(x_1, x_2, y_hat, levels, colors="white", linewidths=0.4, alpha=0.6)
     inside: dict[str, Any] = {"c": "white"} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
-    ax.scatter(*x.T, s=30, edgecolors=style.INK if y is None else "white", linewidths=0.9, **inside)
+    ax.scatter(*x.T, s=30, edgecolors=theme.ink if y is None else "white", linewidths=0.9, **inside)
     bar = ax.figure.colorbar(surface, ax=ax, label=r"$\hat y$" if y is None else r"$\hat y$ (area), $y$ (points)")
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
+    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)

@@ -85,14 +85,15 @@ def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Ax
         name = BEYOND_ACTIVATIONS.get(name, name)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     ax = style.axes(ax, (4.2, 3.2))
+    theme = style.theme(ax)
     z = grid(-4, 4)
     index = "_1" if name == "softmax" else ""
-    (function,) = ax.plot(z, activation_of(name, z, epsilon), color=style.BLUE, lw=2)
-    (derivative,) = ax.plot(z, d_activation_of(name, z, epsilon), color=style.VERMILION, lw=2)
-    ax.axhline(0, color=style.FAINT, lw=0.8, zorder=0)
-    ax.axvline(0, color=style.FAINT, lw=0.8, zorder=0)
+    (function,) = ax.plot(z, activation_of(name, z, epsilon), color=theme.colours[0], lw=2)
+    (derivative,) = ax.plot(z, d_activation_of(name, z, epsilon), color=theme.colours[1], lw=2)
+    ax.axhline(0, color=theme.faint, lw=0.8, zorder=0)
+    ax.axvline(0, color=theme.faint, lw=0.8, zorder=0)
     ax.set(xlim=(-4, 4), xlabel=f"$z{index}$")
-    ax.set_title(name.name if isinstance(name, Activation) else name, loc="left", color=style.INK, size=11)
+    ax.set_title(name.name if isinstance(name, Activation) else name, loc="left", color=theme.ink, size=11)
     style.calm(ax)
     top = f"\\partial a{index}" if index else "da"
     bottom = f"\\partial z{index}" if index else "dz"

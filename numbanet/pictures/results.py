@@ -1,16 +1,20 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs
 from numbanet.network import Network
 from numbanet.pictures import style
+from numbanet.pictures.files import save
+from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
 
@@ -47,7 +51,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
     lines: list[tuple[Line2D, str]] = []
-    for name, title, colour in ((metric, "training", style.BLUE), (f"val_{metric}", "validation", style.VERMILION)):
+    colours = style.theme(ax).colours
+    for name, title, colour in ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1])):
         if name in history.history:
             marker = "o" if len(history.epoch) == 1 else ""
             lines += [(ax.plot(history.epoch, history.history[name], marker=marker, color=colour, lw=2)[0], title)]
@@ -61,6 +66,34 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     return ax
 
 
+def save_curves(path: str | os.PathLike[str], history: History) -> None:
+    """Draws the learning curve of the loss and, if the history contains it, of the accuracy, and writes them to a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write. The suffix of the path determines the format: .pdf, .png, .svg, or .html with an SVG drawing inside.
+    history : History
+        The history that `Network.fit` returned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The suffix is not .pdf, .png, .svg or .html, or the history contains no finished epoch.
+    OSError
+        The file cannot be written.
+    """
+    names = [name for name in ("loss", "accuracy") if name in history] or ["loss"]
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(5.6 * len(names), 3.6), layout="constrained")
+        for name, ax in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
+            learning_curves(history, name, ax=ax)
+        return figure
+
+    save([draw], path, "numbanet: learning curves")
+
+
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
     """Marks the best epoch with a ring on the validation curve, and writes the number of the epoch beside the ring."""
     if "val_loss" not in history.history or len(lines) < 2:
@@ -70,7 +103,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
     chosen = history.best_epoch
     best = int(np.argmin(history.history["val_loss"])) if chosen is None else history.epoch.index(chosen)
     epoch, value = history.epoch[best], heights[best]
-    ax.plot([epoch], [value], "o", ms=8, mfc="white", mec=line.get_color(), mew=2, zorder=3, clip_on=False)
+    ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
     rising = value > np.mean(heights)
     late = best > 0.6 * len(history.epoch)
     ax.annotate(
@@ -82,7 +115,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
         va="center",
         size=style.LABEL_POINTS,
         color=line.get_color(),
-        path_effects=style.HALO,
+        path_effects=style.halo(ax),
     )
 
 
@@ -115,17 +148,18 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     ValueError, TypeError
         y and y_hat differ in length, y or y_hat does not contain valid classes, or there are more classes than names.
     """
-    counts = _confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
+    counts = confusion(_labels("y", y), _labels("y_hat", y_hat), None if names is None else len(names))
     classes = len(counts)
     names = [str(c) for c in range(classes)] if names is None else list(map(str, names))
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.62 * classes + 1, 3.2, 14))
     ax = style.axes(ax, (side, side))
+    theme = style.theme(ax)
     box = ax.get_window_extent()
     cell = min(box.width, box.height) / ax.figure.dpi * 72 / classes  # in points
-    ax.imshow(fractions, cmap=style.SHADES, vmin=0, vmax=1, aspect="equal")
+    ax.imshow(fractions, cmap=theme.shades, vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(counts):
-        colour = "white" if fractions[i, j] > 0.45 else style.INK
+        colour = "white" if fractions[i, j] > 0.45 else theme.ink
         ax.text(j, i - 0.12, f"{counts[i, j]}", ha="center", va="center", color=colour, size=min(10, cell / 3))
         ax.text(j, i + 0.23, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=colour, size=min(7, cell / 5))
     ticks = np.arange(classes)
@@ -134,12 +168,12 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     ax.set_yticks(ticks, names)
     ax.set_xticks(ticks[1:] - 0.5, minor=True)
     ax.set_yticks(ticks[1:] - 0.5, minor=True)
-    ax.grid(which="minor", color=style.FAINT, lw=0.8)
+    ax.grid(which="minor", color=theme.faint, lw=0.8)
     accuracy = counts.trace() / counts.sum()
     ax.set(xlabel="prediction", ylabel="truth")
-    ax.set_title(f"{counts.trace()} of {counts.sum()} correct, {100 * accuracy:.1f} %", loc="left", size=10, color=style.INK)
+    ax.set_title(f"{counts.trace()} of {counts.sum()} correct, {100 * accuracy:.1f} %", loc="left", size=10, color=theme.ink)
     style.calm(ax)
-    ax.spines[:].set(visible=True, color=style.FAINT)
+    ax.spines[:].set(visible=True, color=theme.faint)
     ax.tick_params(which="both", length=0)
     return ax
 
@@ -168,7 +202,7 @@ def _labels(name: str, value: ArrayLike) -> NDArray[np.integer]:
     return labels
 
 
-def _confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
+def confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
     """Returns the confusion matrix, whose element [i, j] is the number of samples of class i that were predicted as class j."""
     if y.size != y_hat.size:
         raise ValueError(f"y has {y.size} samples, but y_hat has {y_hat.size}")
@@ -202,10 +236,7 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     ValueError, TypeError
         shape is not a pair of integers, or its number of pixels differs from the number of inputs of the network.
     """
-    try:
-        height, width = (checks.integer("shape", length) for length in shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
+    height, width = image_shape(shape)
     if height * width != network.sizes[0]:
         raise ValueError(f"shape {height} x {width} has {height * width} pixels, but the network has {network.sizes[0]} inputs")
     w, _ = network.parameters()[0]
@@ -216,11 +247,12 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
         top, left = j // columns * (height + 1), j % columns * (width + 1)
         wall[top : top + height, left : left + width] = image
     ax = style.axes(ax, (6.4, 6.4 * wall.shape[0] / wall.shape[1]))
+    theme = style.theme(ax)
     limit = np.abs(w).max() or 1.0
-    image = ax.imshow(wall, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
-    ax.set_title(f"$w$ of the {w.shape[1]} neurons of layer 1", loc="left", size=10, color=style.INK)
+    image = ax.imshow(wall, cmap=theme.diverging, vmin=-limit, vmax=limit)
+    ax.set_title(f"$w$ of the {w.shape[1]} neurons of layer 1", loc="left", size=10, color=theme.ink)
     ax.set_axis_off()
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=style.GREY, labelcolor=style.INK, labelsize=style.LABEL_POINTS)
+    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
     return ax

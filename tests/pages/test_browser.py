@@ -1,22 +1,15 @@
-"""The page of a training step in Chromium, operated with the keyboard, as readers do.
-
-The tests need the package playwright (the extra `browser`) and an installed Chromium; otherwise they are skipped.
-"""
+"""The page of a training step in Chromium, operated with the keyboard, as readers do."""
 
 import re
-import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from numbanet import Network, load_digits
+from tests.helpers.colours import luminance
 from tests.helpers.engines import each
 from tests.helpers.steps import NETWORKS, RATE, mazur, traced
-
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 # The numbers that Mazur published, with keys (symbol, layer, input, neuron). The input is None for symbols with a single index.
 PUBLISHED = {
@@ -62,33 +55,15 @@ FIRST_PAINT = """new Promise((found) => new PerformanceObserver((list) =>
   found(list.getEntries()[0].startTime)).observe({type: 'paint', buffered: true}))"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
-    """Returns a function that opens the page of a trace; finally checks that there were no requests and no errors."""
-    requests, faults, contexts = [], [], []
+def opened(visit, tmp_path):
+    """Returns a function that writes the page of a trace, and opens it."""
 
     def open_(trace, **options):
         trace.page(tmp_path / "step.html", learning_rate=RATE)
-        contexts.append(context := browser.new_context(offline=True, **options))
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto((tmp_path / "step.html").as_uri())
-        return page
+        return visit(tmp_path / "step.html", **options)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert faults == [] and set(requests) == {(tmp_path / "step.html").as_uri()}
+    return open_
 
 
 def walked(page):
@@ -267,11 +242,6 @@ def test_the_focus_is_visible_everywhere(opened):
 def test_text_has_contrast(scheme, opened):
     page = opened(mazur(), color_scheme=scheme)
     page.keyboard.press("ArrowRight")
-
-    def luminance(colour):
-        channels = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
 
     ground = luminance(page.evaluate("getComputedStyle(document.getElementById('symbol')).backgroundColor"))
     assert (ground < 0.5) == (scheme == "dark")

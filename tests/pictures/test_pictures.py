@@ -1,8 +1,6 @@
 """Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
-import subprocess
-import sys
 from itertools import combinations
 
 import mpmath
@@ -69,6 +67,12 @@ DRAWINGS = {
     "network_diagram": lambda ax: pictures.network_diagram(DIGITS, ax=ax),
     "small network": lambda ax: pictures.network_diagram(Network([2, 1], "tanh", "bce"), ax=ax),
     "deep network": lambda ax: pictures.network_diagram(Network([3, 5, 7, 6, 4, 2], "leaky_relu", "cce"), ax=ax),
+    "predicted_against_true": lambda ax: pictures.predicted_against_true(PLANE[:, 0], PLANE[:, 1], name="price", ax=ax),
+    "one prediction": lambda ax: pictures.predicted_against_true([1], [1], ax=ax),
+    "many predictions": lambda ax: pictures.predicted_against_true(np.arange(3000), np.arange(3000.0), ax=ax),
+    "residuals": lambda ax: pictures.residuals(PLANE[:, 0], PLANE[:, 1], name="price", ax=ax),
+    "importances": lambda ax: pictures.importances(["a", 40 * "b"], [[0.1, 0.3], [-0.1, 0]], score="accuracy", ax=ax),
+    "sample_images": lambda ax: pictures.sample_images(PLANE[:7], (1, 2), 7 * ["346: Boot,\npredicted shoe"], ax=ax),
     "neuron_diagram": lambda ax: pictures.neuron_diagram(ax=ax),
     "one input": lambda ax: pictures.neuron_diagram([1], [-0.123456], 1, ax=ax),
     "eight inputs": lambda ax: pictures.neuron_diagram(PLANE[:8, 0], PLANE[:8, 1], -1 / 3, "leaky_relu", ax=ax),
@@ -152,7 +156,9 @@ def test_areas_have_the_colour_of_the_predicted_class():
     picture = np.asarray(image.get_array())
     height, width, _ = picture.shape
     x_1, x_2 = np.linspace(left, right, width), np.linspace(bottom, top, height)
-    hue = np.argmin([np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.COLOURS[:3]], axis=0)
+    hue = np.argmin(
+        [np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.LIGHT.colours[:3]], axis=0
+    )
     rows, columns = np.arange(5, height, 29), np.arange(5, width, 31)
     points = np.stack(np.meshgrid(x_1[columns], x_2[rows]), axis=-1).reshape(-1, 2)
     expected = WIDE.predict(points).argmax(axis=1)
@@ -160,7 +166,7 @@ def test_areas_have_the_colour_of_the_predicted_class():
     np.testing.assert_array_equal(hue[np.ix_(rows, columns)].ravel(), expected)
     for c, line in enumerate(ax.get_lines()):
         np.testing.assert_array_equal(line.get_xydata(), PLANE[c == LABELS])
-        assert to_hex(line.get_markerfacecolor()) == style.COLOURS[c].lower() and line.get_label() == f"class {c}"
+        assert to_hex(line.get_markerfacecolor()) == style.LIGHT.colours[c].lower() and line.get_label() == f"class {c}"
 
 
 def test_targets_may_be_rows_of_probabilities():
@@ -198,6 +204,20 @@ def test_a_confusion_matrix_shows_counts_and_fractions():
 def test_one_output_is_class_1_above_a_half():
     ax = pictures.confusion_matrix([0, 1, 1], np.array([[0.4], [0.6], [0.5]]))
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
+
+
+def test_predictions_residuals_importances_and_images_hold_the_numbers():
+    y, y_hat = PLANE.T
+    points = pictures.predicted_against_true(y, y_hat[:, np.newaxis]).collections[0].get_offsets()
+    np.testing.assert_array_equal(points, PLANE)
+    bars = pictures.residuals(y, y_hat).patches
+    counts, edges = np.histogram(y_hat - y, len(bars))
+    assert [bar.get_height() for bar in bars] == counts.tolist() and bars[0].get_x() == pytest.approx(edges[0])
+    ax = pictures.importances(["a", "b"], PLANE[:10].T)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], PLANE[:10].mean(axis=0))
+    np.testing.assert_allclose([line[0][0] for line in ax.collections[0].get_segments()], PLANE[:10].min(axis=0))
+    images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
+    np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
 
 
 def test_each_image_holds_the_weights_of_a_neuron():
@@ -288,6 +308,10 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
         (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network has 64 inputs"),
         (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be the height and width"),
+        (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
+        (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
+        (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
+        (lambda: pictures.sample_images(PLANE[:2], (2, 2), ["a", "b"]), ValueError, r"x must have shape \(2, 4\)"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
         (lambda: pictures.neuron_diagram(x=[1]), ValueError, "x, w and b together"),
@@ -303,18 +327,3 @@ def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
-
-
-def test_numbanet_does_not_import_matplotlib_and_pictures_name_it():
-    code = """
-import sys, numbanet, numbanet.cli
-assert not [name for name in sys.modules if name.startswith("matplotlib")]
-sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
-import importlib.util
-importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
-print(numbanet.cli.main(["sheet"]))
-"""
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert result.stdout == "1\n"
-    assert result.stderr.startswith("numbanet: pictures need the package matplotlib, which is not installed: ")
-    assert result.stderr.endswith('pip install "matplotlib>=3.8"\n')

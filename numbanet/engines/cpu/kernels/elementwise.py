@@ -38,8 +38,8 @@ class Formula(NamedTuple):
     d_phi: Callable
 
 
-# If a store may write back the number that was read, LLVM 22 turns it into a masked store, which is six times as slow on some
-# CPUs. Adding epsilon - epsilon, a 0 that LLVM cannot recognise as 0, prevents the masked store.
+# If a store may write back the number that was read, LLVM 22 turns the store into a masked store, which is six times as slow on
+# some CPUs. Adding epsilon - epsilon, a 0 that LLVM cannot recognise as 0, prevents the masked store.
 FORMULAS = {
     RELU: Formula("relu", lambda epsilon, z: relu(z) + (epsilon - epsilon), lambda epsilon, z, a: d_relu(z)),
     LEAKY_RELU: Formula(

@@ -51,7 +51,7 @@ class Grid:
             Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
             outputs of each sample.
         epsilon, eta : floating
-            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
+            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate, both in the network's dtype.
         first, stop : int
             The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
             length of `arrays.order`.

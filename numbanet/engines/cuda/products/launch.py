@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed by
-another thread block.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. A different thread block computes each
+part of a sum.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class Products:
     multiprocessors : int
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tile sizes to choose from. If `tiles` is None, the sizes are those that `tiles_for(dtype)` returns.
+        The tile sizes to choose from. If `tiles` is None, `tiles_for(dtype)` returns the sizes.
     bound : Binding
         Puts the formulas of the user into the kernels.
     """
@@ -44,7 +44,7 @@ class Products:
         """Computes a_j = phi(sum_i w_ij x_i + b_j) for every sample s and neuron j, where x_i is x[order[s], i].
 
         Reads x (N, n_in), order (n,) with int64 indices, and wb (n_in + 1, n_out). Writes a (n, n_out). The activation function
-        must not be softmax. For a softmax layer, pass IDENTITY to compute z; another kernel computes a from z.
+        must not be softmax. For a softmax layer, pass IDENTITY to compute z; a different kernel then computes a from z.
         """
         self._launch(Product.FORWARD.value, (activation,), (x, order, wb), a, x.shape[1])
 
@@ -59,8 +59,8 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Only
-        eta is used. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. The kernel
+        uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
         shape (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
