@@ -64,7 +64,7 @@ def neuron_diagram(
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     if x is not None and w is not None and b is not None:
         neuron = _computed(x, w, b, activation, epsilon)
-        size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5))
+        size = (8.0, max(3.0, 0.52 * len(neuron.rows) + 0.5))
     elif x is None and w is None and b is None:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
         size = (5.4, 2.3)
@@ -114,7 +114,8 @@ def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scal
     theme = style.theme(ax)
     rows, wide, narrow = neuron.rows, 0.72, 0.34
     heights = 0.95 * (np.arange(len(rows))[::-1] - (len(rows) - 1) / 2)
-    total, phi, end = (4.3, 0.0), (7.3, 0.0), (9.2, 0.0)
+    numbers = rows[0] is not None and rows[0][1] != ""
+    total, phi, end = (4.3, 0.0), (8.3 if numbers else 7.3, 0.0), (10.2 if numbers else 9.2, 0.0)
     for row, height in zip(rows, heights, strict=True):
         if row is None:
             ax.text(0, height, r"$\vdots$", ha="center", va="center", size=points(14, scale), color=theme.grey)
@@ -156,7 +157,6 @@ def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scal
     )
     _arrow(ax, phi, end, wide, 0.0, scale)
     ax.text(end[0] + 0.12, 0, neuron.a, ha="left", va="center", size=points(11, scale), color=theme.ink)
-    numbers = rows[0] is not None and rows[0][1] != ""
     lowest = min(heights[-1] - narrow, -wide - 0.95)
     ax.set(
         xlim=(-1.7 if numbers else -0.5, end[0] + (2.2 if numbers else 0.6)),
@@ -244,7 +244,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     for l, column in enumerate(columns):
         title, noun = (f"layer {l}", network.activations[l - 1].replace("_", " ")) if l else ("input", "$x$")
         ax.text(column.x, ceiling, title, ha="center", va="bottom", size=points(10, scale), color=theme.ink, weight="bold")
-        below = f"{noun}\n{column.size}"
+        below = f"{noun}\n{checks.count(column.size, 'neuron' if l else 'input')}"
         ax.text(column.x, floor, below, ha="center", va="top", size=points(9, scale), color=theme.ink, linespacing=1.4)
     key, centre = floor - 2.4, columns[-1].x / 2
     ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=points(9, scale), color=theme.positive, weight="bold")

@@ -71,7 +71,7 @@ def residuals(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | Non
     y, y_hat = _pair(y, y_hat)
     ax = style.axes(ax, (4.8, 4.2))
     bins = int(np.clip(np.sqrt(y.size), 8, 40))
-    ax.hist(y_hat - y, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor="white", lw=0.6)
+    ax.hist(y_hat - y, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
     ax.axvline(0, color=style.theme(ax).grey, lw=1, dashes=(4, 3))
     ax.set(xlabel=f"predicted minus true {name}", ylabel="samples")
     style.calm(ax)

@@ -49,7 +49,11 @@ def pages():
 def written(pages, tmp_path_factory):
     """Returns the contents of the files of all formats by the name of the file."""
     folder = tmp_path_factory.mktemp("sheet")
-    paths = [name for kind in files.FORMATS for name in files.save([lambda p=p: p for p in pages], folder / f"sheet.{kind}")]
+    paths = [
+        name
+        for kind in files.FORMATS
+        for name in files.save([lambda p=p: p for p in pages], folder / f"sheet.{kind}", "numbanet: the sheet")
+    ]
     return {Path(name).name: Path(name).read_bytes() for name in paths}
 
 
@@ -104,7 +108,7 @@ def test_every_symbol_of_the_notation_is_there(texts):
 
 def test_both_diagrams_are_there(texts):
     assert {r"$\Sigma$", "$w_1$", "$x_n$"} <= set(texts[0])
-    assert {"input", "layer 1", "tanh\n6", "softmax\n3"} <= set(texts[0])
+    assert {"input", "layer 1", "tanh\n6 neurons", "softmax\n3 neurons"} <= set(texts[0])
 
 
 @each("number", [1, 2])
