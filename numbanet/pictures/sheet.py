@@ -165,8 +165,8 @@ def _draw_second(page: Page) -> None:
         "Formulas that numbanet computes in addition to those of the original cheat sheet. The optimizers take\n"
         "the same number of steps from the same start as gradient descent on the first page.",
     )
-    by_title = dict(sections())
-    first = [NOTATION, NOT_DRAWN, *(title for _, titles in COLUMNS for title in titles)]
+    by_title = {title: rows for title, rows in sections() if title != NOT_DRAWN}
+    first = [NOTATION, *(title for _, titles in COLUMNS for title in titles)]
     columns = [[title for title in titles if title in {*by_title, COMPUTED, COMPARED}] for titles in BEYOND]
     columns[ROOMIEST] += [title for title in by_title if title not in {*first, *itertools.chain(*columns)}]
     width = (WIDTH - 2 * MARGIN - (len(columns) - 1) * GUTTER) / len(columns)
