@@ -23,7 +23,7 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
         "fast" for the optimised kernels; "reference" for the loops of the formula sheet. If the environment variable
         NUMBA_DISABLE_JIT is set (for example to debug the loops in Python), the engine is always a reference engine, because
         the fast kernels exist only in compiled form. On the CPU, the engine is also a reference engine if the fast engine would
-        need far more memory than the parameters take (see `wastes_memory`), or if the network has formulas that the user wrote.
+        need far more memory than the parameters take (see `wastes_memory`).
 
     Returns
     -------
@@ -35,7 +35,7 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
             from numbanet.engines.cpu.engine import FastCpuEngine
             from numbanet.engines.cpu.kernels.layout import wastes_memory
 
-            if not wastes_memory(topology) and not topology.formulas:
+            if not wastes_memory(topology):
                 return FastCpuEngine(topology)
         else:
             from numbanet.engines.cuda.engine import FastCudaEngine

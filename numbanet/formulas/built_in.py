@@ -5,7 +5,7 @@ from typing import Any
 from numbanet._compile import njit_formula
 from numbanet.equations import beyond, losses
 from numbanet.formulas.activation import Activation
-from numbanet.formulas.formula import Formula
+from numbanet.formulas.formula import Formula, digest_of
 from numbanet.formulas.loss import Loss
 
 
@@ -15,7 +15,7 @@ def built_in(name: str) -> Activation | Loss:
 
 
 def _attributes(name: str) -> dict[str, Any]:
-    return {"name": name, "digest": "built in", "is_built_in": True, "_pickled": (built_in, (name,))}
+    return {"name": name, "digest": digest_of("built in", name), "is_built_in": True, "_pickled": (built_in, (name,))}
 
 
 def _of_z(name: str, phi: Any, d_phi: Any) -> Activation:
