@@ -35,12 +35,12 @@ class Network(MultilayerPerceptron):
     activations : str, Activation, or list of str and Activation
         One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
         matches the loss: softmax for cce, sigmoid for bce, and identity for any other loss. Known names are identity, sigmoid,
-        tanh, relu, leaky_relu and softmax. An `Activation` is an activation function that you write.
-    loss : {"sse", "mse", "bce", "cce"} or Loss
-        Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. Every loss is a sum over
-        samples and outputs. For mse, bce and cce, this sum is divided by the number of samples in the batch. The loss cce
-        requires a softmax output layer, and bce requires a sigmoid or softmax output layer. A `Loss` is a loss function that
-        you write.
+        tanh, relu, leaky_relu, softmax, silu, gelu, elu and softplus. An `Activation` is an activation function that you write.
+    loss : {"sse", "mse", "bce", "cce", "mae", "huber"} or Loss
+        Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error or
+        Huber loss. Every loss is a sum over samples and outputs. For all losses except sse, this sum is divided by the number
+        of samples in the batch. The loss cce requires a softmax output layer, and bce requires a sigmoid or softmax output
+        layer. A `Loss` is a loss function that you write.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional

@@ -26,7 +26,7 @@ from numbanet.cli.problems import Problem, of_data_set, of_table
 from numbanet.cli.reports import add_curves_option, add_report_option, check_pictures, write_curves, write_report
 from numbanet.cli.table_options import READING, add_table_options
 from numbanet.distributed.communicators import Communicator, of_launch
-from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.engines.topology import ALL_ACTIVATIONS, ALL_LOSSES
 from numbanet.evaluation import figures, line, metrics_in_units, unit_of
 from numbanet.files import refuse_unwritable
 from numbanet.tables.learning import IMPUTE, TASKS
@@ -97,9 +97,9 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
 def _add_network_options(network: argparse._ActionsContainer) -> None:
     network.add_argument("--hidden", type=sizes, metavar="N[,N...]", help=f"neurons of each hidden layer {_defaults('hidden')}")
     add_choice(
-        network, "--activation", ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
+        network, "--activation", ALL_ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
     )
-    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
+    add_choice(network, "--loss", ALL_LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
     network.add_argument(
         "--dropout",
         type=float,

@@ -8,7 +8,7 @@ import numpy as np
 
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
 from numbanet.equations.losses import BCE, CCE, MSE, SSE
-from numbanet.formulas import Activation, Loss
+from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES, Activation, Loss
 
 ACTIVATIONS = {
     "identity": IDENTITY,
@@ -23,8 +23,11 @@ ACTIVATIONS = {
 # their derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
 KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
-# The constants of formulas that users wrote: that of the first activation of a network (the next activation has the next
-# number), and that of the loss.
+# All built-in activations and losses: the constants of those on the sheet, and the formulas beyond the sheet.
+ALL_ACTIVATIONS: dict[str, int | Activation] = {**ACTIVATIONS, **BEYOND_ACTIVATIONS}
+ALL_LOSSES: dict[str, int | Loss] = {**LOSSES, **BEYOND_LOSSES}
+# The constants of formulas that are not on the sheet: the constant of the first such activation of a network (the next such
+# activation has the next number), and the constant of the loss.
 OWN_ACTIVATION, OWN_LOSS = len(ACTIVATIONS), len(LOSSES)
 
 
@@ -51,7 +54,8 @@ class Topology:
         For each layer except the last, the probability in [0, 1) that a neuron drops out during training. An empty tuple means
         no dropout.
     formulas : tuple of Activation and Loss
-        The activation functions and the loss that the user wrote, each once.
+        The activation functions and the loss that are not on the sheet, each once: those that the user wrote, and those of
+        `numbanet.equations.beyond`.
     """
 
     sizes: tuple[int, ...]
@@ -64,12 +68,12 @@ class Topology:
 
     @cached_property
     def own_activations(self) -> tuple[Activation, ...]:
-        """The activation functions that the user wrote."""
+        """The activation functions that are not on the sheet."""
         return tuple(formula for formula in self.formulas if isinstance(formula, Activation))
 
     @cached_property
     def own_loss(self) -> Loss | None:
-        """The loss that the user wrote; None if the loss is built in."""
+        """The loss, if it is not on the sheet; otherwise None."""
         return next((formula for formula in self.formulas if isinstance(formula, Loss)), None)
 
     @cached_property
@@ -80,7 +84,7 @@ class Topology:
 
     @cached_property
     def keeps_z(self) -> tuple[bool, ...]:
-        """For each layer, True if its activation function is in `KEEPS_Z`, or is a function of the user that needs z."""
+        """For each layer, True if its activation function is in `KEEPS_Z`, or if it is not on the sheet and needs z."""
         own = {kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION) if activation.needs_z}
         return tuple(kind in KEEPS_Z | own for kind in self.kinds)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from numbanet import checks
 from numbanet._compile import config
-from numbanet.formulas.formula import Formula, checked_name, compiled, digest_of, tried
+from numbanet.formulas.formula import Formula, checked_name, compiled, digest_of, of_user, tried
 from numbanet.formulas.language import translated
 from numbanet.formulas.trials import DTYPES, NEAR, Tried, check_enough, check_finite, check_slopes, slopes
 
@@ -25,7 +25,7 @@ class Activation(Formula):
     Parameters
     ----------
     name : str
-        The name of the activation in files and messages. The built-in activations have other names.
+        The name of the activation in files and messages. The name must differ from those of the sheet's activations.
     phi : function
         phi(z, *constants) returns a.
     d_phi : function
@@ -80,8 +80,7 @@ class Activation(Formula):
             phi=function.function,
             d_phi=derivative.function,
             needs_z=translations[1].reads[0],
-            digest=digest_of(*translations),
-            _arguments=(name, phi, d_phi, "constants", numbers),
+            **of_user(Activation, digest_of(*translations), name, phi, d_phi, constants=numbers),
         )
 
 

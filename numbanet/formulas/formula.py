@@ -23,11 +23,14 @@ class Formula:
     digest : str
         A hash of the formula and its derivative, as hexadecimal digits. The digest depends on the values of constants and of
         global variables, but not on comments, docstrings and layout.
+    is_built_in : bool
+        True if numbanet contains the formula, so that files need only its name.
     """
 
     name: str
     digest: str
-    _arguments: tuple[Any, ...]  # of the constructor; the last two are the name and the value of a named argument
+    is_built_in: bool
+    _pickled: tuple[Any, ...]  # a function, and the arguments with which the function makes the formula again
 
     def __init__(self, **attributes: Any):
         vars(self).update(attributes)
@@ -52,13 +55,17 @@ class Formula:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Returns the state for pickle, which stores the names of the user's functions, and the digest."""
-        return _unpickled, (type(self), self.digest, self._arguments)
+        return self._pickled
 
 
-def _unpickled(kind: Callable[..., Formula], digest: str, arguments: tuple[Any, ...]) -> Formula:
+def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
+    """Returns the attributes of a formula that a user made by calling the class `kind` with the given arguments."""
+    return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
+
+
+def _unpickled(kind: Callable[..., Formula], digest: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Formula:
     """Makes a formula from its pickled state; raises ValueError if the user's functions have changed."""
-    *positional, name, value = arguments
-    formula = kind(*positional, **{name: value})
+    formula = kind(*arguments, **named)
     if formula.digest != digest:
         raise ValueError(f"the functions of {formula!r} differ from those with which it was pickled: use the same functions")
     return formula

@@ -6,7 +6,7 @@ from typing import Any
 
 from numbanet import checks
 from numbanet._compile import config
-from numbanet.formulas.formula import Formula, checked_name, compiled, digest_of, tried
+from numbanet.formulas.formula import Formula, checked_name, compiled, digest_of, of_user, tried
 from numbanet.formulas.language import translated
 from numbanet.formulas.trials import DTYPES, NEAR, Tried, check_enough, check_finite, check_slopes, slopes
 
@@ -25,7 +25,7 @@ class Loss(Formula):
     Parameters
     ----------
     name : str
-        The name of the loss in files and messages. The built-in losses have other names.
+        The name of the loss in files and messages. The name must differ from those of the sheet's losses.
     loss : function
         loss(y, y_hat) returns the loss of one output of one sample, from the target y and the prediction y_hat.
     d_loss : function
@@ -65,8 +65,7 @@ class Loss(Formula):
             loss=function.function,
             d_loss=derivative.function,
             per=per,
-            digest=digest_of(*translations, per),
-            _arguments=(name, loss, d_loss, "per", per),
+            **of_user(Loss, digest_of(*translations, per), name, loss, d_loss, per=per),
         )
 
 

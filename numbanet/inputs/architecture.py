@@ -3,14 +3,14 @@
 import itertools
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from numbanet import checks
-from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
+from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS, ALL_LOSSES, LOSSES, Topology
 from numbanet.formulas import Activation, Formula, Loss
 
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
@@ -41,7 +41,7 @@ def make_topology(
         layer.
     """
     formulas: dict[str, Activation | Loss] = {}
-    loss_name, layer_sizes = _named("loss", loss, LOSSES, Loss, formulas), _sizes(sizes)
+    loss_name, layer_sizes = _named("loss", loss, ALL_LOSSES, Loss, formulas), _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name, formulas)
     _check_output(names, loss_name)
     _check_softmax(names, layer_sizes[1:], loss_name)
@@ -53,18 +53,26 @@ def make_topology(
 
 
 def _named(
-    argument: str, value: Any, known: Iterable[str], kind: type[Activation | Loss], formulas: dict[str, Activation | Loss]
+    argument: str,
+    value: Any,
+    known: Mapping[str, Any],
+    kind: type[Activation | Loss],
+    formulas: dict[str, Activation | Loss],
 ) -> str:
     """Returns the name of an activation or loss, which is given by name or as a formula of the user.
 
-    A formula is added to `formulas`, under its name. Raises ValueError if another formula already has the name.
+    `known` contains the built-in activations or losses. A formula is added to `formulas`, under its name, unless it is on the
+    sheet. Raises ValueError if another formula already has the name.
     """
     if not isinstance(value, Formula):
-        return checks.choice(argument, value, known)
+        name = checks.choice(argument, value, known)
+        if not isinstance(known[name], Formula):
+            return name
+        value = known[name]
     if not isinstance(value, kind):
         raise TypeError(f"{argument} must be a name or an object of the class {kind.__name__}, not {value!r}")
     if value.name in {*ACTIVATIONS, *LOSSES}:
-        raise ValueError(f"{argument} {value!r} has the name of a built-in formula: give it another name")
+        raise ValueError(f"{argument} {value!r} has the name of a formula of the sheet: give it another name")
     if formulas.setdefault(value.name, value) != value:
         raise ValueError(f"two different formulas have the name {value.name!r}: give one of them another name")
     return value.name
@@ -127,7 +135,7 @@ def _check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
 
 def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, Activation | Loss]) -> tuple[str, ...]:
     if isinstance(activations, str | Formula):
-        name = _named("activation", activations, ACTIVATIONS, Activation, formulas)
+        name = _named("activation", activations, ALL_ACTIVATIONS, Activation, formulas)
         return (name,) * (layers - 1) + (NATURAL_OUTPUT.get(loss, "identity"),)
     try:
         activations = list(activations)
@@ -136,7 +144,7 @@ def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, A
     if len(activations) != layers:
         raise ValueError(f"{layers} layers need {layers} activations, but {len(activations)} are given: {activations!r}")
     named = enumerate(activations, start=1)
-    return tuple(_named(f"activation of layer {l}", value, ACTIVATIONS, Activation, formulas) for l, value in named)
+    return tuple(_named(f"activation of layer {l}", value, ALL_ACTIVATIONS, Activation, formulas) for l, value in named)
 
 
 def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:

@@ -78,8 +78,8 @@ class Description:
         optional: dict[str, Any] = {}
         if topology.dropout:
             optional["dropout"] = list(topology.dropout)
-        if topology.formulas:
-            optional["formulas"] = formulas.entries(topology.formulas)
+        if entries := formulas.entries(topology.formulas):
+            optional["formulas"] = entries
         if self.step:
             optional |= {"optimizer": optimizers.description(self.optimizer), "step": self.step}
         if self.training:

@@ -24,8 +24,9 @@ def checked(formulas: Any) -> tuple[Activation | Loss, ...]:
 
 
 def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
-    """Returns the kind, the name and the digest of each formula, as JSON-serializable dicts."""
-    return [{"kind": _kind(formula), "name": formula.name, "sha256": formula.digest} for formula in formulas]
+    """Returns the kind, the name and the digest of each formula that is not built in, as JSON-serializable dicts."""
+    own = [formula for formula in formulas if not formula.is_built_in]
+    return [{"kind": _kind(formula), "name": formula.name, "sha256": formula.digest} for formula in own]
 
 
 def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation | Loss]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     topology = description.topology
     if topology.own_activations:
         raise ValueError(
-            f"a network with the activation {topology.own_activations[0].name!r} cannot be exported: ONNX has operators for "
-            "built-in activations only"
+            f"a network with the activation {topology.own_activations[0].name!r} cannot be exported: the exported activations "
+            f"are identity, {', '.join(OPERATORS)}"
         )
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")

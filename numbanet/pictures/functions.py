@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from numbanet import checks, equations
-from numbanet.engines.topology import ACTIVATIONS
-from numbanet.formulas import Activation
+from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS
+from numbanet.formulas import BEYOND_ACTIVATIONS, Activation
 from numbanet.pictures import style
 
 SOFTMAX_OTHERS = (1.0, 0.0)  # the constant z_2 and z_3 in a picture of softmax as a function of z_1
@@ -81,7 +81,8 @@ def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Ax
         The name is unknown, or epsilon is not positive and finite.
     """
     if not isinstance(name, Activation):
-        name = checks.choice("name", name, ACTIVATIONS)
+        name = checks.choice("name", name, ALL_ACTIVATIONS)
+        name = BEYOND_ACTIVATIONS.get(name, name)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     ax = style.axes(ax, (4.2, 3.2))
     theme = style.theme(ax)

@@ -18,6 +18,7 @@ from numbanet.pictures.files import SETTINGS, save
 from numbanet.pictures.page import FOOT, GUTTER, HEAD, HEIGHT, MARGIN, SMALLEST, WIDTH, Block, Page, stack
 
 NETWORK, NOTATION = "A network", "Notation"
+NOT_DRAWN = "More activations and losses"  # these formulas do not fit on a page
 COMPUTED, COMPARED = "Computed without overflow", "Optimizers compared"
 # The columns of the first page: the width, and the sections with the number of rows that they take in a grid of four rows.
 COLUMNS: list[tuple[float, dict[str, int]]] = [
@@ -46,7 +47,8 @@ def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
     Parameters
     ----------
     page : int
-        1 for the formulas of the original cheat sheet, or 2 for all other formulas of docs/sheet.md.
+        1 for the formulas of the original cheat sheet, or 2 for the other formulas of docs/sheet.md. The section "More
+        activations and losses" is not drawn.
     dark : bool
         Whether the background is dark.
 
@@ -163,7 +165,7 @@ def _draw_second(page: Page) -> None:
         "Formulas that numbanet computes in addition to those of the original cheat sheet. The optimizers take\n"
         "the same number of steps from the same start as gradient descent on the first page.",
     )
-    by_title = dict(sections())
+    by_title = {title: rows for title, rows in sections() if title != NOT_DRAWN}
     first = [NOTATION, *(title for _, titles in COLUMNS for title in titles)]
     columns = [[title for title in titles if title in {*by_title, COMPUTED, COMPARED}] for titles in BEYOND]
     columns[ROOMIEST] += [title for title in by_title if title not in {*first, *itertools.chain(*columns)}]

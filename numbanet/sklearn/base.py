@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
-from numbanet.engines.topology import ACTIVATIONS
+from numbanet.engines.topology import ALL_ACTIVATIONS
 from numbanet.network import Network
 from numbanet.sklearn.conversion import validate_data
 from numbanet.sklearn.fitted import Fitted
@@ -289,7 +289,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
         if len(names) != len(hidden):
             raise ValueError(f"activation must be one name, or one name for each of {len(hidden)} hidden layers, not {names}")
-        known = sorted({*ACTIVATIONS, *ALIASES})
+        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
         names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
         activations = [ALIASES.get(name, name) for name in names]
         arguments: dict[str, Any] = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}

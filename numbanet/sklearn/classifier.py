@@ -29,7 +29,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Number of neurons of each hidden layer.
     activation : str or sequence of str
         Name of the activation of all hidden layers, or a list with one name per hidden layer. Known names are "identity",
-        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
+        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu", "softmax", "silu", "gelu", "elu" and "softplus".
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import numbanet
 from numbanet import _cuda
-from numbanet.equations import activations, backprop, descent, losses, neuron
+from numbanet.equations import activations, backprop, beyond, descent, losses, neuron
 from tests.helpers.engines import DEVICES, DTYPES, each
 
 mpmath.mp.dps = 50
@@ -28,6 +28,10 @@ def log1p_exp(z):
 
 def exp_difference_sum(z, z_max):
     return mpmath.exp(z - z_max)
+
+
+def huber(error):
+    return error**2 / 2 if error <= 1 else error - 0.5
 
 
 # For each name: the formula, a function for the exact value with 50 digits, and the domain of each argument.
@@ -60,6 +64,17 @@ FORMULAS = {
     "cce": (lambda y, z, others: losses.cce(3, y, -abs(z), type(z)(0), losses.log_softmax_sum(others)),
             lambda y, z, others: y * (abs(z) + mpmath.log1p(others)) / 3, [PART, ANY, POSITIVE]),
     "d_cce": (lambda y, a: losses.d_cce(3, y, a), lambda y, a: (a - y) / 3, [PART, PART]),
+    "silu": (beyond.silu, lambda z: z / (1 + mpmath.exp(-z)), [ANY]),
+    "d_silu": (beyond.d_silu, lambda z: (1 + z / (1 + mpmath.exp(z))) / (1 + mpmath.exp(-z)), [POSITIVE]),
+    "gelu": (beyond.gelu, lambda z: z * mpmath.ncdf(z), [POSITIVE]),
+    "d_gelu": (beyond.d_gelu, lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z), [POSITIVE]),
+    "elu": (beyond.elu, lambda z: mpmath.expm1(z) if z <= 0 else z, [ANY]),
+    "d_elu": (beyond.d_elu, lambda z: mpmath.exp(z) if z <= 0 else mp(1), [ANY]),
+    "d_softplus": (beyond.d_softplus, lambda a: -mpmath.expm1(-a), [POSITIVE]),
+    "mae": (beyond.mae, lambda y, y_hat: abs(y - y_hat), [ANY, PART]),
+    "d_mae": (beyond.d_mae, lambda y, y_hat: mpmath.sign(y_hat - y), [ANY, PART]),
+    "huber": (beyond.huber, lambda y, y_hat: huber(abs(y - y_hat)), [ANY, PART]),
+    "d_huber": (beyond.d_huber, lambda y, y_hat: max(mp(-1), min(mp(1), y_hat - y)), [ANY, PART]),
     "error_term": (backprop.error_term, lambda dl_da, da_dz: dl_da * da_dz, [PART, PART]),
     "weighted_input": (neuron.weighted_input, lambda w, x: w * x, [PART, PART]),
     "weighted_error": (backprop.weighted_error, lambda w, delta: w * delta, [PART, PART]),

@@ -22,6 +22,7 @@ from tests.helpers.formulas import (
     SWISH,
     d_huber,
     d_huber_losses,
+    d_steep_sigmoid,
     d_swish,
     huber,
     huber_losses,
@@ -194,7 +195,7 @@ def test_onnx_files_and_pages_cannot_contain_formulas(tmp_path):
 
 
 def test_names_of_formulas_must_be_different():
-    with pytest.raises(ValueError, match="has the name of a built-in formula"):
+    with pytest.raises(ValueError, match="has the name of a formula of the sheet"):
         Network([2, 1], [Activation("relu", swish, d_swish)], "mse")
     with pytest.raises(ValueError, match="two different formulas have the name 'swish'"):
         Network([2, 3, 1], [SWISH, Activation("swish", half, d_half)], "mse")
@@ -219,4 +220,4 @@ def test_digests_depend_on_meaning_and_not_on_layout():
 
     same = Activation("swish", swish, d_swish)
     assert same == SWISH
-    assert Activation("steep", steep_sigmoid, STEEP._arguments[2], constants=(2.0,)) != STEEP
+    assert Activation("steep", steep_sigmoid, d_steep_sigmoid, constants=(2.0,)) != STEEP
