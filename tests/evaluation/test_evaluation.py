@@ -1,4 +1,4 @@
-"""Figures, scores, the largest errors and the importance of columns, compared with scikit-learn."""
+"""Scores, the largest errors and the importance of columns agree with scikit-learn and NumPy."""
 
 from pathlib import Path
 

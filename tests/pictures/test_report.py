@@ -1,4 +1,4 @@
-"""The report of a training and of an evaluation: its figures are those that the command prints."""
+"""The reports of a training and of an evaluation contain the figures that the command prints."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.linspace(-1, 1, 20)
 
 
 def sections_of(path):
-    """The texts of each section, and the heading of the report."""
+    """Returns the HTML of each section by name, and the line with the result as "result"."""
     page = path.read_text("utf-8")
     parts = re.findall(r'<section id="(\w+)".*?</section>', page, re.DOTALL)
     texts = {name: section_of(page, name) for name in parts}

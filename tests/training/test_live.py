@@ -1,4 +1,4 @@
-"""The lines that a training shows: below each other in a file, and in one place, after the first ten, on a terminal."""
+"""`fit` prints one line per epoch into a file; on a terminal, each line after the first ten replaces the line before it."""
 
 import sys
 
@@ -13,7 +13,7 @@ X, Y = np.linspace(-1, 1, 12).reshape(6, 2), np.zeros(6)
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Makes standard output a terminal, on which every line is shown at once."""
+    """Makes standard output a terminal, and shows every line at once."""
     monkeypatch.setattr(live, "on_terminal", lambda stream: stream is sys.stdout)
     monkeypatch.setattr(reporting, "LIVE_SECONDS", 0)
 
@@ -24,7 +24,7 @@ def fit(**options):
 
 
 def screen(text):
-    """The lines on a terminal after a text with carriage returns was written."""
+    """Returns the lines on a terminal after a text with carriage returns was written."""
     lines, column = [""], 0
     for sign in text:
         if sign == "\r":
