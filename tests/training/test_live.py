@@ -71,6 +71,13 @@ def test_a_line_that_is_too_wide_is_cut_until_the_end(terminal, monkeypatch, cap
     assert max(map(len, parts[1:])) == 19 and len(last) > 20
 
 
+def test_a_shorter_line_erases_the_longer_line_before_it(capsys):
+    line = live.TerminalLine()
+    line.replace("epoch 11: 0.125")
+    line.end("epoch 12: 1")
+    assert screen(capsys.readouterr().out) == ["epoch 12: 1", ""]
+
+
 def test_an_interruption_stands_below_the_live_line(terminal, capsys):
     class Interrupting(Callback):
         def on_epoch_begin(self, epoch, logs):
