@@ -30,9 +30,11 @@ __all__ = [
     "launching_on",
     "overload_on_gpu",
     "provider",
+    "recompiled",
     "select",
     "unusable_reason",
     "versions",
+    "wait",
 ]
 
 # Both modules are typed as Any, because type checkers cannot find their names: the provider of `numba.cuda` is chosen at run
@@ -54,7 +56,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or kernels do not have this name
+        except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
             return getattr(_provided, name)
 
 
@@ -95,6 +97,16 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
         return kernel[grid, block, _stream.get(), shared_bytes]
 
 
+def wait(stream: Any = None) -> None:
+    """Waits until the work in a CUDA stream has finished. If `stream` is None, waits for the default stream.
+
+    Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
+    """
+    stream = cuda.default_stream() if stream is None else stream
+    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
+    synchronize()
+
+
 def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function."""
     if SIMULATED:
@@ -111,6 +123,13 @@ def callable_in_kernels(loop: Any) -> Any:
 def device_function(function: Callable) -> Any:
     """Compiles a device function, which kernels can call. In the simulator, kernels call the Python function itself."""
     return function if SIMULATED else cuda.jit(device=True)(function)
+
+
+def recompiled(kernel: Any, function: Callable) -> Any:
+    """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
+    if SIMULATED:
+        return cuda.jit(function)
+    return type(kernel)(function, targetoptions=dict(kernel.targetoptions))
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
@@ -153,7 +172,7 @@ def unusable_reason() -> str | None:
     try:
         cuda.current_context()  # without a driver or a GPU, this call raises an error with the driver's own message
         configured(_probe, 1, 1)(cuda.device_array(1))
-        cuda.synchronize()
+        wait()
     except Exception as error:  # the driver, the toolkit and the linker raise exceptions without a common base class
         found, message = versions(), _first_lines(error)
         return (

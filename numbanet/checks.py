@@ -26,8 +26,8 @@ LONGEST = 80  # the largest number of characters with which an error message sho
 # has 0.75.
 SIMILAR = 0.7
 # Maps names of other libraries to the names of numbanet. The names of other libraries are in lower case, without separators and
-# without the endings ENDINGS. An empty name stands for a function that numbanet does not have, although a name of numbanet is
-# similar.
+# without the endings ENDINGS. A name that is mapped to an empty string belongs to a function that numbanet does not have; no
+# name is suggested for it, even if a name of numbanet is similar.
 ELSEWHERE = {
     # activations
     **dict.fromkeys(("linear", "none"), "identity"),

@@ -37,12 +37,12 @@ class Trace:
     loss : float
         The loss of the batch.
     w, b, z, a, delta, dw, db : list of ndarray
-        Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), those in b and
-        db the shape (n_out,), and those in z, a and delta the shape (n, n_out).
+        Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), the arrays in b
+        and db have the shape (n_out,), and the arrays in z, a and delta have the shape (n, n_out).
     activations : list of str
         The name of each layer's activation function.
     loss_name : str
-        The name of the loss: "sse", "mse", "bce" or "cce".
+        The name of the loss: "sse", "mse", "bce" or "cce", or the name of a `Loss`.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     """
@@ -91,8 +91,8 @@ class Trace:
         Raises
         ------
         ValueError
-            A value is infinite or NaN, and the file is a JSON file. JSON cannot represent infinity and NaN. Or the name has the
-            ending of another format, such as .csv.
+            A value is infinite or NaN, and the file is a JSON file, which cannot represent infinity and NaN; or the name has
+            the ending of another format, such as .csv.
         OSError
             The file cannot be written.
         """
@@ -109,7 +109,7 @@ class Trace:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. Its name must end in .html.
+            The file to write, whose name must end in .html.
         learning_rate : float
             The positive learning rate eta of the update. The parameters of the network are not updated.
 
@@ -117,7 +117,7 @@ class Trace:
         ------
         ValueError, TypeError
             The name has another ending, `learning_rate` is not positive, a value is infinite or NaN, or the step consists of
-            more than 100,000 numbers. A page shows about 30,000 weights.
+            more than 100,000 numbers. A network with about 30,000 weights fits on a page.
         OSError
             The file cannot be written.
         """

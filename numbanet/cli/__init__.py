@@ -29,11 +29,19 @@ EXAMPLES = """examples:
 
 numbanet COMMAND --help describes the options of a command.
 """
+GREETING = f"""numbanet {__version__}: neural networks whose every equation is a loop that you can read. Three commands to try:
+
+  numbanet train digits                        # trains on 1,438 handwritten digits, in seconds
+  numbanet predict digits.npz digits --draw 3  # reads three other digits, and draws them
+  numbanet sheet -o sheet.pdf                  # draws every formula beside its curve; needs matplotlib
+
+numbanet --help lists all commands.
+"""
 COMMANDS = (train, evaluate, predict, trace, export, golden, verify, info, sheet)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one subcommand.
+    """Runs one subcommand; without arguments, prints a greeting with commands to try.
 
     Parameters
     ----------
@@ -50,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     SystemExit
         The arguments are invalid (status 2), or ask for help or the version (status 0).
     """
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(GREETING, end="")
+        return 0
     options, unrecognized = _parser().parse_known_args(arguments)
     if unrecognized:
         options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")

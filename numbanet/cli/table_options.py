@@ -36,8 +36,8 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         "--missing",
         type=names,
         metavar="TEXT[,...]",
-        help="texts that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
-        "NULL, null, None; a text such as NA that is the only one of them in a column of texts is a value)",
+        help="strings that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
+        "NULL, null, None; a string such as NA that is the only one of them in a column of strings is a value)",
     )
     parser.add_argument(
         "--header",

@@ -34,7 +34,7 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
     Parameters
     ----------
     name : str
-        The argument's name in error messages. In all functions of this module, the parameter `name` has this meaning.
+        The argument's name in error messages, here and in all other functions of the module.
     value : array_like, DataFrame, tensor or sparse matrix
         The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
         array.
@@ -105,7 +105,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     ----------
     name : str
     array : ndarray or GPU array
-        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
+        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have the dtype `dtype` already.
     dtype : numpy.dtype
     given : object, optional
         The argument of the user from which `array` was made: samples, targets or sample weights. With `given`, the error

@@ -12,7 +12,8 @@ import numpy as np
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
 from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
-# The number of threads per block. In Numba's CUDA simulator, it is small, because each CUDA thread is a slow Python thread.
+# The number of threads per block. In Numba's CUDA simulator, blocks have few threads, because each CUDA thread is a slow Python
+# thread.
 THREADS = 4 if SIMULATED else 256
 # DLPack's codes for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels of this module run.
 DLPACK_CUDA, DEFAULT_STREAM = 2, 1
@@ -41,7 +42,7 @@ def view(name: str, value: Any) -> Any:
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
-    if interface["version"] < 3:  # earlier versions of the interface do not name the stream to wait for
+    if interface["version"] < 3:  # nothing tells the stream that writes to the array, so that it could be any stream
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
 
@@ -56,7 +57,8 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
     if getattr(value, "requires_grad", False):
         value = value.detach()  # the detached tensor shares its memory with the original tensor
     interface = getattr(value, "__cuda_array_interface__", None)
-    if interface is not None:
+    # Before version 3, such as in PyTorch, the interface does not name a stream. DLPack waits for the right stream.
+    if interface is not None and (interface["version"] >= 3 or not (NUMBA_CUDA and hasattr(value, "__dlpack__"))):
         return interface, value
     if not NUMBA_CUDA:
         raise TypeError(
@@ -68,7 +70,7 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
 
 
 def _check_place(name: str, interface: dict) -> None:
-    """Raises ValueError if the current GPU cannot access the array; a failed access would end the use of the GPU."""
+    """Raises ValueError if the current GPU cannot access the array; a failed access would make the GPU unusable."""
     (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
     if address % itemsize:
         raise ValueError(
@@ -99,7 +101,8 @@ def dlpack_interface(memory: Any) -> tuple[dict, object]:
     return interface, memory
 
 
-# The following functions have the same names as those of `numbanet.inputs.host`, and do the same for GPU arrays.
+# Each of the following functions does for GPU arrays what the function of the same name in `numbanet.inputs.host` does for
+# NumPy arrays.
 
 
 def first_not_finite(array: Any) -> tuple[int, ...] | None:
@@ -144,8 +147,8 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
     """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
     One kernel writes the rounded products to memory, and a second kernel adds y. In a single kernel, the compiler would fuse
-    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and therefore gives different
-    bits.
+    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and would therefore give other
+    bits than NumPy, which rounds twice.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -229,7 +232,7 @@ def find_wrong_sum(y, tolerance, first):
 def find_unknown_label(labels, classes, first):
     """Finds the first sample whose label is outside 0 to classes - 1, with one thread per sample.
 
-    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample with a label outside this range.
+    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample whose label is outside 0 to classes - 1.
     """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_CHUNK = 1 << 16  # number of values that are searched at a time, so that they stay in the cache for the second search
+_CHUNK = 1 << 16  # number of values that are searched at a time; the search for the smallest value then finds them in the cache
 _MOST_CLASSES = 256  # largest number of classes whose one-hot rows are kept
 
 
@@ -48,7 +48,7 @@ def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
     """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
-    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # without a sign, a negative label is a large number
+    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # unsigned, a negative label is a large number
         return None
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
     return int(samples[0]) if samples.size else None

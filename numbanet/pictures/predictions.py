@@ -39,8 +39,8 @@ def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", a
     low, high = min(y.min(), y_hat.min()), max(y.max(), y_hat.max())
     margin = 0.04 * (high - low) or 1.0
     ends = (low - margin, high + margin)
-    ax.plot(ends, ends, color=style.GREY, lw=1, dashes=(4, 3), zorder=1)
-    ax.scatter(y, y_hat, s=16, color=style.BLUE, alpha=0.7, lw=0, rasterized=y.size > MOST_POINTS, zorder=2)
+    ax.plot(ends, ends, color=style.theme(ax).grey, lw=1, dashes=(4, 3), zorder=1)
+    ax.scatter(y, y_hat, s=16, color=style.theme(ax).colours[0], alpha=0.7, lw=0, rasterized=y.size > MOST_POINTS, zorder=2)
     ax.set(xlim=ends, ylim=ends, xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
     style.calm(ax)
     return ax
@@ -71,8 +71,8 @@ def residuals(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | Non
     y, y_hat = _pair(y, y_hat)
     ax = style.axes(ax, (4.8, 4.2))
     bins = int(np.clip(np.sqrt(y.size), 8, 40))
-    ax.hist(y_hat - y, bins=bins, color=style.BLUE, alpha=0.75, edgecolor="white", lw=0.6)
-    ax.axvline(0, color=style.GREY, lw=1, dashes=(4, 3))
+    ax.hist(y_hat - y, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
+    ax.axvline(0, color=style.theme(ax).grey, lw=1, dashes=(4, 3))
     ax.set(xlabel=f"predicted minus true {name}", ylabel="samples")
     style.calm(ax)
     return ax
@@ -122,7 +122,7 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     for s, (sample, title) in enumerate(zip(values, titles, strict=True)):
         left, top = wide * (s % columns), -tall * (s // columns)
         ax.imshow(sample.reshape(height, width), cmap="gray_r", extent=(left, left + 1, top - height / width, top))
-        ax.text(left, top + 0.05, title, size=style.LABEL_POINTS - 1, va="bottom", color=style.INK)
+        ax.text(left, top + 0.05, title, size=style.LABEL_POINTS - 1, va="bottom", color=style.theme(ax).ink)
     style.blank(ax)
     ax.set(xlim=(-0.02, wide * columns), ylim=(0.4 - tall * rows, 0.4))
     return ax
@@ -168,9 +168,9 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
         )
     ax = style.axes(ax, (6.4, 0.9 + 0.27 * len(names)))
     places = np.arange(len(names))
-    ax.barh(places, values.mean(axis=1), height=0.62, color=style.BLUE, alpha=0.75)
-    ax.hlines(places, values.min(axis=1), values.max(axis=1), color=style.INK, lw=1.2)
-    ax.axvline(0, color=style.GREY, lw=1)
+    ax.barh(places, values.mean(axis=1), height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
+    ax.hlines(places, values.min(axis=1), values.max(axis=1), color=style.theme(ax).ink, lw=1.2)
+    ax.axvline(0, color=style.theme(ax).grey, lw=1)
     ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
     ax.set(xlabel=f"decrease in {score}", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)

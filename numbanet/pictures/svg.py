@@ -13,9 +13,9 @@ from numbanet.pictures import style
 
 # The CSS variable for each colour. Without a value of the variable, a page shows the colour itself.
 VARIABLES = {
-    style.INK.lower(): "ink",
-    style.GREY.lower(): "quiet",
-    style.FAINT.lower(): "line",
+    style.LIGHT.ink.lower(): "ink",
+    style.LIGHT.grey.lower(): "quiet",
+    style.LIGHT.faint.lower(): "line",
     style.BLUE.lower(): "blue",
     style.VERMILION.lower(): "vermilion",
     style.GREEN.lower(): "green",

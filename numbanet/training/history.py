@@ -23,14 +23,14 @@ class History:
         For each name, a list with one value per epoch. "loss" and "accuracy" are measured on each training batch just before
         the update of the parameters. "val_loss" and "val_accuracy" are measured on the validation data at the end of the epoch.
         "seconds" is the duration of the epoch. The dict also contains the metrics passed to `fit`, "learning_rate" if there is
-        a schedule, and the numbers that callbacks added, with nan for the epochs in which a callback added no number. The dict
+        a schedule, and the metrics that callbacks added, with nan for the epochs in which a callback added no value. The dict
         contains "accuracy" and "val_accuracy" only for the losses cce and bce, and names that begin with "val_" only if there
         is validation data.
     interrupted : bool
         Whether Ctrl-C ended training.
     best_epoch : int or None
         With early stopping, the number of the epoch whose parameters the network has after training; None without early
-        stopping, or if the monitored figure was not measured in any epoch.
+        stopping, or if the monitored metric was not measured in any epoch.
     """
 
     # `numbanet.notebook` sets this method, because a history cannot import the pictures.
@@ -43,9 +43,9 @@ class History:
         self.best_epoch: int | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
-        """Appends the figures of a finished epoch.
+        """Appends the logs of a finished epoch: the values of its metrics.
 
-        If `logs` lacks a value that other epochs have, the history contains nan for this value in the epoch.
+        If `logs` lacks a metric that another epoch has, the value of the metric in this epoch is nan.
         """
         for name, value in logs.items():
             if name not in self.history:

@@ -19,7 +19,7 @@ from numbanet.training.early_stopping import EarlyStopping
 from numbanet.training.history import History
 from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
-from numbanet.training.monitoring import figures_of
+from numbanet.training.monitoring import measured_metrics
 from numbanet.training.optimizers import Optimizer
 from numbanet.training.processes import Batches, Partition, Pass, Processes
 from numbanet.training.schedules import Schedule, rate_of
@@ -68,7 +68,7 @@ class Training:
     data : Data or callable
         The samples to train on, or a function that yields the batches of an epoch.
     validation : Data, optional
-        The validation samples. The network is evaluated on these samples after each epoch.
+        The validation samples. The network is evaluated on the validation samples after each epoch.
     processes : Processes
         Divides the samples among the processes of distributed training, and keeps the processes in the same state.
     record : Record, optional
@@ -111,15 +111,15 @@ class Training:
         self.callbacks_anywhere = bool(settings.callbacks)
         self.stopping, self.schedule = None, settings.schedule
         if settings.early_stopping or settings.schedule:
-            figures = figures_of(
+            measured = measured_metrics(
                 model.topology,
                 settings.metrics,
                 validation=validation is not None,
                 scheduled=settings.schedule is not None,
                 others=self.consensus.follows or any(overrides(each, "on_epoch_end") for each in settings.callbacks),
             )
-            self.stopping = settings.early_stopping and settings.early_stopping.started(figures)
-            self.schedule = settings.schedule and settings.schedule.started(figures)
+            self.stopping = settings.early_stopping and settings.early_stopping.started(measured)
+            self.schedule = settings.schedule and settings.schedule.started(measured)
 
     def run(self) -> History:
         """Trains until the last epoch, or until early stopping, a callback or Ctrl-C stops training.
@@ -133,7 +133,7 @@ class Training:
             arguments or states.
         """
         settings, history = self.settings, self.history
-        self.errors = np.geterr()  # for the user's code: callbacks, metrics, schedules
+        self.errors = np.geterr()  # the user's np.errstate, for callbacks, metrics and schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()
@@ -193,7 +193,7 @@ class Training:
             self.model.restore(self.finite)
             raise ValueError(f"all weights are 0 in epoch {epoch}: x must yield at least one sample with a weight above 0")
         self._keep_if_finite(epoch, eta, totals)
-        logs = self._figures(totals, weight)
+        logs = self._metrics(totals, weight)
         self.last_loss = logs["loss"]
         self.first_loss = logs["loss"] if self.first_loss is None else self.first_loss
         if self.schedule:
@@ -214,7 +214,7 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits) and the sum of sample weights."""
+        """Trains on all batches of an epoch. Returns the `Totals` of the epoch, and the sum of the sample weights."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -270,8 +270,8 @@ class Training:
         if best == len(history.epoch) - 1:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
-    def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss and accuracy of an epoch, and the metrics and validation values that are measured after it."""
+    def _metrics(self, totals: Totals, weight: float) -> dict[str, float]:
+        """Returns the loss, the accuracy and the other metrics of an epoch, on the training data and on the validation data."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -280,9 +280,9 @@ class Training:
             part = self.validation_partition.part(self.validation)
             here = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y, part.weights)
             totals, weight = self.validation_partition.total(here), self.validation_partition.weight(self.validation)
-            figures = loss_and_accuracy(totals._replace(samples=weight), topology)
-            figures |= self._measured(self.validation, self.validation_partition)
-            logs |= {f"val_{name}": value for name, value in figures.items()}
+            values = loss_and_accuracy(totals._replace(samples=weight), topology)
+            values |= self._measured(self.validation, self.validation_partition)
+            logs |= {f"val_{name}": value for name, value in values.items()}
         return logs
 
     def _measured(self, data: Data, partition: Partition) -> dict[str, float]:
@@ -294,11 +294,11 @@ class Training:
         if part is not None:
             y, y_hat = part.counted(inputs.on_host(part.y)), part.counted(self.model.engine.predict(part.x))
         y, y_hat = partition.gather(y), partition.gather(y_hat)
-        figures = {}
+        values = {}
         for name, metric in self.settings.metrics.items():
             with np.errstate(**self.errors) if own(metric) is None else nullcontext():
-                figures |= measure({name: metric}, y, y_hat)
-        return figures
+                values |= measure({name: metric}, y, y_hat)
+        return values
 
     def _upload(self) -> None:
         """Copies the samples to the engine's device if they fit. Batches from a function are copied later, one at a time."""
@@ -344,11 +344,11 @@ class Training:
                 checks.warn(message)
         if self.replaced:
             names = ", ".join(map(repr, sorted(self.replaced)))
-            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the figures of fit")
+            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the measured values")
         if self.stopping:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
-                checks.warn(f"early_stopping monitored nothing: the figure {name!r} was missing or nan in every epoch")
+                checks.warn(f"early_stopping monitored nothing: the metric {name!r} was missing or nan in every epoch")
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:

@@ -153,7 +153,7 @@ def say(text: str) -> None:
 
     If standard output is absent, closed or not writable, nothing is printed and no error is raised.
     """
-    text += "\n"  # a single write, because Ctrl-C may stop `print` between the text and its end
+    text += "\n"  # a single write, because Ctrl-C may stop `print` between the text and the line break
     try:
         print(text, end="", flush=True)
     except (AttributeError, ValueError, OSError) as error:
@@ -162,7 +162,10 @@ def say(text: str) -> None:
 
 
 def say_after_interruption(text: str) -> None:
-    """Prints a line of text after Ctrl-C. On a terminal, the text begins in a new line, below the ^C of the terminal."""
+    """Prints a line of text after Ctrl-C.
+
+    On a terminal, the text begins in a new line, below the ^C that the terminal displays.
+    """
     say(f"\n{text}" if on_terminal(sys.stdout) else text)
 
 
@@ -173,15 +176,15 @@ def shown(value: float) -> str:
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
     """Returns the line of text that `fit` prints after an epoch."""
-    figures = "  ".join(f"{name} {shown(value)}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
+    metrics = "  ".join(f"{name} {shown(value)}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
     rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
-    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures}{rate}  {logs['seconds']:.2f} s"
+    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {metrics}{rate}  {logs['seconds']:.2f} s"
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
+    The function returns a message only if the loss also exceeds the loss of a network that predicts the same values for every
     sample. An increase of the loss from 1e-12 to 1e-10 therefore causes no warning.
 
     Parameters
@@ -203,7 +206,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # y stays on the GPU: evaluate a network with parameters 0, whose answers are all equal
+        if on_host is None:  # y stays on the GPU, so measure a network with parameters 0, which guesses
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None
@@ -214,12 +217,15 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 
 
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
-    """Returns the loss per sample of a network that gives the same answer for every sample.
+    """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    For the losses cce and bce, the answer is equal probabilities; for mse and sse, the answer is 0. For mse and sse without y,
-    the function returns 0, which is a lower bound of the loss.
+    For the losses cce and bce, the network predicts equal probabilities; for mse and sse, it predicts 0. For mse and sse
+    without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the user
+    wrote.
     """
     n_out = topology.sizes[-1]
+    if topology.own_loss:
+        return 0.0
     if topology.loss in ("cce", "bce"):
         return math.log(n_out) if topology.loss == "cce" else n_out * math.log(2)
     return 0.0 if y is None else float(np.einsum("sj,sj->", y, y)) / y.shape[0]

@@ -141,6 +141,12 @@ def test_a_second_process_loads():
     assert outcome() == "loaded"
 
 
+def test_loading_imports_nothing_that_only_a_compilation_needs(monkeypatch):
+    filled()
+    monkeypatch.setattr("numba.core.base.BaseContext.refresh", lambda _: pytest.fail("this imports scipy.linalg"))
+    assert outcome() == "loaded"
+
+
 @each("damage", DAMAGES)
 def test_a_damaged_file_is_compiled_anew_and_replaced(damage):
     damage(filled())

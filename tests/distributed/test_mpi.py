@@ -46,9 +46,9 @@ def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     )
 
 
-def results(size: int, folder: Path, *cases: str, **environment) -> dict:
+def results(size: int, folder: Path, *cases: str) -> dict:
     """Runs the cases one after another in `size` processes, and returns the result of each case."""
-    done = mpiexec(size, CASES, folder, *cases, **environment)
+    done = mpiexec(size, CASES, folder, *cases)
     assert done.returncode == 0, done.stderr
     return written(folder, *cases)
 
@@ -97,9 +97,13 @@ def by_three(checkpoint, by_two, killed):
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the folder and the seconds."""
+    """Runs cases in three processes until one process fails; returns the output, the folder and the seconds.
+
+    The processes train on a GPU, too. If this machine has no GPU, the processes use Numba's simulator.
+    """
     folder, start = tmp_path_factory.mktemp("failed"), time.monotonic()
-    return mpiexec(3, CASES, folder, "bits", "failing"), folder, time.monotonic() - start
+    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
+    return mpiexec(3, CASES, folder, "bits", "gpu", "failing", **simulated), folder, time.monotonic() - start
 
 
 @needs_mpi
@@ -136,9 +140,8 @@ def test_an_error_in_one_process_ends_all_with_its_message(failed):
 
 
 @needs_mpi
-def test_gradients_on_gpus_go_by_the_host(tmp_path):
-    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
-    trained = results(2, tmp_path, "gpu", **simulated)["gpu"]
+def test_gradients_on_gpus_go_by_the_host(failed):
+    trained = written(failed[1], "gpu")["gpu"]
     np.testing.assert_allclose(trained["cuda"], trained["cpu"], rtol=0, atol=1e-12)
 
 

@@ -9,18 +9,21 @@ FILE must contain its lines, apart from docstrings. `run by mpiexec`: the block 
 `test_mpi.py`. `not run: WHY`: the block is not run; with `not run: a recipe`, the block contains lines that are not a complete
 program.
 
-A page with the comment `runs in the simulator` runs in Numba's simulator, in a separate process.
+The pages with the comment `runs in the simulator` run in Numba's simulator, together in a separate process.
 """
 
 import ast
 import contextlib
 import io
+import json
+import linecache
 import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
+import traceback
 from pathlib import Path
 
 import pytest
@@ -32,7 +35,7 @@ from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
-LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
+LINK = re.compile(r"""(?:\]\(|(?:src|href)=")(?!http|#)([^)#"]+)""")
 
 
 def commands_of(code: str) -> list[list[str]]:
@@ -57,7 +60,9 @@ def printed_by(block: Block, page: str, names: dict) -> str | None:
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         if block.language == "python":
-            exec(compile(block.code, page, "exec"), names)
+            file = f"<{page}, {block.code[:40]}>"
+            linecache.cache[file] = len(block.code), None, block.code.splitlines(keepends=True), file  # for inspect.getsource
+            exec(compile(block.code, file, "exec"), names)
         for command in commands:
             assert main(command) == 0, f"{page}: numbanet {shlex.join(command)}"
     return stdout.getvalue() if commands or block.language == "python" else None
@@ -78,16 +83,48 @@ def alike(one: str, other: str) -> bool:
 
 
 @each("page", [pytest.param(page, id=page.name) for page in PAGES if "```" in page.read_text()])
-def test_a_page_does_what_it_says(page, tmp_path, monkeypatch):
+def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, request):
+    if page in IN_SIMULATOR:
+        assert not request.getfixturevalue("failures_in_simulator")[page.name]
+        return
     monkeypatch.chdir(tmp_path)
+    prepare_folder()
+    run(page)
+    same_sizes(page)
+
+
+IN_SIMULATOR = [page for page in PAGES if "<!-- runs in the simulator -->" in page.read_text()]
+
+
+@pytest.fixture(scope="module")
+def failures_in_simulator(tmp_path_factory):
+    """Runs the pages of the simulator in one process; returns, for each page, its traceback or an empty string."""
+    folder = tmp_path_factory.mktemp("simulator")
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
+    code = "from tests.docs.test_docs import run_in_simulator; run_in_simulator()"
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True)
+    return json.loads((folder / "failures.json").read_text())
+
+
+def run_in_simulator() -> None:
+    """Runs the pages of the simulator, each in a folder of its own, and writes their tracebacks to failures.json."""
+    folder, failures = Path.cwd(), {}
+    for page in IN_SIMULATOR:
+        (folder / page.stem).mkdir()
+        os.chdir(folder / page.stem)
+        prepare_folder()
+        try:
+            run(page)
+            failures[page.name] = ""
+        except Exception:
+            failures[page.name] = traceback.format_exc()
+    (folder / "failures.json").write_text(json.dumps(failures))
+
+
+def prepare_folder() -> None:
+    """Gives the present folder the folders of the repository that pages read."""
     Path("docs").symlink_to(ROOT / "docs")
     Path("tests").symlink_to(ROOT / "tests")
-    if "<!-- runs in the simulator -->" not in page.read_text():
-        run(page)
-        return same_sizes(page)
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
-    code = f"from pathlib import Path; from tests.docs.test_docs import run; run(Path({str(page)!r}))"
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def same_sizes(page: Path) -> None:

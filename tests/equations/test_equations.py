@@ -1,6 +1,7 @@
 """The scalar formulas agree with values of 50 digits, and all rows of `numbanet.verify` pass on every device."""
 
 import importlib
+import itertools
 import math
 
 import mpmath
@@ -102,11 +103,10 @@ def test_formulas_are_within_4_ulp(name, dtype):
     holds()
 
 
-@each("z", EXTREMES)
 @each("dtype", DTYPES)
 @each("name", [name for name in FORMULAS if ANY in FORMULAS[name][2]])
-def test_formulas_are_within_4_ulp_at_the_extremes(name, dtype, z):
-    for other in (0.25, 1.0):
+def test_formulas_are_within_4_ulp_at_the_extremes(name, dtype):
+    for z, other in itertools.product(EXTREMES, (0.25, 1.0)):
         check(name, [z if domain == ANY else other for domain in FORMULAS[name][2]], dtype)
 
 

@@ -9,6 +9,8 @@ import threading
 
 import numpy as np
 
+from numbanet import _cuda
+
 
 class ThreadCommunicator:
     """The communicator of one of several threads that train a network together."""
@@ -30,7 +32,7 @@ class ThreadCommunicator:
         """Waits until all threads have arrived."""
         self.shared["turn"].release()
         try:
-            self.shared["barrier"].wait(60)
+            self.shared["barrier"].wait(600)  # a busy machine is no failure
         finally:
             self.shared["turn"].acquire()
 
@@ -55,14 +57,15 @@ def together(size: int, work) -> list:
     If a call raises an exception, all threads end, and `together` raises the first exception.
     """
     shared = {"barrier": threading.Barrier(size), "arrays": [None] * size, "turn": threading.Lock()}
-    results, errors = [None] * size, []
+    results, errors, broken = [None] * size, [], []
 
     def run(rank):
         shared["turn"].acquire()
         try:
+            _cuda.select(0)  # the garbage collector may free arrays on the GPU in this thread, before `work` uses the GPU
             results[rank] = work(ThreadCommunicator(rank, size, shared))
-        except threading.BrokenBarrierError:
-            pass
+        except threading.BrokenBarrierError as error:
+            broken.append(error)
         except BaseException as error:
             errors.append(error)
             shared["barrier"].abort()
@@ -74,6 +77,6 @@ def together(size: int, work) -> list:
         thread.start()
     for thread in threads:
         thread.join()
-    if errors:
-        raise errors[0]
+    for error in (*errors, *broken):
+        raise error
     return results

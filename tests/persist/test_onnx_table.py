@@ -8,7 +8,7 @@ import pytest
 
 import numbanet
 from numbanet import tables
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
 from numbanet.tables.spelling import Spelling
 from tests.helpers.engines import DTYPES, each
@@ -52,7 +52,8 @@ def encoding(names, target, *, missing):
 def table_of(raw):
     """Returns the raw columns in the form in which numbanet reads them from a CSV file."""
     kept = {
-        name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Texts([t or None for t in v]) for name, v in raw.items()
+        name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Strings([t or None for t in v])
+        for name, v in raw.items()
     }
     return Table("a.csv", kept, N)
 

@@ -39,7 +39,8 @@ pytestmark = [
 ENDLESS = {"tol": 0.0, "n_iter_no_change": np.inf}
 
 
-@parametrize_with_checks([MLPClassifier(), MLPRegressor()])
+# max_iter is 100, as in scikit-learn's tests of its own MLPs, because most of the time is training.
+@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_check(estimator, check):
     try:
         check(estimator)

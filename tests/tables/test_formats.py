@@ -68,7 +68,7 @@ def test_idx_is_recognised_by_its_content(name, tmp_path):
         ("t.json", b"{}", "its name does not end in .csv"),
         ("t.parquet", b"a,y\n1,2\n", "damaged or not a Parquet file"),
         ("t.npz", b"a,y\n1,2\n", "cannot read .*t.npz"),
-        ("t.npy", npy(np.ones((2, 2), complex)), r"t.npy: x\[0\] must contain real numbers or texts, not complex128"),
+        ("t.npy", npy(np.ones((2, 2), complex)), r"t.npy: x\[0\] must contain real numbers or strings, not complex128"),
         ("t.npy", npy(np.zeros((1, (1 << 20) + 1), "u1")), "t.npy: x has 1048577 columns, but may have at most 1048576"),
         ("t-idx3-ubyte", b"a,y\n1,2\n", "damaged or not an IDX file"),
         ("t.csv.gz", gzip.compress(b"a,y\n1,2\n" * 100, mtime=0)[:-12], "cannot read .*t.csv.gz"),

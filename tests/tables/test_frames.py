@@ -94,7 +94,7 @@ def test_a_column_has_the_kind_of_its_values(values, expected):
 
 
 REFUSED = [
-    ([[1, 2]] * 6, r"^the DataFrame, column 'v': a value is an object of type list, neither a real number nor a text"),
+    ([[1, 2]] * 6, r"^the DataFrame, column 'v': a value is an object of type list, neither a real number nor a string"),
     ([b"u"] * 6, r"column 'v': a value is an object of type bytes"),
     ([1j] * 6, r"column 'v': the values have dtype complex128; convert them to real numbers; or name the column in ignore$"),
     (np.arange(6).astype("m8[s]"), r"column 'v': the values have dtype timedelta64\[s\]; convert them to real numbers"),
@@ -124,7 +124,7 @@ def test_a_missing_value_is_refused_with_its_column(values):
     "frame, error, message",
     [
         (np.ones((2, 2)), TypeError, r"table must be a Table from numbanet.tables.read, a DataFrame .* not ndarray$"),
-        (pandas.DataFrame(np.ones((2, 2))), TypeError, r"has a column named 0, but names must be texts: rename it to '0'"),
+        (pandas.DataFrame(np.ones((2, 2))), TypeError, r"has a column named 0, but names must be strings: rename it to '0'"),
         (
             pandas.DataFrame(np.ones((2, 2)), columns=["y", "y"]),
             ValueError,

@@ -383,7 +383,7 @@ def test_early_stopping_restores_after_an_interruption_too(samples):
     assert history.interrupted and history.best_epoch == 1 and (flat(net) == watch.seen[0]).all()
 
 
-def test_a_figure_that_is_not_there_cannot_be_watched(samples):
+def test_a_metric_that_is_not_there_cannot_be_watched(samples):
     with pytest.raises(ValueError, match="'val_loss', but fit measures only loss, accuracy, seconds: pass validation_data"):
         network().fit(*samples, epochs=2, early_stopping=numbanet.EarlyStopping(monitor="val_loss"), **SETTINGS)
 

@@ -1,4 +1,4 @@
-"""Monitored values, and the checks of `fit` before the first epoch: callbacks, schedules, batches and checkpoints."""
+"""Monitored metrics, and the checks of `fit` before the first epoch: callbacks, schedules, batches and checkpoints."""
 
 import math
 import sys
@@ -59,12 +59,12 @@ def test_every_metric_has_a_direction():
         ({"monitor": "val_los"}, "did you mean|measures only"),
         ({"monitor": "recal", "mode": "max"}, "measures only"),
         ({"monitor": "val_loss"}, "pass validation_data"),
-        ({"monitor": "mine"}, "does not know whether smaller or larger values of this figure are better"),
+        ({"monitor": "mine"}, "does not know whether smaller or larger values of this metric are better"),
         ({"monitor": "seconds"}, "does not know whether"),
         ({"monitor": "accuracy", "mode": "min"}, "larger values are better"),
     ],
 )
-def test_unknown_figures_are_refused_before_the_first_epoch(watcher, options, message):
+def test_unknown_metrics_are_refused_before_the_first_epoch(watcher, options, message):
     net, metrics = network(), {"mine": lambda y, y_hat: 1.0}
     before = flat(net)
     with pytest.raises(ValueError, match=message):
@@ -81,7 +81,7 @@ def test_a_metric_of_ones_own_has_no_known_direction(name, values, best):
     assert history.best_epoch == best
 
 
-def test_a_plateau_watches_a_figure_that_should_rise_cools_down_and_has_a_floor():
+def test_a_plateau_watches_a_metric_that_should_rise_cools_down_and_has_a_floor():
     figures = [0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     plateau = Plateau(patience=2, by=0.1, monitor="figure", mode="max", cooldown=2, least=0.005)
     history = fit(epochs=10, schedule=plateau, metrics={"figure": recorded(figures)})
@@ -98,16 +98,16 @@ def test_watching_costs_the_same_in_every_epoch(epochs):
             Counted.reads += 1
             return super().__getitem__(index)
 
-    from numbanet.training.monitoring import Figures, Progress, monitored
+    from numbanet.training.monitoring import MeasuredMetrics, Progress, monitored
 
-    values, progress = Counted(), Progress(monitored("schedule", None, None, 0.0, Figures({"loss": False})))
+    values, progress = Counted(), Progress(monitored("schedule", None, None, 0.0, MeasuredMetrics({"loss": False})))
     for epoch in range(epochs):
         values.append(1 / (epoch + 1))
         progress.follow({"loss": values})
     assert Counted.reads == epochs and progress.best_index == epochs - 1
 
 
-def test_figures_of_some_epochs_are_nan_in_the_others():
+def test_metrics_of_some_epochs_are_nan_in_the_others():
     history = fit(callbacks=Adds({}, {"new": 2}, {"new": None}))
     assert np.isnan(history["new"][[0, 2]]).all() and history["new"][1] == 2
     assert len(history.table().splitlines()) == 4
@@ -117,7 +117,7 @@ def test_figures_of_some_epochs_are_nan_in_the_others():
 
 
 @each("name", ["loss", "accuracy", "seconds", "epoch", "val_loss"])
-def test_a_callback_does_not_replace_our_figures(name):
+def test_a_callback_does_not_replace_measured_metrics(name):
     with pytest.warns(RuntimeWarning, match=f"'{name}'"):
         history = fit(callbacks=Adds(*[{name: -42.0}] * 3), validation_data=(X, Y))
     assert (history[name] != -42).all() and history.epoch == [1, 2, 3]
@@ -367,12 +367,12 @@ def test_what_is_kept_is_what_callbacks_left(device, kernels):
     assert (flat(net) == flat(network(seed=2))).all()
 
 
-def test_early_stopping_on_a_figure_that_is_always_nan_says_so():
+def test_early_stopping_on_a_metric_that_is_always_nan_says_so():
     options = {
         "metrics": {"odd": lambda y, y_hat: np.nan},
         "early_stopping": numbanet.EarlyStopping(2, monitor="odd", mode="min"),
     }
-    with pytest.warns(RuntimeWarning, match="monitored nothing: the figure 'odd' was missing or nan in every epoch"):
+    with pytest.warns(RuntimeWarning, match="monitored nothing: the metric 'odd' was missing or nan in every epoch"):
         network().fit(X, Y, epochs=4, learning_rate=0.01, verbose=0, **options)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Workspace(NamedTuple):
-    """The arrays that hold a network and its intermediate results. The module `kernels.layout` describes them.
+    """The arrays that hold a network and its intermediate results. The module `kernels.layout` describes the arrays.
 
     Parameters
     ----------

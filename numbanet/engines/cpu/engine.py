@@ -67,8 +67,8 @@ class FastCpuEngine:
     The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
     up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
     memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
-    up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
-    gradients are complete.
+    up its gradients in the first array. Calls without a `Claim` use the second array for gradients, and hold the lock until
+    their gradients are complete.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class FastCpuEngine:
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
         self.layout = Layout(topology, self.most_rows)
-        # The last rule, whether it read gradients from memory, and its constants in the network's dtype.
+        # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
         self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
         # For each combination of arguments of `_workspace`: its result.
         self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int]] = {}
@@ -128,7 +128,7 @@ class FastCpuEngine:
                 outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
             job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
             sums = self._run(job, self._samples(x, y, rows, weights, outputs), totals._replace(samples=0))
-            if weights is not None:  # the compiled run counts each correct prediction as 1
+            if weights is not None:  # `run` counts each correct output as 1
                 part = slice(totals.samples, totals.samples + rows.size)
                 hits(self.topology.loss_kind, y[part], outputs, hits_of_sample[part])
             totals = sums._replace(samples=totals.samples + rows.size)
@@ -172,7 +172,7 @@ class FastCpuEngine:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
                 if stop == first + most:  # a shorter slice says little about the speed
                     self.training_pace.took(totals.samples - first, time.perf_counter() - start)
-            except NotFiniteError:  # the batch is no finished step
+            except NotFiniteError:  # the step with this batch is not finished
                 raise
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
                 if reached and reached[0][POSITION] > first:
@@ -230,7 +230,10 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`. Layers count from 1."""
+        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+
+        Layers are counted from 1.
+        """
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
@@ -287,7 +290,7 @@ class FastCpuEngine:
         return Totals(*totals)
 
     def _first_call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None) -> Any:
-        """Makes a call as `Crew.call` does, which may have to compile the function `run` before."""
+        """Makes a call as `Crew.call` does; the call may first have to compile the function `run`."""
         with collection_paused():
             if most > 1:  # Ctrl-C would not end a compilation in a thread that helps
                 compile_for(run, (*arguments, new_team(0), False))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet._cuda import cuda
+from numbanet._cuda import wait
 from numbanet.engines.cpu.threads import Lock
 from numbanet.engines.cuda.memory import present_gpu
 from numbanet.engines.epoch import Epoch
@@ -156,7 +156,7 @@ class GuardedEngine:
         while True:
             with self.lock.here:
                 totals = next(parts, None)
-                self.changed = True  # if `read` was called since the last yield, it has set this attribute to False
+                self.changed = True  # `read` may have set `changed` to False since the last yield
             if totals is None:
                 return
             yield totals
@@ -211,10 +211,10 @@ class GuardedEngine:
         If the parameters cannot be written, this process cannot use the GPU any more, and the method raises RuntimeError.
         """
         try:
-            cuda.synchronize()
+            wait()
             self.engine.write(self.kept)
             self.engine.write_moments(self.kept_moments)
-            cuda.synchronize()
+            wait()
         except Exception as again:
             self.lost = (
                 f"the GPU failed, and this process cannot use it any more: {error}. The network has the parameters from before "

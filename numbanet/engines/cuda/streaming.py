@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numbanet._cuda import cuda, launching_on
+from numbanet._cuda import cuda, launching_on, select, wait
 from numbanet.engines.cpu.threads import get_num_threads
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.loops import CudaLoops
@@ -63,7 +63,7 @@ class Chunks:
     def __init__(self, topology: Topology):
         self.widths, self.dtype = (topology.sizes[0], topology.sizes[-1]), topology.dtype
         self.loops = CudaLoops()
-        self.rows, self.places = 0, []
+        self.rows, self.places, self.stream = 0, [], None
 
     def of(self, at_once: int, arrays: tuple, order: NDArray[np.integer] | None = None) -> Iterator[tuple[slice, Any, tuple]]:
         """Yields samples in GPU memory: all at once if their arrays are on the GPU already, otherwise chunk by chunk.
@@ -101,8 +101,9 @@ class Chunks:
             yield slice(0, n), order, arrays
             return
         self._make_places(at_once)
-        # The attributes get the buffers back when this call has yielded all chunks. Until then, a second call (for example in a
-        # callback between two chunks of training) finds no buffers and creates its own.
+        # This call takes the buffers out of the attributes, and puts the buffers back after it has yielded all chunks. During
+        # this call, a second call (for example in a callback between two chunks of training) finds no buffers and creates new
+        # ones.
         places, buffer_rows = self.places, self.rows
         self.places, self.rows = [], 0
         try:
@@ -114,12 +115,14 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
-        with ThreadPoolExecutor(get_num_threads()) as threads:
-            cuda.synchronize()  # the copies of an earlier call that was interrupted may still be running
+        """Yields the parts of `order`, chunk by chunk, from two buffers in turn. `Chunks.of` describes the yielded values."""
+        # Python's garbage collector can delete GPU arrays in any thread, and the memory of a GPU array can be freed only by a
+        # thread that uses a GPU. Therefore each new thread selects the caller's GPU.
+        with ThreadPoolExecutor(get_num_threads(), initializer=select, initargs=(limits.present_gpu(),)) as threads:
+            self._wait()  # the copies of an earlier call that was interrupted may still be running
             picking = self._pick(threads, order[parts[0]], arrays, places[0])
             for k in range(-1, len(parts)):
-                cuda.synchronize()  # now chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
+                self._wait()  # now chunk k is on the GPU, and the GPU has finished computing with chunk k - 1
                 if k + 1 < len(parts):
                     for rows in picking:
                         rows.result()
@@ -128,6 +131,11 @@ class Chunks:
                     picking = self._pick(threads, order[parts[k + 2]], arrays, places[k % 2])
                 if k >= 0:
                     yield parts[k], np.arange(parts[k].stop - parts[k].start), places[k % 2].on_gpu[: len(arrays)]
+
+    def _wait(self) -> None:
+        """Waits for the copies of chunks in the separate stream, and for the work of the GPU in the default stream."""
+        wait(self.stream)
+        wait()
 
     def _make_places(self, at_once: int) -> None:
         """Creates two buffers for chunks, unless the existing buffers are large enough.
@@ -142,7 +150,7 @@ class Chunks:
         rows = min(CHUNK_ROWS, int(min(CHUNK_BYTES, limits.free_bytes() / 4)) // bytes_of_sample)
         rows = max(at_once, rows)
         shapes = [(rows, width) for width in self.widths]
-        self.stream = limits.stream_beside()
+        self.stream = self.stream or limits.stream_beside()
         for _ in range(2):
             pinned, on_gpu = (
                 tuple(empty(shape, self.dtype) for shape in shapes) for empty in (cuda.pinned_array, cuda.device_array)

@@ -71,7 +71,7 @@ def lose_the_gpu(monkeypatch):
     def refuse(*_, **__):
         raise KernelError("CUDA_ERROR_ILLEGAL_ADDRESS")
 
-    monkeypatch.setattr(_cuda.cuda, "synchronize", refuse)
+    monkeypatch.setattr(_cuda.cuda, "default_stream", refuse)
     for call in ("copy_to_host", "copy_to_device"):
         monkeypatch.setattr(type(_cuda.cuda.device_array(1)), call, refuse)
 

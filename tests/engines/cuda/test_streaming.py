@@ -1,9 +1,13 @@
 """Samples that do not fit into GPU memory are processed in chunks, with the same bits as samples that fit."""
 
+import gc
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numbanet import _cuda
+from numbanet._compile import collection_paused
 from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import planning, streaming
 from numbanet.engines.cuda.memory import limits
@@ -120,6 +124,25 @@ def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies
     assert (engine.predict(x, out).copy_to_host() == engine.predict(x)).all()
     assert engine.evaluate(x, y) == engine.evaluate(*there)
     assert copies == EVALUATED * 4
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator frees nothing")
+def test_the_threads_of_a_pass_can_free_arrays_on_the_gpu(small_chunks, monkeypatch):
+    """An exception in the garbage collector becomes a warning, with which the test fails."""
+    top = topology(*TOPOLOGY, np.dtype("float32"))
+    x, _ = data(top, COUNT)
+    engine, _ = engine_with_parameters(top, "cuda", "fast")
+
+    def collecting_take(*arguments, **options):
+        gc.collect()
+        return np.take(*arguments, **options)
+
+    monkeypatch.setattr(streaming, "np", SimpleNamespace(**vars(np) | {"take": collecting_take}))
+    with collection_paused():
+        cycle = [cuda.device_array(1) for _ in range(100)]  # more than Numba keeps before it frees them
+        cycle.append(cycle)
+        del cycle
+        engine.predict(x)
 
 
 def test_training_and_evaluation_share_their_places(small_chunks):

@@ -180,7 +180,7 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the routine that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at] with row `row` of its panel. Its gradients begin at memory[gradients].
+    The tile begins at memory[at] with row `row` of its panel. The gradients of the tile begin at memory[gradients].
     """
     name, descend_by_rule = RULES[kind]
 
@@ -198,7 +198,8 @@ def tile_routine(kind: int) -> Any:
 def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
     """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype.
 
-    `from_memory` is true if all updates read gradients from memory. The rule's routine is compiled if an update needs it.
+    `from_memory` is true if all updates read gradients from memory. The rule's routine is compiled if an update needs the
+    routine.
     """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
     stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf
@@ -265,7 +266,7 @@ def clip_scale_of(memory, header, layers, clip_norm, panels, count, member):
     """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
     If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
-    `count` panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
+    `count` panels of NR columns each. This thread adds up the squares in the panels whose indices are in the range `panels`.
     """
     nr = NR_VECTORS * lanes(memory)
     number = 0

@@ -61,7 +61,7 @@ call_drop = DROP.call
 
 @njit_part
 def fill(random, stream, panel, nr, row, count):
-    """Generates the random numbers for `count` rows of a panel, beginning with `row`. Writes them to the thread's buffer.
+    """Generates the random numbers for `count` rows of a panel, beginning with `row`, in the thread's buffer.
 
     A row of a panel belongs to `nr` = NR neurons of one sample.
     """
@@ -111,7 +111,7 @@ def forward(workspace, l, draw, block, thread, span):
 def backward(workspace, l, draw, block, thread, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
 
-    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons), which are those of delta of layer l.
+    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons): the panels of delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)

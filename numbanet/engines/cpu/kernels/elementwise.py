@@ -38,8 +38,8 @@ class Formula(NamedTuple):
     d_phi: Callable
 
 
-# If a store may write back the number that was read, LLVM 22 turns it into a masked store, which is six times as slow on some
-# CPUs. Adding epsilon - epsilon, a 0 that LLVM cannot recognise as 0, prevents the masked store.
+# If a store may write back the number that was read, LLVM 22 turns the store into a masked store, which is six times as slow on
+# some CPUs. Adding epsilon - epsilon, a 0 that LLVM cannot recognise as 0, prevents the masked store.
 FORMULAS = {
     RELU: Formula("relu", lambda epsilon, z: relu(z) + (epsilon - epsilon), lambda epsilon, z, a: d_relu(z)),
     LEAKY_RELU: Formula(
@@ -50,6 +50,13 @@ FORMULAS = {
     SIGMOID: Formula("sigmoid", lambda epsilon, z: sigmoid(z), lambda epsilon, z, a: d_sigmoid(a)),
     TANH: Formula("tanh", lambda epsilon, z: tanh(z), lambda epsilon, z, a: d_tanh(a)),
 }
+
+
+@cache  # so that networks with equal formulas share their routines; machine code must exist as long as the process
+def users_formula(own: Any) -> Formula:
+    """Returns the formula of an `Activation` that a user wrote. The formula's name in the compile cache contains its digest."""
+    phi, d_phi = own.phi, own.d_phi
+    return Formula(f"own_{own.digest}", lambda epsilon, z: phi(z) + (epsilon - epsilon), lambda epsilon, z, a: d_phi(z, a))
 
 
 @cache

@@ -115,7 +115,7 @@ def needs_jacobian(topology: Topology) -> bool:
 class Layout:
     """The memory of a network, with room for the largest block of samples.
 
-    The operating system provides only those memory pages that are used.
+    The operating system provides only the memory pages that are used.
 
     Parameters
     ----------

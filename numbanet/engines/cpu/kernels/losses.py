@@ -42,7 +42,7 @@ def weigh(memory, header, values, span):
 
 @njit_part
 def count_hits(memory, header, n_out, integers, span):
-    """Counts, for each sample, those outputs y_hat that are on the same side of 1/2 as y."""
+    """Counts, for each sample, the outputs y_hat that are on the same side of 1/2 as y."""
     hits = HITS * header.rows
     for s in range(span.begin, span.end):
         put(integers, hits + s, 0)
@@ -56,9 +56,9 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_part
 def count_hits_of_classes(memory, header, n_out, integers, span):
-    """Sets the number of hits of each sample to 1 if the largest y_hat and the largest y have the same index, else to 0.
+    """Counts 1 correct output for a sample if the largest y_hat and the largest y have the same index, else 0.
 
-    Overwrites the memory of the losses.
+    Uses the memory of the losses as scratch memory.
     """
     guess, target, hits = INDEX * header.rows, TARGET * header.rows, HITS * header.rows
     find_largest(memory, header, header.table_a, n_out, header.loss, integers, guess, span)
@@ -69,7 +69,7 @@ def count_hits_of_classes(memory, header, n_out, integers, span):
 
 @njit_routine
 def cce_score(memory, header, layer, integers, has_weights, span):
-    """Computes the loss cce and the hits of the samples in `span`, from the tables of y, z and a."""
+    """Computes the loss cce and the correct outputs of the samples in `span`, from the tables of y, z and a."""
     n_out, rows, loss, z_max, others = layer.n_out, header.rows, header.loss, header.z_max, header.others
     count_hits_of_classes(memory, header, n_out, integers, span)
     for s in range(span.begin, span.end):
@@ -111,6 +111,17 @@ LOSSES = {
 }
 
 
+@cache  # so that networks with equal losses share their routines; machine code must exist as long as the process
+def users_loss(own: Any, outputs: int) -> Loss:
+    """Returns the formulas of a `Loss` that a user wrote. Their name in the compile cache contains the digest of the `Loss`."""
+    loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
+    return Loss(
+        f"own_{own.digest}_{by}",
+        lambda y, z, a: loss(y, a) / type(y)(by),
+        lambda n, y, a: d_loss(y, a) / (n * type(y)(by)),
+    )
+
+
 @njit_part
 def nothing(memory, header, layer, span):
     """Leaves all values as they are."""
@@ -127,7 +138,7 @@ def through_phi(memory, header, layer, span):
 
 @cache
 def score_routine(loss: Loss, prepare: Any) -> Any:
-    """Returns the routine that computes a loss and the hits of the samples in `span`, from the tables of y, z and a.
+    """Returns the routine that computes a loss and the correct outputs of the samples in `span`, from the tables of y, z and a.
 
     The routine first calls `prepare`, which may replace the table of z.
     """
@@ -154,8 +165,8 @@ def score_routine(loss: Loss, prepare: Any) -> Any:
 def error_routine(loss: Loss, through: Any) -> Any:
     """Returns the routine that computes delta of the output layer, for the samples in `span`.
 
-    n is the number of samples in the batch. The routine computes the gradient of the loss in the table of delta, multiplies it
-    by the sample weights, and calls `through`, which replaces dL/da with delta.
+    n is the number of samples in the batch. The routine computes the gradient of the loss in the table of delta, multiplies the
+    gradient by the sample weights, and calls `through`, which replaces dL/da with delta.
     """
     gradient = njit_merged(loss.d_term)
 
@@ -175,7 +186,8 @@ def error_routine(loss: Loss, through: Any) -> Any:
 
 def score_and_error(topology: Topology) -> tuple[Any, Any]:
     """Returns the routines that compute the loss and delta of a network's output layer."""
-    loss, softmax_output = LOSSES[topology.loss_kind], topology.kinds[-1] == SOFTMAX
+    own, softmax_output = topology.own_loss, topology.kinds[-1] == SOFTMAX
+    loss = users_loss(own, topology.sizes[-1]) if own else LOSSES[topology.loss_kind]
     if topology.loss_kind == CCE:
         return cce_score, error_routine(loss, nothing)
     if topology.loss_kind == BCE:

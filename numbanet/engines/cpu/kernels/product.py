@@ -66,7 +66,8 @@ def panels_of(memory, columns):
 def strips_of(tiles, groups):
     """Returns the range of the first panels of the strips that contain the tiles with indices in the range `tiles`.
 
-    A strip consists of STRIP panels, or of one panel if no other is left. Each panel consists of `groups` groups of MR rows.
+    A strip consists of STRIP panels; the last strip may consist of a single panel. Each panel consists of `groups` groups of MR
+    rows.
     """
     if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1, STRIP)
@@ -77,8 +78,9 @@ def strips_of(tiles, groups):
 def groups_of(panel, width, tiles, groups, slab, rows):
     """Returns the range of the groups (MR rows each) of a strip that this thread computes within a slab, as a `Span`.
 
-    The strip consists of `width` panels, beginning with the given one. The slab is a block of `rows` rows that begins with the
-    group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts twice.
+    The strip consists of `width` panels, and begins with the panel whose index is `panel`. The slab is a block of `rows` rows
+    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts
+    twice.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -90,8 +92,8 @@ def groups_of(panel, width, tiles, groups, slab, rows):
 def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    `phi` is the address of the activation function's routine. If it is 0, the function writes z in place of a.
-    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
+    `phi` is the address of the activation function's routine. If `phi` is 0, the function writes z in place of a. Reads x (n,
+    n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out)
     for slab in range(0, groups, MC // MR):

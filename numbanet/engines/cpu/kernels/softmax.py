@@ -1,7 +1,7 @@
-"""The routines of softmax, which need all neurons of a layer: a, and delta by the full Jacobian.
+"""The routines of softmax, which need all neurons of a layer: activations a, and delta by the full Jacobian.
 
-The loops run over tables (see the module `tables`). Few networks need the full Jacobian. The loops of `numbanet.equations`
-compute it, one sample at a time.
+The loops run over tables (see the module `tables`). Few networks need the full Jacobian of softmax. The loops of
+`numbanet.equations` compute the Jacobian, one sample at a time.
 """
 
 from numbanet._compile import njit_merged, njit_part, njit_routine, parts_of
@@ -45,7 +45,7 @@ def softmax_tables(memory, header, layer, integers, span):
 
 @njit_routine
 def softmax_activation(memory, header, layer, integers, span):
-    """Computes a of a softmax output layer, for the samples in `span`. Writes z and a to their tables."""
+    """Computes the activations a of a softmax output layer, for the samples in `span`. Writes z and a to their tables."""
     softmax_tables(memory, header, layer, integers, span)
 
 
