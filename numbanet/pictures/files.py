@@ -1,10 +1,10 @@
-"""Writes the pages of the cheat sheet to files, in which text is selectable."""
+"""Writes drawings to files in which text is selectable: PDF, PNG, SVG and HTML."""
 
 import base64
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ SETTINGS = {"mathtext.fontset": "stix", "svg.hashsalt": "numbanet", "svg.fonttyp
 DPI = 200
 
 
-def save(pages: list[Callable[[], Figure]], path: str | os.PathLike[str], title: str) -> list[str]:
+def save(pages: Sequence[Callable[[], Figure]], path: str | os.PathLike[str], title: str) -> list[str]:
     """Draws pages and writes them to one file, or to one file per page; returns the paths of the files.
 
-    Each file contains the title. The suffix of the path determines the format. A file in the format .pdf or .html holds all
-    pages.
+    The suffix of the path determines the format. The formats .pdf and .html hold all pages in one file. The title is written
+    into the files' metadata.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")

@@ -196,7 +196,7 @@ class Samples(NamedTuple):
     def values(self, names: Sequence[str], row: int) -> list[str]:
         """Returns a sample's values in the named columns: the texts of the table, or the inputs of the network."""
         if self.table is not None:
-            return [self.table.column(name).texts[row] or "" for name in names]
+            return [self.table.column(name).strings[row] or "" for name in names]
         known = self.network.columns or [f"x[{i}]" for i in range(self.x.shape[1])]
         return [f"{self.x[row, known.index(name)]:.6g}" for name in names]
 
