@@ -30,6 +30,7 @@ __all__ = [
     "launching_on",
     "overload_on_gpu",
     "provider",
+    "recompiled",
     "select",
     "unusable_reason",
     "versions",
@@ -122,6 +123,13 @@ def callable_in_kernels(loop: Any) -> Any:
 def device_function(function: Callable) -> Any:
     """Compiles a device function, which kernels can call. In the simulator, kernels call the Python function itself."""
     return function if SIMULATED else cuda.jit(device=True)(function)
+
+
+def recompiled(kernel: Any, function: Callable) -> Any:
+    """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
+    if SIMULATED:
+        return cuda.jit(function)
+    return type(kernel)(function, targetoptions=dict(kernel.targetoptions))
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs, pages, persist
 from numbanet.files import Location
+from numbanet.formulas import Activation, Loss
 from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.tables import Encoding
@@ -39,8 +40,13 @@ class MultilayerPerceptron:
 
     @property
     def loss(self) -> str:
-        """The name of the loss: "sse", "mse", "bce" or "cce"."""
+        """The name of the loss: "sse", "mse", "bce" or "cce", or the name of a `Loss`."""
         return self._model.topology.loss
+
+    @property
+    def formulas(self) -> list[Activation | Loss]:
+        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        return list(self._model.topology.formulas)
 
     @property
     def dtype(self) -> str:

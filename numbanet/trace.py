@@ -42,7 +42,7 @@ class Trace:
     activations : list of str
         The name of each layer's activation function.
     loss_name : str
-        The name of the loss: "sse", "mse", "bce" or "cce".
+        The name of the loss: "sse", "mse", "bce" or "cce", or the name of a `Loss`.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     """

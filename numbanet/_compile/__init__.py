@@ -33,6 +33,7 @@ from numba import extending
 from numba.core import event, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
@@ -54,14 +55,18 @@ FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogi
 _INLINED = FLAGS | {"forceinline": True}
 
 
-def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`."""
+def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True) -> Any:
+    """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`.
+
+    The cache recognises a function by its place in the source code. A function that is made at run time must not be cached.
+    """
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # then `dispatcher` is the plain Python function
         return dispatcher
     # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
-    dispatcher._cache = FunctionCache(function)
+    if cached:
+        dispatcher._cache = FunctionCache(function)
     dispatcher.compile = _heard(dispatcher.compile)
     return dispatcher
 
@@ -83,9 +88,19 @@ def compile_for(dispatcher: Any, arguments: tuple) -> None:
         dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
 
 
-def njit_formula(function: Callable) -> Any:
+def njit_formula(function: Callable, cached: bool = True) -> Any:
     """Compiles a formula as `njit` does, and makes LLVM inline even a long formula into every loop that calls the formula."""
-    return njit(function, _INLINED)
+    return njit(function, _INLINED, cached)
+
+
+def is_dispatcher(function: Any) -> bool:
+    """True if `njit` compiled the function; False for Python functions and for CUDA kernels."""
+    return isinstance(function, CPUDispatcher)
+
+
+def recompiled(dispatcher: Any, function: Callable) -> Any:
+    """Compiles a function, which is made at run time, with the compiler flags of a function that `njit` compiled."""
+    return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 
 class _PartLibrary(JITCodeLibrary):

@@ -56,7 +56,7 @@ class Agreement:
             An argument or the data differ between this process and rank 0; or the SIMD registers of their processors differ in
             width, so that the processes would add up gradients in different orders.
         """
-        self._compare()
+        self._compare(training)
         self._take_over(training)
         # One process of each machine compiles first, so that the other processes load the machine code from the cache.
         first = getattr(self.communicator, "first_of_node", self.communicator.rank == 0)
@@ -95,8 +95,9 @@ class Agreement:
             )
         return first["stop"]
 
-    def _compare(self) -> None:
-        own = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTERS.width}))
+    def _compare(self, training: "Training") -> None:
+        formulas = [formula.digest for formula in training.model.topology.formulas]
+        own = json.loads(json.dumps(self.conditions | {"formulas": formulas, "width of SIMD registers": REGISTERS.width}))
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
                 advice = "; if each process has its own samples, pass sharded=True" if name in ARRAYS else ""

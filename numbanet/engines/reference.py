@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.engines import samples
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cpu.threads import Lock
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.epoch import Epoch, N
@@ -49,7 +50,7 @@ class ReferenceEngine:
 
     def __init__(self, topology: Topology, device: str):
         self.topology = topology
-        self.loops = CpuLoops() if device == "cpu" else CudaLoops()
+        self.loops = (CpuLoops if device == "cpu" else CudaLoops)(binding_of(topology))
         self.epsilon = topology.dtype.type(topology.epsilon)
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)

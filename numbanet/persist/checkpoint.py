@@ -115,7 +115,7 @@ class CheckpointFile:
         """
         if not Path(self.path).exists():
             return
-        description, vectors = persist.load(self.path)
+        description, vectors = persist.load(self.path, training.model.topology.formulas)
         self._check(training, description)
         progress = description.training or {}
         history, table = training.history, training.model.table

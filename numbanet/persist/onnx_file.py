@@ -25,6 +25,11 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     model also contains the encoding of the table, as described in `numbanet.persist.onnx_table`.
     """
     topology = description.topology
+    if topology.own_activations:
+        raise ValueError(
+            f"a network with the activation {topology.own_activations[0].name!r} cannot be exported: ONNX has operators for "
+            "built-in activations only"
+        )
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
     onnx = imported("onnx", "onnx")

@@ -196,7 +196,7 @@ class Encoding:
 
     def check(self, network: NetworkShape) -> None:
         """Raises ValueError if the network's loss, number of inputs or number of outputs does not match the encoding."""
-        if network.loss not in self.target.losses:
+        if not self.target.fits(network.loss):
             known = " or ".join(f"{loss!r} (--loss {loss})" for loss in self.target.losses)
             raise ValueError(
                 f"loss {network.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"

@@ -37,6 +37,10 @@ class Classes:
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", distinct_strings("labels", self.labels, 2))
 
+    def fits(self, loss: str) -> bool:
+        """True if a network with the loss can learn the target."""
+        return loss in self.losses
+
     def width(self, loss: str) -> int:
         """Returns the number of network outputs that the loss needs: one output for bce, and otherwise one output per class."""
         if loss == "bce" and len(self.labels) != 2:
@@ -117,6 +121,10 @@ class Quantity:
     def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
+
+    def fits(self, loss: str) -> bool:
+        """True if a network with the loss can learn the target: every loss of numbers, also one that a user wrote."""
+        return loss not in Classes.losses
 
     def width(self, loss: str) -> int:
         """Returns the number of outputs that a network needs, which is 1 for any loss."""

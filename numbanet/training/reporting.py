@@ -202,9 +202,12 @@ def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
     For the losses cce and bce, the network predicts equal probabilities; for mse and sse, it predicts 0. For mse and sse
-    without y, the function returns 0, which is a lower bound of the loss.
+    without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the user
+    wrote.
     """
     n_out = topology.sizes[-1]
+    if topology.own_loss:
+        return 0.0
     if topology.loss in ("cce", "bce"):
         return math.log(n_out) if topology.loss == "cce" else n_out * math.log(2)
     return 0.0 if y is None else float(np.einsum("sj,sj->", y, y)) / y.shape[0]

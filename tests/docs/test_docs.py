@@ -16,6 +16,7 @@ import ast
 import contextlib
 import io
 import json
+import linecache
 import os
 import re
 import shlex
@@ -59,7 +60,9 @@ def printed_by(block: Block, page: str, names: dict) -> str | None:
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         if block.language == "python":
-            exec(compile(block.code, page, "exec"), names)
+            file = f"<{page}, {block.code[:40]}>"
+            linecache.cache[file] = len(block.code), None, block.code.splitlines(keepends=True), file  # for inspect.getsource
+            exec(compile(block.code, file, "exec"), names)
         for command in commands:
             assert main(command) == 0, f"{page}: numbanet {shlex.join(command)}"
     return stdout.getvalue() if commands or block.language == "python" else None

@@ -86,7 +86,7 @@ def test_a_regression_and_its_evaluation(tmp_path, capsys):
     net, table = Network.load(tmp_path / "body_mass_g.npz"), tables.read(data)
     _, held_out = tables.split(table, "body_mass_g", 0.2)
     held_out = table.take(held_out)
-    truth = np.array(held_out.columns["body_mass_g"].texts, float)
+    truth = np.array(held_out.columns["body_mass_g"].strings, float)
     residuals = np.array(net.table.target.answers(net.predict(net.table.x(held_out)))) - truth
     found = dict(rows_of(shown["results"])[1:])
     assert float(found["mean"]) == pytest.approx(residuals.mean(), abs=1e-2)

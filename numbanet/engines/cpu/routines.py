@@ -10,7 +10,15 @@ import numpy as np
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, TRAIN
 from numbanet.engines.cpu.kernels.descent import FROM_MEMORY, descend_from_memory
 from numbanet.engines.cpu.kernels.dropout import DROP, drop
-from numbanet.engines.cpu.kernels.elementwise import ACTIVATION, ACTIVATION_ERROR, FORMULAS, activation, activation_error
+from numbanet.engines.cpu.kernels.elementwise import (
+    ACTIVATION,
+    ACTIVATION_ERROR,
+    FORMULAS,
+    Formula,
+    activation,
+    activation_error,
+    users_formula,
+)
 from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, score_and_error
 from numbanet.engines.cpu.kernels.softmax import (
     SOFTMAX_LAYER,
@@ -18,8 +26,12 @@ from numbanet.engines.cpu.kernels.softmax import (
     hidden_softmax_error,
     softmax_activation,
 )
-from numbanet.engines.topology import Topology
+from numbanet.engines.topology import OWN_ACTIVATION, Topology
 from numbanet.equations.activations import IDENTITY, SOFTMAX
+
+
+def _formula_of(topology: Topology, kind: int) -> Formula:
+    return FORMULAS[kind] if kind in FORMULAS else users_formula(topology.own_activations[kind - OWN_ACTIVATION])
 
 
 def prepare(topology: Topology, task: int, header: Any, layers: np.ndarray, clips: bool) -> None:
@@ -36,7 +48,7 @@ def prepare(topology: Topology, task: int, header: Any, layers: np.ndarray, clip
         elif layer["kind"] == SOFTMAX:
             header["softmax"] = SOFTMAX_LAYER.address(softmax_activation, dtype)
         elif layer["kind"] != IDENTITY:
-            formula = FORMULAS[layer["kind"]]
+            formula = _formula_of(topology, int(layer["kind"]))
             layer["phi"] = ACTIVATION.address(activation(formula), dtype)
             if trains:
                 layer["d_phi"] = ACTIVATION_ERROR.address(activation_error(formula), dtype)

@@ -17,6 +17,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import rule, samples
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative import layout
@@ -31,6 +32,8 @@ from numbanet.engines.rule import ADAM, MOMENTUM, NESTEROV, Rule
 from numbanet.engines.topology import Topology
 from numbanet.inputs import gpu as arrays
 from tests.helpers import compile_gate
+from tests.helpers.formulas import HUBER, STEEP, SWISH
+from tests.helpers.networks import topology
 
 if reason := compile_gate.missing():
     pytest.skip(reason, allow_module_level=True)
@@ -365,6 +368,16 @@ def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
     assert code.registers <= 255 and code.registers * threads <= REGISTERS_PER_BLOCK
     if dtype == "float32":
         assert code.float64 == []
+
+
+@pytest.mark.parametrize("name", ["output_rows", "train_resident", "train_cooperative"])
+def test_formulas_of_users_keep_the_budgets_of_the_built_in_ones(name):
+    top = topology((3, 4, 2), ("steep", "swish"), "huber", np.dtype("float32"), (STEEP, SWISH, HUBER))
+    kernel = binding_of(top)(fast_kernel(name, "float32"))
+    code = compile_gate.build(kernel, fast_signatures(types.float32)[name], "sm_90a")
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == code.float64 == []
+    assert code.registers <= {"train_cooperative": COOPERATIVE_BUDGETS["float32"][0]}.get(name, 255)
 
 
 # For the loops over a tile's terms in resident training: the number of terms per iteration, and the smallest fraction of

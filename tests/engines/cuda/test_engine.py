@@ -21,6 +21,7 @@ from numbanet.engines.cuda.resident import block
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
+from tests.helpers.formulas import HUBER, STEEP, SWISH
 from tests.helpers.networks import data, engine_with_parameters, topology
 
 pytestmark = pytest.mark.simulator
@@ -92,6 +93,18 @@ def check_ways(monkeypatch, top, plans, **size):
 def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, dtype):
     top = topology(sizes, activations, loss, dtype)
     check_ways(monkeypatch, top, ways(top))
+
+
+@each("dtype", DTYPES)
+def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
+    """The test of tests/formulas compares the reference with NumPy. The last layer keeps z in every way."""
+    top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
+    check_ways(monkeypatch, top, ways(top))
+
+
+def test_a_derivative_that_needs_z_is_trained_by_products():
+    top = topology((3, 5, 2), ("swish", "identity"), "huber", np.dtype("float32"), (SWISH, HUBER))
+    assert [plan.way for plan in planning.possible_plans(top, 4, limits.Limits(2, 48 << 10, 2))] == [planning.PRODUCTS]
 
 
 @each("spread", [1, 2, 3])

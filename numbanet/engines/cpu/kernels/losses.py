@@ -111,6 +111,17 @@ LOSSES = {
 }
 
 
+@cache  # so that networks with equal losses share their routines; machine code must exist as long as the process
+def users_loss(own: Any, outputs: int) -> Loss:
+    """Returns the formulas of a `Loss` that a user wrote. Their name in the compile cache contains the digest of the `Loss`."""
+    loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
+    return Loss(
+        f"own_{own.digest}_{by}",
+        lambda y, z, a: loss(y, a) / type(y)(by),
+        lambda n, y, a: d_loss(y, a) / (n * type(y)(by)),
+    )
+
+
 @njit_part
 def nothing(memory, header, layer, span):
     """Leaves all values as they are."""
@@ -175,7 +186,8 @@ def error_routine(loss: Loss, through: Any) -> Any:
 
 def score_and_error(topology: Topology) -> tuple[Any, Any]:
     """Returns the routines that compute the loss and delta of a network's output layer."""
-    loss, softmax_output = LOSSES[topology.loss_kind], topology.kinds[-1] == SOFTMAX
+    own, softmax_output = topology.own_loss, topology.kinds[-1] == SOFTMAX
+    loss = users_loss(own, topology.sizes[-1]) if own else LOSSES[topology.loss_kind]
     if topology.loss_kind == CCE:
         return cce_score, error_routine(loss, nothing)
     if topology.loss_kind == BCE:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numbanet._cuda import configured, cuda
+from numbanet.engines.binding import UNBOUND, Binding
 from numbanet.engines.cuda.products import parts
 from numbanet.engines.cuda.products.epilogues import Activation
 from numbanet.engines.cuda.products.product import Form, Product, Shape, product
@@ -29,10 +30,12 @@ class Products:
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
         The tile sizes to choose from. If `tiles` is None, `tiles_for(dtype)` returns the sizes.
+    bound : Binding
+        Puts the formulas of the user into the kernels.
     """
 
-    def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
-        self.dtype = np.dtype(dtype)
+    def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None, bound: Binding = UNBOUND):
+        self.dtype, self.bound = np.dtype(dtype), bound
         self.multiprocessors = multiprocessors
         self.tiles = tiles or tiles_for(self.dtype)
         self.partials: dict[int, Any] = {}
@@ -81,13 +84,13 @@ class Products:
         grid, block, shape = chosen.grid(rows, columns), chosen.tile.threads, Shape(rows, columns, depth, chosen.chunk)
         epilogue, operands, out = _flat(epilogue), _flat(operands), out.reshape(-1)
         if chosen.parts == 1:
-            configured(product(form, chosen.tile, self.dtype), grid, block)(*epilogue, *operands, out, shape)
+            configured(self.bound(product(form, chosen.tile, self.dtype)), grid, block)(*epilogue, *operands, out, shape)
             return
         count = rows * columns
         partial = self._partial(chosen.parts * count)
         configured(product(form.part, chosen.tile, self.dtype), grid, block)(*operands, partial, shape)
         blocks = -(-count // parts.THREADS)
-        configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
+        configured(self.bound(parts.sum_of_parts(form)), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
         """Returns an array in GPU memory for `count` partial sums.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from numbanet._cuda import configured
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
 from numbanet.engines.cuda.output import OutputLayer
 from numbanet.engines.cuda.products import dropout
@@ -42,8 +43,9 @@ class Propagation:
         self.topology = topology
         self.last = len(topology.kinds) - 1
         self.epsilon = topology.dtype.type(topology.epsilon)
-        self.products = Products(topology.dtype, multiprocessors)
-        self.loops = CudaLoops()
+        self.bound = binding_of(topology)
+        self.products = Products(topology.dtype, multiprocessors, bound=self.bound)
+        self.loops = CudaLoops(self.bound)
         self.wb, self.d_wb = topology.matrices(parameters), topology.matrices(gradients)
 
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
@@ -110,7 +112,7 @@ class Propagation:
         multiplied by the sample's weight, but not divided by n.
         """
         blocks = -(-batch.order.size // output.THREADS)
-        configured(output.output_rows, blocks, output.THREADS)(
+        configured(self.bound(output.output_rows), blocks, output.THREADS)(
             OutputLayer(self.topology.loss_kind, self.topology.kinds[-1], self.epsilon),
             batch.rates,
             batch.weights,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from numbanet._cuda import configured, cuda
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.memory import allow_shared_memory
 from numbanet.engines.cuda.resident.kernel import training_kernel
@@ -25,7 +26,8 @@ class Block:
         layout = tables(topology, batch_size)
         self.layers, self.output = cuda.to_device(layout.layers.reshape(-1)), cuda.to_device(layout.output)
         self.loss_kind, self.batch_size = topology.loss_kind, batch_size
-        self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
+        self.kernel = binding_of(topology)(training_kernel(topology.dtype))
+        self.shared_bytes = shared_bytes(topology, batch_size)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
