@@ -45,8 +45,8 @@ def test_every_formula_and_every_reference_step_is_within_its_bound():
 @with_mlir
 @pytest.mark.simulator
 def test_the_fast_kernels_are_refused():
-    with pytest.raises(RuntimeError, match="cannot compile the fast kernels.*kernels='reference'"):
+    with pytest.raises(RuntimeError, match=r"cannot compile the fast kernels.*kernels='reference'"):
         Network([3, 4, 2], "tanh", "cce", device="cuda")
-    with pytest.warns(RuntimeWarning, match="auto' chooses the CPU.*numba-cuda-mlir"):
+    with pytest.warns(RuntimeWarning, match=r"auto' chooses the CPU.*numba-cuda-mlir"):
         assert Network([3, 4, 2], "tanh", "cce", device="auto").device == "cpu"
     assert Network([3, 4, 2], "tanh", "cce", device="auto", kernels="reference").device == "cuda"
