@@ -1,8 +1,8 @@
 """The command-line options and the output that `benchmarks.ladder` and `benchmarks.scaling` have in common.
 
 NumPy's BLAS and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy
-and Numba are imported. Importing this module therefore imports neither NumPy nor Numba; its functions import them when they are
-called.
+and Numba are imported. Importing this module therefore imports neither NumPy nor Numba; its functions import NumPy and Numba
+when they are called.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Compares the scores of numbanet's estimators with those of scikit-learn: `python -m benchmarks.estimators`.
+"""Compares the scores of numbanet's estimators with the scores of scikit-learn's estimators: `python -m benchmarks.estimators`.
 
 The script compares the estimators for each combination of a learning rate, a data set, raw or standardised inputs, and training
-with or without early stopping. For each of several seeds, it trains both estimators with the same hyperparameters on the same
-samples, and scores them on the same test samples.
+with or without early stopping. For each of several seeds, the script trains both estimators with the same hyperparameters on
+the same samples, and scores them on the same test samples.
 
 Each combination is one row of the printed table. The column "errors" is numbanet's mean score minus scikit-learn's, divided by
 the standard error of this difference over the seeds. The column "equal" counts the seeds for which both scores are equal. The

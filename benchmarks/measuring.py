@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 VERSIONS = ("numbanet", "numba", "numpy", "jax", "torch", "scikit-learn")
-# Pause before each measurement. After their work, the threads of thread pools stay busy for some time (those of OpenBLAS for
-# 0.1 s). The next measurement must not share a core with such threads.
+# Pause before each measurement. After their work, the threads of thread pools keep a core busy for some time (the threads of
+# OpenBLAS for 0.1 s). The next measurement must not share a core with the busy threads of a thread pool.
 REST_SECONDS = 0.2
 # Widths of the columns of a table on a terminal.
 NAME_WIDTH, FIGURE_WIDTH = 34, 15

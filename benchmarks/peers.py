@@ -3,7 +3,7 @@
 Each library is used in the fastest way that is available to its users.
 
 A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
-benchmark network, and a `Problem`, which contains the initial parameters and the data. Other libraries than numbanet are called
+benchmark network, and a `Problem`, which contains the initial parameters and the data. Libraries other than numbanet are called
 peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
 constructors import the libraries, so that a measured process imports only the library that it needs.
 """
@@ -41,14 +41,14 @@ class Contestant(Protocol):
         ...
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Makes one training step on the samples x with their class labels, in NumPy arrays. Returns the loss before it."""
+        """Performs one training step on samples x and class labels in NumPy arrays. Returns the loss before the step."""
         ...
 
     def ready(self, x: NDArray[np.floating]) -> Any:
         """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
     def predict(self, ready: Any) -> Any:
-        """Returns the class probabilities for samples that `ready` returned. Waits until the computation is complete."""
+        """Returns the class probabilities for samples from the method `ready`. Waits until the computation is complete."""
 
 
 def topology(rung: Rung) -> "Topology":
@@ -73,8 +73,8 @@ def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], 
 class Numbanet:
     """numbanet on the CPU. This contestant trains with an engine, and predicts with `Network.predict`.
 
-    `Network.fit` calls the same engine. This class does not call `Network.fit`, because `fit` would choose the order of the
-    samples itself.
+    `Network.fit` calls the same engine as this class. This class does not call `Network.fit`, because `fit` would choose the
+    order of the samples itself.
     """
 
     device, kernels = "cpu", "fast"
@@ -90,7 +90,7 @@ class Numbanet:
         self.data = self.engine.upload(x), self.engine.upload(y)
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order itself."""
+        """Returns `order` unchanged."""
         return order
 
     def train(self, order: Order) -> float:
@@ -111,11 +111,11 @@ class Numbanet:
         return network
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Makes one training step with `Network.train_step`, and returns the loss before it."""
+        """Performs one training step with `Network.train_step`, and returns the loss before the step."""
         return self.network.train_step(x, labels, self.rung.eta)
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -138,7 +138,7 @@ class Cuda(Numbanet):
 class Numpy:
     """An implementation with NumPy operations on whole arrays.
 
-    In float64, the results of NumPy serve to check those of the other libraries.
+    In float64, the results of NumPy are the reference for the results of the other libraries.
     """
 
     def __init__(self, rung: Rung, problem: Problem):
@@ -160,7 +160,7 @@ class Numpy:
         return float(np.mean([self._step(self.x[rows], self.y[rows]) for rows in batches]))
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -234,7 +234,7 @@ class Jax:
         return float(value)
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Makes one training step with one call, to which NumPy arrays are passed, and returns the loss before it."""
+        """Performs one training step with one call, to which NumPy arrays are passed, and returns the loss before the step."""
         self.parameters, value = self.update(self.parameters, x, labels)
         return float(value)
 
@@ -243,7 +243,7 @@ class Jax:
         return self.asarray(x)
 
     def predict(self, x: Any) -> Any:
-        """Returns the class probabilities, of shape (n, n_out). Waits until they are computed."""
+        """Returns the class probabilities, of shape (n, n_out). Waits until the probabilities are computed."""
         return self.probabilities(self.parameters, x).block_until_ready()
 
 
@@ -275,7 +275,7 @@ class Torch:
         return self.torch.stack([self._step(self.x[rows], self.labels[rows]) for rows in batches]).mean().item()
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Makes one training step on tensors that share the memory of the NumPy arrays, and returns the loss before it."""
+        """Performs one training step on tensors that share the NumPy arrays' memory. Returns the loss before the step."""
         return self._step(self.ready(x), self.ready(labels)).item()
 
     def _step(self, x, labels):
@@ -323,7 +323,7 @@ class ScikitLearn:
             w[:], b[:] = w_start, b_start
 
     def prepare(self, order: Order) -> Order:
-        """Returns the order itself."""
+        """Returns `order` unchanged."""
         return order
 
     def train(self, order: Order) -> float:
@@ -331,11 +331,11 @@ class ScikitLearn:
         return self.step(self.x[order], self.labels[order])
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Trains one pass with `partial_fit`, which makes one step if there is one batch. Returns the mean loss before it."""
+        """Calls `partial_fit` once, which performs one step per batch. Returns the mean of the losses before each step."""
         return self.model.partial_fit(x, labels).loss_
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Returns the samples themselves."""
+        """Returns `x` unchanged."""
         return x
 
     def predict(self, x: NDArray[np.floating]) -> NDArray[np.floating]:

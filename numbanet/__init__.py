@@ -1,5 +1,6 @@
 """A neural network library in which every equation is a loop that you can read. Numba compiles the loops for CPU and GPU."""
 
+from numbanet import notebook as notebook
 from numbanet.datasets import load_digits as load_digits
 from numbanet.datasets import load_fashion_mnist as load_fashion_mnist
 from numbanet.datasets import read_idx as read_idx
@@ -8,6 +9,8 @@ from numbanet.distributed.communicators import MPICommunicator as MPICommunicato
 from numbanet.distributed.communicators import SerialCommunicator as SerialCommunicator
 from numbanet.engines import get_num_threads as get_num_threads
 from numbanet.engines import set_num_threads as set_num_threads
+from numbanet.formulas import Activation as Activation
+from numbanet.formulas import Loss as Loss
 from numbanet.interchange import from_keras as from_keras
 from numbanet.interchange import from_sklearn as from_sklearn
 from numbanet.interchange import from_torch as from_torch

@@ -31,6 +31,7 @@ __all__ = [
     "no_fast_kernels",
     "overload_on_gpu",
     "provider",
+    "recompiled",
     "select",
     "unusable_reason",
     "versions",
@@ -60,7 +61,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or kernels do not have this name
+        except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
             return getattr(_provided, name)
 
 
@@ -113,6 +114,8 @@ def wait(stream: Any = None) -> None:
 
     Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
     """
+    if SIMULATED:  # a simulated launch returns when the kernel has finished
+        return
     stream = cuda.default_stream() if stream is None else stream
     synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
     synchronize()
@@ -137,6 +140,13 @@ def callable_in_kernels(loop: Any) -> Any:
 def device_function(function: Callable) -> Any:
     """Compiles a device function, which kernels can call. In the simulator, kernels call the Python function itself."""
     return function if SIMULATED else cuda.jit(device=True)(function)
+
+
+def recompiled(kernel: Any, function: Callable) -> Any:
+    """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
+    if SIMULATED:
+        return cuda.jit(function)
+    return type(kernel)(function, targetoptions=dict(kernel.targetoptions))
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:

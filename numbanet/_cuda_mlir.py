@@ -57,7 +57,7 @@ class _Kernel:
 
     def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
         self.provider, self.py_func, self.options = provider, function, options
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
 
     def __getitem__(self, configuration: Any) -> Any:
         return self.dispatcher[configuration]

@@ -12,7 +12,7 @@ import numbers
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -26,20 +26,22 @@ LONGEST = 80  # the largest number of characters with which an error message sho
 # has 0.75.
 SIMILAR = 0.7
 # Maps names of other libraries to the names of numbanet. The names of other libraries are in lower case, without separators and
-# without the endings ENDINGS. An empty name stands for a function that numbanet does not have, although a name of numbanet is
-# similar.
+# without the endings ENDINGS. A name that is mapped to an empty string belongs to a function that numbanet does not have; no
+# name is suggested for it, even if a name of numbanet is similar.
 ELSEWHERE = {
     # activations
     **dict.fromkeys(("linear", "none"), "identity"),
     **dict.fromkeys(("logistic", "expit"), "sigmoid"),
     **dict.fromkeys(("rectifier", "rectlin", "rectifiedlinear", "rectifiedlinearunit"), "relu"),
     **dict.fromkeys(("lrelu", "leaky"), "leaky_relu"),
+    "swish": "silu",
     **dict.fromkeys(("elu", "gelu", "selu", "celu", "prelu", "relu6", "silu", "logsoftmax", "hardsigmoid", "hardtanh"), ""),
     # losses
     **dict.fromkeys(("crossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), "cce"),
     **dict.fromkeys(("nll", "negativeloglikelihood", "log", "multinomial", "ce"), "cce"),
     **dict.fromkeys(("binarycrossentropy", "bcewithlogits", "sigmoidcrossentropy"), "bce"),
     **dict.fromkeys(("meansquarederror", "squarederror", "l2"), "mse"),
+    "smoothl1": "huber",
     **dict.fromkeys(("sumsquarederror", "sumofsquarederrors", "sumofsquares", "rss"), "sse"),
     # optimizers
     **dict.fromkeys(("sgd", "gd", "stochasticgradientdescent", "batchgradientdescent"), "gradient_descent"),
@@ -211,6 +213,13 @@ def listed(names: Iterable[Any], most: int = 20) -> str:
     """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
     names = list(names)
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows of texts as lines with aligned columns; every text is at the right end of its column."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def integer(name: str, value: Any, least: int = 1, most: float = LARGEST) -> int:

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, DTypeLike
 from numbanet import checks, fitting, inputs, persist
 from numbanet.distributed.communicators import Communicator
 from numbanet.files import Location, naming
+from numbanet.formulas import Activation, Loss
 from numbanet.perceptron import MultilayerPerceptron
 from numbanet.persist import models
 from numbanet.persist.checkpoint import Checkpoint
+from numbanet.persist.formulas import checked as checked_formulas
 from numbanet.training.callbacks import Callback, callbacks_of
 from numbanet.training.early_stopping import EarlyStopping, early_stopping_of
 from numbanet.training.history import History
@@ -30,14 +32,15 @@ class Network(MultilayerPerceptron):
     ----------
     sizes : list of int
         The number of inputs, followed by the number of neurons of each layer: [n_in, ..., n_out].
-    activations : str or list of str
+    activations : str, Activation, or list of str and Activation
         One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
-        matches the loss: softmax for cce, sigmoid for bce, and identity for mse and sse. The names are identity, sigmoid, tanh,
-        relu, leaky_relu and softmax.
-    loss : {"sse", "mse", "bce", "cce"}
-        Sum of squared errors, mean squared error, binary cross-entropy or categorical cross-entropy. Every loss is a sum over
-        samples and outputs. For mse, bce and cce, this sum is divided by the number of samples in the batch. The loss cce
-        requires a softmax output layer, and bce requires a sigmoid or softmax output layer.
+        matches the loss: softmax for cce, sigmoid for bce, and identity for any other loss. Known names are identity, sigmoid,
+        tanh, relu, leaky_relu, softmax, silu, gelu, elu and softplus. An `Activation` is an activation function that you write.
+    loss : {"sse", "mse", "bce", "cce", "mae", "huber"} or Loss
+        Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error or
+        Huber loss. Every loss is a sum over samples and outputs. For all losses except sse, this sum is divided by the number
+        of samples in the batch. The loss cce requires a softmax output layer, and bce requires a sigmoid or softmax output
+        layer. A `Loss` is a loss function that you write.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional
@@ -81,8 +84,8 @@ class Network(MultilayerPerceptron):
     def __init__(
         self,
         sizes: Iterable[SupportsIndex],
-        activations: str | Iterable[str],
-        loss: str,
+        activations: str | Activation | Iterable[str | Activation],
+        loss: str | Loss,
         *,
         dtype: DTypeLike = "float32",
         seed: SupportsIndex | None = None,
@@ -179,9 +182,9 @@ class Network(MultilayerPerceptron):
         Returns
         -------
         dict
-            The values of "loss" and, for cce and bce, "accuracy". Both values are averages over the samples; each batch is
-            measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of each
-            sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
+            The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples; each
+            batch is measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of
+            each sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
 
         Raises
         ------
@@ -224,7 +227,7 @@ class Network(MultilayerPerceptron):
         of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
         Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
-        the history of the finished epochs. The attribute `interrupted` of the history is then True.
+        the history of the finished epochs. After Ctrl-C, the attribute `interrupted` of the history is True.
 
         Parameters
         ----------
@@ -249,7 +252,7 @@ class Network(MultilayerPerceptron):
         shuffle : bool
             Whether each epoch uses the samples in a new random order, which depends on the network's seed.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
-            Samples that are not used for training. The network is evaluated on these samples after each epoch.
+            Samples that are not used for training. The network is evaluated on the validation samples after each epoch.
         validation_split : float
             The fraction of the samples that `fit` uses for validation, if validation_data is not given. `fit` takes the
             validation samples from the end of x, y and sample_weight.
@@ -346,7 +349,9 @@ class Network(MultilayerPerceptron):
 
     @classmethod
     @checks.none_is_default
-    def load(cls, path: Location, *, device: str = "cpu", kernels: str = "fast") -> Self:
+    def load(
+        cls, path: Location, *, formulas: Iterable[Activation | Loss] = (), device: str = "cpu", kernels: str = "fast"
+    ) -> Self:
         """Loads a network from a file that `save` wrote; no code in the file is executed.
 
         Parameters
@@ -354,26 +359,31 @@ class Network(MultilayerPerceptron):
         path : path or binary file object
             An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
             is read from its current position; if this position is the end of the file, the file object is read from its start.
+        formulas : list of Activation and Loss
+            The activations and the loss that the network uses and that you wrote. The file contains their names and a hash of
+            their functions, but no code.
         device, kernels : str
             As for `Network`. The device need not be the device on which the network was saved.
 
         Raises
         ------
         ValueError
-            The file is damaged, or does not contain a network. The error message says what is wrong.
+            The file is damaged, or does not contain a network. Or the network uses an activation or a loss that is not in
+            `formulas`, or that has other functions than when the network was saved. The error message says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError
             The file is a safetensors file, but the package safetensors is not installed. The error message says what to
             install.
         """
-        description, vectors = persist.load(path)
+        description, vectors = persist.load(path, checked_formulas(formulas))
         topology = description.topology
+        own = {activation.name: activation for activation in topology.own_activations}
         with naming(path, "{} contains a network that exceeds the memory: {}", (MemoryError,)):
             network = cls(
                 topology.sizes,
-                topology.activations,
-                topology.loss,
+                [own.get(name, name) for name in topology.activations],
+                topology.own_loss or topology.loss,
                 dtype=topology.dtype,
                 epsilon=topology.epsilon,
                 dropout=topology.dropout or 0.0,

@@ -1,14 +1,15 @@
 """Class MultilayerPerceptron: the methods of `Network` that do not change the network, such as `predict` and `save`."""
 
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numbanet import checks, inputs, persist
+from numbanet import checks, inputs, pages, persist
 from numbanet.files import Location
+from numbanet.formulas import Activation, Loss
 from numbanet.inputs import Data
 from numbanet.persist import models
 from numbanet.tables import Encoding
@@ -24,6 +25,8 @@ class MultilayerPerceptron:
     """The base class of `Network`, with all methods that do not change the parameters."""
 
     _model: Model
+    # `numbanet.notebook` sets this method, because a network cannot import the pictures.
+    _repr_html_: ClassVar[Callable[[Any], str]]
 
     @property
     def sizes(self) -> list[int]:
@@ -37,8 +40,13 @@ class MultilayerPerceptron:
 
     @property
     def loss(self) -> str:
-        """The name of the loss: "sse", "mse", "bce" or "cce"."""
+        """The name of the loss: "sse", "mse", "bce" or "cce", or the name of a `Loss`."""
         return self._model.topology.loss
+
+    @property
+    def formulas(self) -> list[Activation | Loss]:
+        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property
     def dtype(self) -> str:
@@ -103,6 +111,10 @@ class MultilayerPerceptron:
             f"{dropout}device={self.device!r}, kernels={self.kernels!r})"
         )
 
+    def summary(self) -> str:
+        """Returns a table of the layers, and the number of all parameters, as text, which `print` shows."""
+        return f"{checks.aligned(pages.layers(self))}\n{pages.facts(self)}"
+
     def parameters(self) -> Pairs:
         """Returns copies of the weights and biases of all layers.
 
@@ -154,7 +166,7 @@ class MultilayerPerceptron:
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
         contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
         work in this stream. The call returns only after the GPU's default stream has finished. If an array is on a GPU that
-        the network does not use, the call raises ValueError. These rules about GPU arrays apply to all methods with arguments x
+        the network does not use, the call raises ValueError. The rules about GPU arrays apply to all methods with arguments x
         and y.
         """
         model, engine = self._model, self._model.engine
@@ -209,10 +221,10 @@ class MultilayerPerceptron:
         engine = self._model.engine
         data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).to_evaluate().uploaded(engine)
         totals = inputs.searched(lambda: engine.evaluate(data.x, data.y, data.weights), data.x, x)
-        figures = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
+        values = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
         if functions:
-            figures |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
-        return figures
+            values |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
+        return values
 
     def gradients(self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> tuple[float, Pairs]:
         """Returns the loss of a batch, and the gradients of the loss with respect to the parameters.
@@ -283,7 +295,7 @@ class MultilayerPerceptron:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. If its name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. If
+            The file to write. If the name ends in .safetensors, `save` writes a safetensors file, otherwise an NPZ file. If
             `path` is a file object, such as `io.BytesIO()`, the network is written at its current position.
 
         Raises

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,20 @@ from numbanet.persist import vectors
 FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
-@dataclass(frozen=True)
+class Block(NamedTuple):
+    """An array with its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+
+    name: str
+    indices: str
+    array: NDArray[Any]
+
+
+@dataclass(frozen=True, repr=False)
 class Trace:
     """All intermediate values of one training step, as returned by `Network.trace`.
 
-    The values can be printed, or saved as expected values for tests of an implementation in another language.
+    The values can be printed, or saved as expected values for tests of an implementation in another language. A notebook
+    displays a trace as tables.
 
     Attributes
     ----------
@@ -28,12 +37,12 @@ class Trace:
     loss : float
         The loss of the batch.
     w, b, z, a, delta, dw, db : list of ndarray
-        Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), those in b and
-        db the shape (n_out,), and those in z, a and delta the shape (n, n_out).
+        Lists with one array per layer; index 0 is layer 1. The arrays in w and dw have the shape (n_in, n_out), the arrays in b
+        and db have the shape (n_out,), and the arrays in z, a and delta have the shape (n, n_out).
     activations : list of str
         The name of each layer's activation function.
     loss_name : str
-        The name of the loss: "sse", "mse", "bce" or "cce".
+        The name of the loss: "sse", "mse", "bce" or "cce", or the name of a `Loss`.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     """
@@ -82,8 +91,8 @@ class Trace:
         Raises
         ------
         ValueError
-            A value is infinite or NaN, and the file is a JSON file. JSON cannot represent infinity and NaN. Or the name has the
-            ending of another format, such as .csv.
+            A value is infinite or NaN, and the file is a JSON file, which cannot represent infinity and NaN; or the name has
+            the ending of another format, such as .csv.
         OSError
             The file cannot be written.
         """
@@ -100,7 +109,7 @@ class Trace:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. Its name must end in .html.
+            The file to write, whose name must end in .html.
         learning_rate : float
             The positive learning rate eta of the update. The parameters of the network are not updated.
 
@@ -108,7 +117,7 @@ class Trace:
         ------
         ValueError, TypeError
             The name has another ending, `learning_rate` is not positive, a value is infinite or NaN, or the step consists of
-            more than 100,000 numbers. A page shows about 30,000 weights.
+            more than 100,000 numbers. A network with about 30,000 weights fits on a page.
         OSError
             The file cannot be written.
         """
@@ -117,33 +126,42 @@ class Trace:
         layers = [pages.Layer(*layer) for layer in arrays]
         pages.write_step(path, pages.Step(self.x, self.y, self.loss, self.loss_name, self.epsilon, rate, layers))
 
-    def table(self) -> None:
-        """Prints all values in the notation of the equations: first the forward pass, then the backward pass."""
-        print("\n".join(self._lines()))
+    def table(self) -> str:
+        """Returns all values as text in the notation of the equations: first the forward pass, then the backward pass."""
+        return "\n".join(line for part in self._parts() for line in _lines(part))
 
-    def _lines(self) -> Iterator[str]:
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, [self.x.shape[1], *(b.size for b in self.b)]))
+        return f"<Trace of {checks.count(len(self.x), 'sample')} in a network {sizes}: {self.loss_name} {self.loss:.6g}>"
+
+    def _repr_html_(self) -> str:
+        return pages.matrices(self._parts())
+
+    def _parts(self) -> Iterator[str | Block]:
+        """Yields headings and arrays, in the order of a training step."""
         layers = range(1, len(self.w) + 1)
-        yield from _matrix("x", "s", "i", self.x)
+        yield Block("x", "si", self.x)
         for l in layers:
             yield f"layer {l}: z_j = sum_i w_ij x_i + b_j, a_j = phi(z_j)"
-            yield from _matrix(f"w^{l}", "i", "j", self.w[l - 1])
-            yield from _vector(f"b^{l}", "j", self.b[l - 1])
-            yield from _matrix(f"z^{l}", "s", "j", self.z[l - 1])
-            yield from _matrix(f"a^{l}", "s", "j", self.a[l - 1])
-        yield from _matrix("y", "s", "j", self.y)
+            yield Block(f"w^{l}", "ij", self.w[l - 1])
+            yield Block(f"b^{l}", "j", self.b[l - 1])
+            yield Block(f"z^{l}", "sj", self.z[l - 1])
+            yield Block(f"a^{l}", "sj", self.a[l - 1])
+        yield Block("y", "sj", self.y)
         yield f"L = {self.loss:.9g}"
         for l in reversed(layers):
             yield f"layer {l}: delta_j = dL/dz_j, dL/dw_ij = sum_s delta_j x_i, dL/db_j = sum_s delta_j"
-            yield from _matrix(f"delta^{l}", "s", "j", self.delta[l - 1])
-            yield from _matrix(f"dL/dw^{l}", "i", "j", self.dw[l - 1])
-            yield from _vector(f"dL/db^{l}", "j", self.db[l - 1])
+            yield Block(f"delta^{l}", "sj", self.delta[l - 1])
+            yield Block(f"dL/dw^{l}", "ij", self.dw[l - 1])
+            yield Block(f"dL/db^{l}", "j", self.db[l - 1])
 
 
-def _matrix(name: str, row: str, column: str, array: NDArray[Any]) -> Iterator[str]:
-    yield f"{name}  ({row} down, {column} across)"
-    yield from ("  " + "".join(f"{value:17.9g}" for value in line) for line in array)
-
-
-def _vector(name: str, column: str, array: NDArray[Any]) -> Iterator[str]:
-    yield f"{name}  ({column} across)"
-    yield "  " + "".join(f"{value:17.9g}" for value in array)
+def _lines(part: str | Block) -> Iterator[str]:
+    """Yields the lines of a heading or of an array."""
+    if isinstance(part, str):
+        yield part
+        return
+    down = f"{part.indices[0]} down, " if len(part.indices) == 2 else ""
+    yield f"{part.name}  ({down}{part.indices[-1]} across)"
+    for row in np.atleast_2d(part.array):
+        yield "  " + "".join(f"{value:17.9g}" for value in row)

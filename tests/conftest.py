@@ -1,10 +1,10 @@
-"""Settings and fixtures of all tests."""
+"""Settings and fixtures that all tests share."""
 
 import gc
 import os
 import sys
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # SciPy reads it when it is imported; scikit-learn's estimator checks need it
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # for scikit-learn's estimator checks; read when SciPy is imported
 os.environ.setdefault("MPLBACKEND", "agg")  # draws without a screen
 
 import pytest
@@ -15,24 +15,25 @@ from tests.helpers.engines import SOFTWARE_GPU
 from tests.software_gpu import findings
 
 if _cuda.SIMULATED:
-    sys.setswitchinterval(2e-5)  # simulated threads mostly wait for each other
+    sys.setswitchinterval(2e-5)  # simulated threads spend most of their time waiting for each other
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads its options
+@pytest.hookimpl(tryfirst=True)  # runs before xdist reads its options
 def pytest_cmdline_main(config):
-    """Spreads the whole suite over two processes; a selection of tests stays in this process."""
+    """Divides the whole suite between two processes; a selection of tests runs in one process."""
     option = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (option.keyword or option.markexpr)
     alone = SOFTWARE_GPU or option.usepdb or option.collectonly or hasattr(config, "workerinput")
     if whole and not alone and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None:
         option.numprocesses, option.loadscopereorder = 2, False
-        # By files, whose fixtures would be made twice otherwise. The simulator's tests have few, and the longest files.
+        # loadfile: all tests of a file run in the same process, so that its fixtures are created once. worksteal: in the
+        # simulator, a few long files would otherwise keep one process busy alone.
         option.dist = "worksteal" if _cuda.SIMULATED else "loadfile"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Spares the garbage collector the modules and the tests, which live until the end."""
+    """Excludes the modules and the tests from garbage collection, because they live until the end."""
     with collection_paused():
         result = yield
     gc.freeze()
@@ -40,7 +41,7 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a real GPU, leaves only the tests that run on a device or are marked `simulator`: the kernels are slow."""
+    """Without a real GPU, selects only the tests that use a device or are marked `simulator`, because the kernels are slow."""
     if _cuda.SIMULATED or SOFTWARE_GPU:
         kept = [item for item in items if "device" in item.fixturenames or item.get_closest_marker("simulator")]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
@@ -49,7 +50,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=SOFTWARE_GPU)
 def _no_findings():
-    """Fails a test if its kernels make errors that only the software GPU notices."""
+    """Fails a test if the software GPU has found errors in the kernels of the test."""
     yield
     findings.revive()
     found = findings.take()

@@ -102,8 +102,8 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns a dict that contains, for each contestant whose losses differ from the median of all losses, an explanation.
 
-    The median serves as the reference, because no contestant is correct by definition. In the median, numbanet counts only
-    once: its additional variants, which train in other ways than the chosen one, are left out.
+    The median of all losses serves as the reference, because no contestant is correct by definition. In the median, numbanet
+    counts only once: its additional variants, which train in other ways than the chosen one, are left out.
     """
     if not losses:
         return {}
@@ -119,7 +119,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
     """Returns a function that measures the ceiling and, for one benchmark network, a function that times a matrix product.
 
-    Both returned functions are called in turn with the contestants.
+    The functions are called in the same rounds as the contestants.
     """
     makers = {CEILING: partial(Ceiling, dry)} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)
@@ -136,8 +136,8 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
     seconds : dict of float
         For each contestant, the median duration of an epoch in seconds.
     figures : dict of float
-        The median numbers of operations per second of the ceiling and of the matrix product. The key of a value that was not
-        measured is missing.
+        The median numbers of operations per second of the ceiling and of the matrix product. A value that was not measured has
+        no key.
     """
     rates = {name: rung.operations / time / 1e9 for name, time in seconds.items()}
     ceiling = figures[CEILING] / 1e9 if CEILING in figures else None

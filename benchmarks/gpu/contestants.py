@@ -39,7 +39,7 @@ class Torch(peers.Torch):
 class TorchCompiled(Torch):
     """PyTorch with the usual training loop, in which `torch.compile` compiles the network and the loss.
 
-    The mode is max-autotune, and both the forward and the backward pass are compiled.
+    `torch.compile` runs in the mode max-autotune, and compiles both the forward and the backward pass.
     """
 
     def __init__(self, rung: Rung, problem: Problem):

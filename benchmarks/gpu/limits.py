@@ -85,8 +85,8 @@ def multiply_add(x, turns, sums):
     """Performs REPEATS * CHAINS multiply-adds per turn, on values that stay in registers.
 
     A thread computes CHAINS independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
-    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge them.
-    Reads x (2 + CHAINS,). Writes sums (number of threads,).
+    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge the sums. Reads the
+    array x of shape (2 + CHAINS,). Writes the array sums of shape (number of threads,).
     """
     factor, term = x[0], x[1]
     c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]

@@ -1,4 +1,4 @@
-"""Compares the losses and parameter updates of a few training steps with those of an independent implementation in float64."""
+"""Compares the losses and parameter updates of a few training steps with the results of an independent float64 computation."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,8 +11,8 @@ from benchmarks import peers
 from benchmarks.rungs import Problem, Rung, one_hot, problem
 
 STEPS = 3
-# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle`, which computes in extended precision and
-# without BLAS, would take too long. NumPy in float64 then replaces it.
+# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle` would take too long, because it computes in
+# extended precision and without BLAS. For steps with more operations, NumPy in float64 replaces the oracle.
 ORACLE_OPERATIONS = 1e9
 # The largest allowed relative errors. The error of an update is measured in the Euclidean norm of the whole array, because
 # rounding can change the sign of some z, and with it the derivative of relu for one sample. If a single sample were missing
@@ -25,7 +25,7 @@ Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
-    """Trains a few steps with numbanet, and compares the losses and the parameter updates with those in float64.
+    """Trains a few steps with numbanet, and compares the losses and the parameter updates with float64 results.
 
     `make` creates the contestant (one of numbanet's ways to train) for the benchmark network `rung`.
 

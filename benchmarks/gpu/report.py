@@ -1,4 +1,4 @@
-"""The report of the GPU benchmark, which consists of a JSON file and a Markdown file. Every stage rewrites both files."""
+"""The report of the GPU benchmark: a JSON file and a Markdown file. Every stage rewrites both files of the report."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Runs each stage of the GPU benchmark in a separate process, so that a crash, a hang or a failure does not end the others."""
+"""Runs each stage of the GPU benchmark in a separate process, so that other stages survive a crash, hang or failure."""
 
 import contextlib
 import json

@@ -143,7 +143,7 @@ def matching_tests(pattern: str) -> list[Path]:
 
 
 def oracle(task: Task, record: Record) -> None:
-    """Compares the losses and parameter updates of numbanet's kernels with those in float64, for each benchmark network.
+    """Compares the losses and parameter updates of numbanet's kernels with float64 results, for each benchmark network.
 
     The reference kernels, and each of the fast engine's ways to train, are compared separately. Each comparison, or its error,
     is recorded under the name of the network and of the kernels. The first error ends the process, because this process may not

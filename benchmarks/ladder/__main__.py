@@ -6,7 +6,7 @@
     python -m benchmarks.ladder --predict --startup        # predictions and start-up instead of epochs
     python -m benchmarks.ladder --all --json ladder.json   # every table
 
-Run the command in the root of the repository. It measures the numbanet in this repository. The networks have the output
+Run the command in the root of the repository. The ladder measures the numbanet in this repository. The networks have the output
 activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table says
 otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are already
 in memory. Before anything is timed, the libraries' losses over two epochs, or their predictions, are compared, and must agree.
@@ -62,7 +62,8 @@ def pin(cores: int) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prints the selected tables, and returns their values and the facts about the machine."""
-    # These modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when imported.
+    # The following modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when
+    # imported.
     from benchmarks.ladder import calls, epochs, fashion, optimizers, prediction, processes
     from benchmarks.measuring import Settings, machine
 

@@ -14,7 +14,8 @@ from benchmarks.rungs import RUNGS, Rung, problem
 CONTESTANTS = ("numbanet", *peers.PEERS)
 COLUMNS = ("rung", "call", *CONTESTANTS, "best peer / numbanet")
 RUNGS_BY_DEFAULT = (RUNGS["R1"], RUNGS["R2"])
-# Number of batches in a call to partial_fit. JAX and PyTorch, which have no such call, make as many single steps.
+# Number of batches in a call to partial_fit. JAX and PyTorch have no call like partial_fit, and perform the same number of
+# single steps.
 BATCHES = 10
 # Number of calls in a measurement, by the name of the call, because a single call is too short to be timed.
 TIMES = {"train_step": 200, "partial_fit": 20, "fit, 1 epoch": 5}
@@ -46,7 +47,7 @@ def _seconds(call: Call, times: int, turn: int) -> float:
 
 
 def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
-    """Returns the calls of a contestant by name. All contestants visit the samples in their order."""
+    """Returns the calls of a contestant by name. All contestants train on the samples in the same, unshuffled order."""
     data = problem(rung)
     size, order = rung.batch, np.arange(rung.samples)
     batches = [(data.x[first : first + size], data.labels[first : first + size]) for first in order[: BATCHES * size : size]]
@@ -59,7 +60,7 @@ def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
             "loss"
         ][0]
         return calls
-    whole = isinstance(contestant, peers.ScikitLearn)  # its step divides the samples into batches itself
+    whole = isinstance(contestant, peers.ScikitLearn)  # scikit-learn's `step` divides the samples into batches itself
     prepared = contestant.prepare(order)
     calls["partial_fit"] = lambda: float(np.mean([contestant.step(*each) for each in ([(x, labels)] if whole else batches)]))
     calls["fit, 1 epoch"] = lambda: contestant.train(prepared)
@@ -67,7 +68,7 @@ def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
 
 
 def check(calls: Mapping[str, Call]) -> None:
-    """Makes two calls in each library. Raises AssertionError unless all losses agree with numbanet's.
+    """Calls each library twice. Raises AssertionError unless the losses of all calls agree with numbanet's losses.
 
     In the first call, each library also compiles its code.
     """

@@ -17,7 +17,7 @@ def _multiply_add() -> Any:
     """Returns a compiled function multiply_add(x, turns), which returns the number of operations that it has performed.
 
     The function computes twelve independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
-    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge them.
+    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge the sums.
     """
     import numba
 

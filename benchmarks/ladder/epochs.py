@@ -17,7 +17,8 @@ CONTESTANTS = ("numbanet", *peers.PEERS, "reference")
 REFERENCE_OPERATIONS = 1e10
 # If an epoch takes longer than this number of seconds, the library is timed once instead of once per round.
 SLOW_SECONDS = 2
-# The epochs of small networks are too short to be timed. They are repeated so that a measurement takes this number of seconds.
+# The epochs of small networks are too short to be timed. A measurement therefore repeats an epoch until this number of seconds
+# has passed.
 TURN_SECONDS = 0.05
 # The largest relative difference of mean losses that libraries computing the same in float32 may have.
 AGREEMENT = 1e-4
@@ -51,7 +52,8 @@ def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
     runs: dict[str, Callable[[int], float | None]] = {}
     for name, contestant in contestants.items():
         runs[name] = timed_epochs(contestant, sample_orders[1:])
-        # The ceiling is measured after numbanet, whose threads stop immediately after their work and do not disturb it.
+        # The ceiling is measured after numbanet, because numbanet's threads stop immediately after their work and do not
+        # disturb the measurement.
         runs.setdefault("ceiling", lambda turn: ceiling.measure())
     turns = take_turns(runs, settings.rounds)
     operations_per_second = statistics.median(turns.pop("ceiling"))

@@ -11,7 +11,7 @@ from benchmarks.rungs import RUNGS, Rung, problem
 
 RUNGS_BY_DEFAULT = (RUNGS["R2"], RUNGS["R3"], RUNGS["R4"])
 NAMES = ("gradient_descent", "momentum", "nesterov", "adam", "adamw")
-# Number of batches on which the results of the fast kernels are compared with those of the reference loops.
+# Number of batches on which the results of the fast kernels are compared with the results of the reference loops.
 CHECKED_BATCHES = 4
 ETA = 1e-4
 
@@ -34,8 +34,8 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 class Trainer:
     """Trains a benchmark network with one optimizer.
 
-    The constructor checks the results of the fast kernels against those of the reference loops, and trains one epoch to fill
-    the caches.
+    The constructor checks the results of the fast kernels against the results of the reference loops, and trains one epoch to
+    fill the caches.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ from benchmarks.rungs import RUNGS, Rung, problem
 
 ROOT = Path(__file__).parents[2]
 STARTUP_RUNGS, MEMORY_RUNGS = (RUNGS["R2"],), (RUNGS["R6"],)
-# The code that a child process runs. It imports `benchmarks` from the root of the repository. Then it replaces sys.path with
-# the path of this process, so that it imports the same numbanet as this process.
+# The code that a child process runs. The child process imports `benchmarks` from the root of the repository. Then the child
+# process replaces its sys.path with the sys.path of the parent process, so that both import the same numbanet.
 CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -7,7 +7,7 @@
     python -m benchmarks.scaling --launcher "mpiexec --oversubscribe"
 
 The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
-the benchmark checks that the loss of each step equals that of a single process, and that all processes have the same
+the benchmark checks that the loss of each step equals the loss of a single process, and that all processes have the same
 parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
 """
 
@@ -61,7 +61,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def mpiexec() -> list[str]:
-    """Returns the path of the mpiexec of this Python environment, or of the first mpiexec on PATH. Exits if there is none."""
+    """Returns the path of the mpiexec of this Python environment, or of the first mpiexec on PATH.
+
+    Exits if no mpiexec is found.
+    """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     program = shutil.which("mpiexec", path=path)
     return [program] if program else sys.exit("mpiexec not found: install it with pip install mpi4py mpich")

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 class Line(NamedTuple):
-    """The line seconds = fixed + rate * x.
+    """A straight line: seconds = fixed + rate * x.
 
     `error` is the root mean square of the line's relative errors at the measured points.
     """

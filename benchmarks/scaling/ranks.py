@@ -33,8 +33,8 @@ class TimedCommunicator:
     Attributes
     ----------
     wait, allreduce : float
-        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time of
-        the sums.
+        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time,
+        in seconds, for which this process has added up arrays with the others.
     """
 
     def __init__(self, communicator: Any):
@@ -101,7 +101,7 @@ class Rank:
         return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
 
     def check(self, batch: int) -> None:
-        """Raises AssertionError unless the losses equal those of a single process, and all processes have the same parameters.
+        """Raises AssertionError unless the losses equal a single process's losses, and all processes have the same parameters.
 
         At the end, the parameters have the same values as before the call.
         """
@@ -146,7 +146,7 @@ class Rank:
     def step_of_part(self, processes: int) -> float:
         """Returns the duration, in seconds, of a step in this process alone, on a part of a batch.
 
-        The part of the batch is the one that the process would have if the batch were divided among `processes` processes.
+        The part has the size that the process's share would have if the batch were divided among `processes` processes.
         """
         batch = self.rung.batch
         steps = self.steps(batch, processes)

@@ -19,9 +19,9 @@ class Calls:
     call: Any = None
 
     def setup(self, name: str, call_name: str) -> None:
-        """Sets up the library `name`, and checks the losses of two calls against those of numbanet.
+        """Sets up the library `name`, and checks the losses of two calls against the losses of numbanet.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.call is not None:
             return

@@ -19,8 +19,8 @@ REFERENCE_RUNGS = ("R1", "R2", "R3")
 class Epoch:
     """Benchmark of an epoch of each of the networks R1 to R5, in every library that is compared.
 
-    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results serve to check those of the
-    other libraries.
+    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results are the reference for the
+    results of the other libraries.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R1", "R2", "R3", "R4", "R5"))
@@ -31,8 +31,8 @@ class Epoch:
     def setup(self, name: str, rung_name: str) -> None:
         """Sets up the library `name` to train the network `rung_name`, and checks its losses over two epochs.
 
-        The loss of the second epoch shows if the first epoch has updated the parameters correctly. asv calls `setup` before
-        each timed call; only the first call does anything.
+        The loss of the second epoch shows whether the first epoch has updated the parameters correctly. asv calls `setup`
+        before each timed call; only the first call to `setup` does anything.
         """
         if self.contestant is not None:
             return
@@ -54,7 +54,7 @@ class Epoch:
 
 
 class Accuracy:
-    """The test accuracy after thirty epochs on the digits, which shows if an optimization of the code has broken training."""
+    """The test accuracy after thirty epochs on the digits, which shows whether a faster version still trains correctly."""
 
     params = ("fast", "reference", "cuda")
     param_names = ("impl",)

@@ -48,7 +48,7 @@ class Products:
     def setup(self, impl: str, shape: tuple[int, int, int]) -> None:
         """Creates the layer and checks its results.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.layer is not None:
             return
@@ -79,7 +79,7 @@ class Products:
 
 
 class Activations:
-    """Benchmark of a layer with one input and half a million outputs, whose time is mainly that of the activation function."""
+    """Benchmark of a layer with one input and half a million outputs: mainly of the activation function."""
 
     params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
     param_names = ("impl", "activation")
@@ -89,7 +89,7 @@ class Activations:
     def setup(self, impl: str, name: str) -> None:
         """Creates the layer and checks its outputs.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.engine is not None:
             return

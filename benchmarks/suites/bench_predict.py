@@ -16,8 +16,8 @@ COUNT = 10_000
 class Predict:
     """Benchmark of the prediction of class probabilities with the networks R2 and R3, in every library that is compared.
 
-    NumPy is left out, because its results serve to check those of the other libraries. The reference loops predict only with
-    R2, the smaller network.
+    NumPy is left out, because its results are the reference for the results of the other libraries. The reference loops predict
+    only with R2, the smaller network.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R2", "R3"))
@@ -31,7 +31,7 @@ class Predict:
     def setup(self, name: str, rung_name: str) -> None:
         """Sets up the library `name` and checks its predictions.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if self.contestant is not None:
             return

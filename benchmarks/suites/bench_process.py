@@ -55,7 +55,7 @@ class WholeProcess:
     def setup(self, name: str) -> None:
         """Runs the process once, to fill the caches.
 
-        asv calls `setup` before each timed call; only the first call does anything.
+        asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
         if not self.warm:
             rung = RUNGS["R2"]
@@ -71,7 +71,8 @@ class WholeProcess:
 class PeakMemory:
     """The peak memory of a process that calls `Network.fit`.
 
-    The process also runs asv and this benchmark. `benchmarks.ladder` measures processes without them.
+    The measured process also runs asv and this benchmark, so the peak memory includes them. `benchmarks.ladder` measures
+    processes that run neither asv nor a benchmark of asv.
     """
 
     params = ("R2", "R6")

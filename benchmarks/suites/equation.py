@@ -30,7 +30,7 @@ LAYERS = ((32, 64, 32), (128, 784, 512))
 PARAMETERS = 535_818  # number of all w and b in a network 784-512-256-10
 
 Array = NDArray[Any]
-# The type of a function that takes a shape and returns normally distributed float32 numbers, the same ones in every run.
+# The type of a function that takes a shape and returns normally distributed float32 numbers, the same numbers in every run.
 Draw = Callable[..., NDArray[np.float32]]
 
 
@@ -38,8 +38,8 @@ class Equation(ABC):
     """Base class for benchmarks of an equation, which has three implementations: a reference loop, its CUDA kernel, and NumPy.
 
     A subclass sets the attribute `loop` and defines two methods. The method `arguments(draw)` returns the loop's arguments. The
-    method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole arrays, and writes them to
-    the last arguments.
+    method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole arrays, and writes the
+    results to the last arguments.
 
     asv starts a new series of results if the code of `setup` or `time_equation` changes, but does not notice changes of the
     methods that they call. If the method `arguments` of a subclass changes, set the attribute `version` of the subclass to a
@@ -57,14 +57,14 @@ class Equation(ABC):
     def arguments(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Returns the loop's arguments, in float32.
 
-        The method is called with `draw`, which returns random arrays; in a `LayerEquation`, also with the size.
+        The arguments are the function `draw`, which returns random arrays, and in a `LayerEquation` also the size.
         """
 
     @abstractmethod
     def numpy(self, *args: Any, **kwargs: Any) -> None:
         """Computes the equation with NumPy operations on whole arrays, in the arguments' dtype.
 
-        The method is called with the same arguments as the loop.
+        The arguments are the same as the arguments of the loop.
         """
 
     def setup(self, impl: str, *size: Any) -> None:
@@ -79,7 +79,7 @@ class Equation(ABC):
     def checked(self, impl: str, *size: Any) -> tuple[Callable[[], None], Callable[[], None]]:
         """Returns two functions: the first calls an implementation, and the second waits until the call is complete.
 
-        Raises AssertionError if the results differ from those of NumPy in float64.
+        Raises AssertionError if the results differ from the results of NumPy in float64.
         """
         if impl == "cuda":
             need_gpu()
@@ -97,7 +97,7 @@ class Equation(ABC):
         return partial(run, *uploaded), loops.wait
 
     def time_equation(self, impl: str, *size: Any) -> None:
-        """Times a call of the implementation, until it is complete."""
+        """Times a call of the implementation, until the call is complete."""
         assert self.call is not None
         self.call()
         self.wait()

@@ -6,14 +6,15 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
+`njit_routine`  compiled code, by address    yes    what varies from network to network, such as an activation function
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-A slice is a number of consecutive training steps, which an engine runs in one call to compiled code. `parts_of` compiles
-formulas of `numbanet.equations` again, as `njit_merged` functions. Numba's `overload` and `register_jitable` take compiler
-options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and `njit_merged`
-functions is cached as a part of the `njit_entry` function that calls them.
+A slice is a number of consecutive training steps, which an engine runs in one call to compiled code. `parts_of` compiles a
+formula of `numbanet.equations` a second time, as an `njit_merged` function. Numba's `overload` and `register_jitable` take
+compiler options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and
+`njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -32,6 +33,7 @@ from numba import extending
 from numba.core import event, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
@@ -53,14 +55,18 @@ FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogi
 _INLINED = FLAGS | {"forceinline": True}
 
 
-def njit(function: Callable, flags: dict[str, Any] = FLAGS) -> Any:
-    """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`."""
+def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True) -> Any:
+    """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`.
+
+    The cache recognises a function by its place in the source code. A function that is made at run time must not be cached.
+    """
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # then `dispatcher` is the plain Python function
         return dispatcher
     # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
-    dispatcher._cache = FunctionCache(function)
+    if cached:
+        dispatcher._cache = FunctionCache(function)
     dispatcher.compile = _heard(dispatcher.compile)
     return dispatcher
 
@@ -82,15 +88,25 @@ def compile_for(dispatcher: Any, arguments: tuple) -> None:
         dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
 
 
-def njit_formula(function: Callable) -> Any:
+def njit_formula(function: Callable, cached: bool = True) -> Any:
     """Compiles a formula as `njit` does, and makes LLVM inline even a long formula into every loop that calls the formula."""
-    return njit(function, _INLINED)
+    return njit(function, _INLINED, cached)
+
+
+def is_dispatcher(function: Any) -> bool:
+    """True if `njit` compiled the function; False for Python functions and for CUDA kernels."""
+    return isinstance(function, CPUDispatcher)
+
+
+def recompiled(dispatcher: Any, function: Callable) -> Any:
+    """Compiles a function, which is made at run time, with the compiler flags of a function that `njit` compiled."""
+    return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The LLVM code of a function that `njit_part` compiles. It is optimised only after it is linked into its caller.
+    """The LLVM code of a function that `njit_part` compiles. The code is optimised only after it is linked into the caller.
 
-    A default Numba library would optimise the function and generate machine code for it, and then do so again in each caller.
+    Numba's default library would generate optimised machine code for the function itself, and again for each of its callers.
     """
 
     def _optimize_final_module(self):
@@ -110,10 +126,10 @@ class _PartLibrary(JITCodeLibrary):
         """Does nothing. A function that `njit_part` compiles needs no environment object, because Python never calls it."""
 
 
-# The compiler passes that the functions of an engine do not need. The first six rewrite closures, `with` blocks, `raise`
-# statements, and calls to functions that Numba itself inlines. `LiteralUnroll` and the next two handle literal arguments.
-# `NopythonRewrites` fuses whole-array expressions. `IRLegalization` marks the last use of each variable, for Numba's counts of
-# references. The last two passes warn of deprecated types, and annotate the source code with types.
+# The compiler passes that the functions of an engine do not need. The first six passes rewrite closures, `with` blocks, `raise`
+# statements, and calls to functions that Numba itself inlines. `LiteralUnroll` and the next two passes handle literal
+# arguments. `NopythonRewrites` fuses whole-array expressions. `IRLegalization` marks the last use of each variable, for Numba's
+# reference counting. The last two passes warn of deprecated types, and annotate the source code with types.
 _UNNEEDED = {
     untyped_passes.WithLifting,
     untyped_passes.InlineClosureLikes,
@@ -147,10 +163,11 @@ class _PartCompiler(_EntryCompiler):
         return super().define_pipelines()
 
 
-# With _nrt False, Numba does not count references to arrays. Counting is not needed, because no compiled function returns an
-# array, and slow, because each count is an atomic instruction.
+# With _nrt False, Numba does not count references to arrays. Reference counting is unnecessary, because no compiled function
+# returns an array. Reference counting would also be slow, because it uses atomic instructions.
 _ENTRY: dict[str, Any] = FLAGS | {"_nrt": False, "pipeline_class": _EntryCompiler}
-_PART: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+_ROUTINE: dict[str, Any] = _ENTRY | {"no_cpython_wrapper": True}
+_PART: dict[str, Any] = _ROUTINE | {"pipeline_class": _PartCompiler}
 MERGED: Any = _PART | _INLINED
 
 
@@ -159,20 +176,34 @@ def njit_entry(function: Callable) -> Any:
     return njit(function, _ENTRY)
 
 
+def njit_routine(function: Callable) -> Any:
+    """Compiles a function that compiled code calls by its address, which `address_of` returns."""
+    return njit(function, _ROUTINE)
+
+
+def address_of(routine: Any, argument_types: tuple) -> int:
+    """Returns the address of a function's machine code for the given argument types. Compiles the function if necessary."""
+    if argument_types not in routine.overloads:
+        routine.compile(argument_types)
+    compiled = routine.overloads[argument_types]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
 def njit_part(function: Callable) -> Any:
     """Compiles a function that only compiled code calls. The compilation takes a third less time than with `njit`."""
     return numba.njit(**_PART)(function)
 
 
 def njit_merged(function: Callable) -> Any:
-    """Compiles a function that LLVM inlines into every caller. Vectors then stay in registers, and arguments cost no time."""
+    """Compiles a function that LLVM inlines into every caller, so that vectors stay in registers and arguments cost no time."""
     return numba.njit(**MERGED)(function)
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers in compiled code.
 
-    LLVM inlines these versions into the callers. They compile faster, because they have no wrappers for calls from Python.
+    LLVM inlines the second versions into the callers. The second versions compile faster than the formulas themselves, because
+    they have no wrappers for calls from Python.
     """
     if config.DISABLE_JIT:
         return formulas
@@ -181,7 +212,7 @@ def parts_of(*formulas: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Returns a context manager that pauses garbage collection, because it would add a tenth to a long compilation's time."""
+    """Returns a context manager that pauses garbage collection, which would make a long compilation a tenth slower."""
     enabled = gc.isenabled()
     try:
         gc.disable()  # within try, because a signal handler may raise an exception right after this call

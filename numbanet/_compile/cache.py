@@ -12,6 +12,7 @@ from typing import Any
 
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from numbanet._compile.folder import cache_folder, is_foreign
@@ -40,7 +41,9 @@ class FunctionCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns the compiled function for the argument types `sig`, or None if Numba has to compile it."""
-        target_context.refresh()  # Numba's own cache calls this method, too
+        # Registers the functions of Numba's runtime with LLVM. Numba's own cache calls `target_context.refresh()`, which also
+        # imports what only a compilation needs, such as scipy.linalg, and takes longer than the rest of this method.
+        rtsys.initialize(target_context)
         key, folder = self._key(sig, target_context.codegen()), cache_folder()
         if folder is None:
             return None
@@ -53,7 +56,7 @@ class FunctionCache(NullCache):
     def save_overload(self, sig: Any, cres: Any) -> None:
         """Writes a compiled function to its file. Does nothing if there is no cache folder or if writing fails."""
         folder = cache_folder()
-        if folder is None or cres.library.has_dynamic_globals:  # its code contains addresses of this process
+        if folder is None or cres.library.has_dynamic_globals:  # the code contains addresses of this process
             return
         key = self._key(sig, cres.codegen)
         with contextlib.suppress(OSError):

@@ -19,15 +19,15 @@ import numba.core.config
 
 KEPT = 12  # maximum number of folders of other versions to keep, because several versions may be in use
 KEPT_SECONDS = 30 * 86_400  # a folder of another version that no process has used for this time is always removed
-MODE = 0o755  # permissions of new folders; others can read them, so that all users of a container can use root's cache
+MODE = 0o755  # permissions of new folders: all users can read them, so that all users of a container can use root's cache
 
 
 def _stamp(package: Path) -> str | None:
     """Returns a hash of all modules of a package and of the compilers' versions, or None if the modules cannot be read.
 
     Numba's own cache checks only the file that contains the compiled function. If a formula is edited, a loop in another file
-    that calls the formula would keep its old machine code (numba issues 1833 and 8396). In an installation without sources,
-    the function hashes the .pyc files. In a package that is imported from an archive it finds no files, and returns None.
+    that calls the formula would keep its old machine code (numba issues 1833 and 8396). In an installation without sources, the
+    function hashes the .pyc files. If the package was imported from an archive, the function finds no files and returns None.
     """
     stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -86,7 +86,7 @@ def _folder_in(base: Path) -> Path | None:
             return None
         if not folder.exists():
             _make(folder)
-            with contextlib.suppress(OSError):  # another process may remove the same folders
+            with contextlib.suppress(OSError):  # another process may remove the same folders at the same time
                 _prune(folder)
     if not os.access(folder, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return None
@@ -108,7 +108,7 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the other versions' folders beside `folder`, except for at most KEPT folders that were used most recently."""
+    """Removes the folders of other versions beside `folder`, except for the KEPT most recently used ones."""
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):
@@ -116,7 +116,7 @@ def _prune(folder: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-# Checks of who can write to a folder
+# Functions that find out which users can write to a folder
 
 
 def _open_to_others(folder: Path) -> Path | None:
@@ -139,8 +139,9 @@ def _open_to_others(folder: Path) -> Path | None:
 def _is_foreign_parent(status: os.stat_result) -> bool:
     """Returns True if another user could replace the subfolders of a folder with this status.
 
-    In a folder with the sticky bit, such as /tmp, only a subfolder's owner can replace it. The owner of / is trusted like
-    root, because in a container that an unprivileged user runs, the system's folders may have an owner other than root.
+    In a folder with the sticky bit, such as /tmp, only the owner of a subfolder can replace the subfolder. The owner of / is
+    trusted like root, because in a container that an unprivileged user runs, the system's folders may have an owner other than
+    root.
     """
     if status.st_uid in (0, os.geteuid(), os.stat("/").st_uid):
         return not status.st_mode & stat.S_ISVTX and _is_writable_by_others(status)
@@ -156,13 +157,16 @@ def _is_writable_by_others(status: os.stat_result) -> bool:
     if status.st_mode & stat.S_IWOTH:
         return True
     # If a file has an access control list, its group bits may show the permissions of another user, not of the group. In a
-    # folder this does no harm, because files of another user are not loaded.
+    # folder, write permission of another user does no harm, because files of another user are not loaded.
     private = stat.S_ISDIR(status.st_mode) and _is_group_of_one(status.st_gid)
     return bool(status.st_mode & stat.S_IWGRP) and not private
 
 
 def _is_group_of_one(number: int) -> bool:
-    """Returns True if a group contains only the current user and has the user's name. Many systems create such groups."""
+    """Returns True if a group contains only the current user and has the user's name.
+
+    Many systems create a group for each user.
+    """
     import grp  # imported here, because Windows does not have this module
     import pwd
 

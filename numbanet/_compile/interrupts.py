@@ -40,7 +40,7 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the waiting handlers before each pass, because otherwise a long compilation would delay them for seconds."""
+        """Calls the handlers of pending signals before each pass, because a long compilation would delay them for seconds."""
         if threading.current_thread() is threading.main_thread():
             self.handle()
 
@@ -48,9 +48,9 @@ class _Signals(event.Listener):
         pass
 
     def release(self) -> None:
-        """Restores the original handlers, and calls the handlers of waiting signals.
+        """Restores the original handlers, and calls the handlers of pending signals.
 
-        A signal's handler is not restored if a handler has set a new one in the meantime.
+        The original handler of a signal is not restored if a new handler has been set for the signal in the meantime.
         """
         self.held = False
         for number, handler in self.handlers.items():
@@ -72,7 +72,7 @@ def signals_held() -> Iterator[None]:
     if _holding or threading.current_thread() is not threading.main_thread():
         yield
         return
-    with global_compiler_lock:  # while another thread compiles, signals are handled at once
+    with global_compiler_lock:  # waits while another thread compiles; until then, signals are handled at once
         signals = _Signals()
         try:
             _holding = True

@@ -12,7 +12,7 @@ from numbanet._compile import announced
 from numbanet.cli import evaluate, export, golden, info, predict, sheet, trace, train, verify
 from numbanet.cli.common import INTERRUPTED, Parser
 from numbanet.distributed.communicators import end_all
-from numbanet.training.reporting import on_terminal
+from numbanet.training.live import on_terminal
 
 EXAMPLES = """examples:
   numbanet train digits                          train on the bundled handwritten digits, save digits.npz
@@ -29,11 +29,19 @@ EXAMPLES = """examples:
 
 numbanet COMMAND --help describes the options of a command.
 """
+GREETING = f"""numbanet {__version__}: neural networks whose every equation is a loop that you can read. Three commands to try:
+
+  numbanet train digits                        # trains on 1,438 handwritten digits, in seconds
+  numbanet predict digits.npz digits --draw 3  # reads three other digits, and draws them
+  numbanet sheet -o sheet.pdf                  # draws every formula beside its curve; needs matplotlib
+
+numbanet --help lists all commands.
+"""
 COMMANDS = (train, evaluate, predict, trace, export, golden, verify, info, sheet)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one subcommand.
+    """Runs one subcommand; without arguments, prints a greeting with commands to try.
 
     Parameters
     ----------
@@ -50,9 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
     SystemExit
         The arguments are invalid (status 2), or ask for help or the version (status 0).
     """
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(GREETING, end="")
+        return 0
     options, unrecognized = _parser().parse_known_args(arguments)
     if unrecognized:
         options.misused(f"unrecognized arguments: {' '.join(unrecognized)}")
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -76,7 +88,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _message(error: Exception) -> str:
-    """Returns the message of an error. If a file cannot be opened, the message omits the error number of the system."""
+    """Returns the message of an exception.
+
+    For a file that cannot be opened, the message does not contain the error number of the system.
+    """
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

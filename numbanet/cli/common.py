@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from numbanet import checks, load_digits, load_fashion_mnist
 from numbanet.files import naming, read_arrays, refuse_model
 from numbanet.inputs import DEVICES, KERNELS
+from numbanet.training.metrics import METRICS
 
 INTERRUPTED = 130  # the exit status that a shell reports for a program that Ctrl-C ended
 MODEL_HELP = "a file written by numbanet train or Network.save"
@@ -22,11 +23,12 @@ STANDARD = "-"  # this file name stands for standard input or output
 
 
 class DataSet(NamedTuple):
-    """A data set that subcommands know by name: its loader, a noun for the samples, and the default options for training."""
+    """A data set that subcommands know by name: its loader, noun for samples, default options for training, and image shape."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
     defaults: dict[str, Any]
+    shape: tuple[int, int]
 
 
 DATA_SETS = {
@@ -34,11 +36,13 @@ DATA_SETS = {
         load_digits,
         "handwritten digits",
         {"output": "digits.npz", "epochs": 60, "batch_size": 16, "hidden": [128], "optimizer": "gradient_descent"},
+        (8, 8),
     ),
     "fashion-mnist": DataSet(
         load_fashion_mnist,
         "images of clothes",
         {"output": "fashion-mnist.npz", "epochs": 10, "batch_size": 64, "hidden": [128], "optimizer": "gradient_descent"},
+        (28, 28),
     ),
 }
 
@@ -47,7 +51,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose error message shows the help text of the wrong argument instead of a list of all options."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the message, the help texts of the arguments that it names, and how to see all help; exits with status 2."""
+        """Prints the message, the help of the arguments that the message names, and a hint on --help; exits with status 2."""
         if unknown := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
             known = unknown[2].replace("'", "")
             message = f"unknown command {unknown[1]!r}{checks.suggestion(unknown[1], known.split(', '))}; known are {known}"
@@ -140,6 +144,13 @@ def names(text: str) -> list[str]:
         return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"cannot read the names {text!r}: {error}") from None
+
+
+def add_metrics_option(parser: argparse._ActionsContainer) -> None:
+    """Adds the option --metrics."""
+    parser.add_argument(
+        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to print: {', '.join(METRICS)}"
+    )
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `export` and its options."""
     export = add_command(commands, "export", _export, "convert a saved network to another file format", EXAMPLES)
     export.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     export.add_argument("output", metavar="OUT", help=f"file to write; its suffix sets the format: {', '.join(EXPORTED)}")

@@ -7,7 +7,7 @@ from numbanet.proof import golden
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `golden` and its options."""
     summary = "write golden vectors (all values of one training step, for five networks) to check a port against"
     vectors = add_command(commands, "golden", _golden, summary)
     vectors.add_argument("folder", metavar="FOLDER", help="folder for the JSON and NPZ files; created if it does not exist")

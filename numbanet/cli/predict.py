@@ -38,7 +38,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `predict` and its options."""
     predict = add_command(commands, "predict", _predict, "print the predictions of a saved network line by line", EXAMPLES)
     predict.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     predict.add_argument(
@@ -64,7 +64,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="for digits: draw the first N images instead of listing classes",
+        help="for digits: draw the first N images with their predictions instead of listing classes",
     )
     add_table_options(predict)
     add_unknown_option(predict)
@@ -104,7 +104,7 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     if options.probabilities and not isinstance(target, Classes):
         raise ValueError(f"--probabilities applies to classification, but the target {target.name!r} is a number")
     table = read_rows(options, encoding, target=False)
-    ids = {name: [text or "" for text in table.column(name).texts] for name in options.id or ()}
+    ids = {name: [text or "" for text in table.column(name).strings] for name in options.id or ()}
     if target.name in ids:
         raise ValueError(f"--id names {target.name!r}, which is the column of the predictions")
     ignore = (*(options.ignore or ()), *ids)
@@ -132,7 +132,7 @@ def _shortest(values: NDArray[np.floating]) -> list[float]:
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Rounds numbers to about a tenth of `resolution`, a positive number."""
+    """Rounds numbers to about a tenth of the positive number `resolution`."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 
@@ -152,18 +152,30 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
     classes = y_hat.argmax(axis=1) if network.loss == "cce" else (y_hat > 0.5).astype(int) if network.loss == "bce" else y_hat
     answers = y_hat if options.outputs else classes
     if labels is not None:
-        print(f"{(classes == labels).sum()} of {len(labels)} correct", file=sys.stderr)
         if options.draw:
             return _drawings(x[: max(0, options.draw)], labels, classes, y_hat)
+        print(f"{(classes == labels).sum()} of {len(labels)} correct", file=sys.stderr)
     if options.json:
         return json.dumps({"answers": answers.tolist()}) + "\n"
     return "".join(",".join(map(str, np.atleast_1d(row))) + "\n" for row in answers)
 
 
 def _drawings(x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], y_hat: NDArray[Any]) -> str:
-    """Returns images of digits as text. The title above each image names the class and the prediction."""
-    titles = (f"image {s}: a {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}" for s in range(len(x)))
-    return "\n".join(f"{title}\n{_drawing(image)}\n" for title, image in zip(titles, x, strict=True))
+    """Returns images of digits as text, and a last line with the numbers of correct predictions.
+
+    The title above each image names the digit that was written and the predicted digit.
+    """
+    correct = classes == labels
+    wrong = np.where(correct, "", "  <- wrong")
+    titles = (
+        f"image {s}: written {labels[s]}, predicted {classes[s]} with probability {y_hat[s].max():.3f}{wrong[s]}"
+        for s in range(len(x))
+    )
+    drawings = "".join(f"{title}\n{_drawing(image)}\n\n" for title, image in zip(titles, x, strict=True))
+    return (
+        f"{drawings}{correct[: len(x)].sum()} of the {len(x)} images above are predicted correctly, and {correct.sum()} of all "
+        f"{len(labels)} held-out images.\n"
+    )
 
 
 def _drawing(image: NDArray[Any]) -> str:

@@ -39,6 +39,8 @@ class Problem(NamedTuple):
         The encoding of the table; None for a named data set.
     summary : str
         Lines that describe the data and are printed before training.
+    measured : Table, optional
+        The rows of `held_out` or, if no rows are held out, of `x` as a table, if a report of a table is to be written.
     """
 
     x: NDArray[Any]
@@ -50,10 +52,14 @@ class Problem(NamedTuple):
     labels: tuple[str, ...]
     encoding: tables.Encoding | None
     summary: str
+    measured: tables.Table | None = None
 
 
 def _watches(options: argparse.Namespace) -> bool:
-    """Returns whether training depends on the validation loss. If so, the final metrics must be computed on other samples."""
+    """Returns whether early stopping or the schedule depends on the validation loss.
+
+    If so, the final metrics must be computed on samples that the validation loss does not use.
+    """
     return options.early_stopping is not None or options.schedule == "plateau"
 
 
@@ -120,6 +126,7 @@ def of_table(options: argparse.Namespace) -> Problem:
         encoding.target.labels if isinstance(encoding.target, Classes) else (),
         encoding,
         "\n".join(lines),
+        table.take(held_out if held_out.size else rows) if options.report else None,
     )
 
 

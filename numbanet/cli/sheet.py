@@ -7,7 +7,7 @@ from numbanet.files import refuse_unwritable
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `sheet` and its options."""
     drawing = add_command(
         commands, "sheet", _sheet, "draw the whole cheat sheet, each formula beside the curve that its loop computes"
     )
@@ -16,14 +16,15 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output",
         default="sheet.pdf",
         metavar="FILE",
-        help="file to write, in A3 format: .pdf, .png, .svg or .html (default: %(default)s)",
+        help="file to write, with two pages of the size A4: .pdf, .html, .svg or .png. The second page of sheet.svg is "
+        "sheet-2.svg (default: %(default)s)",
     )
+    drawing.add_argument("--dark", action="store_true", help="draw on a dark background")
 
 
 def _sheet(options: argparse.Namespace) -> int:
     from numbanet.pictures import save_sheet  # imported here because only this subcommand needs matplotlib
 
     refuse_unwritable(options.output)
-    save_sheet(options.output)
-    print(f"saved {options.output}")
+    print(f"saved {' and '.join(save_sheet(options.output, dark=options.dark))}")
     return 0

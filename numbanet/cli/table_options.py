@@ -36,8 +36,8 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         "--missing",
         type=names,
         metavar="TEXT[,...]",
-        help="texts that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
-        "NULL, null, None; a text such as NA that is the only one of them in a column of texts is a value)",
+        help="strings that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
+        "NULL, null, None; a string such as NA that is the only one of them in a column of strings is a value)",
     )
     parser.add_argument(
         "--header",
@@ -78,7 +78,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
     target : str, optional
         The name of an array in an NPZ file, or the path of an IDX file of labels, as for `numbanet.tables.read`.
     spelling : Spelling
-        The spelling of numbers and missing values. Options such as --decimal override it.
+        The spelling of numbers and missing values. Options such as --decimal override this spelling.
     """
     decimal, thousands = options.decimal, options.thousands
     if decimal is thousands is None:
@@ -96,7 +96,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
 
 
 def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target: bool) -> tables.Table:
-    """Reads the table `options.data` for a network with this encoding. `target` is true if the rows need a target."""
+    """Reads the table `options.data` for a network with the given encoding. `target` is true if the rows need a target."""
     if options.data in DATA_SETS and not tables.is_table(options.data):
         needed = [each.name for each in encoding.features] + [encoding.target.name] * target
         raise ValueError(
@@ -129,7 +129,9 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="FILE", help="if DATA is an IDX file: the IDX file that contains its labels")
 
 
-def samples_of(encoding: tables.Encoding | None, options: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any]]:
+def samples_of(
+    encoding: tables.Encoding | None, options: argparse.Namespace
+) -> tuple[NDArray[Any], NDArray[Any], tables.Table | None]:
     """Returns x and y of a network for `options.data`: rows of a table, held-out images, or arrays in an NPZ file.
 
     Parameters
@@ -137,10 +139,16 @@ def samples_of(encoding: tables.Encoding | None, options: argparse.Namespace) ->
     encoding : Encoding or None
         The network's encoding of tables; None for a network that was trained on arrays.
     options : Namespace
+
+    Returns
+    -------
+    x, y : ndarray
+    table : Table or None
+        The rows of the table, if the network was trained on a table.
     """
     if encoding is not None:
         table = read_rows(options, encoding, target=True)
-        return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table)
+        return encoding.x(table, ignore=options.ignore or (), unknown=options.unknown), encoding.y(table), table
     if options.data in DATA_SETS:
-        return DATA_SETS[options.data].load()[2:]
-    return read_array(options.data, "x"), read_array(options.data, "y")
+        return *DATA_SETS[options.data].load()[2:], None
+    return read_array(options.data, "x"), read_array(options.data, "y"), None

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `trace` and its options."""
     trace = add_command(commands, "trace", _trace, "show every value of one training step of a saved network", EXAMPLES)
     trace.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_samples(trace)
@@ -45,10 +45,10 @@ def _trace(options: argparse.Namespace) -> int:
         refuse_unwritable(options.output)
         refuse_overwriting(options.output, options.model, options.data)
     network = Network.load(options.model, device=options.device, kernels=options.kernels)
-    x, y = samples_of(network.table, options)
+    x, y, _ = samples_of(network.table, options)
     traced = network.trace(x[:rows], y[:rows])
     if options.output is None:
-        traced.table()
+        print(traced.table())
         return 0
     if options.output.lower().endswith(PAGES):
         traced.page(options.output, learning_rate=options.learning_rate)

@@ -17,15 +17,17 @@ from numbanet.cli.common import (
     add_choice,
     add_command,
     add_device_options,
+    add_metrics_option,
     names,
     refuse_overwriting,
     sizes,
 )
-from numbanet.cli.figures import add_metrics_option, figures, line, metrics_in_units, unit_of
 from numbanet.cli.problems import Problem, of_data_set, of_table
+from numbanet.cli.reports import add_curves_option, add_report_option, check_pictures, write_curves, write_report
 from numbanet.cli.table_options import READING, add_table_options
 from numbanet.distributed.communicators import Communicator, of_launch
-from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.engines.topology import ALL_ACTIVATIONS, ALL_LOSSES
+from numbanet.evaluation import figures, line, metrics_in_units, unit_of
 from numbanet.files import refuse_unwritable
 from numbanet.tables.learning import IMPUTE, TASKS
 from numbanet.tables.targets import Classes
@@ -49,7 +51,7 @@ DATA_SETS_LEARNING_RATE = 0.1
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `train` and its options."""
     train = add_command(commands, "train", _train, "train a network and save it", EXAMPLES)
     train.add_argument(
         "data",
@@ -95,9 +97,9 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
 def _add_network_options(network: argparse._ActionsContainer) -> None:
     network.add_argument("--hidden", type=sizes, metavar="N[,N...]", help=f"neurons of each hidden layer {_defaults('hidden')}")
     add_choice(
-        network, "--activation", ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
+        network, "--activation", ALL_ACTIVATIONS, default="relu", help="activation of the hidden layers (default: %(default)s)"
     )
-    add_choice(network, "--loss", LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
+    add_choice(network, "--loss", ALL_LOSSES, help="loss to minimise (default: cce for classification, mse for regression)")
     network.add_argument(
         "--dropout",
         type=float,
@@ -146,6 +148,8 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         help="weight of each class in the loss; balanced: inversely proportional to the class's frequency (default: all 1)",
     )
     add_metrics_option(training)
+    add_report_option(training)
+    add_curves_option(training)
     training.add_argument(
         "--checkpoint",
         metavar="FILE",
@@ -193,6 +197,7 @@ def _check_paths(options: argparse.Namespace) -> None:
             persist.container(path)
             refuse_unwritable(path)
             refuse_overwriting(path, options.data)
+    check_pictures(options, options.data)
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
@@ -237,7 +242,11 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
     result = figures(network, *(problem.held_out or (problem.x, problem.y)), options.metrics)
     _save(network, options.output)
     with redirect_stdout(sys.stderr) if options.output == STANDARD else nullcontext():
-        _report(options, problem, history, result)
+        _print_result(options, problem, history, result)
+    settings = _settings(options, problem, optimizer, communicator.size)
+    samples = (problem.measured, None) if problem.measured else problem.held_out or (problem.x, problem.y)
+    write_report(options, network, samples, _measured(problem)[1], history, settings)
+    write_curves(options, history)
     return INTERRUPTED if history.interrupted else 0
 
 
@@ -293,11 +302,36 @@ def _by_index(
     return {target.index(label): weight for label, weight in class_weight.items()}
 
 
-def _report(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
+def _measured(problem: Problem) -> tuple[int, str]:
+    """Returns the number of samples on which the final figures are computed, and the words for them."""
+    if not problem.held_out:
+        return len(problem.y), "training rows"
+    return len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
+
+
+def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, processes: int) -> dict[str, Any]:
+    """Returns the settings of the training, by `processes` processes together, that a report lists."""
+    settings = {
+        "data": options.data,
+        "split": problem.summary.splitlines()[-1],
+        "epochs": options.epochs,
+        "batch size": options.batch_size,
+        "optimizer": optimizer,
+        "learning rate": optimizer.learning_rate if options.learning_rate is None else options.learning_rate,
+        "schedule": options.schedule,
+        "early stopping": options.early_stopping and f"after {options.early_stopping} epochs without a lower loss",
+        "class weights": options.class_weight,
+        "seed": options.seed,
+        "processes": processes if processes > 1 else None,
+        "checkpoint": options.checkpoint,
+        "model file": options.output,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _print_result(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
     """Prints the final loss, the final metrics and the name of the saved file, as JSON or as two lines."""
-    count, noun, unit = len(problem.y), "training rows", unit_of(problem.encoding)
-    if problem.held_out:
-        count, noun = len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
+    (count, noun), unit = _measured(problem), unit_of(problem.encoding)
     if options.json:
         record: dict[str, Any] = {"model": options.output, "rows": len(problem.y), "held_out": count if problem.held_out else 0}
         if problem.encoding:

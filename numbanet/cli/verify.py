@@ -8,7 +8,7 @@ from numbanet.proof.verification import verify
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the subcommand and its options."""
+    """Adds the subcommand `verify` and its options."""
     check = add_command(
         commands, "verify", _verify, "compare the results of every compiled loop with an independent NumPy computation"
     )

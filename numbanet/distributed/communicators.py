@@ -26,6 +26,8 @@ PATIENCE_SECONDS = 0.5
 # The time, in seconds, that a process waits between its error message and the end of all processes, because mpiexec would drop
 # an error message that it has not yet forwarded.
 FORWARD_SECONDS = 0.2
+# At a barrier, a process first polls without a pause. After AWAKE_SECONDS, it sleeps for ASLEEP_SECONDS between two polls.
+AWAKE_SECONDS, ASLEEP_SECONDS = 0.1, 1e-3
 
 
 class Communicator(Protocol):
@@ -138,8 +140,11 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method."""
-        self._all.Barrier()
+        """Waits until all processes have called this method. While one process compiles, the waiting ones use no core."""
+        request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
+        while not request.Test():
+            if time.monotonic() - start > AWAKE_SECONDS:
+                time.sleep(ASLEEP_SECONDS)
 
     def abort(self, status: int) -> None:
         """Ends all processes immediately, with the given exit status."""

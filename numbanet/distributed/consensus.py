@@ -48,17 +48,17 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
+        """Compares the arguments with the arguments of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
         ValueError
-            An argument or the data of this process differ from those of rank 0. Or the SIMD registers of this processor have
-            another width, so that this process would add gradients in another order.
+            An argument or the data differ between this process and rank 0; or the SIMD registers of their processors differ in
+            width, so that the processes would add up gradients in different orders.
         """
-        self._compare()
+        self._compare(training)
         self._take_over(training)
-        # One process of each machine compiles first. The other processes then load the machine code from the cache.
+        # One process of each machine compiles first, so that the other processes load the machine code from the cache.
         first = getattr(self.communicator, "first_of_node", self.communicator.rank == 0)
         for turn in (True, False):
             if first is turn:
@@ -95,8 +95,9 @@ class Agreement:
             )
         return first["stop"]
 
-    def _compare(self) -> None:
-        own = json.loads(json.dumps(self.conditions | {"width of SIMD registers": REGISTERS.width}))
+    def _compare(self, training: "Training") -> None:
+        formulas = [formula.digest for formula in training.model.topology.formulas]
+        own = json.loads(json.dumps(self.conditions | {"formulas": formulas, "width of SIMD registers": REGISTERS.width}))
         for name, value in self._of_rank_0(own).items():
             if own.get(name) != value:
                 advice = "; if each process has its own samples, pass sharded=True" if name in ARRAYS else ""

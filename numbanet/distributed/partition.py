@@ -88,7 +88,7 @@ class Exchange:
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the sums of the number of samples, of the loss and of the hits over all processes."""
+        """Returns the numbers of samples, the losses and the numbers of correct outputs, each summed over all processes."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, hits)
 
@@ -109,7 +109,7 @@ class Exchange:
 class Shared:
     """The division of samples if every process has all samples: each process computes a part of every batch.
 
-    For evaluation, each process computes some of the rows.
+    In an evaluation, each process computes a part of the samples.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples, which is n of `data`, because every process has all samples."""
+        """Returns the number of samples in this process, because every process has all samples."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:

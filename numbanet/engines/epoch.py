@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from numbanet.engines.rule import PLAIN, Rule
 
-# The columns of an array of rates, which has one row per step: the number n of samples, by which the loss is divided even if
-# there are sample weights; the learning rate eta; and Adam's bias-corrected eta_t and epsilon_t.
+# The columns of an array of rates, which has one row per step. N is the number n of samples, which divides the loss even if
+# there are sample weights. ETA is the learning rate eta. ETA_T and EPSILON_T are Adam's bias-corrected eta_t and epsilon_t.
 N, ETA, ETA_T, EPSILON_T = range(4)
 RATES = 4
 
@@ -73,8 +73,8 @@ class Epoch(NamedTuple):
         Returns
         -------
         iterator of (int, int, int)
-            For each step, the index in `order` at which the step's samples begin, the index in `order` at which they end, and
-            the index of the step's first sample within the whole epoch.
+            The range of each step's samples in `order`, as first index and end, and the index of the step's first sample within
+            the whole epoch.
         """
         if self.share is None:
             count = self.order.size
@@ -104,7 +104,7 @@ class Epoch(NamedTuple):
 
 
 _FEW_STEPS = 64  # largest number of steps of an epoch whose table of rates is kept for later epochs
-_ROWS = np.arange(4096)  # so that a short range of rows is a view, which takes less time than a new array
+_ROWS = np.arange(4096)  # short ranges of rows are views of this array, which take less time than new arrays
 
 
 def rows_between(first: int, stop: int) -> NDArray[np.integer]:
@@ -182,7 +182,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     rule : Rule
         The update rule. The constants of the rule determine eta_t and epsilon_t.
     first_step : int
-        The number t of the first of the steps. The steps of a training run are counted from t = 1.
+        The number t of the first step. The steps of a training run are counted from t = 1.
 
     Returns
     -------

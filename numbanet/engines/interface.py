@@ -35,7 +35,7 @@ class Pace:
 
 
 class Totals(NamedTuple):
-    """The sum of the losses and the sum of the hits (correct outputs) over a set of samples.
+    """The sum of the losses, and the number of correct outputs, over a set of samples.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Engine(Protocol):
     ----------
     finds_not_finite : bool
         Whether the methods search `x` for inf and nan while they compute, and raise NotFiniteError. The method `train_epoch`
-        does so only for an epoch of one batch. If `finds_not_finite` is False, the caller must search beforehand.
+        searches `x` only in an epoch of one batch. If `finds_not_finite` is False, the caller must search `x` before the call.
     """
 
     finds_not_finite: bool
@@ -113,7 +113,7 @@ class Engine(Protocol):
             The array to which the outputs are written: a NumPy array, or an array on the engine's device. If `out` is None, the
             outputs are written to a new NumPy array.
         logits : bool
-            If `logits` is True, the outputs are z of the last layer. If `logits` is False, the outputs are y_hat.
+            If True, the outputs are the pre-activations z of the last layer; if False, the predictions y_hat.
 
         Returns
         -------
@@ -154,5 +154,8 @@ class Engine(Protocol):
         ...
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns z, a and delta of one batch, as a dict with these three keys and one list of layer arrays per key."""
+        """Returns a dict with the keys "z", "a" and "delta".
+
+        The value of each key is a list with one array of the batch per layer.
+        """
         ...

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numbanet._compile import njit
 from numbanet._cuda import SIMULATED, configured, cuda, wait
+from numbanet.engines.binding import UNBOUND, Binding
 from numbanet.engines.interface import Totals
 
 # The largest number of blocks that CUDA allows along the second and the third dimension of a grid.
@@ -18,7 +19,16 @@ MOST_BLOCKS = 65535
 
 
 class CpuLoops:
-    """Runs loops of `numbanet.equations` on NumPy arrays."""
+    """Runs loops of `numbanet.equations` on NumPy arrays.
+
+    Parameters
+    ----------
+    bound : Binding
+        Puts the formulas of the user into the loops.
+    """
+
+    def __init__(self, bound: Binding = UNBOUND):
+        self.bound = bound
 
     @staticmethod
     def empty(shape: Any, dtype: Any) -> Any:
@@ -40,10 +50,9 @@ class CpuLoops:
         """Copies the values of `array` to the array `to`."""
         to[...] = array
 
-    @staticmethod
-    def run(loop: Any, *arguments: Any) -> None:
+    def run(self, loop: Any, *arguments: Any) -> None:
         """Calls a loop with the given arguments. The last argument is the array to which the loop writes."""
-        loop(*arguments)
+        self.bound(loop)(*arguments)
 
     @staticmethod
     def wait() -> None:
@@ -51,12 +60,21 @@ class CpuLoops:
 
 
 class CudaLoops:
-    """Launches the loops' CUDA kernels on GPU arrays, with one thread per element of the kernel's last argument."""
+    """Launches the loops' CUDA kernels on GPU arrays, with one thread per element of the kernel's last argument.
+
+    Parameters
+    ----------
+    bound : Binding
+        Puts the formulas of the user into the kernels.
+    """
 
     # The shapes of thread blocks for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread,
     # so that neighbouring threads access neighbouring elements. In the simulator, which runs each CUDA thread as a Python
     # thread, blocks are small.
     block_shapes = ((4,), (4, 2), (2, 2, 2)) if SIMULATED else ((256,), (32, 8), (32, 4, 2))
+
+    def __init__(self, bound: Binding = UNBOUND):
+        self.bound = bound
 
     @staticmethod
     def empty(shape: Any, dtype: Any) -> Any:
@@ -87,7 +105,7 @@ class CudaLoops:
         Raises
         ------
         ValueError
-            The last argument has more samples than a CUDA grid can have threads along this dimension.
+            The last argument has more samples than a CUDA grid can have threads along the dimension of the samples.
         """
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]
@@ -96,7 +114,7 @@ class CudaLoops:
             raise ValueError(
                 f"{shape[-1]} samples at once are too many for the GPU: pass at most {MOST_BLOCKS * block[-1]} at a time"
             )
-        configured(self.twin(loop), grid, block)(*arguments)
+        configured(self.bound(self.twin(loop)), grid, block)(*arguments)
 
     @staticmethod
     def twin(loop: Any) -> Any:
@@ -149,7 +167,7 @@ class Moments:
 def totals_of(
     loops: CpuLoops | CudaLoops, loss_of_sample: Any, hits_of_sample: Any, weights: NDArray[np.floating] | None = None
 ) -> Totals:
-    """Returns the sum of the samples' losses, and the sum of the samples' hits (numbers of correct outputs).
+    """Returns the sum of the samples' losses, and the sum of the samples' numbers of correct outputs.
 
     `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If the sample weights `weights` are
     given, each correct output counts as much as its sample's weight. The losses must already be multiplied by the sample
@@ -163,7 +181,7 @@ def totals_of(
 
 @njit
 def weighted_hits(hits_of_sample, weights):
-    """Returns sum_s c_s h_s in float64. c_s is the weight of sample s, and h_s is its number of correct outputs (hits)."""
+    """Returns sum_s c_s h_s in float64. c_s is the weight of sample s, and h_s is the number of its correct outputs."""
     total = 0.0
     for s in range(hits_of_sample.shape[0]):
         total += weights[s] * hits_of_sample[s]

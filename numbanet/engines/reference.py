@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.engines import samples
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cpu.threads import Lock
 from numbanet.engines.dropout import limit_and_scale
 from numbanet.engines.epoch import Epoch, N
@@ -49,7 +50,7 @@ class ReferenceEngine:
 
     def __init__(self, topology: Topology, device: str):
         self.topology = topology
-        self.loops = CpuLoops() if device == "cpu" else CudaLoops()
+        self.loops = (CpuLoops if device == "cpu" else CudaLoops)(binding_of(topology))
         self.epsilon = topology.dtype.type(topology.epsilon)
         self.parameters = self.loops.upload(np.zeros(topology.parameter_count, topology.dtype))
         self.gradients = self.loops.empty(topology.parameter_count, topology.dtype)
@@ -62,7 +63,7 @@ class ReferenceEngine:
 
     def write(self, parameters: NDArray[np.floating]) -> None:
         with self.lock.here:
-            self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
+            self.loops.copy(np.ascontiguousarray(parameters, self.topology.dtype), self.parameters)
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
         with self.lock.here:
@@ -133,7 +134,7 @@ class ReferenceEngine:
                     done = last
                 if epoch.share or time.perf_counter() > deadline:
                     self.loops.wait()
-                    yield Totals(done, 0.0, 0)  # losses and hits stay on the device until the end of the epoch
+                    yield Totals(done, 0.0, 0)  # `totals_of` adds up losses and correct outputs at the end
                     deadline = time.perf_counter() + SLICE_SECONDS
         except GeneratorExit:
             raise

@@ -8,6 +8,7 @@ import numpy as np
 
 from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
 from numbanet.equations.losses import BCE, CCE, MSE, SSE
+from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES, Activation, Loss
 
 ACTIVATIONS = {
     "identity": IDENTITY,
@@ -17,27 +18,34 @@ ACTIVATIONS = {
     "leaky_relu": LEAKY_RELU,
     "softmax": SOFTMAX,
 }
-# Activation functions whose derivative must be computed from z, because a does not determine the derivative. Engines keep z in
-# addition to a for hidden layers with these functions. None of the existing activation functions needs z, because their
-# derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
+# Activation functions whose derivative must be computed from z, because a does not determine the derivative. For hidden layers
+# with these activation functions, engines keep z in addition to a. None of the existing activation functions needs z, because
+# their derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
 KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
+# All built-in activations and losses: the constants of those on the sheet, and the formulas beyond the sheet.
+ALL_ACTIVATIONS: dict[str, int | Activation] = {**ACTIVATIONS, **BEYOND_ACTIVATIONS}
+ALL_LOSSES: dict[str, int | Loss] = {**LOSSES, **BEYOND_LOSSES}
+# The constants of formulas that are not on the sheet: the constant of the first such activation of a network (the next such
+# activation has the next number), and the constant of the loss.
+OWN_ACTIVATION, OWN_LOSS = len(ACTIVATIONS), len(LOSSES)
 
 
 @dataclass(frozen=True)
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    `Topology` does not check the values; `numbanet.inputs` checks them before.
+    `Topology` does not check the values; `numbanet.inputs` has checked the values before.
 
     Parameters
     ----------
     sizes : tuple of int
         The number of inputs, followed by the number of neurons of each layer: (n_in, ..., n_out).
     activations : tuple of str
-        The name of each layer's activation function, which is a key of `ACTIVATIONS`. There are `len(sizes) - 1` names.
+        The name of each layer's activation function, which is a key of `ACTIVATIONS`, or the name of an `Activation` in
+        `formulas`. There are `len(sizes) - 1` names.
     loss : str
-        The name of the loss function, which is a key of `LOSSES`.
+        The name of the loss function, which is a key of `LOSSES`, or the name of a `Loss` in `formulas`.
     dtype : numpy.dtype
         float32 or float64: the type in which the network computes.
     epsilon : float
@@ -45,6 +53,9 @@ class Topology:
     dropout : tuple of float
         For each layer except the last, the probability in [0, 1) that a neuron drops out during training. An empty tuple means
         no dropout.
+    formulas : tuple of Activation and Loss
+        The activation functions and the loss that are not on the sheet, each once: those that the user wrote, and those of
+        `numbanet.equations.beyond`.
     """
 
     sizes: tuple[int, ...]
@@ -53,21 +64,34 @@ class Topology:
     dtype: np.dtype
     epsilon: float = 0.01
     dropout: tuple[float, ...] = ()
+    formulas: tuple[Activation | Loss, ...] = ()
+
+    @cached_property
+    def own_activations(self) -> tuple[Activation, ...]:
+        """The activation functions that are not on the sheet."""
+        return tuple(formula for formula in self.formulas if isinstance(formula, Activation))
+
+    @cached_property
+    def own_loss(self) -> Loss | None:
+        """The loss, if it is not on the sheet; otherwise None."""
+        return next((formula for formula in self.formulas if isinstance(formula, Loss)), None)
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
         """For each layer, the integer constant of its activation function, which the loops take as an argument."""
-        return tuple(ACTIVATIONS[name] for name in self.activations)
+        own = {activation.name: kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION)}
+        return tuple((ACTIVATIONS | own)[name] for name in self.activations)
 
     @cached_property
     def keeps_z(self) -> tuple[bool, ...]:
-        """For each layer, True if its activation function is in `KEEPS_Z`."""
-        return tuple(kind in KEEPS_Z for kind in self.kinds)
+        """For each layer, True if its activation function is in `KEEPS_Z`, or if it is not on the sheet and needs z."""
+        own = {kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION) if activation.needs_z}
+        return tuple(kind in KEEPS_Z | own for kind in self.kinds)
 
     @cached_property
     def loss_kind(self) -> int:
         """The integer constant of the loss, which the loops take as an argument."""
-        return LOSSES[self.loss]
+        return OWN_LOSS if self.own_loss else LOSSES[self.loss]
 
     @cached_property
     def parameter_count(self) -> int:

@@ -73,6 +73,20 @@ from numbanet.equations.losses import (
     weigh as weigh,
     weigh_cuda as weigh_cuda,
 )
+from numbanet.equations.beyond import (
+    silu as silu,
+    d_silu as d_silu,
+    normal_distribution as normal_distribution,
+    gelu as gelu,
+    d_gelu as d_gelu,
+    elu as elu,
+    d_elu as d_elu,
+    d_softplus as d_softplus,
+    mae as mae,
+    d_mae as d_mae,
+    huber as huber,
+    d_huber as d_huber,
+)
 from numbanet.equations.backprop import (
     error_term as error_term,
     activation_error as activation_error,

@@ -174,20 +174,19 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
         da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
 
 
-# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on all neurons of a layer
-#
-# Let z_max be the largest z_k. Then sum_k e^(z_k - z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and
-# others is the sum of all other terms. The code does not add 1 to others, because others can be far smaller than 1, and the
-# addition would lose the digits of others. The cross-entropy of a confident and correct prediction is log(1 + others).
+# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on all neurons of a layer Let z_max be the largest z_k. Then sum_k e^(z_k -
+# z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and `others` is the sum of all other terms. The code does
+# not add 1 to `others`, because `others` can be far smaller than 1, and would then lose its digits in the addition. The
+# cross-entropy of a confident and correct prediction is log(1 + others).
 
 
 @njit_formula
 def exp_difference(z, z_max):
     """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    When z - z_max is rounded to a float d, up to half a unit in the last place (ulp) of d is lost. If d is large, the lost part
-    is large, too. The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes the lost part
-    exactly. The lost part is tiny, so that e^(d + lost) equals e^d * (1 + lost) except for rounding.
+    z - z_max is rounded to a float d. The rounding error `lost` is at most half a unit in the last place (ulp) of d, which is
+    much if d is large. The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes `lost` exactly.
+    Then e^(z - z_max) = e^d * e^lost, and e^lost equals 1 + lost except for rounding, because `lost` is tiny.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
@@ -199,10 +198,10 @@ def exp_difference(z, z_max):
 
 @njit
 def softmax_sum(z, z_max, others):
-    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, for every sample s.
+    """Computes z_max and `others` in sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
-    z_max is the largest z_k, and others is the sum of all terms except the term of z_max.
-    Reads z (n, n_out). Writes z_max and others, both (n,). Twin: softmax_sum_cuda.
+    z_max is the largest z_k, and `others` is the sum of all terms except the term of z_max. Reads z (n, n_out). Writes `z_max`
+    and `others`, both (n,). Twin: softmax_sum_cuda.
     """
     for s in range(z.shape[0]):
         k_max = 0
@@ -219,7 +218,7 @@ def softmax_sum(z, z_max, others):
 
 @cuda.jit
 def softmax_sum_cuda(z, z_max, others):
-    """Computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
+    """Computes z_max and `others` in sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
     s = cuda.grid(1)
     if s < z.shape[0]:
         k_max = 0
@@ -238,7 +237,7 @@ def softmax_sum_cuda(z, z_max, others):
 def softmax(power_j, others):
     """Returns a_j = e^z_j / sum_k e^z_k, computed as e^(z_j - z_max) / (1 + others).
 
-    The argument power_j is e^(z_j - z_max). The loop softmax_sum computes others.
+    The argument power_j is e^(z_j - z_max). The loop softmax_sum computes the argument `others`.
     """
     return power_j / (type(power_j)(1) + others)
 
@@ -255,8 +254,8 @@ def d_softmax(a_i, a_j, i, j):
 def softmax_activation(z, z_max, others, a):
     """Computes a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
 
-    The loop softmax_sum computes z_max and others.
-    Reads z (n, n_out), z_max (n,) and others (n,). Writes a (n, n_out). Twin: softmax_activation_cuda.
+    The loop softmax_sum computes the arguments `z_max` and `others`. Reads z (n, n_out), `z_max` (n,) and `others` (n,). Writes
+    a (n, n_out). Twin: softmax_activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):

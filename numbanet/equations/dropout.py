@@ -51,8 +51,8 @@ def dropped(scale, limit, number, value):
 def drop(key, layer, scale, limit, first, rows):
     """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
 
-    The array rows contains activations, or errors of activations. Row s belongs to the epoch's sample with the index first + s.
-    Updates rows (n, n_out). Twin: drop_cuda.
+    `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the epoch's sample with
+    the index first + s. Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):

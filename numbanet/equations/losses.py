@@ -195,8 +195,8 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
     """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum over all samples.
 
-    The loop softmax_sum computes z_max and others.
-    Reads y and z, both (n, n_out), z_max (n,) and others (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.
+    The loop softmax_sum computes the arguments `z_max` and `others`. Reads y and z, both (n, n_out), `z_max` (n,) and `others`
+    (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])

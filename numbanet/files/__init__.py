@@ -9,6 +9,7 @@ from numbanet.files.names import name_of as name_of
 from numbanet.files.names import suffix_of as suffix_of
 from numbanet.files.own import is_model as is_model
 from numbanet.files.own import refuse_model as refuse_model
+from numbanet.files.parsing import NeedsMoreError as NeedsMoreError
 from numbanet.files.parsing import most_bytes as most_bytes
 from numbanet.files.parsing import naming as naming
 from numbanet.files.parsing import opened_archive as opened_archive

@@ -1,4 +1,4 @@
-"""Finds out if a location is a path or a file object, and returns the name of a location for error messages."""
+"""Distinguishes paths from file objects, and returns their names for error messages."""
 
 import io
 import os

@@ -8,7 +8,9 @@ HEADER_LIMIT = 1 << 24  # the largest number of bytes of a safetensors header to
 
 
 def is_model(file: BinaryIO) -> bool:
-    """Returns whether an open file is an NPZ or safetensors file that numbanet wrote. Keeps the position in the file.
+    """Returns whether an open file is an NPZ or safetensors file that numbanet wrote.
+
+    Does not change the current position in the file.
 
     `is_model` returns False for a damaged file, so that the function that reads the file raises an error with the reason.
     """

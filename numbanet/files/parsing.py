@@ -14,6 +14,10 @@ from numbanet.files.names import Location, is_file_object, name_of
 MOST_INFLATED, MOST_RATIO = 1 << 26, 100
 
 
+class NeedsMoreError(ValueError):
+    """Raised by a parser if a file is whole, but needs something that the caller did not pass; the message says what."""
+
+
 @contextlib.contextmanager
 def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator[BinaryIO]:
     """Opens a file for a parser, and converts every exception that the parser raises to a ValueError.
@@ -35,7 +39,8 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     Raises
     ------
     ValueError
-        The parser raised an exception.
+        The parser raised an exception. If it is `NeedsMoreError`, the message begins with the name of the file, without
+        `complaint`.
     OSError
         The file cannot be opened.
     ModuleNotFoundError
@@ -54,6 +59,8 @@ def naming(source: Location, complaint: str, kinds: tuple[type[Exception], ...] 
         yield
     except ModuleNotFoundError:
         raise
+    except NeedsMoreError as error:
+        raise ValueError(f"{name_of(source)} {error}") from None
     except kinds as error:  # parsers raise exceptions of many kinds, such as MemoryError if a file claims too much
         raise ValueError(complaint.format(name_of(source), reason(error))) from None
 

@@ -75,7 +75,10 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
 
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
-    """Raises OSError if `replacing` cannot write to the path. Called before a long training run, whose result would be lost."""
+    """Raises OSError if `replacing` cannot write to the path.
+
+    Training calls this function before it begins, because otherwise the result of a long training run could be lost.
+    """
     place = _followed(name := name_of(path))
     if isinstance(place, str) and _status(place, name) is None:
         with _temporary(place, name, None):
@@ -116,7 +119,7 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; deletes it at the end.
+    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; finally deletes the file.
 
     `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
     other process mistakes it for a file that a killed process left behind.

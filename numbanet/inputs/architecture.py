@@ -3,25 +3,26 @@
 import itertools
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from numbanet import checks
-from numbanet.engines.topology import ACTIVATIONS, LOSSES, Topology
+from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS, ALL_LOSSES, LOSSES, Topology
+from numbanet.formulas import Activation, Formula, Loss
 
 NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
-MOST_BYTES = 1 << 42  # the maximum size of all parameters together, if the size of the machine's memory is unknown
+MOST_BYTES = 1 << 42  # the largest total size of the parameters, in bytes, if the size of the machine's memory is unknown
 
 
 def make_topology(
     sizes: Iterable[Any],
-    activations: str | Iterable[str],
-    loss: str,
+    activations: str | Activation | Iterable[str | Activation],
+    loss: str | Loss,
     dtype: DTypeLike,
     epsilon: float,
     dropout: float | Iterable[float] = 0.0,
@@ -31,7 +32,7 @@ def make_topology(
     Parameters
     ----------
     sizes, activations, loss, dtype, epsilon, dropout
-        The same parameters as those of `Network`, which documents their values.
+        As for `Network`, which documents their values.
 
     Raises
     ------
@@ -39,21 +40,49 @@ def make_topology(
         The value of an argument is invalid. The message names the argument and, if the argument has one value per layer, the
         layer.
     """
-    loss_name, layer_sizes = checks.choice("loss", loss, LOSSES), _sizes(sizes)
-    names = _activations(activations, len(layer_sizes) - 1, loss_name)
+    formulas: dict[str, Activation | Loss] = {}
+    loss_name, layer_sizes = _named("loss", loss, ALL_LOSSES, Loss, formulas), _sizes(sizes)
+    names = _activations(activations, len(layer_sizes) - 1, loss_name, formulas)
     _check_output(names, loss_name)
     _check_softmax(names, layer_sizes[1:], loss_name)
     rates = _dropout(dropout, len(layer_sizes) - 2)
     number = _dtype(dtype)
     _check_memory(layer_sizes, number)
-    return Topology(layer_sizes, names, loss_name, number, checks.positive("epsilon", epsilon, number), rates)
+    slope = checks.positive("epsilon", epsilon, number)
+    return Topology(layer_sizes, names, loss_name, number, slope, rates, tuple(formulas.values()))
+
+
+def _named(
+    argument: str,
+    value: Any,
+    known: Mapping[str, Any],
+    kind: type[Activation | Loss],
+    formulas: dict[str, Activation | Loss],
+) -> str:
+    """Returns the name of an activation or loss, which is given by name or as a formula of the user.
+
+    `known` contains the built-in activations or losses. A formula is added to `formulas`, under its name, unless it is on the
+    sheet. Raises ValueError if another formula already has the name.
+    """
+    if not isinstance(value, Formula):
+        name = checks.choice(argument, value, known)
+        if not isinstance(known[name], Formula):
+            return name
+        value = known[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{argument} must be a name or an object of the class {kind.__name__}, not {value!r}")
+    if value.name in {*ACTIVATIONS, *LOSSES}:
+        raise ValueError(f"{argument} {value!r} has the name of a formula of the sheet: give it another name")
+    if formulas.setdefault(value.name, value) != value:
+        raise ValueError(f"two different formulas have the name {value.name!r}: give one of them another name")
+    return value.name
 
 
 def _check_output(activations: tuple[str, ...], loss: str) -> None:
     """Raises ValueError if the loss cannot be computed from the output layer's activation."""
     output = activations[-1]
-    allowed = ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS))
-    if output not in allowed:
+    allowed = ALLOWED_OUTPUTS.get(loss)
+    if allowed and output not in allowed:
         raise ValueError(
             f"loss {loss!r} needs the output activation {' or '.join(allowed)}, but the last layer, {len(activations)}, "
             f"has {output!r}"
@@ -104,16 +133,18 @@ def _check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
         raise ValueError(f"sizes {list(sizes)} need {count} parameters, which exceed the memory of this machine")
 
 
-def _activations(activations: Any, layers: int, loss: str) -> tuple[str, ...]:
-    if isinstance(activations, str):
-        return (checks.choice("activation", activations, ACTIVATIONS),) * (layers - 1) + (NATURAL_OUTPUT[loss],)
+def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, Activation | Loss]) -> tuple[str, ...]:
+    if isinstance(activations, str | Formula):
+        name = _named("activation", activations, ALL_ACTIVATIONS, Activation, formulas)
+        return (name,) * (layers - 1) + (NATURAL_OUTPUT.get(loss, "identity"),)
     try:
         activations = list(activations)
     except TypeError:
         raise TypeError(f"activations must be a name or a list of names, not {activations!r}") from None
     if len(activations) != layers:
         raise ValueError(f"{layers} layers need {layers} activations, but {len(activations)} are given: {activations!r}")
-    return tuple(checks.choice(f"activation of layer {l}", name, ACTIVATIONS) for l, name in enumerate(activations, start=1))
+    named = enumerate(activations, start=1)
+    return tuple(_named(f"activation of layer {l}", value, ALL_ACTIVATIONS, Activation, formulas) for l, value in named)
 
 
 def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:

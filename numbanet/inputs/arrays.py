@@ -34,7 +34,7 @@ def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarra
     Parameters
     ----------
     name : str
-        The argument's name in error messages. In all functions of this module, the parameter `name` has this meaning.
+        The argument's name in error messages, here and in all other functions of the module.
     value : array_like, DataFrame, tensor or sparse matrix
         The numbers may be Python objects. A tensor is detached from its gradient, and a sparse matrix is converted to a dense
         array.
@@ -105,7 +105,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     ----------
     name : str
     array : ndarray or GPU array
-        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have this dtype already.
+        A NumPy array is converted to `dtype`. A GPU array is not converted, and must have the dtype `dtype` already.
     dtype : numpy.dtype
     given : object, optional
         The argument of the user from which `array` was made: samples, targets or sample weights. With `given`, the error
@@ -229,9 +229,10 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
     if labels:
         return _one_hot(name, array, topology)
-    array = finite(name, array, topology.dtype, y)
-    if topology.loss in ("bce", "cce"):
-        _check_probabilities(name, array, topology.loss)
+    if topology.loss not in ("bce", "cce"):
+        return finite(name, array, topology.dtype, y)
+    array = _converted(name, array, topology.dtype)
+    _check_probabilities(name, array, topology.loss, y)
     return array
 
 
@@ -249,10 +250,11 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     return module.one_hot(labels, classes, topology.dtype)
 
 
-def _check_probabilities(name: str, y: Any, loss: str) -> None:
+def _check_probabilities(name: str, y: Any, loss: str, given: Any) -> None:
     module = module_of(y)
     place = module.first_improbable(y)
     if place is not None:
+        finite(name, y, y.dtype, given)
         raise ValueError(f"{objects.cell(name, place)} is {module.at(y, place)}: targets of {loss} must lie in [0, 1]")
     if loss == "cce":
         s = module.first_wrong_sum(y, _ROW_SUM_TOLERANCE)

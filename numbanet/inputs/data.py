@@ -48,7 +48,8 @@ class Data(NamedTuple):
         Raises
         ------
         ValueError, TypeError
-            x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions.
+            x or y does not fit the network. `arrays.samples` and `arrays.targets` describe the conditions that x and y must
+            satisfy.
         """
         samples = arrays.samples(x, topology, device, f"x{of}", search)
         return cls(samples, arrays.targets(y, samples.shape[0], topology, device, f"y{of}"))
@@ -90,8 +91,8 @@ class Data(NamedTuple):
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
         """Returns the samples with the sample weights `sample_weight`, an array of shape (n,).
 
-        If `sample_weight` is None, the samples are returned unchanged. Error messages append the text `of` to the name
-        "sample_weight".
+        If `sample_weight` is None, the samples are returned unchanged. `of` follows the name "sample_weight" in error messages,
+        such as " of validation_data".
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Converts PyTorch tensors, sparse matrices, and arrays with dtypes that NumPy lacks, such as bfloat16, to NumPy arrays.
 
-The module recognises these objects by their methods, and does not import their libraries. The conversion to NumPy arrays does
-not round values.
+The module recognises tensors and sparse matrices by their methods, and does not import PyTorch or SciPy. The conversion to
+NumPy arrays does not round values.
 """
 
 from collections.abc import Mapping

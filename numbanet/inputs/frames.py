@@ -1,6 +1,6 @@
 """Converts DataFrames of pandas and polars, and pyarrow tables, to NumPy arrays, column by column.
 
-The module recognises a DataFrame by its attributes, and does not import these libraries.
+The module recognises a DataFrame by its attributes, and does not import pandas, polars or pyarrow.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def columns_of(value: Any) -> Sequence[Any]:
 
 def names_of(value: Any) -> tuple[str, ...] | None:
     """Returns a DataFrame's column names; returns None if a name is not a string, or if the value is not a DataFrame."""
-    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a query; `columns` raises an error for it
+    if isinstance(value, np.ndarray) or hasattr(type(value), "collect"):  # a LazyFrame; `columns` raises an error
         return None
     names = tuple(columns_of(value))
     return names if names and all(isinstance(name, str) for name in names) else None

@@ -12,7 +12,8 @@ import numpy as np
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
 from numbanet.engines.cuda.memory import ensure_free, present_gpu
 
-# The number of threads per block. In Numba's CUDA simulator, it is small, because each CUDA thread is a slow Python thread.
+# The number of threads per block. In Numba's CUDA simulator, blocks have few threads, because each CUDA thread is a slow Python
+# thread.
 THREADS = 4 if SIMULATED else 256
 # DLPack's codes for the memory of an NVIDIA GPU and for CUDA's default stream, on which all kernels of this module run.
 DLPACK_CUDA, DEFAULT_STREAM = 2, 1
@@ -69,7 +70,7 @@ def _interface(name: str, value: Any) -> tuple[dict, object]:
 
 
 def _check_place(name: str, interface: dict) -> None:
-    """Raises ValueError if the current GPU cannot access the array; a failed access would end the use of the GPU."""
+    """Raises ValueError if the current GPU cannot access the array; a failed access would make the GPU unusable."""
     (address, _), itemsize = interface["data"], np.dtype(interface["typestr"]).itemsize
     if address % itemsize:
         raise ValueError(
@@ -100,7 +101,8 @@ def dlpack_interface(memory: Any) -> tuple[dict, object]:
     return interface, memory
 
 
-# The following functions have the same names as those of `numbanet.inputs.host`, and do the same for GPU arrays.
+# Each of the following functions does for GPU arrays what the function of the same name in `numbanet.inputs.host` does for
+# NumPy arrays.
 
 
 def first_not_finite(array: Any) -> tuple[int, ...] | None:
@@ -109,7 +111,7 @@ def first_not_finite(array: Any) -> tuple[int, ...] | None:
 
 
 def first_improbable(y: Any) -> tuple[int, ...] | None:
-    """Returns the index of the first value of y (n, n_out) outside [0, 1], or None if there is no such value."""
+    """Returns the index of the first value of y (n, n_out) that is nan or outside [0, 1], or None if there is no such value."""
     return _index(y, _first(find_improbable, y.size, y.reshape(y.size)))
 
 
@@ -145,8 +147,8 @@ def smoothed(y: Any, amount: float, indifferent: float) -> Any:
     """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
     One kernel writes the rounded products to memory, and a second kernel adds y. In a single kernel, the compiler would fuse
-    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and therefore gives different
-    bits.
+    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and would therefore give other
+    bits than NumPy, which rounds twice.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -195,14 +197,14 @@ def find_not_finite(numbers, first):
 
 @cuda.jit
 def find_improbable(numbers, first):
-    """Finds the first value outside [0, 1], with one thread per value.
+    """Finds the first value that is nan or outside [0, 1], with one thread per value.
 
-    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value outside [0, 1].
+    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value that is nan or outside [0, 1].
     """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
         p = numbers[k]
-        if p < type(p)(0) or p > type(p)(1):
+        if not (p >= type(p)(0) and p <= type(p)(1)):
             cuda.atomic.min(first, 0, k)
 
 
@@ -230,7 +232,7 @@ def find_wrong_sum(y, tolerance, first):
 def find_unknown_label(labels, classes, first):
     """Finds the first sample whose label is outside 0 to classes - 1, with one thread per sample.
 
-    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample with a label outside this range.
+    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample whose label is outside 0 to classes - 1.
     """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):

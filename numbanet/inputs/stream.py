@@ -12,9 +12,9 @@ from numbanet.inputs import gpu
 class Batches:
     """Yields the batches of a training run. Each call to the object returns an iterator over the next epoch's checked batches.
 
-    Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes this
-    number of batches, and continues after the last batch of the previous epoch. When the source ends, iteration restarts at the
-    beginning of the source, unless the source is an iterator.
+    Without steps_per_epoch, each epoch iterates over the source from its beginning. With steps_per_epoch, each epoch takes
+    `steps_per_epoch` batches, and continues after the last batch of the previous epoch. When the source ends, iteration
+    restarts at the beginning of the source, unless the source is an iterator.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Batches:
                 pass
 
     def _raw(self, count: int | None) -> Iterator[Any]:
-        """Yields the next `count` items of the source. If `count` is None, yields all items of a new iteration."""
+        """Yields the next `count` items of the source or, if `count` is None, all items of a new iteration over the source."""
         anew = count is None or self.items is None
         self.items = self._started() if anew or self.items is None else self.items
         left = -1 if count is None else count

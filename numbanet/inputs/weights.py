@@ -128,7 +128,7 @@ def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], 
     weights : float64 array (n,)
     dtype : numpy.dtype
         The type in which products with the weights are computed. A nonzero weight must lie between the square roots of the
-        smallest and of the largest positive normal number of this type.
+        smallest and of the largest positive normal number of `dtype`.
     name : callable
         Takes the index of a weight, and returns the words that name the weight in the error message.
     """

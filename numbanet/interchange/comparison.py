@@ -1,4 +1,4 @@
-"""Compares the outputs of an imported network with those of its model, because a model may do more than apply its layers."""
+"""Compares the outputs of a model and of the network imported from it, because a model may do more than apply its layers."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,8 @@ def check_reproduces(
         A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
         logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
     rtol : float
-        The largest allowed difference between two outputs, relative to the largest logit for inputs of the same scale.
+        The largest allowed difference between two outputs, relative to the largest logit. The inputs are random numbers of
+        several scales, and each scale has its own largest logit.
     remedy : str
         The last sentence of the error message, which says which models are supported.
     """
@@ -57,7 +58,10 @@ def check_reproduces(
 def _largest_gap(
     y: NDArray[np.floating], expected: NDArray[np.float64], logits: NDArray[np.float64], rtol: float, is_bounded: bool
 ) -> float:
-    """Returns the largest difference between outputs, divided by the tolerance for inputs of the same scale."""
+    """Returns the largest ratio of a difference between outputs to the tolerance.
+
+    The tolerance differs for each scale of inputs.
+    """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):
         size = np.abs(logits[rows]).max()

@@ -126,7 +126,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function from layer name to weights; for the name of a nested model, it returns a function for its layers."""
+    """Returns a function that maps a layer's name to weights, and a nested model's name to such a function for its layers."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -143,7 +143,7 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers:
         raise ValueError("the model is neither Sequential nor functional: its configuration does not list its layers")
     outputs = config.get("output_layers")
     if outputs and (names := re.findall(r'\["([^"]*)", \d', json.dumps(outputs))) != [config["layers"][-1]["config"]["name"]]:
-        raise ValueError(f"the model is not a chain: its outputs are those of the layers {', '.join(names)}")
+        raise ValueError(f"the model is not a chain: its outputs come from {', '.join(names)}, not only from its last layer")
     for entry in config["layers"]:
         kind, settings = entry["class_name"], entry["config"]
         name = settings["name"]
@@ -273,7 +273,7 @@ Weights = tuple[str, list[Any]]
 
 
 def _weights(file: BinaryIO) -> list[Weights]:
-    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by the two parts of the name.
+    """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by class and number.
 
     The first part of a name in the file is the class (dense, sequential, functional). The second part is the number: the names
     of dense layers are dense, dense_1, dense_2, ...

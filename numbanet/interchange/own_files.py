@@ -26,7 +26,7 @@ def refuse_own(source: Any, function: str) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    """Returns whether a file is a network that numbanet saved; returns False if the file cannot be opened."""
+    """Returns True if a file contains a network that numbanet saved; returns False if the file cannot be opened."""
     try:
         with path.open("rb") as file:
             return is_model(file)

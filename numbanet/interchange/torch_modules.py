@@ -220,7 +220,7 @@ def _in_prediction(torch: Any, module: Any, x: Any) -> Any:
             torch.autocast(x.device.type, enabled=False),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")  # PyTorch's warnings, such as the one about an nn.Softmax without dim
+            warnings.simplefilter("ignore")  # PyTorch's warnings, such as the warning about an nn.Softmax without dim
             return module(x)
     finally:
         for part, mode in modes:
@@ -243,7 +243,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns a function that reads the layers from an open file with this suffix; it takes the file and the layers' names."""
+    """Returns a function that takes an open file with this suffix and the layers' names, and reads the layers from the file."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors

@@ -12,10 +12,10 @@ from numbanet.pages.values import Step
 
 
 class Listing(NamedTuple):
-    """A stage of the step: rows of the sheet, by their loops and scalar functions, and the code that is at work.
+    """A stage of a training step: the rows of the sheet that define it, and the code that computes it.
 
-    `rows` are pairs (scalar, loop). `loop` is the loop that computes the stage, `marks` are the texts that identify the lines
-    at work, and `scalars` are the formulas that the loop calls.
+    `rows` contains the pair (scalar function, loop) of each row. `loop` is the loop that computes the stage. The page
+    highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the formulas that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -94,8 +94,8 @@ def listing(stage: str) -> dict[str, Any]:
     -------
     dict
         "formulas" is a list of dicts with the keys "title", "html" and "computed_as". "sources" is a list of dicts with the
-        keys "name", "lines", "marked" (the numbers of the lines at work) and "quiet" (the number of the line with
-        the docstring). "lines" is None if the installation contains no source files.
+        keys "name", "lines", "marked" (the numbers of the lines to highlight) and "quiet" (the number of the line with the
+        docstring). "lines" is None if the installation contains no source files.
     """
     described = STAGES[stage]
     formulas = [
@@ -111,7 +111,8 @@ def listing(stage: str) -> dict[str, Any]:
 def _by_names() -> dict[tuple[str, str], list[Row]]:
     """Returns the rows of the sheet by the names of their scalar function and loop, without the names of modules.
 
-    The short form of delta stands in two sections. The dict contains the row of the section on backpropagation.
+    Two sections of the sheet contain the short form of delta. For the short form, the dict contains the row of the section
+    about backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():

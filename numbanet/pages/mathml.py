@@ -19,7 +19,7 @@ TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|[A-Za-z]{3,}|[^\s]")
 
 
 def inline(text: str) -> str:
-    """Converts a text, which contains formulas between dollar signs, to HTML with the formulas as MathML."""
+    """Converts a string with formulas between dollar signs to HTML in which the formulas are MathML."""
     parts = text.split("$")
     return "".join(mathml(part) if number % 2 else html.escape(part) for number, part in enumerate(parts))
 

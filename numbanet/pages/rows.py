@@ -43,7 +43,7 @@ def sections() -> list[Section]:
 
 
 def _rows(text: str) -> Iterator[Row | Symbol]:
-    """Yields the rows of those tables in a section that contain formulas or symbols, as the first column heading shows."""
+    """Yields the rows of a section's tables of formulas and of symbols, which the heading of the first column identifies."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]

@@ -1,20 +1,19 @@
 """Writes the page of a training step: one HTML file in which a reader walks from symbol to symbol."""
 
 import json
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.files import Location, name_of, refuse_other_ending, replacing, suffix_of
-from numbanet.pages import values
+from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.files import Location
+from numbanet.pages import files, values
 from numbanet.pages.listings import listing, stages_of
 from numbanet.pages.values import Layer as Layer
 from numbanet.pages.values import Step as Step
 
-ENDINGS = (".html", ".htm")
 MOST_NUMBERS = 100_000  # each takes at most 17 bytes, so that a page stays below 2 MB
 DIGITS = 9  # significant digits of a number in float64; numbers in float32 have the digits that identify them
 SCRIPTS = ("format.js", "stages.js", "drawing.js", "panels.js", "walk.js")
@@ -26,7 +25,7 @@ def write_step(path: Location, step: Step) -> None:
     Parameters
     ----------
     path : path or binary file object
-        The file to write. Its name must end in .html or .htm.
+        The file to write, whose name must end in .html or .htm.
     step : Step
         The values of the step.
 
@@ -37,18 +36,16 @@ def write_step(path: Location, step: Step) -> None:
     OSError
         The file cannot be written.
     """
-    remedy = "let the name end in .html"
-    refuse_other_ending(path, ENDINGS, remedy)
-    if suffix_of(path) not in ("", *ENDINGS):
-        raise ValueError(f"cannot write {name_of(path)!r}: the file is an HTML page; {remedy}")
+    files.refuse_other_names(path)
     _check(step)
-    content = _page(_content(step)).encode()
-    with replacing(path) as file:
-        file.write(content)
+    files.write(path, _page(_content(step)))
 
 
 def _check(step: Step) -> None:
     """Raises ValueError if a page cannot show the step."""
+    for name in (*(layer.activation for layer in step.layers), step.loss_name):
+        if name not in {*ACTIVATIONS, *LOSSES}:
+            raise ValueError(f"a page cannot show {name!r}, which is not on the sheet; Trace.save writes steps of all networks")
     n, parameters = len(step.x), sum(layer.w.size + layer.b.size for layer in step.layers)
     count = n * (step.x.shape[1] + step.y.shape[1] + 6 * sum(step.sizes[1:])) + 3 * parameters
     if count > MOST_NUMBERS:
@@ -121,12 +118,5 @@ def _number(value: Any) -> float | int:
 def _page(content: dict[str, Any]) -> str:
     """Fills the page with its style, its scripts and its content."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    parts = {"style": _asset("step.css"), "script": "\n".join(map(_asset, SCRIPTS)), "content": text}
-    page = _asset("step.html")
-    for name, part in parts.items():
-        page = page.replace(f"<!-- {name} -->", part)
-    return page
-
-
-def _asset(name: str) -> str:
-    return (files("numbanet.pages") / "assets" / name).read_text("utf-8")
+    style, script = files.asset("base.css") + files.asset("step.css"), "\n".join(map(files.asset, SCRIPTS))
+    return files.filled("step.html", {"style": style, "script": script, "content": text})

@@ -10,12 +10,12 @@ from numbanet.engines.topology import ACTIVATIONS, LOSSES
 
 Array = NDArray[Any]
 
-POINTS = 121  # of the curve of an activation; an odd number, so that one of the points is z = 0
+POINTS = 121  # number of points of an activation's curve; odd, so that one of the points is z = 0
 NARROWEST = 4.0  # the curve of an activation reaches at least from -4 to 4
 
 
 class Layer(NamedTuple):
-    """A layer's activation, and its symbols in one training step. All names and shapes are those of `Trace`."""
+    """A layer's activation, and its symbols in one training step. The fields have the same names and shapes as in `Trace`."""
 
     activation: str
     w: Array
@@ -136,7 +136,7 @@ def curve(layer: Layer, epsilon: float) -> tuple[Array, Array]:
     """Returns points z and a = phi(z) of the activation's curve, which is wide enough for every z of the layer.
 
     As a function of its own z_j, a softmax neuron's activation is sigmoid(z_j - c_j), where c_j depends on the other neurons.
-    For softmax, the curve is therefore that of sigmoid, and wide enough for every z_j - c_j.
+    For softmax, the function therefore returns the curve of sigmoid, which is wide enough for every z_j - c_j.
     """
     reach = np.abs(logit(layer)).max(initial=0.0)
     end = max(NARROWEST, np.ceil(1.1 * float(reach)))

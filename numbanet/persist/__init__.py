@@ -11,6 +11,7 @@ from numbanet.files import Location, is_file_object, name_of, reading, refuse_ot
 from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.description import Description as Description
+from numbanet.persist.description import Formulas
 
 # The ends of error messages about files of other programs, by suffix.
 HINTS: dict[str, str] = {
@@ -36,7 +37,7 @@ def container(target: Location) -> ModuleType:
     Raises
     ------
     ValueError
-        The suffix belongs to another format; `numbanet.files.endings.ENDINGS` lists these suffixes.
+        The suffix belongs to another format; `numbanet.files.endings.ENDINGS` lists the suffixes of other formats.
     """
     suffix = suffix_of(target)
     others = TO_WRITE.get(suffix, TO_WRITE[""])
@@ -67,13 +68,15 @@ def export(target: Location, description: Description, parameters: NDArray[Any])
         file.write(content)
 
 
-def load(source: Location) -> tuple[Description, dict[str, NDArray[Any]]]:
+def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
     """Reads a network's description and flat vectors from an NPZ or safetensors file, which may have any name.
+
+    `own` contains the formulas that users wrote and that the network may use.
 
     Raises
     ------
     ValueError
-        The file is damaged or not a numbanet model.
+        The file is damaged or not a numbanet model, or the network uses a formula that `own` does not contain.
     OSError
         The file cannot be opened.
     """
@@ -82,9 +85,9 @@ def load(source: Location) -> tuple[Description, dict[str, NDArray[Any]]]:
         start = file.read(9)
         file.seek(0)
         if start[8:] == b"{":
-            description, vectors = safetensors_file.read(file)
+            description, vectors = safetensors_file.read(file, own)
         elif start.startswith(b"PK"):
-            description, vectors = npz_file.read(file)
+            description, vectors = npz_file.read(file, own)
         else:
             raise ValueError("the file is neither an NPZ file nor a safetensors file")
         dtype = description.topology.dtype

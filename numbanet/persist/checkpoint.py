@@ -19,8 +19,9 @@ from numbanet.training.metrics import own
 from numbanet.training.processes import ARRAYS
 from numbanet.training.schedules import OfEpoch
 
-# The checksum of an array covers the whole array if the array has at most CHECKSUM_BYTES bytes. In a larger array, it covers
-# BLOCKS blocks of rows, evenly spaced from the first row to the last, which together have about CHECKSUM_BYTES bytes.
+# The checksum of an array covers the whole array if the array has at most CHECKSUM_BYTES bytes. The checksum of a larger array
+# covers BLOCKS blocks of rows, which are evenly spaced from the first row to the last, and which together have about
+# CHECKSUM_BYTES bytes.
 CHECKSUM_BYTES = 1 << 24
 BLOCKS = 16
 
@@ -114,7 +115,7 @@ class CheckpointFile:
         """
         if not Path(self.path).exists():
             return
-        description, vectors = persist.load(self.path)
+        description, vectors = persist.load(self.path, training.model.topology.formulas)
         self._check(training, description)
         progress = description.training or {}
         history, table = training.history, training.model.table
@@ -138,7 +139,8 @@ class CheckpointFile:
         for name, value in {"optimizer": settings.optimizer, **self.conditions}.items():
             if name not in known:
                 raise ValueError(f"{self.path} does not record {name}: another version of numbanet wrote it. Use another path")
-            if known[name] != value and not (name == "seed" and value is None):  # without a seed, any seed fits
+            # A network without a seed may resume the training run of a network with any seed.
+            if known[name] != value and not (name == "seed" and value is None):
                 self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
         if model.columns and description.columns and model.columns != description.columns:
             difference = f" ({checks.listed(description.columns)}, not {checks.listed(model.columns)})"
@@ -188,8 +190,8 @@ def conditions(
     validation : Data, optional
         The validation samples.
     sharded : bool
-        True if each process has its own samples. Each array is then represented only by the shape of a row, which is the same
-        in all processes.
+        True if each process has its own samples. If True, each array is represented only by the shape of a row, which is the
+        same in all processes.
     """
     look = _columns if sharded else _shape_and_checksum
     arrays = data if isinstance(data, Data) else (None, None, None)

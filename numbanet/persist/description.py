@@ -1,6 +1,6 @@
 """Describes a network as JSON, which is the same in NPZ, safetensors and ONNX files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from numbanet import checks, inputs
 from numbanet.engines.topology import Topology
+from numbanet.formulas import Activation, Loss
+from numbanet.persist import formulas
 from numbanet.tables.encoding import Encoding
 from numbanet.training import optimizers
 from numbanet.training.optimizers import GradientDescent, Optimizer
@@ -16,9 +18,11 @@ from numbanet.training.optimizers import GradientDescent, Optimizer
 FORMAT, VERSION = "numbanet", 1
 HISTORY = "history"  # the name of the array that contains the training history of a checkpoint
 
+Formulas = Iterable[Activation | Loss]  # those that users wrote
+
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
-_OPTIONAL = {"dropout", "optimizer", "step", "training", "table", "columns"}
+_OPTIONAL = {"dropout", "formulas", "optimizer", "step", "training", "table", "columns"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Description:
         optional: dict[str, Any] = {}
         if topology.dropout:
             optional["dropout"] = list(topology.dropout)
+        if entries := formulas.entries(topology.formulas):
+            optional["formulas"] = entries
         if self.step:
             optional |= {"optimizer": optimizers.description(self.optimizer), "step": self.step}
         if self.training:
@@ -97,13 +103,17 @@ class Description:
         }
 
     @classmethod
-    def from_dict(cls, entries: Any, history: NDArray[Any] | None = None) -> "Description":
+    def from_dict(cls, entries: Any, history: NDArray[Any] | None = None, own: Formulas = ()) -> "Description":
         """Creates a description from a dict that `to_dict` returned, and from the array of the property `history`.
+
+        `own` contains the formulas that users wrote and that the network may use.
 
         Raises
         ------
         ValueError, TypeError, LookupError, AttributeError
             The dict or the array is invalid.
+        NeedsMoreError
+            The network uses a formula that `own` does not contain.
         """
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError("its description of the network does not have numbanet's format")
@@ -116,6 +126,7 @@ class Description:
         if missing := sorted(_ENTRIES - entries.keys()):
             raise ValueError(f"its description of the network lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
+        arguments |= formulas.in_place_of_names(entries, own)
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
         np.random.PCG64().state = entries["generator"]  # raises an exception if the entry is not a valid state
         optimizer = optimizers.described(entries["optimizer"]) if "optimizer" in entries else GradientDescent()
@@ -144,11 +155,11 @@ def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, 
             raise ValueError(f"its training history has {history.size} numbers, which do not fit {count} epochs of {names}")
         columns = history.reshape(count, len(names)).T.tolist()
         state |= {"epoch": list(range(1, count + 1)), "history": dict(zip(names, columns, strict=True))}
-    epochs, figures, best = state["epoch"], state["history"], state["best_epoch"]
+    epochs, metrics, best = state["epoch"], state["history"], state["best_epoch"]
     dict(state["conditions"])
-    if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in figures.values()):
+    if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in metrics.values()):
         raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
-    if any(not isinstance(value, int | float) for values in figures.values() for value in values):
+    if any(not isinstance(value, int | float) for values in metrics.values() for value in values):
         raise ValueError("its training history contains values that are not numbers")
     if best is not None and best not in epochs:
         raise ValueError(f"its best epoch {best!r} is not in its training history")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.files import opened_archive, read_array
-from numbanet.persist.description import HISTORY, Description
+from numbanet.persist.description import HISTORY, Description, Formulas
 
 # The most bytes that an NPY header may take. Headers are padded to a multiple of 64 bytes, usually to 128 bytes.
 HEADER_LIMIT = 1 << 10
@@ -25,8 +25,11 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
     np.savez(file, **arrays)
 
 
-def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open NPZ file; raises some exception if the file is invalid."""
+def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Reads the description and the flat vectors from an open NPZ file; raises an exception if the file is invalid.
+
+    `own` contains the formulas that users wrote and that the network may use.
+    """
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         text = members.get("description.npy")
@@ -35,7 +38,7 @@ def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
         entries = json.loads(_array(archive, text.filename, np.dtype(np.uint8)).tobytes())
         is_stored = f"{HISTORY}.npy" in members
         history = _array(archive, f"{HISTORY}.npy", np.dtype("<f8")) if is_stored else None
-        description = Description.from_dict(entries, history)
+        description = Description.from_dict(entries, history, own)
         expected = {f"{name}.npy": name for name in description.vectors}
         needed = ["description.npy", *[f"{HISTORY}.npy"] * is_stored, *expected]
         if sorted(members) != sorted(needed):

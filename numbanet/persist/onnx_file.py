@@ -25,6 +25,11 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     model also contains the encoding of the table, as described in `numbanet.persist.onnx_table`.
     """
     topology = description.topology
+    if topology.own_activations:
+        raise ValueError(
+            f"a network with the activation {topology.own_activations[0].name!r} cannot be exported: the exported activations "
+            f"are identity, {', '.join(OPERATORS)}"
+        )
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
     onnx = imported("onnx", "onnx")
@@ -89,7 +94,7 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
     for l, (w, b) in enumerate(topology.views(np.ascontiguousarray(parameters)), start=1):
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
     if "leaky_relu" in topology.activations:
-        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu; LeakyRelu rounds to float32
+        constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu, as LeakyRelu has a float32 slope
     return constants
 
 

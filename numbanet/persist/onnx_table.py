@@ -83,7 +83,7 @@ class Graph:
 
 
 def is_matrix(encoding: Encoding) -> bool:
-    """Returns whether all columns are numbers. If they are, the graph has a single input x, otherwise one input per column."""
+    """Returns whether all columns are numbers, so that the graph has a single input x instead of one input per column."""
     return all(type(feature) is Numeric for feature in encoding.features)
 
 
@@ -111,7 +111,7 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
     graph, names = Graph([], [], [], dict(network.constants)), [feature.name for feature in encoding.features]
     raw = [f"column {i}" for i in range(len(names))]  # temporary names; at the end replaced with the column names
     words = MISSING if encoding.spelling.missing is None else encoding.spelling.missing
-    parts, is_texts = [], lambda i: isinstance(encoding.features[i], Categorical)
+    parts, is_strings = [], lambda i: isinstance(encoding.features[i], Categorical)
     if is_matrix(encoding):
         number = np.dtype(np.float64) if _needs_float64(encoding.features) else dtype
         graph.inputs = [("raw", number, encoding.width, f"numbers of the columns {listed(names)}")]
@@ -119,8 +119,8 @@ def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
         for name, feature in zip(raw, encoding.features, strict=True):
             kind = np.dtype(np.float64) if type(feature) is Numeric else np.dtype(object)
             graph.inputs.append((name, kind, 1, f"column of kind {feature.kind}"))
-    for has_texts, run in itertools.groupby(range(len(raw)), is_texts):
-        if has_texts:
+    for has_strings, run in itertools.groupby(range(len(raw)), is_strings):
+        if has_strings:
             parts += [_one_hot(graph, raw[i], encoding.features[i], i, dtype, words) for i in run]
         else:
             places = list(run)
@@ -177,12 +177,12 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Maps the strings in `words` that have no code yet, which mean a missing value, to `fill`, unless `fill` is None."""
+    """Returns a dict that maps the strings in `words` without a code to `fill`, or an empty dict if `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder that maps strings to integers or, if `default` is a float, to floats; unknown ones to `default`."""
+    """Adds a LabelEncoder that maps strings to integers or, if `default` is a float, floats; unknown strings to `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)

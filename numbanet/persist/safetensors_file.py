@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from numbanet.engines.topology import Topology
 from numbanet.files.tensors import Tensor, read_tensors, safetensors_package
-from numbanet.persist.description import HISTORY, Description
+from numbanet.persist.description import HISTORY, Description, Formulas
 
 KEY = "numbanet"  # the only key: with several keys, the package would write them in an order that varies from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
@@ -40,14 +40,17 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
     file.write(safetensors_package("safetensors.numpy").save(tensors, {KEY: header}))
 
 
-def read(file: BinaryIO) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open safetensors file; raises some exception if it is invalid."""
+def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
+    """Reads the description and the flat vectors from an open safetensors file; raises an exception if the file is invalid.
+
+    `own` contains the formulas that users wrote and that the network may use.
+    """
     texts, stored = read_tensors(file)
     if KEY not in texts:
         raise ValueError("its header does not describe a network; to import PyTorch weights, call numbanet.from_torch")
     header = json.loads(texts[KEY])
     history = _array(stored[HISTORY]) if HISTORY in stored else None
-    description = Description.from_dict(header["description"], history)
+    description = Description.from_dict(header["description"], history, own)
     topology = description.topology
     layout = {vector: _tensors(vector, topology) for vector in description.vectors}
     expected = dict(tensor for tensors in layout.values() for tensor in tensors)

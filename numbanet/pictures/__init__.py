@@ -11,8 +11,15 @@ from numbanet.pictures.boundary import decision_boundary as decision_boundary
 from numbanet.pictures.diagrams import network_diagram as network_diagram
 from numbanet.pictures.diagrams import neuron_diagram as neuron_diagram
 from numbanet.pictures.functions import activation_function as activation_function
+from numbanet.pictures.predictions import importances as importances
+from numbanet.pictures.predictions import predicted_against_true as predicted_against_true
+from numbanet.pictures.predictions import residuals as residuals
+from numbanet.pictures.predictions import sample_images as sample_images
+from numbanet.pictures.report import report as report
 from numbanet.pictures.results import confusion_matrix as confusion_matrix
 from numbanet.pictures.results import learning_curves as learning_curves
+from numbanet.pictures.results import save_curves as save_curves
 from numbanet.pictures.results import weight_images as weight_images
 from numbanet.pictures.sheet import draw_sheet as draw_sheet
 from numbanet.pictures.sheet import save_sheet as save_sheet
+from numbanet.pictures.svg import svg as svg

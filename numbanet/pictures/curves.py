@@ -20,17 +20,20 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 
 
 class Curve(NamedTuple):
-    """A curve y over x.
+    """A curve y over x, and the names that are written at its line.
 
-    `ground` contains the values over Z of a second curve, which is drawn in grey behind the first curve.
+    `names` has one name, or one for each piece of the curve. `ground` contains the values over Z of a second curve, which is
+    drawn in grey behind the first curve, and `ground_name` is its name.
     """
 
     x_label: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    ground: NDArray[np.float64] | None = None
-    marker: str = ""
+    names: tuple[str, ...]
     note: str = ""  # the constants of the example, such as the target
+    ground: NDArray[np.float64] | None = None
+    ground_name: str = ""
+    marker: str = ""
 
 
 def curve(row: Row) -> Curve | None:
@@ -51,15 +54,15 @@ def _sum() -> NDArray[np.float64]:
 
 
 def _neuron_sum() -> Curve:
-    return Curve("$x$", Z, _sum(), note=NEURON)
+    return Curve("$x$", Z, _sum(), ("$z$",), NEURON)
 
 
 def _neuron_activation() -> Curve:
-    return Curve("$x$", Z, activation_of("tanh", _sum(), EPSILON), note=NEURON)
+    return Curve("$x$", Z, activation_of("tanh", _sum(), EPSILON), ("$a$",), NEURON)
 
 
 def _neuron_derivative() -> Curve:
-    return Curve("$x$", Z, d_activation_of("tanh", _sum(), EPSILON), note=NEURON)
+    return Curve("$x$", Z, d_activation_of("tanh", _sum(), EPSILON), ("$da/dz$",), NEURON)
 
 
 # Activation functions
@@ -68,15 +71,16 @@ SOFTMAX = "$z_2 = 1$, $z_3 = 0$"
 
 
 def _activation(name: str) -> Callable[[], Curve]:
-    return lambda: Curve("$z$", Z, activation_of(name, Z, EPSILON), note=rf"$\epsilon = {EPSILON}$" * (name == "leaky_relu"))
+    note = rf"$\epsilon = {EPSILON}$" * (name == "leaky_relu")
+    return lambda: Curve("$z$", Z, activation_of(name, Z, EPSILON), ("$a$",), note)
 
 
 def _d_activation(name: str) -> Callable[[], Curve]:
-    return lambda: Curve("$z$", Z, d_activation_of(name, Z, EPSILON))
+    return lambda: Curve("$z$", Z, d_activation_of(name, Z, EPSILON), ("$da/dz$",))
 
 
 def _softmax_sum() -> Curve:
-    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], note=SOFTMAX)
+    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], ("$1 + others$",), SOFTMAX)
 
 
 def _z_max_and_others() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -86,11 +90,11 @@ def _z_max_and_others() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _softmax() -> Curve:
-    return Curve("$z_1$", Z, activation_of("softmax", Z, EPSILON), note=SOFTMAX)
+    return Curve("$z_1$", Z, activation_of("softmax", Z, EPSILON), ("$a_1$",), SOFTMAX)
 
 
 def _d_softmax() -> Curve:
-    return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON), note=SOFTMAX)
+    return Curve("$z_1$", Z, d_activation_of("softmax", Z, EPSILON), (r"$\partial a_1/\partial z_1$",), SOFTMAX)
 
 
 def _logits() -> NDArray[np.float64]:
@@ -101,7 +105,7 @@ def _logits() -> NDArray[np.float64]:
 
 
 def _softmax_logit() -> Curve:
-    return Curve("$z_1$", Z, _logits()[:, 0].copy(), note=SOFTMAX)
+    return Curve("$z_1$", Z, _logits()[:, 0].copy(), ("$u_1$",), SOFTMAX)
 
 
 # Losses of one output, y = 1
@@ -112,7 +116,7 @@ def _loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curv
         y_hat = np.linspace(lowest, highest, 81)
         y, loss = np.ones((y_hat.size, 1)), np.empty(y_hat.size)
         equations.loss(kind, n, y, y_hat[:, np.newaxis], loss)
-        return Curve(r"$\hat y$", y_hat, loss, note=f"$y = 1$, $n = {n}$")
+        return Curve(r"$\hat y$", y_hat, loss, ("$L$",), f"$y = 1$, $n = {n}$")
 
     return make
 
@@ -122,28 +126,24 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
         y_hat = np.linspace(lowest, highest, 81)
         y, dl_da = np.ones((y_hat.size, 1)), np.empty((y_hat.size, 1))
         equations.d_loss(kind, n, y, y_hat[:, np.newaxis], dl_da)
-        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], note=f"$y = 1$, $n = {n}$")
+        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], (r"$\partial L/\partial\hat y$",), f"$y = 1$, $n = {n}$")
 
     return make
 
 
-def _each_loss(make_one: Callable[[int, int, float, float], Callable[[], Curve]]) -> Callable[[], Curve]:
-    """Returns a function that computes a curve of three pieces: the losses SSE, MSE and BCE."""
-
-    def make() -> Curve:
-        pieces = [make_one(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
-        x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
-        y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
-        return pieces[0]._replace(x=x, y=y)
-
-    return make
+def _each_loss() -> Curve:
+    """Returns a curve of three pieces: the losses SSE, MSE and BCE."""
+    pieces = [_loss(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
+    x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
+    y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
+    return pieces[0]._replace(x=x, y=y, names=("SSE", "MSE", "BCE"))
 
 
 def _bce_from_z(y: float) -> Callable[[], Curve]:
     def make() -> Curve:
         loss = np.empty(Z.size)
         equations.bce_from_z_loss(1, np.full((Z.size, 1), y), Z[:, np.newaxis], loss)
-        return Curve("$z$", Z, loss, note="$y = 1$" if y else "$y = 0$")
+        return Curve("$z$", Z, loss, ("$L$, $y = 1$" if y else "$L$, $y = 0$",), "$n = 1$")
 
     return make
 
@@ -158,14 +158,14 @@ def _class_1() -> NDArray[np.float64]:
 def _cce() -> Curve:
     loss = np.empty(Z.size)
     equations.cce_loss(1, _class_1(), softmax_columns(Z), *_z_max_and_others(), loss)
-    return Curve("$z_1$", Z, loss, note=CLASS_1)
+    return Curve("$z_1$", Z, loss, ("$L$",), CLASS_1)
 
 
 def _log_sum() -> Curve:
     """Returns the curve of the loss cce for a target that is the class of the largest z, where the loss is log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
-    return Curve("$z_1$", Z, loss)
+    return Curve("$z_1$", Z, loss, (r"$\log(1 + others)$",), SOFTMAX)
 
 
 # Error terms at the output
@@ -174,7 +174,7 @@ def _log_sum() -> Curve:
 def _short_error() -> Curve:
     delta = np.empty((Z.size, 3))
     equations.short_error(1, _class_1(), softmax_of(softmax_columns(Z)), delta)
-    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+    return Curve("$z_1$", Z, delta[:, 0], (r"$\partial L/\partial z_1$",), CLASS_1)
 
 
 def _activation_error() -> Curve:
@@ -184,7 +184,7 @@ def _activation_error() -> Curve:
     equations.activation(equations.SIGMOID, EPSILON, z, a)
     equations.d_loss(equations.MSE, 1, np.ones_like(z), a, dl_da)
     equations.activation_error(equations.SIGMOID, EPSILON, dl_da, z, a, delta)
-    return Curve("$z_1$", Z, delta[:, 0])
+    return Curve("$z$", Z, delta[:, 0], (r"$\delta$",), "sigmoid, MSE, $y = 1$")
 
 
 def _softmax_error() -> Curve:
@@ -193,7 +193,7 @@ def _softmax_error() -> Curve:
     dl_da, delta = np.empty_like(a), np.empty_like(a)
     equations.d_loss(equations.MSE, 1, _class_1(), a, dl_da)
     equations.softmax_error(dl_da, a, delta)
-    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+    return Curve("$z_1$", Z, delta[:, 0], (r"$\delta_1$, MSE",), CLASS_1)
 
 
 def _softmax_logit_error() -> Curve:
@@ -201,7 +201,7 @@ def _softmax_logit_error() -> Curve:
     dl_du, delta = np.empty_like(z), np.empty_like(z)
     equations.short_error(1, _class_1(), softmax_of(z), dl_du)
     equations.softmax_logit_error(dl_du, z, u, delta)
-    return Curve("$z_1$", Z, delta[:, 0], note=CLASS_1)
+    return Curve("$z_1$", Z, delta[:, 0], (r"$\delta_1$, BCE",), CLASS_1)
 
 
 # Gradients: tangents to the loss curve of one sigmoid neuron with the loss BCE, for four samples
@@ -228,20 +228,22 @@ def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
     return dw.item(), db.item()
 
 
-def _tangents(x_label: str, loss: Callable[[float], float], slope: Callable[[float], float]) -> Curve:
-    """Returns a curve of three pieces: short tangents to the loss curve at three points."""
+def _tangents(
+    variable: str, name: str, loss: Callable[[float], float], slope: Callable[[float], float], x_label: str = "$w,b$"
+) -> Curve:
+    """Returns a curve of three pieces: short tangents to the loss curve at three points. `name` is the name of the slope."""
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
-    return Curve(x_label, x, y, ground, note="grey: $L$")
+    return Curve(x_label, x, y, (name,), "tangents", ground, f"$L({variable})$")
 
 
 def _weight_gradient() -> Curve:
-    return _tangents("$w$, $b$", lambda w: _neuron_loss(w, 0.5), lambda w: _neuron_gradients(w, 0.5)[0])
+    return _tangents("w", r"$\partial L/\partial w$", lambda w: _neuron_loss(w, 0.5), lambda w: _neuron_gradients(w, 0.5)[0])
 
 
 def _bias_gradient() -> Curve:
-    return _tangents("$w$, $b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
+    return _tangents("b", r"$\partial L/\partial b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
 
 
 # Backpropagation through a layer: one tanh neuron in layer l, two sigmoid neurons in layer l + 1, and the loss BCE
@@ -269,40 +271,41 @@ def _delta_behind(z_prev_value: float) -> float:
 
 
 def _delta_recurrence() -> Curve:
-    return _tangents("$z^{(l)}$", _loss_behind, _delta_behind)
+    return _tangents("z", r"$\delta$", _loss_behind, _delta_behind, "$z$")
 
 
-# Gradient descent of the same sigmoid neuron: twelve updates of w, with constant b
+# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start, eta and number of steps
 
 START, STEPS = -3.6, 12
-ETA, MU, BETA_1, BETA_2, TINY = 1.5, 0.6, 0.9, 0.999, 1e-8
+ETA, MU, BETA_1, BETA_2, TINY = 0.75, 0.6, 0.9, 0.999, 1e-8
 
 
-def _path(eta: float, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
-    """Returns the curve of the loss over w, with one point before each update.
+def _path(step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
+    """Returns the curve of the loss over w, with one point at the start and one after each update.
 
     The function step(t, gradients, w) performs the update with the number t, counted from 1.
     """
-    w, path = np.array([START]), []
+    w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):
-        path.append(w.item())
         step(t, np.array(_neuron_gradients(w.item(), 0.5)[:1]), w)
+        path.append(w.item())
     ground, heights = (np.array([_neuron_loss(x, 0.5) for x in places]) for places in (Z, path))
-    return Curve("$w$", np.array(path), heights, ground, "o", rf"$\eta = {eta}$, grey: $L$")
+    note = rf"{STEPS} steps from $w = {START}$, $\eta = {ETA}$"
+    return Curve("$w$", np.array(path), heights, (f"{STEPS} steps",), note, ground, "$L$", "o")
 
 
 def _gradient_descent() -> Curve:
-    return _path(ETA, lambda t, gradients, w: equations.gradient_descent(ETA, gradients, w))
+    return _path(lambda t, gradients, w: equations.gradient_descent(ETA, gradients, w))
 
 
 def _momentum() -> Curve:
     v = np.zeros(1)
-    return _path(ETA / 2, lambda t, gradients, w: equations.momentum(ETA / 2, MU, gradients, v, w))
+    return _path(lambda t, gradients, w: equations.momentum(ETA, MU, gradients, v, w))
 
 
 def _nesterov() -> Curve:
     v = np.zeros(1)
-    return _path(ETA / 2, lambda t, gradients, w: equations.nesterov(ETA / 2, MU, gradients, v, w))
+    return _path(lambda t, gradients, w: equations.nesterov(ETA, MU, gradients, v, w))
 
 
 def _adam() -> Curve:
@@ -310,13 +313,20 @@ def _adam() -> Curve:
 
     def step(t: int, gradients: NDArray[np.float64], w: NDArray[np.float64]) -> None:
         scale = np.sqrt(1 - BETA_2**t)
-        equations.adam(ETA / 2 * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
+        equations.adam(ETA * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
 
-    return _path(ETA / 2, step)
+    return _path(step)
 
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
 
+# The functions that compute the courses of the update rules.
+DESCENTS: dict[tuple[str | None, str], Callable[[], Curve]] = {
+    ("descend", "gradient_descent"): _gradient_descent,
+    ("velocity_after", "momentum"): _momentum,
+    ("nesterov_gradient", "nesterov"): _nesterov,
+    ("adam_gradient", "adam"): _adam,
+}
 # The functions that compute the curves, by the names of the scalar function and of the loop in a row of docs/sheet.md.
 CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("weighted_input", "forward_sum"): _neuron_sum,
@@ -334,8 +344,7 @@ CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("d_mse", "d_loss"): _d_loss(equations.MSE, 2, -1, 3),
     ("bce", "loss"): _loss(equations.BCE, 1, 0.15, 0.99),
     ("d_bce", "d_loss"): _d_loss(equations.BCE, 1, 0.15, 0.99),
-    ("loss_term", "loss"): _each_loss(_loss),
-    ("d_loss_term", "d_loss"): _each_loss(_d_loss),
+    ("loss_term", "loss"): _each_loss,
     ("bce_from_z", "bce_from_z_loss"): _bce_from_z(1.0),
     ("softplus", "bce_from_z_loss"): _bce_from_z(0.0),
     ("cce", "cce_loss"): _cce,
@@ -347,8 +356,5 @@ CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("d_weight", "weight_gradient"): _weight_gradient,
     ("d_bias", "bias_gradient"): _bias_gradient,
     ("weighted_error", "delta_recurrence"): _delta_recurrence,
-    ("descend", "gradient_descent"): _gradient_descent,
-    ("velocity_after", "momentum"): _momentum,
-    ("nesterov_gradient", "nesterov"): _nesterov,
-    ("adam_gradient", "adam"): _adam,
+    **DESCENTS,
 }

@@ -13,6 +13,7 @@ from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.functions import activation_of, grid
 
+SMALLEST = 7.0  # in points
 SYMBOLS = {
     "identity": "z",
     "sigmoid": r"\sigma(z)",
@@ -63,7 +64,7 @@ def neuron_diagram(
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     if x is not None and w is not None and b is not None:
         neuron = _computed(x, w, b, activation, epsilon)
-        size = (7.4, max(3.0, 0.52 * len(neuron.rows) + 0.5))
+        size = (8.0, max(3.0, 0.52 * len(neuron.rows) + 0.5))
     elif x is None and w is None and b is None:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
         size = (5.4, 2.3)
@@ -72,6 +73,11 @@ def neuron_diagram(
     ax = style.axes(ax, size)
     _draw_neuron(ax, neuron, activation, epsilon, style.shrink(ax, size))
     return ax
+
+
+def points(size: float, scale: float) -> float:
+    """Returns the font size in a diagram that is drawn smaller by the factor `scale`; the size stays legible."""
+    return max(SMALLEST, size * scale)
 
 
 class Neuron(NamedTuple):
@@ -105,39 +111,52 @@ def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activa
 
 def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scale: float) -> None:
     style.blank(ax)
+    theme = style.theme(ax)
     rows, wide, narrow = neuron.rows, 0.72, 0.34
     heights = 0.95 * (np.arange(len(rows))[::-1] - (len(rows) - 1) / 2)
-    total, phi, end = (4.3, 0.0), (7.3, 0.0), (9.2, 0.0)
+    numbers = rows[0] is not None and rows[0][1] != ""
+    total, phi, end = (4.3, 0.0), (8.3 if numbers else 7.3, 0.0), (10.2 if numbers else 9.2, 0.0)
     for row, height in zip(rows, heights, strict=True):
         if row is None:
-            ax.text(0, height, r"$\vdots$", ha="center", va="center", size=14 * scale, color=style.GREY)
+            ax.text(0, height, r"$\vdots$", ha="center", va="center", size=points(14, scale), color=theme.grey)
             continue
         symbol, value, weight = row
-        _node(ax, (0, height), narrow, style.BLUE, symbol, 12, scale)
-        ax.text(-narrow - 0.15, height, value, ha="right", va="center", size=11 * scale, color=style.INK)
+        _node(ax, (0, height), narrow, theme.colours[0], symbol, 12, scale)
+        ax.text(-narrow - 0.15, height, value, ha="right", va="center", size=points(11, scale), color=theme.ink)
         _arrow(ax, (0, height), total, narrow, wide, scale)
-        ax.text(1.5, height * (1 - 1.5 / total[0]), weight, ha="center", va="center", size=11 * scale, color=style.INK,
-                bbox={"fc": "white", "ec": "none", "pad": 1.2 * scale}, zorder=2)  # fmt: skip
+        ax.text(1.5, height * (1 - 1.5 / total[0]), weight, ha="center", va="center", size=points(11, scale), color=theme.ink,
+                bbox={"fc": theme.paper, "ec": "none", "pad": 1.2 * scale}, zorder=2)  # fmt: skip
     bias = (total[0], 1.75)
-    _node(ax, bias, narrow, style.GREEN, "$1$", 11, scale)
+    _node(ax, bias, narrow, theme.colours[2], "$1$", 11, scale)
     _arrow(ax, bias, total, narrow, wide, scale)
     ax.text(
-        bias[0] + 0.14, (bias[1] - narrow + wide) / 2 + 0.05, neuron.b, ha="left", va="center", size=11 * scale, color=style.INK
+        bias[0] + 0.14,
+        (bias[1] - narrow + wide) / 2 + 0.05,
+        neuron.b,
+        ha="left",
+        va="center",
+        size=points(11, scale),
+        color=theme.ink,
     )
-    _node(ax, total, wide, style.ORANGE, r"$\Sigma$", 20, scale)
-    ax.text(total[0], -wide - 0.2, r"$z = \sum_i w_i x_i + b$", ha="center", va="top", size=11 * scale, color=style.INK)
+    _node(ax, total, wide, theme.colours[3], r"$\Sigma$", 20, scale)
+    ax.text(total[0], -wide - 0.2, r"$z = \sum_i w_i x_i + b$", ha="center", va="top", size=points(11, scale), color=theme.ink)
     _arrow(ax, total, phi, wide, wide, scale)
-    ax.text((total[0] + phi[0]) / 2, 0.14, neuron.z, ha="center", va="bottom", size=11 * scale, color=style.INK)
-    _node(ax, phi, wide, style.VERMILION, "", 12, scale)
+    ax.text((total[0] + phi[0]) / 2, 0.14, neuron.z, ha="center", va="bottom", size=points(11, scale), color=theme.ink)
+    _node(ax, phi, wide, theme.colours[1], "", 12, scale)
     z = grid(-4, 4)
     a = activation_of(activation, z, epsilon)
-    ax.plot(phi[0] + 0.42 * z / 4, 0.56 * ((a - a.min()) / np.ptp(a) - 0.5), color=style.VERMILION, lw=2 * scale, gid="phi")
+    ax.plot(phi[0] + 0.42 * z / 4, 0.56 * ((a - a.min()) / np.ptp(a) - 0.5), color=theme.colours[1], lw=2 * scale, gid="phi")
     ax.text(
-        phi[0], -wide - 0.2, rf"$a = \phi(z) = {SYMBOLS[activation]}$", ha="center", va="top", size=11 * scale, color=style.INK
+        phi[0],
+        -wide - 0.2,
+        rf"$a = \phi(z) = {SYMBOLS[activation]}$",
+        ha="center",
+        va="top",
+        size=points(11, scale),
+        color=theme.ink,
     )
     _arrow(ax, phi, end, wide, 0.0, scale)
-    ax.text(end[0] + 0.12, 0, neuron.a, ha="left", va="center", size=11 * scale, color=style.INK)
-    numbers = rows[0] is not None and rows[0][1] != ""
+    ax.text(end[0] + 0.12, 0, neuron.a, ha="left", va="center", size=points(11, scale), color=theme.ink)
     lowest = min(heights[-1] - narrow, -wide - 0.95)
     ax.set(
         xlim=(-1.7 if numbers else -0.5, end[0] + (2.2 if numbers else 0.6)),
@@ -147,8 +166,9 @@ def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scal
 
 def _node(ax: Axes, centre: tuple[float, float], radius: float, colour: str, text: str, size: float, scale: float) -> None:
     """Draws a circle that contains text."""
-    ax.add_patch(Circle(centre, radius, fc="white", ec=colour, lw=1.8 * scale, zorder=2))
-    ax.text(*centre, text, ha="center", va="center", size=size * scale, color=style.INK, zorder=3)
+    theme = style.theme(ax)
+    ax.add_patch(Circle(centre, radius, fc=theme.paper, ec=colour, lw=1.8 * scale, zorder=2))
+    ax.text(*centre, text, ha="center", va="center", size=points(size, scale), color=theme.ink, zorder=3)
 
 
 def _arrow(
@@ -165,7 +185,7 @@ def _arrow(
             arrowstyle="-|>",
             mutation_scale=10 * scale,
             lw=1.1 * scale,
-            color=style.GREY,
+            color=style.theme(ax).grey,
             shrinkA=0,
             shrinkB=1,
             zorder=1,
@@ -214,7 +234,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     tallest = max(column.heights[0] - column.heights[-1] for column in columns)
     size = 1.2 + 0.34 * columns[-1].x, 1.9 + 0.34 * max(tallest, 2)
     ax = style.axes(ax, size)
-    scale = style.shrink(ax, size)
+    scale, theme = style.shrink(ax, size), style.theme(ax)
     style.blank(ax)
     for l, (w, _) in enumerate(parameters, start=1):
         _draw_weights(ax, f"w{l}", w, columns[l - 1], columns[l], scale)
@@ -223,13 +243,15 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     floor, ceiling = -tallest / 2 - 0.9, tallest / 2 + 0.9
     for l, column in enumerate(columns):
         title, noun = (f"layer {l}", network.activations[l - 1].replace("_", " ")) if l else ("input", "$x$")
-        ax.text(column.x, ceiling, title, ha="center", va="bottom", size=10 * scale, color=style.INK, weight="bold")
-        below = f"{noun}\n{column.size}"
-        ax.text(column.x, floor, below, ha="center", va="top", size=9 * scale, color=style.INK, linespacing=1.4)
+        ax.text(column.x, ceiling, title, ha="center", va="bottom", size=points(10, scale), color=theme.ink, weight="bold")
+        below = f"{noun}\n{checks.count(column.size, 'neuron' if l else 'input')}"
+        ax.text(column.x, floor, below, ha="center", va="top", size=points(9, scale), color=theme.ink, linespacing=1.4)
     key, centre = floor - 2.4, columns[-1].x / 2
-    ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=9 * scale, color=style.VERMILION, weight="bold")
-    ax.text(centre + 0.2, key, "negative", ha="left", va="center", size=9 * scale, color=style.BLUE, weight="bold")
-    ax.text(centre, key - 0.6, "weights: lines; biases: filling", ha="center", va="top", size=8 * scale, color=style.GREY)
+    ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=points(9, scale), color=theme.positive, weight="bold")
+    ax.text(centre + 0.2, key, "negative", ha="left", va="center", size=points(9, scale), color=theme.negative, weight="bold")
+    ax.text(
+        centre, key - 0.6, "weights: lines; biases: filling", ha="center", va="top", size=points(8, scale), color=theme.grey
+    )
     ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 1.4, ceiling + 0.9))
     return ax
 
@@ -266,7 +288,7 @@ def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, righ
     i, j = i[order], j[order]
     strength = np.abs(w[i, j]) / (np.abs(weights).max() or 1.0)
     ends = np.stack([np.full(i.size, left.x), left.heights[i], np.full(i.size, right.x), right.heights[j]], axis=1)
-    colours = np.where(w[i, j] >= 0, style.VERMILION, style.BLUE)
+    colours = np.where(w[i, j] >= 0, style.theme(ax).positive, style.theme(ax).negative)
     alpha = (0.08 + 0.82 * strength) * min(1.0, 2.6 / np.sqrt(max(w.shape)))
     lines = LineCollection(
         list(ends.reshape(-1, 2, 2)),
@@ -282,10 +304,11 @@ def _draw_weights(ax: Axes, name: str, weights: NDArray[Any], left: Column, righ
 
 def _draw_layer(ax: Axes, column: Column, b: NDArray[Any] | None, scale: float) -> None:
     """Draws the neurons of a layer in colours that show their biases, and writes the number of omitted neurons."""
+    theme = style.theme(ax)
     limit = 1.0 if b is None else np.abs(b).max() or 1.0
     for k, height in zip(column.shown, column.heights, strict=True):
-        colour = "white" if b is None else style.DIVERGING(0.5 + 0.5 * b[k] / limit)
-        ax.add_patch(Circle((column.x, height), 0.36, fc=colour, ec=style.INK, lw=scale, zorder=2))
+        colour = theme.paper if b is None else theme.diverging(0.5 + 0.5 * b[k] / limit)
+        ax.add_patch(Circle((column.x, height), 0.36, fc=colour, ec=theme.ink, lw=scale, zorder=2))
     gap = np.flatnonzero(np.diff(column.shown) > 1)
     if gap.size:
         middle = float(column.heights[gap[0]] + column.heights[gap[0] + 1]) / 2
@@ -295,8 +318,8 @@ def _draw_layer(ax: Axes, column: Column, b: NDArray[Any] | None, scale: float) 
             f"{column.size - column.shown.size} more",
             ha="center",
             va="center",
-            size=8.5 * scale,
-            color=style.INK,
+            size=points(8.5, scale),
+            color=theme.ink,
             zorder=3,
-            bbox={"fc": "white", "ec": style.FAINT, "boxstyle": "round,pad=0.35"},
+            bbox={"fc": theme.paper, "ec": theme.faint, "boxstyle": "round,pad=0.35"},
         )

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from numbanet import checks, equations
-from numbanet.engines.topology import ACTIVATIONS
+from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS
+from numbanet.formulas import BEYOND_ACTIVATIONS, Activation
 from numbanet.pictures import style
 
 SOFTMAX_OTHERS = (1.0, 0.0)  # the constant z_2 and z_3 in a picture of softmax as a function of z_1
@@ -24,8 +25,10 @@ def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return a
 
 
-def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+def activation_of(name: str | Activation, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
     """Returns a = phi(z) for each number in z; for softmax, returns a_1 of the layer of `softmax_columns` with z_1 = z."""
+    if isinstance(name, Activation):
+        return np.array([name.phi(z_k) for z_k in z])
     if name == "softmax":
         return softmax_of(softmax_columns(z))[:, 0].copy()
     a = np.empty((z.size, 1))
@@ -33,8 +36,10 @@ def activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[
     return a[:, 0]
 
 
-def d_activation_of(name: str, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+def d_activation_of(name: str | Activation, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
     """Returns da/dz for each number in z; for softmax, returns da_1/dz_1 of the layer of `softmax_columns` with z_1 = z."""
+    if isinstance(name, Activation):
+        return np.array([name.d_phi(z_k, name.phi(z_k)) for z_k in z])
     if name == "softmax":
         da_dz = np.empty((z.size, 3, 3))
         equations.softmax_jacobian(softmax_of(softmax_columns(z)), da_dz)
@@ -51,14 +56,15 @@ def grid(lowest: float, highest: float, points: int = 201) -> NDArray[np.float64
     return np.sort(np.append(z[z != 0], [0.0, np.nextafter(0, 1)])) if lowest < 0 < highest else z
 
 
-def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = None) -> Axes:
+def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Axes | None = None) -> Axes:
     """Draws an activation function and its derivative, both computed by the compiled loops.
 
     Parameters
     ----------
-    name : str
-        The name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax. For softmax, the drawing shows the
-        activation a_1 as a function of z_1, in a layer of three neurons with z_2 = 1 and z_3 = 0.
+    name : str or Activation
+        The name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax, or an activation that you wrote. For
+        softmax, the drawing shows the activation a_1 as a function of z_1, in a layer of three neurons with z_2 = 1 and
+        z_3 = 0.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional
@@ -74,17 +80,20 @@ def activation_function(name: str, *, epsilon: float = 0.01, ax: Axes | None = N
     ValueError, TypeError
         The name is unknown, or epsilon is not positive and finite.
     """
-    name = checks.choice("name", name, ACTIVATIONS)
+    if not isinstance(name, Activation):
+        name = checks.choice("name", name, ALL_ACTIVATIONS)
+        name = BEYOND_ACTIVATIONS.get(name, name)
     epsilon = checks.positive("epsilon", epsilon, np.dtype(float))
     ax = style.axes(ax, (4.2, 3.2))
+    theme = style.theme(ax)
     z = grid(-4, 4)
     index = "_1" if name == "softmax" else ""
-    (function,) = ax.plot(z, activation_of(name, z, epsilon), color=style.BLUE, lw=2)
-    (derivative,) = ax.plot(z, d_activation_of(name, z, epsilon), color=style.VERMILION, lw=2)
-    ax.axhline(0, color=style.FAINT, lw=0.8, zorder=0)
-    ax.axvline(0, color=style.FAINT, lw=0.8, zorder=0)
+    (function,) = ax.plot(z, activation_of(name, z, epsilon), color=theme.colours[0], lw=2)
+    (derivative,) = ax.plot(z, d_activation_of(name, z, epsilon), color=theme.colours[1], lw=2)
+    ax.axhline(0, color=theme.faint, lw=0.8, zorder=0)
+    ax.axvline(0, color=theme.faint, lw=0.8, zorder=0)
     ax.set(xlim=(-4, 4), xlabel=f"$z{index}$")
-    ax.set_title(name, loc="left", color=style.INK, size=11)
+    ax.set_title(name.name if isinstance(name, Activation) else name, loc="left", color=theme.ink, size=11)
     style.calm(ax)
     top = f"\\partial a{index}" if index else "da"
     bottom = f"\\partial z{index}" if index else "dz"

@@ -1,62 +1,45 @@
-"""Lays out the page of the cheat sheet: measures strings, stacks blocks in columns, writes the file. Lengths are in mm."""
+"""A page of the cheat sheet, the blocks on it, and the measuring of strings. Lengths are in mm, and font sizes in points."""
 
-import io
-import os
-import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 
-from numbanet.files import replacing
 from numbanet.pictures import style
 
 FORMULAS = "stix"  # the font of formulas
-FORMATS = ("pdf", "png", "svg", "html")
-# With these settings, the page does not depend on the user's matplotlib settings, and the file always has the same bytes.
-SETTINGS = {"mathtext.fontset": FORMULAS, "svg.hashsalt": "numbanet", "svg.fonttype": "path", "pdf.fonttype": 42}
-METADATA = {
-    "pdf": {"Title": "numbanet: the sheet", "CreationDate": None, "Creator": None, "Producer": None},
-    "png": {"Title": "numbanet: the sheet", "Software": None},
-    "svg": {"Title": "numbanet: the sheet", "Date": None, "Creator": None},
-}
-
-WIDTH, HEIGHT = 420.0, 297.0  # A3, the smallest page
-MARGIN, HEAD, GUTTER = 11.0, 17.0, 7.0
+WIDTH, HEIGHT = 297.0, 210.0  # A4, landscape
+MARGIN, HEAD, FOOT, GUTTER = 9.0, 16.5, 7.5, 6.0
 POINT = 25.4 / 72  # the unit of font sizes
+SMALLEST = 7.0  # the smallest font size that is legible in print; indices and exponents in formulas are smaller
 
 
 class Page:
-    """A figure that is `scale` times as wide and as high as A3.
+    """A figure of the size of A4. Coordinates are millimetres from the upper left corner."""
 
-    Coordinates are millimetres from the upper left corner of the figure.
-    """
-
-    def __init__(self, scale: float):
-        self.width, self.height = scale * WIDTH, scale * HEIGHT
-        self.figure = Figure(figsize=(self.width / 25.4, self.height / 25.4))
+    def __init__(self, theme: style.Theme):
+        self.theme = theme
+        self.figure = Figure(figsize=(WIDTH / 25.4, HEIGHT / 25.4), facecolor=theme.paper)
         self.axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
+        self.axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
         self.axes.set_axis_off()
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
         """Adds Axes of the given width and height with the upper left corner (x, y), and returns the Axes."""
-        return self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
+        return self.figure.add_axes((x / WIDTH, 1 - (y + height) / HEIGHT, width / WIDTH, height / HEIGHT))
 
     def text(self, x: float, y: float, text: str, size: float, **options: Any) -> None:
         """Draws text that begins at x, with the baseline at y."""
-        self.axes.text(x, y, text, **({"size": size, "color": style.INK, "va": "baseline"} | options))
+        self.axes.text(x, y, text, **({"size": size, "color": self.theme.ink, "va": "baseline"} | options))
 
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
         """Draws a vertical bar at x, from y to to_y."""
-        self.axes.plot([x, x], [y, to_y], color=colour, lw=2.2, solid_capstyle="butt")
+        self.axes.plot([x, x], [y, to_y], color=colour, lw=1.6, solid_capstyle="butt")
 
     def finished(self) -> Figure:
         """Sets the font of all formulas, in spite of the user's matplotlib settings, and returns the figure."""
@@ -67,16 +50,18 @@ class Page:
 
 
 class Block(NamedTuple):
-    """A part of a column: the height in mm, and the function draw(page, x, y, more), which draws the block `more` mm higher."""
+    """A part of a column: its smallest height, and the function draw(page, x, y, height), which draws it.
+
+    A block that `stretches` may be drawn higher than its smallest height.
+    """
 
     height: float
     draw: Callable[[Page, float, float, float], None]
-    before: float  # the free space above the block
-    stretches: bool = False  # whether the block receives a part of the column's free space
+    stretches: bool = False
 
 
 class Line(NamedTuple):
-    """A line of text with its font size, and the space in millimetres that the text needs above and below the baseline."""
+    """A line of text with its font size, and the space that the text needs above and below the baseline."""
 
     text: str
     size: float
@@ -86,67 +71,47 @@ class Line(NamedTuple):
 
 
 @cache
-def _extent(text: str) -> tuple[float, float, float]:
+def extent(text: str, weight: str = "normal", family: str = "sans-serif") -> tuple[float, float, float]:
     """Returns the width of a string, and its extent above and below the baseline, in mm at a font size of one point."""
     size = 100.0
-    width, height, depth, *_ = MathTextParser("path").parse(
-        text, dpi=72, prop=FontProperties(size=size, math_fontfamily=FORMULAS)
-    )
+    properties = FontProperties(size=size, weight=weight, family=family, math_fontfamily=FORMULAS)
+    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=properties)
     return width * POINT / size, (height - depth) * POINT / size, depth * POINT / size
 
 
-def measured(text: str, size: float, room: float, **options: Any) -> Line:
-    """Returns a `Line` with the font size `size`, or with a smaller font size if the line would be wider than `room`."""
-    width, above, below = _extent(text)
-    size = min(size, room / width)
-    return Line(text, size, max(above * size, 0.72 * size * POINT), max(below * size, 0.22 * size * POINT), options)
+def line(text: str, size: float, **options: Any) -> Line:
+    """Returns a `Line` with the space that the text needs, at least the space of a capital letter."""
+    _, above, below = extent(text)
+    least = 0.74 * size * POINT, 0.2 * size * POINT
+    return Line(text, size, max(above * size, least[0]), max(below * size, least[1]), options)
 
 
-def needed(blocks: list[Block]) -> float:
-    """Returns the smallest height of a page on which the blocks of one column fit."""
-    return HEAD + sum(block.height + block.before for block in blocks) - blocks[0].before + MARGIN
+def wrapped(pieces: list[str], size: float, room: float, **options: Any) -> list[Line]:
+    """Returns lines that contain the pieces of a text; a line ends where the next piece would make it wider than `room`."""
+    texts, font = [""], {name: value for name, value in options.items() if name in ("weight", "family")}
+    for piece in pieces:
+        longer = texts[-1] + piece
+        fits = extent(longer.rstrip(), **font)[0] * size <= room
+        texts[-1:] = [longer] if fits or not texts[-1] else [texts[-1], piece]
+    return [line(text.strip(), size, **options) for text in texts]
 
 
-def stack(page: Page, blocks: list[Block], x: float, width: float) -> None:
-    """Draws the blocks of a column from top to bottom, and divides the free space equally among the blocks that stretch."""
-    more = (page.height - needed(blocks)) / max(sum(block.stretches for block in blocks), 1)
-    y = HEAD - blocks[0].before
+def stack(page: Page, blocks: list[Block], x: float, y: float, bottom: float) -> None:
+    """Draws the blocks of a column from top to bottom. The blocks that stretch fill the column, as evenly as possible.
+
+    Raises
+    ------
+    ValueError
+        The blocks do not fit.
+    """
+    room = bottom - y - sum(block.height for block in blocks if not block.stretches)
+    elastic = sorted(block.height for block in blocks if block.stretches)
+    if sum(elastic) > room:
+        raise ValueError(f"docs/sheet.md has too many formulas: a column of the drawing lacks {sum(elastic) - room:.0f} mm")
+    while elastic and elastic[-1] * len(elastic) > room:  # the highest block is higher than its share
+        room -= elastic.pop()
+    share = room / max(len(elastic), 1)
     for block in blocks:
-        y += block.before
-        extra = more if block.stretches else 0.0
-        block.draw(page, x, y, extra)
-        y += block.height + extra
-
-
-def save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
-    """Calls draw() and writes the returned figure to a file. The suffix of the path determines the format."""
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise ValueError(f"cannot draw {os.fspath(path)!r}: its name must end in {', '.join('.' + name for name in FORMATS)}")
-    written = io.BytesIO()
-    figure_kind = "svg" if kind == "html" else kind
-    with pyplot.style.context(["default", SETTINGS]):
-        draw().savefig(written, format=figure_kind, dpi=200, metadata=METADATA[figure_kind])
-    content = written.getvalue()
-    if figure_kind == "svg":
-        svg = _compact(content.decode())
-        content = (_html(svg) if kind == "html" else svg).encode()
-    with replacing(path) as file:
-        file.write(content)
-
-
-def _compact(svg: str) -> str:
-    """Reduces an SVG file to three quarters of its size: removes indentation, rounds to two decimals, shortens glyph names."""
-    places = re.compile(r' d="[^"]*"|translate\([^)]*\)|<use [xy]="[^>]*')
-    svg = places.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
-    short = {name: f"g{number}" for number, name in enumerate(dict.fromkeys(re.findall(r'<path id="([^"]*)"', svg)))}
-    svg = re.sub(r'(<path id="|xlink:href="#)([^"]*)', lambda match: match[1] + short[match[2]], svg)
-    return re.sub(r"\n +", "\n", svg)
-
-
-def _html(svg: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>numbanet: the sheet</title>\n'
-        "<style>body { margin: 0; background: white } svg { width: 100%; height: auto }</style>\n</head>\n<body>\n"
-        f"{svg[svg.index('<svg') :]}</body>\n</html>\n"
-    )
+        height = max(block.height, share) if block.stretches else block.height
+        block.draw(page, x, y, height)
+        y += height

@@ -1,30 +1,81 @@
 """The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects, pyplot
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 # The colours of Okabe and Ito (Color Universal Design, 2008) except yellow and black.
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, GREY, FAINT, NAVY = "#222B33", "#6B7680", "#D9DEE2", "#004A75"
-# The colours of negative numbers, of zero, and of positive numbers.
-DIVERGING = LinearSegmentedColormap.from_list("numbanet", [BLUE, "#F7F7F7", VERMILION])
-SHADES = LinearSegmentedColormap.from_list("numbanet_shades", ["#FFFFFF", SKY, BLUE, "#00334F"])
-
 LABEL_POINTS = 9
-HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
-def colour(number: int) -> str:
-    """Returns the colour of the curve or class with the given number; after the last colour, the colours repeat."""
-    return COLOURS[number % len(COLOURS)]
+class Theme(NamedTuple):
+    """The colours of a picture on a light or on a dark background.
+
+    `colours` are the colours of curves and classes; `negative` and `positive` are the colours of weights and biases.
+    """
+
+    paper: str
+    ink: str
+    grey: str
+    faint: str
+    heading: str
+    band: str  # the background of headings
+    colours: tuple[str, ...]
+    negative: str
+    positive: str
+    diverging: LinearSegmentedColormap  # from negative numbers through zero to positive numbers
+    shades: LinearSegmentedColormap  # from 0 to 1
+
+    def colour(self, number: int) -> str:
+        """Returns the colour of the curve or class with the given number; after the last colour, the colours repeat."""
+        return self.colours[number % len(self.colours)]
+
+
+LIGHT = Theme(
+    "#FFFFFF",
+    "#222B33",
+    "#5F6A73",
+    "#D9DEE2",
+    "#004A75",
+    "#E8F0F6",
+    (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY),
+    BLUE,
+    VERMILION,
+    LinearSegmentedColormap.from_list("numbanet", [BLUE, "#F7F7F7", VERMILION]),
+    LinearSegmentedColormap.from_list("numbanet_shades", ["#FFFFFF", SKY, BLUE, "#00334F"]),
+)
+DARK = Theme(
+    "#14191D",
+    "#E6EAED",
+    "#A3AEB7",
+    "#3A444C",
+    "#A8D8F8",
+    "#20303C",
+    (SKY, "#FF8A3D", "#2CC79B", ORANGE, "#E29CC4", "#3D9BDB"),
+    SKY,
+    "#FF8A3D",
+    LinearSegmentedColormap.from_list("numbanet_dark", [SKY, "#20272D", "#FF8A3D"]),
+    LinearSegmentedColormap.from_list("numbanet_dark_shades", ["#14191D", "#0B4A73", "#2E8CC9", "#A8D8F8"]),
+)
+
+
+def theme(ax: Axes) -> Theme:
+    """Returns the theme for the background of the figure that contains the Axes; a transparent background counts as light."""
+    red, green, blue, opacity = to_rgba(ax.figure.get_facecolor())
+    return DARK if opacity > 0 and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else LIGHT
+
+
+def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
+    """Returns the path effects that draw a border in the colour of the background around text."""
+    return [patheffects.withStroke(linewidth=2.5, foreground=theme(ax).paper)]
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
@@ -41,10 +92,12 @@ def shrink(ax: Axes, size: tuple[float, float]) -> float:
 def calm(ax: Axes) -> None:
     """Removes the top and the right border of the Axes, and draws the other two borders and the ticks in grey."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(GREY)
-    ax.tick_params(colors=GREY, labelcolor=INK, labelsize=LABEL_POINTS)
-    ax.xaxis.label.set_color(INK)
-    ax.yaxis.label.set_color(INK)
+    colours = theme(ax)
+    ax.set_facecolor("none")
+    ax.spines[["left", "bottom"]].set_color(colours.grey)
+    ax.tick_params(colors=colours.grey, labelcolor=colours.ink, labelsize=LABEL_POINTS)
+    ax.xaxis.label.set_color(colours.ink)
+    ax.yaxis.label.set_color(colours.ink)
 
 
 def blank(ax: Axes) -> None:

@@ -1,9 +1,9 @@
 """The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
-The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it from
-the function for its section of the sheet. A new activation function is verified as soon as `engines.topology.ACTIVATIONS` and
-the oracle contain it. A new activation function needs additional code in this module only if its derivative is a sum of terms
-that cancel each other.
+The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` from the
+function for the section of the sheet to which the loop belongs. A new activation function is verified as soon as
+`engines.topology.ACTIVATIONS` and the oracle contain it. A new activation function needs additional code in this module only if
+its derivative is a sum of terms that cancel each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -128,7 +128,7 @@ def _activation_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _slope(name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns the exact derivative da/dz, computed from the rounded a if the loops compute it from a, otherwise from z."""
+    """Returns the exact da/dz, computed from the rounded a if the loops compute da/dz from a, otherwise from z."""
     if name in D_FROM_A:
         return D_FROM_A[name](a.astype(PRECISE))
     return oracle.D_ACTIVATIONS[name](z.astype(PRECISE), PRECISE(epsilon))
@@ -156,7 +156,8 @@ def _softmax_cases(draw: Draw) -> Iterator[Case]:
     scale = np.abs(u) + np.abs(z).max(axis=1, keepdims=True)
     equation = "u_i = z_i - log(sum_k!=i e^z_k)"
     yield Case(equation, activations.softmax_logit, (z,), [Output(u, scale, SCALAR_ULP + OUTPUTS)])
-    # u is about as large as z. The rounding error of u is an absolute error in an exponent.
+    # The rounding error of u is about an ulp of z, because u is about as large as z. u is an exponent in the next equation, so
+    # that its absolute error becomes a relative error of the result.
     dl_du, u = draw.normal(*z.shape), u.astype(draw.dtype)
     terms = dl_du[:, :, None] * d_u
     magnitude = (np.abs(terms) * (1 + np.abs(scale)[:, :, None])).sum(axis=1)

@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """True if both errors are at most `bound`. If an error is NaN, the property is False."""
+        """True if the errors in float32 and in float64 are at most `bound`. If an error is NaN, the property is False."""
         return self.float32 <= self.bound and self.float64 <= self.bound
 
 
@@ -130,7 +130,8 @@ def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
     """Yields a row for each combination of a loss and an output layer's activation function.
 
-    The row contains the largest error of whole training steps with any activation function in the hidden layer.
+    The errors in a row are the largest errors over whole training steps, each with another activation function in the hidden
+    layer.
     """
     for loss in LOSSES:
         for output in ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS)):
@@ -143,7 +144,7 @@ def _steps(device: str, kernels: str) -> Iterator[Row]:
 
 
 def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ...], loss: str) -> float:
-    """Returns the largest error of predictions, loss, gradients and updated parameters.
+    """Returns the largest error among the predictions, the loss, the gradients and the updated parameters.
 
     The unit of an array's errors is the ulp of the array's largest value.
     """

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
-from numbanet.engines.topology import ACTIVATIONS
+from numbanet.engines.topology import ALL_ACTIVATIONS
 from numbanet.network import Network
 from numbanet.sklearn.conversion import validate_data
 from numbanet.sklearn.fitted import Fitted
@@ -93,7 +93,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names it. The estimator is unchanged.
+            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter. The
+            estimator is unchanged.
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
             DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
@@ -154,7 +155,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Returns the class of each sample if the validation split is stratified by these classes, otherwise None."""
+        """Returns the class of each sample if the validation split is stratified by class, otherwise None."""
 
     @abstractmethod
     def _strata_words(self, strata: NDArray[Any] | None) -> str:
@@ -288,7 +289,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
         if len(names) != len(hidden):
             raise ValueError(f"activation must be one name, or one name for each of {len(hidden)} hidden layers, not {names}")
-        known = sorted({*ACTIVATIONS, *ALIASES})
+        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
         names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
         activations = [ALIASES.get(name, name) for name in names]
         arguments: dict[str, Any] = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
@@ -300,7 +301,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                     "training cannot resume; set warm_start=False and call fit to train a new network"
                 )
             if self.early_stopping:
-                initial_parameters(sizes, activations[:-1], random_state)  # so that the split draws the same numbers again
+                initial_parameters(sizes, activations[:-1], random_state)  # advances random_state, for the same split
             return self.network_.to(self.device)
         inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
         parameters = initial_parameters(sizes, activations[:-1], random_state)
@@ -361,7 +362,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
                 validation_data=None if validation is None else (validation.x, validation.targets, validation.weights),
                 sample_weight=None if batches else weights,
                 callbacks=[progress, *_as_list(self.callbacks)],
-                verbose=False,  # because `Progress` prints the lines that scikit-learn prints
+                verbose=False,  # `Progress` prints the lines, as scikit-learn prints them
                 **self._fit_options(),
             )
         except FloatingPointError as error:
@@ -375,8 +376,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             model.generator = generator
             self._order = shuffling.order if whole and self.warm_start else None
             progress.restore_best()
-        figures = history.history.items()
-        self._add_history([{name: values[epoch] for name, values in figures} for epoch in range(len(history.epoch))])
+        metrics = history.history.items()
+        self._add_history([{name: values[epoch] for name, values in metrics} for epoch in range(len(history.epoch))])
         if history.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         return progress

@@ -28,8 +28,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     hidden_layer_sizes : int or sequence of int
         Number of neurons of each hidden layer.
     activation : str or sequence of str
-        Name of the activation of all hidden layers, or a list with one name per hidden layer. The names are "identity",
-        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu" and "softmax".
+        Name of the activation of all hidden layers, or a list with one name per hidden layer. Known names are "identity",
+        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu", "softmax", "silu", "gelu", "elu" and "softplus".
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
@@ -105,9 +105,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dtype : {"auto", "float32", "float64"}
         Type of all numbers in the computation. "auto" is the dtype of X if X is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
-        Device to compute on. `Network` describes the values.
+        Device to compute on, as for `Network`.
     kernels : {"fast", "reference"}
-        Implementation of the computation. `Network` describes the values.
+        Implementation of the computation, as for `Network`.
 
     Attributes
     ----------
@@ -224,8 +224,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`. However, the sample weights are not scaled, because the mean sample weight
-            over all calls is unknown.
+            As for `fit`. However, the sample weights are not scaled, because the mean sample weight over all calls is unknown.
         classes : array_like (n_classes,), optional
             All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
             multilabel.
@@ -333,7 +332,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _refuse_other_classes(self, y: Any, multilabel: bool, classes: Any) -> None:
-        """Raises ValueError if the classes of y, or its number of labels, differ from those of the first call to `fit`."""
+        """Raises ValueError if y has other classes, or another number of labels, than in the first call to `fit`."""
         if multilabel != self._multilabel or (multilabel and y.shape[1] != len(self.classes_)):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")

@@ -19,7 +19,7 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
 class Parameters:
-    """The parameters that the classifier and the regressor share. `MLPClassifier` documents these parameters."""
+    """The parameters that the classifier and the regressor share. `MLPClassifier` documents the parameters."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Sequence[str]

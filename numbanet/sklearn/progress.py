@@ -13,7 +13,10 @@ LEAST_ADAPTIVE = 1e-6
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """The loss is no longer finite. For such a loss, `Network.fit` raises FloatingPointError, and scikit-learn ValueError."""
+    """The loss is no longer finite.
+
+    For a loss that is not finite, `Network.fit` raises FloatingPointError, and scikit-learn raises ValueError.
+    """
 
 
 class Validation(NamedTuple):
@@ -87,7 +90,7 @@ class Progress(Callback):
         With early stopping, the network's weights and biases after the epoch with the best score; otherwise None.
     """
 
-    converts_figures = True
+    converts_metrics = True
 
     def __init__(
         self,
@@ -104,7 +107,10 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the network's learning rate. With "invscaling", it depends on the number of samples seen so far."""
+        """Returns the network's learning rate.
+
+        With "invscaling", the network's learning rate depends on the number of samples seen so far.
+        """
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":
@@ -147,7 +153,7 @@ class Progress(Callback):
     def diverged(self, kept: str = "previous") -> str:
         """Returns the error message for an epoch whose loss is not finite.
 
-        `kept` is "previous" or "best", and says if the estimator keeps the parameters of the previous or of the best epoch.
+        `kept` is "previous" or "best": the epoch whose parameters the estimator keeps.
         """
         estimator = self.estimator
         scheduled = estimator.solver == "sgd" and estimator.learning_rate != "constant"
@@ -200,7 +206,8 @@ class Progress(Callback):
     def _watch(self, no_better: bool) -> None:
         """Counts consecutive epochs without improvement; `no_better` is True if the current epoch brought no improvement.
 
-        If the number of these epochs exceeds `n_iter_no_change`, the method lowers the learning rate or stops training.
+        If the number of consecutive epochs without improvement exceeds `n_iter_no_change`, the method lowers the learning rate
+        or stops training.
         """
         estimator = self.estimator
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if no_better else 0

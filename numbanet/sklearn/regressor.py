@@ -30,13 +30,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
-        The same parameters as those of `MLPClassifier`.
+        As for `MLPClassifier`.
 
     Attributes
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        The same attributes as those of `MLPClassifier`. The score is the coefficient of determination R^2.
+        As for `MLPClassifier`. The score is the coefficient of determination R^2.
     out_activation_ : {"identity", "logistic"}
         Activation of the output layer.
 
@@ -106,8 +106,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            The same parameters as those of `fit`. However, the sample weights are not scaled, because the mean sample weight
-            over all calls is unknown.
+            As for `fit`. However, the sample weights are not scaled, because the mean sample weight over all calls is unknown.
 
         Returns
         -------

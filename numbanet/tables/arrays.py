@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from numbanet.datasets.idx import read_idx
 from numbanet.files import naming, read_arrays
-from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts
+from numbanet.tables.columns import MOST_COLUMNS, Numbers, Strings, Table
 
 
 def read_npz(file: BinaryIO, source: str, target: str) -> Table:
@@ -49,23 +49,23 @@ def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, a
     source : str
         Name of the table in error messages.
     columns : dict of str to ndarray, (rows,)
-        The values of each column, by column name: real numbers, booleans or texts. NaN means a missing value.
+        The values of each column, by column name: real numbers, booleans or strings. NaN means a missing value.
     rows : int
         Number of rows.
     alike : bool
-        True if the values of all columns mean the same, such as pixels; see `Table`.
+        True if all columns contain the same kind of quantity, such as pixels; see `Table`.
 
     Raises
     ------
     ValueError
-        A column contains neither real numbers nor texts, or there are no rows.
+        A column contains neither real numbers nor strings, or there are no rows.
     """
     return Table(source, {name: _of_array(source, name, values) for name, values in columns.items()}, rows, alike=alike)
 
 
-def _of_array(source: str, name: str, values: NDArray[Any]) -> Texts | Numbers:
+def _of_array(source: str, name: str, values: NDArray[Any]) -> Strings | Numbers:
     if values.dtype.kind == "U":
-        return Texts(values.tolist(), typed=True)
+        return Strings(values.tolist(), typed=True)
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{source}: {name} must contain real numbers or texts, not {values.dtype}")
+        raise ValueError(f"{source}: {name} must contain real numbers or strings, not {values.dtype}")
     return Numbers(values)

@@ -1,4 +1,4 @@
-"""A table in memory: named columns of texts or numbers, and the line of the file in which each row begins."""
+"""A table in memory: named columns of strings or numbers, and for each row the line of the file in which the row begins."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -16,45 +16,45 @@ from numbanet.tables.spelling import PLAIN, WORDS, Spelling, number
 MOST_COLUMNS = 1 << 20
 
 
-SHOWN = 5  # the largest number of columns, values or labels in the repr of a table, of a column of texts or of an encoding
+SHOWN = 5  # the largest number of columns, values or labels in the repr of a table, of a column of strings or of an encoding
 
 
 @dataclass(frozen=True)
-class Texts:
-    """A column of texts.
+class Strings:
+    """A column of strings.
 
     Parameters
     ----------
-    texts : list of str or None
+    strings : list of str or None
         The values of the column; None stands for a missing value.
     typed : bool
-        True if the file declares the column as text. In a typed column, texts that look like numbers stay texts, and a text
-        such as NA is a value, not a missing value.
+        True if the file declares the column as text. In a column declared as text, strings that look like numbers stay strings,
+        and a string such as NA is a value, not a missing value.
     spelling : Spelling
-        The decimal character, the thousands separator and the words for missing values that the texts use.
+        The decimal character, the thousands separator and the words for missing values that the strings use.
     """
 
-    texts: list[str | None]
+    strings: list[str | None]
     typed: bool = False
     spelling: Spelling = PLAIN
 
     def __repr__(self) -> str:
-        return f"Texts({checks.count(len(self.texts), 'value')}: {listed(self.texts, SHOWN)})"
+        return f"Strings({checks.count(len(self.strings), 'value')}: {listed(self.strings, SHOWN)})"
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """The texts of the column that mean a missing value."""
-        return self.spelling.missing_among(self.texts, self.typed)
+        """The strings of the column that mean a missing value."""
+        return self.spelling.missing_among(self.strings, self.typed)
 
     def is_missing(self, values: Collection[str] = ()) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing value; the texts in `values` never count as missing."""
+        """Returns a boolean array (n,) that is True for each missing value; the strings in `values` never count as missing."""
         words = {word for word in self.words if word not in values}
         return self.missing if len(words) == len(self.words) else self._among(words)
 
     def _among(self, words: Collection[str]) -> NDArray[np.bool_]:
-        if not words and None not in self.texts:
-            return np.zeros(len(self.texts), bool)
-        return np.fromiter((text is None or text in words for text in self.texts), bool, len(self.texts))
+        if not words and None not in self.strings:
+            return np.zeros(len(self.strings), bool)
+        return np.fromiter((text is None or text in words for text in self.strings), bool, len(self.strings))
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
@@ -63,22 +63,22 @@ class Texts:
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
-        """The column as a float64 array (n,), with NaN for each text that is missing or not a number."""
-        texts = cast("list[str]", self.texts)  # a None among the texts raises TypeError
+        """The column as a float64 array (n,), with NaN for each string that is missing or not a number."""
+        strings = cast("list[str]", self.strings)  # a None among the strings raises TypeError
         if self.spelling.is_plain and not self.words:
             try:
-                if "_" not in "".join(texts):
-                    return np.fromiter(map(float, texts), float, len(texts))
-            except (ValueError, TypeError):  # one of the texts is missing or not a number
+                if "_" not in "".join(strings):
+                    return np.fromiter(map(float, strings), float, len(strings))
+            except (ValueError, TypeError):  # a string is missing or not a number
                 pass
         values = dict.fromkeys((None, *self.words), math.nan)
-        for text in set(texts) - values.keys():
+        for text in set(strings) - values.keys():
             values[text] = math.nan if (value := self.spelling.number(text)) is None else value
-        return np.fromiter(map(values.__getitem__, self.texts), float, len(self.texts))
+        return np.fromiter(map(values.__getitem__, self.strings), float, len(self.strings))
 
-    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Texts":
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Strings":
         """Returns a column that contains only the values of the given rows."""
-        return Texts([self.texts[row] for row in rows], self.typed, self.spelling)
+        return Strings([self.strings[row] for row in rows], self.typed, self.spelling)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Numbers:
     words = frozenset[str]()
 
     @cached_property
-    def texts(self) -> list[str | None]:
-        """The values as texts, with as many digits as their dtype holds, and None for each missing value."""
+    def strings(self) -> list[str | None]:
+        """The values as strings, with as many digits as their dtype holds, and None for each missing value."""
         values = self.array if self.array.dtype in (np.float16, np.float32) else self.array.tolist()
         written = [str(value).lower() if value is True or value is False else str(value) for value in values]
         return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
@@ -136,22 +136,23 @@ class Table:
     ----------
     source : str
         Name of the table in error messages.
-    columns : dict of str to Texts or Numbers
+    columns : dict of str to Strings or Numbers
         The columns by name.
     rows : int
         Number of rows.
     lines : sequence of int, optional
         For each row, the line of the file in which the row begins.
     alike : bool
-        True if the values of all columns mean the same, such as pixels; `learn` then gives all columns a common mean and scale.
+        True if all columns contain the same kind of quantity, such as pixels; `learn` then gives all columns a common mean and
+        scale.
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
         Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
         or named by their position.
     whole : Table, optional
-        The table from which the rows of this table were taken. The property `values` of the table `whole` says which texts are
-        values.
+        The table from which the rows of this table were taken. The property `values` of the table `whole` says which strings
+        are values.
 
     Raises
     ------
@@ -160,7 +161,7 @@ class Table:
     """
 
     source: str
-    columns: Mapping[str, Texts | Numbers]
+    columns: Mapping[str, Strings | Numbers]
     rows: int
     lines: Sequence[int] | None = None
     alike: bool = False
@@ -176,7 +177,7 @@ class Table:
         shape = f"{checks.count(self.rows, 'row')} of {checks.count(len(self.columns), 'column')}"
         return f"Table({self.source!r}, {shape}: {listed(self.columns, SHOWN)})"
 
-    def column(self, name: str) -> Texts | Numbers:
+    def column(self, name: str) -> Strings | Numbers:
         """Returns the column of this name; raises ValueError if the table has no column of this name."""
         if name not in self.columns:
             hint = ""
@@ -194,9 +195,9 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """The words for a missing value, such as NA, that are ordinary values in a column of texts, by column name.
+        """The words for a missing value, such as NA, that are ordinary values in a column of strings, by column name.
 
-        A word such as NA is an ordinary value of a column of texts if the column contains no other word for a missing value,
+        A word such as NA is an ordinary value of a column of strings if the column contains no other word for a missing value,
         and if no column of numbers or of booleans contains this word. If the user listed the words for a missing value, none
         of them is an ordinary value.
         """
@@ -205,8 +206,8 @@ class Table:
         found: dict[str, frozenset[str]] = {}
         missing: set[str] = set()
         for name, column in self.columns.items():
-            if isinstance(column, Texts) and column.words and self.spelling.missing is None:
-                if _has_texts(column):
+            if isinstance(column, Strings) and column.words and self.spelling.missing is None:
+                if _has_strings(column):
                     found[name] = column.words
                 else:
                     missing |= column.words
@@ -223,12 +224,15 @@ class Table:
         return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
 
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
-        """Returns an error about the cell in column `name` and row `row`, which counts from 0, but in the message from 1."""
+        """Returns a ValueError about the cell in column `name` and row `row`.
+
+        Rows are counted from 0; in the message, from 1.
+        """
         line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 
 
-def _has_texts(column: Texts) -> bool:
-    """Returns True if some value of the column is not missing and is neither a number nor true or false."""
+def _has_strings(column: Strings) -> bool:
+    """Returns True if at least one value of the column is not missing, is not a number, and is neither true nor false."""
     wrong = np.isnan(column.numbers) & ~column.missing
-    return any(str(column.texts[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))
+    return any(str(column.strings[row]).strip().lower() not in ("true", "false") for row in np.flatnonzero(wrong))

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from numbanet import checks
 from numbanet.checks import listed
 from numbanet.tables.columns import SHOWN, Table
-from numbanet.tables.features import Boolean, Categorical, Numeric, different_texts
+from numbanet.tables.features import Boolean, Categorical, Numeric, distinct_strings
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.labels import UNKNOWN
 from numbanet.tables.spelling import PLAIN, Spelling
@@ -66,7 +66,7 @@ class Encoding:
         for name in ("features", "ignored"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         names = [*(feature.name for feature in self.features), self.target.name, *self.ignored]
-        different_texts("names of columns", names, 2)
+        distinct_strings("names of columns", names, 2)
 
     def __repr__(self) -> str:
         columns = listed((feature.name for feature in self.features), SHOWN)
@@ -175,7 +175,7 @@ class Encoding:
             raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without those rows that have a missing value that the encoding cannot replace.
+        """Returns the table without the rows that lack a value which the encoding cannot replace.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Encoding:
 
     def check(self, network: NetworkShape) -> None:
         """Raises ValueError if the network's loss, number of inputs or number of outputs does not match the encoding."""
-        if network.loss not in self.target.losses:
+        if not self.target.fits(network.loss):
             known = " or ".join(f"{loss!r} (--loss {loss})" for loss in self.target.losses)
             raise ValueError(
                 f"loss {network.loss!r} does not fit {self.target.name!r}, a target of kind {self.target.kind}: use {known}"

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet.checks import listed
-from numbanet.tables.columns import Table, Texts
+from numbanet.tables.columns import Strings, Table
 from numbanet.tables.labels import BOOLEANS, MISSING, OTHER, indices
 from numbanet.tables.spelling import fitting, odd_sign
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column as a float64 array (n,), with NaN if missing; raises ValueError for other texts and infinite numbers."""
+    """Returns a column as a float64 array (n,), NaN if missing; raises ValueError for other strings and infinite numbers."""
     column = table.column(name)
     values = column.numbers
     if np.isfinite(values).all():
@@ -30,23 +30,23 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
     infinite = np.isinf(values)
     if infinite.any():
         row = infinite.argmax()
-        text = column.texts[row]
+        text = column.strings[row]
         remedy = f"if it means a missing value, use missing={[text]!r} ({as_option('--missing', [str(text)])})"
         raise table.error(name, row, f"{text} is not finite; {remedy}")
     return values
 
 
 def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
-    """Returns an error about a column of numbers that has texts in the given rows; the error message ends with `remedy`."""
-    texts = table.column(name).texts
-    wrong = str(texts[rows[0]])
-    others = {text for text in set(texts) if text is not None and text not in table.column(name).words}
+    """Returns an error about a column of numbers that has strings in the given rows; the error message ends with `remedy`."""
+    strings = table.column(name).strings
+    wrong = str(strings[rows[0]])
+    others = {text for text in set(strings) if text is not None and text not in table.column(name).words}
     if advice := odd_sign(wrong):
         return table.error(name, rows[0], f"{wrong!r} is {advice}{remedy}")
     for candidates in (others, {wrong}):
         if fits := fitting(candidates):
             return table.error(name, rows[0], f"{wrong!r} is not a number; use {' or '.join(map(_read_with, fits))}")
-    columns = {each: column for each, column in table.columns.items() if isinstance(column, Texts)}
+    columns = {each: column for each, column in table.columns.items() if isinstance(column, Strings)}
     words = (column.words - table.values.get(each, frozenset()) for each, column in columns.items())
     missing = sorted({wrong}.union(*words) - {""})
     hint = f"; if it means a missing value, use missing={missing!r} ({as_option('--missing', missing)})"
@@ -54,7 +54,7 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
 
 
 def _read_with(spelling: Any) -> str:
-    """Returns, for an error message, the arguments and options to pass if numbers have this spelling."""
+    """Returns, for an error message, the arguments and options with which numbers in this spelling can be read."""
     given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
     if spelling.thousands == ".":
         given.append(("thousands", "."))
@@ -72,15 +72,15 @@ def as_option(option: str, names: Iterable[str]) -> str:
 
 
 def booleans(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column of the texts true and false, in any capitalisation, as an array (n,): 1, 0 or, if missing, NaN."""
+    """Returns a column of true and false, in any capitalisation, as an array (n,): 1 for true, 0 for false, NaN if missing."""
     column = table.column(name)
     values: dict[str | None, float] = {None: math.nan}
-    for text in set(column.texts) - {None}:
+    for text in set(column.strings) - {None}:
         values[text] = math.nan if text in column.words else BOOLEANS.get(str(text).strip().lower(), math.inf)
-    found = np.fromiter(map(values.__getitem__, column.texts), float, len(column.texts))
+    found = np.fromiter(map(values.__getitem__, column.strings), float, len(column.strings))
     if np.isinf(found).any():
         row = np.isinf(found).argmax()
-        raise table.error(name, row, f"{column.texts[row]!r} is neither true nor false")
+        raise table.error(name, row, f"{column.strings[row]!r} is neither true nor false")
     return found
 
 
@@ -128,7 +128,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Boolean(Numeric):
-    """A column of the texts true and false, read as the numbers 1 and 0, which are standardised as in a `Numeric` column."""
+    """A column of true and false, which become the numbers 1 and 0 and are standardised as in a `Numeric` column."""
 
     kind: ClassVar[str] = "boolean"
     values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)
@@ -136,14 +136,14 @@ class Boolean(Numeric):
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of texts, encoded one-hot: one input per category, which is 1 for the row's category and 0 for all others.
+    """A column of strings, encoded one-hot: one input per category, which is 1 for the row's category and 0 for all others.
 
     Parameters
     ----------
     name : str
         Name of the column.
     categories : list of str
-        The texts that the column may contain.
+        The strings that the column may contain.
     fill : str, optional
         The category that replaces a missing value; if None, a missing value raises ValueError.
     """
@@ -154,7 +154,7 @@ class Categorical:
     kind: ClassVar[str] = "categorical"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "categories", different_texts("categories", self.categories, 1))
+        object.__setattr__(self, "categories", distinct_strings("categories", self.categories, 1))
         if self.fill is not None and self.fill not in self.categories:
             raise ValueError(
                 f"column {self.name!r}: the replacement for missing values, {self.fill!r}, is not one of its categories: "
@@ -167,7 +167,7 @@ class Categorical:
         return len(self.categories)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing value; a category never counts as missing."""
+        """Returns a boolean array (n,) that is True for each missing value; a category, such as NA, never counts as missing."""
         column = table.column(self.name)
         return column.is_missing(self.categories if column.spelling.missing is None else ())
 
@@ -181,9 +181,9 @@ class Categorical:
         x[known, index[known]] = 1
 
 
-def different_texts(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
-    """Returns the values as a tuple; raises ValueError unless they are at least `least` texts, all of them distinct."""
+def distinct_strings(name: str, values: Iterable[str], least: int) -> tuple[str, ...]:
+    """Returns the values as a tuple; raises ValueError unless they are at least `least` strings, all of them distinct."""
     values = tuple(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or len(values) < least:
-        raise ValueError(f"{name} must be at least {least} distinct texts, not {listed(values)}")
+        raise ValueError(f"{name} must be at least {least} distinct strings, not {listed(values)}")
     return values

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet.inputs import foreign, frames, objects
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 
 # A pandas or polars DataFrame, or a pyarrow table.
 Frame: TypeAlias = Any
@@ -15,7 +15,7 @@ ODD = bytes | complex | list | tuple | set | dict | np.ndarray
 
 
 class Unreadable:
-    """A column that contains neither numbers nor texts. Any use of the column raises a ValueError with the reason."""
+    """A column that contains neither numbers nor strings. Any use of the column raises a ValueError with the reason."""
 
     def __init__(self, reason: object):
         self.reason = f"{reason}; or name the column in ignore"
@@ -31,8 +31,8 @@ class Unreadable:
 def as_table(table: Table | Frame) -> Table:
     """Returns a `Table` unchanged, and converts a DataFrame to a table with the same columns, without a pandas index.
 
-    Texts and categories become texts that are never interpreted as numbers. Dates become texts, too; `learn` raises ValueError
-    for a column of dates, as it does for dates in files.
+    Strings and categories become strings that are never interpreted as numbers. Dates become strings, too; `learn` raises
+    ValueError for a column of dates, as it does for dates in files.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def as_table(table: Table | Frame) -> Table:
     source, columns, found = f"the {type(table).__name__}", {}, frames.columns("table", table)
     for name, column in zip(frames.columns_of(table), found, strict=True):
         if not isinstance(name, str):
-            raise TypeError(f"{source} has a column named {name!r}, but names must be texts: rename it to {str(name)!r}")
+            raise TypeError(f"{source} has a column named {name!r}, but names must be strings: rename it to {str(name)!r}")
         if name in columns:
             raise ValueError(f"{source} has two columns named {name!r}: rename one of them")
         columns[name] = _column(f"{source}, column {name!r}", column)
@@ -59,7 +59,7 @@ def as_table(table: Table | Frame) -> Table:
 
 
 def _column(title: str, column: Any) -> Any:
-    """Converts an array or a Series to Texts, Numbers or Unreadable; `title` names the column in error messages."""
+    """Converts an array or a Series to Strings, Numbers or Unreadable; `title` names the column in error messages."""
     if isinstance(column, np.ndarray):
         return Numbers(column)
     absent, present = _parted(column)
@@ -72,10 +72,10 @@ def _column(title: str, column: Any) -> Any:
         array = np.zeros(absent.size, values.dtype)
         array[~absent] = values
         return Numbers(array, absent if absent.any() else None)
-    texts = np.full(absent.size, None)
-    texts[~absent] = Numbers(values).texts if values.dtype.kind in frames.NUMBERS else _texts(values)
+    strings = np.full(absent.size, None)
+    strings[~absent] = Numbers(values).strings if values.dtype.kind in frames.NUMBERS else _strings(values)
     mixed = any(map(objects.is_real, set(map(type, values.tolist()))))
-    return Texts(texts.tolist(), typed=categorical or not mixed)
+    return Strings(strings.tolist(), typed=categorical or not mixed)
 
 
 def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
@@ -88,7 +88,7 @@ def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
 
 
 def _values(title: str, column: Any) -> NDArray[Any]:
-    """Returns a column without missing values as an array of numbers, booleans, dates, or objects (usually texts)."""
+    """Returns a column without missing values as an array of numbers, booleans, dates, or objects (usually strings)."""
     values = foreign.as_array(title, column)
     if values.ndim != 1:
         raise ValueError(f"{title}: each row contains several values; make one column for each value")
@@ -99,12 +99,12 @@ def _values(title: str, column: Any) -> NDArray[Any]:
         if kinds and all(map(objects.is_real, kinds)):
             return objects.real_numbers(title, values, objects.ENCODE, lambda index: f"{title}, row {index[0] + 1}")
         if odd := [kind.__name__ for kind in kinds if issubclass(kind, ODD)]:
-            raise TypeError(f"{title}: a value is an object of type {odd[0]}, neither a real number nor a text; convert it")
+            raise TypeError(f"{title}: a value is an object of type {odd[0]}, neither a real number nor a string; convert it")
     return values
 
 
-def _texts(values: NDArray[Any]) -> list[str]:
-    """Converts texts, dates and other values to texts; booleans become true and false."""
+def _strings(values: NDArray[Any]) -> list[str]:
+    """Converts strings, dates and other values to strings; booleans become true and false."""
     if values.dtype.kind == "M":
         return values.astype(str).tolist()
     return [str(value).lower() if isinstance(value, bool | np.bool_) else str(value) for value in values.tolist()]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from numbanet.checks import listed
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 from numbanet.tables.encoding import refuse_empty, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, not_a_number
 from numbanet.tables.labels import BOOLEANS
@@ -16,12 +16,12 @@ DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2}"
     rf"|\d{{1,2}}\.?[- ]{MONTH}[- ](\d{{4}}|\d{{2}})|{MONTH} \d{{1,2}},? \d{{4}})([T ,:].*)?"
 )
-CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches many texts at once, which are joined by NUL characters
+CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # for many strings at once, joined by NUL characters
 # A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
 # on average.
 CLASSES_OF_INTEGERS = 20
-# A column contains names rather than categories if it has more than 1000 distinct texts, or if it has more than 20 distinct
-# texts and their number is more than half the number of rows.
+# A column contains names rather than categories if it has more than 1000 distinct strings, or if more than 20 of its strings
+# are distinct and their number exceeds half the number of rows.
 CATEGORIES_AT_LEAST, CATEGORIES_AT_MOST = 20, 1000
 NO_TARGET = "; to leave out rows without a target, use tables.drop_missing (--drop-missing)"
 
@@ -35,12 +35,12 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     name : str
         Name of the column.
     of_target : bool
-        True if the column is the target. Only a target may have a different text in every row.
+        True if the column is the target. Only a target may contain a different string in every row.
 
     Raises
     ------
     ValueError
-        The column is empty, mixes numbers with a few texts, or contains dates, names, or numbers that do not have the table's
+        The column is empty, mixes numbers with a few strings, or contains dates, names, or numbers that do not have the table's
         spelling.
     """
     column = table.column(name)
@@ -60,7 +60,7 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
     refuse_missing(table, [(target, table.is_missing(target))], NO_TARGET)
     kind, column = kind_of(table, target, of_target=True), table.column(target)
     if kind is not Numeric:
-        return "classification", "true and false" if kind is Boolean else "texts"
+        return "classification", "true and false" if kind is Boolean else "strings"
     values = column.numbers
     if not (values == np.floor(values)).all():
         return "regression", "numbers with a fraction"
@@ -69,20 +69,20 @@ def task_of(table: Table, target: str) -> tuple[str, str]:
     return "classification" if count <= min(CLASSES_OF_INTEGERS, table.rows / 2) else "regression", reason
 
 
-def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) -> type[Numeric] | type[Categorical] | None:
-    """Returns the kind of a column of numbers, or None for texts; raises ValueError if numbers and a few texts are mixed."""
+def _kind_of_numbers(table: Table, name: str, column: Strings, of_target: bool) -> type[Numeric] | type[Categorical] | None:
+    """Returns a numeric column's kind, or None for strings; raises ValueError if numbers and a few strings are mixed."""
     values = column.numbers
     wrong = np.isnan(values)
     if wrong.any():
         wrong &= ~column.missing
     if not wrong.any():
-        return Categorical if CODES.search("\0".join(text or "" for text in column.texts)) else Numeric
-    texts = {text for text in set(column.texts) if text is not None and text not in column.words}
-    if all(text.strip().lower() in BOOLEANS for text in texts):
+        return Categorical if CODES.search("\0".join(text or "" for text in column.strings)) else Numeric
+    strings = {text for text in set(column.strings) if text is not None and text not in column.words}
+    if all(text.strip().lower() in BOOLEANS for text in strings):
         return Boolean
     rows = np.flatnonzero(wrong)
     present = table.rows - np.count_nonzero(column.missing)
-    if 2 * rows.size < present or fitting(texts) or are_odd_numbers(texts):
+    if 2 * rows.size < present or fitting(strings) or are_odd_numbers(strings):
         remedy = "; if the column holds categories, name it in categorical (--categorical)"
         if of_target:
             remedy = "; if the column holds classes, use task='classification' (--task classification)"
@@ -90,16 +90,16 @@ def _kind_of_numbers(table: Table, name: str, column: Texts, of_target: bool) ->
     return None
 
 
-def _refuse_names(table: Table, name: str, column: Texts) -> None:
-    """Raises ValueError if the texts of a column are dates, or if it has too many distinct texts to be categories."""
-    texts = {text for text in set(column.texts) if text is not None and text not in column.words}
+def _refuse_names(table: Table, name: str, column: Strings) -> None:
+    """Raises ValueError if the strings of a column are dates, or if it has too many distinct strings to be categories."""
+    strings = {text for text in set(column.strings) if text is not None and text not in column.words}
     remedy = "name the column in ignore (--ignore) or in categorical (--categorical)"
-    if texts and all(DATE.fullmatch(text) for text in texts):
+    if strings and all(DATE.fullmatch(text) for text in strings):
         row = int(column.missing.argmin())
-        raise table.error(name, row, f"{column.texts[row]!r} is a date or a time; convert it to a number first, or {remedy}")
-    count = len(texts)
+        raise table.error(name, row, f"{column.strings[row]!r} is a date or a time; convert it to a number first, or {remedy}")
+    count = len(strings)
     if count > max(CATEGORIES_AT_LEAST, table.rows // 2) or count > CATEGORIES_AT_MOST:
-        examples = f"{count} distinct texts in {table.rows} rows, such as {listed(sorted(texts)[:3])}"
-        unit = unit_of(texts)
+        examples = f"{count} distinct strings in {table.rows} rows, such as {listed(sorted(strings)[:3])}"
+        unit = unit_of(strings)
         advice = f"if they are numbers, remove the unit {unit!r} from all cells; otherwise {remedy}" if unit else remedy
         raise ValueError(f"{table.source}: column {name!r} has {examples}: {advice}")

@@ -1,8 +1,8 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
 If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are true or false,
-in any capitalisation, they are compared as booleans. All other labels are compared as texts without blanks at their ends. If
-any label in a column is a code such as 007, all labels of the column are compared as texts.
+in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at their ends. If
+any label in a column is a code such as 007, all labels of the column are compared as strings.
 """
 
 import re
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from numbanet import checks
 from numbanet.checks import listed
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 from numbanet.tables.spelling import PLAIN, Spelling
 
 BOOLEANS = {"true": 1.0, "false": 0.0}
@@ -22,7 +22,7 @@ CODE = re.compile(r"\s*[+-]?0\d+\s*")
 UNKNOWN = ("error", "ignore")
 MISSING, OTHER = -1, -2  # the indices that stand for a missing value and for an unknown label
 
-Key = Callable[[str, Spelling], Hashable]  # the function returns None for a text that cannot be a label
+Key = Callable[[str, Spelling], Hashable]  # returns None for a string that it cannot convert
 
 
 def _as_number(text: str, spelling: Spelling) -> float | None:
@@ -38,7 +38,7 @@ def _as_text(text: str, spelling: Spelling) -> str:
 
 
 def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
-    """Returns a function that converts a text to the form in which the labels are compared: number, boolean or text."""
+    """Returns a function that converts a string to the form in which the labels are compared: number, boolean or string."""
     labels = list(labels)
     if all(_as_boolean(label, spelling) is not None for label in labels):
         return _as_boolean
@@ -54,14 +54,14 @@ def labels_of(table: Table, name: str) -> tuple[str, ...]:
     comma or a thousands separator, labels that are numbers are returned in Python's spelling.
     """
     column = table.column(name)
-    counts = Counter(column.texts)
+    counts = Counter(column.strings)
     for word in (None, *column.words):
         if word not in table.values.get(name, ()):
             counts.pop(word, None)
-    texts: list[str] = [text for text in counts if text is not None]
-    key = key_of(texts, column.spelling)
+    strings: list[str] = [text for text in counts if text is not None]
+    key = key_of(strings, column.spelling)
     spellings: dict[Hashable, list[str]] = {}
-    for text in texts:
+    for text in strings:
         spellings.setdefault(key(text, column.spelling), []).append(text)
     if key is _as_number and not column.spelling.is_plain:
         return tuple(_spelled(value) for value in sorted(spellings))  # type: ignore[type-var]
@@ -99,28 +99,28 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
     column = table.column(name)
     index = _exact(column, labels)
     try:
-        return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
-    except KeyError:  # one of the texts is missing, unknown, or spelled differently from its label
+        return np.fromiter(map(index.__getitem__, column.strings), np.intp, len(column.strings))
+    except KeyError:  # a string is missing, is unknown, or has another spelling than its label
         pass
     key = key_of(labels)
     by_key = {key(label, PLAIN): k for k, label in enumerate(labels)}
     others = set()
-    for text in set(column.texts) - index.keys():
+    for text in set(column.strings) - index.keys():
         if text is not None:
             index[text] = by_key.get(key(text, column.spelling), MISSING if text in column.words else OTHER)
             if index[text] == OTHER:
                 others.add(text)
     if others and checks.choice("unknown", unknown, UNKNOWN) == "error":
-        row = next(row for row, text in enumerate(column.texts) if text in others)
+        row = next(row for row, text in enumerate(column.strings) if text in others)
         remedy = "" if noun == "class" else "; to encode unknown categories as zeros, use unknown='ignore' (--unknown ignore)"
-        raise table.error(name, row, f"unknown {noun} {column.texts[row]!r}; known are {listed(labels)}{remedy}")
-    return np.fromiter(map(index.__getitem__, column.texts), np.intp, len(column.texts))
+        raise table.error(name, row, f"unknown {noun} {column.strings[row]!r}; known are {listed(labels)}{remedy}")
+    return np.fromiter(map(index.__getitem__, column.strings), np.intp, len(column.strings))
 
 
-def _exact(column: Texts | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns the indices of the texts that equal a label exactly, and of the texts that always mean a missing value."""
+def _exact(column: Strings | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
+    """Returns the indices of the strings that equal a label exactly, and of the strings that always mean a missing value."""
     index: dict[str | None, int] = {None: MISSING}
-    if column.spelling.is_plain:  # with a thousands separator, the text 1.500 may mean 1500
+    if column.spelling.is_plain:  # with a thousands separator, the string 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}
     if column.spelling.missing is not None:
         index |= dict.fromkeys(column.words, MISSING)

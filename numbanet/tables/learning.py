@@ -36,12 +36,12 @@ def learn(
 ) -> Encoding:
     """Learns from a table how to encode its columns for training.
 
-    A column is numeric if all its texts are numbers and none is a code such as 007. A column is boolean if all its texts are
-    true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few texts, contains
-    dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different text in nearly every
-    row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are compared as
-    numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a text such
-    as NA is a category. The function `notes` describes the choices that were made.
+    A column is numeric if all its strings are numbers and none is a code such as 007. A column is boolean if all its strings
+    are true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few strings,
+    contains dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different string in
+    nearly every row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are
+    compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a
+    string such as NA is a category. The function `notes` describes the choices that were made.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def learn(
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        By default, the task is inferred from the target column. The task is classification if the target column contains texts,
-        booleans, or whole numbers with at most 20 distinct values that occur at least twice on average. For any other numbers,
-        the task is regression, and the target is standardised like a numeric column.
+        By default, the task is inferred from the target column. The task is classification if the target column contains
+        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average. For any other
+        numbers, the task is regression, and the target is standardised like a numeric column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
@@ -87,7 +87,7 @@ def learn(
     if impute is None:
         refuse_empty(table, names)
         refuse_missing(table, ((name, table.is_missing(name)) for name in names), TO_IMPUTE)
-    with collection_paused():  # otherwise, the garbage collector would traverse all texts of a wide table repeatedly
+    with collection_paused():  # otherwise, the garbage collector would traverse all strings of a wide table repeatedly
         kinds = {name: Categorical if name in categories else kind_of(table, name) for name in names}
         features = [_feature(table, name, kinds[name], impute, rows) for name in names]
     numeric = [feature for feature in features if type(feature) is Numeric]
@@ -133,7 +133,7 @@ def _mean_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     if least == most:
         return float(values[0]), 1.0
     exponent = np.frexp(max(-least, most))[1]
-    values = np.ldexp(values, -exponent)  # exact; with this factor, neither sums nor squares overflow
+    values = np.ldexp(values, -exponent)  # scaling by this factor is exact, and sums and squares cannot overflow
     return float(np.ldexp(values.mean(), exponent)), float(np.ldexp(values.std(), exponent)) or 1.0
 
 

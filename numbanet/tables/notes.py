@@ -19,7 +19,7 @@ TRUTH: dict[str, bool] = {word: word in _TRUE for word in (*_TRUE, *_FALSE)}
 
 
 def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
-    """Returns sentences about missing values, texts such as NA that count as values, similar texts, and columns without a name.
+    """Returns sentences about the choices made for a table, such as missing values, similar labels, and columns without a name.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
     Returns
     -------
     list of str
-        At most 20 sentences about columns. If there would be more sentences, a last one says how many are left out.
+        At most 20 sentences about columns. If there are more than 20, an additional last sentence says how many columns are
+        left out.
     """
     table = as_table(table)
     found = list(table.notes)
@@ -58,7 +59,7 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
 
 
 def _alike(labels: Collection[str]) -> list[str]:
-    """Returns the labels that differ from others only in capitals, and labels that are several words for true or for false."""
+    """Returns labels that differ from others only in capitals, or mean the same truth value as others, such as yes and on."""
     folded = [label.casefold() for label in labels]
     if all(label in TRUTH for label in folded):
         folded = [str(TRUTH[label]) for label in folded]

@@ -7,7 +7,7 @@ import numpy as np
 
 from numbanet._extras import imported
 from numbanet.files import naming
-from numbanet.tables.columns import MOST_COLUMNS, Numbers, Table, Texts
+from numbanet.tables.columns import MOST_COLUMNS, Numbers, Strings, Table
 from numbanet.tables.spelling import Spelling
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -27,21 +27,21 @@ def read_parquet(file: BinaryIO, source: str, spelling: Spelling) -> Table:
     return Table(source, columns, table.num_rows, spelling=spelling)
 
 
-def _column(column: Any, arrow: Any, spelling: Spelling) -> Texts | Numbers:
-    """Converts a pyarrow ChunkedArray to a column: numbers stay numbers, and all other values become texts."""
+def _column(column: Any, arrow: Any, spelling: Spelling) -> Strings | Numbers:
+    """Converts a pyarrow ChunkedArray to a column: numbers stay numbers, and all other values become strings."""
     types = arrow.types
     if types.is_dictionary(column.type):
         values = column.type.value_type  # the type of the categories
-        return Texts(column.cast(values).cast(arrow.string()).to_pylist(), True, spelling)
+        return Strings(column.cast(values).cast(arrow.string()).to_pylist(), True, spelling)
     if types.is_string(column.type) or types.is_large_string(column.type) or types.is_null(column.type):
-        return Texts(column.to_pylist(), not types.is_null(column.type), spelling)
+        return Strings(column.to_pylist(), not types.is_null(column.type), spelling)
     if types.is_decimal(column.type):
         column = column.cast(arrow.float64())
     if types.is_boolean(column.type) or types.is_integer(column.type) or types.is_floating(column.type):
         absent = column.is_null().to_numpy() if column.null_count else None
         array = column.fill_null(False if types.is_boolean(column.type) else 0).to_numpy()
         return Numbers(array, with_missing(array, absent, spelling))
-    return Texts([None if value is None else str(value) for value in column.to_pylist()], True, spelling)
+    return Strings([None if value is None else str(value) for value in column.to_pylist()], True, spelling)
 
 
 def with_missing(array: Any, absent: Any, spelling: Spelling) -> Any:

@@ -16,7 +16,7 @@ from numbanet.tables.arrays import read_images, read_npz
 from numbanet.tables.columns import Table
 from numbanet.tables.parquet import read_parquet
 from numbanet.tables.spelling import Spelling
-from numbanet.tables.texts import Form, read_text
+from numbanet.tables.text_files import Form, read_text
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", "")
 ENDINGS: dict[str, str] = {
@@ -30,7 +30,10 @@ SNIFFED_BYTES = 1 << 12
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Returns True if a file contains IDX data. For an unreadable file, the name decides, such as t10k-labels-idx1-ubyte.gz."""
+    """Returns True if a file contains IDX data.
+
+    If the file cannot be read, only its name is checked: t10k-labels-idx1-ubyte.gz, for example, is the name of an IDX file.
+    """
     try:
         with Path(path).open("rb") as file:
             return file.seekable() and _format(file.read(SNIFFED_BYTES), os.fspath(path)) == "idx"
@@ -66,19 +69,18 @@ def read(
         training or evaluation, an array of targets (n,). An NPY file and an IDX file (the format of MNIST) contain x only. The
         columns of an array x are named x[0], x[1], ...
     separator : str, optional
-        Character between the columns of a text file. By default, numbanet detects if the separator is a comma, semicolon, tab
-        or |. If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the
-        separator.
+        Character between the columns of a text file. By default, numbanet detects the separator: a comma, semicolon, tab or |.
+        If the first line of the file is like sep=; (as Excel writes it), the character after the equals sign is the separator.
     decimal : str
         The character before the fraction of a number in a text file.
     thousands : str, optional
         The character between groups of digits in a text file, such as the comma in 1,000,000.
     missing : list of str, optional
-        The texts that mean a missing value, in addition to the empty text. The default texts are NA, N/A, n/a, NaN, nan, <NA>,
-        #N/A, NULL, null and None; `Table.values` describes an exception for columns of texts. A number in the list, such as
-        -999, means a missing value in columns of numbers, too.
+        The strings that mean a missing value, in addition to the empty string. The default strings are NA, N/A, n/a, NaN, nan,
+        <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. A number in the list,
+        such as -999, means a missing value in columns of numbers, too.
     encoding : str, optional
-        Encoding of a text file. By default it is UTF-8, or the encoding that the file's byte order mark declares.
+        Encoding of a text file. By default, UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
         True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default, the
         first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1, 2, ..., as

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Texts that mean a missing value in files written by pandas, R, SQL and spreadsheets.
+# Strings that mean a missing value in files written by pandas, R, SQL and spreadsheets.
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
-# The texts in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
+# The strings in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
 WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
 MINUS = "\u2212"
@@ -19,7 +19,7 @@ MOST_DIGITS = 300  # an integer with more digits is read as a float, because Pyt
 
 
 def number(text: str) -> float | None:
-    """Converts a text to a number, or returns None if the text is not a number. 1_000 and nan do not count as numbers."""
+    """Converts a string to a number, or returns None if the string is not a number. 1_000 and nan do not count as numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -38,13 +38,14 @@ class Spelling:
     thousands : str, optional
         The character between groups of digits, such as the comma in 1,000,000. A space also stands for non-breaking spaces.
     missing : collection of str, optional
-        The texts that mean a missing value, in addition to the empty text. By default, these are the texts in `MISSING`.
+        The strings that mean a missing value, in addition to the empty string. By default, the strings in `MISSING` mean a
+        missing value.
 
     Raises
     ------
     ValueError, TypeError
         decimal or thousands is not a single character, is a letter, a digit, a sign or a quotation mark, or both are the same;
-        or missing is a single text instead of a list.
+        or missing is a single string instead of a list.
     """
 
     decimal: str = "."
@@ -59,7 +60,7 @@ class Spelling:
             hint = "; use decimal=',' (--decimal ,) for numbers such as 1.234,5" if self.decimal == "." else ""
             raise ValueError(f"decimal and thousands must be different characters, not both {self.decimal!r}{hint}")
         if isinstance(self.missing, str):
-            raise TypeError(f"missing must be a list of texts, such as [{self.missing!r}], not the text {self.missing!r}")
+            raise TypeError(f"missing must be a list of strings, such as [{self.missing!r}], not the string {self.missing!r}")
         if self.missing is not None:
             object.__setattr__(self, "missing", frozenset(map(str, self.missing)) | {""})
 
@@ -69,7 +70,7 @@ class Spelling:
         return self.decimal == "." and self.thousands is None
 
     def plain(self, text: str) -> str | None:
-        """Rewrites a number with a decimal point and without thousands separators; returns None if the text is not a number."""
+        """Rewrites a number with a decimal point and no thousands separators; returns None if the string is not a number."""
         if self.is_plain:
             return text
         if not _pattern(self.decimal, self.thousands).fullmatch(text):
@@ -78,32 +79,32 @@ class Spelling:
         return "".join("." if c == self.decimal else c for c in digits)
 
     def number(self, text: str) -> float | None:
-        """Converts a text to a number; returns None if the text is not a number in this spelling."""
+        """Converts a string to a number; returns None if the string is not a number in this spelling."""
         plain = self.plain(text)
         return None if plain is None else number(plain)
 
     def value(self, text: str) -> float | None:
-        """Converts a text to an exact int if it is a whole number, else to a float; returns None if it is not a number."""
+        """Converts a whole number to an exact int, and any other number to a float; returns None for all other strings."""
         plain = self.plain(text)
         if plain is None:
             return None
         whole = WHOLE.fullmatch(plain.strip())
         return int(whole[1]) if whole and len(whole[1]) <= MOST_DIGITS else number(plain)
 
-    def missing_among(self, texts: Iterable[str | None], typed: bool) -> frozenset[str]:
-        """Returns the texts that mean a missing value.
+    def missing_among(self, strings: Iterable[str | None], typed: bool) -> frozenset[str]:
+        """Returns the strings that mean a missing value.
 
         Parameters
         ----------
-        texts : iterable of str or None
+        strings : iterable of str or None
         typed : bool
-            True if the file format itself marks missing values. In this case, only the texts that the user listed in `missing`
-            also mean a missing value.
+            True if the file format itself marks missing values. If `typed` is True, a string means a missing value only if the
+            user listed the string in `missing`.
         """
         if self.missing is None:
-            return frozenset() if typed or MISSING.isdisjoint(texts) else MISSING & set(texts)
+            return frozenset() if typed or MISSING.isdisjoint(strings) else MISSING & set(strings)
         numbers = {self.value(text) for text in self.missing} - {None}
-        different = {text for text in set(texts) if text is not None}
+        different = {text for text in set(strings) if text is not None}
         return frozenset(t for t in different if t in self.missing or (numbers and self.value(t) in numbers))
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +123,10 @@ PLAIN = Spelling()
 
 @functools.cache
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Returns the pattern of numbers. The last group of digits has three digits; other groups may have two, as in 1,00,000."""
+    """Returns the regular expression for numbers with these decimal and thousands characters.
+
+    The last group of digits has three digits; other groups may have two, as in 1,00,000.
+    """
     d = re.escape(decimal)
     group = None if thousands is None else r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
     whole = r"\d+" if group is None else rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
@@ -134,21 +138,21 @@ PAIRS = (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u201
 COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands in PAIRS)]
 
 
-def fitting(texts: Collection[str]) -> list[Spelling]:
-    """Returns the simplest of the spellings in `COMMON` in which every text is a number; the list may be empty.
+def fitting(strings: Collection[str]) -> list[Spelling]:
+    """Returns the simplest of the spellings in `COMMON` in which every string is a number; the list may be empty.
 
-    The function returns two spellings if the texts are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
+    The function returns two spellings if the strings are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """
-    fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in texts)]
+    fits = [spelling for spelling in COMMON if all(spelling.number(text) is not None for text in strings)]
     simple = [spelling for spelling in fits if spelling.decimal == "." or spelling.thousands is None]
     return simple[:2] or fits[:1]
 
 
 def odd_sign(text: str) -> str | None:
-    """Returns the advice of an error message if a text is a number with a sign that numbanet does not read.
+    """Returns advice for an error message if a string is a number with a sign that numbanet does not read.
 
-    Returns None for any other text. The signs that numbanet does not read are percent and currency signs, parentheses around a
-    negative number, a minus sign at the end, and the typographic minus sign.
+    Returns None for any other string. The signs that numbanet does not read are percent and currency signs, parentheses around
+    a negative number, a minus sign at the end, and the typographic minus sign.
     """
     plain = "".join(text.split())
     signs = {c for c in plain if c in "%‰" or unicodedata.category(c) == "Sc"}
@@ -164,17 +168,17 @@ def odd_sign(text: str) -> str | None:
     return None
 
 
-def are_odd_numbers(texts: Collection[str]) -> bool:
-    """Returns whether every text is a number, and `odd_sign` returns advice for at least one of the texts."""
-    return any(map(odd_sign, texts)) and all(odd_sign(text) or _is_number(text) for text in texts)
+def are_odd_numbers(strings: Collection[str]) -> bool:
+    """Returns True if all strings are numbers, and `odd_sign` returns advice for at least one of them."""
+    return any(map(odd_sign, strings)) and all(odd_sign(text) or _is_number(text) for text in strings)
 
 
 def _is_number(text: str) -> bool:
     return any(spelling.number(text) is not None for spelling in (PLAIN, *COMMON))
 
 
-def unit_of(texts: Collection[str]) -> str | None:
-    """Returns the unit, such as kg, if every text is a number followed by the same letters; otherwise returns None."""
-    matches = [UNIT.fullmatch(text) for text in texts]
+def unit_of(strings: Collection[str]) -> str | None:
+    """Returns the unit, such as kg, if every string is a number followed by the same letters; otherwise returns None."""
+    matches = [UNIT.fullmatch(text) for text in strings]
     units = {None if match is None else match[1] for match in matches}
     return units.pop() if len(units) == 1 else None

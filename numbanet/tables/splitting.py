@@ -55,7 +55,7 @@ def strata_of(table: Table | Frame, target: str, task: str | None = None) -> NDA
 
 
 def stratified(strata: NDArray[np.number], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits rows at random, as `split` does: holds out the fraction of each stratum (rows with the same number in `strata`).
+    """Splits rows at random, as `split` does: holds out `fraction` of each stratum (rows with the same number in `strata`).
 
     Raises
     ------

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs
 from numbanet.tables.columns import Table
-from numbanet.tables.features import different_texts, numbers
+from numbanet.tables.features import distinct_strings, numbers
 from numbanet.tables.labels import indices, key_of
 from numbanet.tables.spelling import PLAIN
 from numbanet.training.metrics import classes_of
@@ -35,7 +35,11 @@ class Classes:
     losses: ClassVar[tuple[str, ...]] = ("cce", "bce")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", different_texts("labels", self.labels, 2))
+        object.__setattr__(self, "labels", distinct_strings("labels", self.labels, 2))
+
+    def fits(self, loss: str) -> bool:
+        """True if a network with the loss can learn the target."""
+        return loss in self.losses
 
     def width(self, loss: str) -> int:
         """Returns the number of network outputs that the loss needs: one output for bce, and otherwise one output per class."""
@@ -46,7 +50,7 @@ class Classes:
         return 1 if loss == "bce" else len(self.labels)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing target; a label never counts as missing."""
+        """Returns a boolean array (n,) that is True for each missing target; a label, such as NA, never counts as missing."""
         column = table.column(self.name)
         return column.is_missing(self.labels if column.spelling.missing is None else ())
 
@@ -117,6 +121,10 @@ class Quantity:
     def __post_init__(self) -> None:
         checks.real("mean", self.mean)
         checks.positive("scale", self.scale)
+
+    def fits(self, loss: str) -> bool:
+        """True if a network with the loss can learn the target: every loss of numbers, also one that a user wrote."""
+        return loss not in Classes.losses
 
     def width(self, loss: str) -> int:
         """Returns the number of outputs that a network needs, which is 1 for any loss."""

@@ -99,10 +99,10 @@ def overrides(callback: Any, hook: str) -> bool:
 
 
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
-    """Calls the hook on_epoch_end of each callback, and returns the names of the measured figures that a hook tried to replace.
+    """Calls the hook on_epoch_end of each callback, and returns the names of the measured metrics that a hook tried to replace.
 
-    After the call, `logs` contains only numbers. The figures that `logs` contained before the call keep their values, unless
-    the attribute `converts_figures` of the callback is True.
+    After the call, `logs` contains only numbers. The metrics that `logs` contained before the call keep their values, unless
+    the callback has the attribute `converts_metrics` with the value True.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[
         callback.on_epoch_end(epoch, logs)
         for name in list(logs):
             logs[name] = _number(callback, name, logs[name])
-        if getattr(callback, "converts_figures", False):
+        if getattr(callback, "converts_metrics", False):
             own |= {name: logs[name] for name in own.keys() & logs.keys()}
         replaced |= {name for name in own.keys() & logs.keys() if not _equal(logs[name], own[name])}
         logs.update(own)
@@ -127,12 +127,12 @@ def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[
 
 
 def _equal(one: float | None, other: float | None) -> bool:
-    """Returns True if two figures are equal, or if both are nan."""
+    """Returns True if two values are equal, or if both are nan."""
     return one == other or (one != one and other != other)
 
 
 def _number(callback: Any, name: Any, value: Any) -> float | None:
-    """Returns, as a float, the figure `value` that a callback added to the logs; None stays None."""
+    """Returns, as a float, the `value` that a callback added to the logs; None stays None."""
     try:
         if isinstance(name, str) and not isinstance(value, str | bytes):
             value = value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value
@@ -141,5 +141,5 @@ def _number(callback: Any, name: Any, value: Any) -> float | None:
         pass
     raise TypeError(
         f"the callback {type(callback).__name__} set logs[{name!r}] to {checks.shown(value)}: names must be strings, and "
-        "figures real numbers or None"
+        "values must be real numbers or None"
     )

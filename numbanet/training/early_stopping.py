@@ -1,11 +1,11 @@
-"""Early stopping: stops training when the monitored figure no longer improves, and finds the best epoch."""
+"""Early stopping: stops training when the monitored metric no longer improves, and finds the best epoch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, SupportsIndex
 
 from numbanet import checks
-from numbanet.training.monitoring import Figures, Progress, check_monitor, monitored
+from numbanet.training.monitoring import MeasuredMetrics, Progress, check_monitor, monitored
 
 
 @checks.none_is_default
@@ -21,12 +21,12 @@ class EarlyStopping:
     patience : int
         The number of epochs without progress after which training stops.
     monitor : str, optional
-        The name of the figure in the history to monitor; by default "val_loss" if there is validation data, else "loss".
+        The name of the metric to monitor, as in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        An improvement of the monitored figure counts as progress only if it is larger than min_delta.
+        An improvement of the monitored metric counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
-        except losses, accuracies and numbanet's own metrics.
+        Whether smaller ("min") or larger ("max") values of the monitored metric are better. `mode` is required unless the
+        metric is a loss, an accuracy, or another metric that numbanet defines.
 
     Raises
     ------
@@ -43,15 +43,15 @@ class EarlyStopping:
         checks.integer("patience", self.patience)
         check_monitor(self.monitor, self.mode, self.min_delta)
 
-    def started(self, figures: Figures) -> "Stopping":
+    def started(self, measured: MeasuredMetrics) -> "Stopping":
         """Returns a new `Stopping` object, which decides when one call to `Network.fit` stops.
 
         Raises
         ------
         ValueError
-            The monitored figure is not measured in this call to `fit`, or `mode` is missing for the figure.
+            The monitored metric is not measured in this call to `fit`, or `mode` is missing for the metric.
         """
-        of = monitored("early_stopping", self.monitor, self.mode, self.min_delta, figures)
+        of = monitored("early_stopping", self.monitor, self.mode, self.min_delta, measured)
         return Stopping(self.patience, Progress(of))
 
 
@@ -63,14 +63,14 @@ class Stopping:
     patience : int
         The number of epochs without progress after which training stops.
     progress : Progress
-        Tracks the best value of the monitored figure.
+        Tracks the best value of the monitored metric.
     """
 
     def __init__(self, patience: int, progress: Progress):
         self.patience, self.progress = patience, progress
 
     def best(self, history: Mapping[str, list[float]]) -> int | None:
-        """Returns the index of the best epoch in the history; None if the history does not contain the monitored figure."""
+        """Returns the index of the best epoch in the history; None if the history does not contain the monitored metric."""
         self.progress.follow(history)
         return self.progress.best_index
 

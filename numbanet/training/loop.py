@@ -1,6 +1,5 @@
 """The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from numbanet.training.early_stopping import EarlyStopping
 from numbanet.training.history import History
 from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
-from numbanet.training.monitoring import figures_of
+from numbanet.training.monitoring import measured_metrics
 from numbanet.training.optimizers import Optimizer
 from numbanet.training.processes import Batches, Partition, Pass, Processes
 from numbanet.training.schedules import Schedule, rate_of
@@ -69,7 +68,7 @@ class Training:
     data : Data or callable
         The samples to train on, or a function that yields the batches of an epoch.
     validation : Data, optional
-        The validation samples. The network is evaluated on these samples after each epoch.
+        The validation samples. The network is evaluated on the validation samples after each epoch.
     processes : Processes
         Divides the samples among the processes of distributed training, and keeps the processes in the same state.
     record : Record, optional
@@ -108,18 +107,19 @@ class Training:
         self.record, self.rule, self.stopped, self.ended = record, settings.optimizer.rule(), False, False
         self.history, self.best, self.replaced = History(), None, set[str]()
         self.loss_of_best: float | None = None
+        self.lines = reporting.EpochLines()
         self.callbacks_anywhere = bool(settings.callbacks)
         self.stopping, self.schedule = None, settings.schedule
         if settings.early_stopping or settings.schedule:
-            figures = figures_of(
+            measured = measured_metrics(
                 model.topology,
                 settings.metrics,
                 validation=validation is not None,
                 scheduled=settings.schedule is not None,
                 others=self.consensus.follows or any(overrides(each, "on_epoch_end") for each in settings.callbacks),
             )
-            self.stopping = settings.early_stopping and settings.early_stopping.started(figures)
-            self.schedule = settings.schedule and settings.schedule.started(figures)
+            self.stopping = settings.early_stopping and settings.early_stopping.started(measured)
+            self.schedule = settings.schedule and settings.schedule.started(measured)
 
     def run(self) -> History:
         """Trains until the last epoch, or until early stopping, a callback or Ctrl-C stops training.
@@ -133,7 +133,7 @@ class Training:
             arguments or states.
         """
         settings, history = self.settings, self.history
-        self.errors = np.geterr()  # for the user's code: callbacks, metrics, schedules
+        self.errors = np.geterr()  # the user's np.errstate, for callbacks, metrics and schedules
         with np.errstate(all="ignore"), self.consensus.session(), announced() if settings.verbose else nullcontext():
             self.consensus.begin(self)
             self._upload()
@@ -161,6 +161,7 @@ class Training:
                     raise
                 self._note_interruption()
             finally:
+                self.lines.end()
                 if self.best is not None:
                     self.model.engine.write(self.best)
                 self._call("on_train_end", logs)
@@ -192,7 +193,7 @@ class Training:
             self.model.restore(self.finite)
             raise ValueError(f"all weights are 0 in epoch {epoch}: x must yield at least one sample with a weight above 0")
         self._keep_if_finite(epoch, eta, totals)
-        logs = self._figures(totals, weight)
+        logs = self._metrics(totals, weight)
         self.last_loss = logs["loss"]
         self.first_loss = logs["loss"] if self.first_loss is None else self.first_loss
         if self.schedule:
@@ -209,11 +210,11 @@ class Training:
         if self.record:
             self.record.after_epoch(self, epoch == settings.epochs or self.is_over())
         if settings.verbose:
-            reporting.say(reporting.line(epoch, settings.epochs, logs))
+            self.lines.show(reporting.line(epoch, settings.epochs, logs))
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the totals (sums of losses and hits) and the sum of sample weights."""
+        """Trains on all batches of an epoch. Returns the `Totals` of the epoch, and the sum of the sample weights."""
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -269,8 +270,8 @@ class Training:
         if best == len(history.epoch) - 1:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
-    def _figures(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss and accuracy of an epoch, and the metrics and validation values that are measured after it."""
+    def _metrics(self, totals: Totals, weight: float) -> dict[str, float]:
+        """Returns the loss, the accuracy and the other metrics of an epoch, on the training data and on the validation data."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -279,9 +280,9 @@ class Training:
             part = self.validation_partition.part(self.validation)
             here = NO_TOTALS if part is None else self.model.engine.evaluate(part.x, part.y, part.weights)
             totals, weight = self.validation_partition.total(here), self.validation_partition.weight(self.validation)
-            figures = loss_and_accuracy(totals._replace(samples=weight), topology)
-            figures |= self._measured(self.validation, self.validation_partition)
-            logs |= {f"val_{name}": value for name, value in figures.items()}
+            values = loss_and_accuracy(totals._replace(samples=weight), topology)
+            values |= self._measured(self.validation, self.validation_partition)
+            logs |= {f"val_{name}": value for name, value in values.items()}
         return logs
 
     def _measured(self, data: Data, partition: Partition) -> dict[str, float]:
@@ -293,11 +294,11 @@ class Training:
         if part is not None:
             y, y_hat = part.counted(inputs.on_host(part.y)), part.counted(self.model.engine.predict(part.x))
         y, y_hat = partition.gather(y), partition.gather(y_hat)
-        figures = {}
+        values = {}
         for name, metric in self.settings.metrics.items():
             with np.errstate(**self.errors) if own(metric) is None else nullcontext():
-                figures |= measure({name: metric}, y, y_hat)
-        return figures
+                values |= measure({name: metric}, y, y_hat)
+        return values
 
     def _upload(self) -> None:
         """Copies the samples to the engine's device if they fit. Batches from a function are copied later, one at a time."""
@@ -314,19 +315,19 @@ class Training:
                 with np.errstate(**self.errors):
                     getattr(callback, hook)(*arguments)
 
-    def _bar(self, epoch: int) -> Any:
-        """Returns a progress bar, or an object without effect if verbose is 0 or standard error is not a terminal."""
+    def _bar(self, epoch: int) -> reporting.Bar:
+        """Returns the progress bar of an epoch; if verbose is 0, the bar shows nothing."""
         count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes must call count
-        if not (self.settings.verbose and reporting.on_terminal(sys.stderr)):
-            return reporting.NO_BAR
-        return reporting.bar(f"epoch {epoch}/{self.settings.epochs}", count)
+        title = f"epoch {epoch}/{self.settings.epochs}"
+        return reporting.Bar(title, count, "samples", self.settings.verbose, self.lines.bars)
 
     def _note_interruption(self) -> None:
         self.history.interrupted = True
         if self.settings.verbose:
             best = self.history.best_epoch
             kept = "its last finished step" if best is None else f"the parameters of epoch {best}, the best"
-            reporting.say_after_interruption(f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}")
+            message = f"interrupted in epoch {len(self.history.epoch) + 1}: the network keeps {kept}"
+            self.lines.end_by_interruption(message)
 
     def _warn(self, start: np.ndarray) -> None:
         """Warns about problems of training that ended without an error, such as a loss that has grown."""
@@ -343,11 +344,11 @@ class Training:
                 checks.warn(message)
         if self.replaced:
             names = ", ".join(map(repr, sorted(self.replaced)))
-            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the figures of fit")
+            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the measured values")
         if self.stopping:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
-                checks.warn(f"early_stopping monitored nothing: the figure {name!r} was missing or nan in every epoch")
+                checks.warn(f"early_stopping monitored nothing: the metric {name!r} was missing or nan in every epoch")
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:

@@ -8,7 +8,7 @@ in the row. If `labels` is True, each output is an independent label: a sample h
 metric is the mean over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1).
 With `labels=None`, the outputs are exclusive classes if there are several outputs and every row of y adds up to 1; otherwise
 they are independent labels. `Network` passes `labels=True` for the loss bce, False for any other loss with a softmax output
-layer, and None in all other cases. To `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
+layer, and None in all other cases. For `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
 """
 
 import functools
@@ -23,7 +23,7 @@ from numbanet.engines.topology import Topology
 
 Metric = Callable[[np.ndarray, np.ndarray], SupportsFloat]
 
-# Number of values that a metric converts to float64 at a time, so that it does not need a float64 copy of all predictions.
+# Number of values that a metric converts to float64 at a time, so that no float64 copy of all predictions is needed.
 NUMBERS_AT_ONCE = 1 << 20
 
 
@@ -33,7 +33,7 @@ def loss_and_accuracy(totals: Totals, topology: Topology, weight: float | None =
     Parameters
     ----------
     totals : Totals
-        The number of samples, the sum of their losses, and the sum of their hits (correct outputs).
+        The number of samples, the sum of their losses, and the number of their correct outputs.
     topology : Topology
     weight : float, optional
         The sum of the sample weights; by default the number of samples.
@@ -182,9 +182,9 @@ def _quotients(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the mean of the recalls of the classes that occur in y.
 
-    If the outputs are independent labels, the result is the mean of the balanced accuracies of all outputs. Each output then
-    has two classes: the samples with the label, and the samples without it. If all samples of y belong to the same class of an
-    output, the balanced accuracy of the output is the recall of this class.
+    If the outputs are independent labels, the result is the mean of the balanced accuracies of all outputs. An independent
+    label has two classes: the samples with the label, and the samples without the label. If all samples of y belong to the same
+    class of an output, the balanced accuracy of the output is the recall of this class.
     """
     counts = counts_of(y, y_hat, labels, balanced_accuracy.__name__)
     if not has_labels(y, labels, balanced_accuracy.__name__):
@@ -281,7 +281,7 @@ OF_NUMBERS = ("mae", "mse", "rmse", "r2")
 OF_CLASSES = tuple(name for name in METRICS if name not in OF_NUMBERS)
 
 # Whether larger ("max") or smaller ("min") values are better, for the loss, the accuracy and each metric in METRICS. The same
-# direction holds for the figure with the prefix "val_", which is measured on validation data.
+# direction holds for the metric with the prefix "val_", which is measured on validation data.
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "loss": "min",
     "accuracy": "max",
@@ -297,9 +297,10 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "log_loss": "min",
 }
 
-ALWAYS = "; the accuracy of classes is always measured"  # without being asked for
+ALWAYS = "; the accuracy of classes is always measured"  # even if `metrics` is not given
 
-# The names of the figures in the history that are not metrics. For the losses cce and bce, "accuracy" is added to them.
+# Names that a metric passed to `fit` cannot have, because `fit` uses the names itself. If the loss is cce or bce, a metric
+# cannot have the name "accuracy", either.
 TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
@@ -310,7 +311,7 @@ def own(metric: Any) -> Metric | None:
 
 
 def check_targets(metrics: Mapping[str, Metric], y: np.ndarray, of: str = "") -> None:
-    """Calls `refuse_numbers` for each classification metric of a network that does not accept all targets y."""
+    """Calls `refuse_numbers` for each classification metric that does not accept all values of the targets y."""
     for metric in metrics.values():
         if isinstance(metric, functools.partial) and own(metric) is not None:
             name = metric.func.__name__
@@ -353,8 +354,7 @@ def metrics_of(
     for name in metrics:
         if name in taken or (name.startswith("val_") and name.removeprefix("val_") in taken | metrics.keys()):
             raise ValueError(
-                f"a metric cannot have the name {name!r}, because the history already contains a figure with this name: choose "
-                "another name"
+                f"a metric cannot have the name {name!r}, because the history already contains this name: choose another name"
             )
     return {name: metric if topology is None else _of_network(metric, topology) for name, metric in metrics.items()}
 

@@ -39,11 +39,11 @@ class Model:
     step : int
         The number of updates that the optimizer has made.
     table : Encoding or None
-        If the network was trained on a table, the encoding of the table's rows. Model files also store this encoding.
+        If the network was trained on a table, the encoding of the table's rows. Model files also store the encoding.
     seed : int or None
         The seed that the user passed to `Network`; None if the user passed no seed, or if the network was loaded from a file.
     columns : tuple of str or None
-        If the network was trained on DataFrames, the names of their columns. Model files also store these names.
+        If the network was trained on DataFrames, the names of their columns. Model files also store the column names.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Model:
     def refuse_other_columns(self, x: Any, of: str = "") -> None:
         """Raises ValueError if x is a DataFrame whose columns are not, in this order, the inputs of the network.
 
-        Error messages append the text `of` to the name "x".
+        `of` follows the name "x" in error messages, such as " of validation_data".
         """
         if self.table is not None and inputs.is_frame(x):
             raise ValueError(

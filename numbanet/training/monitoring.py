@@ -1,6 +1,6 @@
-"""Finds the figure that `EarlyStopping` or the schedule `Plateau` monitors, and whether smaller or larger values are better.
+"""Finds the metric that `EarlyStopping` or the schedule `Plateau` monitors, and whether smaller or larger values are better.
 
-A figure is a number that the history contains for each epoch, such as the loss or a metric.
+In this module, a metric is any number that the history contains for each epoch. The loss is a metric, too.
 """
 
 import math
@@ -12,40 +12,40 @@ from numbanet.engines.topology import Topology
 from numbanet.training.metrics import DIRECTIONS, METRICS, Metric, own
 
 MODES = {"min": False, "max": True}
-# Whether larger values are better, for the figures that `fit` measures and for numbanet's own metrics.
+# Whether larger values are better, for the loss, the accuracy and each metric that numbanet defines.
 LARGER_IS_BETTER = {name: direction == "max" for name, direction in DIRECTIONS.items()}
 
 
-class Figures(NamedTuple):
-    """The figures that a call to `fit` measures in every epoch, and whether callbacks may add other figures.
+class MeasuredMetrics(NamedTuple):
+    """The metrics that a call to `fit` measures in every epoch, and whether callbacks may add other metrics.
 
     Parameters
     ----------
     larger : dict
-        For each measured figure, by name, True if larger values are better, False if smaller values are better, and None if the
+        For each measured metric, by name, True if larger values are better, False if smaller values are better, and None if the
         better direction is unknown.
     others : bool
-        Whether callbacks may add figures that `fit` does not measure.
+        Whether callbacks may add metrics that `fit` does not measure.
     """
 
     larger: dict[str, bool | None]
     others: bool = False
 
 
-def figures_of(
+def measured_metrics(
     topology: Topology, metrics: Mapping[str, Metric], *, validation: bool, scheduled: bool, others: bool
-) -> Figures:
-    """Returns the figures (numbers per epoch, such as the loss) that a call to `fit` measures.
+) -> MeasuredMetrics:
+    """Returns the metrics, including the loss, that a call to `fit` measures in every epoch.
 
     Parameters
     ----------
     topology : Topology
     metrics : dict
-        The metrics that are measured, as functions by name.
+        The metrics that were passed to `fit`, as functions by name.
     validation, scheduled : bool
-        Whether `fit` has validation data, and whether it has a schedule.
+        Whether `fit` has validation data, and whether `fit` has a schedule.
     others : bool
-        Whether callbacks may add figures that `fit` does not measure.
+        Whether callbacks may add metrics that `fit` does not measure.
     """
     ours: dict[Any, bool] = {METRICS[name]: larger for name, larger in LARGER_IS_BETTER.items() if name in METRICS}
     larger: dict[str, bool | None] = {"loss": False}
@@ -54,11 +54,11 @@ def figures_of(
     larger |= {name: ours.get(own(metric)) for name, metric in metrics.items()}
     if validation:
         larger |= {f"val_{name}": value for name, value in larger.items()}
-    return Figures(larger | dict.fromkeys(["learning_rate"] * scheduled + ["seconds"]), others)
+    return MeasuredMetrics(larger | dict.fromkeys(["learning_rate"] * scheduled + ["seconds"]), others)
 
 
 class Monitored(NamedTuple):
-    """The figure that early stopping or a schedule monitors, and the conditions under which the figure counts as improved.
+    """The metric that early stopping or a schedule monitors, and the conditions under which the metric counts as improved.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ class Monitored(NamedTuple):
     min_delta : float
         A value counts as progress only if it is better than the best previous value by more than min_delta.
     in_every_epoch : bool
-        Whether the figure is measured in every epoch. If the figure is not measured in every epoch, an epoch without the figure
-        does not count as an epoch without progress.
+        Whether the metric is measured in every epoch. If a metric is measured in some epochs only, the other epochs do not
+        count as epochs without progress.
     """
 
     name: str
@@ -80,43 +80,44 @@ class Monitored(NamedTuple):
 def check_monitor(monitor: str | None, mode: str | None, min_delta: float) -> None:
     """Checks the parameters `monitor`, `mode` and `min_delta` of `EarlyStopping` and `Plateau`."""
     if monitor is not None and not isinstance(monitor, str):
-        raise TypeError(f"monitor must be the name of a figure in the history, such as 'val_loss', not {checks.shown(monitor)}")
+        raise TypeError(f"monitor must be the name of a metric in the history, such as 'val_loss', not {checks.shown(monitor)}")
     if mode is not None:
         checks.choice("mode", mode, MODES, " (min: smaller values are better)")
     checks.not_negative("min_delta", min_delta)
 
 
-def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, figures: Figures) -> Monitored:
-    """Returns the figure that early stopping or a schedule monitors, after checking that `fit` measures it.
+def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, measured: MeasuredMetrics) -> Monitored:
+    """Returns the metric that early stopping or a schedule monitors, after checking that `fit` measures this metric.
 
     Parameters
     ----------
     of : str
         "early_stopping" or "schedule": the argument of `fit` that error messages name.
     monitor : str or None
-        The name of the figure. None means "val_loss" if it is measured, else "loss".
+        The name of the metric. None means "val_loss" if there is validation data, else "loss".
     mode : {"min", "max"} or None
-        Whether smaller or larger values are better. None is allowed only for figures whose better direction numbanet knows.
+        Whether smaller or larger values are better. None is allowed only if numbanet knows the better direction of the metric.
     min_delta : float
-    figures : Figures
+    measured : MeasuredMetrics
 
     Raises
     ------
     ValueError
-        The figure is not measured, `mode` is missing although the direction is unknown, or `mode` is wrong for the figure.
+        The metric is not measured, `mode` is missing although the better direction is unknown, or `mode` is the wrong
+        direction.
     """
-    known, direction = figures.larger, None if mode is None else MODES[mode]
+    known, direction = measured.larger, None if mode is None else MODES[mode]
     name = monitor or ("val_loss" if "val_loss" in known else "loss")
-    if name not in known and not (figures.others and direction is not None):
+    if name not in known and not (measured.others and direction is not None):
         hint = checks.suggestion(name, known)
         if name.removeprefix("val_") in known and name.startswith("val_") and "val_loss" not in known:
             hint = ": pass validation_data or validation_split"
-        advice = "; if a callback adds this figure, pass mode='min' or mode='max', too" if figures.others else ""
+        advice = "; if a callback adds this metric, pass mode='min' or mode='max', too" if measured.others else ""
         raise ValueError(f"{of} monitors {name!r}, but fit measures only {', '.join(known)}{hint}{advice}")
     expected = known.get(name)
     if expected is None and direction is None:
         raise ValueError(
-            f"{of} monitors {name!r}, but fit does not know whether smaller or larger values of this figure are better: pass "
+            f"{of} monitors {name!r}, but fit does not know whether smaller or larger values of this metric are better: pass "
             "mode='min' if smaller values are better, else mode='max'"
         )
     if None not in (expected, direction) and expected != direction:
@@ -127,7 +128,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
 
 
 class Progress:
-    """Tracks the best value of the monitored figure.
+    """Tracks the best value of the monitored metric.
 
     `follow` processes only the epochs since its last call, so that its time does not grow with the length of the history.
 
@@ -138,7 +139,7 @@ class Progress:
     Attributes
     ----------
     best_index : int or None
-        The index of the best epoch so far; None if no epoch has contained the figure yet.
+        The index of the best epoch so far; None if no epoch has had a value of the metric yet.
     waited : int
         The number of epochs without progress since the best epoch.
     """
@@ -148,7 +149,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history. Returns, for each new epoch with the figure, True if the figure improved."""
+        """Processes the new epochs of a history. Returns, for each new epoch with the metric, True if the metric improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

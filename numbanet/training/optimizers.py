@@ -45,7 +45,7 @@ class Optimizer:
             value = each.default if value is None else value
             object.__setattr__(self, each.name, None if value is None else _CHECKS[each.name](each.name, value))
 
-    @functools.lru_cache(256)  # noqa: B019 - steps of very small networks take less time than these checks
+    @functools.lru_cache(256)  # noqa: B019 - in a very small network, a training step takes less time than these checks
     def check(self, dtype: np.dtype) -> None:
         """Raises ValueError if a constant is out of range after it is rounded to the network's dtype."""
         for name in ("weight_decay", "clip_norm", "epsilon"):
@@ -65,7 +65,8 @@ class Optimizer:
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
-# The two attributes are separate arguments of the cached function: two optimizers that differ only in them are equal.
+# The cached function takes corrects_epsilon and decay_batch as arguments, because optimizers that differ only in these
+# attributes are equal.
 @functools.lru_cache(256)
 def _rule(optimizer: Optimizer, corrects_epsilon: bool, decay_batch: int) -> Rule:
     constants = asdict(optimizer)
@@ -155,13 +156,13 @@ class AdamW(Adam):
 
 
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
-    """Returns a copy of the optimizer whose updates equal those of scikit-learn's solvers.
+    """Returns a copy of the optimizer that performs the same updates as scikit-learn's solvers.
 
     The copy differs from the optimizer in two properties. First, Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat).
     Second, if the last batch of an epoch has n < batch_size samples, the weight-decay factor of this batch is multiplied by
-    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. Both properties matter for
-    weights for which the loss has the gradient 0 and only the penalty has a gradient, for example the weights of a ReLU that is
-    0 for all samples. Pickles contain these two properties, but model files do not.
+    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The differences matter for
+    weights whose only gradient is the gradient of the penalty, such as the weights of a ReLU that is 0 for all samples. Pickles
+    of the copy store both differences, but model files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

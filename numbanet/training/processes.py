@@ -121,7 +121,7 @@ class Partition(Protocol):
         ...
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the sum of `totals` (number of samples, sums of losses and hits) over all processes."""
+        """Returns the sum of the `Totals` over all processes."""
         ...
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
@@ -167,11 +167,10 @@ class Consensus(Protocol):
     Attributes
     ----------
     interruptible : bool
-        Whether Ctrl-C may stop training without an error. The value is True only if no other process would wait for this
-        process.
+        Whether Ctrl-C may stop training without an error: True only if no other process would wait for this process.
     follows : bool
-        Whether another process calls the callbacks and issues the warnings, and this process takes its figures and decisions
-        from there.
+        Whether another process calls the callbacks and issues the warnings, and this process copies the metrics and decisions
+        of the other process.
     """
 
     interruptible: bool

@@ -1,17 +1,20 @@
 """Shows the user the progress of `Network.fit`: a line for each epoch, a progress bar, and a warning if the loss has grown."""
 
 import contextlib
+import functools
 import math
 import sys
+import time
+import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from numbanet.engines import make_engine
 from numbanet.engines.topology import Topology
 from numbanet.inputs import Data
 from numbanet.inputs.gpu import on_gpu
+from numbanet.training.live import NotebookLine, in_notebook, live_line, on_terminal, shows_bars
 from numbanet.training.model import Model
 
 if TYPE_CHECKING:
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
 # If an epoch takes longer than this time, a progress bar appears.
 BAR_AFTER_SECONDS = 1.0
+# The number of epochs whose lines stay on the terminal. The lines of later epochs replace each other.
+FIRST_LINES = 10
+# The shortest time for which the line of an epoch is visible before another line replaces it.
+LIVE_SECONDS = 0.1
+# Figures below this number are shown with significant digits, because four decimals would show 0.0000.
+SMALL = 1e-4
 # `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
 # The number of samples from which the loss before training is computed. The number is small, so that this computation takes
@@ -26,41 +35,117 @@ FAR = 10.0
 SAMPLES = 256
 
 
-class NoBar:
-    """Replaces a hidden progress bar. A disabled `tqdm` object would take 9 us, half the time of a small training step."""
+class Bar:
+    """A progress bar, which appears if the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
+
+    On a terminal, the bar consists of text; in a notebook with the package ipywidgets, it is a widget. Without a terminal or a
+    notebook, there is no bar.
+
+    Parameters
+    ----------
+    title : str
+        The text before the bar.
+    total : int or None
+        The amount of work, or None if it is unknown.
+    unit : str
+        The noun for a piece of work.
+    shown : bool
+        False for an object that shows nothing.
+    line : NotebookLine, optional
+        The output of a notebook's cell in which the bar appears, so that several bars can share one output.
+    """
+
+    def __init__(self, title: str, total: int | None, unit: str, shown: bool = True, line: NotebookLine | None = None):
+        self.title, self.total, self.unit, self.line = title, total, unit, line
+        self.done, self.bar, self.since = 0, None, time.monotonic() if shown and shows_bars() else math.inf
 
     def __enter__(self) -> Self:
         return self
 
+    def update(self, count: int) -> None:
+        """Notes that `count` more pieces of work are done."""
+        self.done += count
+        if self.bar is not None:
+            self.bar.update(count)
+        elif time.monotonic() - self.since >= BAR_AFTER_SECONDS:
+            self._appear()
+
+    def _appear(self) -> None:
+        options = {"total": self.total, "initial": self.done, "desc": self.title, "unit": f" {self.unit}", "leave": False}
+        bar_class = _bar_class()
+        if not in_notebook():
+            self.bar = bar_class(**options, file=sys.stderr)
+            return
+        self.line = self.line or NotebookLine()
+        if bar_class.is_widget:
+            self.bar = bar_class(**options, display=False)
+            self.line.show(self.bar.container)
+        else:
+            self.bar = bar_class(**options, file=self.line)
+
     def __exit__(self, *error: object) -> None:
-        pass
-
-    def update(self, samples: int) -> None:
-        """Does nothing, because there is no bar to update."""
-
-
-NO_BAR = NoBar()
+        if self.bar is not None:
+            self.bar.close()
+            if self.line is not None and in_notebook():
+                self.line.replace("")
 
 
-class Bar(tqdm):
-    """A progress bar. If Ctrl-C interrupts its constructor, Python deletes it without a message about missing attributes."""
+@functools.cache
+def _bar_class() -> Any:
+    """Returns tqdm's class of progress bars for this terminal or notebook; imported here, because the import takes 50 ms."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook without ipywidgets, tqdm warns that the bar consists of text
+        from tqdm.auto import tqdm
 
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):
-            super().__del__()
+    class InterruptibleBar(tqdm):
+        """A bar that Python deletes without a message about missing attributes if Ctrl-C interrupts its constructor."""
+
+        is_widget = any(parent.__name__ == "tqdm_notebook" for parent in tqdm.__mro__)
+
+        def __del__(self) -> None:
+            with contextlib.suppress(AttributeError):
+                super().__del__()
+
+    return InterruptibleBar
 
 
-def bar(title: str, samples: int | None) -> Bar:
-    """Returns a progress bar, which appears on the terminal when the epoch has taken `BAR_AFTER_SECONDS` seconds."""
-    return Bar(total=samples, desc=title, unit=" samples", delay=BAR_AFTER_SECONDS, leave=False)
+class EpochLines:
+    """Shows a line of text after each epoch.
 
+    On a terminal and in a notebook, the lines of the first ten epochs stay visible, and each later line replaces the line
+    before it. Anywhere else, such as in a file, there is one line per epoch.
+    """
 
-def on_terminal(stream: Any) -> bool:
-    """Returns whether `stream`, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError, OSError):
-        return False
+    def __init__(self) -> None:
+        self.count, self.text, self.shown_at = 0, "", 0.0
+        self.live = live_line()
+        self.bars = NotebookLine()  # the place of the progress bars of all epochs in a notebook
+
+    def show(self, text: str) -> None:
+        """Shows the text of the epoch that has just ended."""
+        self.count += 1
+        if self.live is None or self.count <= FIRST_LINES:
+            say(text)
+            return
+        self.text = text
+        if (now := time.monotonic()) - self.shown_at >= LIVE_SECONDS:
+            self.live.replace(text)
+            self.shown_at = now
+
+    def end(self) -> bool:
+        """Shows the text of the last epoch, and ends its line. Returns False if no line had been replaced."""
+        if self.live is None or not self.text:
+            return False
+        self.live.end(self.text)
+        self.text = ""
+        return True
+
+    def end_by_interruption(self, message: str) -> None:
+        """Shows the text of the last epoch and, in the line below it, a message."""
+        if self.end():
+            say(message)
+        else:
+            say_after_interruption(message)
 
 
 def say(text: str) -> None:
@@ -68,7 +153,7 @@ def say(text: str) -> None:
 
     If standard output is absent, closed or not writable, nothing is printed and no error is raised.
     """
-    text += "\n"  # a single write, because Ctrl-C may stop `print` between the text and its end
+    text += "\n"  # a single write, because Ctrl-C may stop `print` between the text and the line break
     try:
         print(text, end="", flush=True)
     except (AttributeError, ValueError, OSError) as error:
@@ -77,21 +162,29 @@ def say(text: str) -> None:
 
 
 def say_after_interruption(text: str) -> None:
-    """Prints a line of text after Ctrl-C. On a terminal, the text begins in a new line, below the ^C of the terminal."""
+    """Prints a line of text after Ctrl-C.
+
+    On a terminal, the text begins in a new line, below the ^C that the terminal displays.
+    """
     say(f"\n{text}" if on_terminal(sys.stdout) else text)
+
+
+def shown(value: float) -> str:
+    """Returns a figure with four decimals, or with four significant digits if the figure is small: 3.21e-05."""
+    return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
 def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
     """Returns the line of text that `fit` prints after an epoch."""
-    figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
+    metrics = "  ".join(f"{name} {shown(value)}" for name, value in logs.items() if name not in ("seconds", "learning_rate"))
     rate = f"  learning_rate {logs['learning_rate']:.3g}" if "learning_rate" in logs else ""
-    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures}{rate}  {logs['seconds']:.2f} s"
+    return f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {metrics}{rate}  {logs['seconds']:.2f} s"
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    The function returns a message only if the loss also exceeds the loss of a network that gives the same answer for every
+    The function returns a message only if the loss also exceeds the loss of a network that predicts the same values for every
     sample. An increase of the loss from 1e-12 to 1e-10 therefore causes no warning.
 
     Parameters
@@ -113,7 +206,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # y stays on the GPU: evaluate a network with parameters 0, whose answers are all equal
+        if on_host is None:  # y stays on the GPU, so measure a network with parameters 0, which guesses
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None
@@ -124,12 +217,15 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 
 
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
-    """Returns the loss per sample of a network that gives the same answer for every sample.
+    """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    For the losses cce and bce, the answer is equal probabilities; for mse and sse, the answer is 0. For mse and sse without y,
-    the function returns 0, which is a lower bound of the loss.
+    For the losses cce and bce, the network predicts equal probabilities; for mse and sse, it predicts 0. For mse and sse
+    without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the user
+    wrote.
     """
     n_out = topology.sizes[-1]
+    if topology.own_loss:
+        return 0.0
     if topology.loss in ("cce", "bce"):
         return math.log(n_out) if topology.loss == "cce" else n_out * math.log(2)
     return 0.0 if y is None else float(np.einsum("sj,sj->", y, y)) / y.shape[0]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from numbanet import checks
-from numbanet.training.monitoring import LARGER_IS_BETTER, Figures, Monitored, Progress, check_monitor, monitored
+from numbanet.training.monitoring import LARGER_IS_BETTER, MeasuredMetrics, Monitored, Progress, check_monitor, monitored
 
 
 class Schedule:
@@ -17,13 +17,13 @@ class Schedule:
     Schedules have no state: `factor` computes the factor from the number of the epoch and the history.
     """
 
-    def started(self, figures: Figures) -> "Schedule":
+    def started(self, measured: MeasuredMetrics) -> "Schedule":
         """Returns the schedule object for one call to `fit`, which may have a state; by default, the schedule itself.
 
         Parameters
         ----------
-        figures : Figures
-            The figures that this call to `fit` measures.
+        measured : MeasuredMetrics
+            The metrics that this call to `fit` measures.
         """
         return self
 
@@ -42,7 +42,7 @@ class Schedule:
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of the learning rate in an epoch. The parameters are the same as those of `learning_rate`."""
+        """Returns the factor of the learning rate in an epoch. The parameters are the same as in `learning_rate`."""
         raise NotImplementedError
 
 
@@ -130,7 +130,7 @@ class Cosine(Schedule):
 @checks.none_is_default
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplies the learning rate by `by` if the monitored figure has not improved for `patience` epochs.
+    """Multiplies the learning rate by `by` if the monitored metric has not improved for `patience` epochs.
 
     Parameters
     ----------
@@ -139,12 +139,12 @@ class Plateau(Schedule):
     by : float
         The factor by which the learning rate is multiplied, which must be positive.
     monitor : str, optional
-        The name of the figure in the history to monitor; by default "val_loss" if there is validation data, else "loss".
+        The name of the metric to monitor, as in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float
-        An improvement of the monitored figure counts as progress only if it is larger than min_delta.
+        An improvement of the monitored metric counts as progress only if it is larger than min_delta.
     mode : {"min", "max"}, optional
-        Whether smaller ("min") or larger ("max") values of the monitored figure are better. `mode` is required for all figures
-        except losses, accuracies and numbanet's own metrics.
+        Whether smaller ("min") or larger ("max") values of the monitored metric are better. `mode` is required unless the
+        metric is a loss, an accuracy, or another metric that numbanet defines.
     cooldown : int
         The number of epochs after each change of the learning rate in which a missing improvement does not count.
     least : float
@@ -166,20 +166,20 @@ class Plateau(Schedule):
         checks.integer("cooldown", self.cooldown, 0)
         checks.not_negative("least", self.least)
 
-    def started(self, figures: Figures) -> Schedule:
+    def started(self, measured: MeasuredMetrics) -> Schedule:
         """Returns a schedule with its own state for one call to `fit`.
 
         Raises
         ------
         ValueError
-            The monitored figure is not measured in this call to `fit`, or `mode` is missing for the figure.
+            The monitored metric is not measured in this call to `fit`, or `mode` is missing for the metric.
         """
-        return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, figures))
+        return _StartedPlateau(self, monitored("schedule", self.monitor, self.mode, self.min_delta, measured))
 
     def learning_rate(self, base: float, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         """Returns the learning rate of an epoch, computed from the whole history. `Schedule` describes the parameters."""
         larger = {name: LARGER_IS_BETTER.get(name.removeprefix("val_")) for name in ("loss", *history)}
-        return self.started(Figures(larger, others=True)).learning_rate(base, epoch, epochs, history)
+        return self.started(MeasuredMetrics(larger, others=True)).learning_rate(base, epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
         return self.learning_rate(1.0, epoch, epochs, history)

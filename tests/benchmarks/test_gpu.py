@@ -1,4 +1,4 @@
-"""The GPU benchmark survives the failure of a stage, keeps the records, and excludes contestants with other results."""
+"""The GPU benchmark survives the failure of a stage, keeps the stage's records, and excludes contestants with wrong results."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def tiny():
 
 
 def script(code, seconds=20.0):
-    """Returns a stage that runs this code, in which `record` appends a line to the records."""
+    """Returns a stage that runs the given code, in which `record` appends a line to the stage's records."""
     start = "import os, sys, time\ndef record(line): print(line, file=open(sys.argv[1], 'a'))\n"
     return Stage([sys.executable, "-c", start + code], seconds)
 
@@ -101,7 +101,7 @@ def test_the_other_stages_run_after_a_failure(tmp_path, monkeypatch, capsys):
     def begin(name, seconds, dry, **task):
         tasks.append((name, task))
         code = codes[name]
-        if name == "oracle":  # its first network ends the process
+        if name == "oracle":  # the process ends while it compares the first network
             code %= ("b", FOUND, "") if task["done"] == ["a"] else ("a", '"error": "did not end"', "os.abort()")
         return script(code, 0.4 if name == "compilation" else seconds)
 
@@ -164,7 +164,7 @@ def test_the_majority_is_right():
 @pytest.mark.parametrize("operations", [1e9, 0])
 def test_updates_are_compared_with_the_oracle(tiny, operations, monkeypatch):
     class Forgetful(peers.Numbanet):
-        """Leaves a sample out of a step."""
+        """A faulty contestant that leaves a sample out of a step."""
 
         def train(self, order):
             return super().train(np.append(order[:-1], order[0]))

@@ -1,4 +1,4 @@
-"""The ladder measures the same work by all contestants, and fails if a contestant computes something else."""
+"""All contestants of the ladder do the same work, and the ladder fails if a contestant computes something else."""
 
 import dataclasses
 import json

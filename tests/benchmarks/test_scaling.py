@@ -1,4 +1,4 @@
-"""The scaling benchmark measures processes that compute the same, and fits its lines correctly."""
+"""The scaling benchmark measures processes that compute the same results, and fits its lines correctly."""
 
 import argparse
 import json
@@ -50,7 +50,7 @@ def test_no_other_line_has_a_smaller_error(noise):
 
 
 class Askew(SerialCommunicator):
-    """Returns a wrong sum."""
+    """A faulty communicator that returns a wrong sum."""
 
     def sum(self, flat):
         flat *= 1.01

@@ -1,10 +1,10 @@
-"""Wrong names are refused with the right one: in any capitalisation, with slips, and as other libraries call it."""
+"""An error about an unknown name suggests the right name, also for typing errors and for names of other libraries."""
 
 import numpy as np
 import pytest
 
 from numbanet import Network, checks
-from numbanet.engines.topology import ACTIVATIONS, LOSSES
+from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS, ALL_LOSSES
 from numbanet.training.metrics import METRICS
 from numbanet.training.optimizers import OPTIMIZERS
 from numbanet.training.schedules import SCHEDULES
@@ -12,24 +12,34 @@ from tests.helpers.engines import each
 
 EXPECTED = {
     "activation": (
-        ACTIVATIONS,
+        ALL_ACTIVATIONS,
         {
             "relu": "ReLU RELU nn.ReLU torch.nn.functional.relu rellu rectifier",
             "leaky_relu": "LeakyReLU leaky-relu",
             "identity": "linear Identity",
             "sigmoid": "Sigmoid logistic",
             "tanh": "Tanh TANH",
+            "silu": "SiLU swish",
+            "softplus": "nn.Softplus",
+            "": "selu relu6",
+        },
+    ),
+    "activation of the sheet": (
+        ACTIVATIONS,
+        {
             "": "gelu elu swish",
         },
     ),
     "loss": (
-        LOSSES,
+        ALL_LOSSES,
         {
             "cce": "crossentropy CrossEntropyLoss cross_entropy categorical_crossentropy sparse_categorical_crossentropy "
             "NLLLoss log_loss CCE",
             "bce": "binary_crossentropy BCELoss BCEWithLogitsLoss",
             "mse": "MSE MSELoss mean_squared_error squared_error",
-            "": "mae huber",
+            "mae": "L1Loss mean_absolute_error",
+            "huber": "HuberLoss SmoothL1Loss",
+            "": "hinge",
         },
     ),
     "optimizer": (
@@ -57,7 +67,7 @@ def test_a_wrong_name_is_answered_with_the_right_one(name):
 
 
 def test_every_name_of_other_libraries_leads_to_a_name_of_numbanet():
-    known = {*ACTIVATIONS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *METRICS, "learning_rate", "cuda", "float32", "float64"}
+    known = {*ALL_ACTIVATIONS, *ALL_LOSSES, *OPTIMIZERS, *SCHEDULES, *METRICS, "learning_rate", "cuda", "float32", "float64"}
     assert set(checks.ELSEWHERE.values()) - {""} <= known
 
 

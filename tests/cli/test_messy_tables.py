@@ -1,6 +1,7 @@
-"""Tables as they come from spreadsheets, databases and R: each gets answers with options that --help shows.
+"""Tables in the forms that spreadsheets, databases and R write: every table is read with options that --help describes.
 
-Every file holds the same 40 rows: size, city and rooms of a home, and its price = 1000 size + 500 rooms, or whether it is sold.
+Every file contains the same 40 rows, one per home: size, city and rooms, and the target: price = 1000 size + 500 rooms, or
+sold.
 """
 
 import csv
@@ -22,7 +23,7 @@ HOMES = [(40.5 + k, ("Köln", "Ulm")[k % 2], 1 + k % 4) for k in range(40)]
 
 
 def written(header, row, *, separator=",", end="\n"):
-    """The text of a file with a line per home; `row` makes the cells of a line."""
+    """Returns the text of a file with one line per home; `row` returns the cells of a line."""
     lines = [header, *(separator.join(map(str, row(k, *home))) for k, home in enumerate(HOMES))]
     return end.join(line for line in lines if line is not None) + end
 
@@ -32,12 +33,12 @@ def price(size, rooms):
 
 
 def comma(value):
-    """A number with a decimal comma: 1234,5."""
+    """Writes a number with a decimal comma, such as 1234,5."""
     return f"{value:.1f}".replace(".", ",")
 
 
 def dotted(value):
-    """A number as in Germany: 1.234,5."""
+    """Writes a number in the German form, such as 1.234,5."""
     return f"{value:,.1f}".translate(str.maketrans(",.", ".,"))
 
 
@@ -45,7 +46,7 @@ def sold(k):
     return "yes" if k % 2 else "no"
 
 
-# Name: the content of the file, the target, the options, and the widths of the encoding: inputs and classes.
+# For each file: its name, its content, the target, the options, and the numbers of encoded inputs and of classes.
 FILES = {
     "decimal commas": (
         written("size;city;rooms;price", lambda k, s, c, r: (comma(s), c, r, comma(price(s, r))), separator=";"),
@@ -131,7 +132,7 @@ def path_of(name, folder):
 
 @each("name", FILES)
 def test_every_file_gets_answers(name, tmp_path, capsys):
-    """The model remembers how numbers and missing values are spelled; the form of a file is said again."""
+    """The model file stores the spelling of numbers; `predict` needs only the encoding and --no-header again."""
     _, target, options, width, classes = FILES[name]
     path, model = path_of(name, tmp_path), str(tmp_path / "model.npz")
     common = ["--epochs", "1", "--hidden", "8", "--kernels", "reference", "-q"]
@@ -192,7 +193,7 @@ def test_ids_and_probabilities_stand_beside_the_answers(tmp_path, capsys, monkey
         f"home-{k}" for k in range(40)
     ]
     y_hat = Network.load(model).predict(Network.load(model).table.x(tables.read(path), "float32"))
-    assert (np.array([row[3:] for row in rows[1:]], "float32") == y_hat).all()  # all digits that float32 holds
+    assert (np.array([row[3:] for row in rows[1:]], "float32") == y_hat).all()  # the digits identify each number
     assert main(["predict", model, path, "--id", "id", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ids"]["id"][:2] == ["home-0", "home-1"]
     assert main(["predict", model, path, "--id", "sold"]) == 1

@@ -1,4 +1,4 @@
-"""The command on tables, called like from a shell: it prints the numbers that the library computes."""
+"""The command `numbanet` on tables, called with arguments as from a shell, prints the numbers that the library computes."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def masses(tmp_path_factory):
-    """A regression: the table of penguins with known mass, and a network that predicts it."""
+    """Returns a regression problem: the penguins with known mass, and a network that predicts the mass."""
     folder = tmp_path_factory.mktemp("masses")
     lines = [line for line in Path(PENGUINS).read_text().splitlines() if "NA,NA,NA" not in line]
     (folder / "masses.csv").write_text("\n".join(lines) + "\n")
@@ -51,7 +51,7 @@ def test_training_equals_that_of_the_library(tmp_path, capsys):
     assert main([*TRAIN, *options, "-o", str(path), "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert "species: classification into 3 classes (texts), from 5 numeric and 2 categorical columns\n" in err
+    assert "species: classification into 3 classes (strings), from 5 numeric and 2 categorical columns\n" in err
     assert "135 rows to train on, 58 to watch while training, 83 held out; Network([10, 8, 4, 3]" in err
     assert "column 'sex': 10 missing values ('NA') are replaced by 'female'\n" in err and "epoch  1/30" in err
 
@@ -86,7 +86,7 @@ def test_weights_of_classes_go_by_their_labels(tmp_path, capsys):
 
 def test_evaluating_and_predicting_raw_rows(model, tmp_path, capsys):
     net = Network.load(model)
-    truth = tables.read(MORE).columns["species"].texts
+    truth = tables.read(MORE).columns["species"].strings
     y_hat = net.predict(net.table.x(tables.read(MORE)))
     answers = [net.table.target.labels[k] for k in y_hat.argmax(axis=1)]
     assert main(["evaluate", model, MORE]) == 0
@@ -116,7 +116,7 @@ def test_evaluating_and_predicting_raw_rows(model, tmp_path, capsys):
 
 def test_a_quantity_is_predicted_in_its_units(masses, capsys):
     data, path = masses
-    truth = np.array([float(text) for text in tables.read(data).columns["body_mass_g"].texts])
+    truth = np.array([float(text) for text in tables.read(data).columns["body_mass_g"].strings])
     assert main(["predict", path, data]) == 0
     lines = capsys.readouterr().out.splitlines()
     answers = np.array(lines[1:], float)
@@ -279,7 +279,7 @@ def test_ignored_columns_are_optional_and_more_can_be_ignored_later(tmp_path, ca
     data = tmp_path / "t.csv"
     data.write_text("id,a,y\n" + "".join(f"row {s},{s % 2}.5,{'uv'[s % 2]}\n" for s in range(30)))
     command = ["train", str(data), "--target", "y", "-q", "-o", str(tmp_path / "net.npz")]
-    assert main(command) == 1 and "column 'id' has 30 distinct texts" in capsys.readouterr().err
+    assert main(command) == 1 and "column 'id' has 30 distinct strings" in capsys.readouterr().err
     assert main([*command, "--ignore", "id"]) == 0
     assert main(["evaluate", str(tmp_path / "net.npz"), str(data)]) == 0
     data.write_text(data.read_text().replace("id,", '"i,d",'))

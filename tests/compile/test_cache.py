@@ -1,4 +1,4 @@
-"""The compile cache: damage costs time only, no other user's file is loaded, and its folder is found, kept and tidied up."""
+"""The compile cache: damaged files are compiled again, files of other users are not loaded, and old folders are removed."""
 
 import contextlib
 import importlib.util
@@ -30,7 +30,7 @@ as_root = pytest.mark.skipif(not ROOT, reason="needs files of another user")
 
 @pytest.fixture(autouse=True)
 def base(monkeypatch):
-    """An empty folder for the cache, which every user can enter; pytest's own folders admit only their owner."""
+    """Returns an empty folder for the cache that every user can enter; only the owner can enter pytest's own folders."""
     place = Path(tempfile.mkdtemp()).resolve()
     place.chmod(0o755)
     use(place / "base", monkeypatch)
@@ -40,7 +40,7 @@ def base(monkeypatch):
 
 
 def use(path, monkeypatch):
-    """Sets NUMBA_CACHE_DIR, and no other place for the cache."""
+    """Sets NUMBA_CACHE_DIR to `path`, and makes all other folders for the cache unusable."""
     monkeypatch.setattr(config, "CACHE_DIR", str(path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", os.devnull)
@@ -52,14 +52,14 @@ def tiny(x):
 
 
 def outcome(number=1.0):
-    """Calls the function `tiny`; returns "loaded" if its machine code came from the cache, else "compiled"."""
+    """Calls the function `tiny`, and returns "loaded" if its machine code came from the cache, otherwise "compiled"."""
     dispatcher = njit(tiny)
     assert dispatcher(number) == number + 1
     return "loaded" if dispatcher.stats.cache_hits else "compiled"
 
 
 def filled():
-    """Fills the cache; returns the only file in it."""
+    """Fills the cache, and returns the path of the only file in the cache."""
     assert outcome() == "compiled"
     (file,) = files()
     return file
@@ -71,7 +71,7 @@ def files():
 
 @contextlib.contextmanager
 def unprivileged():
-    """Takes the rights of root from this process, as root may read and write every file."""
+    """Takes the rights of root from this process, because root may read and write every file."""
     if ROOT:
         os.seteuid(NOBODY)
     try:
@@ -108,7 +108,7 @@ def flipped(file):
 
 
 def of_other_types(file):
-    """Puts the code for integers in place of the code for floating-point numbers."""
+    """Replaces the cached code for floating-point numbers with the code for integers."""
     outcome(1)
     (other,) = set(files()) - {file}
     other.replace(file)
@@ -138,6 +138,12 @@ DAMAGES += [a_pipe, a_link_to_nothing] if hasattr(os, "mkfifo") else []
 
 def test_a_second_process_loads():
     filled()
+    assert outcome() == "loaded"
+
+
+def test_loading_imports_nothing_that_only_a_compilation_needs(monkeypatch):
+    filled()
+    monkeypatch.setattr("numba.core.base.BaseContext.refresh", lambda _: pytest.fail("this imports scipy.linalg"))
     assert outcome() == "loaded"
 
 
@@ -181,7 +187,7 @@ def test_an_unreadable_file_is_compiled_anew_and_replaced():
 
 
 def test_a_full_disk_costs_the_cache_and_leaves_nothing(base, monkeypatch):
-    """A disk of a few pages, which the first files fill."""
+    """The cache is on a disk of 16 KB, which a file fills completely."""
     base.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=755", "tmpfs", base], capture_output=True).returncode:
         pytest.skip("needs the right to mount a disk")
@@ -237,7 +243,7 @@ def test_a_read_only_disk_serves(base, monkeypatch):
 
 
 class Foreign:
-    """An object that leaves a sign when it is unpickled."""
+    """An object that creates the folder `sign` when it is unpickled."""
 
     def __init__(self, sign):
         self.sign = sign
@@ -248,7 +254,7 @@ class Foreign:
 
 @pytest.fixture
 def trap(base):
-    """A file of the cache that leaves a sign when it is loaded, and the sign."""
+    """Returns a cache file that creates the folder `sign` when it is loaded, and the path of `sign`."""
     file, sign = filled(), base.parent / "sign"
     cache._write(file, pickle.dumps(Foreign(str(sign))))
     folder.cache_folder.cache_clear()
@@ -256,7 +262,7 @@ def trap(base):
 
 
 def test_the_trap_works(trap):
-    """Otherwise the tests below would test nothing."""
+    """The following tests are meaningful only if loading the file `trap` creates the folder `sign`."""
     assert outcome() == "compiled" and trap[1].exists()
 
 
@@ -278,7 +284,7 @@ def writable_by_its_group(path):
 
 
 def sticky(path):
-    """Lets all users make files, but not replace those of others."""
+    """Lets all users create files in a folder, but not replace the files of other users."""
     path.chmod(0o1777)
 
 
@@ -294,7 +300,7 @@ def test_a_folder_that_another_user_can_write_is_not_used_and_that_is_said_once(
     change(place)
     with pytest.warns(RuntimeWarning, match=rf"can write {place}, and could .*Set NUMBA_CACHE_DIR"):
         assert outcome() == "compiled"
-    assert outcome() == "compiled" and not sign.exists()  # a second warning would be an error
+    assert outcome() == "compiled" and not sign.exists()  # the test would fail at a second warning
 
 
 @posix
@@ -343,7 +349,7 @@ def test_files_of_root_serve_another_user():
 
 @as_root
 def test_a_private_group_may_write(base):
-    """Many systems make a group for each user, and let it write all files that the user makes."""
+    """Many systems create a group for each user, and let the group write all files of the user."""
     base.mkdir(mode=0o775)
     base.chmod(0o775)
     filled()
@@ -403,7 +409,7 @@ def test_an_unreadable_folder_is_passed_over(base, monkeypatch):
 
 @each("count, removed", [(folder.KEPT + 3, 3), (3, 0)])
 def test_folders_that_other_versions_used_long_ago_are_removed(count, removed, base):
-    """One folder of each age in days, one that is older than all, and one that no version made."""
+    """The test creates one folder for each age in days, a very old folder, and a folder that no version of numbanet created."""
     others = [base / "numbanet" / f"{days:016x}" for days in range(count)]
     ancient, notes = base / "numbanet" / ("f00d" * 4), base / "numbanet" / "notes"
     for days, place in [*enumerate(others), (1000, ancient), (1000, notes)]:

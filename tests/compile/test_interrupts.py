@@ -1,4 +1,4 @@
-"""Signals during a compilation: Ctrl-C is heard soon, wherever it arrives, and the next call works."""
+"""Signals during a compilation: Ctrl-C ends the compilation soon, at any moment, and the next call works."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def base(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def handler():
-    """Python's own handler of Ctrl-C, which this process must have after each test."""
+    """Returns Python's own handler of Ctrl-C, which must be installed again after each test."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
@@ -40,7 +40,7 @@ def half(x):
 
 
 def interrupt_in(name):
-    """Sends Ctrl-C to this process at its next call of a Python function of this name."""
+    """Sends Ctrl-C to this process at the next call of a Python function with the given name."""
 
     def profile(frame, kind, _):
         if kind == "call" and frame.f_code.co_name == name:
@@ -72,7 +72,7 @@ def test_an_interrupt_while_code_is_loaded_is_heard_and_the_next_call_works():
 
 
 class Passes(event.Listener):
-    """Counts the passes of the compiler, and sends Ctrl-C in the first."""
+    """Counts the passes of the compiler, and sends Ctrl-C during the first pass."""
 
     def __init__(self):
         self.count = 0

@@ -1,4 +1,4 @@
-"""Fashion-MNIST is found in the named folder and checked; if it is missing, the error says what to do."""
+"""Fashion-MNIST is read from the named folder and checked; if the data set is missing, the error says what to do."""
 
 import math
 
@@ -15,7 +15,7 @@ IMAGES, LABELS, TEST_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyt
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """Hides an installation on this machine."""
+    """Hides a Fashion-MNIST data set that is installed on this machine."""
     monkeypatch.delenv("NUMBANET_FASHION_MNIST", raising=False)
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", str(tmp_path / "installed"))
 

@@ -1,4 +1,4 @@
-"""IDX files are read as they were written, and damaged files are refused by name."""
+"""IDX files are read correctly, and errors about damaged files name the file."""
 
 import gzip
 import math
@@ -34,7 +34,7 @@ def read(content, folder, name="data"):
 
 
 def refused(content, folder):
-    """Returns the message about a refused file, after the words that begin every such message."""
+    """Returns the error message about a damaged file, without the words with which all messages about damaged files begin."""
     with pytest.raises(ValueError) as error:
         read(content, folder)
     head = f"{Path(folder) / 'data'} is damaged or not an IDX file: "
@@ -96,7 +96,7 @@ def test_a_file_too_long_is_refused(stored, tmp_path):
 
 
 def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
-    """For each byte that gzip protects: the data, their checksum and their length."""
+    """The test changes each byte that gzip protects: the data, their checksum and their length."""
     whole = gzip.compress(SMALL)
     for place in range(10, len(whole)):
         damaged = bytearray(whole)

@@ -1,4 +1,4 @@
-"""Several processes train one network, with the result of one process."""
+"""Several processes that train one network together obtain the result of a single process."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_every_batch_has_a_proportional_piece_of_every_shard(counts, batch_size)
         assert done == sum(part.sizes[: k + 1].sum() for part in parts[:1])
 
 
-# The same as one process
+# Several processes obtain the same result as one process
 
 
 SAME = {
@@ -124,7 +124,7 @@ def test_more_processes_than_samples_of_a_batch(samples):
         assert_same(other, one)
 
 
-@settings(max_examples=10, deadline=None)  # a busy machine is no failure
+@settings(max_examples=10, deadline=None)  # no deadline, because a busy machine is slow
 @given(size=st.integers(2, 5), batch_size=st.integers(1, 50))
 def test_any_number_of_processes_and_any_batch(size, batch_size):
     random = np.random.default_rng(1)
@@ -148,7 +148,7 @@ def test_all_begin_with_what_rank_0_has(samples):
 
 
 def test_all_go_on_as_one(samples):
-    """A second fit has the moments and the steps of the first one."""
+    """The second call to `fit` continues with the moments and the step number of the first call."""
 
     def twice(communicator=None):
         net = network()
@@ -164,7 +164,7 @@ def test_all_go_on_as_one(samples):
 
 
 def shards(samples, size, batch_size):
-    """Equal parts of the samples, and all of them in the order in which batches take pieces of the parts."""
+    """Returns equal parts of the samples, and all samples in the order in which the processes' batches contain them."""
     x, y = (array[: len(array) // size * size] for array in samples)
     parts = list(zip(np.split(x, size), np.split(y, size), strict=True))
     piece = batch_size // size
@@ -208,7 +208,7 @@ def test_parts_of_any_size_shuffle_to_the_same_bits(samples):
 
 
 def test_batches_that_each_process_reads(samples):
-    """Process 1 has fewer of them; it goes along until the others have read all."""
+    """Process 1 has fewer batches than the others; it takes part in all steps until the others have read all their batches."""
     x, y = samples
     of_rank = [
         [slice(0, 5), slice(5, 7), slice(7, 20)],
@@ -231,7 +231,7 @@ def test_batches_that_each_process_reads(samples):
 
 
 class Watching(numbanet.Callback):
-    """Sees each epoch, adds a figure, ends the second one, and sets the parameters."""
+    """Records each epoch, adds a value to the logs, stops training after epoch 2, and sets the parameters."""
 
     def __init__(self):
         self.seen = []

@@ -1,6 +1,7 @@
-"""Training by processes that mpiexec starts, and what a launch is without MPI.
+"""Training by several processes that mpiexec starts, and errors that occur if mpi4py is missing.
 
-The cases stand in files/mpi_cases.py. Starting processes takes longer than most cases: a launch runs all that fit together.
+The cases are defined in files/mpi_cases.py. Starting processes takes longer than most cases, so each start of mpiexec runs
+several cases.
 """
 
 import contextlib
@@ -23,8 +24,8 @@ from tests.helpers.engines import CUDA
 from tests.helpers.pages import PAGES, blocks_of
 
 CASES = Path(__file__).parents[1] / "files" / "mpi_cases.py"
-SECONDS = 300  # all processes compile, if need be
-AT_ONCE = 20  # an end, on a busy machine
+SECONDS = 300  # time limit; all processes may have to compile
+AT_ONCE = 20  # the processes must end within this time, even on a busy machine
 SCRIPTS = [(page.stem, block.code) for page in PAGES for block in blocks_of(page) if block.is_script()]
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -35,7 +36,7 @@ needs_mpi = pytest.mark.skipif(
 
 
 def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
-    """Runs Python in `size` processes."""
+    """Runs Python in `size` processes that mpiexec starts."""
     return subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, *map(str, command)],
         capture_output=True,
@@ -45,27 +46,27 @@ def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     )
 
 
-def results(size: int, folder: Path, *cases: str, **environment) -> dict:
-    """The result of each case, run one after another in `size` processes."""
-    done = mpiexec(size, CASES, folder, *cases, **environment)
+def results(size: int, folder: Path, *cases: str) -> dict:
+    """Runs the cases one after another in `size` processes, and returns the result of each case."""
+    done = mpiexec(size, CASES, folder, *cases)
     assert done.returncode == 0, done.stderr
     return written(folder, *cases)
 
 
 def written(folder: Path, *cases: str) -> dict:
-    """The result of each case, which rank 0 writes after all processes have ended the case."""
+    """Returns the result of each case, which rank 0 has written to a file."""
     return {case: json.loads((folder / f"{case}.json").read_text()) for case in cases}
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The results of one process, which compiles for the launches after it."""
+    """Returns the results of one process, which also compiles the loops for the following processes."""
     return results(1, tmp_path_factory.mktemp("alone"), "same", "bits", "trained", "node")
 
 
 @pytest.fixture(scope="module")
 def killed(alone, tmp_path_factory):
-    """A launch of two, which also run the scripts of the pages, until one of the two is killed; and its folder."""
+    """Runs cases and the pages' scripts in two processes until rank 1 is killed; returns the output and the folder."""
     folder = tmp_path_factory.mktemp("by_two")
     for number, (page, code) in enumerate(SCRIPTS):
         (folder / f"example_{number}_{page}.py").write_text(code)
@@ -74,7 +75,7 @@ def killed(alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_two(killed):
-    """The results of two before one of them is killed."""
+    """Returns the results of the two processes from before rank 1 was killed."""
     done, folder = killed
     try:
         return written(folder, "same", "node", "misuse", "examples")
@@ -84,21 +85,25 @@ def by_two(killed):
 
 @pytest.fixture(scope="module")
 def checkpoint(killed):
-    """The checkpoint of the two, before other processes write to it."""
+    """Returns the checkpoint that the two processes wrote, before other processes overwrite it."""
     return (killed[1] / "state.npz").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def by_three(checkpoint, by_two, killed):
-    """The results of three, which find the checkpoint of the two."""
+    """Returns the results of three processes, which resume from the checkpoint of the two processes."""
     return results(3, killed[1], "same", "bits", "trained")
 
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """A launch of three that repeats a case, until one of the three raises an error; its folder, and its time."""
+    """Runs cases in three processes until one process fails; returns the output, the folder and the seconds.
+
+    The processes train on a GPU, too. If this machine has no GPU, the processes use Numba's simulator.
+    """
     folder, start = tmp_path_factory.mktemp("failed"), time.monotonic()
-    return mpiexec(3, CASES, folder, "bits", "failing"), folder, time.monotonic() - start
+    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
+    return mpiexec(3, CASES, folder, "bits", "gpu", "failing", **simulated), folder, time.monotonic() - start
 
 
 @needs_mpi
@@ -129,15 +134,14 @@ def test_a_killed_process_ends_all_and_training_resumes_from_the_checkpoint(alon
 @needs_mpi
 def test_an_error_in_one_process_ends_all_with_its_message(failed):
     done, folder, seconds = failed
-    assert seconds < AT_ONCE + 60  # most of which is compiling
+    assert seconds < AT_ONCE + 60  # 60 s for the compilation
     assert done.returncode != 0 and not (folder / "failing.json").exists()
     assert "rank 1 of 3 ends the others:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
 
 
 @needs_mpi
-def test_gradients_on_gpus_go_by_the_host(tmp_path):
-    simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
-    trained = results(2, tmp_path, "gpu", **simulated)["gpu"]
+def test_gradients_on_gpus_go_by_the_host(failed):
+    trained = written(failed[1], "gpu")["gpu"]
     np.testing.assert_allclose(trained["cuda"], trained["cpu"], rtol=0, atol=1e-12)
 
 
@@ -150,9 +154,9 @@ def test_processes_share_the_cores(alone, by_two):
 
 @needs_mpi
 def test_train_from_a_shell(tmp_path):
-    """With an empty cache: one process of the machine compiles, and the others load the result.
+    """The cache is empty at first: one process on the machine compiles, and the others load the compiled code.
 
-    The reference loops compile in a third of the time of the fast ones.
+    The test uses the reference loops, because they compile three times as fast as the fast loops.
     """
     digits = ["train", "digits", "--epochs", "2", "--dtype", "float64", "--kernels", "reference", "--json"]
     together, alone = tmp_path / "together.npz", tmp_path / "alone.npz"
@@ -182,7 +186,7 @@ def test_the_examples_of_the_pages(by_two):
 
 
 class WithoutMpi:
-    """A finder of modules that raises for mpi4py."""
+    """A module finder that raises an error for mpi4py."""
 
     @staticmethod
     def find_spec(name, *_):

@@ -1,4 +1,4 @@
-"""docs/architecture.md: its tree and its drawing of the rooms match the package. test_house.py checks its table."""
+"""The tree and the drawing of the rooms in docs/architecture.md match the package. test_house.py checks the page's table."""
 
 import re
 
@@ -9,13 +9,13 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 def block_after(heading: str) -> list[str]:
-    """The lines of the first block of text after a heading."""
+    """Returns the lines of the first `text` block after a heading."""
     section = PAGE[PAGE.index(f"\n## {heading}\n") :]
     return re.search(r"^```text\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)[1].splitlines()
 
 
 def test_the_tree_names_every_module():
-    """A folder of the tree may stand for its modules; if it names some, it names all."""
+    """The tree may name a folder without its modules; if the tree names some modules of a folder, it names all of them."""
     path, modules, folders = [], set(), set()
     for line in block_after("The tree")[1:]:
         depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]

@@ -1,25 +1,29 @@
-"""README and docs/: the examples run and print what is shown, quotations match the source, links lead somewhere.
+"""The examples in the README and in docs/ print the output that the pages show, quotations match the source, and links work.
 
-A page's blocks of Python run in their order, in one namespace and a folder of their own, as do its commands `numbanet ...`. A
-`text` block behind one shows lines that it prints. A comment in the line before a block says what is special about it:
+The Python blocks and the `numbanet` commands of a page run in the order of the page, in one namespace and in a separate folder.
+A `text` block after a Python block or a command shows lines that the block or command prints. A comment in the line before a
+block describes how the test treats the block:
 
-`needs torch, GPU`: skipped if a package, or a GPU, is missing.
-`quoted from FILE`: not run; the file has these lines, apart from docstrings.
-`run by mpiexec`: a script of its own, which two processes run in `test_mpi.py`.
-`not run: WHY`; `not run: a recipe` has lines that are no program by themselves.
+`needs torch, GPU`: the block is skipped if the package torch or a GPU is missing. `quoted from FILE`: the block is not run;
+FILE must contain its lines, apart from docstrings. `run by mpiexec`: the block is a separate script, which two processes run in
+`test_mpi.py`. `not run: WHY`: the block is not run; with `not run: a recipe`, the block contains lines that are not a complete
+program.
 
-A page with the comment `runs in the simulator` does so, in a process of its own.
+The pages with the comment `runs in the simulator` run in Numba's simulator, together in a separate process.
 """
 
 import ast
 import contextlib
 import io
+import json
+import linecache
 import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
+import traceback
 from pathlib import Path
 
 import pytest
@@ -31,17 +35,17 @@ from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]\d+)?|-?\d+")
 SECONDS = re.compile(r"\d+\.\d+ s$")
 IMAGE = re.compile(r"!\[[^]]*\]\(([^)]+\.png)\)")
-LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
+LINK = re.compile(r"""(?:\]\(|(?:src|href)=")(?!http|#)([^)#"]+)""")
 
 
 def commands_of(code: str) -> list[list[str]]:
-    """The arguments of every command `numbanet` in lines of a shell."""
+    """Returns the arguments of every command `numbanet` in lines of a shell."""
     parts = [shlex.split(part, comments=True) for line in code.splitlines() for part in line.split("&&")]
     return [part[1:] for part in parts if part and Path(part[0]).name == "numbanet"]
 
 
 def run(page: Path) -> None:
-    """Runs all that can run, in the present folder."""
+    """Runs all blocks of a page that can be run, in the current folder."""
     names, printed = {"__name__": "__main__"}, None
     for block in blocks_of(page):
         if block.language == "text" and printed is not None:
@@ -51,47 +55,81 @@ def run(page: Path) -> None:
 
 
 def printed_by(block: Block, page: str, names: dict) -> str | None:
-    """The output of a block; None if it has no command of numbanet."""
+    """Returns the output of a block, or None if a shell block contains no command of numbanet."""
     commands = commands_of(block.code) if block.language == "sh" else []
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         if block.language == "python":
-            exec(compile(block.code, page, "exec"), names)
+            file = f"<{page}, {block.code[:40]}>"
+            linecache.cache[file] = len(block.code), None, block.code.splitlines(keepends=True), file  # for inspect.getsource
+            exec(compile(block.code, file, "exec"), names)
         for command in commands:
             assert main(command) == 0, f"{page}: numbanet {shlex.join(command)}"
     return stdout.getvalue() if commands or block.language == "python" else None
 
 
 def shows(name: str, shown: str, printed: str) -> None:
-    """Fails unless the lines shown are among those printed, in this order."""
+    """Fails unless the output contains all lines that the page shows, in the same order."""
     lines = iter(printed.splitlines())
     for line in shown.splitlines():
         assert any(alike(line, candidate) for candidate in lines), f"{name} shows {line!r}, not in order in:\n{printed}"
 
 
 def alike(one: str, other: str) -> bool:
-    """True if two lines differ only in times, and a little in numbers: another processor's exp may round otherwise."""
+    """Returns True if two lines differ only in times, and in numbers by a rounding error of another processor's `exp`."""
     one, other = SECONDS.sub("", one).rstrip(), SECONDS.sub("", other).rstrip()
     numbers = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
     return NUMBER.sub("#", one).split() == NUMBER.sub("#", other).split() and numbers[0] == pytest.approx(numbers[1], abs=0.02)
 
 
 @each("page", [pytest.param(page, id=page.name) for page in PAGES if "```" in page.read_text()])
-def test_a_page_does_what_it_says(page, tmp_path, monkeypatch):
+def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, request):
+    if page in IN_SIMULATOR:
+        assert not request.getfixturevalue("failures_in_simulator")[page.name]
+        return
     monkeypatch.chdir(tmp_path)
+    prepare_folder()
+    run(page)
+    same_sizes(page)
+
+
+IN_SIMULATOR = [page for page in PAGES if "<!-- runs in the simulator -->" in page.read_text()]
+
+
+@pytest.fixture(scope="module")
+def failures_in_simulator(tmp_path_factory):
+    """Runs the pages of the simulator in one process; returns, for each page, its traceback or an empty string."""
+    folder = tmp_path_factory.mktemp("simulator")
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
+    code = "from tests.docs.test_docs import run_in_simulator; run_in_simulator()"
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True)
+    return json.loads((folder / "failures.json").read_text())
+
+
+def run_in_simulator() -> None:
+    """Runs the pages of the simulator, each in a folder of its own, and writes their tracebacks to failures.json."""
+    folder, failures = Path.cwd(), {}
+    for page in IN_SIMULATOR:
+        (folder / page.stem).mkdir()
+        os.chdir(folder / page.stem)
+        prepare_folder()
+        try:
+            run(page)
+            failures[page.name] = ""
+        except Exception:
+            failures[page.name] = traceback.format_exc()
+    (folder / "failures.json").write_text(json.dumps(failures))
+
+
+def prepare_folder() -> None:
+    """Gives the present folder the folders of the repository that pages read."""
     Path("docs").symlink_to(ROOT / "docs")
     Path("tests").symlink_to(ROOT / "tests")
-    if "<!-- runs in the simulator -->" not in page.read_text():
-        run(page)
-        return same_sizes(page)
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
-    code = f"from pathlib import Path; from tests.docs.test_docs import run; run(Path({str(page)!r}))"
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def same_sizes(page: Path) -> None:
-    """Pictures that a page shows are as large as those that its code has just made."""
-    pixels = slice(16, 24)  # of a PNG: width and height
+    """Fails if a picture on a page has another size than the picture that the page's code has just drawn."""
+    pixels = slice(16, 24)  # the bytes of a PNG file that contain its width and height
     for image in IMAGE.findall(page.read_text()):
         made = Path(Path(image).name)
         if made.exists():
@@ -108,7 +146,7 @@ def test_what_a_page_quotes_stands_there(page):
 
 
 def flush(code: str) -> str:
-    """Every line without its indentation."""
+    """Returns the text with all indentation removed."""
     return "\n".join(line.strip() for line in code.splitlines())
 
 
@@ -122,7 +160,7 @@ def test_the_tutorials_functions_are_the_librarys():
     sources = "\n".join(path.read_text() for path in (ROOT / "numbanet" / "equations").glob("*.py"))
     library, blocks = dict(functions(sources)), blocks_of(ROOT / "docs" / "tutorial.md")
     tutorial = dict(functions("\n".join(block.code for block in blocks if block.language == "python")))
-    same = library.keys() & tutorial.keys()  # the others are the steps from the loop to the fast tile
+    same = library.keys() & tutorial.keys()  # the tutorial's other functions are versions between the loop and the fast tile
     assert len(same) == 9
     assert {name: library[name] for name in same} == {name: tutorial[name] for name in same}
 

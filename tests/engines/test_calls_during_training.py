@@ -1,4 +1,4 @@
-"""Calls during a training, by callbacks, other threads and interrupted by signals, leave the training and the locks alone."""
+"""Calls during training, from callbacks, other threads and signal handlers, affect neither the training nor the locks."""
 
 import signal
 import threading
@@ -17,7 +17,7 @@ from tests.helpers.engines import DTYPES, ENGINES, each
 from tests.helpers.networks import data, engine_with_parameters, topology
 
 RULE = Rule(MOMENTUM, mu=0.5)
-# On the CPU, a batch of 1100 samples takes three blocks.
+# On the CPU, a batch of 1100 samples is processed in three blocks.
 COUNT, BATCH = (7, 3) if _cuda.SIMULATED else (1500, 1100)
 SIGNALS = pytest.mark.skipif(_cuda.SIMULATED or not hasattr(signal, "setitimer"), reason="the CPU's engines, with timers")
 
@@ -36,7 +36,7 @@ def predict_and_evaluate(engine, x, y):
 
 
 def train(engine, x, y):
-    """Trains on the same arrays, and undoes it."""
+    """Trains on the same arrays, and then restores the parameters and the moments."""
     parameters, moments = np.array(engine.read()), [np.array(moment) for moment in engine.read_moments(1)]
     for _ in engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.5, RULE)):
         gradients(engine, x, y)
@@ -49,7 +49,7 @@ def train(engine, x, y):
 @each("dtype", DTYPES[:1] if _cuda.SIMULATED else DTYPES)
 @each("device, kernels", ENGINES)
 def test_calls_between_the_slices_of_an_epoch(device, kernels, dtype, call, monkeypatch):
-    """With 0 seconds per slice, an engine yields after each block, also when the gradients of a batch are half added up."""
+    """With 0 seconds per slice, an engine yields after each block, even if the gradients of the batch are still incomplete."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((6, 5, 3), ("tanh", "softmax"), "cce", dtype)
@@ -121,7 +121,7 @@ def test_an_interrupted_batch_is_no_step(device, kernels, monkeypatch):
 
 
 class AlarmError(Exception):
-    """Raised by a signal handler."""
+    """The exception that the signal handler raises."""
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_an_exception_at_any_moment_leaves_the_network_to_other_threads(kernels,
 @SIGNALS
 @each("batch_size", [50, 3000])
 def test_steps_before_an_exception_are_counted(batch_size, alarm):
-    """The exception comes while a compiled call trains, so that the steps of this call are in the parameters."""
+    """The exception is raised during a compiled training call, so the parameters already contain the steps of this call."""
     x = np.random.default_rng(0).standard_normal((6000, 20))
     y, counted = x[:, :2], []
     options = {"batch_size": batch_size, "optimizer": "adam", "learning_rate": 0.01}

@@ -1,4 +1,4 @@
-"""Every engine's training, update by update, against whole-array NumPy in float64: rules, weights, clipping, dropout."""
+"""In every engine, each update agrees with whole-array NumPy in float64: rules, weights, clipping and dropout."""
 
 import itertools
 
@@ -27,10 +27,10 @@ KEY = 0x1234_5678_9ABC_DEF0
 
 
 def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
-    """Pairs of a rule and a dtype. The fast rung compiles each rule with and without decay, for each dtype, in seconds.
+    """Returns pairs of a rule and a dtype.
 
-    So every rule comes with both dtypes, with decay and without, each dtype with and without decay, but not in all
-    combinations. What is compiled here is compiled for other tests as well.
+    The fast rung takes seconds to compile each combination of a rule, a dtype and weight decay. Therefore each rule is tested
+    in both dtypes, but with weight decay in only one of them. Other tests use the compiled code again.
     """
     pairs = []
     for name, dtype in itertools.product(names, dtypes):
@@ -41,7 +41,7 @@ def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
 
 
 class Trained:
-    """Parameters, and what they remember, as NumPy trains them from the oracle's gradients."""
+    """A network that NumPy trains with gradients from the oracle: the parameters and the moments."""
 
     def __init__(self, top, flat, rule):
         self.top, self.rule, self.t = top, rule, 0
@@ -50,7 +50,7 @@ class Trained:
         self.is_weight = flatten(*zip(*[(np.ones(w.shape), np.zeros(b.shape)) for w, b in top.views(flat)], strict=True))
 
     def step(self, x, y, eta, weights, keeps):
-        """One update; keeps are the factors of the hidden layers' activations."""
+        """Performs one update; `keeps` contains the dropout factors of the hidden layers' activations."""
         g, rule, self.t = self.gradient(x, y, weights, keeps), self.rule, self.t + 1
         g *= min(1, rule.clip_norm / np.linalg.norm(g))
         decay = rule.weight_decay * self.is_weight * self.parameters
@@ -70,7 +70,7 @@ class Trained:
             self.parameters -= eta * m_hat / (np.sqrt(v_hat) + rule.epsilon)
 
     def gradient(self, x, y, weights, keeps):
-        """1/n times the sum, over n samples, of weight times the oracle's gradient of the sample."""
+        """Returns 1/n times the sum over n samples of the sample's weight times the oracle's gradient for the sample."""
         total = np.zeros(self.parameters.size)
         for s in range(len(x)):
             total += weights[s] * self.gradient_of_sample(x[s : s + 1], y[s : s + 1], [keep[s : s + 1] for keep in keeps])
@@ -95,7 +95,7 @@ class Trained:
 
 
 def keep_factors(top, batch):
-    """The factors of dropout, per hidden layer, for the samples at these positions of an epoch."""
+    """Returns the dropout factors of each hidden layer, for the samples at the given positions of an epoch."""
     factors = []
     for l, (p, width) in enumerate(zip(top.dropout_rates[:-1], top.sizes[1:-1], strict=True), start=1):
         keeps = oracle.philox_numbers(KEY, batch.stop, width, l)[batch.start :] >= round(p * 2**32)
@@ -104,7 +104,7 @@ def keep_factors(top, batch):
 
 
 def check(device, kernels, top, rule, weights=None):
-    """Parameters and moments after two epochs with a schedule, whose last batches are smaller."""
+    """Compares parameters and moments after two epochs with a schedule; the last batch of an epoch is smaller."""
     engine, flat = engine_with_parameters(top, device, kernels)
     x, y = data(top, COUNT)
     expected = Trained(top, flat, rule)
@@ -143,7 +143,7 @@ def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_nothing_but_gradients_counts_for_their_norm(device, kernels, dtype):
-    """The norm does not include numbers that batches of another size have left in memory."""
+    """The norm of the gradients does not include numbers that batches of another size have left in memory."""
     top, rule = topology((3, 17, 2), ("sigmoid", "softmax"), "cce", dtype), Rule(clip_norm=1e-2)
     fresh, flat = engine_with_parameters(top, device, kernels)
     used, _ = engine_with_parameters(top, device, kernels)
@@ -163,7 +163,7 @@ def test_nothing_but_gradients_counts_for_their_norm(device, kernels, dtype):
 def test_samples_count_by_their_weights(device, kernels, dtype, loss, output):
     weights = np.random.default_rng(7).integers(0, 3, COUNT).astype(dtype)
     top = topology((3, 4, 2), ("softmax", output), loss, dtype)
-    if loss == "sse":  # a sum, not a mean: weights of 1 and 0 leave samples out
+    if loss == "sse":  # SSE is a sum over samples: with weights of 0 and 1, it equals the sum without the samples of weight 0
         weights = np.minimum(weights, 1)
         engine, flat = engine_with_parameters(top, device, kernels)
         x, y = data(top, COUNT)
@@ -233,7 +233,7 @@ def test_moments_that_are_read_and_written_continue_to_the_bit(device, kernels, 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="hundreds of samples take the simulator minutes")
 @each("device, kernels", ENGINES)
 def test_a_share_p_of_the_neurons_drops_out(device, kernels):
-    """Of 600 samples' 64 neurons, which sum to the single output: mean and variance of what training sees."""
+    """The output is the mean of 64 neurons; its mean and its variance show the fraction of neurons that drop out."""
     p = 0.3
     top = Topology((1, 64, 1), ("identity", "identity"), "mse", np.dtype("float64"), EPSILON, (p,))
     engine, _ = engine_with_parameters(top, device, kernels)
@@ -243,5 +243,5 @@ def test_a_share_p_of_the_neurons_drops_out(device, kernels):
     x.flags.writeable = y.flags.writeable = False
     this = epoch_of(np.arange(600), 600, 1e-300, dropout_key=KEY)
     *_, totals = engine.train_epoch(engine.upload(x), engine.upload(y), this)
-    variance = p / (1 - p) / 64  # of a mean of 64 numbers that are 0 or 1 / (1 - p)
+    variance = p / (1 - p) / 64  # the variance of a mean of 64 numbers that are 0 or 1 / (1 - p)
     assert abs(totals.loss / 600 / variance - 1) < 0.25

@@ -1,4 +1,4 @@
-"""Every engine against the oracle: prediction, loss, gradients, updates, every symbol of a step."""
+"""Every engine agrees with the oracle in predictions, losses, gradients, updates and all symbols of a step."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ from tests.helpers.engines import DTYPES, ENGINES, each
 from tests.helpers.networks import EPSILON, PAIRS, data, engine_with_parameters, flatten, topology
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-# Modules that look at the clock while they train.
+# Modules that check the time while they train.
 SLICED = ["numbanet.engines.reference", "numbanet.engines.interface", "numbanet.engines.cuda.engine"]
 EXAMPLES = 5 if _cuda.SIMULATED else 40
 
 
 def check_step(device, kernels, top, n):
-    """Loss, gradients, prediction and trace of one batch, relative to the largest number of each array."""
+    """Compares loss, gradients, prediction and trace of one batch with the oracle, relative to each array's maximum."""
     engine, flat = engine_with_parameters(top, device, kernels)
     x, y = data(top, n)
     exact = oracle.step(top.views(flat), top.activations, top.loss, x, y, EPSILON)
@@ -48,9 +48,10 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Each combination with both dtypes.
+    """Returns each combination with both dtypes, and in the simulator with one dtype.
 
-    In the simulator scalars are float64 anyway: a combination has one dtype there, in turns.
+    The simulator computes scalars in float64 for both dtypes, so one combination is tested in float32, and the next one in
+    float64.
     """
     order = [*ACTIVATIONS, *LOSSES]
     return [
@@ -84,7 +85,7 @@ def test_a_step_with_layers_of_width_1_and_a_batch_of_1(device, kernels, dtype, 
 
 @st.composite
 def steps(draw):
-    """Any topology of 1 to 5 layers, and any small batch."""
+    """Draws a topology of 1 to 5 layers and a batch of at most 9 samples."""
     layers = draw(st.integers(1, 5))
     sizes = draw(st.lists(st.integers(1, 9), min_size=layers + 1, max_size=layers + 1))
     output, loss = draw(st.sampled_from(PAIRS))
@@ -126,7 +127,7 @@ def test_logits_fill_the_array_that_is_passed(device, kernels, dtype):
 @each("device, kernels", ENGINES)
 def test_gradients_are_the_central_differences_of_the_loss(device, kernels, output, loss):
     hidden_ones = list(ACTIVATIONS)
-    if _cuda.SIMULATED:  # in turns; `test_a_step_for_every_activation_and_loss` has the others
+    if _cuda.SIMULATED:  # one hidden activation each; `test_a_step_for_every_activation_and_loss` tests all
         first = PAIRS.index((output, loss)) % len(hidden_ones)
         hidden_ones = hidden_ones[first : first + 1]
     for hidden in hidden_ones:
@@ -143,7 +144,7 @@ def test_gradients_are_the_central_differences_of_the_loss(device, kernels, outp
                 moved[p] += step
                 engine.write(moved)
                 losses.append(oracle.mean_or_sum(loss, engine.evaluate(x, y).loss, 2))
-            # The five-point rule: its error is of order h^4, far below the rounding of the losses.
+            # The error of the five-point rule is of order h^4, which is far below the rounding errors of the losses.
             slope = (8 * (losses[0] - losses[1]) - (losses[2] - losses[3])) / (12 * h)
             assert abs(slope - gradients[p]) <= 1e-7 * max(1e-2, abs(slope)), (hidden, p)
 
@@ -156,7 +157,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
     engine, flat = engine_with_parameters(top, device, kernels)
     count, batch_size, eta = 8, 3, 0.125
     x, y = data(top, count)
-    order = np.random.default_rng(3).permutation(count).astype(np.int32)[::-1]  # any integers, in any memory layout
+    order = np.random.default_rng(3).permutation(count).astype(np.int32)[::-1]  # any integer dtype, any memory layout
     parameters = top.views(flat.astype(np.float64))
     expected_loss = expected_hits = 0
     for first in range(0, count, batch_size):
@@ -176,7 +177,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """Between slices a progress bar moves and Ctrl-C is noticed: with 0 seconds per slice, each block or step is one."""
+    """With 0 seconds per slice, each block or step is a slice, after which the engine yields."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))
@@ -209,7 +210,7 @@ def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
 @each("device, kernels", ENGINES)
 @each("output, loss", [("sigmoid", "bce"), ("softmax", "bce"), ("softmax", "cce"), ("softmax", "mse"), ("sigmoid", "sse")])
 def test_saturated_outputs_stay_finite_and_right(device, kernels, dtype, output, loss):
-    """z from a single identity-weighted layer: what x says, up to +-1e4."""
+    """The network has a single layer with identity weights, so z equals x, which contains numbers up to 1e4."""
     top = topology((3, 3), (output,), loss, dtype)
     engine, _ = engine_with_parameters(top, device, kernels)
     engine.write(np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(dtype))
@@ -223,8 +224,9 @@ def test_saturated_outputs_stay_finite_and_right(device, kernels, dtype, output,
     assert np.isfinite(total) and np.isfinite(gradients).all()
     np.testing.assert_allclose(oracle.mean_or_sum(loss, total, 5), exact["loss"], rtol=1e-5)
     if (output, loss) == ("softmax", "bce"):
-        return  # the oracle divides 0 by 0: see the next test
-    # The oracle's chain rule divides 0 by 0 where a cross-entropy meets a saturated output; its sum in closed form does not.
+        return  # the oracle divides 0 by 0; the next test checks this case
+    # For a saturated output with a cross-entropy loss, the oracle's chain rule divides 0 by 0, but the short form of dL/db does
+    # not.
     db = (exact["y_hat"] - y).sum(axis=0) / 5 if loss in ("bce", "cce") else exact["db"][0]
     np.testing.assert_allclose(gradients[-3:], db.astype(np.float64), rtol=1e-5, atol=1e-5)
 
@@ -232,7 +234,7 @@ def test_saturated_outputs_stay_finite_and_right(device, kernels, dtype, output,
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dtype):
-    """z = (20, 0), y = (0, 1): L = 40 and dL/dz = (2, -2), both to 9 digits, though float32 rounds a to (1, 2e-9)."""
+    """For z = (20, 0) and y = (0, 1), L = 40 and dL/dz = (2, -2), although float32 rounds a to (1, 2e-9)."""
     top = topology((2, 2), ("softmax",), "bce", dtype)
     engine, _ = engine_with_parameters(top, device, kernels)
     engine.write(np.array([1, 0, 0, 1, 0, 0], dtype))
@@ -246,7 +248,7 @@ def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dty
 @each("kept", [("relu",), ("leaky_relu",), ("relu", "leaky_relu")])
 @each("device, kernels", ENGINES)
 def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels, kept, monkeypatch):
-    """With and without dropout: the derivatives of the rectifiers are taken at z where it is kept, and at a otherwise."""
+    """The derivatives of the rectifiers are computed from z if the engine keeps z, and otherwise from a."""
     top = Topology((5, 7, 4, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float64"), 0.25, (0.5, 0.0))
     x, y = data(top, 20)
     epoch = epoch_of(np.arange(20), 8, 0.125, dropout_key=1)

@@ -1,4 +1,4 @@
-"""Two networks worked by hand: with weights that are multiples of ln 3, every sigmoid and every softmax is a fraction."""
+"""Two networks calculated by hand: weights are multiples of ln 3, so that the outputs of sigmoid and softmax are fractions."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""docs/sheet.md: every row points somewhere, and every formula, loop and kernel has a row."""
+"""Every row of docs/sheet.md names existing functions, and every formula, loop and kernel has a row."""
 
 import importlib
 import pkgutil
@@ -16,7 +16,7 @@ NAME = re.compile(r"`(\w+)\.(\w+)`")
 
 
 def rows():
-    """(formula, scalar, loop, kernel) of every table; a dash is None."""
+    """Yields [formula, scalar function, loop, kernel] for every row of the tables."""
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if len(cells) == 4 and cells[0] not in ("the sheet", "beyond the sheet") and not set(cells[0]) <= set("-"):
@@ -38,7 +38,7 @@ def test_a_row_points_at_a_scalar_a_loop_and_its_twin(row):
         assert isinstance(found(scalar), CPUDispatcher)
     assert isinstance(found(loop), CPUDispatcher)
     assert kernel.strip("`") == loop.strip("`") + "_cuda"
-    assert hasattr(found(kernel), "py_func") or callable(found(kernel))  # the simulator's kernels are another class
+    assert hasattr(found(kernel), "py_func") or callable(found(kernel))  # in the simulator, kernels have another class
 
 
 def test_every_function_has_a_row():

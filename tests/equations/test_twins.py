@@ -1,4 +1,4 @@
-"""The sheet's source: a loop and its CUDA twin have the same text, docstrings fit, literals do not change the dtype."""
+"""Each loop of the sheet has the same text as its CUDA twin, docstrings match, and literals do not change the dtype."""
 
 import ast
 from pathlib import Path
@@ -28,7 +28,7 @@ def without_docstring(function):
 
 
 def without_headers(body, indices):
-    """The statements of a loop, with the headers of the loops over these indices taken off."""
+    """Returns the statements of a loop without the headers of the loops over the given indices."""
     if len(body) == 1 and isinstance(body[0], ast.For) and body[0].target.id in indices:
         return without_headers(body[0].body, indices)
     flat = []
@@ -53,7 +53,7 @@ def test_the_inner_block_of_a_kernel_is_that_of_its_loop(path, name):
 
 
 def is_loop_over_numbers(node):
-    """True unless the loop only repeats a statement, as formulas may."""
+    """Returns True unless the loop only repeats a statement, as loops in formulas may."""
     return isinstance(node, ast.For) and node.target.id != "_"
 
 
@@ -78,7 +78,7 @@ def test_docstrings_are_short_and_name_the_twin(path):
 
 @each("path", [pytest.param(path, id=path.stem) for path in FILES])
 def test_no_bare_literal_meets_a_float(path):
-    """A bare 1.0 in a formula would turn float32 into float64; indices and constants of kinds are whole numbers."""
+    """A plain 1.0 in a formula would convert float32 to float64; indices and constants of kinds may be plain integers."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.FloorDiv | ast.Mod):
             operands = (node.left, node.right)

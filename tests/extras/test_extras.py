@@ -1,4 +1,4 @@
-"""A missing package is named together with a command that installs it into this Python."""
+"""An error about a missing package contains a command that installs the package into the current environment."""
 
 import importlib.util
 import subprocess
@@ -27,7 +27,7 @@ def test_the_command_is_one_for_this_interpreter(monkeypatch):
     if importlib.util.find_spec("pip"):
         tried = subprocess.run(f"{command} --no-deps --dry-run --no-index", shell=True, capture_output=True, text=True)
         assert tried.returncode == 0 or "No matching distribution" in tried.stderr
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as in an environment that uv has made
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # pip is missing, as in an environment of uv
     assert _extras.installing("torch") == f"uv pip install --python {sys.executable} torch"
     monkeypatch.setattr(sys, "executable", "/a folder/python")
     assert _extras.installing("mpi") == 'uv pip install --python "/a folder/python" "mpi4py>=4.0" "mpich>=4.2"'

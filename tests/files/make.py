@@ -1,6 +1,6 @@
-"""Makes the files of other libraries that lie here, and what those libraries predict: python tests/files/make.py
+"""Writes files of other libraries to this folder, with the predictions of these libraries: python tests/files/make.py
 
-Needs torch, keras (on the backend torch) and safetensors; the tests need none of them but safetensors and h5py.
+This script needs torch, keras (with the backend torch) and safetensors; the tests need only safetensors and h5py.
 """
 
 import json
@@ -26,7 +26,8 @@ def main():
 
 def torch_files(x):
     torch.manual_seed(0)
-    hidden = [module for _ in range(5) for module in (nn.Linear(5, 5), nn.Tanh())]  # 10 and more come after 2 by number only
+    # The names of modules 10 and 11 come after module 2 in numeric order, but not in alphabetic order.
+    hidden = [module for _ in range(5) for module in (nn.Linear(5, 5), nn.Tanh())]
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), *hidden, nn.Linear(5, 3), nn.Softmax(dim=1))
     save_file(model.state_dict(), HERE / "torch.safetensors")
     torch.save(model.state_dict(), HERE / "torch.pt")

@@ -1,4 +1,7 @@
-"""Makes training.json: what PyTorch makes of 20 steps by each optimizer, in float64. Run it where torch is installed."""
+"""Writes training.json: parameters after 20 steps of PyTorch with each optimizer, in float64.
+
+The script needs torch.
+"""
 
 import itertools
 import json
@@ -22,12 +25,12 @@ CASES = {
 
 
 def trained(problem, optimizer, options, loss):
-    """The flat parameters, layer by layer, w (n_in, n_out) then b."""
+    """Returns the flat parameter vector, which contains w (n_in, n_out) and then b for each layer."""
     layers = [torch.nn.Linear(n_in, n_out, dtype=torch.float64) for n_in, n_out in itertools.pairwise(SIZES)]
     for layer, (w, b) in zip(layers, problem["parameters"], strict=True):
         layer.weight.data, layer.bias.data = torch.tensor(w).T.contiguous(), torch.tensor(b)
     model = torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1])
-    decay = options.pop("weight_decay", 0.0)  # of weights, not of biases
+    decay = options.pop("weight_decay", 0.0)  # applies to the weights, not to the biases
     groups = [
         {"params": [layer.weight for layer in layers], "weight_decay": decay},
         {"params": [layer.bias for layer in layers], "weight_decay": 0.0},
@@ -36,7 +39,7 @@ def trained(problem, optimizer, options, loss):
     loss = torch.nn.CrossEntropyLoss(**{name: torch.tensor(v) if name == "weight" else v for name, v in loss.items()})
     x, y = torch.tensor(problem["x"]), torch.tensor(problem["y"])
     for step in range(STEPS):
-        first = step * BATCH % 15  # batches of 5, 5 and 2
+        first = step * BATCH % 15  # the batches of an epoch have 5, 5 and 2 samples
         descent.zero_grad()
         loss(model(x[first : first + BATCH]), y[first : first + BATCH]).backward()
         descent.step()

@@ -17,7 +17,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 
 
 class Counting(numbanet.MPICommunicator):
-    """Calls the function `then` as soon as gradients have been added up `at` times."""
+    """A communicator that calls the function `then` after gradients have been added up `at` times."""
 
     sums, at, then = 0, None, None
 
@@ -33,13 +33,16 @@ def flat(network):
 
 
 def digits():
-    """701 images; batches of 35, which neither 2 nor 3 processes can divide."""
+    """Returns 351 images, to be trained in batches of 35, which is divisible neither by 2 nor by 3.
+
+    If a tenth of the images is held out, the last batch has one image.
+    """
     x, y, _, _ = numbanet.load_digits()
-    return x[:701], y[:701]
+    return x[:351], y[:351]
 
 
 def noise():
-    """Samples for the network of R3, in batches of 49."""
+    """Returns random samples for the network of R3, to be trained in batches of 49."""
     random = np.random.default_rng(0)
     return random.standard_normal((333, 784)), random.integers(0, 10, 333)
 
@@ -57,7 +60,7 @@ PROBLEMS = {
 
 
 def same(communicator):
-    """Losses of every problem."""
+    """Returns the losses of every problem in PROBLEMS."""
     found = {}
     for name, (sizes, data, batch_size, dtype, options) in PROBLEMS.items():
         network = numbanet.Network(sizes, "relu", "cce", dtype=dtype, seed=0)
@@ -68,7 +71,7 @@ def same(communicator):
 
 
 def bits(communicator):
-    """Losses, and the bits of the parameters, after Nesterov's momentum with decay and dropout."""
+    """Returns the losses, and the bits of the parameters, after training with Nesterov momentum, decay and dropout."""
     network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0, dropout=0.2)
     options = {"batch_size": 35, "optimizer": numbanet.Nesterov(weight_decay=0.001), "metrics": ["f1"]}
     history = network.fit(*digits(), epochs=3, communicator=communicator, verbose=0, **options)
@@ -76,24 +79,24 @@ def bits(communicator):
 
 
 def trained(communicator):
-    """Digits by Adam: 5 epochs of 22 steps, after each of which rank 0 writes a checkpoint."""
+    """Trains the digits with Adam for 5 epochs of 11 steps; after each epoch, rank 0 writes a checkpoint."""
     x, y = digits()
     network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0)
     options = {"batch_size": 33, "optimizer": "adam", "checkpoint": FOLDER / "state.npz"}
-    history = network.fit(x[:700], y[:700], epochs=5, communicator=communicator, verbose=0, **options)
+    history = network.fit(x[:350], y[:350], epochs=5, communicator=communicator, verbose=0, **options)
     return {"loss": history.history["loss"], "rank": communicator.rank}
 
 
 def killed(communicator):
-    """`trained`, whose rank 1 is killed in the middle of epoch 4."""
+    """Runs the case `trained`, in which rank 1 is killed in the middle of epoch 4."""
     if communicator.rank == 1:
         communicator.sums = 0
-        communicator.at, communicator.then = 3 * 22 + 11, lambda: os.kill(os.getpid(), signal.SIGKILL)
+        communicator.at, communicator.then = 3 * 11 + 5, lambda: os.kill(os.getpid(), signal.SIGKILL)
     return trained(communicator)
 
 
 def failing(communicator):
-    """A training whose data raise an error in rank 1, in epoch 2."""
+    """Trains on batches from a function, which raises an error in rank 1 in epoch 2."""
     network, epochs = numbanet.Network([2, 2, 2], "relu", "cce", seed=0), [0]
 
     def batches():
@@ -107,7 +110,7 @@ def failing(communicator):
 
 
 def gpu(communicator):
-    """Parameters after training on a GPU, simulated or not, and on the CPU."""
+    """Returns the parameters after training on a GPU (possibly simulated), and after training on the CPU."""
     random, found = np.random.default_rng(0), {}
     x, y = random.standard_normal((3, 2)), random.integers(0, 2, 3)
     for device in ("cpu", "cuda"):
@@ -118,12 +121,12 @@ def gpu(communicator):
 
 
 def node(communicator):
-    """This process's share of its machine."""
+    """Returns the number of threads of this process, and its position on the machine."""
     return {"threads": numbanet.get_num_threads(), "first": communicator.first_of_node, "size": communicator.size}
 
 
 def misuse(communicator):
-    """The exit status of a command whose arguments are wrong."""
+    """Returns the exit status of a command with wrong arguments."""
     from numbanet.cli import main
 
     try:
@@ -133,7 +136,7 @@ def misuse(communicator):
 
 
 def examples(communicator):
-    """Runs every script in the folder, in it, as a main program."""
+    """Runs every script in the folder as a main program, with the folder as the working folder."""
     os.chdir(FOLDER)
     scripts = sorted(FOLDER.glob("example_*.py"))
     for script in scripts:

@@ -1,4 +1,4 @@
-"""Damaged files of every kind end in a result, or in a ValueError that names the file; `tests.helpers.fuzzing` reads more."""
+"""For damaged files of every kind, numbanet returns a result or raises a ValueError that names the file."""
 
 import contextlib
 import io
@@ -41,7 +41,7 @@ def test_undamaged_files_are_read(kinds, tmp_path):
 
 
 def test_a_renamed_member_has_a_name(kinds, monkeypatch):
-    """zipfile cannot write an empty name, and ends a name at its first NUL."""
+    """The module zipfile cannot write an empty name, and cuts a name at the first NUL character."""
     from tests.helpers import fuzzing
 
     monkeypatch.setattr(fuzzing, "altered", lambda content, chance: b"\0" + content)

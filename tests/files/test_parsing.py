@@ -1,4 +1,4 @@
-"""Whatever a parser raises for a file is a ValueError with the file and the reason, and no small file takes much memory."""
+"""Any exception of a parser becomes a ValueError with the file and the reason, and small files need little memory."""
 
 import io
 import os
@@ -54,7 +54,7 @@ def test_a_missing_file_is_no_damaged_file(tmp_path):
 
 
 def archive(member, method, name="x.npy"):
-    """A ZIP archive with one member."""
+    """Returns a ZIP archive with one member."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", method) as new:
         new.writestr(name, member)
@@ -92,7 +92,7 @@ def test_a_network_in_a_compressed_archive_is_read(method, tmp_path):
 
 
 def npy(array, version=None):
-    """The content of an NPY file."""
+    """Returns the content of an NPY file."""
     content = io.BytesIO()
     np.lib.format.write_array(content, np.asarray(array), version)
     content.seek(0)

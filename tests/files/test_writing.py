@@ -1,4 +1,4 @@
-"""A file is replaced completely or not at all; links, devices, pipes and file objects are written to."""
+"""A file is replaced completely or not at all; links, devices, pipes and file objects are written in place."""
 
 import errno
 import io
@@ -52,7 +52,7 @@ def test_a_link_is_followed_and_stays(chain, net, tmp_path):
     names = ["volume/run.npz", *(f"link{k}" for k in range(chain))]
     for old, new in itertools.pairwise(names):
         (tmp_path / new).symlink_to(old)
-    for _ in range(2):  # at first, the file does not exist
+    for _ in range(2):  # in the first iteration, the file does not exist
         net.save(tmp_path / names[-1])
         assert (tmp_path / names[-1]).is_symlink() and numbanet.Network.load(tmp_path / names[0]).sizes == net.sizes
     assert os.listdir(tmp_path / "volume") == ["run.npz"]
@@ -101,7 +101,7 @@ def test_a_device_stays(net, tmp_path):
 @each("folder", ["/dev/fd", "/proc/self/fd"])
 @each("to", ["file", "pipe"])
 def test_open_files_by_number_are_written_at_their_position(folder, to, tmp_path):
-    """As /dev/stdout is, which is a link to one of them."""
+    """/dev/stdout is a link to a file that is open by number, such as /dev/fd/1."""
     if not os.path.isdir(folder):
         pytest.skip(f"{folder} does not exist here")
     end, handle = os.pipe() if to == "pipe" else (None, os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT))
@@ -167,7 +167,7 @@ def test_extended_attributes_survive(attribute, target):
 
 @each("error", [errno.EBUSY, errno.EXDEV, errno.EPERM])
 def test_a_file_that_cannot_be_renamed_over_is_written_in_place(error, target, monkeypatch):
-    """As it is with a file that is mounted alone into a container."""
+    """A single file that is mounted into a container, for example, cannot be replaced by renaming another file."""
 
     def replace(*_):
         raise OSError(error, os.strerror(error))
@@ -175,13 +175,13 @@ def test_a_file_that_cannot_be_renamed_over_is_written_in_place(error, target, m
     monkeypatch.setattr(os, "replace", replace)
     write(target)
     assert target.read_bytes() == b"whole" and os.listdir(target.parent) == ["target"]
-    with pytest.raises(OSError):  # a new file has no content to keep
+    with pytest.raises(OSError):  # a new file could not be created
         write(target.with_name("new"))
     assert os.listdir(target.parent) == ["target"]
 
 
 def refusing(path, *_):
-    """Stands for os.open in a folder that takes no new file."""
+    """Replaces os.open, and refuses to create files in the folder."""
     raise PermissionError(errno.EACCES, "Permission denied", path)
 
 
@@ -224,7 +224,7 @@ def test_the_longest_names_can_be_written(name, tmp_path):
 
 @on_posix
 def test_the_next_write_deletes_the_files_of_killed_processes_only(target):
-    """The file of a killed process is locked by nobody."""
+    """The lock of a temporary file is released if the process that holds the lock is killed."""
     target.with_name(".numbanet-0123456789abcdef.tmp").write_bytes(bytes(1000))
     with files.replacing(target.with_name("other")) as busy:
         busy.write(b"more")
@@ -237,7 +237,7 @@ def test_the_next_write_deletes_the_files_of_killed_processes_only(target):
 
 
 def test_a_file_that_another_process_deletes_too_early_is_made_again(target, monkeypatch):
-    """Between the creation and the lock of a temporary file, it looks like that of a killed process."""
+    """After it is created and before it is locked, a temporary file looks like the file of a killed process."""
     pytest.importorskip("fcntl")
     flock, deleted = writing.fcntl.flock, []
 
@@ -266,7 +266,7 @@ def test_other_hidden_files_are_left_alone(target):
 def test_a_file_object_holds_a_network(net):
     buffer = io.BytesIO()
     net.save(buffer)
-    assert numbanet.Network.load(buffer).sizes == net.sizes  # at its end, right after it was written
+    assert numbanet.Network.load(buffer).sizes == net.sizes  # loading works although the file position is at the end
     buffer.seek(0)
     loaded = numbanet.Network.load(buffer)
     assert repr(loaded) == repr(net) and (loaded.parameters()[0][0] == net.parameters()[0][0]).all()
@@ -299,7 +299,7 @@ def test_a_trace_can_be_written_to_a_file_object(net):
 
 
 class Slow(io.RawIOBase):
-    """A raw file, which may write a part of the bytes only."""
+    """A raw file object, which may write fewer bytes than requested."""
 
     def __init__(self):
         self.content = b""

@@ -1,6 +1,6 @@
 """Compiles a CUDA kernel to the machine code that its first launch would use, without a GPU, and analyses this code.
 
-The steps are the same as in numba-cuda: NVVM compiles to LTO-IR, and cuda.core calls nvJitLink, which links the LTO-IR. Then
+The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Then the tool
 nvdisasm prints the machine code.
 """
 
@@ -22,13 +22,14 @@ INSTALL = "`pip install 'numbanet[sass]'`"
 
 # "  /*0090*/  @!P0 FADD R1, R2, R3 ;" is an instruction: an address, an optional predicate, an opcode, and operands.
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(.+?)\s*;", re.MULTILINE)
-# ".L_x_3:" is a label. It stands before the instruction to which "@P0 BRA `(.L_x_3) ;" jumps.
+# ".L_x_3:" is a label in the machine code. A label stands before the instruction to which the branch "@P0 BRA `(.L_x_3) ;"
+# jumps.
 LABEL = re.compile(r"^(\.L\w+):", re.MULTILINE)
 BRANCH = re.compile(r"BRA\b.*\((\.L\w+)\)")
 OPCODE = re.compile(r"(?:@!?\w+\s+)?([A-Z][\w.]*)")
 
-# All opcodes that read or write a float64: DADD, DMUL, DFMA, DSETP, D2F ... (DEPBAR is a barrier); MUFU.RCP64H, MUFU.RSQ64H;
-# F2F.F64.F32, F2I.F64, I2F.F64, ATOMG.ADD.F64 ...; I2D and F2D.
+# All opcodes that read or write float64 numbers: DADD, DMUL, DFMA, DSETP, D2F and others that begin with D (except the barrier
+# DEPBAR); MUFU.RCP64H, MUFU.RSQ64H; F2F.F64.F32, F2I.F64, I2F.F64, ATOMG.ADD.F64 and others with F64; I2D and F2D.
 FLOAT64 = re.compile(r"D(?!EPBAR)|.*64H|.*\.F64|[IF]2D")
 
 MULTIPLY_ADD = re.compile(r"[FD]FMA\b")
@@ -108,7 +109,7 @@ def count(instructions, pattern) -> int:
 
 
 def opcode(instruction: str) -> str:
-    """Returns the opcode of an instruction. For "@!P0 FADD R1, R2, R3", it is FADD."""
+    """Returns the opcode of an instruction. For "@!P0 FADD R1, R2, R3", for example, the opcode is FADD."""
     found = OPCODE.match(instruction)
     if found is None:
         raise ValueError(f"not an instruction: {instruction!r}")
@@ -116,7 +117,7 @@ def opcode(instruction: str) -> str:
 
 
 def build(kernel, argument_types, architecture: str) -> MachineCode:
-    """Returns the machine code of a `@cuda.jit` kernel for arguments of these Numba types, with the kernel's own options."""
+    """Returns the machine code of a `@cuda.jit` kernel for arguments of the given types, with the kernel's own options."""
     cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
     text = disassemble(cubin)
     return MachineCode(*resources(log), tuple(INSTRUCTION.findall(text)), shared_memory(log), loops(text))
@@ -154,13 +155,13 @@ def is_cooperative(kernel, argument_types, architecture: str) -> bool:
 
 
 def device_of(capability):
-    """Returns a context manager within which numba-cuda compiles for a device of this compute capability without having one."""
+    """Returns a context manager within which numba-cuda compiles for the given compute capability without a GPU."""
     device = SimpleNamespace(compute_capability=capability[:2])
     return mock.patch("numba.cuda.dispatcher.get_current_device", return_value=device)
 
 
 def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
-    """Links the LTO-IR of a kernel. Returns the cubin and the linker's log."""
+    """Links the LTO-IR of a kernel to machine code. Returns the machine code (the cubin), and the linker's log."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     options = LinkerOptions(
@@ -214,7 +215,8 @@ def disassemble(cubin: bytes) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(cubin)
-        # --no-dataflow halves the time. Data flow analysis would only name the targets of indirect branches.
+        # The option --no-dataflow halves the duration. The omitted data flow analysis would only name the targets of indirect
+        # branches.
         command = [pathfinder.find_nvidia_binary_utility("nvdisasm"), "--print-code", "--no-dataflow", file]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if INSTRUCTION.search(text) is None:

@@ -9,10 +9,10 @@ from numbanet._compile import njit_entry
 
 
 def compiled(function: Callable) -> Any:
-    """Compiles a function that calls compiled code of the package, as the package compiles a function that starts an engine.
+    """Compiles a test function that calls compiled code of numbanet, with the flags of a function that starts an engine.
 
-    The function's name in the cache contains a hash of its source code. A changed function is therefore compiled again, and so
-    are all functions after any change of the package.
+    The function's name in the cache contains a hash of its source code. A changed function is therefore compiled again; all
+    functions are compiled again after any change of numbanet.
     """
     source = inspect.getsource(function)
     function.__qualname__ += "_" + hashlib.sha256(source.encode()).hexdigest()[:20]

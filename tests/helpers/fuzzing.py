@@ -1,7 +1,8 @@
-"""Damages files of every kind that numbanet reads: each ends in a result or in a ValueError that names it, soon and small.
+"""Damages files of every kind that numbanet reads, and checks that reading ends in a result or in a ValueError.
 
-`python -m tests.helpers.fuzzing --count 50000` reads that many damaged files in processes with limits of time and memory, and
-prints those that end otherwise. `--kind KIND --first N --keep FILE` writes one of them to a file. The tests read a few.
+`python -m tests.helpers.fuzzing --count 50000` reads 50,000 damaged files in processes with limits of time and memory, and
+prints the files for which reading ends in another way. `--kind KIND --first N --keep FILE` writes the damaged file with the
+number N to FILE. The tests read only a few damaged files.
 """
 
 import argparse
@@ -32,14 +33,14 @@ from numbanet.persist import models
 from tests.helpers.idx_files import idx, write_fashion_mnist
 
 FILES = Path(__file__).resolve().parents[1] / "files"
-SECONDS, BYTES = 5, 1 << 30  # what one file may take
+SECONDS, BYTES = 5, 1 << 30  # the largest time and memory for reading one file
 INTEGERS = (0, 1, -1, 2, 255, 65536, 2**31 - 1, 2**31, 2**32, 10**9, 3 * 10**8, 10**12, 2**63 - 1, 2**63, 10**40)
 TEXTS = ("null", "true", "NaN", "Infinity", "1e400", "-0.0", '""', "[]", "{}", "1e-320", "\u0661", "0x10")
 NUMBER = re.compile(rb"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 class Kind(NamedTuple):
-    """A kind of file: a name, the contents of whole files, and the function that reads a file."""
+    """A kind of file: its name, the contents of some undamaged files, and the function that reads such a file."""
 
     name: str
     contents: list[bytes]
@@ -50,14 +51,14 @@ class Kind(NamedTuple):
 
 
 def saved(save: Callable[[Path], Any], name: str) -> bytes:
-    """The content of the file that a function writes."""
+    """Returns the content of the file that a function writes."""
     with tempfile.TemporaryDirectory() as folder:
         save(path := Path(folder) / name)
         return path.read_bytes()
 
 
 def networks(suffix: str) -> list[bytes]:
-    """Files of networks: with Adam's moments, of a table, and a checkpoint."""
+    """Returns files of networks: a network with Adam's moments, a network of a table, and a checkpoint."""
     net = Network([3, 4, 2], ["leaky_relu", "softmax"], "cce", seed=5)
     column = Network([5, 1], "identity", "mse", seed=5, dtype="float64")
     table = "a,b,y\n" + "".join(f"{k}.5,{'uvw'[k % 3]},{'no' if k % 2 else 'yes'}\n" for k in range(9))
@@ -76,7 +77,7 @@ def networks(suffix: str) -> list[bytes]:
 
 
 def arrays() -> list[bytes]:
-    """NPZ files of data, with and without compression."""
+    """Returns NPZ files with data, with and without compression."""
     x, y = np.arange(12.0).reshape(4, 3), np.array([0, 1, 1, 0])
     return [
         saved(lambda path: np.savez(path, x=x, y=y), "x.npz"),
@@ -85,7 +86,7 @@ def arrays() -> list[bytes]:
 
 
 def parquet() -> list[bytes]:
-    """Parquet files of numbers, texts, booleans and missing values."""
+    """Returns Parquet files with numbers, texts, booleans and missing values."""
     pyarrow, parquet = __import__("pyarrow"), __import__("pyarrow.parquet").parquet
     table = pyarrow.table({"a": [1, 2, None], "b": ["u", None, "w"], "c": [True, False, True], "d": [0.5, 1.5, -2.5]})
     return [
@@ -99,7 +100,7 @@ IDX = idx("uint8", (3, 2, 2), range(12))
 
 
 def read_fashion_mnist(path: Path) -> Any:
-    """Reads Fashion-MNIST from a folder, one file of which is damaged."""
+    """Reads Fashion-MNIST from a folder in which one of the four files is damaged."""
     with tempfile.TemporaryDirectory() as folder:
         write_fashion_mnist(Path(folder), 3, 2, zipped=False)
         (damaged := Path(folder) / "t10k-images-idx3-ubyte").write_bytes(path.read_bytes())
@@ -110,7 +111,7 @@ def read_fashion_mnist(path: Path) -> Any:
 
 
 def kinds() -> dict[str, Kind]:
-    """All kinds of files whose readers are installed."""
+    """Returns all kinds of files whose readers are installed."""
     found = [
         Kind("net.npz", networks(".npz"), Network.load),
         Kind("data.idx", [IDX, gzip.compress(IDX, mtime=0), idx("float64", (2, 2), range(4))], read_idx),
@@ -142,7 +143,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Damages a file: often within the members of an archive, so that its checksums are right, else anywhere."""
+    """Damages a file: often only the members of an archive, whose checksums are then correct, otherwise any bytes."""
     if chance.random() < 0.7:
         with contextlib.suppress(zipfile.BadZipFile, EOFError, OSError):
             if content.startswith(b"PK"):
@@ -157,7 +158,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 def rezipped(content: bytes, chance: random.Random) -> bytes:
-    """Damages members of a ZIP archive, and sometimes compresses them, leaves them out or renames them."""
+    """Damages members of a ZIP archive, and sometimes compresses, removes or renames members."""
     stored = io.BytesIO()
     methods = [zipfile.ZIP_STORED] * 5 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stored, "w", chance.choice(methods)) as new:
@@ -169,19 +170,20 @@ def rezipped(content: bytes, chance: random.Random) -> bytes:
                 member = inflated(member, chance) if chance.random() < 0.02 else altered(member, chance)
                 if chance.random() < 0.05:
                     continue
-                if chance.random() >= 0.95:  # zipfile ends a name at its first NUL, and writes no empty names
+                # The module zipfile cuts a name at the first NUL character, and cannot write an empty name.
+                if chance.random() >= 0.95:
                     name = altered(name.encode(), chance).decode("latin-1").lstrip("\0") or "x"
             new.writestr(name, member)
     return altered(stored.getvalue(), chance) if chance.random() < 0.05 else stored.getvalue()
 
 
 def inflated(member: bytes, chance: random.Random) -> bytes:
-    """Appends millions of zeros, which compress to a few kilobytes."""
+    """Appends millions of zeros, which are compressed to a few kilobytes."""
     return member + bytes(chance.choice((1 << 20, 1 << 24, 1 << 26)))
 
 
 def altered(content: bytes, chance: random.Random) -> bytes:
-    """Applies one to four changes to bytes, or to the numbers and texts among them."""
+    """Applies one to four random changes to the content."""
     content = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         chance.choice(CHANGES)(content, chance)
@@ -241,7 +243,7 @@ def move(content: bytearray, chance: random.Random) -> None:
 
 
 def set_number(content: bytearray, chance: random.Random) -> None:
-    """Changes a number in a text, as in JSON, CSV and the headers of NPY."""
+    """Changes a number that is written as text, as in JSON, CSV and the headers of NPY files."""
     if found := list(NUMBER.finditer(content[: 1 << 16])):
         match = chance.choice(found)
         text = chance.choice(TEXTS) if chance.random() < 0.3 else str(chance.choice(INTEGERS))
@@ -249,7 +251,7 @@ def set_number(content: bytearray, chance: random.Random) -> None:
 
 
 def set_text(content: bytearray, chance: random.Random) -> None:
-    """Changes a word, as the names in JSON are."""
+    """Changes a word, such as a name in JSON."""
     if found := list(re.finditer(rb"\w{3,}", content[: 1 << 16])):
         match = chance.choice(found)
         content[match.start() : match.end()] = chance.choice((chance.choice(found)[0], b"", b"x", b"softmax", b"\xff"))
@@ -262,7 +264,7 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file; no reader can catch it by accident."""
+    """Ends the reading of a file after the time limit; not an Exception, so that no reader catches it by mistake."""
 
 
 def too_slow(*_: Any) -> None:
@@ -270,13 +272,13 @@ def too_slow(*_: Any) -> None:
 
 
 def content_of(kind: Kind, number: int) -> bytes:
-    """The damaged file of a number, which is the same in every run."""
+    """Returns the damaged file with the given number; the file is the same in every run."""
     chance = random.Random(f"{kind.name} {number}")
     return damaged(chance.choice(kind.contents), chance)
 
 
 def fault(kind: Kind, number: int, folder: Path) -> str | None:
-    """Reads the damaged file of a number; returns the fault of its reader in words, or None."""
+    """Reads the damaged file with the given number, and returns a description of the reader's fault, or None."""
     path = folder / f"{number}-{kind.name}"
     path.write_bytes(content_of(kind, number))
     before = signal.signal(signal.SIGALRM, too_slow)
@@ -305,7 +307,7 @@ def fault(kind: Kind, number: int, folder: Path) -> str | None:
 
 
 def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
-    """Sends the number and the fault of each damaged file, from a process with a limit of memory."""
+    """Sends the number and the fault of each damaged file to the parent process, from a process with limited memory."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), tempfile.TemporaryDirectory() as folder:
@@ -314,7 +316,7 @@ def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
 
 
 def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
-    """Reads damaged files in processes of their own; yields the number and the fault of each that ends otherwise."""
+    """Reads damaged files in separate processes, and yields the number and the fault of each file with a fault."""
     number, end = first, first + count
     while number < end:
         received, sent = multiprocessing.get_context("fork").Pipe(duplex=False)
@@ -339,7 +341,7 @@ def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
 
 
 def main() -> int:
-    """Reads the damaged files that the arguments name, and prints a line for each fault and one for each kind."""
+    """Reads the damaged files that the command line selects, and prints one line per fault and one line per kind."""
     known = kinds()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="number of files, of all kinds together")

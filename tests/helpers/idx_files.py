@@ -1,4 +1,4 @@
-"""Writes IDX files value by value, as the format's description says, without using numbanet's code for IDX files."""
+"""Writes IDX files value by value, as the description of the format demands, without numbanet's code for IDX files."""
 
 import gzip
 import struct
@@ -15,7 +15,10 @@ def idx(kind, shape, values) -> bytes:
 
 
 def write_fashion_mnist(folder, train=40, test=20, zipped=True):
-    """Writes the four files of a tiny Fashion-MNIST. In an image of class c, the pixels of row c are 255, all others 0."""
+    """Writes the four files of a tiny data set in the format of Fashion-MNIST.
+
+    In an image of class c, the pixels of row c are 255, and all other pixels are 0.
+    """
     for part, count in (("train", train), ("t10k", test)):
         labels = [(7 * s) % 10 for s in range(count)]
         pixels = [255 if place // 28 == label else 0 for label in labels for place in range(784)]

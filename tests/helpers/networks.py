@@ -11,8 +11,8 @@ PAIRS = [(output, loss) for loss in LOSSES for output in ALLOWED_OUTPUTS.get(los
 EPSILON = 0.0625  # exact in every dtype
 
 
-def topology(sizes, activations, loss, dtype) -> Topology:
-    return Topology(tuple(sizes), tuple(activations), loss, dtype, EPSILON)
+def topology(sizes, activations, loss, dtype, formulas=()) -> Topology:
+    return Topology(tuple(sizes), tuple(activations), loss, dtype, EPSILON, formulas=formulas)
 
 
 def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int = 0):

@@ -1,4 +1,6 @@
-"""Extracts the code blocks of the README and of the pages in docs/. A comment before a block says how to run the block.
+"""Extracts the code blocks of the README and of the pages in docs/.
+
+A comment before a block tells the tests how to run the block.
 
 `python -m tests.helpers.pages FOLDER` writes the Python code of all pages to files in FOLDER, for `pyright -p FOLDER`.
 """
@@ -36,7 +38,7 @@ class Block(NamedTuple):
         return self.note == "run by mpiexec"
 
     def is_part(self) -> bool:
-        """Returns True if the block is not a complete program: a quotation from a file, or some lines to copy."""
+        """Returns True if the block is not a complete program, but a quotation from a file or some lines to copy."""
         return self.quoted() is not None or self.note == "not run: a recipe"
 
     def quoted(self) -> str | None:
@@ -54,7 +56,7 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in BLOCK.findall(page.read_text())]
 
 
-# Modules whose declared types reject correct examples, such as `cuda.grid(1)` or the difference of two predictions.
+# Modules whose type annotations would make pyright reject correct examples, such as `cuda.grid(1)`.
 UNTYPED = ["numba/__init__", "onnxruntime/__init__", "sklearn/__init__", "sklearn/neural_network"]
 STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
 
@@ -63,7 +65,7 @@ def write_examples(folder: Path) -> None:
     """Writes the Python code of each page to one file, because a page's blocks share a namespace.
 
     Each script is written to a separate file. Pyright applies the rules of pyproject.toml, and imports the installed package,
-    as users do.
+    as users of numbanet do.
     """
     folder.mkdir(parents=True)
     extends = os.path.relpath(ROOT / "pyproject.toml", folder)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def python(*arguments, **options) -> Iterator[subprocess.Popen]:
-    """Starts Python with these arguments and with a pipe for its standard output. Kills the process when the context ends."""
+    """Starts Python with the given arguments and a pipe for its output; kills the process when the context ends."""
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:

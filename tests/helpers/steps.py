@@ -1,4 +1,4 @@
-"""Traces of small networks, for tests of the page of a step, and what the page contains."""
+"""Traces of small networks, for the tests of the page of a training step, and functions that read such a page."""
 
 import json
 from html.parser import HTMLParser
@@ -15,10 +15,10 @@ NETWORKS = {f"{loss}-{output}": (HIDDEN[number % len(HIDDEN)], output, loss) for
 
 
 def mazur():
-    """The network of Matt Mazur, A Step by Step Backpropagation Example (2015), and its sample.
+    """Returns the network and the sample of Matt Mazur's A Step by Step Backpropagation Example (2015).
 
-    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. With SSE and half the rate, the update is the same, and the loss, the
-    error terms and the gradients are twice as large.
+    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. With SSE and half of Mazur's learning rate, the update is the same,
+    but the loss, the error terms and the gradients are twice as large.
     """
     net = Network([2, 2, 2], ["sigmoid", "sigmoid"], "sse", dtype="float64", kernels="reference")
     net.set_parameters([([[0.15, 0.25], [0.2, 0.3]], [0.35, 0.35]), ([[0.4, 0.5], [0.45, 0.55]], [0.6, 0.6])])
@@ -26,7 +26,7 @@ def mazur():
 
 
 def traced(name, n=2, dtype="float64"):
-    """The trace of a network of `NETWORKS` with random parameters, and of n random samples."""
+    """Returns the trace of the network `name` of NETWORKS, with random parameters, for n random samples."""
     hidden, output, loss = NETWORKS[name]
     net = Network([3, 4, 3], [hidden, output], loss, dtype=dtype, seed=1, kernels="reference")
     random = np.random.default_rng(2)
@@ -36,7 +36,7 @@ def traced(name, n=2, dtype="float64"):
 
 
 class Content(HTMLParser):
-    """Reads a page: the text of each script by its id, and all attributes that name an address."""
+    """Reads an HTML page: the text of each script by its id, and all attributes that contain an address."""
 
     def __init__(self, text):
         super().__init__()
@@ -57,5 +57,5 @@ class Content(HTMLParser):
 
 
 def content_of(path):
-    """The data of the page in a file."""
+    """Returns the data of the page in the file `path`."""
     return json.loads(Content(path.read_text("utf-8")).scripts["content"])

@@ -1,6 +1,7 @@
 """Communicators between the threads of one process, with which tests train in parallel without starting processes.
 
-Only one thread runs at a time, until it waits for the others, because the CUDA simulator can run only one kernel at a time.
+At any time, only one thread runs, until it waits for the other threads, because the CUDA simulator can run only one kernel at a
+time.
 """
 
 import functools
@@ -12,7 +13,7 @@ from numbanet import _cuda
 
 
 class ThreadCommunicator:
-    """The communicator of one of several threads that train together."""
+    """The communicator of one of several threads that train a network together."""
 
     def __init__(self, rank: int, size: int, shared: dict):
         self.rank, self.size, self.shared = rank, size, shared
@@ -24,7 +25,7 @@ class ThreadCommunicator:
         self._set(flat, total)
 
     def broadcast(self, flat) -> None:
-        """Replaces the array `flat` of each thread with that of the thread of rank 0."""
+        """Replaces the array `flat` of each thread with the array of the thread of rank 0."""
         self._set(flat, self._of_all(flat)[0])
 
     def barrier(self) -> None:

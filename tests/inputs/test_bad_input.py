@@ -1,4 +1,4 @@
-"""Bad input is reported before anything is computed, and no state is lost."""
+"""Invalid input causes an error before anything is computed, and no state is lost."""
 
 import inspect
 import re
@@ -299,11 +299,11 @@ def test_any_real_dtype_is_accepted(net, kind):
 @pytest.mark.skipif(_cuda.SIMULATED, reason="counts what is compiled for the CPU")
 @each("layout", list(LAYOUTS))
 def test_no_layout_costs_a_compilation(net, layout, tmp_path):
-    """Compiled code cannot write to any of them: it has the one type of a read-only array."""
+    """Compiled code treats arrays in every layout as read-only arrays, so that all layouts have the same type."""
     x, y = (LAYOUTS[layout](np.eye(width, dtype="f4")[[0, 1, 1, 0]], tmp_path) for width in (3, 2))
     net.fit(x, y, epochs=1, verbose=0)
     net.predict(x)
     samples = list(inspect.signature(epoch.run.py_func).parameters).index("samples")
-    assert 0 < len(epoch.run.signatures) <= 2 * len(inputs.DTYPES)  # with and without the Jacobian of softmax
+    assert 0 < len(epoch.run.signatures) <= 2 * len(inputs.DTYPES)  # with and without the Jacobian of softmax, for each dtype
     for x_type, y_type, *_ in (signature[samples] for signature in epoch.run.signatures):
         assert not x_type.mutable and not y_type.mutable

@@ -1,4 +1,4 @@
-"""The columns of a DataFrame keep their names: a network takes them in the order in which it was trained, or not at all."""
+"""A network takes the columns of a DataFrame only in the order in which it was trained, and checks their names."""
 
 import copy
 import io
@@ -122,7 +122,7 @@ def test_names_that_are_no_strings_are_not_kept():
 
 
 def test_a_checkpoint_of_other_names_is_refused(tmp_path):
-    """The numbers are the same, so only the names tell the two training runs apart."""
+    """The numbers are the same, so that the two training runs differ only in the column names."""
     options = {"verbose": 0, "checkpoint": tmp_path / "run.npz"}
     network().fit(FRAME, Y, epochs=1, **options)
     net = network()

@@ -1,4 +1,4 @@
-"""Arrays of other libraries count as the numbers in them, in every call; other contents are refused with place and remedy."""
+"""Every call accepts arrays of other libraries with numbers in them, and rejects other contents with a helpful error."""
 
 import datetime
 import warnings
@@ -15,13 +15,13 @@ from numbanet.inputs import gpu
 from tests.helpers.engines import each
 from tests.inputs.test_bad_input import CALLS, build
 
-# Two columns that pandas and polars keep in different dtypes: x of four samples, and their labels.
+# The samples x have columns that pandas and polars store in different dtypes; Y contains the labels.
 X = np.array([[0.5, 1, 3], [1.5, 0, 2], [-2.0, 1, 0], [4.0, 0, 1]])
 Y = np.array([0, 1, 1, 0])
 
 
 class Tensor:
-    """A tensor with the attributes and methods of PyTorch's that numbanet uses, for an environment without PyTorch."""
+    """A replacement for a PyTorch tensor, with the attributes and methods that numbanet uses, if PyTorch is missing."""
 
     def __init__(self, array, kind="torch.float64", requires_grad=False, device="cpu"):
         self.array, self.dtype, self.requires_grad, self.device = array, kind, requires_grad, device
@@ -90,7 +90,7 @@ def sparse(kind):
 def torch_tensor(change):
     torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch announces that some layouts may change
+        warnings.simplefilter("ignore")  # PyTorch warns that some layouts may change
         return change(torch, torch.tensor(X))
 
 
@@ -147,7 +147,7 @@ def test_objects_keep_their_kind():
 
 @pytest.fixture(scope="module")
 def others():
-    """x, labels, rows of probabilities and weights, each in a form that NumPy cannot convert by itself."""
+    """Returns x, labels, rows of probabilities and weights, each in a form that NumPy cannot convert by itself."""
     rows = Tensor(np.eye(2)[Y], requires_grad=True)
     return Tensor(X, "torch.bfloat16", requires_grad=True), Y.astype(object), rows, Tensor(np.full(4, 2.0), requires_grad=True)
 
@@ -168,7 +168,7 @@ WEIGHTED = {
 
 
 def outcome(call, *arguments):
-    """The numbers that a call returns and the parameters that it leaves, as one list of arrays."""
+    """Returns the results of a call and the parameters after the call, as one list of arrays."""
     net = build(seed=0)
     result = call(net, *arguments)
     if isinstance(result, numbanet.History):
@@ -188,7 +188,7 @@ def equal(found, expected):
 
 @each("call", list(ALL_CALLS))
 def test_every_call_takes_them(call, others):
-    """The result is that of the same numbers in NumPy."""
+    """The result is equal to the result for the same numbers in NumPy arrays."""
     x, labels, rows, _ = others
     for y, plain in ((labels, Y), (rows, np.eye(2)[Y])):
         assert equal(outcome(ALL_CALLS[call], x, y), outcome(ALL_CALLS[call], X, plain))
@@ -314,7 +314,7 @@ def test_fit_without_y_says_so_for_every_kind_of_array(make):
 
 
 class OnGpu:
-    """A tensor on the GPU that requires a gradient answers as PyTorch's does."""
+    """A replacement for a PyTorch tensor on the GPU that requires a gradient."""
 
     requires_grad, dtype = True, "torch.float32"
 

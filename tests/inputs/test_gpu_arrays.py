@@ -1,4 +1,4 @@
-"""Arrays on a GPU are used in place, refused with the messages of host arrays, and written to on request."""
+"""Arrays on a GPU are used without a copy, cause the same errors as arrays on the host, and receive predictions on request."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ on_cuda = pytest.mark.skipif(not CUDA, reason=_cuda.unusable_reason() or "")
 on_a_gpu = pytest.mark.skipif(not CUDA or _cuda.SIMULATED, reason="the simulator's arrays lie on no GPU")
 each_cuda_engine = each("device, kernels", [engine for engine in ENGINES if engine.values[0] == "cuda"])
 
-N = 7  # samples, in several ragged blocks of the simulator
+N = 7  # number of samples, which are processed in several blocks of the simulator
 TARGETS = {
     "cce": lambda random: random.integers(0, 2, N),
     "cce, rows": lambda random: random.dirichlet([1, 1], N).astype("f4"),
@@ -28,20 +28,20 @@ TARGETS = {
 
 
 def data(loss="cce"):
-    """x (N, 3), and y that suits the loss and two outputs."""
+    """Returns x (N, 3), and targets y for the loss and two outputs."""
     random = np.random.default_rng(0)
     return random.standard_normal((N, 3), "f4"), TARGETS[loss](random)
 
 
 class Shared:
-    """An array that shares its memory by `__cuda_array_interface__` and nothing else."""
+    """An array that shares its memory only through `__cuda_array_interface__`."""
 
     def __init__(self, interface, owner=None):
         self.__cuda_array_interface__, self.owner = interface, owner
 
 
 class Exchanged:
-    """An array that shares its memory by DLPack and nothing else."""
+    """An array that shares its memory only through DLPack."""
 
     def __init__(self, kind, tensor=None):
         self.kind, self.tensor = kind, tensor
@@ -62,7 +62,7 @@ class OfPyTorchOnTheCpu(Exchanged):
 INTERFACE = {"shape": (4, 3), "typestr": "<f4", "data": (0, False), "version": 3}
 
 
-# Which arrays lie on a GPU
+# Recognition of arrays on a GPU
 
 
 @each("value", [Shared(INTERFACE), Exchanged(arrays.DLPACK_CUDA)])
@@ -107,7 +107,7 @@ def test_dlpack_alone_needs_numba_cuda(monkeypatch):
 
 @each("columns", [slice(None), slice(None, None, 2)])
 def test_the_interface_of_dlpack_counts_bytes(columns):
-    """By the memory of a host array, which cuda.core views as it does that of a GPU."""
+    """The test uses a host array, which cuda.core views in the same way as an array on a GPU."""
     utils = pytest.importorskip("cuda.core.utils")
     array = np.ones((4, 6), "f4")[:, columns]
     interface, _ = arrays.dlpack_interface(utils.StridedMemoryView.from_dlpack(array, -1))
@@ -122,7 +122,7 @@ def test_the_interface_of_dlpack_leaves_strides_out_where_there_are_none():
     assert arrays.dlpack_interface(memory) == (expected, memory)
 
 
-# Memory that the kernels cannot reach
+# Arrays in memory that the kernels cannot reach
 
 
 @each("address, kind", [(1, "<f4"), (258, "<f4"), (260, "<f8")])
@@ -152,7 +152,7 @@ def test_memory_says_which_gpu_it_is_of():
     assert arrays.gpu_of(address) == arrays.present_gpu()
 
 
-# Predictions go where they are asked to
+# Arrays for predictions
 
 
 @each("dtype", DTYPES)
@@ -224,7 +224,7 @@ def test_predictions_on_the_gpu_stay_there(device, kernels, monkeypatch):
 
 
 def sizes_copied_to_the_host(monkeypatch, kind) -> list:
-    """The number of elements in each copy to the host, from now on."""
+    """Returns a list to which every later copy to the host appends its number of elements."""
     copied, copy_to_host = [], kind.copy_to_host
 
     def noted(self, *arguments, **options):
@@ -235,11 +235,11 @@ def sizes_copied_to_the_host(monkeypatch, kind) -> list:
     return copied
 
 
-# A network computes the same from arrays on the GPU as from arrays on the host
+# A network computes the same results from arrays on the GPU as from arrays on the host
 
 
 def answers(net, x, y):
-    """The results of all calls, and the parameters after them, as one list of arrays."""
+    """Returns the results of all calls and the parameters after the calls, as one list of arrays."""
     found = [net.predict(x), *net.evaluate(x, y).values()]
     loss, gradients = net.gradients(x, y)
     trace = net.trace(x, y)
@@ -331,7 +331,8 @@ def test_smoothed_and_weighted_targets_stay_on_the_gpu(device, kernels, loss, mo
     copied = sizes_copied_to_the_host(monkeypatch, type(given))
     losses += [nets[1].fit(given, targets, **options)["loss"]]
     assert_same_bits([losses[1], flat(nets[1])], [losses[0], flat(nets[0])])
-    assert N in copied and not {x.size, 2 * N} & set(copied)  # the class of each sample, and no target
+    # The class of each sample is copied to the host, but neither x nor y.
+    assert N in copied and not {x.size, 2 * N} & set(copied)
 
 
 @on_cuda
@@ -351,11 +352,11 @@ def test_classes_are_those_of_the_host(binary):
     assert arrays.classes(cuda.to_device(y), binary).tolist() == host.classes(y, binary).tolist()
 
 
-# Bad arrays on the GPU are refused in the same words
+# Bad arrays on the GPU cause the same errors as arrays on the host
 
 
 def as_on_a_gpu(value):
-    """The array as somebody with a network of float32 would have it on a GPU; None where it cannot be there."""
+    """Returns the array as a float32 array or labels, as users would keep it on a GPU; None if a GPU cannot hold it."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -436,13 +437,13 @@ def test_nothing_is_rearranged_on_the_gpu():
 @on_cuda
 def test_many_classes_do_not_add_up_their_rounding_errors():
     y = np.full((1, 50_000), 1 / 50_000, "f4")
-    assert abs(np.cumsum(y)[-1] - 1) > 1e-4  # one after the other, they would be refused
+    assert abs(np.cumsum(y)[-1] - 1) > 1e-4  # a sequential sum has too large an error
     assert arrays.first_wrong_sum(cuda.to_device(y), 1e-4) is None
     y[0, 7] += np.float32(2e-4)
     assert arrays.first_wrong_sum(cuda.to_device(y), 1e-4) == 0
 
 
-# The protocols, where there is a GPU
+# Arrays of other libraries on a real GPU
 
 
 @on_a_gpu

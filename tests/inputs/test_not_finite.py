@@ -1,4 +1,4 @@
-"""A single inf or nan anywhere in x is found, also by an engine that searches while it computes, and changes nothing."""
+"""A single inf or nan anywhere in x causes an error and changes nothing, even if the engine finds it while it computes."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from numbanet import Network, _cuda
 from tests.helpers.engines import ENGINES, each
 
-# On the CPU: two vectors and a rest per row for either dtype, and a batch of three blocks.
+# On the CPU, a row of either dtype has at least two full vectors and a remainder, and a batch consists of three blocks.
 COUNT, WIDTH = (7, 5) if _cuda.SIMULATED else (1100, 75)
 CALLS = {
     "predict": lambda net, x, y: net.predict(x),
@@ -15,7 +15,7 @@ CALLS = {
     "evaluate": lambda net, x, y: net.evaluate(x, y),
     "gradients": lambda net, x, y: net.gradients(x, y),
     "trace": lambda net, x, y: net.trace(x, y),
-    "train_step": lambda net, x, y: net.train_step(x, y, 0.1, optimizer="momentum"),  # as before: the engine searches
+    "train_step": lambda net, x, y: net.train_step(x, y, 0.1, optimizer="momentum"),  # here, the engine itself searches x
     "train_step_adam": lambda net, x, y: net.train_step(x, y, 0.1, optimizer="adam"),
     "partial_fit": lambda net, x, y: net.partial_fit(x, y, batch_size=300, optimizer="momentum"),
     "fit": lambda net, x, y: net.fit(x, y, epochs=1, verbose=0),
@@ -50,7 +50,7 @@ def test_one_value_that_is_not_finite(device, kernels, call, dropout):
 
 @each("device, kernels", ENGINES)
 def test_the_largest_numbers_are_finite(device, kernels):
-    """Their sum, and the sum of their squares, are not."""
+    """The sums of the largest finite numbers overflow, but the numbers themselves are valid."""
     x = np.full((COUNT, WIDTH), np.finfo("f4").max, "f4")
     net = Network([WIDTH, 3], "relu", "mse", seed=0, device=device, kernels=kernels)
     net.set_parameters([(np.zeros((WIDTH, 3)), np.ones(3))])

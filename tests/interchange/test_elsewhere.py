@@ -1,4 +1,4 @@
-"""The figures of docs/elsewhere.md: what numbanet computes beside PyTorch, Keras and scikit-learn, by small computations."""
+"""Small computations check the figures in docs/elsewhere.md about PyTorch, Keras and scikit-learn."""
 
 import itertools
 import math
@@ -43,7 +43,7 @@ def network(loss="mse", activation="identity"):
 
 
 def linear(torch):
-    """PyTorch's layer with the weights of `network`."""
+    """Returns PyTorch's linear layer with the weights of `network`."""
     layer = torch.nn.Linear(3, 2).double()
     with torch.no_grad():
         layer.weight[:], layer.bias[:] = torch.tensor(W.T), torch.tensor(B)
@@ -83,7 +83,7 @@ def test_cce_is_pytorchs(torch):
 
 
 def test_losses_and_steps_of_scikit_learn():
-    """The squared error there is halved, and divided by the outputs in what is reported, not in the gradient; alpha by n."""
+    """scikit-learn halves the squared error, divides only the reported loss by the outputs, and divides alpha by n."""
     pytest.importorskip("sklearn")
     from sklearn.neural_network import MLPRegressor
 
@@ -114,7 +114,7 @@ OPTIMIZERS = {"SGD": (GradientDescent, {}), "Adam": (Adam, {"epsilon": 1e-3}), "
 @each("name", OPTIMIZERS)
 @each("clip", [None, 0.5])
 def test_optimizers_are_pytorchs_with_decay_of_the_weights_alone(torch, name, clip):
-    """Clipping comes before the decay, as by clip_grad_norm_ before step(); PyTorch adds 1e-6 to the norm."""
+    """Gradients are clipped before decay is added, as with clip_grad_norm_ before step(); PyTorch adds 1e-6 to the norm."""
     kind, constants = OPTIMIZERS[name]
     ours = kind(**constants, weight_decay=0.1, clip_norm=clip)
     layer, net = linear(torch), network()
@@ -134,7 +134,7 @@ def test_optimizers_are_pytorchs_with_decay_of_the_weights_alone(torch, name, cl
 
 
 def stepped(keras, optimizer, gradients, value):
-    """A variable of Keras after steps with these gradients."""
+    """Returns the values of a Keras variable after optimizer steps with the given gradients."""
     variable = keras.Variable(np.array(value), dtype="float64")
     optimizer.build([variable])
     for gradient in gradients:
@@ -144,17 +144,17 @@ def stepped(keras, optimizer, gradients, value):
 
 @each("t", [1, 10])
 def test_adams_epsilon_of_keras_is_larger_at_first(keras, t):
-    """numbanet's step with epsilon / sqrt(1 - beta_2^t) is the step of Keras with epsilon; the gradient is constant."""
+    """With a constant gradient, a numbanet step with epsilon / sqrt(1 - beta_2^t) equals a Keras step with epsilon."""
     g, epsilon = np.array([1e-6, -3e-5]), 1e-7
     keras_steps = np.diff([stepped(keras, keras.optimizers.Adam(0.001, epsilon=epsilon), [g] * k, [0.0, 0.0])
                            for k in (t - 1, t)], axis=0)[0]  # fmt: skip
     for of_paper, agrees in ((epsilon / math.sqrt(1 - 0.999**t), True), (epsilon, False)):
-        expected = -0.001 * g / (np.abs(g) + of_paper)  # m_hat = g and sqrt(v_hat) = |g|
+        expected = -0.001 * g / (np.abs(g) + of_paper)  # m_hat = g and sqrt(v_hat) = |g| for a constant gradient
         assert np.allclose(keras_steps, expected, rtol=1e-5) == agrees
     assert keras.optimizers.Adam().epsilon == 1e-7 and Adam().epsilon == 1e-8
     net = numbanet.Network([1, 1], "identity", "sse", dtype="float64")
     net.set_parameters([(np.zeros((1, 1)), np.zeros(1))])
-    for _ in range(t):  # the gradient -2 x (y - w x) with a tiny y, and b = 0 apart from 1e-3 t
+    for _ in range(t):  # the gradient stays almost constant: y is tiny, and w and b hardly change
         before = net.parameters()[0][0][0, 0]
         net.train_step([[1e-3]], [[1e-3 * 1.0]], 1e-12, optimizer=Adam(epsilon=epsilon))
     step = net.parameters()[0][0][0, 0] - before
@@ -167,7 +167,8 @@ def test_decay_and_clipping_of_keras(keras):
     np.testing.assert_allclose(decoupled, np.array(v) * (1 - 0.1 * 0.5) - 0.1 * np.array(g), rtol=1e-6)
     assert optimizers.AdamW().weight_decay == 0.004 and AdamW().weight_decay == 0.01
     penalty = keras.regularizers.L2(0.5)
-    assert float(penalty(keras.ops.convert_to_tensor([3.0]))) == 0.5 * 9  # lambda w^2; numbanet's is lambda/2 w^2
+    # The penalty is lambda w^2 in Keras, and lambda/2 w^2 in numbanet.
+    assert float(penalty(keras.ops.convert_to_tensor([3.0]))) == 0.5 * 9
     variables = [keras.Variable([3.0, 4.0]), keras.Variable([30.0, 40.0])]
     for options, norms in (({"clipnorm": 1.0}, (1, 1)), ({"global_clipnorm": 1.0}, (5 / 2525**0.5, 50 / 2525**0.5))):
         optimizer = optimizers.SGD(1.0, **options)
@@ -182,12 +183,12 @@ FALLING = [1.0, 0.9] + [0.95] * 12
 
 
 def cuts(rates):
-    """The epochs, counted from 1, after which the learning rate falls."""
+    """Returns the epochs, counted from 1, after which the learning rate is reduced."""
     return [epoch for epoch, (one, two) in enumerate(itertools.pairwise(rates), start=1) if two < one]
 
 
 def cuts_of(plateau):
-    """The epochs after which `Plateau` lowers the learning rate."""
+    """Returns the epochs after which `Plateau` reduces the learning rate."""
     return cuts([plateau.factor(epoch, 99, {"loss": FALLING[: epoch - 1]}) for epoch in range(1, len(FALLING) + 2)])
 
 
@@ -200,7 +201,7 @@ def test_patience_of_plateau_is_one_more_than_that_of_pytorch(torch, patience, c
         theirs.step(loss)
         rates.append(optimizer.param_groups[0]["lr"])
     assert cuts(rates) == cuts_of(Plateau(patience, cooldown=cooldown))
-    assert cuts(rates)[0] == 2 + patience  # the second epoch is the best one
+    assert cuts(rates)[0] == 2 + patience  # epoch 2 is the best epoch
 
 
 def model_of(keras):
@@ -213,7 +214,7 @@ def model_of(keras):
 @each("patience", [1, 2, 3])
 @each("cooldown", [0, 2])
 def test_patience_of_plateau_is_that_of_keras(keras, patience, cooldown):
-    """After a cut, the last epoch of Keras's cooldown counts as one without progress."""
+    """After a reduction of the rate, the last epoch of Keras's cooldown already counts as an epoch without improvement."""
     callback = keras.callbacks.ReduceLROnPlateau("loss", 0.1, patience, min_delta=0, cooldown=cooldown and cooldown + 1)
     callback.set_model(model_of(keras))
     callback.on_train_begin()
@@ -244,7 +245,7 @@ def test_early_stopping_of_keras_has_the_same_patience(keras):
 
 
 def weighted(torch, y):
-    """The gradient of PyTorch's weighted cross-entropy."""
+    """Returns the gradient of PyTorch's weighted cross-entropy."""
     layer = linear(torch)
     loss = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 9.0], dtype=torch.float64))
     loss(layer(of(torch, X)), of(torch, y)).backward()
@@ -252,14 +253,14 @@ def weighted(torch, y):
 
 
 def gradient_of_fit(y, **options):
-    """The gradient of one batch of all samples in `fit`, from one step."""
+    """Returns the gradient of a batch of all samples in `fit`, computed from one training step."""
     net = network("cce", "softmax")
     net.fit(X, y, epochs=1, batch_size=8, learning_rate=1.0, verbose=0, **options)
     return W - net.parameters()[0][0]
 
 
 def test_class_weights_of_pytorch(torch):
-    """A batch of all samples has the same step; soft targets weigh every term there, and the whole sample here."""
+    """With one batch, the steps are equal; for soft targets, PyTorch weights each term, and numbanet each sample."""
     ours = gradient_of_fit(LABELS, class_weight={1: 9.0})
     np.testing.assert_allclose(ours, weighted(torch, LABELS), **CLOSE)
     weights = np.where(LABELS == 1, 9.0, 1.0)
@@ -274,7 +275,8 @@ def test_class_weights_of_pytorch(torch):
     )
     terms = SOFT * [1.0, 9.0]
     y_hat = network("cce", "softmax").predict(X)
-    by_terms = X.T @ (y_hat * terms.sum(axis=1, keepdims=True) - terms) / 8  # divided by n, not by weights
+    # For soft targets, PyTorch divides by the number of samples, not by the sum of the weights.
+    by_terms = X.T @ (y_hat * terms.sum(axis=1, keepdims=True) - terms) / 8
     np.testing.assert_allclose(weighted(torch, SOFT), by_terms, **CLOSE)
     assert not np.allclose(soft, by_terms / np.mean(of_class))
 

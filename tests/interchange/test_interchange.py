@@ -1,6 +1,6 @@
-"""Weights of other libraries: imported networks predict what the originals predict.
+"""A network converted from another library makes the same predictions as the original model.
 
-The files of PyTorch and Keras in tests/files were made by those libraries (make.py there), which need not be installed.
+tests/files/make.py created the files of PyTorch and Keras in tests/files; the tests do not need these libraries.
 """
 
 import io
@@ -30,7 +30,7 @@ def agrees(net, predicted, x=PREDICTIONS["x"]):
 
 
 def state(*sizes, names=None, dtype="f4"):
-    """A state dict as PyTorch has it, in NumPy's arrays."""
+    """Returns a dict like a PyTorch state dict, but with NumPy arrays."""
     random, arrays = np.random.default_rng(0), {}
     for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         name = names[l] if names else str(2 * l)
@@ -40,7 +40,7 @@ def state(*sizes, names=None, dtype="f4"):
 
 
 def forward(arrays, names, x):
-    """tanh between the layers, by NumPy."""
+    """Computes the outputs with NumPy, with tanh between the layers."""
     for name in names[:-1]:
         x = np.tanh(x @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"])
     return x @ arrays[f"{names[-1]}.weight"].T + arrays[f"{names[-1]}.bias"]
@@ -87,7 +87,7 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
     with pytest.raises(TypeError, match="must be a fitted MLPClassifier or MLPRegressor, not list"):
         from_sklearn([])
     mlp = sklearn.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2).fit([[1], [2]], [1, 2])
-    mlp.out_activation_ = "exp"  # of a Poisson regression, which older versions lack
+    mlp.out_activation_ = "exp"  # the output of a Poisson regression, in newer versions of scikit-learn
     with pytest.raises(
         ValueError,
         match="is 'exp', which is not supported; supported are softmax, logistic, identity",
@@ -118,7 +118,7 @@ def test_of_a_state_dict(names, dtype):
         expected = forward(arrays, names, x)
         np.testing.assert_allclose(net.predict(x), expected, rtol=1e-5, atol=1e-6 if dtype == "f4" else 1e-12)
     if layers:
-        in_order = from_torch(arrays, loss="mse", activations="tanh")  # as a state dict is
+        in_order = from_torch(arrays, loss="mse", activations="tanh")  # in the order of a PyTorch state dict
         assert (in_order.predict(x) == net.predict(x)).all()
 
 
@@ -321,7 +321,7 @@ def test_layers_that_do_nothing_to_rows_in_prediction(torch):
 
 
 def module_of(torch, forward, *, biases=True):
-    """A module with the layers a and b, in this order, and any forward pass."""
+    """Returns a module with the layers a and b, in this order, and the given forward pass."""
 
     class Module(torch.nn.Module):
         def __init__(self):
@@ -453,7 +453,7 @@ def test_of_a_file_that_keras_wrote(h5py, name, options):
 
 
 def configured(tmp_path, change, name="sequential.keras", weights=None):
-    """The model's file with another configuration or other weights."""
+    """Returns a copy of a Keras model file with a changed configuration or other weights."""
     with zipfile.ZipFile(FILES / name) as old, zipfile.ZipFile(tmp_path / "net.keras", "w") as new:
         config = json.loads(old.read("config.json"))
         change(config["config"]["layers"])
@@ -518,7 +518,7 @@ def test_truncated_files_of_keras_are_refused(h5py, name, tmp_path):
 
 
 def altered(h5py, change):
-    """The bytes of the weights' file after a change."""
+    """Returns the changed bytes of a file of weights."""
     content = io.BytesIO((FILES / "sequential.weights.h5").read_bytes())
     with h5py.File(content, "r+") as archive:
         change(archive["layers"], h5py)
@@ -526,7 +526,7 @@ def altered(h5py, change):
 
 
 def replaced(**options):
-    """Another kernel in place of the first."""
+    """Replaces the first kernel in a file of weights."""
 
     def change(layers, h5py):
         del layers["dense/vars/0"]
@@ -614,7 +614,7 @@ def test_of_a_model_of_keras(keras):
     with pytest.raises(ValueError, match=r"is not a chain|is Add"):
         from_keras(keras.Model(branching, layers.Add()([layers.Dense(4)(branching), branching])), loss="mse")
     first = layers.Dense(4)(branching)
-    with pytest.raises(ValueError, match=r"is not a chain: its outputs are those of the layers"):
+    with pytest.raises(ValueError, match=r"is not a chain: its outputs come from .*, not only from its last layer"):
         from_keras(keras.Model(branching, [first, layers.Dense(4)(first)]), loss="mse")
 
     class Doubled(keras.Sequential):

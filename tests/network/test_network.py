@@ -1,4 +1,4 @@
-"""The front door: what a user does with a network, on every engine."""
+"""The class `Network` from a user's point of view, on every engine."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ from numbanet.training import reporting
 from tests.helpers.engines import CUDA, DEVICES, DTYPES, ENGINES, each
 from tests.helpers.networks import flatten
 
-# Of the digits: a simulated GPU takes as long as there are weights and samples.
+# The tests use only a part of the digits, because the simulated GPU takes time in proportion to weights and samples.
 SMALL, PIXELS = (12, slice(24, 40)) if _cuda.SIMULATED else (60, slice(0, 64))
 SIZES = (PIXELS.stop - PIXELS.start, 6, 10)
 
@@ -150,7 +150,7 @@ def test_a_step_moves_against_the_gradient(device, kernels, digits):
 
 @each("loss", ["sse", "mse", "bce", "cce"])
 def test_the_loss_of_an_epoch_is_that_of_evaluate(loss):
-    """With a learning rate of next to nothing both see the same parameters, whatever the batches."""
+    """With a learning rate of almost 0, `fit` and `evaluate` compute the loss with the same parameters, for any batches."""
     random = np.random.default_rng(0)
     output = {"sse": "identity", "mse": "identity", "bce": "sigmoid", "cce": "softmax"}[loss]
     net = network(sizes=(4, 3), activations=(output,), loss=loss, dtype="float64")
@@ -193,7 +193,7 @@ def test_without_shuffling_the_order_is_that_of_the_samples(digits):
     assert (fitted.predict(x) == stepped.predict(x)).all()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator computes in NumPy, which warns of overflow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator computes with NumPy, which warns about overflow
 @each("device, kernels", ENGINES)
 def test_divergence_ends_fit_and_keeps_the_last_finite_epoch(device, kernels):
     x = np.random.default_rng(0).standard_normal((8, 2)) * 100
@@ -224,7 +224,7 @@ def test_a_network_moves_between_devices(digits):
 
 
 @each("device, kernels", ENGINES)
-def test_a_trace_names_every_symbol(device, kernels, tmp_path, capsys):
+def test_a_trace_names_every_symbol(device, kernels, tmp_path):
     net = network(device, kernels, sizes=(2, 3, 2))
     x, y = [[0.5, -1], [2, 0]], [0, 1]
     trace = net.trace(x, y)
@@ -244,8 +244,7 @@ def test_a_trace_names_every_symbol(device, kernels, tmp_path, capsys):
     assert list(written) == list(trace.symbols())
     for symbol, array in trace.symbols().items():
         assert (np.array(written[symbol], array.dtype) == array).all()
-    trace.table()
-    printed = capsys.readouterr().out
+    printed = trace.table()
     assert "z_j = sum_i w_ij x_i + b_j" in printed and f"L = {loss:.9g}" in printed
     assert f"{trace.dw[1][2, 1]:.9g}" in printed
 
@@ -289,7 +288,7 @@ def test_auto_says_once_that_it_takes_the_cpu():
     devices.warn_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="chooses the CPU") as caught:
         numbanet.Network([1, 1], ["identity"], "mse", device="auto")
-    numbanet.Network([1, 1], ["identity"], "mse", device="auto")  # a second warning would be an error
+    numbanet.Network([1, 1], ["identity"], "mse", device="auto")  # the test would fail at a second warning
     assert [warning.filename for warning in caught] == [__file__]
 
 
@@ -305,7 +304,7 @@ def test_cuda_without_a_gpu_says_what_is_missing():
 
 
 def test_a_small_grid_is_no_reason_to_warn():
-    """numba.cuda warns of grids too small to fill a GPU; warnings are errors here."""
+    """numba.cuda warns about grids that are too small to fill a GPU, and the tests treat warnings as errors."""
     assert _cuda.configured(forward_sum_cuda, (1, 1), (32, 8)) is not None
 
 
@@ -355,7 +354,7 @@ def test_a_copy_goes_on_to_the_same_bits(kernels, copied, optimizer, digits):
 
 def test_a_network_pickled_on_a_gpu_comes_up_on_the_cpu_where_there_is_none(monkeypatch):
     net = network("cpu", "reference")
-    net._model.device = "cuda"  # as if: only the name goes into the pickle
+    net._model.device = "cuda"  # simulates a network on a GPU: the pickle contains only the name of the device
     content = pickle.dumps(net)
     monkeypatch.setattr(_cuda, "unusable_reason", lambda: "no GPU today")
     devices.warn_once.cache_clear()
@@ -370,6 +369,6 @@ def test_other_constants_of_an_optimizer_do_not_forget(first, second, remembers,
     net.train_step(x, y, 0.01, optimizer=getattr(numbanet, first)(weight_decay=0.1))
     before = flatten(*zip(*net.parameters(), strict=True))
     net.train_step(x, y, 1e-3, optimizer=getattr(numbanet, second)(weight_decay=1e-30))
-    # The first step of Adam goes as far as eta for every parameter that has a gradient; a later one does not.
+    # The first step of Adam changes every parameter that has a gradient by eta; later steps change parameters by other amounts.
     largest = np.abs(flatten(*zip(*net.parameters(), strict=True)) - before).max()
     assert (largest != pytest.approx(1e-3, rel=1e-4)) == remembers

@@ -1,24 +1,17 @@
-"""The page of a training step in Chromium: walked through by keyboard, as a reader does.
-
-The tests need the package playwright (the extra `browser`) and an installed Chromium, and are skipped without them.
-"""
+"""The page of a training step in Chromium, operated with the keyboard, as readers do."""
 
 import re
-import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from numbanet import Network, load_digits
+from tests.helpers.colours import luminance
 from tests.helpers.engines import each
 from tests.helpers.steps import NETWORKS, RATE, mazur, traced
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-# The numbers that Mazur prints, by symbol, layer, input and neuron. An input of None belongs to symbols with a single index.
+# The numbers that Mazur published, with keys (symbol, layer, input, neuron). The input is None for symbols with a single index.
 PUBLISHED = {
     ("z", 1, None, 1): 0.3775,
     ("a", 1, None, 1): 0.593269992,
@@ -35,7 +28,7 @@ PUBLISHED = {
     ("w_after", 1, 1, 2): 0.24975114,
     ("w_after", 1, 2, 2): 0.29950229,
 }
-# The same for the values that are twice as large with SSE as with Mazur's 1/2 SSE.
+# Published numbers that are twice as large with SSE as with Mazur's loss, 1/2 SSE; keys are (symbol, layer, input, neuron).
 PUBLISHED_HALVES = {
     ("L_i", 2, None, 1): 0.274811083,
     ("L_i", 2, None, 2): 0.023560026,
@@ -62,37 +55,19 @@ FIRST_PAINT = """new Promise((found) => new PerformanceObserver((list) =>
   found(list.getEntries()[0].startTime)).observe({type: 'paint', buffered: true}))"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
-    """A function that writes the page of a trace and opens it; at the end, nothing was requested and nothing went wrong."""
-    requests, faults, contexts = [], [], []
+def opened(visit, tmp_path):
+    """Returns a function that writes the page of a trace, and opens it."""
 
     def open_(trace, **options):
         trace.page(tmp_path / "step.html", learning_rate=RATE)
-        contexts.append(context := browser.new_context(offline=True, **options))
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto((tmp_path / "step.html").as_uri())
-        return page
+        return visit(tmp_path / "step.html", **options)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert faults == [] and set(requests) == {(tmp_path / "step.html").as_uri()}
+    return open_
 
 
 def walked(page):
-    """Walks through the page with the right arrow key; returns the values that the page shows at each stage."""
+    """Walks through the page with the right arrow key, and returns the values that the page shows at each stage."""
     page.evaluate(COLLECT)
     page.evaluate("window.found = [collect()]; document.addEventListener('keyup', () => found.push(collect()))")
     for _ in range(int(page.locator("#slider").get_attribute("max"))):
@@ -104,7 +79,7 @@ def walked(page):
 
 
 def visited(page):
-    """Returns the values that the page shows at each stage, without pressing keys, which is faster."""
+    """Returns the values that the page shows at each stage, without pressing keys, which saves time."""
     page.evaluate(COLLECT)
     return page.evaluate("stages.map((_, number) => { go(number); return collect(); })")
 
@@ -114,19 +89,19 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def plain(text):
-    """The text with the letter e in place of powers of ten, and with the operators of Python."""
+    """Returns the text with e instead of powers of ten, and with Python's operators."""
     text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
     return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 
 
 def calculated(text):
-    """The value of a sum that is written out in numbers; None if the text contains symbols."""
+    """Returns the value of a sum that is written out in numbers, or None if the text contains symbols."""
     text = re.sub(r"(?<=[\d.)]) *\(", "*(", plain(re.sub(r"\(\d+ more \w+\)|\s", " ", text)))
     return eval(text) if set(NUMBER.sub("", text)) <= set("-+*/() ") else None
 
 
 def results(shown):
-    """Every number at its symbol: (symbol, layer, input, neuron)."""
+    """Returns a dict of all numbers on the page, with keys (symbol, layer, input, neuron)."""
     names = ("layer", "input", "neuron")
     return {
         (marks["symbol"], *(int(marks[name]) if name in marks else None for name in names)): float(plain(text))
@@ -141,7 +116,7 @@ def test_the_published_example_is_found_at_its_symbols(opened):
     found = results(shown)
     for key, published in PUBLISHED.items():
         decimals = len(str(published).partition(".")[2])
-        assert round(found[key], decimals) == float(f"{published:.9g}"), key  # the page shows nine digits
+        assert round(found[key], decimals) == float(f"{published:.9g}"), key  # the page shows nine significant digits
     for key, published in PUBLISHED_HALVES.items():
         assert abs(found[key] / 2 - published) < 0.6e-9, key
     assert shown[0]["lines"][1] == "0.15 · 0.05 + 0.2 · 0.1 + 0.35"
@@ -182,7 +157,7 @@ def test_a_network_for_digits(opened):
             for j, expected in enumerate(getattr(trace, symbol)[l - 1][0], start=1):
                 assert np.float32(found[symbol, l, None, j]) == expected
     last = {key: value for key, value in found.items() if key[0] == "w_after" and key[1] == 2}
-    assert len(last) == 60  # a window of 6 weights for each of 10 neurons
+    assert len(last) == 60  # the page shows a window of 6 weights for each of the 10 neurons
     for (_, _, i, j), value in last.items():
         np.testing.assert_allclose(value, trace.w[1][i - 1, j - 1] - RATE * trace.dw[1][i - 1, j - 1], rtol=1e-5, atol=1e-7)
     assert not any(stage["isCut"] for stage in shown)
@@ -199,7 +174,7 @@ def test_windows_of_wide_layers_move(opened):
     assert "0.6" in page.locator(".step").nth(1).inner_text()  # x_13
     page.locator("#window-0-later").press("Enter")
     assert "15\N{EN DASH}20 of 20" in page.locator("#columns").inner_text() and page.locator("#window-0-later").is_disabled()
-    page.evaluate("go(2 * 9)")  # the window of layer 1 follows the neuron in hand
+    page.evaluate("go(2 * 9)")  # the window of layer 1 moves to the neuron of the current stage
     assert "5\N{EN DASH}10 of 12" in page.locator("#columns").inner_text() and page.locator(".node.hand").count() == 1
 
 
@@ -267,11 +242,6 @@ def test_the_focus_is_visible_everywhere(opened):
 def test_text_has_contrast(scheme, opened):
     page = opened(mazur(), color_scheme=scheme)
     page.keyboard.press("ArrowRight")
-
-    def luminance(colour):
-        channels = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
 
     ground = luminance(page.evaluate("getComputedStyle(document.getElementById('symbol')).backgroundColor"))
     assert (ground < 0.5) == (scheme == "dark")

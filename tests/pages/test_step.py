@@ -1,4 +1,4 @@
-"""The page of a training step: its numbers, formulas and code, and the files and networks that it refuses."""
+"""The page of a training step: its numbers, formulas and code, and the files and networks that it rejects."""
 
 import io
 import xml.etree.ElementTree as ElementTree
@@ -25,7 +25,8 @@ def written(trace, folder):
 def test_the_numbers_are_those_of_the_trace(name, dtype, tmp_path):
     trace = traced(name, dtype=dtype)
     page = written(trace, tmp_path)
-    close = {"rtol": 1e-8} if dtype == "float64" else {"rtol": 0}  # float64 has nine digits on the page, float32 has all
+    # The page contains nine digits of float64 numbers, and all digits of float32 numbers.
+    close = {"rtol": 1e-8} if dtype == "float64" else {"rtol": 0}
     for l, layer in enumerate(page["layers"]):
         for symbol in ("w", "b", "z", "a", "delta", "dw", "db"):
             np.testing.assert_allclose(np.array(layer[symbol], dtype), getattr(trace, symbol)[l], **close)
@@ -38,7 +39,7 @@ def test_the_numbers_are_those_of_the_trace(name, dtype, tmp_path):
 
 @each("name", NETWORKS)
 def test_values_between_the_symbols_fit_together(name, tmp_path):
-    """Terms add up to the loss; dL/da times da/dz is delta; the curve runs through every point (z, a)."""
+    """The terms add up to the loss, dL/da times da/dz is delta, and the curve passes through every point (z, a)."""
     trace = traced(name)
     page = written(trace, tmp_path)
     np.testing.assert_allclose(np.sum(page["terms"], axis=1), page["losses"], rtol=1e-8)
@@ -52,7 +53,7 @@ def test_values_between_the_symbols_fit_together(name, tmp_path):
 
 
 def test_dl_da_of_a_hidden_layer_is_the_change_of_the_loss(tmp_path):
-    """A hidden layer with softmax needs dL/da, which is not part of a trace."""
+    """A hidden layer with softmax needs dL/da, which a trace does not contain."""
     net = Network([3, 4, 3], ["softmax", "identity"], "sse", dtype="float64", seed=0, kernels="reference")
     page = written(net.trace([[1, -2, 0.5]], [[1, 0, 2]]), tmp_path)
     after = page["layers"][1]

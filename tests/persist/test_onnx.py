@@ -1,4 +1,4 @@
-"""ONNX: another runtime predicts from an exported network what the network itself predicts."""
+"""ONNX Runtime computes the same predictions from an exported network as the network itself."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.helpers.networks import PAIRS
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-# Relative to the largest output: a small one may be the difference of large terms.
+# Tolerances relative to the largest output, because a small output may be the difference of large terms.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 
 
@@ -27,7 +27,7 @@ def run(path, x):
 
 
 def network(sizes, activations, loss, dtype):
-    """Returns a network with weights that spread its activations, and with biases that are not 0."""
+    """Returns a network with random weights of normal size, and with biases other than 0."""
     net = numbanet.Network(sizes, activations, loss, dtype=dtype, epsilon=0.03, kernels="reference")
     random = np.random.default_rng(0)
     net.set_parameters([(random.normal(0, 1, w.shape), random.normal(0, 1, b.shape)) for w, b in net.parameters()])

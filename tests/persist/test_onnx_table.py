@@ -1,4 +1,4 @@
-"""ONNX files of networks that were trained on tables: ONNX Runtime answers raw rows as the network answers them."""
+"""ONNX files of networks that were trained on tables: ONNX Runtime and the network give the same answers for raw rows."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 
 import numbanet
 from numbanet import tables
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 from numbanet.tables.encoding import Boolean, Categorical, Classes, Encoding, Numeric, Quantity
 from numbanet.tables.spelling import Spelling
 from tests.helpers.engines import DTYPES, each
@@ -23,7 +23,7 @@ TWO = Classes("label", ("no", "yes"))
 
 
 def columns(*, missing):
-    """Raw columns; if `missing` is True, some values of each column are missing."""
+    """Returns raw columns; if `missing` is True, some values of each column are missing."""
     random = np.random.default_rng(0)
     last = 4 if missing else 3
     size = random.normal(90, 30, N)
@@ -38,7 +38,7 @@ def columns(*, missing):
 
 
 def encoding(names, target, *, missing):
-    """The encoding of the columns `names`."""
+    """Returns the encoding of the columns `names`."""
     features = {
         "size": Numeric("size", 90, 30, 85.5 if missing else None),
         "time": Numeric("time", 1_700_005_000.0, 2900.0),
@@ -50,9 +50,10 @@ def encoding(names, target, *, missing):
 
 
 def table_of(raw):
-    """The raw columns as numbanet reads them from a CSV file."""
+    """Returns the raw columns in the form in which numbanet reads them from a CSV file."""
     kept = {
-        name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Texts([t or None for t in v]) for name, v in raw.items()
+        name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Strings([t or None for t in v])
+        for name, v in raw.items()
     }
     return Table("a.csv", kept, N)
 
@@ -66,7 +67,7 @@ def network(encoding, loss, dtype):
 
 
 def feed(session, raw):
-    """The raw columns as the session takes them: by name, or the columns of numbers as the matrix x."""
+    """Returns the inputs of the ONNX session: the columns by name, or the matrix x if all columns are numeric."""
     kinds = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(string)": object}
     if [port.name for port in session.get_inputs()] == ["x"]:
         return {"x": np.stack(list(raw.values()), axis=1).astype(kinds[session.get_inputs()[0].type])}
@@ -80,7 +81,7 @@ def session_of(net, path):
 
 
 def agrees(net, raw, path):
-    """Compares the answers and probabilities of ONNX Runtime for raw columns with those of numbanet."""
+    """Checks that ONNX Runtime and numbanet give the same answers and probabilities for raw columns."""
     session = session_of(net, path)
     answers, *probabilities = session.run(None, feed(session, raw))
     y_hat = net.predict(net.table.x(table_of(raw), net.dtype))
@@ -123,7 +124,7 @@ def test_columns_in_any_order(names, tmp_path):
 def test_columns_of_numbers_are_one_matrix(dtype, missing, tmp_path):
     raw = {name: columns(missing=missing)[name] for name in ("size", "year")}
     if dtype == np.float32:
-        raw = {name: v.astype("f4").astype("f8") for name, v in raw.items()}  # numbers that such an input can hold
+        raw = {name: v.astype("f4").astype("f8") for name, v in raw.items()}  # rounded to float32, as the input is
     session = agrees(network(encoding(raw, QUANTITY, missing=missing), "mse", dtype), raw, tmp_path / "net.onnx")
     (x,) = session.get_inputs()
     assert (x.name, x.shape) == ("x", ["N", 2])

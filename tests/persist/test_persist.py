@@ -1,4 +1,4 @@
-"""Files: saved networks load with identical bits; damaged or foreign files are refused, and never executed."""
+"""Loaded networks are bit-identical to saved networks; damaged and foreign files are rejected, and never executed."""
 
 import hashlib
 import io
@@ -45,7 +45,7 @@ def path(request):
 
 
 def numbers(net):
-    """Returns all parameters in one list, an array per w and b."""
+    """Returns all parameters as one list of arrays: w and b of each layer."""
     return [array for pair in net.parameters() for array in pair]
 
 
@@ -63,7 +63,7 @@ def test_a_loaded_network_predicts_and_trains_on_to_the_bit(dtype, suffix, tmp_p
     assert repr(loaded) == repr(net) and loaded.epsilon == net.epsilon
     assert (loaded.predict(x) == net.predict(x)).all()
     for one in (net, loaded):
-        one.fit(x, y, epochs=2, batch_size=8, verbose=0)  # shuffled by the state that was saved
+        one.fit(x, y, epochs=2, batch_size=8, verbose=0)  # both networks shuffle from the saved state of the generator
     assert (loaded.predict(x) == net.predict(x)).all()
 
 
@@ -111,7 +111,7 @@ def test_every_truncated_file_is_refused(path):
 
 
 def test_every_damaged_file_is_refused_or_harmless(path, net):
-    """Flips a bit in each byte: an archive has some bytes that no program reads; damage to all others is noticed."""
+    """The test flips a bit in each byte; only damage to bytes of the archive that no program reads may go unnoticed."""
     whole = path.read_bytes()
     expected = numbers(net)
     noticed = 0
@@ -145,7 +145,7 @@ def test_a_pickle_is_refused_and_not_executed(path):
 
 
 def parts(path):
-    """Returns the description and arrays of a file, read by NumPy or, for safetensors, by the specification of the format."""
+    """Returns the description and the arrays of a file, read without numbanet."""
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return json.loads(archive["description"].tobytes()), {"parameters": archive["parameters"]}
@@ -163,7 +163,7 @@ def parts(path):
 
 
 def write(path, description, arrays, **own):
-    """Writes a file of this description and these arrays, with a correct checksum unless `own` contains another."""
+    """Writes a file with the description and the arrays, with a correct checksum unless `own` contains another checksum."""
     if path.suffix == ".npz":
         np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
         return
@@ -300,7 +300,7 @@ def test_an_archive_of_more_arrays_is_refused(npz):
 @each("suffix", FORMATS)
 @each("dtype", DTYPES)
 def test_vectors_in_any_layout_come_back_to_the_bit(net, suffix, dtype, tmp_path, monkeypatch):
-    """With further vectors; the package safetensors (0.8) writes arrays that are not contiguous wrongly."""
+    """The package safetensors 0.8 writes wrong values for arrays that are not contiguous."""
     if suffix == ".safetensors":
         pytest.importorskip("safetensors")
     monkeypatch.setattr(persist.Description, "vectors", ("parameters", "velocity"))
@@ -340,7 +340,7 @@ def test_onnx_is_exported_not_saved(net, tmp_path):
 
 
 def test_without_safetensors_the_error_says_what_to_install(net, safetensors, monkeypatch):
-    """None in sys.modules makes Python raise ModuleNotFoundError for the module."""
+    """If sys.modules contains None for a module, importing the module raises ModuleNotFoundError."""
     before = safetensors.read_bytes()
     monkeypatch.setitem(sys.modules, "safetensors", None)
     for attempt in (net.save, numbanet.Network.load):
@@ -356,7 +356,7 @@ def test_the_claim_of_a_safetensors_header_is_not_allocated(safetensors):
 
 
 def test_the_claim_of_an_npy_header_is_not_allocated(npz):
-    """With a few bytes whose header claims a terabyte."""
+    """The file has a few bytes, but its header claims an array of a terabyte."""
     path = npz
     with np.load(path) as archive:
         text = archive["description"]
@@ -374,14 +374,14 @@ def test_the_claim_of_an_npy_header_is_not_allocated(npz):
 
 
 def with_history(net, epochs):
-    """The description of a checkpoint after so many epochs, and its vectors."""
+    """Returns the description and the vectors of a checkpoint after the given number of epochs."""
     history = {"loss": [1 / epoch for epoch in range(1, epochs + 1)], "val_loss": [math.nan] * epochs}
     state = {"conditions": {}, "epoch": list(range(1, epochs + 1)), "history": history, "best_epoch": None}
     return models.description_of(net._model, state), models.vectors_of(net._model.snapshot())
 
 
 def test_the_history_of_a_checkpoint_may_grow_without_end(net, path):
-    """250,000 epochs, whose JSON text would be too long for a description that is read."""
+    """As JSON text, the history of 250,000 epochs would exceed the size limit of the description."""
     description, vectors = with_history(net, 250_000)
     persist.save(path, description, vectors)
     found, _ = persist.load(path)
@@ -392,7 +392,7 @@ def test_the_history_of_a_checkpoint_may_grow_without_end(net, path):
 
 
 def state_of(description):
-    """The entries of a checkpoint in the order of their names, as text, because nan differs from nan."""
+    """Returns the entries of a checkpoint, sorted by name, as text, because nan does not equal nan."""
     return repr(sorted(description.training.items()))
 
 
@@ -404,7 +404,7 @@ def test_a_history_comes_back_to_the_bit(epochs, net, path):
 
 
 def test_a_history_in_the_text_of_the_description_is_read(net, path):
-    """As earlier versions wrote it."""
+    """Earlier versions wrote the history as text."""
     description, _ = with_history(net, 3)
     rewritten(path, description={"training": description.training})
     assert state_of(persist.load(path)[0]) == state_of(description)

@@ -1,8 +1,6 @@
-"""Pictures show the data, on the axes given, with no text over another."""
+"""Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
-import subprocess
-import sys
 from itertools import combinations
 
 import mpmath
@@ -19,8 +17,26 @@ from matplotlib.collections import LineCollection  # noqa: E402
 from matplotlib.colors import to_hex, to_rgb  # noqa: E402
 from matplotlib.patches import Circle  # noqa: E402
 
-from numbanet import pictures  # noqa: E402
+from numbanet import pictures, tables  # noqa: E402
 from numbanet.pictures import style  # noqa: E402
+from tests.helpers.pages import ROOT  # noqa: E402
+from tests.pictures.drawings import (  # noqa: E402
+    DIGITS,
+    DRAWINGS,
+    HISTORY,
+    LABELS,
+    LOSS,
+    PENGUINS,
+    PLANE,
+    REFERENCES,
+    SPECIES,
+    SURFACE,
+    VAL_LOSS,
+    WIDE,
+    history_of,
+    reference,
+    rendered,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,56 +45,12 @@ def closed():
     pyplot.close("all")
 
 
-def history_of(**columns):
-    history = History()
-    for epoch in range(1, len(columns["loss"]) + 1):
-        history.add(epoch, {name: values[epoch - 1] for name, values in columns.items()})
-    return history
-
-
-LOSS, VAL_LOSS = [1.0, 0.5, 0.3, 0.2, 0.15], [1.1, 0.6, 0.4, 0.45, 0.5]
-HISTORY = history_of(loss=LOSS, val_loss=VAL_LOSS, accuracy=LOSS[::-1], val_accuracy=VAL_LOSS[::-1], seconds=LOSS)
-RANDOM = np.random.default_rng(0)
-PLANE = RANDOM.normal(size=(40, 2))
-DIGITS = Network([64, 32, 10], "relu", "cce", seed=0)
-WIDE = Network([2, 8, 3], "tanh", "cce", seed=0)
-YES_NO = Network([2, 4, 1], "tanh", "bce", seed=0)
-SURFACE = Network([2, 4, 1], "tanh", "mse", seed=0)
-LABELS = np.arange(40) % 3
-
-
 def drawn_with(network, parameters):
     network.set_parameters(parameters)
     return network
 
 
-# Each draws on the axes it is given, or on new ones.
-DRAWINGS = {
-    "learning_curves": lambda ax: pictures.learning_curves(HISTORY, ax=ax),
-    "ends that meet": lambda ax: pictures.learning_curves(history_of(loss=LOSS, val_loss=LOSS), ax=ax),
-    "one epoch": lambda ax: pictures.learning_curves(history_of(loss=[1.0]), ax=ax),
-    "accuracy": lambda ax: pictures.learning_curves(HISTORY, "accuracy", ax=ax),
-    "classes": lambda ax: pictures.decision_boundary(WIDE, PLANE, LABELS, ax=ax),
-    "yes or no": lambda ax: pictures.decision_boundary(YES_NO, PLANE, LABELS > 0, ax=ax),
-    "surface": lambda ax: pictures.decision_boundary(SURFACE, PLANE, PLANE[:, 0], ax=ax),
-    "samples alone": lambda ax: pictures.decision_boundary(WIDE, PLANE, ax=ax),
-    "one sample": lambda ax: pictures.decision_boundary(SURFACE, PLANE[:1], ax=ax),
-    "confusion_matrix": lambda ax: pictures.confusion_matrix(np.arange(200) % 10, np.arange(200) % 7, ax=ax),
-    "names": lambda ax: pictures.confusion_matrix([0, 1, 1], [0, 1, 0], names=["negative", "positive"], ax=ax),
-    "weight_images": lambda ax: pictures.weight_images(DIGITS, (8, 8), ax=ax),
-    "network_diagram": lambda ax: pictures.network_diagram(DIGITS, ax=ax),
-    "small network": lambda ax: pictures.network_diagram(Network([2, 1], "tanh", "bce"), ax=ax),
-    "deep network": lambda ax: pictures.network_diagram(Network([3, 5, 7, 6, 4, 2], "leaky_relu", "cce"), ax=ax),
-    "neuron_diagram": lambda ax: pictures.neuron_diagram(ax=ax),
-    "one input": lambda ax: pictures.neuron_diagram([1], [-0.123456], 1, ax=ax),
-    "eight inputs": lambda ax: pictures.neuron_diagram(PLANE[:8, 0], PLANE[:8, 1], -1 / 3, "leaky_relu", ax=ax),
-    **{
-        name: lambda ax, name=name: pictures.activation_function(name, ax=ax)
-        for name in ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "softmax")
-    },
-}
-
-
+# Each function draws on the given Axes, or on new Axes.
 @each("name", DRAWINGS)
 def test_a_picture_is_drawn_on_the_axes_given_or_on_new_ones(name):
     _, (left, right) = pyplot.subplots(1, 2, figsize=(14, 7))
@@ -96,7 +68,7 @@ def test_no_text_lies_over_another_or_beyond_the_figure(name):
 
 
 def drawn_texts(figure):
-    """All there is to read; tick labels beyond the limits are not drawn."""
+    """Returns all visible texts of a figure; tick labels outside the axis limits are not visible."""
     beyond = set()
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         low, high = sorted(axis.get_view_interval())
@@ -109,7 +81,7 @@ def drawn_texts(figure):
 
 
 def check_texts(figure):
-    """No two texts of a drawn figure overlap, and none leaves it."""
+    """Checks that no texts of a drawn figure overlap, and that no text extends beyond the figure."""
     boxes = [(text.get_text(), text.get_tightbbox()) for text in drawn_texts(figure)]
     page = figure.bbox.padded(1)
     for text, box in boxes:
@@ -119,6 +91,70 @@ def check_texts(figure):
     for (text, box), (other, other_box) in combinations(boxes, 2):
         over = min(box.x1, other_box.x1) - max(box.x0, other_box.x0), min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
         assert min(over) < 1.0, f"{text!r} lies over {other!r}"
+
+
+@each("name", ["confusion_matrix", "names", "long names", "large numbers"])
+def test_the_numbers_of_a_confusion_matrix_lie_inside_their_cells(name):
+    ax = DRAWINGS[name](None)
+    ax.figure.draw_without_rendering()
+    for text in ax.texts:
+        column, row = text.get_position()[0], round(text.get_position()[1])
+        (left, bottom), (right, top) = ax.transData.transform([(column - 0.5, row + 0.5), (column + 0.5, row - 0.5)])
+        box = text.get_window_extent()
+        assert left < box.x0 and box.x1 < right and bottom < box.y0 and box.y1 < top, text.get_text()
+
+
+def test_string_labels_are_classes():
+    ax = pictures.confusion_matrix(["b", "a", "b"], ["b", "b", "b"])
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), [[0, 1], [0, 1]])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    outputs = np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]])  # the classes b, y and y, in the order of `names`
+    ax = pictures.confusion_matrix(["b", "y", "b"], outputs, names=["y", "b"])
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
+    ax = pictures.decision_boundary(WIDE, PLANE, SPECIES, names=PENGUINS)
+    for c, line in enumerate(ax.get_lines()):
+        np.testing.assert_array_equal(line.get_xydata(), PLANE[c == LABELS])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == PENGUINS
+
+
+def test_a_network_of_a_table_names_its_columns_and_classes():
+    table = tables.read(ROOT / "docs" / "penguins" / "more-penguins.csv")
+    ignored = [name for name in table.columns if name not in ("bill_length_mm", "bill_depth_mm", "species")]
+    encoding = tables.learn(table, "species", ignore=ignored, impute="median")
+    network = Network([2, 3], "softmax", "cce", seed=0)
+    network.table = encoding
+    ax = pictures.decision_boundary(network, encoding.x(table), encoding.y(table))
+    assert ax.get_xlabel() == "bill_length_mm (encoded)" and ax.get_ylabel() == "bill_depth_mm (encoded)"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(encoding.target.labels)
+
+
+def test_a_legend_inside_the_axes_leaves_the_layout_of_the_caller_alone():
+    ax = pictures.decision_boundary(WIDE, PLANE, LABELS, ax=pyplot.figure().subplots())
+    ax.figure.draw_without_rendering()
+    legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert inside.x0 <= legend.x0 and legend.x1 <= inside.x1 and inside.y0 <= legend.y0 and legend.y1 <= inside.y1
+
+
+@each("name", REFERENCES)
+def test_a_picture_looks_like_its_reference(name):
+    """Compares means of 5 x 5 pixels, so that the rendering of letters does not matter."""
+    drawn, expected = rendered(name), pyplot.imread(reference(name))[..., :3]
+    assert drawn.shape == expected.shape, "python -m tests.pictures.drawings"
+    difference = np.abs(blurred(drawn) - blurred(expected))
+    assert difference.mean() < 0.004 and difference.max() < 0.25, "python -m tests.pictures.drawings"
+
+
+def blurred(picture):
+    """Returns the means of squares of 5 x 5 pixels."""
+    height, width = (5 * (length // 5) for length in picture.shape[:2])
+    return picture[:height, :width].reshape(height // 5, 5, width // 5, 5, 3).mean(axis=(1, 3))
+
+
+@each("name", REFERENCES)
+def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
+    """The corner is dark, and the picture has nearly white pixels, those of the text."""
+    drawn = rendered(name, dark=True)
+    assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
 
 
 def lines_by_colour(ax):
@@ -152,7 +188,9 @@ def test_areas_have_the_colour_of_the_predicted_class():
     picture = np.asarray(image.get_array())
     height, width, _ = picture.shape
     x_1, x_2 = np.linspace(left, right, width), np.linspace(bottom, top, height)
-    hue = np.argmin([np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.COLOURS[:3]], axis=0)
+    hue = np.argmin(
+        [np.abs((1 - picture) @ np.cross(1 - np.array(to_rgb(c)), (1, 0, 0))) for c in style.LIGHT.colours[:3]], axis=0
+    )
     rows, columns = np.arange(5, height, 29), np.arange(5, width, 31)
     points = np.stack(np.meshgrid(x_1[columns], x_2[rows]), axis=-1).reshape(-1, 2)
     expected = WIDE.predict(points).argmax(axis=1)
@@ -160,7 +198,7 @@ def test_areas_have_the_colour_of_the_predicted_class():
     np.testing.assert_array_equal(hue[np.ix_(rows, columns)].ravel(), expected)
     for c, line in enumerate(ax.get_lines()):
         np.testing.assert_array_equal(line.get_xydata(), PLANE[c == LABELS])
-        assert to_hex(line.get_markerfacecolor()) == style.COLOURS[c].lower() and line.get_label() == f"class {c}"
+        assert to_hex(line.get_markerfacecolor()) == style.LIGHT.colours[c].lower() and line.get_label() == f"class {c}"
 
 
 def test_targets_may_be_rows_of_probabilities():
@@ -200,6 +238,20 @@ def test_one_output_is_class_1_above_a_half():
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[1, 0], [0.5, 0.5]])
 
 
+def test_predictions_residuals_importances_and_images_hold_the_numbers():
+    y, y_hat = PLANE.T
+    points = pictures.predicted_against_true(y, y_hat[:, np.newaxis]).collections[0].get_offsets()
+    np.testing.assert_array_equal(points, PLANE)
+    bars = pictures.residuals(y, y_hat).patches
+    counts, edges = np.histogram(y_hat - y, len(bars))
+    assert [bar.get_height() for bar in bars] == counts.tolist() and bars[0].get_x() == pytest.approx(edges[0])
+    ax = pictures.importances(["a", "b"], PLANE[:10].T)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], PLANE[:10].mean(axis=0))
+    np.testing.assert_allclose([line[0][0] for line in ax.collections[0].get_segments()], PLANE[:10].min(axis=0))
+    images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
+    np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
+
+
 def test_each_image_holds_the_weights_of_a_neuron():
     w, _ = DIGITS.parameters()[0]
     wall = np.asarray(pictures.weight_images(DIGITS, (8, 8)).get_images()[0].get_array())
@@ -221,12 +273,12 @@ def test_a_network_diagram_has_a_line_for_each_weight_and_a_circle_for_each_neur
     assert len(circles) == 5
     red, blue = (circle.get_facecolor() for circle in circles[3:])
     assert red[0] > red[2] and to_hex(blue) == style.BLUE.lower()
-    assert {"input", "layer 1", "$x$\n3", "identity\n2"} <= set(texts_of(ax))
+    assert {"input", "layer 1", "$x$\n3 inputs", "identity\n2 neurons"} <= set(texts_of(ax))
 
 
 def test_a_large_network_is_drawn_in_part():
     ax = pictures.network_diagram(DIGITS)
-    assert {"53 more", "21 more", "$x$\n64", "relu\n32", "softmax\n10"} <= set(texts_of(ax))
+    assert {"53 more", "21 more", "$x$\n64 inputs", "relu\n32 neurons", "softmax\n10 neurons"} <= set(texts_of(ax))
     assert sum(isinstance(patch, Circle) for patch in ax.patches) == 11 + 11 + 10
     assert [len(c.get_segments()) for c in ax.collections] == [11 * 11, 11 * 10]
     assert "61 more" in texts_of(pictures.network_diagram(Network([64, 2], "tanh", "cce"), most=4))
@@ -240,7 +292,7 @@ def test_a_neuron_diagram_computes():
     )
 
 
-FORMULAS = {  # a and da/dz, by mpmath
+FORMULAS = {  # exact values of a and da/dz, computed with mpmath
     "identity": lambda z: z,
     "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
     "tanh": mpmath.tanh,
@@ -285,9 +337,24 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.confusion_matrix([0, -1], [0, 1]), ValueError, "y contains -1"),
         (lambda: pictures.confusion_matrix([], []), ValueError, "y must have shape"),
         (lambda: pictures.confusion_matrix([0, 2], [0, 1], names=["a", "b"]), ValueError, "names has 2 entries, but"),
+        (lambda: pictures.confusion_matrix(["a"], [0]), ValueError, "y contains strings, but y_hat does not: pass names"),
+        (
+            lambda: pictures.confusion_matrix(["a"], ["b"], names=["a", "c"]),
+            ValueError,
+            "y_hat contains 'b', which is not a class",
+        ),
+        (
+            lambda: pictures.decision_boundary(WIDE, PLANE, names=["a", "b"]),
+            ValueError,
+            "names has 2 entries, but the network has 3",
+        ),
         (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
         (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network has 64 inputs"),
         (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be the height and width"),
+        (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
+        (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
+        (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
+        (lambda: pictures.sample_images(PLANE[:2], (2, 2), ["a", "b"]), ValueError, r"x must have shape \(2, 4\)"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
         (lambda: pictures.neuron_diagram(x=[1]), ValueError, "x, w and b together"),
@@ -303,18 +370,3 @@ def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
-
-
-def test_numbanet_does_not_import_matplotlib_and_pictures_name_it():
-    code = """
-import sys, numbanet, numbanet.cli
-assert not [name for name in sys.modules if name.startswith("matplotlib")]
-sys.meta_path.insert(0, type("Missing", (), {"find_spec": lambda name, *_: None if name != "matplotlib" else 1 / 0}))
-import importlib.util
-importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "matplotlib" else find(name)
-print(numbanet.cli.main(["sheet"]))
-"""
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
-    assert result.stdout == "1\n"
-    assert result.stderr.startswith("numbanet: pictures need the package matplotlib, which is not installed: ")
-    assert result.stderr.endswith('pip install "matplotlib>=3.8"\n')

@@ -1,4 +1,4 @@
-"""Golden vectors: the recorded vectors equal the vectors of the present code, and of the oracle."""
+"""The recorded golden vectors equal the vectors that the current code and the oracle compute."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "porting.md").read_text()
 
 
 def recorded(name, suffix, folder=ROOT / "docs" / "golden"):
-    """Returns the facts and arrays of a file."""
+    """Returns the facts and the arrays of a file of golden vectors."""
     if suffix == ".npz":
         with np.load(folder / f"{name}.npz") as archive:
             entries = {key: json.loads(str(array)) if array.dtype.kind == "U" else array for key, array in archive.items()}

@@ -1,4 +1,4 @@
-"""The estimators take the arrays that `Network` takes, and their messages about DataFrames name the column."""
+"""The estimators accept the arrays that `Network` accepts, and errors about DataFrames name the column."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The estimators: checked by scikit-learn's own checks, compared with its own MLP, and the features beyond it."""
+"""The estimators pass scikit-learn's own checks and agree with scikit-learn's MLP; additional features are tested, too."""
 
 import copy
 import pickle
@@ -16,7 +16,7 @@ from numbanet.training.optimizers import as_in_scikit_learn
 from tests.helpers.engines import ENGINES, each
 
 pytest.importorskip("sklearn", minversion="1.7")
-pytest.importorskip("pandas")  # some of the checks use it
+pytest.importorskip("pandas")  # some of scikit-learn's checks use pandas
 
 import pandas as pd
 import scipy.sparse
@@ -39,7 +39,8 @@ pytestmark = [
 ENDLESS = {"tol": 0.0, "n_iter_no_change": np.inf}
 
 
-@parametrize_with_checks([MLPClassifier(), MLPRegressor()])
+# max_iter is 100, as in scikit-learn's tests of its own MLPs, because most of the time is training.
+@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_check(estimator, check):
     try:
         check(estimator)
@@ -66,18 +67,18 @@ def samples():
 
 
 def kinds(task):
-    """Returns numbanet's and scikit-learn's estimator for a task."""
+    """Returns numbanet's estimator and scikit-learn's estimator for a task."""
     name = "MLPRegressor" if task.startswith("number") else "MLPClassifier"
     return getattr(numbanet.sklearn, name), getattr(neural_network, name)
 
 
 def alike(task, X, y, **options):  # noqa: N803
-    """Returns both estimators with the same weights, ready to be trained further."""
+    """Returns both estimators with the same weights, ready for further training."""
     options = {"hidden_layer_sizes": (7, 4), "activation": "tanh", "random_state": 1, "shuffle": False} | ENDLESS | options
     ours, theirs = (kind(**options | {"max_iter": 1, "warm_start": True}).fit(X, y) for kind in kinds(task))
     theirs.coefs_, theirs.intercepts_ = ([array.copy() for array in each] for each in (ours.coefs_, ours.intercepts_))
     ours.coefs_, ours.intercepts_ = theirs.coefs_, theirs.intercepts_
-    for mlp in (ours, theirs):  # undo the other effects of that epoch
+    for mlp in (ours, theirs):  # undo all other effects of the first epoch
         mlp.t_, mlp.best_loss_, mlp._no_improvement_count = 0, np.inf, 0
     return ours, theirs
 
@@ -126,11 +127,12 @@ def assert_same_parameters(ours, theirs):
 def test_equal_settings_give_scikit_learns_network(task, activation, solver, early_stopping, samples):
     X, y = samples[task]
     options = {"activation": activation, "early_stopping": early_stopping, "random_state": 3, "max_iter": 9}
-    options |= {"alpha": 0.5} | SOLVERS[solver]  # the last batch is smaller, and its penalty larger
+    options |= {"alpha": 0.5} | SOLVERS[solver]  # the last batch is smaller, so that its penalty is larger
     ours, theirs = (kind(hidden_layer_sizes=(7, 4), batch_size=7, **options).fit(X, y) for kind in kinds(task))
     assert_same_parameters(ours, theirs)
     assert ours.n_iter_ == theirs.n_iter_
-    assert ours.loss_curve_ == pytest.approx(theirs.loss_curve_, rel=0.1)  # ours has the penalty at the epoch's beginning
+    # numbanet adds the penalty of the weights at the start of the epoch, scikit-learn at the start of each batch.
+    assert ours.loss_curve_ == pytest.approx(theirs.loss_curve_, rel=0.1)
     assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
     assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
 
@@ -138,7 +140,7 @@ def test_equal_settings_give_scikit_learns_network(task, activation, solver, ear
 @each("device, kernels", ENGINES)
 @each("task", ["multiclass", "number"])
 def test_adam_moves_neurons_without_activation_as_scikit_learn_does(task, device, kernels, samples):
-    """The penalty is the only gradient of the weights of a ReLU that is always 0, and is not much larger than epsilon."""
+    """If a ReLU neuron is always 0, the penalty is the only gradient of its weights, and not much larger than epsilon."""
     X, y = samples[task]
     ours, theirs = kinds(task)
     options = {"hidden_layer_sizes": (7, 4), "random_state": 0, "learning_rate_init": 0.01, "alpha": 1e-5, **ENDLESS}
@@ -188,7 +190,8 @@ def test_the_printed_lines_are_scikit_learns(learning_rate, early_stopping, samp
 @each("task", ["multiclass", "number"])
 def test_small_batches_and_weights_agree_with_scikit_learn(task, samples):
     X, y = samples[task]
-    weights = np.tile([0.5, 1.5, 1.0], 20)  # each batch of 15 has the same mean weight, as alpha supposes
+    # All batches of 15 samples have the same mean weight, because alpha does not depend on the weights of a batch.
+    weights = np.tile([0.5, 1.5, 1.0], 20)
     ours, theirs = alike(task, X, y, alpha=0.5, batch_size=15, **SOLVERS["nesterov"])
     for mlp in (ours, theirs):
         mlp.set_params(max_iter=5).fit(X, y, sample_weight=weights)
@@ -216,7 +219,7 @@ def test_the_signatures_contain_those_of_scikit_learn():
         assert list(own)[: len(known)] != [] and known.items() <= own.items()
 
 
-# Weights of samples and classes
+# Sample weights and class weights
 
 
 @each("kind", [MLPClassifier, MLPRegressor])
@@ -244,7 +247,7 @@ def test_class_weights_are_sample_weights(samples):
 
 @each("kind", [MLPClassifier, MLPRegressor])
 def test_partial_fit_takes_weights_as_they_are_given(kind, samples):
-    """A single sample's weight counts, and equal parts of the data keep their share whatever their weights."""
+    """A single sample with the weight 5 has the effect of a learning rate that is five times as large."""
     X, y = samples["multiclass" if kind is MLPClassifier else "number"]
     known = {"classes": ["a", "b", "c"]} if kind is MLPClassifier else {}
     options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "random_state": 0}
@@ -278,7 +281,7 @@ def test_weights_are_scaled_for_sparse_samples_too(kind, samples):
     sparse.fit(scipy.sparse.csr_array(X), y, sample_weight=weights)
     tripled.set_params(alpha=1.5).fit(
         scipy.sparse.csr_array(X), y, sample_weight=3 * weights
-    )  # alpha counts against the weights
+    )  # larger weights reduce the effect of alpha
     for mlp in (sparse, tripled):
         np.testing.assert_allclose(mlp.coefs_[0], dense.coefs_[0], rtol=0, atol=1e-12)
         np.testing.assert_allclose(mlp.loss_curve_, dense.loss_curve_, rtol=1e-10)
@@ -398,7 +401,7 @@ def test_a_warm_start_refuses_other_classes(samples):
         with pytest.raises(ValueError, match="warm_start can only be used") as raised:
             mlp.fit(X, other)
         assert found in str(raised.value) and np.array_equal(mlp.coefs_[0], before)
-    mlp.partial_fit(X[:1], y[:1])  # a part of the data need not contain all classes
+    mlp.partial_fit(X[:1], y[:1])  # the samples of one call need not contain all classes
     with pytest.raises(ValueError, match=r"contains the classes \['z'\], which are not among"):
         mlp.partial_fit(X[:1], ["z"])
     X, y = samples["numbers"]
@@ -421,7 +424,7 @@ def test_partial_fit_learns_from_a_stream(samples):
     with pytest.raises(ValueError, match="sample_weight"):
         mlp.partial_fit(X, y, classes=["a", "b", "c"], sample_weight=np.full(60, -1))
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
-        mlp.partial_fit(X, y)  # the failed call does not count as the first one
+        mlp.partial_fit(X, y)  # the failed call does not count as the first call
     for epoch in range(40):
         for part in (slice(0, 20), slice(20, 23), slice(23, 60)):
             mlp.partial_fit(X[part], y[part], classes=["c", "b", "a"] if epoch == 0 else None)
@@ -632,7 +635,8 @@ def test_a_large_epsilon_turns_adam_into_gradient_descent(task, samples):
     X, y = samples[task]
     ours, _ = kinds(task)
     options = {"alpha": 1e-12, "max_iter": 1, "random_state": 0, "momentum": 0, "epsilon": 1e8}
-    steps = {"sgd": 0.1, "adam": 0.1 * 1e8 / np.sqrt(1 - 0.999)}  # epsilon has no bias, which the first step corrects
+    # The first step of Adam corrects the bias of the moments, but divides by the uncorrected epsilon.
+    steps = {"sgd": 0.1, "adam": 0.1 * 1e8 / np.sqrt(1 - 0.999)}
     w, w_adam = (ours(solver=solver, learning_rate_init=eta, **options).fit(X, y).coefs_[0] for solver, eta in steps.items())
     np.testing.assert_allclose(w, w_adam, rtol=0, atol=1e-7)
 
@@ -657,8 +661,8 @@ def test_adamw_decays_by_alpha(samples):
     options = {"solver": "adamw", "activation": "tanh", "learning_rate_init": 0.1, "max_iter": 1, "random_state": 0}
     options["kernels"] = "reference"
     little, much = (MLPRegressor(alpha=alpha, **options).fit(X, y).coefs_[0] for alpha in (1e-9, 0.5))
-    initial = (little - much) / (0.1 * 0.5)  # w - eta lambda w
-    np.testing.assert_allclose(np.abs(little - initial), 0.1, rtol=1e-4)  # Adam's first step is eta long
+    initial = (little - much) / (0.1 * 0.5)  # the weights decay by eta alpha w
+    np.testing.assert_allclose(np.abs(little - initial), 0.1, rtol=1e-4)  # the first step of Adam has the length eta
 
 
 def test_callbacks_see_scikit_learns_loss_and_may_stop(samples):
@@ -711,7 +715,7 @@ def test_every_engine(device, kernels, samples):
     np.testing.assert_allclose(mlp.predict_proba(X), reference.predict_proba(X), rtol=1e-9)
 
 
-# Together with other estimators of scikit-learn
+# Use together with other estimators of scikit-learn
 
 
 def test_a_search_over_two_processes_in_a_pipeline(samples):

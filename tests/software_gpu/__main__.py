@@ -1,7 +1,8 @@
 """Builds the software GPU if necessary, and runs a command on it: python -m tests.software_gpu COMMAND ...
 
-Without a command, only builds it. After the command, prints how many kernels have run, and the findings that no test has
-expected. If there are any, the exit status is not 0. The page docs/software-gpu.md lists the environment variables.
+Without a command, the module only builds the software GPU. After the command, the module prints how many kernels have run, and
+the findings that no test has expected. If there are any findings, the exit status is not 0. The page docs/software-gpu.md lists
+the environment variables.
 """
 
 import os
@@ -28,7 +29,7 @@ def main(command: list[str]) -> int:
 
 
 def environment(report: str) -> dict[str, str]:
-    """Returns the environment of the command, in which this driver is found before NVIDIA's."""
+    """Returns the environment of the command, in which programs find the software GPU before NVIDIA's driver."""
     driver = [build.FOLDER, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
     modules = [build.HERE / "startup", build.ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
     paths = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, driver)), "PYTHONPATH": os.pathsep.join(map(str, modules))}
@@ -36,7 +37,10 @@ def environment(report: str) -> dict[str, str]:
 
 
 def executed(report: Path) -> str:
-    """Returns a line that says how many kernels have been launched. A kernel counts once for each combination of types."""
+    """Returns a line with the numbers of kernels, of launches and of graphs, and the seconds in kernels.
+
+    A kernel counts once for each combination of argument types.
+    """
     rows = [line.split("\t") for line in lines_of(report / "launches")]
     names, launches = {name for *_, name in rows}, sum(int(count) for count, *_ in rows)
     kernels = sum(name.startswith("_ZN8numbanet") for name in names)

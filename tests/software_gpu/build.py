@@ -11,9 +11,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "build" / "software-gpu"  # git ignores it
 KERNELS = FOLDER / "kernels"
-DRIVER = "libcuda.so.1"  # the name by which programs load NVIDIA's driver
+DRIVER = "libcuda.so.1"  # programs load NVIDIA's driver under this name
 
-# No operation may be contracted or reordered: a kernel computes the same bits as its PTX says.
+# The compiler must not contract or reorder operations, so that a kernel computes the same bits as its PTX specifies.
 FLAGS = ("-std=c++17", "-mfma", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC")
 DRIVER_FLAGS = ("-O2", "-fvisibility=hidden", "-Wall", "-Wextra", f"-Wl,-soname,{DRIVER}")
 KERNEL_FLAGS = ("-O1", "-w")
@@ -21,7 +21,7 @@ KERNEL_SOURCES = ("translation/*.py", "driver/kernels.h", "driver/arithmetic.h",
 
 
 def build_driver() -> None:
-    """Compiles the driver, unless it is there and was compiled from the present sources."""
+    """Compiles the driver, unless it has already been compiled from the current sources."""
     include = headers()
     if include is None:
         raise SystemExit("the software GPU needs cuda.h, numba-cuda and the CUDA toolkit: pip install 'numbanet[sass]'")
@@ -34,7 +34,7 @@ def build_driver() -> None:
 
 
 def headers() -> str | None:
-    """Returns the folder of cuda.h, or None if it is not installed."""
+    """Returns the folder that contains cuda.h, or None if cuda.h is not installed."""
     try:
         from cuda import pathfinder
     except ImportError:
@@ -52,7 +52,10 @@ def build_kernels(library: Path, code: str) -> None:
 
 
 def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked: tuple[str, ...] = ()) -> None:
-    """Calls g++. A library appears when it is complete, so that other processes never load part of one."""
+    """Compiles a library with g++.
+
+    The library gets its final name only when it is complete, so that other processes never load an incomplete library.
+    """
     part = library.with_suffix(f".{os.getpid()}")
     command = ["g++", *FLAGS, *flags, "-o", str(part), *map(str, sources), *linked]
     try:
@@ -64,6 +67,6 @@ def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked:
 
 @functools.cache
 def fingerprint(patterns: tuple[str, ...], *flags: tuple[str, ...]) -> str:
-    """Returns a hash of the source files that match patterns, and of compiler flags."""
+    """Returns a hash of the source files that match the given patterns, and of compiler flags."""
     files = sorted(path for pattern in patterns for path in HERE.glob(pattern))
     return hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), repr(flags).encode()])).hexdigest()

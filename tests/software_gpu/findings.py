@@ -1,4 +1,4 @@
-"""The findings of the software GPU, for tests: taken from the file to which the driver appends them."""
+"""Reads the findings of the software GPU, for tests, from the file to which the driver appends them."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ FILE = Path(os.environ.get("SOFTWARE_GPU_REPORT", "/nonexistent")) / "findings"
 
 
 def lines_of(path: Path) -> list[str]:
-    """Returns the lines of a file, which may not exist."""
+    """Returns the lines of a file, or no lines if the file does not exist."""
     return path.read_text().splitlines() if path.exists() else []
 
 
 def take() -> list[str]:
-    """Returns the findings since the last call, and removes them from the report."""
+    """Returns the findings since the last call, and removes them from the driver's report."""
     found = lines_of(FILE)
     if found:
         FILE.write_text("")

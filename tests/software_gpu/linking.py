@@ -1,7 +1,7 @@
 """Changes numba-cuda's last step, so that kernels reach the driver as compiled C++ instead of machine code for a GPU.
 
-numba-cuda compiles a kernel to LTO-IR, and nvJitLink links it to machine code. Here nvJitLink links it twice: to machine code,
-of which only the numbers of registers and of bytes are used, and to PTX, which is translated and compiled.
+numba-cuda compiles a kernel to LTO-IR, which nvJitLink then links to machine code. Here, nvJitLink links the LTO-IR twice: to
+machine code, from which only the numbers of registers and bytes are used, and to PTX, which is translated to C++ and compiled.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ IMAGE = "software GPU: {}\0"  # what the driver gets in place of machine code; s
 
 
 def install() -> None:
-    """Makes the import of numba-cuda's linker change it."""
+    """Arranges that importing numba-cuda's linker also changes the linker."""
     sys.meta_path.insert(0, _Finder())
 
 
@@ -57,7 +57,7 @@ def complete(linker: Any) -> Any:
 
 
 def key_of(linker: Any) -> str:
-    """Returns a name that differs if the code, the options or the translation differ."""
+    """Returns a name that depends on the code, the options and the translation."""
     translation = build.fingerprint(build.KERNEL_SOURCES, build.FLAGS, build.KERNEL_FLAGS)
     options = linker.arch, linker.max_registers, linker.lineinfo, translation
     parts = [bytes(code.code) for code in linker._object_codes] + [repr(options).encode()]
@@ -75,7 +75,7 @@ def build_library(linker: Any, library: Path) -> None:
 
 
 def linked(linker: Any, kind: str) -> tuple[bytes, str]:
-    """Returns machine code or PTX, and what ptxas says about it. PTX can only be made of LTO-IR."""
+    """Returns machine code or PTX, and the output of ptxas about it. PTX can only be generated from LTO-IR."""
     from cuda.core import Linker
 
     options = linker._get_linker_options(ptx=kind == "ptx")

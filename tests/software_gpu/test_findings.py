@@ -1,4 +1,4 @@
-"""The software GPU notices what is wrong with kernels that are wrong on purpose, and only that."""
+"""The kernels in this module are wrong on purpose; the software GPU must find their errors, and report no others."""
 
 import re
 
@@ -32,12 +32,12 @@ THREADS, SPACES, BLOCKS = 8, 9, 3
 
 
 def array(n=THREADS, dtype=np.float32):
-    """An array on the GPU that the host has written."""
+    """Returns an array on the GPU that the host has written."""
     return cuda.to_device(np.arange(n, dtype=dtype))
 
 
 def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
-    """Launches a kernel and waits for it. Returns the name of the error, or None, and the kinds of the findings."""
+    """Runs a kernel to its end; returns the name of the error, or None, and the kinds of the findings."""
     error = None
     try:
         configured(kernel, blocks, threads, shared_bytes)(*arguments)
@@ -49,7 +49,7 @@ def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
 
 
 def name_of(raised):
-    """Returns the name that CUDA has for an error, and raises any other one again."""
+    """Returns CUDA's name of an error; raises any other error again."""
     found = re.search(r"CUDA_ERROR_\w+", str(raised))
     if found is None:
         raise raised
@@ -247,9 +247,9 @@ def test_threads_at_different_barriers():
 
 
 def meeting(waits):
-    """Returns a kernel whose blocks write a number each, meet, and add up the numbers of all blocks.
+    """Returns a kernel whose blocks each write a number, wait for each other, and add up the numbers of all blocks.
 
-    `waits` chooses the barrier of all blocks: "until all", as in the cooperative kernel, or a wrong one.
+    `waits` selects the barrier of all blocks: "until all", as in the cooperative kernel, or a wrong barrier.
     """
 
     @cuda.jit
@@ -284,7 +284,7 @@ def meeting(waits):
 
 
 def meet(waits, blocks=BLOCKS):
-    """Runs the kernel of `meeting`. Returns the sums, the error and the kinds of the findings."""
+    """Runs the kernel that `meeting` returns. Returns the sums, the error and the kinds of the findings."""
     counter, numbers, sums = cuda.to_device(np.zeros(1, np.int32)), array(2 * BLOCKS), array(2 * BLOCKS)
     error, kinds = run(meeting(waits), counter, numbers, sums, blocks=blocks)
     return sums.copy_to_host().tolist(), error, kinds
@@ -306,7 +306,7 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """cuda.core refuses them by the driver's word for how many fit; the driver does so itself."""
+    """Both cuda.core, which asks the driver for the largest number of blocks, and the driver itself reject too many blocks."""
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()
@@ -333,7 +333,7 @@ def test_blocks_that_wait_in_a_launch_whose_blocks_run_in_turn():
 
 
 def copying(fault):
-    """Returns a kernel that copies x to y by way of shared memory, asynchronously, with one fault or with None."""
+    """Returns a kernel that copies x to y asynchronously through shared memory, with the given fault, or correctly for None."""
 
     @cuda.jit
     def copy(x, y):
@@ -374,7 +374,7 @@ def test_an_asynchronous_copy():
 
 @cuda.jit
 def fill(x, y):
-    """Uses dynamic shared memory, and 4 KiB of static shared memory, by one thread."""
+    """In one thread, writes to dynamic shared memory and to 4 KiB of static shared memory."""
     near, table = own_memory(y, y.size), shared_numbers(1024, float32)
     for k in range(4):
         put(near, k, get(x, k))
@@ -406,12 +406,12 @@ def test_too_many_threads_in_a_block():
 
 @cuda.jit
 def increment(y):
-    """Adds 1 to the first number, by one thread."""
+    """In one thread, adds 1 to the first number."""
     put(y, 0, get(y, 0) + float32(1))
 
 
 def recorded(action):
-    """Records a kernel and an action; returns the name of the error, or None, and the kinds of the findings."""
+    """Records a kernel and an action as a CUDA graph; returns the name of the error, or None, and the kinds of the findings."""
     from cuda.core import Device
 
     y = array()
@@ -452,7 +452,7 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
 
 
 def test_a_stream_that_waits_for_an_event():
-    """The work before the event is done first, although nothing has asked for it."""
+    """The driver executes the work before the event first, although the program has not waited for this work."""
     streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
     events = [cuda.event(), cuda.event()]
     events[0].record(streams[0])
@@ -467,7 +467,7 @@ def test_a_stream_that_waits_for_an_event():
 
 
 def test_a_result_that_is_used_before_it_is_there():
-    """Work in a stream is done as late as it may be, so that a missing synchronisation shows."""
+    """The driver executes the work of a stream as late as possible, so that a missing synchronisation is noticed."""
     stream, y = stream_beside(), array(1)
     with launching_on(stream):
         configured(increment, 1, 1)(y)

@@ -1,4 +1,4 @@
-"""Instructions of PTX, executed by the software GPU, give the values that Python's integers, NumPy and mpmath give."""
+"""The software GPU executes PTX instructions with the same results as Python's integers, NumPy and mpmath."""
 
 import hashlib
 import itertools
@@ -28,7 +28,7 @@ DIGITS = {"f32": 24, "f64": 53}
 
 
 def values(kind):
-    """Returns numbers of a type, the extreme ones too."""
+    """Returns numbers of a type, including the extreme numbers."""
     if kind[0] == "f":
         tiny = TINY[kind]
         return np.array([0, -0.0, 1, -1.5, 1 / 3, 3e9, -7e-9, tiny, -tiny, 1e30, math.inf, -math.inf, math.nan], DTYPES[kind])
@@ -38,13 +38,13 @@ def values(kind):
 
 
 def wrapped(number, kind):
-    """Returns the number of a type that has the lowest bits of an integer."""
+    """Returns the number of a type whose bits are the lowest bits of an integer."""
     size, number = int(kind[1:]), int(number) % 2 ** int(kind[1:])
     return number - 2**size if kind[0] == "s" and number >= 2 ** (size - 1) else number
 
 
 def saturated(x, kind):
-    """Returns the nearest integer of a type towards zero. NaN gives what a GPU gives."""
+    """Returns the nearest integer of a type, rounded towards zero. For NaN, returns the same value as a GPU."""
     info = np.iinfo(DTYPES[kind])
     if math.isnan(x):
         return 0 if DTYPES[kind].itemsize == 4 else wrapped(2**63, kind)
@@ -52,12 +52,12 @@ def saturated(x, kind):
 
 
 def divided(x, y):
-    """Returns the quotient towards zero."""
+    """Returns the quotient, rounded towards zero."""
     return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
 
 
 def exactly(x, y, z, kind, rounding):
-    """Returns x y + z, rounded once; None for zeros, whose sign depends on the rounding, and for subnormal numbers."""
+    """Returns x y + z, rounded once; None for zeros, whose sign depends on the rounding mode, and for subnormal numbers."""
     if not all(map(math.isfinite, (x, y, z))):
         return x * y + z
     total = mpmath.fadd(mpmath.fmul(x, y, exact=True), z, exact=True)
@@ -71,7 +71,7 @@ INTEGERS = ["s32", "u32", "s64", "u64"]
 FLOATS = ["f32", "f64"]
 WIDE = {"s32": "s64", "u32": "u64"}
 
-# An opcode, the types of its operands and of its result, and what it should compute; None is not compared.
+# An opcode, the types of its operands and of its result, and a function that returns the expected result; None is not compared.
 CASES = [
     *(
         (f"{name}.{kind}", (kind,) * 2, kind, formula)
@@ -172,7 +172,7 @@ KERNEL = """
 
 
 def kernel(name, opcode, kinds, to, immediate=None):
-    """Returns the PTX of a kernel that applies an instruction to the thread's elements of x, y and z."""
+    """Returns the PTX of a kernel that applies an instruction to one element of x, y and z per thread."""
     names = list("xyz"[: len(kinds)])
     typed = list(zip([*names, "result"], [*kinds, to], strict=True))
     registers = " ".join(f".reg .{kind} %{n};" for n, kind in typed if kind != "pred")
@@ -198,7 +198,7 @@ IMMEDIATE = [("mul.wide.u32", "u32", "u64", -1171354717), ("and.b64", "u64", "u6
 
 @pytest.fixture(scope="module")
 def functions():
-    """The kernels of all cases, in one module, which takes the compiler a few seconds."""
+    """Returns the kernels of all cases, in one module, because each compilation takes seconds."""
     from cuda.bindings import driver
 
     texts = [kernel(f"case{k}", opcode, kinds, to) for k, (opcode, kinds, to, _) in enumerate(CASES)]
@@ -231,7 +231,7 @@ def computed(function, arguments, to):
 
 
 def expected(formula, arguments, to):
-    """Returns what a formula says for each element, or None where it says nothing."""
+    """Returns the result of a formula for each element, or None if the formula does not define a result."""
     if to[0] == "f":
         with np.errstate(all="ignore"):
             return [formula(*row) for row in zip(*arguments, strict=True)]
@@ -254,7 +254,7 @@ def test_instruction(functions, opcode):
 
 @each("opcode", [case[0] for case in IMMEDIATE])
 def test_instruction_with_a_negative_constant(functions, opcode):
-    """A constant has the width of its operand: the translation this one replaced took -1171354717 for a number of 64 bits."""
+    """A constant has the width of its operand; an earlier translation misread -1171354717 as an operand of 64 bits."""
     number = [case[0] for case in IMMEDIATE].index(opcode)
     _, kind, to, constant = IMMEDIATE[number]
     x = values(kind)

@@ -1,4 +1,4 @@
-"""Predictions are checked before they become answers; what a table, an encoding and a network print and refuse."""
+"""Predictions are checked before they are converted to answers, and errors and printed forms of tables are tested."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cells of tables: labels are compared in one form, numbers are read as they are spelled, NA may be a value."""
+"""Cells of tables: labels are compared in one form, numbers are read in the given spelling, and NA may be a category."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbanet import tables
-from numbanet.tables.columns import Numbers, Table, Texts
+from numbanet.tables.columns import Numbers, Strings, Table
 from numbanet.tables.spelling import Spelling, fitting
 from tests.helpers.engines import each
 
@@ -34,7 +34,8 @@ def table_of(text, **options):
 )
 def test_labels_are_equal_however_they_are_spelled(trained, later):
     first, second = (
-        Table("t", {"a": Texts(texts), "y": Texts(texts), "b": Numbers(np.arange(4))}, 4) for texts in (trained, later)
+        Table("t", {"a": Strings(strings), "y": Strings(strings), "b": Numbers(np.arange(4))}, 4)
+        for strings in (trained, later)
     )
     encoding = tables.learn(first, "y", task="classification", categorical=["a"])
     assert len(encoding.target.labels) == 2 and encoding.features[0].width == 2
@@ -46,25 +47,25 @@ def test_labels_are_equal_however_they_are_spelled(trained, later):
 
 @each("trained, later", [(["007", "7", "007", "7"], "07"), (["a", "b", "a", "b"], "A"), (["1", "x", "1", "x"], "1.0")])
 def test_codes_and_texts_are_compared_letter_by_letter(trained, later):
-    encoding = tables.learn(Table("t", {"b": Numbers(np.arange(4)), "y": Texts(trained)}, 4), "y")
+    encoding = tables.learn(Table("t", {"b": Numbers(np.arange(4)), "y": Strings(trained)}, 4), "y")
     assert encoding.target.labels == tuple(sorted(set(trained)))
     with pytest.raises(ValueError, match=f"unknown class '{later}'"):
-        encoding.target.encode(Table("t", {"y": Texts([later])}, 1))
+        encoding.target.encode(Table("t", {"y": Strings([later])}, 1))
 
 
 @each("numbers", [np.array([1, 2, 1, 2]), np.array([1.0, 2, 1, 2]), np.array([1, 2, 1, 2], "f4"), np.array([0, 1, 0, 1], bool)])
 def test_numbers_and_booleans_of_other_formats_are_the_same_labels(numbers):
-    texts = {"b": ["False", "True"] * 2}.get(numbers.dtype.kind, ["1.0", "2.0"] * 2)
-    columns = [{"a": column, "y": column, "b": Numbers(np.arange(4))} for column in (Texts(texts), Numbers(numbers))]
-    of_texts, of_numbers = (Table("t", each, 4) for each in columns)
-    for one, other in ((of_texts, of_numbers), (of_numbers, of_texts)):
+    strings = {"b": ["False", "True"] * 2}.get(numbers.dtype.kind, ["1.0", "2.0"] * 2)
+    columns = [{"a": column, "y": column, "b": Numbers(np.arange(4))} for column in (Strings(strings), Numbers(numbers))]
+    of_strings, of_numbers = (Table("t", each, 4) for each in columns)
+    for one, other in ((of_strings, of_numbers), (of_numbers, of_strings)):
         encoding = tables.learn(one, "y", task="classification", categorical=["a"])
         np.testing.assert_array_equal(encoding.x(other), encoding.x(one))
         np.testing.assert_array_equal(encoding.y(other), encoding.y(one))
 
 
 def test_the_most_frequent_spelling_is_the_label():
-    table = Table("t", {"a": Numbers(np.arange(5)), "y": Texts(["TRUE", "True", "False", "True", "false"])}, 5)
+    table = Table("t", {"a": Numbers(np.arange(5)), "y": Strings(["TRUE", "True", "False", "True", "false"])}, 5)
     assert tables.learn(table, "y").target.labels == ("False", "True")
 
 
@@ -101,7 +102,7 @@ def test_every_number_is_read_back(value, marks):
 
 
 @each(
-    "texts, found",
+    "strings, found",
     [
         (["1,5", "2"], [(",", None)]),
         (["1,000,000", "7"], [(".", ",")]),
@@ -111,8 +112,8 @@ def test_every_number_is_read_back(value, marks):
         (["1'000.5"], [(".", "'")]),
     ],
 )
-def test_the_simplest_fitting_spelling_is_recommended(texts, found):
-    assert [(spelling.decimal, spelling.thousands) for spelling in fitting(texts)] == found
+def test_the_simplest_fitting_spelling_is_recommended(strings, found):
+    assert [(spelling.decimal, spelling.thousands) for spelling in fitting(strings)] == found
 
 
 @each(
@@ -121,7 +122,7 @@ def test_the_simplest_fitting_spelling_is_recommended(texts, found):
         ({"decimal": ",", "thousands": ","}, "decimal and thousands must be different"),
         ({"decimal": "5"}, "decimal must be a single character"),
         ({"thousands": ",,"}, "thousands must be a single character"),
-        ({"missing": "?"}, r"missing must be a list of texts, such as \['\?'\]"),
+        ({"missing": "?"}, r"missing must be a list of strings, such as \['\?'\]"),
         ({"encoding": "latin1x"}, r"unknown encoding 'latin1x' \(did you mean 'latin-1'\?\); known are utf-8"),
         ({"encoding": "rot13"}, "unknown encoding 'rot13'"),
         ({"encoding": "ascii"}, r"is not ascii: it contains the byte 0xc3; use the encoding .* \(--encoding\)"),
@@ -136,7 +137,7 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 @each(
-    "texts, others, expected",
+    "strings, others, expected",
     [
         ("NA ZA BW", "1 2 3", {"NA"}),
         ("None Mild Severe", "1 2 3", {"None"}),
@@ -147,10 +148,10 @@ def test_wrong_arguments_are_refused(arguments, message):
         ("NA ZA BW", "NA u v", {"NA"}),
     ],
 )
-def test_a_word_is_a_value_if_nothing_says_that_it_means_a_missing_one(texts, others, expected):
-    table = table_of("a,b\n" + "".join(f"{a},{b}\n" for a, b in zip(texts.split(), others.split(), strict=True)))
+def test_a_word_is_a_value_if_nothing_says_that_it_means_a_missing_one(strings, others, expected):
+    table = table_of("a,b\n" + "".join(f"{a},{b}\n" for a, b in zip(strings.split(), others.split(), strict=True)))
     assert table.values.get("a", set()) == expected
-    assert table.is_missing("a").tolist() == [text in ("NA", "None", "nan") and not expected for text in texts.split()]
+    assert table.is_missing("a").tolist() == [text in ("NA", "None", "nan") and not expected for text in strings.split()]
     assert table.take([0, 1]).values == table.values
 
 
@@ -172,10 +173,10 @@ def test_only_the_empty_text_is_missing_if_no_other_is_named():
 
 def test_rows_with_missing_values_are_dropped():
     table = table_of("a,b,y\n1,x,u\n,x,v\n3,,u\n4,x,\n5,x,v\n")
-    assert tables.drop_missing(table, "y").columns["a"].texts == ["1", "5"]
-    assert tables.drop_missing(table, "y", ignore=["b"]).columns["a"].texts == ["1", "3", "5"]
+    assert tables.drop_missing(table, "y").columns["a"].strings == ["1", "5"]
+    assert tables.drop_missing(table, "y", ignore=["b"]).columns["a"].strings == ["1", "3", "5"]
     imputed = tables.drop_missing(table, "y", impute=True)
-    assert imputed.columns["a"].texts == ["1", "", "3", "5"] and list(imputed.lines) == [2, 3, 4, 6]
+    assert imputed.columns["a"].strings == ["1", "", "3", "5"] and list(imputed.lines) == [2, 3, 4, 6]
     encoding = tables.learn(tables.drop_missing(table, "y"), "y")
     assert encoding.complete(table).rows == 2 and encoding.complete(table, target=False).rows == 3
     with pytest.raises(ValueError, match="a value is missing in every row"):
@@ -183,7 +184,7 @@ def test_rows_with_missing_values_are_dropped():
 
 
 def test_a_category_that_is_missing_elsewhere_is_found_later():
-    """NA is a category of the training rows, and stays one even if a later file has NA in a column of numbers."""
+    """If NA is a category of the training rows, NA stays a category in a later file that has NA in a column of numbers."""
     encoding = tables.learn(table_of("a,b,y\n1,NA,u\n2,ZA,v\n"), "y")
     np.testing.assert_array_equal(encoding.x(table_of("a,b\n2,NA\n"))[0, 1:], [1, 0])
     with pytest.raises(ValueError, match=r"column 'a', row 1 .*: the value is missing"):

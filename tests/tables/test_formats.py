@@ -1,4 +1,4 @@
-"""The format of a file is told from its content, and for text from the ending of its name."""
+"""The format of a file is recognised by its content, and the format of a text file by the ending of its name."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ def test_parquet_is_recognised_under_any_name(tmp_path):
     frame = pandas.DataFrame({"a": [1, -999, 3], "t": ["NA", "x", None], "y": ["u", "v", "u"]})
     frame.to_parquet(tmp_path / "t.csv")
     table = tables.read(tmp_path / "t.csv")
-    assert table.is_missing("t").tolist() == [False, False, True]  # the file has a mark of its own for missing values
+    assert table.is_missing("t").tolist() == [False, False, True]  # Parquet files mark missing values themselves
     assert tables.read(tmp_path / "t.csv", missing=["-999", "NA"]).is_missing("a").tolist() == [False, True, False]
     with (tmp_path / "t.csv").open("rb") as file:
         assert tables.read(file).rows == 3
@@ -68,7 +68,7 @@ def test_idx_is_recognised_by_its_content(name, tmp_path):
         ("t.json", b"{}", "its name does not end in .csv"),
         ("t.parquet", b"a,y\n1,2\n", "damaged or not a Parquet file"),
         ("t.npz", b"a,y\n1,2\n", "cannot read .*t.npz"),
-        ("t.npy", npy(np.ones((2, 2), complex)), r"t.npy: x\[0\] must contain real numbers or texts, not complex128"),
+        ("t.npy", npy(np.ones((2, 2), complex)), r"t.npy: x\[0\] must contain real numbers or strings, not complex128"),
         ("t.npy", npy(np.zeros((1, (1 << 20) + 1), "u1")), "t.npy: x has 1048577 columns, but may have at most 1048576"),
         ("t-idx3-ubyte", b"a,y\n1,2\n", "damaged or not an IDX file"),
         ("t.csv.gz", gzip.compress(b"a,y\n1,2\n" * 100, mtime=0)[:-12], "cannot read .*t.csv.gz"),
@@ -117,7 +117,7 @@ def test_a_decimal_comma_is_no_separator(tmp_path):
 
 
 def test_wide_tables_take_seconds(tmp_path):
-    """30,000 columns are read and encoded in about a second; comparing each name with all others took ten."""
+    """Reading and encoding 30,000 columns takes about a second; comparing each name with all others would take ten seconds."""
     columns, start = 30_000, time.process_time()
     encoding = tables.Encoding([Numeric(f"gene{i}", 0, 1) for i in range(columns)], Classes("y", ("a", "b")))
     lines = [",".join(f"gene{i}" for i in range(columns)) + ",y"]

@@ -1,4 +1,4 @@
-"""DataFrames are tables: the encoding is that of the same table in a file, and contents without a meaning name their column."""
+"""A DataFrame has the same encoding as the same table in a file, and errors about unsuitable contents name the column."""
 
 import datetime
 from decimal import Decimal
@@ -94,7 +94,7 @@ def test_a_column_has_the_kind_of_its_values(values, expected):
 
 
 REFUSED = [
-    ([[1, 2]] * 6, r"^the DataFrame, column 'v': a value is an object of type list, neither a real number nor a text"),
+    ([[1, 2]] * 6, r"^the DataFrame, column 'v': a value is an object of type list, neither a real number nor a string"),
     ([b"u"] * 6, r"column 'v': a value is an object of type bytes"),
     ([1j] * 6, r"column 'v': the values have dtype complex128; convert them to real numbers; or name the column in ignore$"),
     (np.arange(6).astype("m8[s]"), r"column 'v': the values have dtype timedelta64\[s\]; convert them to real numbers"),
@@ -124,7 +124,7 @@ def test_a_missing_value_is_refused_with_its_column(values):
     "frame, error, message",
     [
         (np.ones((2, 2)), TypeError, r"table must be a Table from numbanet.tables.read, a DataFrame .* not ndarray$"),
-        (pandas.DataFrame(np.ones((2, 2))), TypeError, r"has a column named 0, but names must be texts: rename it to '0'"),
+        (pandas.DataFrame(np.ones((2, 2))), TypeError, r"has a column named 0, but names must be strings: rename it to '0'"),
         (
             pandas.DataFrame(np.ones((2, 2)), columns=["y", "y"]),
             ValueError,
@@ -159,7 +159,7 @@ def test_columns_of_polars_without_a_meaning_are_refused(kind):
 
 
 def test_a_wide_data_frame_takes_no_series_of_each_column(monkeypatch):
-    """Thousands of columns would take seconds as Series of pandas."""
+    """Converting thousands of columns to pandas Series would take seconds."""
     frame = pandas.DataFrame(np.ones((2, 50))).add_prefix("c").assign(y=["a", "b"])
     monkeypatch.setattr(pandas.Series, "dropna", lambda *_: pytest.fail("a column of numbers became a Series"))
     table = tables.frames.as_table(frame)

@@ -28,19 +28,21 @@ def text_table(tmp_path, text, name="table.csv", **options):
 
 
 def cells(table):
-    return {name: column.texts for name, column in table.columns.items()}
+    return {name: column.strings for name, column in table.columns.items()}
 
 
 # Reading
 
-# Texts that the module csv writes and reads back: text files have no NUL and no lone surrogates.
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+# Strings that the module csv can write and read again: text files contain no NUL and no lone surrogates.
+STRINGS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
 @settings(deadline=None)  # the first example is slow on a busy machine
 @given(
-    st.lists(TEXTS.filter(lambda t: t.strip() and number(t) is None), min_size=2, max_size=4, unique_by=str.strip).flatmap(
-        lambda names: st.tuples(st.just(names), st.lists(st.lists(TEXTS, min_size=len(names), max_size=len(names)), min_size=1))
+    st.lists(STRINGS.filter(lambda t: t.strip() and number(t) is None), min_size=2, max_size=4, unique_by=str.strip).flatmap(
+        lambda names: st.tuples(
+            st.just(names), st.lists(st.lists(STRINGS, min_size=len(names), max_size=len(names)), min_size=1)
+        )
     ),
     st.sampled_from(",;\t|"),
     st.sampled_from(["\n", "\r\n"]),
@@ -64,7 +66,7 @@ def test_what_is_written_is_read(tmp_path_factory, content, separator, newline, 
 def test_separators_are_found(separator, tmp_path):
     rows = [["a", "b", "c"], ["1,5" if separator != "," else "1.5", "x y", ""], ["2", '"q;, |"', "z"]]
     table = text_table(tmp_path, "\n".join(separator.join(row) for row in rows))
-    assert list(table.columns) == ["a", "b", "c"] and table.columns["b"].texts == ["x y", "q;, |"]
+    assert list(table.columns) == ["a", "b", "c"] and table.columns["b"].strings == ["x y", "q;, |"]
 
 
 def test_the_separator_makes_the_same_columns_of_every_row(tmp_path):
@@ -74,7 +76,7 @@ def test_the_separator_makes_the_same_columns_of_every_row(tmp_path):
 
 def test_a_row_is_found_in_its_line(tmp_path):
     table = text_table(tmp_path, 'a,b\n1,"two\nlines"\n\n2,x\n3, "y, z"\n')
-    assert list(table.lines) == [2, 5, 6] and table.columns["b"].texts == ["two\nlines", "x", "y, z"]
+    assert list(table.lines) == [2, 5, 6] and table.columns["b"].strings == ["two\nlines", "x", "y, z"]
 
 
 @each(
@@ -111,7 +113,7 @@ def test_parquet_gives_what_csv_gives(tmp_path):
     frame = pandas.read_csv(PENGUINS).convert_dtypes()
     frame["heavy"] = frame["body_mass_g"] > 4000
     frame["code"] = pandas.Categorical(["007" if s % 2 else "7" for s in range(len(frame))])
-    frame = frame[frame["year"] > 2007]  # an index that is kept in the file
+    frame = frame[frame["year"] > 2007]  # the Parquet file also contains the index
     frame.to_parquet(tmp_path / "table.parquet")
     frame.to_csv(tmp_path / "table.csv", index=False)
     of_csv, of_parquet = (tables.read(tmp_path / f"table.{suffix}") for suffix in ("csv", "parquet"))
@@ -194,12 +196,12 @@ def test_the_columns_are_those_of_scikit_learn(impute):
     encoding = tables.learn(table, "species", impute=impute, rows=rows)
     strategy = impute.replace("-", "_")
     numeric = make_pipeline(SimpleImputer(strategy=strategy), StandardScaler())
-    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False))
+    strings = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False))
     names = [feature.name for feature in encoding.features]
     assert names == [name for name in frame.columns if name != "species"]
-    of_texts = ["island", "sex"]
+    of_strings = ["island", "sex"]
     transformer = make_column_transformer(
-        *(((texts if name in of_texts else numeric), [name]) for name in names), remainder="drop", sparse_threshold=0
+        *(((strings if name in of_strings else numeric), [name]) for name in names), remainder="drop", sparse_threshold=0
     )
     expected = transformer.fit(frame.iloc[rows]).transform(frame)
     np.testing.assert_allclose(encoding.x(table), expected, rtol=1e-12, atol=1e-12)
@@ -272,7 +274,7 @@ def test_kinds_of_columns(column, kind, tmp_path):
         ("1 10 2 10 1 2", ["1", "2", "10"]),
         ("01 1 01 1", ["01", "1"]),
         ("True False True", ["False", "True"]),
-        ("1 2 3 4", None),  # no class has two rows
+        ("1 2 3 4", None),  # each class has only one row
         ("1.0 2.0 1.0 2.0", ["1.0", "2.0"]),
         ("1.5 2.0 1.5 2.0", None),
         (" ".join(map(str, list(range(21)) * 3)), None),
@@ -340,13 +342,13 @@ def test_the_task_is_inferred_from_the_target(target, expected, tmp_path):
         (
             "a,y\n" + "".join(f"{s} kg,{s % 2}\n" for s in range(30)),
             {},
-            r"30 distinct texts in 30 rows, such as '0 kg', '1 kg', '10 kg': if they are numbers, remove the unit 'kg'",
+            r"30 distinct strings in 30 rows, such as '0 kg', '1 kg', '10 kg': if they are numbers, remove the unit 'kg'",
         ),
         ("a,y\n1,u\n1e999,v\n", {}, "1e999 is not finite"),
         (
             "a,y\n" + "".join(f"n{s},{s % 2}\n" for s in range(30)),
             {},
-            r"30 distinct texts in 30 rows, such as 'n0', 'n1', 'n10': name the column in ignore \(--ignore\)",
+            r"30 distinct strings in 30 rows, such as 'n0', 'n1', 'n10': name the column in ignore \(--ignore\)",
         ),
     ],
 )
@@ -393,12 +395,12 @@ def test_imputed_values_replace_missing_ones_in_later_tables(tmp_path):
 
 @given(st.lists(st.integers(0, 4), min_size=10, max_size=200), st.floats(0.1, 0.9), st.integers(0, 5))
 def test_the_fraction_applies_to_every_class(labels, fraction, seed):
-    columns = {"y": tables.columns.Texts([f"c{label}" for label in [*labels, 0, 1]], typed=True)}
+    columns = {"y": tables.columns.Strings([f"c{label}" for label in [*labels, 0, 1]], typed=True)}
     table = tables.Table("t", columns, len(labels) + 2)
     rows, held_out = tables.split(table, "y", fraction, seed=seed)
     assert sorted([*rows, *held_out]) == list(range(table.rows))
     assert abs(held_out.size - fraction * table.rows) <= 1
-    found = np.array(columns["y"].texts)
+    found = np.array(columns["y"].strings)
     for label in set(found):
         assert abs((found[held_out] == label).sum() - fraction * (found == label).sum()) <= 1
     again, _ = tables.split(table, "y", fraction, seed=seed)
@@ -441,9 +443,9 @@ def changed(net, change):
     [
         (lambda table: table["features"].pop(), "3 inputs and 3 outputs"),
         (lambda table: table["target"]["labels"].pop(), "4 inputs and 2 outputs"),
-        (lambda table: table["target"]["labels"].append("u"), "distinct texts"),
-        (lambda table: table["features"][0].update(name="b"), "distinct texts"),
-        (lambda table: table["features"][0].update(name=None), "distinct texts"),
+        (lambda table: table["target"]["labels"].append("u"), "distinct strings"),
+        (lambda table: table["features"][0].update(name="b"), "distinct strings"),
+        (lambda table: table["features"][0].update(name=None), "distinct strings"),
         (lambda table: table["features"][0].update(scale=0), "scale must be positive"),
         (lambda table: table["features"][0].update(mean="1"), "mean must be a real number"),
         (lambda table: table["features"][0].update(mean=float("nan")), "mean must be finite"),
@@ -454,7 +456,7 @@ def changed(net, change):
             lambda table: table["features"][1].update(fill="pink"),
             "column 'b': .*, 'pink', is not one of its .*'blue', 'red'",
         ),
-        (lambda table: table["features"][1].update(categories=["red", 1]), "distinct texts"),
+        (lambda table: table["features"][1].update(categories=["red", 1]), "distinct strings"),
         (
             lambda table: table.update(target={"kind": "quantity", "name": "y", "mean": 0, "scale": 1}),
             "loss 'cce' does not fit 'y'",

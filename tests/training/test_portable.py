@@ -1,4 +1,4 @@
-"""Packed values are equal to the original ones after they are unpacked, and contain nothing of NumPy."""
+"""Packed values are equal to the original values after they are unpacked, and contain no objects of NumPy."""
 
 import pickle
 import pickletools

@@ -57,7 +57,7 @@ def test_a_network_without_a_seed_resumes_any_run(path):
     resumed = fit(path, network(seed=None), epochs=3)
     loaded = fit(path, numbanet.Network.load(path), epochs=4)
     assert (flat(resumed) != flat(whole)).any() and (flat(loaded) == flat(whole)).all()
-    with pytest.raises(ValueError, match=r"another seed \(3, not 4\)"):  # the file still contains the seed of the run
+    with pytest.raises(ValueError, match=r"another seed \(3, not 4\)"):  # the file still contains the seed of the original run
         fit(path, network(seed=4), epochs=5)
 
 
@@ -125,7 +125,7 @@ def test_another_network_is_named(options, message, path):
 
 @each("row", [0, 5, 39])
 def test_rows_of_a_large_array_are_compared(row, path, monkeypatch):
-    """Of 40 rows of 12 bytes, 16 blocks of one row are compared, from the first to the last."""
+    """From an array of 40 rows with 12 bytes each, 16 blocks of one row are compared, from the first row to the last."""
     monkeypatch.setattr(checkpoint, "CHECKSUM_BYTES", 200)
     fit(path)
     changed = X.copy()
@@ -163,7 +163,7 @@ def test_a_network_keeps_its_own_table(path):
 
     fit(path, net(None), x, y)
     assert fit(path, net(first), x, y, epochs=3).table == first  # the file has no table
-    assert fit(path, net(None), x, y, epochs=4).table == first  # only the file has one
+    assert fit(path, net(None), x, y, epochs=4).table == first  # only the file has a table
     with pytest.raises(ValueError, match="another table: "):
         fit(path, net(second), x, y, epochs=5)
 

@@ -1,4 +1,4 @@
-"""`fit`, apart from the engines' epochs: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
+"""`fit`, apart from the epochs of the engines: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from tests.helpers.engines import ENGINES as ALL_ENGINES
 from tests.helpers.engines import each
 from tests.helpers.processes import python
 
-# What fit does is the same for all engines; the simulator, which is slow, has one of them do it.
+# `fit` does the same for all engines, so the slow simulator tests only one of them.
 ENGINES = ALL_ENGINES[:1] if _cuda.SIMULATED else ALL_ENGINES
 COUNT = 12 if _cuda.SIMULATED else 60
 SETTINGS = {"batch_size": 5, "learning_rate": 0.1, "verbose": 0}
@@ -109,13 +109,14 @@ SAME_AS_PYTORCH = {
 @each("name", ["nesterov", "adam_weight_decay"] if _cuda.SIMULATED else list(PYTORCH["trained"]))
 @each("device, kernels", ENGINES)
 def test_20_steps_are_those_of_pytorch(device, kernels, name):
-    """7 epochs less a step, whose batches have 5, 5 and 2 samples; `files/make_training.py` made the numbers."""
+    """20 steps are 7 epochs of 3 steps, without the last step; `files/make_training.py` computed the expected numbers."""
     optimizer, options = SAME_AS_PYTORCH[name]
     settings = {"optimizer": optimizer, "learning_rate": 0.1, "verbose": 0, "shuffle": False, **options}
     net = numbanet.Network([3, 5, 4], "tanh", "cce", dtype="float64", device=device, kernels=kernels)
     net.set_parameters(PYTORCH["parameters"])
     x, y = np.array(PYTORCH["x"]), np.array(PYTORCH["y"])
-    if "class_weight" in settings:  # PyTorch divides by the total weight of the batch, so its weights have the mean 1 there
+    if "class_weight" in settings:
+        # PyTorch divides by the sum of the weights in the batch, so the weights of each batch must have the mean 1.
         of_class = np.array(list(settings.pop("class_weight").values()))
         batches = [
             (x[rows], y[rows], of_class[y[rows]] / of_class[y[rows]].mean()) for rows in np.split(np.arange(12), [5, 10])
@@ -188,7 +189,8 @@ def test_the_learning_rate_of_a_schedule_is_the_one_trained_with(samples):
 
 def test_a_plateau_lowers_the_learning_rate():
     plateau = Plateau(patience=2, by=0.5)
-    losses = [3.0, 2.0, 2.0, 2.0, 1.0, 1.5, 1.5, 1.5, 1.5]  # two without progress after the 2nd, four after the 5th
+    # After epoch 2, two epochs bring no improvement, and after epoch 5, four epochs bring none.
+    losses = [3.0, 2.0, 2.0, 2.0, 1.0, 1.5, 1.5, 1.5, 1.5]
     found = [plateau.factor(e + 1, 99, {"loss": losses[:e]}) for e in range(len(losses) + 1)]
     assert found == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
 
@@ -326,7 +328,7 @@ def test_metrics_are_measured_after_each_epoch(samples):
 
 
 class Watch(numbanet.Callback):
-    """Keeps the parameters after each epoch, and adds a figure to the logs."""
+    """Records the parameters after each epoch and the calls of the hooks, and adds values to the logs."""
 
     def __init__(self, figures=()):
         self.figures, self.seen, self.hooks = figures, [], []
@@ -381,7 +383,7 @@ def test_early_stopping_restores_after_an_interruption_too(samples):
     assert history.interrupted and history.best_epoch == 1 and (flat(net) == watch.seen[0]).all()
 
 
-def test_a_figure_that_is_not_there_cannot_be_watched(samples):
+def test_a_metric_that_is_not_there_cannot_be_watched(samples):
     with pytest.raises(ValueError, match="'val_loss', but fit measures only loss, accuracy, seconds: pass validation_data"):
         network().fit(*samples, epochs=2, early_stopping=numbanet.EarlyStopping(monitor="val_loss"), **SETTINGS)
 
@@ -398,7 +400,7 @@ def test_callbacks_are_called_in_order_and_may_stop(samples):
     history = network().fit(*samples, epochs=5, callbacks=[watch], **SETTINGS)
     assert watch.hooks == ["begin", 1, 2, "end"] and history.epoch == [1, 2]
     again = network().fit(*samples, epochs=1, callbacks=[watch], **SETTINGS)
-    assert again.epoch == [1]  # the wish to stop is that of one training
+    assert again.epoch == [1]  # stop_training affects only one call to `fit`
 
 
 def test_a_history_is_read_as_arrays_and_as_a_table(samples):
@@ -413,7 +415,7 @@ def test_a_history_is_read_as_arrays_and_as_a_table(samples):
 
 @each("device, kernels", ENGINES)
 def test_parameters_that_a_callback_sets_begin_afresh(device, kernels, samples):
-    """After an epoch from somewhere else, the second is the first of a training from there."""
+    """Parameters that a callback sets before epoch 2 also reset the optimizer."""
 
     class Replaced(numbanet.Callback):
         def on_epoch_begin(self, epoch, logs):
@@ -427,7 +429,7 @@ def test_parameters_that_a_callback_sets_begin_afresh(device, kernels, samples):
     assert (flat(replaced) == flat(fresh)).all()
 
 
-# Batches that come one by one
+# Batches from an iterable
 
 
 @each("device, kernels", ENGINES)
@@ -470,7 +472,7 @@ def test_what_gives_no_batches_is_refused(source, message):
 
 
 def test_a_memmap_is_read_where_it_lies(tmp_path):
-    """64 MB of samples in a file: training looks at them a batch at a time."""
+    """The file contains 64 MB of samples; `fit` reads only the rows of the current batch."""
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1 << 20, 16))
     x[:] = np.arange(16)
     y = np.zeros((1 << 20, 1), np.float32)
@@ -527,7 +529,7 @@ def test_a_training_goes_on_from_its_checkpoint(device, kernels, samples, tmp_pa
     history = other.fit(x, y, epochs=6, checkpoint=path, **settings)
     assert (flat(other) == flat(whole)).all() and (flat(after_3) != flat(whole)).any()
     assert history["loss"].tolist() == expected["loss"].tolist() and history.best_epoch == expected.best_epoch
-    again = other.fit(x, y, epochs=6, checkpoint=path, **settings)  # there is nothing left to do
+    again = other.fit(x, y, epochs=6, checkpoint=path, **settings)  # all epochs are finished, so `fit` does nothing
     assert again.epoch == history.epoch and (flat(other) == flat(whole)).all()
 
 
@@ -565,7 +567,7 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, samples, t
 
 
 def test_a_checkpoint_goes_on_with_a_function_as_schedule(samples, tmp_path):
-    """The function is at another address each time."""
+    """The schedule function is a new object in each run."""
 
     def falling():
         return lambda epoch: 0.1 / epoch
@@ -606,7 +608,7 @@ print(np.concatenate([a.ravel() for pair in net.parameters() for a in pair]).tob
 
 
 def killed_training(path, epochs, kill_after=None):
-    """The last line that a training prints; None if it is killed before, `kill_after` seconds after its begin."""
+    """Returns the last line that a training process prints, or None if it is killed `kill_after` seconds after its start."""
     with python("-c", KILLED, path, epochs) as process:
         assert process.stdout.readline() == "begins\n"
         if kill_after is not None:
@@ -618,7 +620,7 @@ def killed_training(path, epochs, kill_after=None):
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
 def test_a_training_killed_at_any_moment_ends_in_the_same_bits(tmp_path, monkeypatch, capsys):
-    """More moments than these are tried by NUMBANET_KILLS=50."""
+    """With the environment variable NUMBANET_KILLS=50, the test kills the process 50 times."""
     kills, epochs = int(os.environ.get("NUMBANET_KILLS", "3")), 150
     monkeypatch.setattr(sys, "argv", ["-c", "", str(epochs)])
     exec(KILLED, {})
@@ -626,7 +628,7 @@ def test_a_training_killed_at_any_moment_ends_in_the_same_bits(tmp_path, monkeyp
     random, path = np.random.default_rng(), tmp_path / "run.npz"
     for _ in range(kills):
         if killed_training(path, epochs, kill_after=random.uniform(0.0, 0.7)):
-            path.unlink()  # it was done before; begin anew
+            path.unlink()  # the run finished before it could be killed, so the next run starts again
         if path.exists():
             numbanet.Network.load(path)
     assert re.fullmatch("[0-9a-f]+", expected) and killed_training(path, epochs) == expected

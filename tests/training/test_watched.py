@@ -1,4 +1,4 @@
-"""Monitored figures, and the checks of `fit` before the first epoch: callbacks, schedules, batches, checkpoints."""
+"""Monitored metrics, and the checks of `fit` before the first epoch: callbacks, schedules, batches and checkpoints."""
 
 import math
 import sys
@@ -33,7 +33,7 @@ def flat(net):
 
 
 class Adds(numbanet.Callback):
-    """Adds figures to the logs: per epoch a dict."""
+    """Adds values to the logs; `figures` contains one dict per epoch."""
 
     def __init__(self, *figures):
         self.figures = figures
@@ -43,7 +43,7 @@ class Adds(numbanet.Callback):
 
 
 def recorded(values):
-    """A metric that returns the values, one per call."""
+    """Returns a metric function that returns the given values one by one, one value per call."""
     values = iter(values)
     return lambda y, y_hat: next(values)
 
@@ -59,12 +59,12 @@ def test_every_metric_has_a_direction():
         ({"monitor": "val_los"}, "did you mean|measures only"),
         ({"monitor": "recal", "mode": "max"}, "measures only"),
         ({"monitor": "val_loss"}, "pass validation_data"),
-        ({"monitor": "mine"}, "does not know whether smaller or larger values of this figure are better"),
+        ({"monitor": "mine"}, "does not know whether smaller or larger values of this metric are better"),
         ({"monitor": "seconds"}, "does not know whether"),
         ({"monitor": "accuracy", "mode": "min"}, "larger values are better"),
     ],
 )
-def test_unknown_figures_are_refused_before_the_first_epoch(watcher, options, message):
+def test_unknown_metrics_are_refused_before_the_first_epoch(watcher, options, message):
     net, metrics = network(), {"mine": lambda y, y_hat: 1.0}
     before = flat(net)
     with pytest.raises(ValueError, match=message):
@@ -81,11 +81,11 @@ def test_a_metric_of_ones_own_has_no_known_direction(name, values, best):
     assert history.best_epoch == best
 
 
-def test_a_plateau_watches_a_figure_that_should_rise_cools_down_and_has_a_floor():
+def test_a_plateau_watches_a_metric_that_should_rise_cools_down_and_has_a_floor():
     figures = [0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     plateau = Plateau(patience=2, by=0.1, monitor="figure", mode="max", cooldown=2, least=0.005)
     history = fit(epochs=10, schedule=plateau, metrics={"figure": recorded(figures)})
-    # the best is epoch 2; epochs 3 and 4 bring no progress, 5 and 6 are the cooldown, 7 and 8 bring no progress
+    # epoch 2 is the best; epochs 3 and 4 do not improve, 5 and 6 are the cooldown, 7 and 8 do not improve
     np.testing.assert_allclose(history["learning_rate"], [0.1] * 4 + [0.01] * 4 + [0.005] * 2)
 
 
@@ -98,26 +98,26 @@ def test_watching_costs_the_same_in_every_epoch(epochs):
             Counted.reads += 1
             return super().__getitem__(index)
 
-    from numbanet.training.monitoring import Figures, Progress, monitored
+    from numbanet.training.monitoring import MeasuredMetrics, Progress, monitored
 
-    values, progress = Counted(), Progress(monitored("schedule", None, None, 0.0, Figures({"loss": False})))
+    values, progress = Counted(), Progress(monitored("schedule", None, None, 0.0, MeasuredMetrics({"loss": False})))
     for epoch in range(epochs):
         values.append(1 / (epoch + 1))
         progress.follow({"loss": values})
     assert Counted.reads == epochs and progress.best_index == epochs - 1
 
 
-def test_figures_of_some_epochs_are_nan_in_the_others():
+def test_metrics_of_some_epochs_are_nan_in_the_others():
     history = fit(callbacks=Adds({}, {"new": 2}, {"new": None}))
     assert np.isnan(history["new"][[0, 2]]).all() and history["new"][1] == 2
     assert len(history.table().splitlines()) == 4
     stopping = numbanet.EarlyStopping(1, "new", mode="min")
-    history = fit(callbacks=Adds({}, {"new": 2}, {}), early_stopping=stopping)  # an epoch without the figure does not count
+    history = fit(callbacks=Adds({}, {"new": 2}, {}), early_stopping=stopping)  # an epoch without the value does not count
     assert history.best_epoch == 2 and history.epoch == [1, 2, 3]
 
 
 @each("name", ["loss", "accuracy", "seconds", "epoch", "val_loss"])
-def test_a_callback_does_not_replace_our_figures(name):
+def test_a_callback_does_not_replace_measured_metrics(name):
     with pytest.warns(RuntimeWarning, match=f"'{name}'"):
         history = fit(callbacks=Adds(*[{name: -42.0}] * 3), validation_data=(X, Y))
     assert (history[name] != -42).all() and history.epoch == [1, 2, 3]
@@ -330,7 +330,7 @@ def test_a_training_that_ended_stays_ended(tmp_path):
     path, stopping = tmp_path / "run.npz", numbanet.EarlyStopping(1, "figure", mode="min")
     for _ in range(3):
         assert len(fit(epochs=9, callbacks=Stops(), checkpoint=path).epoch) == 2
-    assert len(fit(epochs=4, checkpoint=path).epoch) == 4  # without the callback, the training resumes
+    assert len(fit(epochs=4, checkpoint=path).epoch) == 4  # without the callback, training resumes
     for _ in range(2):
         options = {"metrics": {"figure": recorded([1, 2])}, "early_stopping": stopping, "checkpoint": tmp_path / "early.npz"}
         assert fit(epochs=9, **options).epoch == [1, 2]
@@ -345,7 +345,7 @@ def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
 
 
 class Sets(numbanet.Callback):
-    """Sets the parameters of another network after each epoch."""
+    """After each epoch, replaces the parameters with the parameters of another network."""
 
     def on_epoch_end(self, epoch, logs):
         self.network.set_parameters(network(seed=epoch).parameters())
@@ -367,12 +367,12 @@ def test_what_is_kept_is_what_callbacks_left(device, kernels):
     assert (flat(net) == flat(network(seed=2))).all()
 
 
-def test_early_stopping_on_a_figure_that_is_always_nan_says_so():
+def test_early_stopping_on_a_metric_that_is_always_nan_says_so():
     options = {
         "metrics": {"odd": lambda y, y_hat: np.nan},
         "early_stopping": numbanet.EarlyStopping(2, monitor="odd", mode="min"),
     }
-    with pytest.warns(RuntimeWarning, match="monitored nothing: the figure 'odd' was missing or nan in every epoch"):
+    with pytest.warns(RuntimeWarning, match="monitored nothing: the metric 'odd' was missing or nan in every epoch"):
         network().fit(X, Y, epochs=4, learning_rate=0.01, verbose=0, **options)
 
 

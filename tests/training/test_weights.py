@@ -1,4 +1,4 @@
-"""Weights of samples and classes: their meaning does not depend on how batches cut the data, or on how the data arrive."""
+"""The meaning of sample weights and class weights depends neither on the batches nor on the form of the data."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def flat(net):
 
 
 def losses_of(net, x, y):
-    """The loss of each sample, from its prediction."""
+    """Returns the loss of each sample, computed from its prediction."""
     y_hat = net.predict(x)
     if net.loss == "cce":
         return -np.log(y_hat[np.arange(len(y)), y])
@@ -50,18 +50,18 @@ def targets(loss, y):
     return y if loss in ("cce", "bce") else np.eye(2)[y]
 
 
-# As they are given: gradients, train_step, partial_fit
+# Weights that are not scaled: gradients, train_step, partial_fit
 
 
 @each("loss", ["cce", "bce"] if _cuda.SIMULATED else ["cce", "bce", "mse", "sse"])
 @each("device, kernels", ENGINES)
 def test_gradients_are_those_of_the_weighted_loss(device, kernels, loss, samples, weights):
-    """1/n times the sum of weight times loss, by central differences of the losses of predictions."""
+    """The gradients equal central differences of 1/n times the sum of weight times loss."""
     (x, y), net, n = samples, network(device, kernels, loss), 1 if loss == "sse" else COUNT
     value, gradients = net.gradients(x, targets(loss, y), sample_weight=weights)
     assert value == pytest.approx(weights @ losses_of(net, x, y) / n, rel=1e-12)
     parameters, h = net.parameters(), 1e-6
-    for place in ((0, 0), (1, 1)):  # an entry of w of layer 1, one of b of layer 2
+    for place in ((0, 0), (1, 1)):  # an entry of w of layer 1, and an entry of b of layer 2
         found = []
         for sign in (1, -1):
             moved = [(w.copy(), b.copy()) for w, b in parameters]
@@ -120,9 +120,9 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean(device, kernels, loss, sample
 
 
 def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_path):
-    """Arrays, a memory map, a split, weights of samples, and shards of which one lacks a class: the same numbers."""
+    """Arrays, a memory map, a validation split and shards give the same results, even if a shard lacks a class."""
     x, y = samples
-    y = np.sort(y)  # the first shard has only class 0
+    y = np.sort(y)  # the first shard contains only class 0
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
     mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"]
@@ -153,7 +153,7 @@ def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_
         def part(communicator, options=options):
             mine = slice(*ends[communicator.rank : communicator.rank + 2])
             own = dict(options)
-            if own.pop("sample_weight", False):  # one of two processes has weights; another one's samples count once
+            if own.pop("sample_weight", False):  # only rank 0 has sample weights; the samples of rank 1 count once
                 own["sample_weight"] = None if communicator.rank else np.full(ends[1], 3.0)
             return fitted(x[mine], y[mine], communicator=communicator, sharded=True, **whole | own)
 
@@ -166,7 +166,7 @@ def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="thousands of samples take the simulator minutes")
 def test_a_rare_class_is_found_at_every_batch_size(tmp_path):
-    """Of 1 % positives, shifted by one sigma, linear networks find as many as scikit-learn's balanced logistic regression."""
+    """With 1 % positive samples, numbanet finds as many of them as scikit-learn's balanced logistic regression."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     from numbanet.cli import main
     from numbanet.sklearn import MLPClassifier
@@ -200,7 +200,7 @@ def test_a_rare_class_is_found_at_every_batch_size(tmp_path):
             assert recall(guess) == pytest.approx(expected, abs=0.05), (batch_size, way)
 
 
-# Measured: evaluate and validation data
+# Weights in evaluate and in validation data
 
 
 @each("loss", ["cce", "bce"] if _cuda.SIMULATED else ["cce", "bce", "mse", "sse"])
@@ -305,7 +305,7 @@ def test_weights_that_mean_nothing_are_refused(arguments, message, samples):
 @each("call", ["train_step", "partial_fit", "gradients", "evaluate", "fit"])
 @each("weight", [1e-40, 1e38])
 def test_weights_as_given_are_in_the_range_of_the_dtype(call, weight, samples):
-    """Their products would be 0 or infinite without a word."""
+    """Products with weights of 1e-40 or 1e38 would underflow or overflow in float32, so each call raises an error."""
     (x, y), net = samples, network(dtype="float32")
     before, given = flat(net), np.full(COUNT, weight)
     calls = {
@@ -349,7 +349,7 @@ def test_batches_cannot_be_balanced(samples):
 
 
 def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
-    """Before training, whichever process has weights or validation data: none waits for another one in vain."""
+    """If only one process has weights or validation data, all processes raise an error, and no process waits for ever."""
     x, y = samples
 
     def fit(communicator, **of_rank_1):

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Workspace(NamedTuple):
-    """The arrays that hold a network and its intermediate results. The module `kernels.layout` describes them.
+    """The arrays that hold a network and its intermediate results. The module `kernels.layout` describes the arrays.
 
     Parameters
     ----------
@@ -25,8 +25,6 @@ class Workspace(NamedTuple):
         Three integers for each sample in a block: predicted class, target class, and number of correct outputs (hits).
     random : (RANDOM_NUMBERS * THREADS,) uint64
         For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. `random` is empty if the network has no dropout.
-    jacobian : True or None
-        True if training needs the full Jacobian of softmax. If `jacobian` is None, the code for the Jacobian is not compiled.
     """
 
     memory: np.ndarray
@@ -34,7 +32,6 @@ class Workspace(NamedTuple):
     layers: np.ndarray
     integers: np.ndarray
     random: np.ndarray
-    jacobian: bool | None
 
 
 class Samples(NamedTuple):

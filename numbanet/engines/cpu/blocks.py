@@ -22,7 +22,7 @@ MR = 6
 # lanes (NR is 16 with AVX2 and 32 with AVX-512).
 NR_VECTORS = 2
 # Whether the microkernel computes two panels at the same time. 6 x 4 vectors of sums, 4 vectors of w and 1 vector of x fill 29
-# of the 32 registers of AVX-512 and NEON. Each term then takes 10 loads for 24 multiply-adds, in place of 16 loads.
+# of the 32 registers of AVX-512 and NEON. With two panels, each term takes 10 loads for 24 multiply-adds, in place of 16 loads.
 PAIRS = REGISTERS.number >= 32
 # Largest number of panels in a strip, which is the number of panels that the microkernel computes at the same time.
 STRIP = 2 if PAIRS else 1
@@ -32,22 +32,23 @@ KC = 128
 # Number of rows of x in a slab, a multiple of MR. MC x KC numbers take 132 KB, and stay in L2 while the panels of w are read.
 MC = 43 * MR
 # Number of rows (inputs i) of dL/dw in a slab of the weight gradient, a multiple of MR. The slab needs GRADIENT_MC columns of
-# x. For the 516 samples of the largest block, these columns take 198 KB, and stay in L2 while the panels of delta are read.
+# x. For the 516 samples of the largest block, GRADIENT_MC columns take 198 KB, and stay in L2 while the panels of delta are
+# read.
 GRADIENT_MC = 16 * MR
 
 # --- Samples that pass through the network together ---
 
 # Largest number of samples in a block, a multiple of MR. A larger batch is cut into several blocks, so that memory stays small.
 BLOCK_ROWS = 2 * MC
-# Largest value of (number of weights) * (number of samples in a block). The computation of a block then takes at most about a
-# second; Ctrl-C is noticed after the block.
+# Largest value of (number of weights) * (number of samples in a block). Up to this value, the computation of a block takes at
+# most about a second, after which Ctrl-C takes effect.
 BLOCK_WEIGHTS = 10**10
-# Largest value of (number of inputs and neurons) * (number of samples in a block). In float32, one value for each input and
-# neuron of each sample then takes at most 0.5 GB.
+# Largest value of (number of inputs and neurons) * (number of samples in a block). Up to this value, one float32 number for
+# each input and neuron of each sample takes at most 0.5 GB in total.
 BLOCK_NEURONS = 1 << 27
 # Number of unused array elements that the panels of any network may contain. In float32, these elements take 16 MB.
 UNUSED = 1 << 22
-# Number of samples in a block in predictions and evaluations, which have no batch size. It is the size of one slab.
+# Number of samples in a block in predictions and evaluations, which have no batch size: the number of rows of a slab.
 FORWARD_ROWS = MC
 # While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware
 # cannot predict a shuffled order.
@@ -60,7 +61,8 @@ ROWS_AHEAD = 2
 SHARED_WEIGHTS = 10**6
 # Number of threads for which memory is reserved. If the machine has more cores, memory is reserved for one thread per core.
 THREADS = 64
-# Number of random numbers (uint64) that a thread generates at a time for dropout. They take 8 KB, a quarter of L1.
+# Number of random numbers (uint64) that a thread generates at a time for dropout. The random numbers take 8 KB, a quarter of
+# L1.
 RANDOM_NUMBERS = 1024
 # Size of a cache line in bytes. In an array that does not begin at a multiple of CACHE_LINE, some vectors straddle two lines.
 CACHE_LINE = 64

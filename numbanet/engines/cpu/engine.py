@@ -1,5 +1,6 @@
 """The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each slice of an epoch."""
 
+import math
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -9,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numbanet._compile import collection_paused, compile_for
-from numbanet.engines.cpu import threads
+from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
 from numbanet.engines.cpu.kernels.descent import constants_of
-from numbanet.engines.cpu.kernels.layout import Layout, needs_jacobian
+from numbanet.engines.cpu.kernels.layout import Layout
 from numbanet.engines.cpu.team import POSITION, new_team
 from numbanet.engines.epoch import RATES, Epoch, epoch_of, rows_between
 from numbanet.engines.interface import NotFiniteError, Pace, Totals
@@ -66,8 +67,8 @@ class FastCpuEngine:
     The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
     up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
     memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
-    up its gradients in the first array. All other calls use the second array for gradients, and hold the lock until their
-    gradients are complete.
+    up its gradients in the first array. Calls without a `Claim` use the second array for gradients, and hold the lock until
+    their gradients are complete.
 
     Parameters
     ----------
@@ -90,10 +91,10 @@ class FastCpuEngine:
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
         self.layout = Layout(topology, self.most_rows)
-        self.jacobian = needs_jacobian(topology) or None  # if None, Numba does not compile the code for the Jacobian
-        self.constants: tuple[Rule | None, tuple] = None, ()  # the last rule, and its constants in the network's dtype
-        # For a number of rows in a block, and the other arguments of `_workspace`: its result.
-        self.workspaces: dict[tuple[int, bool, bool, int | None], tuple[tuple, int]] = {}
+        # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
+        self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
+        # For each combination of arguments of `_workspace`: its result.
+        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int]] = {}
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -127,7 +128,7 @@ class FastCpuEngine:
                 outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
             job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
             sums = self._run(job, self._samples(x, y, rows, weights, outputs), totals._replace(samples=0))
-            if weights is not None:  # the compiled run counts each correct prediction as 1
+            if weights is not None:  # `run` counts each correct output as 1
                 part = slice(totals.samples, totals.samples + rows.size)
                 hits(self.topology.loss_kind, y[part], outputs, hits_of_sample[part])
             totals = sums._replace(samples=totals.samples + rows.size)
@@ -171,7 +172,7 @@ class FastCpuEngine:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
                 if stop == first + most:  # a shorter slice says little about the speed
                     self.training_pace.took(totals.samples - first, time.perf_counter() - start)
-            except NotFiniteError:  # the batch is no finished step
+            except NotFiniteError:  # the step with this batch is not finished
                 raise
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
                 if reached and reached[0][POSITION] > first:
@@ -229,7 +230,10 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`. Layers count from 1."""
+        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+
+        Layers are counted from 1.
+        """
         for rows in self._slices(x.shape[0]):
             job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
@@ -268,16 +272,17 @@ class FastCpuEngine:
         """Calls the compiled function `run`, beginning at position `totals.samples`, for the first `layers` layers."""
         rule, rates, draw, spare, reached = terms
         task, size, stop, updates = job
-        size = min(size, samples.order.size)
-        workspace, most = self._workspace(self._block_rows(size), draw is not None, spare, layers)
-        last, constants = self.constants
-        if last is not rule:
-            with np.errstate(all="ignore"):
-                constants = constants_of(rule, self.topology.dtype)
-            self.constants = rule, constants
-        update = *constants, rates
-        arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
+        size, descends = min(size, samples.order.size), task == DESCEND
+        rows, clips = self._block_rows(size), rule.clip_norm < math.inf
         with self.lock.here:
+            workspace, most = self._workspace(task, rows, clips, draw is not None, spare, layers)
+            last, last_descends, constants = self.constants
+            if last is not rule or last_descends != descends:
+                with np.errstate(all="ignore"):
+                    constants = constants_of(rule, self.topology.dtype, descends)
+                self.constants = rule, descends, constants
+            update = *constants, rates
+            arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
             call = self._first_call if self.compiles else threads.crew.call
             *totals, invalid = call(run, arguments, most, reached)
         if invalid:
@@ -285,7 +290,7 @@ class FastCpuEngine:
         return Totals(*totals)
 
     def _first_call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None) -> Any:
-        """Makes a call as `Crew.call` does, which may have to compile the function `run` before."""
+        """Makes a call as `Crew.call` does; the call may first have to compile the function `run`."""
         with collection_paused():
             if most > 1:  # Ctrl-C would not end a compilation in a thread that helps
                 compile_for(run, (*arguments, new_team(0), False))
@@ -293,16 +298,19 @@ class FastCpuEngine:
         self.compiles = False
         return result
 
-    def _workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int]:
+    def _workspace(self, task, rows: int, clips: bool, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int]:
         """Returns the fields of the `Workspace` for blocks of `rows` samples, and the largest number of threads that compute.
 
-        `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
+        Compiles the routines that the task needs and that are not compiled yet. `clips` is true if the update rule clips
+        gradients. `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
         """
-        key = rows, drops, spare, layers
+        key = task, rows, clips, drops, spare, layers
         if key not in self.workspaces:
             layout = self.layout
             header, records, _ = layout.records(rows, drops, spare)
-            workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random, self.jacobian)
+            with collection_paused():
+                routines.prepare(self.topology, task, header[0], records[:layers], clips)
+            workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random)
             most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
             self.workspaces[key] = tuple(workspace), most
         return self.workspaces[key]

@@ -16,12 +16,14 @@ from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
 from numbanet.engines.cpu.kernels import dropout, output, product
-from numbanet.engines.cpu.kernels.descent import UpdateRule, descend_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.descent import UpdateRule, call_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
+from numbanet.engines.cpu.kernels.tables import HITS
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, prefetch, put, store
 from numbanet.engines.cpu.team import INVALID, Span, barrier, enlist, fetch_add, next_round, read, thread_range
 from numbanet.engines.epoch import RATES, N
-from numbanet.equations.activations import IDENTITY, SOFTMAX
+from numbanet.equations.activations import SOFTMAX
 
 PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
@@ -74,7 +76,7 @@ def rows_of(block, member):
 
 @njit_merged
 def forward(workspace, samples, block, draw, member):
-    """Computes a of every layer for the samples of a block.
+    """Computes the activations a of every layer for the samples of a block.
 
     Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, counts this
     thread in the field INVALID of the team.
@@ -88,10 +90,10 @@ def forward(workspace, samples, block, draw, member):
         barrier(member)
         layer = layers[l]
         tiles = thread_range(tiles_of(layer, groups, NR_VECTORS * lanes(memory)), member)
-        product.forward(memory, header, layer, IDENTITY if l == last else layer.kind, groups, tiles)
+        product.forward(memory, header, layer, 0 if l == last or layer.kind == SOFTMAX else layer.phi, groups, tiles)
         if layer.kind == SOFTMAX and l < last:
             barrier(member)
-            output.hidden_softmax_activation(workspace, layer, rows)
+            call_softmax(layer.phi, (memory, header, layer, workspace.integers, rows))
         if layer.limit > 0:
             barrier(member)
             dropout.forward(workspace, l, draw, block, member.number, rows)
@@ -119,11 +121,11 @@ def backward(workspace, block, step, draw, member):
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
-                output.through_hidden_softmax(memory, header, before, workspace.jacobian, rows)
+                call_softmax(before.d_phi, (memory, header, before, workspace.integers, rows))
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
         product.update(memory, header, layer, block, step, tiles, packed)
     if block.closes and step.clip_norm < np.inf:
-        descend_from_memory(workspace, step, member)
+        call_from_memory(header.descend, (memory, header, layers, step, member))
 
 
 @njit_merged
@@ -146,14 +148,14 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Adds the losses and hits (correct predictions) of a block's n samples to the sums `loss` and `hits`.
+    """Adds the losses and the correct outputs of a block's n samples to the sums `loss` and `hits`.
 
     Returns the new sums.
     """
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)
-        hits += get(integers, output.HITS * header.rows + s)
+        hits += get(integers, HITS * header.rows + s)
     return loss, hits
 
 
@@ -161,19 +163,21 @@ def added_up(workspace, n, loss, hits):
 def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
-    The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up losses and
-    correct predictions (hits), and write y_hat if `samples.outputs` is not empty. If `job.updates` is true, TRAIN also updates
-    the parameters. If `job.updates` is false, TRAIN leaves the gradients of the unfinished batch in memory, and the next call
-    adds to them. The task DESCEND updates the parameters from the gradients in memory. If an input is not finite, no parameter
-    is updated from its batch or a later one. In the calling thread, `run` returns the position that it has reached, the loss,
-    the hits, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
+    The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up the losses
+    and count the correct outputs, and write y_hat if `samples.outputs` is not empty. If `job.updates` is true, TRAIN also
+    updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the unfinished batch in memory, and the
+    next call adds to them. The task DESCEND updates the parameters from the gradients in memory. If an input is not finite,
+    neither the batch with this input nor a later batch updates parameters. In the calling thread, `run` returns the position
+    that it has reached, the loss, the number of correct outputs, and a number that is 0 if all inputs are finite. The values
+    that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
-    # The arguments are plain tuples, because Numba determines their types 6 microseconds faster than those of named tuples.
+    # The arguments are plain tuples, because Numba determines the types of plain tuples 6 microseconds faster than the types of
+    # named tuples.
     job, samples, rule, draw = Job(*job), Samples(*samples), UpdateRule(*rule), Draw(*draw)
-    memory, headers, layers, integers, random, jacobian = workspace
+    memory, headers, layers, integers, random = workspace
     header = headers[0]
-    network = Workspace(memory, header, layers, integers, random, jacobian)
+    network = Workspace(memory, header, layers, integers, random)
     batch_blocks = -(-job.batch_size // header.rows)
     block_rows = -(-job.batch_size // batch_blocks)  # blocks of (almost) equal size
     member = enlist(team, helps)
@@ -184,7 +188,8 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
             break
         block = block_at(position, block_rows, samples.order.size, job)
         if job.task == DESCEND:
-            descend_from_memory(network, step_of(memory, header, rule, block.rates_at), member)
+            step = step_of(memory, header, rule, block.rates_at)
+            call_from_memory(header.descend, (memory, header, layers, step, member))
         else:
             forward(network, samples, block, draw, member)
             rows = rows_of(block, member)

@@ -1,4 +1,4 @@
-"""The CPU quota of the control groups of a process: containers are limited by it (docker --cpus, limits of Kubernetes)."""
+"""The CPU quota of the control groups of a process, which limits containers (docker --cpus, limits of Kubernetes)."""
 
 import math
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def _quotas(process: Path) -> Iterator[float]:
 
 
 def _folders(point: Path, root: str, group: str) -> Iterator[Path]:
-    """Yields the folders of a group and of the groups around it, of which a mount shows those inside of `root`."""
+    """Yields the folders of a group and of the groups around this group, from the inside out, as far as a mount shows them."""
     inside = PurePosixPath(group)
     inside = inside.relative_to(root) if inside.is_relative_to(root) and ".." not in inside.parts else PurePosixPath()
     yield from (point / part for part in (inside, *inside.parents))

@@ -20,9 +20,9 @@ from numbanet.engines.cpu.kernels.vector import pointer
 
 JOINED, ROUND, POSITION, ARRIVED, PASSED, EXPECTED, INVALID = range(0, 56, 8)
 SPINS = 2000  # number of times that a waiting thread reads a field before it begins to sleep for some microseconds at a time
-# The field ROUND holds the index of the round, times MOST_THREADS, plus the number of the round's threads. Both are in one
-# word, so that a thread always reads them together. After the last round, the field ROUND holds CLOSED, and the field POSITION
-# holds the position that the call has reached.
+# The field ROUND holds the index of the round, times MOST_THREADS, plus the number of the round's threads. The index and the
+# number are in one word, so that a thread always reads both together. After the last round, the field ROUND holds CLOSED, and
+# the field POSITION holds the position that the call has reached.
 MOST_THREADS, CLOSED = 1 << 16, -1
 
 _HAS_PAUSE = platform.machine() in ("x86_64", "AMD64")

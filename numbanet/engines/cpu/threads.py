@@ -62,10 +62,9 @@ class Crew:
     size : int
         Largest number of threads that compute at the same time, including the calling threads.
 
-    Notes
-    -----
-    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
-    reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use its cores.
+    Notes ----- The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is
+    deleted, the reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use the
+    cores of this call.
     """
 
     def __init__(self, size: int):
@@ -119,7 +118,7 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may make it smaller.
+    """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may reduce the number.
 
     For a quota of 1.5 CPUs, the function returns 2: two threads are faster than one, although each of them sometimes waits.
     """

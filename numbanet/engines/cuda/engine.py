@@ -30,7 +30,7 @@ from numbanet.engines.topology import Topology
 
 # The largest number of samples that `predict` and `evaluate` pass through the network at once.
 CHUNK = 16384
-# The largest number of bytes of GPU memory that training needs for the row index, the loss and the hits of a sample.
+# The largest number of bytes of GPU memory that training needs for a sample's row index, loss and number of correct outputs.
 NOTES_BYTES = 40
 
 
@@ -237,8 +237,8 @@ class FastCudaEngine:
 
         The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
         on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
-        While the object is removed, a second call with the same arrays (for example from training in a callback) creates its
-        own object.
+        While the object is in use, a second call with the same arrays, for example from training in a callback, creates another
+        `Steps` object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -270,14 +270,14 @@ class FastCudaEngine:
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
         """Computes the gradients of this process's part of a batch.
 
-        `samples` is the range of the part in `epoch.order`. `position` is the index of the part's first sample within the whole
-        epoch.
+        The part of the batch consists of the row indices epoch.order[samples]. `position` is the index of the part's first
+        sample within the whole epoch.
         """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
         weights = work.ones if epoch.weights is None else cuda.to_device(epoch.weights[order])
         counter = cuda.to_device(np.array([epoch.dropout_key, position, position, 0], np.int64))
-        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a single chunk with all samples
+        for _, rows, (x_rows, y_rows) in self.chunks.of(order.size, (x, y), order):  # a single chunk holds all samples
             batch = Batch(cuda.to_device(rows), rates, weights, counter, notes.of(samples))
             self.propagation.gradients(x_rows, y_rows, batch, work)
 
@@ -304,10 +304,10 @@ class FastCudaEngine:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns an epoch that consists of some samples of `epoch`.
 
-    `samples` is the range of the selected samples in `epoch.order`. `rows` holds the row indices of the selected samples, and
-    becomes the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned
-    epoch has the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only
-    the selected samples, and the returned epoch has only the sample weights of the selected samples.
+    The selected samples are the samples epoch.order[samples]. `rows` holds the row indices of the selected samples, and becomes
+    the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch
+    has the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
+    selected samples, and the returned epoch has only the sample weights of the selected samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

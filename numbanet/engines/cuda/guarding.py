@@ -156,7 +156,7 @@ class GuardedEngine:
         while True:
             with self.lock.here:
                 totals = next(parts, None)
-                self.changed = True  # if `read` was called since the last yield, it has set this attribute to False
+                self.changed = True  # `read` may have set `changed` to False since the last yield
             if totals is None:
                 return
             yield totals

@@ -1,4 +1,4 @@
-"""The loss and the number of correct outputs of each sample. Kernels write both on the GPU, and the host adds them up."""
+"""The loss and the number of correct outputs of each sample: kernels write them on the GPU, and the host adds them up."""
 
 from typing import Any, NamedTuple
 
@@ -19,8 +19,8 @@ class Notes(NamedTuple):
         The loss of each sample, multiplied by the sample's weight. Each loss is computed with the divisor n = 1, as for a batch
         of one sample.
     hits : device array (n,) int32
-        The number of correct outputs of each sample. With the loss cce, this number is 1 if the sample is classified correctly,
-        else 0.
+        The number of correct outputs of each sample. With the loss cce, a sample has 1 correct output if it is classified
+        correctly, else 0.
     """
 
     loss: Any
@@ -28,18 +28,18 @@ class Notes(NamedTuple):
 
     @classmethod
     def empty(cls, n: int, dtype: np.dtype) -> "Notes":
-        """Returns arrays for the losses and hits of n samples. The values are undefined until kernels overwrite them."""
+        """Returns arrays for the losses and hits (correct outputs) of n samples, with undefined values."""
         return cls(cuda.device_array(n, dtype), cuda.device_array(n, np.int32))
 
     def of(self, samples: slice) -> "Notes":
-        """Returns the losses and hits of the samples in the slice `samples`, as views of `loss` and `hits`."""
+        """Returns the part of the arrays `loss` and `hits` for the samples in the slice `samples`, as views."""
         return Notes(self.loss[samples], self.hits[samples])
 
     def copy_to(self, other: "Notes") -> None:
-        """Copies the losses and hits to the arrays of `other`, which have the same length."""
+        """Copies the arrays `loss` and `hits` to the arrays of `other`, which have the same length."""
         other.loss.copy_to_device(self.loss)
         other.hits.copy_to_device(self.hits)
 
     def totals(self, weights: NDArray[np.floating] | None = None) -> Totals:
-        """Returns the sum of the losses and the sum of the hits, which `totals_of` computes on the host."""
+        """Returns the sum of the losses and the number of correct outputs, which `totals_of` computes on the host."""
         return totals_of(CudaLoops(), self.loss, self.hits, weights)

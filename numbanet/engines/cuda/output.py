@@ -1,4 +1,4 @@
-"""Computes softmax, and the loss, hits and delta of the output layer: values that depend on all neurons of a layer.
+"""Computes softmax, and the loss, correct outputs and delta of the output layer: values that depend on all neurons of a layer.
 
 Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
 matrices that have a single row.
@@ -28,8 +28,8 @@ activation_error, short_error, softmax_error, softmax_logit_error = map(
 hits, weigh = callable_in_kernels(samples.hits), callable_in_kernels(losses.weigh)
 
 
-# The number of threads in a block. The number is small, so that many multiprocessors work on a batch, and even smaller in the
-# simulator, which runs each CUDA thread as a Python thread.
+# The number of threads in a block. Blocks are small, so that the samples of a batch occupy many multiprocessors. In the
+# simulator, which runs each CUDA thread as a Python thread, blocks are even smaller.
 THREADS = 2 if SIMULATED else 32
 
 
@@ -102,7 +102,7 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
         The loss, and the last layer's activation function.
     rates : array (4,)
         The rates of the training step: the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t.
-        The kernel reads only n.
+        The kernel reads only the divisor n.
     weights : array (m,)
         The weight of each sample in the batch.
     y : array (N, n_out)

@@ -1,7 +1,7 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 There are three ways, called "resident", "cooperative" and "products"; the class `TrainingPlan` describes them. The choice
-compares the estimated times of a training step. The estimates are good enough to find out if one way is much faster than the
+compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster than the
 others. The GPU benchmarks measure the actual times.
 """
 
@@ -27,7 +27,8 @@ FAVOUR = 0.75
 
 
 # The limits of one GPU for each compute capability (from the technical specifications in the CUDA C++ Programming Guide): T4,
-# A100, RTX 3090, RTX 4090 and H100. The cooperative way copies asynchronously, which requires compute capability 8.0.
+# A100, RTX 3090, RTX 4090 and H100. The cooperative kernel copies samples asynchronously, which requires compute capability
+# 8.0.
 KNOWN_LIMITS = {
     "sm_75": Limits(40, 64 << 10, 0),
     "sm_80": Limits(108, 163 << 10, 108),

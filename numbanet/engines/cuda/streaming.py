@@ -101,8 +101,9 @@ class Chunks:
             yield slice(0, n), order, arrays
             return
         self._make_places(at_once)
-        # The attributes get the buffers back when this call has yielded all chunks. Until then, a second call (for example in a
-        # callback between two chunks of training) finds no buffers and creates its own.
+        # This call takes the buffers out of the attributes, and puts the buffers back after it has yielded all chunks. During
+        # this call, a second call (for example in a callback between two chunks of training) finds no buffers and creates new
+        # ones.
         places, buffer_rows = self.places, self.rows
         self.places, self.rows = [], 0
         try:
@@ -114,7 +115,7 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields the parts of `order`, chunk by chunk, alternately in two buffers. `Chunks.of` describes the yielded values."""
+        """Yields the parts of `order`, chunk by chunk, from two buffers in turn. `Chunks.of` describes the yielded values."""
         # Python's garbage collector can delete GPU arrays in any thread, and the memory of a GPU array can be freed only by a
         # thread that uses a GPU. Therefore each new thread selects the caller's GPU.
         with ThreadPoolExecutor(get_num_threads(), initializer=select, initargs=(limits.present_gpu(),)) as threads:

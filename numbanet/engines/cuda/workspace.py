@@ -10,8 +10,8 @@ from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
-# The largest number of workspaces that are kept. An epoch has batches of at most two sizes, because the last batch may be
-# smaller. An evaluation on validation data has chunks of at most two further sizes.
+# The largest number of workspaces that are kept: two for the sizes of the batches of an epoch, because the last batch may be
+# smaller, and two for the sizes of the chunks in which validation data are evaluated.
 MOST_WORKSPACES = 4
 
 
@@ -28,16 +28,16 @@ class Workspace:
     Attributes
     ----------
     a, delta : list of device array (n, n_out)
-        For each layer, the activations a, and the errors delta.
+        The activations a and the errors delta of each layer.
     z, dl : dict of device array (n, n_out)
-        For some layers, z and dL/da. The keys are the indices of the layers that `separate_layers` returns.
+        The pre-activations z and the errors dL/da of the layers that `separate_layers` returns, by layer index.
     u : device array (n, n_out)
         A scratch array for the output layer.
     z_max, others : device array (n,)
         Scratch arrays for softmax: `z_max` holds the largest z of each sample, and `others` holds the sum of e^(z - z_max)
         without its largest term.
     x : dict of device array (n, n_out)
-        For each layer with dropout, the activations after dropout. The keys are layer indices.
+        For each layer with dropout, the activations after dropout, by layer index.
     order : device array (n,) int64
         The row indices 0 to n - 1.
     ones : device array (n,)

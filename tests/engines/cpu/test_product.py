@@ -1,4 +1,4 @@
-"""The microkernel of the fast rung against whole-array products, over every edge of tiles, panels, slabs and thread ranges."""
+"""The microkernel of the fast rung agrees with whole-array products at all edges of tiles, panels, slabs and thread ranges."""
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from numbanet.engines.cpu.team import Span
 from numbanet.engines.epoch import epoch_of
 from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations import activations, backprop
-from numbanet.equations.activations import IDENTITY, LEAKY_RELU, RELU, SIGMOID, TANH
+from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
 from tests.helpers.compiled import compiled
 from tests.helpers.engines import DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters
 
-# (n, n_in, n_out): single numbers, one less and one more than a tile, a panel, its depth, a slab, a block; several of each.
+# Shapes (n, n_in, n_out): 1, sizes just below and above a tile, a panel, its depth, a slab and a block, and multiples of these
+# sizes.
 SHAPES = [
     (1, 1, 1),
     (5, 2, 15),
@@ -38,7 +39,7 @@ SHAPES = [
 
 @compiled
 def forward(memory, header, layers, groups, begin, end):
-    product.forward(memory, header[0], layers[1], IDENTITY, groups, Span(begin, end))
+    product.forward(memory, header[0], layers[1], 0, groups, Span(begin, end))
 
 
 @compiled
@@ -48,18 +49,21 @@ def backward(memory, header, layers, groups, begin, end):
 
 @compiled
 def update(memory, header, layers, n, opens, closes, eta, begin, end):
-    step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, np.inf, eta, eta, eta, 0, 0)
+    step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, type(eta)(np.inf), 0, eta, eta, eta, 0, 0)
     product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end), header[0].packed)
 
 
 @compiled
-def activation(kind, epsilon, memory, a, delta, count):
-    elementwise.activation(kind, epsilon, memory, a, a, count)
-    elementwise.activation_error(kind, epsilon, memory, a, a, delta, count)
+def activation(phi, d_phi, epsilon, memory, a, delta, count):
+    elementwise.call_activation(phi, (memory, epsilon, a, a, count))
+    elementwise.call_activation_error(d_phi, (memory, epsilon, a, a, delta, count))
 
 
 class Layers:
-    """Two layers in memory, of which the second's products are computed; NaN wherever nothing should be read."""
+    """Two layers in memory; the tests compute products of the second layer.
+
+    Memory that the loops must not read contains NaN.
+    """
 
     def __init__(self, shape, dtype):
         n, n_in, n_out = shape
@@ -92,7 +96,7 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop in three spans of tiles; all memory but the panels `writes`, (place, columns, rows), must not change."""
+        """Runs a loop in three ranges of tiles; checks that only the panels `writes` = (start, columns, rows) have changed."""
         before = self.memory.copy()
         for third in range(3):
             loop(self.memory, self.header, self.layers, *arguments, tiles * third // 3, tiles * (third + 1) // 3)
@@ -106,7 +110,7 @@ class Layers:
 
 
 def assert_product(found, expected, magnitude):
-    """Within the rounding of a sum: an ulp of its terms' magnitudes for each of some of its terms."""
+    """Checks that the errors are at most 16 ulp of the sum of the terms' magnitudes."""
     assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
 
 
@@ -133,36 +137,39 @@ def test_products_are_right_at_every_edge(dtype, shape):
     gradients, eta = layout.gradients, dtype.type(0.125)
     behind = (layer["w"] + gradients, n_out, layer["w_rows"])
     layers.run(update, n, True, False, eta, tiles=tiles, writes=behind)
-    layers.run(update, n, False, False, eta, tiles=tiles, writes=behind)  # a second block of the batch
+    layers.run(update, n, False, False, eta, tiles=tiles, writes=behind)  # the second block of samples of a batch
     found = layout.topology.views(layout.read(gradients))[1]
     assert_product(found[0], 2 * dw, 2 * dw_size)
     assert_product(found[1], 2 * db, 2 * db_size)
 
     here = (layer["w"], n_out, layer["w_rows"])
-    layers.run(update, n, False, True, eta, tiles=tiles, writes=here)  # and a third, which closes it
+    layers.run(update, n, False, True, eta, tiles=tiles, writes=here)  # the last block, after which w is updated
     found = layout.topology.views(layout.read())[1]
     assert_product(found[0], w - 3 * dw / 8, abs(w) + dw_size)
     assert_product(found[1], b - 3 * db / 8, abs(b) + db_size)
-    layers.run(update, n, True, True, eta, tiles=tiles, writes=here)  # a batch of one block
+    layers.run(update, n, True, True, eta, tiles=tiles, writes=here)  # a batch that consists of one block
     found = layout.topology.views(layout.read())[1]
     assert_product(found[0], w - dw / 2, abs(w) + dw_size)
     assert_product(found[1], b - db / 2, abs(b) + db_size)
 
 
 def test_block_sizes_fit_together():
-    """Slabs are whole tiles, and KC terms are whole panels, which `sample_rows` and `pack_transposed` rely on."""
+    """A slab consists of whole tiles, and KC terms fill whole panels: `sample_rows` and `pack_transposed` need both."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
 
 
 @each("dtype", DTYPES)
-@each("kind", [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU])
+@each("kind", [SIGMOID, TANH, RELU, LEAKY_RELU])
 def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
     z = np.concatenate([np.random.default_rng(0).standard_normal(95) * 5, [0, -0.0, np.nan, 1e4, -1e4]]).astype(dtype)
     epsilon, dl_da = dtype.type(0.01), z[::-1].copy()
     memory = np.concatenate([z, dl_da])
-    activation(kind, epsilon, memory, 0, z.size, z.size)
+    formula = elementwise.FORMULAS[kind]
+    phi = elementwise.ACTIVATION.address(elementwise.activation(formula), dtype)
+    d_phi = elementwise.ACTIVATION_ERROR.address(elementwise.activation_error(formula), dtype)
+    activation(phi, d_phi, epsilon, memory, 0, z.size, z.size)
     a, delta = np.empty((1, z.size), dtype), np.empty((1, z.size), dtype)
     activations.activation(kind, epsilon, z[None], a)
     backprop.activation_error(kind, epsilon, dl_da[None], z[None], a, delta)
@@ -171,7 +178,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
-    """In hidden layers of more than one panel, with and without dropout; the derivatives of the rectifiers are taken at z."""
+    """The derivatives of the rectifiers are computed from z, in layers of several panels, with and without dropout."""
     monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")

@@ -1,4 +1,4 @@
-"""The CPU quota of control groups, real ones and both versions written as files."""
+"""The CPU quota of control groups: of real control groups, and of files in the formats of version 1 and version 2."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from tests.helpers.engines import each
 
 
 def process(folder, groups, mounts):
-    """A folder like /proc/self. Mounts are (root, point, system, options)."""
+    """Creates a folder like /proc/self. Each mount is a tuple (root, point, system, options)."""
     (folder / "cgroup").write_text("\n".join(groups))
     line = "31 23 0:28 {} {} rw,relatime shared:9 - {} cgroup rw{}"
     (folder / "mountinfo").write_text("\n".join(line.format(*mount) for mount in [("/", "/", "ext4", ""), *mounts]))
@@ -21,7 +21,7 @@ def process(folder, groups, mounts):
 
 
 def limits(folder, quotas):
-    """Files of quotas by path: version 2 holds both numbers in one file, version 1 has two files."""
+    """Writes the files of quotas: cgroup version 2 has one file with two numbers, version 1 has one file per number."""
     for path, (time, period) in quotas.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def test_without_proc_there_is_no_quota(tmp_path):
 
 @pytest.fixture
 def group():
-    """A control group with a quota of one CPU, and in it one without."""
+    """Creates a control group with a quota of one CPU, and within this group a group without a quota."""
     for base, quota in (("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us"), ("/sys/fs/cgroup", "cpu.max")):
         outer = Path(base, f"numbanet-test-{os.getpid()}")
         inner = outer / "inner"

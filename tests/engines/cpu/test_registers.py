@@ -1,4 +1,4 @@
-"""The choice of SIMD registers from the instructions that Numba may use."""
+"""The SIMD registers that numbanet chooses for the instructions that Numba may use."""
 
 import numba.core.config
 import pytest

@@ -1,4 +1,4 @@
-"""Subnormal numbers: the fast CPU engine treats them as 0, and restores the processor's mode, so Python is unaffected."""
+"""The fast CPU engine treats subnormal numbers as 0 while it computes; Python's own arithmetic is unaffected."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not FLUSHES, reason="this CPU is as fast with th
 
 
 def momentum_of_silent_inputs(dtype, steps):
-    """The velocities of a layer after the second input has been 0 for `steps` steps."""
+    """Returns the velocities of a layer after the second input has been 0 for `steps` steps."""
     net = Network([2, 3, 1], "tanh", "mse", dtype=dtype, seed=0)
     x = np.ones((4 * (steps + 1), 2))
     x[4:, 1] = 0

@@ -1,4 +1,4 @@
-"""Several threads compute the same bits as one; several callers, and forked processes, do not get in each other's way."""
+"""Several threads compute the same bits as one thread; several callers and forked processes do not disturb each other."""
 
 import multiprocessing
 import os
@@ -19,7 +19,8 @@ from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
 from tests.helpers.networks import data, engine_with_parameters, topology
 
-# Layers of more than one panel, hidden softmax, blocks that end in the middle of a group, and work enough to be shared.
+# The layers have several panels and a hidden softmax, blocks end in the middle of a group, and the work suffices for two
+# threads.
 TOPOLOGY = topology((300, 70, 33, 10), ("tanh", "softmax", "softmax"), "cce", np.dtype("float32"))
 
 
@@ -31,7 +32,7 @@ def threads_as_before():
 
 
 def train(top=TOPOLOGY, count=400, batch_size=150):
-    """Everything an engine answers after two epochs, as bits."""
+    """Returns all results of an engine after two epochs, as bits."""
     engine, _ = engine_with_parameters(top, "cpu", "fast")
     x, y = data(top, count)
     totals = [list(engine.train_epoch(x, y, epoch_of(np.arange(count)[::-1].copy(), batch_size, 0.1)))[-1] for _ in range(2)]
@@ -58,13 +59,16 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """Otherwise the tests above would test nothing. A thread that helps with the recurrence leaves packed weights in memory."""
+    """The tests above are meaningful only if helpers compute, too.
+
+    A helper that computes the delta recurrence leaves packed weights in memory.
+    """
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     x, y = data(TOPOLOGY, 300)
     (header,), *_ = engine.layout.records(300)
     second = header["packed"] + KC * panel_width(TOPOLOGY.dtype)
-    for _ in range(1000):  # a call of one block each; on a busy machine a helper may come too late for some
+    for _ in range(1000):  # each call takes one block; on a busy machine, a helper may be too late for some of the calls
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:
             return
@@ -72,7 +76,7 @@ def test_helpers_compute_too():
 
 
 def test_every_call_has_its_helpers():
-    """One call after the other, though the thread that helped in the last one has hardly left it."""
+    """The calls follow each other immediately, while the helper of the previous call may still be returning."""
     crew = threads.Crew(2)
     for _ in range(100):
         helped = threading.Event()
@@ -87,11 +91,11 @@ def test_every_call_has_its_helpers():
     assert crew.threads == 1
 
 
-@each("batch_size", [1, 5, 7, 64, 517, 1200])
-def test_batches_of_any_size(batch_size, monkeypatch):
+@each("count, batch_size", [(100, 1), (400, 5), (400, 7), (1200, 64), (1200, 517), (1200, 1200)])
+def test_batches_of_any_size(count, batch_size, monkeypatch):
     monkeypatch.setattr("numbanet.engines.cpu.engine.SHARED_WEIGHTS", 0)
     options = {
-        "count": 1200,
+        "count": count,
         "batch_size": batch_size,
         "top": topology((90, 40, 3), ("relu", "softmax"), "cce", np.dtype("f8")),
     }
@@ -133,7 +137,7 @@ def test_one_network_asked_by_several_threads_at_once():
 
 
 def test_no_more_threads_than_were_asked_for():
-    """Callers count: while two callers use two cores, no thread helps; when one caller ends, one thread helps."""
+    """Calling threads count, too: a thread helps only if fewer than two threads call the engine at the same time."""
     crew = threads.Crew(2)
     entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 
@@ -159,13 +163,13 @@ def test_no_more_threads_than_were_asked_for():
 
 
 def fork(function):
-    """The result of the function in a forked child."""
+    """Returns the result of the function, called in a forked child process."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply_async(function).get(timeout=60)
 
 
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-# Python 3.12 and later warn of forks where threads are; here that is the point.
+# Python 3.12 and later warn if a process with several threads forks; the tests do so on purpose.
 QUIETLY = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 
 
@@ -177,7 +181,7 @@ def train_in_child():
 @FORKS
 @QUIETLY
 def test_after_a_fork(alone):
-    """The child has none of the threads that the parent has."""
+    """The child process has none of the threads of its parent."""
     assert trained_with(2) == alone
     assert fork(train_in_child) == alone
     assert trained_with(2) == alone
@@ -193,7 +197,7 @@ def predict_in_child():
 @FORKS
 @QUIETLY
 def test_after_a_fork_while_another_thread_computes():
-    """The thread that holds a network's lock does not exist in the child."""
+    """The thread that holds a network's lock does not exist in the child process."""
     expected, locked, leave = predict_in_child(), threading.Event(), threading.Event()
 
     def hold():
@@ -209,24 +213,25 @@ def test_after_a_fork_while_another_thread_computes():
     holder.join()
 
 
-LAYERS = ["default", "workqueue", "omp", "tbb"]
+LAYERS = ["workqueue", "omp", "tbb"]  # by default, Numba chooses one of them
 SCRIPT = """
 import threading
 import numba, numpy as np
 import numbanet
 
 @numba.njit(parallel=True)
-def total(x):  # starts the threading layer
+def total(x):
     s = 0.0
     for i in numba.prange(x.size):
         s += x[i]
     return s
 
 try:
-    total(np.ones(1000))
+    numba.get_num_threads()  # loads the threading layer
 except ValueError:
     print("absent")
     raise SystemExit
+total(np.ones(1000))  # starts its threads
 numbanet.set_num_threads(2)
 x, y, *_ = numbanet.load_digits()
 def train(results):
@@ -254,7 +259,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 @FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
-    """Two callers at once, and a fork, in a process that uses Numba's own threads as well."""
+    """Two threads call the engine at the same time, and the process forks, while it also uses Numba's own threads."""
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -279,8 +284,8 @@ def test_no_more_threads_than_cores_by_default():
 
 
 def test_the_caller_compiles_before_other_threads_help(monkeypatch):
-    """Ctrl-C ends only what the main thread compiles."""
-    train()  # the code is in the cache afterwards
+    """Ctrl-C interrupts a compilation only in the main thread, so the helpers must not compile."""
+    train()  # after this call, the code is in the cache
     fresh = njit_entry(epoch.run.py_func)
     monkeypatch.setattr("numbanet.engines.cpu.engine.run", fresh)
     call, compiled = threads.Crew.call, []

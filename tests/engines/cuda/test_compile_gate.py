@@ -1,6 +1,6 @@
-"""The compile gate: every kernel becomes machine code without stack, without spills and, in float32, without float64.
+"""The compile gate: the machine code of kernels has no stack, no spills and, in float32, no float64 instructions.
 
-No GPU is needed. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
+The compile gate does not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
 """
 
 import functools
@@ -17,6 +17,7 @@ from numba import types
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
 from numbanet.engines import rule, samples
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative import layout
@@ -31,6 +32,8 @@ from numbanet.engines.rule import ADAM, MOMENTUM, NESTEROV, Rule
 from numbanet.engines.topology import Topology
 from numbanet.inputs import gpu as arrays
 from tests.helpers import compile_gate
+from tests.helpers.formulas import HUBER, STEEP, SWISH
+from tests.helpers.networks import topology
 
 if reason := compile_gate.missing():
     pytest.skip(reason, allow_module_level=True)
@@ -42,7 +45,7 @@ MODULES = [*map(importlib.import_module, SECTIONS), samples]
 
 DTYPES = {"float32": types.float32, "float64": types.float64}
 
-# Kernels whose inner loop is a multiply-add and nothing else, which must be one fused instruction.
+# Kernels whose inner loop consists of a multiply-add, which must be compiled to one fused instruction.
 MULTIPLY_ADD = ["forward_sum_cuda", "weight_gradient_cuda", "delta_recurrence_cuda"]
 
 REGISTERS_PER_BLOCK = 65536  # and per multiprocessor
@@ -63,7 +66,7 @@ KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(mod
 
 
 def types_of_parameters(number) -> dict:
-    """Returns the type of each parameter that a kernel may have, by name, in a network of that dtype."""
+    """Returns a dict from the names of kernel parameters to their types, in a network of the given dtype."""
     names_by_type = {
         number: "epsilon eta n mu eta_t one_minus_beta_1 one_minus_beta_2 epsilon_t decay most scale",
         types.int64: "kind loss_kind layer first",
@@ -77,7 +80,7 @@ def types_of_parameters(number) -> dict:
 
 
 def signature(kernel, number) -> list:
-    """Returns the types of a kernel's arguments, by the names of its parameters."""
+    """Returns the types of a kernel's arguments, which are determined by the names of the kernel's parameters."""
     known = types_of_parameters(number)
     if kernel.__name__ == "softmax_jacobian_cuda":
         known["da_dz"] = number[:, :, ::1]
@@ -89,7 +92,7 @@ def signature(kernel, number) -> list:
 
 @functools.cache
 def machine_code(name: str, architecture: str, dtype: str) -> compile_gate.MachineCode:
-    """Returns the machine code of a kernel, which is built once for all tests."""
+    """Returns the machine code of a kernel, which is compiled once for all tests."""
     return compile_gate.build(KERNELS[name], signature(KERNELS[name], DTYPES[dtype]), architecture)
 
 
@@ -129,7 +132,7 @@ def test_multiply_adds_are_fused(name, architecture):
     assert machine_code(name, architecture, "float64").with_opcode("DFMA")
 
 
-# The fast rung's products: every form and tile
+# The kernels for matrix products of the fast rung, in every form and with every tile
 
 FORMS = {each.name.lower(): each.value for each in product.Product}
 FORMS |= {f"{name} part": FORMS[name].part for name in ("forward", "backward")}
@@ -173,7 +176,7 @@ def test_a_product_keeps_its_budget(form, dtype, tile, architecture):
     assert code.local_memory == []
     assert code.registers <= tile.registers
     assert code.shared == tile.shared_bytes(np.dtype(dtype)) <= SHARED_PER_BLOCK
-    # A warp gets registers in units of 256, that is 8 for each thread.
+    # A warp gets registers in units of 256, which is 8 registers per thread.
     registers = -(-code.registers // 8) * 8 * tile.threads
     assert REGISTERS_PER_BLOCK // registers >= tile.residents
     if dtype == "float32":
@@ -187,7 +190,7 @@ def test_the_loop_of_a_product_multiplies_and_adds(form, dtype, tile, architectu
     fused = compile_gate.count(loop, "FFMA" if dtype == "float32" else "DFMA")
     assert fused == tile.side**2 * tile.depth
     assert fused / len(loop) >= tile.rate
-    # all that a thread reads of two panels, 16 bytes at a time
+    # a thread reads its numbers of two panels in loads of 16 bytes
     assert compile_gate.count(loop, r"LDS\.128") == 2 * tile.side * tile.depth * np.dtype(dtype).itemsize // 16
     assert compile_gate.count(loop, r"LDS\b") == compile_gate.count(loop, r"LDS\.128")
     assert compile_gate.count(loop, r"BAR\b") == 1
@@ -208,11 +211,11 @@ def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
         assert code.float64 == []
 
 
-# Nothing escapes the tests above
+# No kernel is left out of the tests above
 
 
 def test_every_kernel_is_found():
-    """There are as many kernels as decorators, and all have the name of the twin of a loop."""
+    """`KERNELS` has as many kernels as the modules have decorators, and each kernel is the twin of a loop."""
     assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
     assert [name for name in KERNELS if not name.endswith("_cuda")] == []
 
@@ -227,7 +230,7 @@ def test_an_unknown_parameter_fails():
 
 
 class Recorder(CpuLoops):
-    """Loops that compute nothing, and record the types of their arguments."""
+    """Replaces the loops: computes nothing, and records the types of the loops' arguments."""
 
     empty = staticmethod(np.zeros)
 
@@ -302,11 +305,11 @@ def test_a_spill_is_caught():
     assert code.registers <= 32
 
 
-# The fast rung's other kernels
+# The other kernels of the fast rung
 
 
 def fast_signatures(number) -> dict:
-    """Returns the types of the arguments of all kernels but the products, by the names of the kernels."""
+    """Returns the types of the arguments of all kernels except the products, by the names of the kernels."""
     count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
     rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
     resident_ = [whole, whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
@@ -328,7 +331,7 @@ def fast_signatures(number) -> dict:
     }
 
 
-# Each rule, and with it what a step may do besides.
+# For each name: the update rule, whether weights decay, and whether gradients are clipped.
 UPDATES = {
     "descent": (rule.GRADIENT_DESCENT, True, True),
     "momentum": (rule.MOMENTUM, False, False),
@@ -367,14 +370,25 @@ def test_the_fast_rung_stays_in_registers(name, architecture, dtype):
         assert code.float64 == []
 
 
-# The loops over a tile's terms in resident training: terms that a pass adds, and the least fraction of multiply-adds.
+@pytest.mark.parametrize("name", ["output_rows", "train_resident", "train_cooperative"])
+def test_formulas_of_users_keep_the_budgets_of_the_built_in_ones(name):
+    top = topology((3, 4, 2), ("steep", "swish"), "huber", np.dtype("float32"), (STEEP, SWISH, HUBER))
+    kernel = binding_of(top)(fast_kernel(name, "float32"))
+    code = compile_gate.build(kernel, fast_signatures(types.float32)[name], "sm_90a")
+    assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
+    assert code.local_memory == code.float64 == []
+    assert code.registers <= {"train_cooperative": COOPERATIVE_BUDGETS["float32"][0]}.get(name, 255)
+
+
+# For the loops over a tile's terms in resident training: the number of terms per iteration, and the smallest fraction of
+# multiply-adds.
 RESIDENT_TERMS, RESIDENT_RATE = 16, 0.38
 
 
 @each_dtype
 @each_architecture
 def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
-    """Operands are loaded by LDS: the compiler has to infer that they lie in shared memory; generic loads are slower."""
+    """The compiler must infer that operands lie in shared memory and load them with LDS, because generic loads are slower."""
     code = fast_machine_code("train_resident", dtype, architecture)
     fused = "FFMA" if dtype == "float32" else "DFMA"
     of_tiles = [
@@ -382,12 +396,13 @@ def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
         for body in (code.instructions[begin:end] for begin, end in code.loops)
         if compile_gate.count(body, r"LDS\b") == compile_gate.count(body, fused) == RESIDENT_TERMS * 4
     ]
-    assert len(of_tiles) == 2  # what steps through w^T and what does not
+    assert len(of_tiles) == 2  # the loop of products with w^T, and the loop of the other products
     assert all(compile_gate.count(body, fused) / len(body) >= RESIDENT_RATE for body in of_tiles)
     assert all(compile_gate.count(body, r"LDG?\b") == 0 for body in of_tiles)
 
 
-# Of cooperative training: the most registers of a thread, and the least fraction of multiply-adds in the loops of its products.
+# For cooperative training: the largest number of registers per thread, and the smallest fraction of multiply-adds in product
+# loops.
 COOPERATIVE_BUDGETS = {"float32": (168, 0.74), "float64": (208, 0.68)}
 
 
@@ -398,11 +413,12 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
     registers, least_rate = COOPERATIVE_BUDGETS[dtype]
     assert code.registers <= registers
     assert code.shared == layout.TABLE_LENGTH * 4
-    # Sums in squares: 16 for each of 4 terms, from shared memory by 16 bytes.
+    # A loop computes squares of 4 x 4 sums: per iteration it adds 4 terms to 16 sums, and loads 16 bytes at a time from shared
+    # memory.
     fused, width = "FFMA" if dtype == "float32" else "DFMA", np.dtype(dtype).itemsize // 4
     bodies = [code.instructions[begin:end] for begin, end in code.loops]
     of_squares = [body for body in bodies if compile_gate.count(body, r"LDS\.128") == 8 * width and len(body) < 128]
-    assert len(of_squares) == 5  # forward and back of tiles and of the head, and the update
+    assert len(of_squares) == 5  # forward and backward products of tiles and of the head, and the update
     assert {compile_gate.count(body, fused) for body in of_squares} == {64}
     assert {compile_gate.count(body, r"LDS?\b|LDG\b") for body in of_squares} == {8 * width}
     assert all(64 / len(body) >= least_rate for body in of_squares)
@@ -411,12 +427,12 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """All writes come before the count; loads of the count empty the L1 cache; no load uses the read-only cache."""
+    """Blocks wait for a counter: all writes come before its increment, and all loads of it empty the L1 cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0
     assert code.with_opcode(r"LDG.*CONSTANT") == code.with_opcode(r"LD\.|ST\.|CALL\.ABS") == []
-    assert code.with_opcode(r"LDGSTS\.E")  # the next batch, from global to shared memory by way of no register
+    assert code.with_opcode(r"LDGSTS\.E")  # copies the next batch to shared memory, without registers
 
 
 @pytest.mark.parametrize(("name", "cooperative"), [("train_cooperative", True), ("train_resident", False)])
@@ -472,7 +488,7 @@ def test_float64_opcodes(instruction, wide):
 
 
 def test_formulas_are_as_precise_as_without_flags():
-    """The fastmath flags of the CPU do not reach the GPU, where any of them means approximate exp, log and division."""
+    """The CPU's fastmath flags must not reach the GPU, where each flag selects approximate exp, log and division."""
 
     def formula(z):
         return math.exp(z) / (z + math.log(z))
@@ -493,7 +509,7 @@ def test_formulas_are_as_precise_as_without_flags():
 @each_dtype
 @pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
 def test_elementary_functions_are_those_of_cuda(name, dtype):
-    """The GPU takes from libdevice the functions that the CPU computes by additions and multiplications."""
+    """On the GPU, libdevice provides the functions that numbanet implements with additions and multiplications on the CPU."""
 
     def compiled_with(function):
         @cuda.jit

@@ -1,4 +1,4 @@
-"""The fast engine on GPUs: all ways to train give the same network, with as few launches from Python as they can."""
+"""All ways to train on a GPU give the same network, and launch as few kernels from Python as possible."""
 
 import gc
 import itertools
@@ -21,6 +21,7 @@ from numbanet.engines.cuda.resident import block
 from numbanet.engines.cuda.resident import kernel as resident
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
+from tests.helpers.formulas import HUBER, STEEP, SWISH
 from tests.helpers.networks import data, engine_with_parameters, topology
 
 pytestmark = pytest.mark.simulator
@@ -41,7 +42,7 @@ EPOCH = epoch_of(np.arange(COUNT), BATCH, 0.125)
 
 @pytest.fixture
 def launches(monkeypatch):
-    """The kernels that the engine, a grid or a propagation launches, in order."""
+    """Returns a list of the kernels that are launched, in the order of the launches."""
     started = []
 
     def configured(kernel, grid, block, shared_bytes=0):
@@ -54,7 +55,7 @@ def launches(monkeypatch):
 
 
 def ways(top):
-    """Returns plans by name. Cooperative plans have one block or four, and spread every possible number of layers."""
+    """Returns training plans by name; cooperative plans have 1 or 4 blocks, and all possible numbers of spread layers."""
     plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans
@@ -66,7 +67,7 @@ def ways(top):
 
 
 def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):
-    """Returns totals and parameters after training by a plan."""
+    """Trains by a plan, and returns the totals and the parameters."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
     engine, _ = engine_with_parameters(top, "cuda", kernels)
     x, y = (engine.upload(array) for array in data(top, count))
@@ -77,7 +78,7 @@ def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=B
 
 
 def check_ways(monkeypatch, top, plans, **size):
-    """Checks that all plans give the totals and the parameters of the reference."""
+    """Checks that training by each plan gives the totals and the parameters of the reference rung."""
     totals, parameters = train(monkeypatch, top, None, "reference", **size)
     tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
     for name, plan in plans.items():
@@ -94,9 +95,21 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
     check_ways(monkeypatch, top, ways(top))
 
 
+@each("dtype", DTYPES)
+def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
+    """The test of tests/formulas compares the reference with NumPy. The last layer keeps z in every way."""
+    top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
+    check_ways(monkeypatch, top, ways(top))
+
+
+def test_a_derivative_that_needs_z_is_trained_by_products():
+    top = topology((3, 5, 2), ("swish", "identity"), "huber", np.dtype("float32"), (SWISH, HUBER))
+    assert [plan.way for plan in planning.possible_plans(top, 4, limits.Limits(2, 48 << 10, 2))] == [planning.PRODUCTS]
+
+
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """Several tiles both ways, one of them of b alone, blocks without a tile or without samples, more squares than threads."""
+    """The layers have several tiles in each direction, some blocks have no work, and some threads have several squares."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
     layers = tuple(tiling.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))
@@ -110,7 +123,7 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
 def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):
-    """The simulator runs blocks in order, which would hide that a block reads what another one writes in the same phase."""
+    """No block relies on values that an earlier block writes in the same phase: in reverse order, results are equal."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
     plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))
@@ -131,11 +144,14 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 
 @each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
-    """The same is true of many blocks on a GPU. Simulated blocks cannot meet: each phase is launched by itself."""
+    """On a GPU, a slice is one launch for any number of blocks.
+
+    In the simulator, blocks cannot wait for each other, so each phase is launched separately, and the test uses a single block.
+    """
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
     engine, _ = engine_with_parameters(top, "cuda", "fast")
-    engine.engine.pace.samples = 10**6  # as fast as a GPU
+    engine.engine.pace.samples = 10**6  # large enough for all samples in one slice
     x, y = (engine.upload(array) for array in data(top, COUNT))
     slices = list(engine.train_epoch(x, y, EPOCH))
     assert len(slices) == 1 and slices[0].samples == COUNT
@@ -159,7 +175,7 @@ def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
 
 
 def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
-    """The first step of all and the smaller last step of each epoch are launched kernel by kernel; all others are repeated."""
+    """The first step and the smaller last step of an epoch launch kernels one by one; other steps replay a recording."""
     repeats = []
 
     def recorded(launch):
@@ -182,7 +198,7 @@ def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
     repeats.clear()
     list(engine.train_epoch(x, y, EPOCH))
     assert len(repeats) == COUNT // BATCH
-    assert len(launches) == launches.count(output.output_rows) == 1  # other modules launch the rest of the small step
+    assert len(launches) == launches.count(output.output_rows) == 1  # other modules launch products and updates
 
 
 @each("activations", [("tanh", "softmax"), ("softmax", "sigmoid"), ("relu", "identity")])
@@ -233,7 +249,7 @@ def test_the_engine_does_not_keep_samples_alive(monkeypatch):
 
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
-    """Two trainings differ in x alone: y, count, batch size and learning rate are the same."""
+    """The two training runs differ only in x; y, the number of samples, the batch size and the learning rate are the same."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))

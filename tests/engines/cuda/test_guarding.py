@@ -1,4 +1,4 @@
-"""A kernel that fails leaves a network as it was before the call: usable on the GPU, or on the host if the GPU is lost."""
+"""After a kernel has failed, the network has its old parameters, on the GPU or, if the GPU is lost, on the host."""
 
 import itertools
 from types import SimpleNamespace
@@ -33,17 +33,17 @@ WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
 
 @pytest.fixture(autouse=True)
 def launched_step_by_step(monkeypatch):
-    """Slices of one batch, however long they take, and nothing is recorded."""
+    """Each slice is one batch, regardless of its duration, and launches are not recorded as a CUDA graph."""
     monkeypatch.setattr(cuda_engine.Pace, "took", lambda *_: None)
     monkeypatch.setattr(steps, "recorded", lambda launch: launch)
 
 
 class KernelError(Exception):
-    """An error as a driver raises it."""
+    """An error like the errors that a driver raises."""
 
 
 def network(monkeypatch, way):
-    """Returns a network that trains this way, after one step."""
+    """Returns a network that trains in the given way, after one step."""
     if way != "reference":
         monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(way, 0, 0.0))
     net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
@@ -52,7 +52,7 @@ def network(monkeypatch, way):
 
 
 def fail(monkeypatch, at, lost=False, error=KernelError):
-    """Makes the launch with a number, counted from 1, raise an error, and lose the GPU if `lost`. Returns the counter."""
+    """Makes launch number `at` raise an error; with `lost`, also loses the GPU. Returns the counter of the launches."""
     numbers = itertools.count(1)
 
     def configured(kernel, *arguments):
@@ -77,7 +77,7 @@ def lose_the_gpu(monkeypatch):
 
 
 def launches_of(call, monkeypatch):
-    """Returns the number of kernels that a call launches."""
+    """Returns the number of kernels that the function `call` launches."""
     with monkeypatch.context() as patch:
         numbers = fail(patch, at=0)
         call()
@@ -85,7 +85,7 @@ def launches_of(call, monkeypatch):
 
 
 def launches_of_an_epoch(net, monkeypatch):
-    """Trains for one epoch, and returns the number of kernels that it launches before `fit` evaluates the result."""
+    """Trains for one epoch, and returns the number of kernels that are launched before `fit` evaluates the network."""
     launches = []
     with monkeypatch.context() as patch:
         numbers = fail(patch, at=0)
@@ -112,7 +112,7 @@ def test_a_failed_kernel_leaves_the_network_as_it_was(monkeypatch, way, call, wh
             calls(net)[call]()
     assert failure.value.__notes__ == ["The network has the parameters from before this call."]
     assert (flat(net) == before).all()
-    assert net.train_step(X, Y, 0.5) == network(monkeypatch, way).train_step(X, Y, 0.5)  # on the GPU, with those parameters
+    assert net.train_step(X, Y, 0.5) == network(monkeypatch, way).train_step(X, Y, 0.5)  # with the restored parameters
 
 
 @each("way", WAYS)
@@ -195,7 +195,7 @@ def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
 
 @each("way", WAYS)
 def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
-    """Of the parameters and of each moment; `Network.parameters` returns a copy that may be written to."""
+    """All readers share one copy of the parameters and of each moment, whereas `Network.parameters` returns a writable copy."""
     net = network(monkeypatch, way)
     net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
     engine = net._model.engine
@@ -261,7 +261,7 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
 
 
 def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
-    """A kernel is compiled and loaded by its first launch, which cannot be done while it is recorded."""
+    """The first launch of a kernel compiles and loads it, which is impossible while a CUDA graph is recorded."""
     x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
     tried = []
 
@@ -275,7 +275,7 @@ def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch)
     update, parts = SimpleNamespace(rule=PLAIN), (SimpleNamespace(step=train), Workspaces(top))
     these = steps.Steps(x, y, BATCH, False, update, *parts)
     these.begin(epoch_of(np.arange(N), BATCH, 0.5), 0)
-    for notes in these.batch.notes:  # `train` writes none, and the end of a step reads them
+    for notes in these.batch.notes:  # `train` in this test writes no notes, but the end of a step reads them
         notes.copy_to_device(np.zeros(BATCH, notes.dtype))
     with pytest.raises(KernelError):
         these.take()

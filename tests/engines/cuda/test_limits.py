@@ -1,4 +1,4 @@
-"""The free memory of a GPU, as the engine asks for it before it allocates."""
+"""The free memory of a GPU, which the engine queries before it allocates memory."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ KIBIBYTES = 512
 
 @each("count", [1, 5])
 def test_memory_of_deleted_arrays_is_free(count):
-    """numba-cuda only frees it later, when there are many deleted arrays."""
+    """numba-cuda frees the memory of deleted arrays only when there are many of them."""
     before = limits.free_bytes()
     arrays = [cuda.device_array(KIBIBYTES << 10, np.int8) for _ in range(count)]
     assert limits.free_bytes() == before - count * (KIBIBYTES << 10)

@@ -1,4 +1,4 @@
-"""The choice of how a network is trained on a GPU: its arithmetic, which needs no GPU."""
+"""The choice between the ways to train on a GPU: the estimates can be tested without a GPU."""
 
 import math
 
@@ -28,7 +28,8 @@ def network(sizes, dtype="float32", hidden="relu") -> Topology:
     return Topology(tuple(sizes), (hidden,) * (len(sizes) - 2) + ("softmax",), "cce", np.dtype(dtype))
 
 
-# Where a rung fits shared memory: one block's, or all blocks' together. R5 and R6 fit nowhere.
+# The rungs that fit into one block's shared memory, and the GPUs whose blocks together have enough shared memory for R3 and R4.
+# R5 and R6 do not fit into the shared memory of any GPU.
 RESIDENT_RUNGS, COOPERATIVE_RUNGS = ("R1", "R2"), {"R3": ("sm_80", "sm_86", "sm_89", "sm_90"), "R4": ("sm_90",)}
 
 
@@ -54,7 +55,7 @@ def test_networks_and_batches_of_any_size_have_a_plan(case):
 
 @each("batch", [64, 256])
 def test_the_tiles_of_784_128_10(batch):
-    """Two meetings a step: the second layer is the head. Its times are within the aims of 20 and 30 us, as estimated."""
+    """A step has two barriers, because the second layer is the head; its estimated time is below 20 or 30 microseconds."""
     top = network([784, 128, 10])
     found = plan(top, batch, H100)
     assert (found.way, found.grid.spread) == (COOPERATIVE, 1) and found.estimate < {64: 20, 256: 30}[batch]
@@ -63,11 +64,12 @@ def test_the_tiles_of_784_128_10(batch):
 
 
 def test_the_bytes_of_a_grid_by_hand():
-    """784-128-10 in 16 x 8 tiles of 52 x 16 and 33 x 3 of 4 x 4, batch 64; pitches are 4 times an odd number."""
+    """The layers have 16 x 8 tiles of 52 x 16 weights, and 33 x 3 tiles of 4 x 4; pitches are odd multiples of 4."""
     layers = LayerTiles(52, 16, 16, 8), LayerTiles(4, 4, 33, 3)
     assert [tiling.cut(784, 128, 16, 132), tiling.cut(128, 10, 33, 132)] == list(layers)
-    tiles = 52 * 20 + 64 * 52 * 2 + 64 * 20, 4 * 4 + 64 * 4 + 64 * 4  # w, x, delta; x of the first layer twice
-    head = 132 * 12 + 4 * 132, 4 * 12, 4 * 132  # one sample, made 4: w and x, delta, delta of the first layer
+    tiles = 52 * 20 + 64 * 52 * 2 + 64 * 20, 4 * 4 + 64 * 4 + 64 * 4  # w, x and delta; the first layer has two copies of x
+    # The head has one sample per block, padded to 4. The sizes: w and x; delta; delta of layer 1.
+    head = 132 * 12 + 4 * 132, 4 * 12, 4 * 132
     output, sums = 4 * 4 * 12 + 2 * 4, layout.THREADS * 16
     tables = 25 * 16 + 16
     wanted = 4 * (sum(tiles) + sum(head) + output + sums + tables)
@@ -78,7 +80,7 @@ sizes_of_networks = st.lists(st.integers(1, 70), min_size=2, max_size=6)
 
 
 def ranges_of_layer(layer, plan, batch, l, sizes):
-    """(place, count) of what a layer has in near memory, and in far memory; the matrices have the pitch that they need."""
+    """Returns pairs (start, length) for a layer's arrays in near memory and in far memory, with the required pitches."""
     tiles, samples, rows = plan.layers[l], layout.padded(plan.head_samples(batch)), layout.padded(batch)
     n_in, n_out = sizes
     matrices = {Matrix.W: (tiles.rows, tiles.columns), Matrix.X: (rows, tiles.rows), Matrix.DELTA: (rows, tiles.columns)}
@@ -99,7 +101,7 @@ def ranges_of_layer(layer, plan, batch, l, sizes):
 @settings(deadline=None)
 @given(sizes=sizes_of_networks, batch=st.integers(1, 40), blocks=st.integers(1, 12), data=st.data())
 def test_nothing_overlaps_in_the_memory_of_a_grid(sizes, batch, blocks, data):
-    """The layout leaves no gaps, in shared memory and in the memory of all blocks; quads begin where they may be loaded."""
+    """The arrays of a grid neither overlap nor leave gaps, in near and in far memory, and groups of four values are aligned."""
     top = network(sizes)
     layers = tuple(tiling.cut(*layer, data.draw(st.integers(1, blocks)), blocks) for layer in top.layers)
     plan = GridPlan(layers, data.draw(st.integers(1, len(layers))), blocks)
@@ -119,7 +121,7 @@ def test_nothing_overlaps_in_the_memory_of_a_grid(sizes, batch, blocks, data):
             end = start + size
         assert end == count
     assert all(start % 4 == 0 for start, _ in near)
-    assert layout.TABLE_LENGTH * 4 % 16 == 0  # near memory follows the tables
+    assert layout.TABLE_LENGTH * 4 % 16 == 0  # near memory begins directly after the tables
 
 
 def test_kernels_read_both_tables_from_one_array():
@@ -172,7 +174,7 @@ def test_the_reason_names_what_was_weighed():
 
 
 def test_places_by_hand():
-    """3-4-2, two samples: x and a with a column of ones, and odd pitches."""
+    """The network is 3-4-2, and the batch has two samples; x and a have a column of ones, and pitches are odd."""
     layers, output, count = resident.tables(network([3, 4, 2]), 2)
     x_0, w_1 = 2 * 5, 4 * 5  # x: 2 x (3 + 1), pitch 5; w: (3 + 1) x 4, pitch 5
     a_1, delta_1 = 2 * 5, 2 * 5
@@ -227,13 +229,17 @@ def test_a_byte_too_many_means_products(dtype, size):
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])
 def test_one_block_is_not_asked_for_the_work_of_many(batch, way):
-    """The network fills the shared memory of a block. On one sample a block has finished before the kernels have started."""
+    """For one sample, training in one block takes less time than the launches of many kernels take.
+
+    The network fills the shared memory of a block.
+    """
     assert plan(network([150, 120, 10]), batch, H100._replace(grid_blocks=0)).way == way
 
 
 @each("sizes", [[64, 32, 10], [784, 128, 10]])
 def test_a_hidden_layer_that_keeps_z_is_trained_by_products(sizes, monkeypatch):
-    monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset({RELU}))  # plans are cached: no other test has this batch
+    monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset({RELU}))
+    # Plans are cached, so the batch size 31 occurs in no other test.
     assert [plan.way for plan in possible_plans(network(sizes), 31, H100)] == [PRODUCTS]
     wanted = resident.shared_bytes(network(sizes), 31)
     assert ("does not keep z" in reason(network(sizes), 31, H100)) == (wanted <= H100.shared_bytes)

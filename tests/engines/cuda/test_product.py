@@ -1,4 +1,4 @@
-"""The GPU's products against whole-array products in float64: every form, ragged tiles, gathered rows, split and unsplit."""
+"""The GPU's matrix products agree with whole-array products in float64, for all forms, incomplete tiles and split sums."""
 
 import math
 
@@ -22,18 +22,21 @@ KINDS = [IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU]
 EPSILON = 0.25
 ETA = 0.5
 
-# A simulated thread is a Python thread: the tests use the smallest tile there can be, whose block has 16 of them.
+# In the simulator, a thread is a Python thread: the tests therefore use the smallest possible tile, with 16 threads per block.
 TINY = Tile(16, 16, 8, 1, 128, 1, 1.0)
 DEEP = Tile(16, 16, 16, 1, 128, 1, 1.0)  # two times eight steps
-WIDE = Tile(32, 64, 8, 1, 128, 1, 1.0)  # 128 threads: 2 x 2 warps
-QUADS = Tile(64, 64, 8, 2, 128, 1, 1.0)  # 64 threads of 8 x 8 sums
+WIDE = Tile(32, 64, 8, 1, 128, 1, 1.0)  # 128 threads, in 2 x 2 warps
+QUADS = Tile(64, 64, 8, 2, 128, 1, 1.0)  # 64 threads, each with 8 x 8 sums
 
-# (n, n_in, n_out): single numbers; one less and one more than a tile, and than a panel is deep; several tiles and panels.
+# Shapes (n, n_in, n_out): 1, sizes just below and above a tile and the depth of a panel, and several tiles and panels.
 SHAPES = [(1, 1, 1), (17, 8, 1), (1, 9, 17), (7, 15, 16), (16, 16, 7), (20, 33, 18), (3, 40, 5)]
 
 
 class Layer:
-    """A layer and a batch, on the GPU. Rows of the batch are scattered in x; all that should not be read is NaN."""
+    """The arrays of a layer and of a batch on the GPU.
+
+    The rows of the batch are scattered over x; all numbers that the kernels must not read are NaN.
+    """
 
     def __init__(self, shape, dtype):
         n, n_in, n_out = shape
@@ -122,7 +125,8 @@ def check_gradient(products, layer):
 
 
 CHECKS = [check_forward, check_backward, check_update, check_gradient]
-# In the simulator scalars are float64 anyway: a check of a shape has one dtype there, in turns.
+# The simulator computes scalars in float64 for both dtypes, so each pair of a check and a shape uses one dtype there,
+# alternately.
 CASES = [
     pytest.param(check, shape, np.dtype(dtype), id=f"{check.__name__}-{'x'.join(map(str, shape))}-{dtype}")
     for i, check in enumerate(CHECKS)
@@ -134,7 +138,7 @@ CASES = [
 
 @pytest.fixture
 def split(monkeypatch):
-    """A function that sets the largest number of parts that k is split into."""
+    """Returns a function that sets the largest number of parts into which the sums over k are split."""
 
     def split(count):
         def plan(rows, columns, depth, multiprocessors, tiles):
@@ -210,7 +214,7 @@ def test_the_same_bits_on_every_run(split):
     assert len(products.partials) == 1
 
 
-# Tiles and plans, which need no GPU
+# Tiles and plans, for which no GPU is needed
 
 H100 = 132
 EVERY_TILE = [TINY, DEEP, WIDE, QUADS, *TILES[np.dtype(np.float32)], *TILES[np.dtype(np.float64)]]
@@ -222,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """All threads load the same number of numbers, each from one row or column, or of one k."""
+    """All threads load the same number of values; a thread always loads from one row, from one column, or for one k."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
@@ -253,7 +257,7 @@ def test_small_and_deep_products_are_split():
 
 
 def test_large_tiles_are_not_split():
-    """The compile gate does not build them with split sums."""
+    """The compile gate does not compile large tiles with split sums."""
     for size in range(64, 2048, 64):
         plan = planned(size, size, 4096)
         assert plan.parts == 1 or plan.tile.splits

@@ -1,4 +1,4 @@
-"""Samples that do not fit on the GPU pass through it in chunks, and give the same bits as samples that lie there."""
+"""Samples that do not fit into GPU memory are processed in chunks, with the same bits as samples that fit."""
 
 import gc
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ if not CUDA:
 
 cuda = _cuda.cuda
 COUNT, BATCH = 10, 3
-# Sizes of chunks of at most 4 samples: training takes whole batches, evaluation 2 samples at a time.
+# The sizes of chunks if a chunk has at most 4 samples: training uses whole batches, and evaluation uses multiples of 2 samples.
 TRAINED, EVALUATED = [3, 3, 3, 1], [4, 4, 2]
 TOPOLOGY = (3, 5, 2), ("tanh", "softmax"), "cce"
 
@@ -37,7 +37,7 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def copies(monkeypatch):
-    """The numbers of rows of the chunks that are copied to the GPU, in order."""
+    """Returns a list with the number of rows of each chunk that is copied to the GPU, in order."""
     made = []
 
     class Counted(streaming.Chunks):
@@ -54,7 +54,7 @@ def plan_for(way):
 
 
 def train(top, x, y, epochs=2, shuffled=True, weights=None):
-    """Returns the totals of each epoch, and the parameters after the last one."""
+    """Returns the totals of each epoch, and the parameters after the last epoch."""
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
@@ -73,14 +73,14 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
     expected, parameters = train(top, cuda.to_device(x), cuda.to_device(y), shuffled=shuffled)
     assert copies == []
     found, others = train(top, x, y, shuffled=shuffled)
-    assert copies == TRAINED * 2  # each sample once an epoch
+    assert copies == TRAINED * 2  # each sample is copied once per epoch
     assert found == expected and (others == parameters).all()
 
 
-# several chunks, or one that has all samples
+# with several chunks, and with one chunk that contains all samples
 @each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
-    """In shuffled order, too: each sample has its own weight in training, in evaluation and in gradients."""
+    """With shuffled samples, too, each sample has its own weight in training, in evaluation and in gradients."""
     monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
     top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
@@ -207,7 +207,7 @@ def test_a_pass_that_is_cut_short_leaves_the_places_ready(small_chunks):
 
 
 def test_samples_of_a_file_stay_there(tmp_path, small_chunks):
-    """Rows are picked from a memory map one by one; it is never read as a whole."""
+    """The engine reads single rows of the memory map, and never the whole file."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, _ = data(top, COUNT)
@@ -227,7 +227,7 @@ def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
 
 
 def test_what_does_not_fit_is_not_uploaded(monkeypatch):
-    """The budget of x, and of y, leaves memory for notes and for a workspace."""
+    """Half of the free memory is available for x and half for y, each together with notes and a workspace."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)

@@ -1,4 +1,4 @@
-"""Errors about an unusable GPU name the versions found on the machine and the packages to install."""
+"""Errors about an unusable GPU name the versions on the machine and the packages to install."""
 
 import pytest
 

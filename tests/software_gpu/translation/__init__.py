@@ -1,1 +1,1 @@
-"""Translates PTX, the assembly language that NVVM makes of a kernel, to C++."""
+"""Translates PTX, the assembly language that NVVM generates for a kernel, to C++."""

@@ -1,4 +1,4 @@
-"""Translates the instructions that compute: arithmetic, comparisons, selections, conversions and moves.
+"""Translates the instructions that compute values: arithmetic, comparisons, selections, conversions and moves.
 
 `FORMULAS` lists the instructions whose result is an expression of their operands x, y and z.
 """
@@ -10,8 +10,8 @@ from tests.software_gpu.translation.operands import Operands
 from tests.software_gpu.translation.ptx import C_TYPES, Instruction, UnsupportedError, is_float, size_of
 
 INTEGERS = [f"{kind}{size}" for kind in "sub" for size in (16, 32, 64)]
-SIGNED_TYPES = [kind for kind in C_TYPES if kind[0] in "su"]  # integers, of which it is known whether they have a sign
-WIDTHS = {"16": "32", "32": "64"}  # of integers, and of their products
+SIGNED_TYPES = [kind for kind in C_TYPES if kind[0] in "su"]  # integer types that are known to be signed or unsigned
+WIDTHS = {"16": "32", "32": "64"}  # widths in bits of integer types, and of their products
 
 
 class Formula(NamedTuple):
@@ -28,7 +28,7 @@ def _same(expression: str, kind: str) -> Formula:
 
 
 def _unsigned(kind: str) -> str:
-    """Signed overflow is undefined in C++; the bits of sums and products do not depend on the sign."""
+    """Returns the unsigned type of the same width, because signed overflow is undefined in C++."""
     return "u" + kind[1:]
 
 
@@ -80,7 +80,7 @@ def _float_formulas(kind: str) -> dict[str, Formula]:
         f"abs.{kind}": _same(f"__builtin_fabs{suffix}(x)", kind),
         f"copysign.{kind}": _same(f"__builtin_copysign{suffix}(y, x)", kind),
     }
-    # Two operations must not become one multiply-add: the compiler's flag -ffp-contract=off sees to that.
+    # The compiler's flag -ffp-contract=off keeps the compiler from merging two operations into one multiply-add.
     return {opcode: Formula(f"({C_TYPES[kind]})({f.expression})", f.result, f.operands) for opcode, f in formulas.items()}
 
 
@@ -109,7 +109,8 @@ FORMULAS: dict[str, Formula] = {
     },
 }
 
-# Comparisons by name. Those of floats with a u are true if x or y is NaN; all others but ne are false then.
+# The operators of comparisons, by the names in PTX. If x or y is NaN, the float comparisons with a u in their names are true,
+# and all others except ne are false.
 SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 OPPOSITES = {"eq": "x != y", "ne": "x == y", "lt": "x >= y", "le": "x > y", "gt": "x <= y", "ge": "x < y"}
 FLOAT_COMPARISONS = {
@@ -124,7 +125,7 @@ FLOAT_COMPARISONS = {
 
 
 def translated(instruction: Instruction, operands: Operands) -> str | None:
-    """Returns the statement that an instruction is in C++; None if the instruction is not one of those that compute."""
+    """Returns the C++ statement for an instruction, or None if the instruction does not compute values."""
     name, _, rest = instruction.opcode.partition(".")
     if name == "mov" and any("{" in operand for operand in instruction.operands):
         return _packed(instruction, operands)
@@ -157,7 +158,7 @@ def _selected(kind: str, instruction: Instruction, operands: Operands) -> str:
 
 
 def _packed(instruction: Instruction, operands: Operands) -> str:
-    """Moves a register to several smaller ones, or several to a larger one; the first gets, or has, the lowest bits."""
+    """Moves a register to several smaller registers or several registers to a larger one; the first has the lowest bits."""
     target, source = instruction.operands
     parts = [part.strip() for part in (target + source)[(target + source).index("{") + 1 :].split("}")[0].split(",")]
     size = size_of(instruction.opcode.rpartition(".")[2]) * 8

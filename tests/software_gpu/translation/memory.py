@@ -15,9 +15,9 @@ COPY_SIZES = ("4", "8", "16")
 
 
 def translated(instruction: Instruction, operands: Operands, kernel: Kernel, site: str) -> str | None:
-    """Returns the statement that an instruction is in C++; None if the instruction is not known.
+    """Returns the C++ statement for an instruction, or None if the instruction is not known.
 
-    `site` is an expression for the address of the instruction's Site (see driver/kernels.h).
+    `site` is a C++ expression for the address of the instruction's Site (see driver/kernels.h).
     """
     opcode, arguments = instruction.opcode, instruction.operands
     if found := ACCESS.fullmatch(opcode):
@@ -81,10 +81,10 @@ def _atomic(name: str, kind: str, instruction: Instruction, operands: Operands, 
 
 
 def members(operand: str) -> list[str]:
-    """Returns the registers of {%f1, %f2}, or the operand itself."""
+    """For an operand such as {%f1, %f2}, returns the registers; otherwise returns the operand itself."""
     return [name.strip() for name in operand.strip("{}").split(",")]
 
 
 def label(name: str) -> str:
-    """Returns the C++ label for a label of PTX."""
+    """Returns the C++ label for a PTX label."""
     return name.replace("$", "L")

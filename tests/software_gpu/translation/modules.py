@@ -1,4 +1,4 @@
-"""Translates whole modules: a C++ function for each kernel, and the tables by which the driver finds kernels."""
+"""Translates whole modules to C++: a function for each kernel, and the tables in which the driver finds the kernels."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Resources(NamedTuple):
 
 
 def translated(ptx: str, resources: Resources) -> str:
-    """Returns a C++ file with the kernels of a PTX text. All kernels get the same resources."""
+    """Returns the content of a C++ file with the kernels of a PTX module. All kernels of the module get the same resources."""
     module = parsed(ptx)
     sites: list[str] = []
     functions = [_Function(module, kernel, sites).code(k) for k, kernel in enumerate(module.kernels)]
@@ -44,7 +44,7 @@ def translated(ptx: str, resources: Resources) -> str:
 def title_of(name: str) -> str:
     """Returns the dotted name of a kernel's Python function.
 
-    numba-cuda's name for it is _ZN8numbanet7engines4cuda..., in which a number before a part of the name is its length.
+    numba-cuda's name for the function is _ZN8numbanet7engines4cuda..., in which each part of the name follows its length.
     """
     parts, at = [], re.match(r"(_ZN?)?", name).end()
     while found := re.compile(r"\d+").match(name, at):
@@ -65,7 +65,7 @@ def _description(number: int, kernel: Kernel, module: Module, resources: Resourc
 
 
 class _Function:
-    """Translates a kernel. Appends the text of each instruction that has a Site to `sites`."""
+    """Translates a kernel to a C++ function. The class appends the text of each instruction that has a Site to `sites`."""
 
     def __init__(self, module: Module, kernel: Kernel, sites: list[str]):
         self.kernel, self.sites, self.operands = kernel, sites, Operands(module)

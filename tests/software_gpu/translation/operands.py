@@ -4,7 +4,7 @@ import re
 
 from tests.software_gpu.translation.ptx import C_TYPES, Module, UnsupportedError, is_float, size_of
 
-# Registers that every thread finds set, with the expression for their value.
+# Special registers of PTX, whose values are set in every thread, with the C++ expressions for their values.
 SPECIAL = {
     **{f"%tid.{axis}": f"thread->index[{k}]" for k, axis in enumerate("xyz")},
     **{f"%ntid.{axis}": f"thread->block->grid->threads[{k}]" for k, axis in enumerate("xyz")},
@@ -26,7 +26,7 @@ class Operands:
         self.local: str | None = None  # the name of the kernel's local array
 
     def value(self, operand: str, kind: str) -> str:
-        """Returns an expression for the value of an operand as a PTX type."""
+        """Returns a C++ expression for the value of an operand as a PTX type."""
         if operand in SPECIAL:
             return f"({C_TYPES[kind]}){SPECIAL[operand]}"
         if operand.startswith("%"):
@@ -41,17 +41,17 @@ class Operands:
         return constant(operand, kind)
 
     def assignment(self, register: str, expression: str, kind: str) -> str:
-        """Returns the statement that assigns an expression of a PTX type to a register."""
+        """Returns the C++ statement that assigns an expression of a PTX type to a register."""
         return f"{variable(register)} = {self._converted(expression, kind, self.registers[register])};"
 
     def address(self, operand: str) -> str:
-        """Returns an expression for an address, such as [%rd1+4]."""
+        """Returns a C++ expression for an address, such as [%rd1+4]."""
         base, offset = parts_of_address(operand)
         return f"{self.value(base, 'u64')} + {offset}"
 
     @staticmethod
     def _converted(expression: str, held: str, kind: str) -> str:
-        """Between floats and integers, the bits stay the same. Between integers, the lower bits do."""
+        """Converts between floats and integers by keeping all bits, and between integers by keeping the lower bits."""
         if is_float(held) == is_float(kind):
             return f"({C_TYPES[kind]})({expression})"
         if size_of(held) != size_of(kind):
@@ -73,7 +73,7 @@ def parts_of_address(operand: str) -> tuple[str, int]:
 
 
 def constant(operand: str, kind: str) -> str:
-    """Returns an expression for a number. Integers are reduced to the width of the type, negative ones too."""
+    """Returns a C++ expression for a constant. Integers, including negative integers, are reduced to the width of the type."""
     if found := HEXADECIMAL_FLOAT.fullmatch(operand):
         number = f"(uint{32 if found[1] else 64}_t)0x{found[1] or found[2]}u"
         return f"bits<{C_TYPES[kind]}>({number})"

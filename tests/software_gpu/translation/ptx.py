@@ -1,9 +1,9 @@
-"""Parses the part of PTX that numba-cuda's kernels use. Anything else raises `UnsupportedError`."""
+"""Parses the part of PTX that numba-cuda's kernels use. PTX that numba-cuda's kernels do not use raises `UnsupportedError`."""
 
 import re
 from dataclasses import dataclass, field
 
-# Types of PTX, and the types of C++ that hold the same bits.
+# Maps types of PTX to the types of C++ with the same bits.
 C_TYPES = {
     "pred": "bool",
     **{f"{kind}{size}": f"uint{size}_t" for kind in "bu" for size in (8, 16, 32, 64)},
@@ -28,7 +28,7 @@ OPERAND = re.compile(r"\{[^}]*\}|\[[^]]*\]|[^,\s][^,]*")
 
 
 class UnsupportedError(Exception):
-    """PTX that the translation does not know."""
+    """PTX that the translation does not support."""
 
 
 def size_of(kind: str) -> int:
@@ -48,7 +48,7 @@ def aligned(number: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction, executed if the register `predicate` is true, or is false if `negated`."""
+    """An instruction, which is executed if the register `predicate` is true, or false if `negated` is true."""
 
     line: int
     predicate: str | None
@@ -58,20 +58,20 @@ class Instruction:
 
     @property
     def text(self) -> str:
-        """The instruction as a message shows it."""
+        """Returns the instruction as messages show it."""
         return f"line {self.line}: {self.opcode} {', '.join(self.operands)}"
 
 
 @dataclass(frozen=True)
 class Label:
-    """A place that branches lead to."""
+    """A label, to which branches jump."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """Registers of one type."""
+    """A declaration of registers of one type."""
 
     kind: str
     names: tuple[str, ...]
@@ -103,7 +103,7 @@ class Kernel:
 
     @property
     def parameter_bytes(self) -> int:
-        """The size of all parameters together."""
+        """The total size of the parameters in bytes."""
         return max((offset + size for offset, size in self.parameters.values()), default=0)
 
 
@@ -122,12 +122,12 @@ class Module:
 
     @property
     def static_bytes(self) -> int:
-        """The size of all static arrays together."""
+        """The total size of the static arrays in bytes."""
         return self.shared_end - SHARED_BEGIN
 
     @property
     def dynamic_at(self) -> int:
-        """The address of dynamic shared memory."""
+        """The address at which dynamic shared memory begins."""
         return aligned(self.shared_end, self.dynamic_alignment)
 
 
@@ -142,13 +142,16 @@ def parsed(text: str) -> Module:
 
 
 class _Parser:
-    """Takes statement after statement. Every brace that is not part of an operand has a line to itself."""
+    """Parses PTX statement by statement.
+
+    The PTX text must have a separate line for every brace that is not part of an operand.
+    """
 
     def __init__(self):
         self.module, self.kernel, self.header, self.depth = Module(), None, "", 0
 
     def take(self, statement: str, line: int) -> None:
-        """Adds a statement to the module. Between `.entry` and the brace that follows it, collects the kernel's header."""
+        """Adds a statement to the module. Between `.entry` and the following brace, the method collects the kernel's header."""
         if HEADER.match(statement):
             return
         if found := SHARED.match(statement):
@@ -200,13 +203,13 @@ class _Parser:
 
 
 def registers_of(declared: str) -> list[str]:
-    """Returns the names that a declaration stands for: `%r<3>` stands for %r0, %r1 and %r2."""
+    """Returns the register names of a declaration: `%r<3>` stands for %r0, %r1 and %r2."""
     found = NUMBERED.fullmatch(declared)
     return [f"{found[1]}{k}" for k in range(int(found[2]))] if found else [declared]
 
 
 def kernel_of(header: str) -> Kernel:
-    """Returns a kernel with an empty body. Each parameter lies at the next multiple of its alignment."""
+    """Returns a kernel with an empty body. Each parameter begins at the next multiple of its alignment."""
     bounds = re.search(r"\.maxntid\s+(\d+)", header)
     kernel = Kernel(ENTRY.match(header)[1], int(bounds[1]) if bounds else 0)
     for alignment, kind, name, count in PARAMETER.findall(header):

@@ -1,21 +1,22 @@
 """Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
-One compiled function serves all rules: it chooses the rule once for each tile (MR rows and NR columns of w and b). In memory,
-the moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
+Each rule is a routine (see the module `routine`), which updates a tile (MR rows and NR columns of w and b). In memory, the
+moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
 Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
 
-To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and call it in
-`descend_stored_tile`.
+To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add it to the table RULES.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 
-from numbanet._compile import njit_merged, njit_part, parts_of
+from numbanet._compile import njit_merged, njit_part, njit_routine, parts_of
 from numbanet.engines import rule as rules
 from numbanet.engines.cpu.blocks import MR, NR_VECTORS
+from numbanet.engines.cpu.kernels.routine import MEMBER, Signature, header_type, layer_type, named
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, put, store
 from numbanet.engines.cpu.team import barrier, thread_range
 from numbanet.engines.epoch import EPSILON_T, ETA, ETA_T
@@ -41,6 +42,8 @@ class UpdateRule(NamedTuple):
         The weight-decay factor lambda; 0 for no weight decay.
     clip_norm : floating
         The largest allowed norm of the vector of all gradients; inf for no clipping.
+    tile : int
+        The address of the rule's routine; 0 if no update needs the routine.
     rates : (steps, 4) float64
         For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t. The
         function `numbanet.engines.epoch.rates_of` computes the table `rates`.
@@ -52,6 +55,7 @@ class UpdateRule(NamedTuple):
     share_2: np.floating
     decay: np.floating
     clip_norm: np.floating
+    tile: int
     rates: np.ndarray
 
 
@@ -60,8 +64,8 @@ class UpdateStep(NamedTuple):
 
     Parameters
     ----------
-    kind, mu, share_1, share_2, decay, clip_norm
-        The rule and its constants, as in `UpdateRule`.
+    kind, mu, share_1, share_2, decay, clip_norm, tile
+        The rule, its constants and its routine, as in `UpdateRule`.
     eta, eta_t, epsilon_t : floating
         The learning rate eta, and Adam's rates in step t: eta_t = eta * sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
         epsilon * sqrt(1 - beta_2^t).
@@ -76,11 +80,27 @@ class UpdateStep(NamedTuple):
     share_2: np.floating
     decay: np.floating
     clip_norm: np.floating
+    tile: int
     eta: np.floating
     eta_t: np.floating
     epsilon_t: np.floating
     moment_1: int
     moment_2: int
+
+
+def _step_type(number):
+    """Returns the Numba type of an `UpdateStep`, where `number` is the Numba type of the parameters."""
+    integer, constants, rates = types.int64, 5 * [number], 3 * [number]
+    return types.NamedTuple((integer, *constants, integer, *rates, integer, integer), UpdateStep)
+
+
+# memory, tile, gradients, step, row, n_in
+TILE = Signature(lambda number: (types.intp, types.intp, _step_type(number), types.intp, types.intp))
+# memory, header, layers, step, member
+FROM_MEMORY = Signature(
+    lambda number: (header_type(number), types.Array(layer_type(number), 1, "C"), _step_type(number), MEMBER)
+)
+call_tile, call_from_memory = TILE.call, FROM_MEMORY.call
 
 
 @njit_merged
@@ -146,11 +166,44 @@ def descend_adamw(memory, at, step, decay, gradient):
     store(memory, at, after_adam(memory, at, step, w, gradient))
 
 
+# For each kind of rule: its name, and the function that updates a SIMD vector of parameters from its gradient.
+RULES = {
+    rules.GRADIENT_DESCENT: ("gradient_descent", descend_plain),
+    rules.MOMENTUM: ("momentum", descend_momentum),
+    rules.NESTEROV: ("nesterov", descend_nesterov),
+    rules.ADAM: ("adam", descend_adam),
+    rules.ADAMW: ("adamw", descend_adamw),
+}
+
+
+@cache
+def tile_routine(kind: int) -> Any:
+    """Returns the routine that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
+
+    The tile begins at memory[at] with row `row` of its panel. The gradients of the tile begin at memory[gradients].
+    """
+    name, descend_by_rule = RULES[kind]
+
+    def loop(memory, at, gradients, step, row, n_in):
+        half = lanes(memory)
+        for r in range(MR):
+            decay = step.decay if row + r < n_in else step.decay - step.decay  # b does not decay
+            for p in range(r * NR_VECTORS * half, (r + 1) * NR_VECTORS * half, half):
+                descend_by_rule(memory, at + p, step, decay, load(memory, gradients + p))
+
+    return njit_routine(named(loop, f"{name}_tile"))
+
+
 @lru_cache  # the cache saves time in epochs of very small networks, which take less than a millisecond
-def constants_of(rule: rules.Rule, dtype: np.dtype) -> tuple[int, Any, Any, Any, Any, Any]:
-    """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype."""
+def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
+    """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype.
+
+    `from_memory` is true if all updates read gradients from memory. The rule's routine is compiled if an update needs the
+    routine.
+    """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
-    return rule.kind, *constants
+    stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf
+    return rule.kind, *constants, TILE.address(tile_routine(rule.kind), dtype) if stored else 0
 
 
 @njit_merged
@@ -165,38 +218,10 @@ def rate(memory, table, at):
 @njit_merged
 def step_of(memory, header, rule, at):
     """Returns the `UpdateStep` for the step whose rates (n, eta, eta_t, epsilon_t) begin at index `at` in `rule.rates`."""
-    kind, mu, share_1, share_2, decay, clip_norm, rates = rule
+    kind, mu, share_1, share_2, decay, clip_norm, tile, rates = rule
     eta, eta_t, epsilon_t = rate(memory, rates, at + ETA), rate(memory, rates, at + ETA_T), rate(memory, rates, at + EPSILON_T)
-    constants = kind, mu, share_1, share_2, decay, clip_norm
+    constants = kind, mu, share_1, share_2, decay, clip_norm, tile
     return UpdateStep(*constants, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
-
-
-@njit_merged
-def descend_rows(descend_by_rule, memory, at, gradients, step, row, n_in):
-    """Updates the MR rows of a tile by the rule `descend_by_rule`; the other arguments are those of `descend_stored_tile`."""
-    half = lanes(memory)
-    for r in range(MR):
-        decay = step.decay if row + r < n_in else step.decay - step.decay  # b does not decay
-        for p in range(r * NR_VECTORS * half, (r + 1) * NR_VECTORS * half, half):
-            descend_by_rule(memory, at + p, step, decay, load(memory, gradients + p))
-
-
-@njit_part
-def descend_stored_tile(memory, at, gradients, step, row, n_in):
-    """Updates a tile of w and b (MR rows, NR columns) by the rule of `step`, from gradients in memory.
-
-    The tile begins at memory[at] with row `row` of its panel. Its gradients begin at memory[gradients].
-    """
-    if step.kind == rules.GRADIENT_DESCENT:
-        descend_rows(descend_plain, memory, at, gradients, step, row, n_in)
-    elif step.kind == rules.MOMENTUM:
-        descend_rows(descend_momentum, memory, at, gradients, step, row, n_in)
-    elif step.kind == rules.NESTEROV:
-        descend_rows(descend_nesterov, memory, at, gradients, step, row, n_in)
-    elif step.kind == rules.ADAM:
-        descend_rows(descend_adam, memory, at, gradients, step, row, n_in)
-    else:
-        descend_rows(descend_adamw, memory, at, gradients, step, row, n_in)
 
 
 # Updates from gradients in memory, which begin when all gradients have been computed, so that their norm is known
@@ -233,17 +258,16 @@ def descend_panel(memory, header, layer, panel, step, scale):
         gradients = tile + header.gradients
         for place in range(gradients, gradients + MR * nr, half):
             store(memory, place, scales * load(memory, place))
-        descend_stored_tile(memory, tile, gradients, step, row, layer.n_in)
+        call_tile(step.tile, (memory, tile, gradients, step, row, layer.n_in))
 
 
 @njit_merged
-def clip_scale_of(workspace, clip_norm, panels, count, member):
+def clip_scale_of(memory, header, layers, clip_norm, panels, count, member):
     """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
     If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
-    `count` panels of NR columns each. This thread adds up the squares in those panels whose indices are in the range `panels`.
+    `count` panels of NR columns each. This thread adds up the squares in the panels whose indices are in the range `panels`.
     """
-    memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     number = 0
     for l in range(layers.size):
@@ -258,13 +282,12 @@ def clip_scale_of(workspace, clip_norm, panels, count, member):
     return clip_scale(clip_norm, squares)
 
 
-@njit_part
-def descend_from_memory(workspace, step, member):
+@njit_routine
+def descend_from_memory(memory, header, layers, step, member):
     """Updates all parameters from the gradients g in memory, which are first clipped: g <- g * min(1, clip_norm / |g|).
 
     The threads divide the panels of w and b (blocks of NR columns) among themselves.
     """
-    memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr = NR_VECTORS * lanes(memory)
     count = 0
     for l in range(layers.size):
@@ -273,7 +296,7 @@ def descend_from_memory(workspace, step, member):
     barrier(member)
     scale = get(memory, header.ones)
     if step.clip_norm < np.inf:
-        scale = clip_scale_of(workspace, step.clip_norm, panels, count, member)
+        scale = clip_scale_of(memory, header, layers, step.clip_norm, panels, count, member)
     number = 0
     for l in range(layers.size):
         for panel in range(-(-layers[l].n_out // nr)):

@@ -5,9 +5,15 @@ for several rows of a panel at a time, in a loop that LLVM can vectorise. The ra
 once. The four random numbers are used for four neighbouring neurons, in the order of the neurons.
 """
 
-from numbanet._compile import njit_merged, njit_part, parts_of
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from numbanet._compile import njit_merged, njit_part, njit_routine, parts_of
 from numbanet.engines.cpu.blocks import NR_VECTORS, RANDOM_NUMBERS
-from numbanet.engines.cpu.kernels import elementwise
+from numbanet.engines.cpu.kernels.elementwise import call_activation_error
+from numbanet.engines.cpu.kernels.routine import SPAN, Signature, header_type, layer_type
 from numbanet.engines.cpu.kernels.vector import get, lanes, put
 from numbanet.equations import dropout
 from numbanet.equations.activations import SOFTMAX
@@ -17,60 +23,102 @@ philox, dropped = parts_of(dropout.philox, dropout.dropped)
 GROUP = 4
 
 
-@njit_part
-def fill(random, at, key, layer, panel, nr, sample, count):
-    """Generates the random numbers for `count` rows of a panel, and writes them to random[at], random[at + 1], ...
+class Stream(NamedTuple):
+    """A layer's random numbers: Philox's key and counters, and the memory of the thread that generates the numbers.
 
-    A row of a panel belongs to `nr` = NR neurons of one sample. `sample` is the index, within the epoch, of the first row's
-    sample. `layer` is the layer's index, counted from 1.
+    Parameters
+    ----------
+    key : uint64
+        The key of the random generator.
+    layer : int
+        The index of the layer, counted from 1.
+    first : int
+        The index, within the epoch, of sample 0 of the block.
+    at : int
+        The thread's buffer of random numbers begins at random[at].
+    """
+
+    key: np.uint64
+    layer: int
+    first: int
+    at: int
+
+
+# memory, header, layer, random, stream, source, target, span
+DROP = Signature(
+    lambda number: (
+        header_type(number),
+        layer_type(number),
+        types.Array(types.uint64, 1, "C"),
+        types.NamedTuple((types.uint64, *3 * [types.int64]), Stream),
+        types.intp,
+        types.intp,
+        SPAN,
+    )
+)
+call_drop = DROP.call
+
+
+@njit_part
+def fill(random, stream, panel, nr, row, count):
+    """Generates the random numbers for `count` rows of a panel, beginning with `row`, in the thread's buffer.
+
+    A row of a panel belongs to `nr` = NR neurons of one sample.
     """
     groups = nr // GROUP
     for i in range(count * groups):
-        numbers = philox(key, panel * groups + i % groups, sample + i // groups, layer)
-        put(random, at + GROUP * i, numbers[0])
-        put(random, at + GROUP * i + 1, numbers[1])
-        put(random, at + GROUP * i + 2, numbers[2])
-        put(random, at + GROUP * i + 3, numbers[3])
+        numbers = philox(stream.key, panel * groups + i % groups, stream.first + row + i // groups, stream.layer)
+        put(random, stream.at + GROUP * i, numbers[0])
+        put(random, stream.at + GROUP * i + 1, numbers[1])
+        put(random, stream.at + GROUP * i + 2, numbers[2])
+        put(random, stream.at + GROUP * i + 3, numbers[3])
 
 
-@njit_part
-def drop(workspace, l, draw, block, number, span, source, target):
-    """Applies dropout to layer l, for the samples in `span`: target = source / (1 - p), or 0 if the neuron drops out.
+@njit_routine
+def drop(memory, header, layer, random, stream, source, target, span):
+    """Applies dropout to a layer, for the samples in `span`: target = source / (1 - p), or 0 if the neuron drops out.
 
     p is the probability that a neuron drops out. Reads the panels (blocks of NR neurons) that begin at memory[source]. Writes
-    the panels that begin at memory[target]. `number` is the thread's index, which selects the thread's buffer of random
-    numbers.
+    the panels that begin at memory[target].
     """
-    memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
-    nr, at, first = NR_VECTORS * lanes(memory), number * RANDOM_NUMBERS, draw.first_sample + block.position
+    nr = NR_VECTORS * lanes(memory)
     rows = RANDOM_NUMBERS // nr
     for panel in range(-(-layer.n_out // nr)):
         for row in range(span.begin, span.end, rows):
             count = min(rows, span.end - row)
-            fill(workspace.random, at, draw.key, l + 1, panel, nr, first + row, count)
+            fill(random, stream, panel, nr, row, count)
             start = (panel * header.rows + row) * nr
             for p in range(count * nr):
-                random, value = get(workspace.random, at + p), get(memory, source + start + p)
-                put(memory, target + start + p, dropped(layer.scale, layer.limit, random, value))
+                value = get(memory, source + start + p)
+                put(memory, target + start + p, dropped(layer.scale, layer.limit, get(random, stream.at + p), value))
 
 
 @njit_merged
-def forward(workspace, l, draw, block, number, span):
+def stream_of(l, draw, block, thread):
+    """Returns the random numbers of layer l for a block. `thread` is the index of the thread, which has its own buffer."""
+    return Stream(draw.key, l + 1, draw.first_sample + block.position, thread * RANDOM_NUMBERS)
+
+
+@njit_merged
+def forward(workspace, l, draw, block, thread, span):
     """Computes the inputs x of layer l + 1 from the activations a of layer l by dropout."""
-    drop(workspace, l, draw, block, number, span, workspace.layers[l].a, workspace.layers[l + 1].x)
+    memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
+    stream = stream_of(l, draw, block, thread)
+    call_drop(header.drop, (memory, header, layer, workspace.random, stream, layer.a, workspace.layers[l + 1].x, span))
 
 
 @njit_part
-def backward(workspace, l, draw, block, number, span):
+def backward(workspace, l, draw, block, thread, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
 
-    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons), which are those of delta of layer l.
+    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons): the panels of delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)
-    drop(workspace, l, draw, block, number, span, layer.delta, layer.delta)
-    if layer.kind != SOFTMAX:
+    stream = stream_of(l, draw, block, thread)
+    call_drop(header.drop, (memory, header, layer, workspace.random, stream, layer.delta, layer.delta, span))
+    if layer.kind != SOFTMAX and layer.d_phi != 0:
         for panel in range(-(-layer.n_out // nr)):
             start, count = (panel * header.rows + span.begin) * nr, (span.end - span.begin) * nr
             z, a, delta = layer.z + start, layer.a + start, layer.delta + start
-            elementwise.activation_error(layer.kind, header.epsilon, memory, z, a, delta, count)
+            call_activation_error(layer.d_phi, (memory, header.epsilon, z, a, delta, count))

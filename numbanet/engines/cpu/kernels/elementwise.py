@@ -1,15 +1,22 @@
-"""Functions that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
+"""The routines that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
-The functions select the activation function once, before the loop, so that LLVM can vectorise the loop. (The loops of
-`numbanet.equations` select it for every number.) In memory, a overwrites z, except for the activation functions in
+Each activation function has its own two routines, so that LLVM can vectorise their loops. (The loops of `numbanet.equations`
+select the activation function for every number.) In memory, a overwrites z, except for the activation functions in
 `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
 computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive if and only if z
 is positive.
 
-To add an activation function, add a branch to each of the two functions.
+To add an activation function, add a row to the table FORMULAS.
 """
 
-from numbanet._compile import njit_part, parts_of
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from numba import types
+
+from numbanet._compile import njit_merged, njit_routine, parts_of
+from numbanet.engines.cpu.kernels.routine import Signature, named
 from numbanet.engines.cpu.kernels.vector import get, put
 from numbanet.equations import activations, backprop
 from numbanet.equations.activations import LEAKY_RELU, RELU, SIGMOID, TANH
@@ -18,49 +25,70 @@ relu, leaky_relu, sigmoid, tanh = parts_of(activations.relu, activations.leaky_r
 d_relu, d_leaky_relu = parts_of(activations.d_relu, activations.d_leaky_relu)
 d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_tanh, backprop.error_term)
 
+ACTIVATION = Signature(lambda number: (number, types.intp, types.intp, types.intp))  # memory, epsilon, z, a, count
+ACTIVATION_ERROR = Signature(lambda number: (number, *4 * [types.intp]))  # memory, epsilon, z, a, delta, count
+call_activation, call_activation_error = ACTIVATION.call, ACTIVATION_ERROR.call
 
-@njit_part
-def activation(kind, epsilon, memory, z, a, count):
-    """Replaces `count` values z, which begin at memory[a], with a = phi(z).
 
-    If the offsets `z` and `a` differ, the values z are first copied to memory[z], memory[z + 1], ...
+class Formula(NamedTuple):
+    """An activation function a = phi(epsilon, z), and its derivative da/dz = d_phi(epsilon, z, a)."""
+
+    name: str
+    phi: Callable
+    d_phi: Callable
+
+
+# If a store may write back the number that was read, LLVM 22 turns the store into a masked store, which is six times as slow on
+# some CPUs. Adding epsilon - epsilon, a 0 that LLVM cannot recognise as 0, prevents the masked store.
+FORMULAS = {
+    RELU: Formula("relu", lambda epsilon, z: relu(z) + (epsilon - epsilon), lambda epsilon, z, a: d_relu(z)),
+    LEAKY_RELU: Formula(
+        "leaky_relu",
+        lambda epsilon, z: leaky_relu(z, epsilon) + (epsilon - epsilon),
+        lambda epsilon, z, a: d_leaky_relu(z, epsilon),
+    ),
+    SIGMOID: Formula("sigmoid", lambda epsilon, z: sigmoid(z), lambda epsilon, z, a: d_sigmoid(a)),
+    TANH: Formula("tanh", lambda epsilon, z: tanh(z), lambda epsilon, z, a: d_tanh(a)),
+}
+
+
+@cache  # so that networks with equal formulas share their routines; machine code must exist as long as the process
+def users_formula(own: Any) -> Formula:
+    """Returns the formula of an `Activation` that a user wrote. The formula's name in the compile cache contains its digest."""
+    phi, d_phi = own.phi, own.d_phi
+    return Formula(f"own_{own.digest}", lambda epsilon, z: phi(z) + (epsilon - epsilon), lambda epsilon, z, a: d_phi(z, a))
+
+
+@cache
+def activation(formula: Formula) -> Any:
+    """Returns the routine that replaces `count` values z, which begin at memory[a], with a = phi(z).
+
+    If the offsets `z` and `a` differ, the routine first copies the values z to memory[z], memory[z + 1], ...
     """
-    if z != a:
-        for p in range(count):
-            put(memory, z + p, get(memory, a + p))
-    # If a store may write back the number that was read, LLVM 22 turns it into a masked store, which is six times as slow on
-    # some CPUs. Adding a 0 that LLVM cannot recognise as 0 prevents the masked store.
-    zero = epsilon - epsilon
-    if kind == RELU:
+    phi = njit_merged(formula.phi)
+
+    def loop(memory, epsilon, z, a, count):
+        if z != a:
+            for p in range(count):
+                put(memory, z + p, get(memory, a + p))
         for p in range(a, a + count):
-            put(memory, p, relu(get(memory, p)) + zero)
-    elif kind == LEAKY_RELU:
-        for p in range(a, a + count):
-            put(memory, p, leaky_relu(get(memory, p), epsilon) + zero)
-    elif kind == SIGMOID:
-        for p in range(a, a + count):
-            put(memory, p, sigmoid(get(memory, p)))
-    elif kind == TANH:
-        for p in range(a, a + count):
-            put(memory, p, tanh(get(memory, p)))
+            put(memory, p, phi(epsilon, get(memory, p)))
+
+    return njit_routine(named(loop, f"{formula.name}_activation"))
 
 
-@njit_part
-def activation_error(kind, epsilon, memory, z, a, delta, count):
-    """Replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
+@cache
+def activation_error(formula: Formula) -> Any:
+    """Returns the routine that replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
 
     The values z begin at memory[z], and the values a begin at memory[a]. The offsets of z and a are equal if a has overwritten
     z.
     """
-    if kind == RELU:
+    d_phi = njit_merged(formula.d_phi)
+
+    def loop(memory, epsilon, z, a, delta, count):
         for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_relu(get(memory, z + p))))
-    elif kind == LEAKY_RELU:
-        for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_leaky_relu(get(memory, z + p), epsilon)))
-    elif kind == SIGMOID:
-        for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_sigmoid(get(memory, a + p))))
-    elif kind == TANH:
-        for p in range(count):
-            put(memory, delta + p, error_term(get(memory, delta + p), d_tanh(get(memory, a + p))))
+            da_dz = d_phi(epsilon, get(memory, z + p), get(memory, a + p))
+            put(memory, delta + p, error_term(get(memory, delta + p), da_dz))
+
+    return njit_routine(named(loop, f"{formula.name}_error"))

@@ -34,7 +34,8 @@ from numbanet.equations.losses import CCE
 TABLES, OF_SAMPLES, JACOBIAN_ROWS = ("z", "a", "delta", "y"), ("z_max", "others", "loss", "weight"), 4
 
 # Compiled functions receive a network's description as records: one header for the whole network, and one record per layer. An
-# offset is an index into the flat array `memory`.
+# offset is an index into the flat array `memory`. The address of a routine (see the module `routine`) is 0 until the routine is
+# needed.
 _HEADER = [
     ("loss_kind", np.int64),
     ("rows", np.int64),  # largest number of samples in a block, rounded up to a multiple of MR
@@ -49,11 +50,18 @@ _HEADER = [
     ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
     ("table_size", np.int64),  # number of values in a table
     ("packed", np.int64),  # offset of each thread's buffer of STRIP x KC panel rows, for the transpose of a part of w
+    ("softmax", np.int64),  # address of the routine that computes softmax of the output layer
+    ("score", np.int64),  # address of the routine that computes the loss and the correct outputs of each sample
+    ("error", np.int64),  # address of the routine that computes delta of the output layer
+    ("drop", np.int64),  # address of the routine that applies dropout
+    ("descend", np.int64),  # address of the routine that updates all parameters from gradients in memory
 ]
 _LAYER = [
     ("n_in", np.int64),
     ("n_out", np.int64),
     ("kind", np.int64),  # integer constant of the activation function
+    ("phi", np.int64),  # address of the routine that computes a; for identity, 0
+    ("d_phi", np.int64),  # address of the routine that computes delta from dL/da; for identity, 0
     ("w", np.int64),  # offset of the panels of w and b
     ("w_rows", np.int64),  # number of rows in each panel of w and b; a multiple of MR
     ("x", np.int64),  # offset of the panels of the layer's inputs, which are the outputs of the previous layer
@@ -62,6 +70,16 @@ _LAYER = [
     ("delta", np.int64),  # offset of the panels of delta
     ("limit", np.uint64),  # p * 2^32, where p is the probability that a neuron drops out
 ]
+
+
+def header_dtype(dtype: np.dtype) -> np.dtype:
+    """Returns the dtype of the header of a network that computes in `dtype`."""
+    return np.dtype([*_HEADER, ("epsilon", dtype)])
+
+
+def layer_dtype(dtype: np.dtype) -> np.dtype:
+    """Returns the dtype of a layer's record in a network that computes in `dtype`."""
+    return np.dtype([*_LAYER, ("scale", dtype)])
 
 
 def panel_width(dtype: np.dtype) -> int:
@@ -97,7 +115,7 @@ def needs_jacobian(topology: Topology) -> bool:
 class Layout:
     """The memory of a network, with room for the largest block of samples.
 
-    The operating system provides only those memory pages that are used.
+    The operating system provides only the memory pages that are used.
 
     Parameters
     ----------
@@ -152,8 +170,8 @@ class Layout:
             start, end = end, end + up_to(width, count)
             return start
 
-        headers = np.zeros(1, [*_HEADER, ("epsilon", topology.dtype)])
-        layers = np.zeros(len(topology.kinds), [*_LAYER, ("scale", topology.dtype)])
+        headers = np.zeros(1, header_dtype(topology.dtype))
+        layers = np.zeros(len(topology.kinds), layer_dtype(topology.dtype))
         header = headers[0]
         header["loss_kind"], header["epsilon"], header["rows"] = topology.loss_kind, topology.epsilon, rows
         for layer, kind, (n_in, n_out) in zip(layers, topology.kinds, topology.layers, strict=True):

@@ -21,8 +21,8 @@ import numpy as np
 
 from numbanet._compile import njit_merged, njit_part
 from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS, PAIRS, STRIP
-from numbanet.engines.cpu.kernels import elementwise
-from numbanet.engines.cpu.kernels.descent import descend, descend_stored_tile
+from numbanet.engines.cpu.kernels.descent import call_tile, descend
+from numbanet.engines.cpu.kernels.elementwise import call_activation, call_activation_error
 from numbanet.engines.cpu.kernels.tile import microkernel, places, replace_tile, shifted, store_tile
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store_square, transpose
 from numbanet.engines.cpu.team import Span
@@ -66,7 +66,8 @@ def panels_of(memory, columns):
 def strips_of(tiles, groups):
     """Returns the range of the first panels of the strips that contain the tiles with indices in the range `tiles`.
 
-    A strip consists of STRIP panels, or of one panel if no other is left. Each panel consists of `groups` groups of MR rows.
+    A strip consists of STRIP panels; the last strip may consist of a single panel. Each panel consists of `groups` groups of MR
+    rows.
     """
     if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1, STRIP)
@@ -77,8 +78,9 @@ def strips_of(tiles, groups):
 def groups_of(panel, width, tiles, groups, slab, rows):
     """Returns the range of the groups (MR rows each) of a strip that this thread computes within a slab, as a `Span`.
 
-    The strip consists of `width` panels, beginning with the given one. The slab is a block of `rows` rows that begins with the
-    group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts twice.
+    The strip consists of `width` panels, and begins with the panel whose index is `panel`. The slab is a block of `rows` rows
+    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts
+    twice.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -87,11 +89,11 @@ def groups_of(panel, width, tiles, groups, slab, rows):
 
 
 @njit_part
-def forward(memory, header, layer, kind, groups, tiles):
+def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    In a softmax layer, the function writes z in place of a.
-    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
+    `phi` is the address of the activation function's routine. If `phi` is 0, the function writes z in place of a. Reads x (n,
+    n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out)
     for slab in range(0, groups, MC // MR):
@@ -103,10 +105,10 @@ def forward(memory, header, layer, kind, groups, tiles):
                     forward_strip(memory, header, layer, (panel, panel + 1), i, span)
                 else:
                     forward_strip(memory, header, layer, (panel,), i, span)
-                if i + KC >= layer.n_in:
+                if i + KC >= layer.n_in and phi != 0:
                     for p in range(panel, panel + width):
                         at, count = (p * header.rows + span.begin * MR) * nr, (span.end - span.begin) * MR * nr
-                        elementwise.activation(kind, header.epsilon, memory, layer.z + at, layer.a + at, count)
+                        call_activation(phi, (memory, header.epsilon, layer.z + at, layer.a + at, count))
 
 
 @njit_merged
@@ -145,11 +147,11 @@ def backward(memory, header, layer, before, groups, tiles, packed):
                     backward_strip(memory, header, layer, before, (panel, panel + 1), j, span, packed)
                 else:
                     backward_strip(memory, header, layer, before, (panel,), j, span, packed)
-                if j + KC >= layer.n_out and before.kind != SOFTMAX and before.limit == 0:
+                if j + KC >= layer.n_out and before.kind != SOFTMAX and before.limit == 0 and before.d_phi != 0:
                     for p in range(panel, panel + width):
                         at, count = (p * header.rows + span.begin * MR) * nr, (span.end - span.begin) * MR * nr
                         z, a, delta = before.z + at, before.a + at, before.delta + at
-                        elementwise.activation_error(before.kind, header.epsilon, memory, z, a, delta, count)
+                        call_activation_error(before.d_phi, (memory, header.epsilon, z, a, delta, count))
 
 
 @njit_merged
@@ -231,4 +233,4 @@ def update_strip(memory, header, layer, block, step, strip, groups, scratch):
         else:
             store_tile(memory, places(strip, scratch - strip[0] * MR * nr, MR * nr), nr, c)
             for p in range(len(strip)):
-                descend_stored_tile(memory, tile[p], scratch + p * MR * nr, step, i, layer.n_in)
+                call_tile(step.tile, (memory, tile[p], scratch + p * MR * nr, step, i, layer.n_in))

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from numbanet._cuda import SIMULATED, configured, cuda
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative.layout import TABLE_LENGTH, THREADS, Common, GridPlan, tables
@@ -36,7 +37,7 @@ class Grid:
         # In the simulator, each phase is a new launch. The array `kept` replaces the shared memory, which would be lost between
         # launches.
         self.kept = cuda.device_array(plan.blocks * near_numbers if SIMULATED else 1, topology.dtype)
-        self.kernel = cooperative.training_kernel(topology.dtype)
+        self.kernel = binding_of(topology)(cooperative.training_kernel(topology.dtype))
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
@@ -50,7 +51,7 @@ class Grid:
             Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
             outputs of each sample.
         epsilon, eta : floating
-            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
+            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate, both in the network's dtype.
         first, stop : int
             The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
             length of `arrays.order`.

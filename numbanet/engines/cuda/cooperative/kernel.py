@@ -1,6 +1,6 @@
 """Trains a network on all multiprocessors in one kernel launch. The parameters stay in the shared memory of the thread blocks.
 
-Each thread block has in its shared memory a tile of every layer's weight matrix w, and the part of the inputs x that is
+The shared memory of each thread block contains a tile of every layer's weight matrix w, and the part of the inputs x that is
 multiplied by the tile. The biases b are stored as an additional row of w, which is multiplied by the constant input 1. The
 module `layout` assigns an offset to every matrix.
 
@@ -14,7 +14,7 @@ copies all weights of the head, and computes the head for some of the samples. W
     memory.
 
     Phase K is the head phase. In the head phase, a block computes the forward and the backward pass of the head for its part of
-    the batch's samples, and writes those values of a and delta to global memory that the backward phases need.
+    the batch's samples, and writes the values of a and delta that the backward phases need to global memory.
 
     Phases K + 1 to 2 * K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
     phase, a block computes partial sums of dL/da over the columns of its tile, and writes them to the array DL_DA_SUMS in

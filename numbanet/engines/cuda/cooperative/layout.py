@@ -62,7 +62,7 @@ class Matrix(Columns):
     X = auto()  # the inputs x of a batch that are multiplied by the tile, of shape (batch, ROWS)
     DELTA = auto()  # delta of a batch for the columns of the tile, of shape (batch, COLUMNS)
     HEAD_W = auto()  # in the head: w and b, of shape (n_in + 1, n_out)
-    HEAD_X = auto()  # in the head: x of the samples that the block computes, of shape (samples, n_in + 1)
+    HEAD_X = auto()  # in the head: the inputs x of the block's samples, of shape (samples, n_in + 1)
     HEAD_DELTA = auto()  # in the head and the layer before: delta of the block's samples, of shape (samples, n_out)
 
 
@@ -77,13 +77,13 @@ class Common(Columns):
     SAMPLES = auto()  # largest number of samples per batch for which one block computes the head (the small last layers)
     SECOND_X = auto()  # offset in `near` of a second matrix X of the first layer, for the next batch
     SUMS = auto()  # offset in `near` of the sums of all threads, an array of shape (SQUARE, THREADS)
-    Z = auto()  # offset in `near` of z of the last layer, a matrix of shape (samples, n_out)
-    A = auto()  # offset in `near` of a of the last layer, a matrix of shape (samples, n_out)
+    Z = auto()  # offset in `near` of the pre-activations z of the last layer, of shape (samples, n_out)
+    A = auto()  # offset in `near` of the activations a of the last layer, of shape (samples, n_out)
     U = auto()  # offset in `near` of the scratch matrix that `output_row` uses, of shape (samples, n_out)
-    DL = auto()  # offset in `near` of dL/da of the last layer, a matrix of shape (samples, n_out)
+    DL = auto()  # offset in `near` of the errors dL/da of the last layer, of shape (samples, n_out)
     OUTPUT_PITCH = auto()  # distance between two successive rows of the matrices Z, A, U and DL
-    Z_MAX = auto()  # offset in `near` of each sample's largest z, a vector of shape (samples,)
-    OTHERS = auto()  # offset in `near` of each sample's sum of e^(z - z_max) without the largest term, of shape (samples,)
+    Z_MAX = auto()  # offset in `near` of the largest z of each sample, a vector of shape (samples,)
+    OTHERS = auto()  # offset in `near` of the sum of e^(z - z_max) without its largest term, per sample: (samples,)
     NEAR_NUMBERS = auto()  # number of values in `near`, the shared memory of a block
 
 

@@ -12,11 +12,9 @@ NO_ROW = 1 << 30  # a row index beyond the last row of any matrix
 class Memory(NamedTuple):
     """The memory that a thread block reads and writes.
 
-    Parameters
-    ----------
-    near : array (near numbers,)
+    Parameters ---------- near : array (NEAR_NUMBERS,)
         The block's shared memory, as one flat array.
-    far : array (far numbers,)
+    far : array (far_numbers,)
         The global memory through which the blocks exchange partial sums, a and delta, as one flat array.
     table : array (TABLE_LENGTH,) int32
         The block's copy, in shared memory, of the tables of sizes and offsets that `layout.tables` computes.

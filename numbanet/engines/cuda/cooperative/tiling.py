@@ -14,8 +14,8 @@ from numbanet.equations.activations import SOFTMAX
 SPEED = 90_000  # multiply-adds that a multiprocessor performs per microsecond
 TRAFFIC = 8_000  # 4-byte values that a multiprocessor exchanges with global memory per microsecond
 MEETING = 1.5  # duration of a barrier of all blocks, in microseconds
-PHASE = 1.0  # time, in microseconds, for which a phase waits for global memory (two or three times)
-HEAD = 2.5  # time, in microseconds, for which the head phase waits for global memory (more often than the other phases)
+PHASE = 1.0  # time, in microseconds, of a phase's two or three waits for global memory
+HEAD = 2.5  # time, in microseconds, of the head phase's waits for global memory, which are more
 
 ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every layer again
 
@@ -50,7 +50,7 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
         The estimated time in microseconds.
     """
     rows, spread, samples = padded(batch_size), plan.spread, plan.head_samples(batch_size)
-    products = numbers = 0  # a block's numbers of multiply-adds (`products`) and of exchanged values (`numbers`)
+    products = numbers = 0  # the multiply-adds of a block, and the values that it exchanges with global memory
     for l, tiles in enumerate(plan.layers):
         n_in, n_out = topology.layers[l]
         area = rows * tiles.rows * tiles.columns

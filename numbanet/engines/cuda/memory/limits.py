@@ -55,7 +55,7 @@ def free_bytes() -> float:
     if SIMULATED:
         return math.inf
     context = cuda.current_context()
-    # The queue of deleted arrays belongs to Numba's memory manager. Those of other libraries, such as RMM's, have no queue.
+    # Numba's memory manager has a queue of deleted arrays. The memory managers of other libraries, such as RMM, have no queue.
     deleted = getattr(context.memory_manager, "deallocations", None)
     if deleted is not None:
         deleted.clear()
@@ -77,7 +77,7 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
     Raises
     ------
     MemoryError
-        Fewer than `wanted` bytes are free. The error message tells the number of samples that would fit.
+        Fewer than `wanted` bytes are free. The error message states the number of samples that would fit.
     """
     free = free_bytes()
     if wanted > free:

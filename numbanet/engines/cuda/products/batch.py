@@ -23,8 +23,9 @@ class Batch(NamedTuple):
     weights : device array (m,)
         The sample weights.
     counter : device array (4,) int64, or None
-        The key of dropout's random numbers, and the position of the step in the epoch, at the indices KEY, FIRST, BEFORE and
-        POSITION. `counter` is None in a pass without dropout.
+        Four integers: at the index KEY, the key of dropout's random numbers; at FIRST, the index of the batch's first sample
+        within the epoch; at BEFORE, the number of samples in the earlier parts of the epoch; at POSITION, the index at which
+        the next batch begins. `counter` is None in a pass without dropout.
     notes : Notes or None
         The arrays to which kernels write the loss and the number of correct outputs of each sample.
     """

@@ -49,7 +49,7 @@ def activate(activation, out, at, z):
 
 
 class Derivative(NamedTuple):
-    """The activation function of the previous layer, and the flat array `a_prev` of the activations a of the previous layer."""
+    """The previous layer's activation function, and the flat array `a_prev` of the previous layer's activations a."""
 
     activation: Activation
     a_prev: Any

@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed by
-another thread block.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. A different thread block computes each
+part of a sum.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numbanet._cuda import configured, cuda
+from numbanet.engines.binding import UNBOUND, Binding
 from numbanet.engines.cuda.products import parts
 from numbanet.engines.cuda.products.epilogues import Activation
 from numbanet.engines.cuda.products.product import Form, Product, Shape, product
@@ -28,11 +29,13 @@ class Products:
     multiprocessors : int
         Number of multiprocessors of the GPU.
     tiles : tuple of Tile, optional
-        The tile sizes to choose from. If `tiles` is None, the sizes are those that `tiles_for(dtype)` returns.
+        The tile sizes to choose from. If `tiles` is None, `tiles_for(dtype)` returns the sizes.
+    bound : Binding
+        Puts the formulas of the user into the kernels.
     """
 
-    def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None):
-        self.dtype = np.dtype(dtype)
+    def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None, bound: Binding = UNBOUND):
+        self.dtype, self.bound = np.dtype(dtype), bound
         self.multiprocessors = multiprocessors
         self.tiles = tiles or tiles_for(self.dtype)
         self.partials: dict[int, Any] = {}
@@ -41,7 +44,7 @@ class Products:
         """Computes a_j = phi(sum_i w_ij x_i + b_j) for every sample s and neuron j, where x_i is x[order[s], i].
 
         Reads x (N, n_in), order (n,) with int64 indices, and wb (n_in + 1, n_out). Writes a (n, n_out). The activation function
-        must not be softmax. For a softmax layer, pass IDENTITY to compute z; another kernel computes a from z.
+        must not be softmax. For a softmax layer, pass IDENTITY to compute z; a different kernel then computes a from z.
         """
         self._launch(Product.FORWARD.value, (activation,), (x, order, wb), a, x.shape[1])
 
@@ -56,8 +59,8 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Only
-        eta is used. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. The kernel
+        uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
         shape (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
@@ -81,13 +84,13 @@ class Products:
         grid, block, shape = chosen.grid(rows, columns), chosen.tile.threads, Shape(rows, columns, depth, chosen.chunk)
         epilogue, operands, out = _flat(epilogue), _flat(operands), out.reshape(-1)
         if chosen.parts == 1:
-            configured(product(form, chosen.tile, self.dtype), grid, block)(*epilogue, *operands, out, shape)
+            configured(self.bound(product(form, chosen.tile, self.dtype)), grid, block)(*epilogue, *operands, out, shape)
             return
         count = rows * columns
         partial = self._partial(chosen.parts * count)
         configured(product(form.part, chosen.tile, self.dtype), grid, block)(*operands, partial, shape)
         blocks = -(-count // parts.THREADS)
-        configured(parts.sum_of_parts(form), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
+        configured(self.bound(parts.sum_of_parts(form)), blocks, parts.THREADS)(*epilogue, partial, out, count, chosen.parts)
 
     def _partial(self, count: int) -> Any:
         """Returns an array in GPU memory for `count` partial sums.

@@ -4,11 +4,12 @@ In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and r
 columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at one time:
 several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements
 of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel.
-The line and the term k of two successive elements of a thread differ by constants. The distance from the first element of a
-thread to its q-th element is the same in all panels, and is called the `place` of the q-th element.
+From each element of a thread to the next, the line advances by a constant, and so does the term k. The distance from the first
+element of a thread to its q-th element is therefore the same in all panels. This distance is called the `place` of the q-th
+element.
 
-A read beyond the last line of an operand returns another element of the operand. Sums with elements from beyond the last line
-are never stored.
+If a thread would read beyond the last line of an operand, it reads another element of the operand instead. Sums with elements
+from beyond the last line are never stored.
 """
 
 from collections.abc import Callable
@@ -105,7 +106,7 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads. The offsets therefore fit into 32 bits and take one
+    Offsets are counted from the first line that the thread block reads, so that an offset fits into 32 bits and takes one
     register.
     """
 

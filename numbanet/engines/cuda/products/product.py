@@ -1,14 +1,15 @@
 """Computes a layer's three matrix products on the GPU, with kernels that keep their sums in registers.
 
 All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, the
-index k of the sum is the input i; in the delta recurrence sum_j w_ij delta_j, it is the neuron j; in the weight gradient
-sum_s delta_j x_i, it is the sample s. The three products differ in the memory layout of the factors left and right, and in the
-results that are computed from the sums.
+index k is the input i. In the delta recurrence sum_j w_ij delta_j, the index k is the neuron j. In the weight gradient sum_s
+delta_j x_i, the index k is the sample s. The three products differ in the memory layout of the factors left and right, and in
+the results that are computed from the sums.
 
-A thread block computes a tile of the result matrix z. The tile needs some rows of left and some columns of right. A panel is
-the part of the tile's rows of left, or of its columns of right, that belongs to a few successive terms k. The block copies
-pairs of panels, one of left and one of right, to shared memory. Shared memory has room for two pairs of panels: the block reads
-one pair while the next pair is being loaded from global memory. Each thread computes a square of sums within the tile.
+A thread block computes a tile of the result matrix z. To compute the tile, the block needs some rows of the matrix left and
+some columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that
+belongs to a few successive terms k. The block copies pairs of panels, one of left and one of right, to shared memory. Shared
+memory has room for two pairs of panels: the block reads one pair while the next pair is being loaded from global memory. Each
+thread computes a square of sums within the tile.
 
 The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initialises the sums. The second
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
@@ -200,7 +201,10 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """Adds the terms of UNROLL successive k. The calls are written out, because the compiler would not unroll a loop."""
+        """Adds the terms of UNROLL successive values of k.
+
+        The calls are written out, because the compiler would not unroll a loop.
+        """
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
         step(panels, x_at + 2 * left_pitch, w_at + 2 * right_pitch, sums)
@@ -266,8 +270,8 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
             store_left(lefts, panels, left_put)
             store_right(rights, panels, right_put)
             cuda.syncthreads()
-        # `row` and `column`, computed from x_at and w_at. Keeping the two arguments during the loop would take two more
-        # registers.
+        # Computes the arguments `row` and `column` again from x_at and w_at, because keeping the arguments during the loop
+        # would take two more registers.
         return (
             int32(x_at if x_at < buffer else x_at - buffer),
             int32((w_at if w_at < buffer else w_at - buffer) - right_begin),
@@ -298,13 +302,12 @@ class Square(NamedTuple):
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """Returns the device functions that process a thread's sums, which form a square within the thread block's tile.
 
-    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums. The smaller squares do not adjoin each
-    other in the tile.
+    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums, which are spread over the tile.
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
-    # The threads of a warp compute squares that lie side by side, until the squares read 128 bytes of right or span the tile's
-    # width. The squares of the warp's other threads lie below.
+    # The small squares of a warp's threads lie side by side until a row of them reads 128 bytes of right or spans the tile's
+    # width. The other small squares of the warp begin a new row below.
     across = min(tile.columns // side, 8)
     down = min(tile.rows // side, max(1, WARP // across))
     warps_across = tile.columns // side // across

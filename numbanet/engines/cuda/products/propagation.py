@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from numbanet._cuda import configured
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
 from numbanet.engines.cuda.output import OutputLayer
 from numbanet.engines.cuda.products import dropout
@@ -42,8 +43,9 @@ class Propagation:
         self.topology = topology
         self.last = len(topology.kinds) - 1
         self.epsilon = topology.dtype.type(topology.epsilon)
-        self.products = Products(topology.dtype, multiprocessors)
-        self.loops = CudaLoops()
+        self.bound = binding_of(topology)
+        self.products = Products(topology.dtype, multiprocessors, bound=self.bound)
+        self.loops = CudaLoops(self.bound)
         self.wb, self.d_wb = topology.matrices(parameters), topology.matrices(gradients)
 
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
@@ -66,7 +68,7 @@ class Propagation:
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
         """Yields each layer index, from the last layer to the first, as soon as w and b of the layer may change.
 
-        Together with the index, the method yields the layer's input x and the row indices of the batch's samples in x.
+        With each index, the method also yields the layer's input x and the row indices of the batch's samples in x.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)
@@ -74,7 +76,7 @@ class Propagation:
             yield l, *self._input(l, x, batch, work)
 
     def forward(self, x: Any, batch: Batch, work: Workspace) -> None:
-        """Computes a of every layer except the last, and z of the last layer."""
+        """Computes the activations a of every layer except the last, and the pre-activations z of the last layer."""
         for l, kind in enumerate(self.topology.kinds):
             separate = l in work.z
             z = work.z[l] if separate else work.a[l]
@@ -86,7 +88,7 @@ class Propagation:
                 dropout.drop(self.topology.dropout_rates[l], l + 1, batch.counter, work.a[l], work.x[l])
 
     def logits(self, x: Any, work: Workspace) -> list[Any]:
-        """Returns z of every layer, each in a new array. `Propagation.forward` must have been called before."""
+        """Returns the pre-activations z of every layer, each in a new array. Call `Propagation.forward` first."""
         return [self._logits(l, x, work) for l in range(self.last + 1)]
 
     def _logits(self, l: int, x: Any, work: Workspace) -> Any:
@@ -96,7 +98,7 @@ class Propagation:
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
-        """Computes a of layer l from z with a separate kernel, if the kernel of the layer's product stores z instead of a."""
+        """Computes the activations a of layer l from z with a separate kernel, for layers whose product stores z, not a."""
         if self.topology.kinds[l] == SOFTMAX:
             self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
             self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])
@@ -110,7 +112,7 @@ class Propagation:
         multiplied by the sample's weight, but not divided by n.
         """
         blocks = -(-batch.order.size // output.THREADS)
-        configured(output.output_rows, blocks, output.THREADS)(
+        configured(self.bound(output.output_rows), blocks, output.THREADS)(
             OutputLayer(self.topology.loss_kind, self.topology.kinds[-1], self.epsilon),
             batch.rates,
             batch.weights,

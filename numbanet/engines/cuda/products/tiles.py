@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     rows, columns : int
         The numbers of rows and columns of the tile.
     depth : int
-        Number of terms that are added to each sum between two barriers, which is UNROLL or 2 * UNROLL.
+        The number of terms that are added to each sum between two barriers: UNROLL or 2 * UNROLL.
     quads : int
         Each thread computes a square of (4 * quads) x (4 * quads) sums.
     registers : int
@@ -67,8 +67,9 @@ class Tile(NamedTuple):
         """Number of threads in a block."""
         return self.rows // self.side * (self.columns // self.side)
 
-    # With these pitches, the rows of a panel are aligned to 16 bytes and begin in different banks of shared memory. Different
-    # banks matter because an operand whose terms k are neighbours in global memory is stored in shared memory column by column.
+    # `left_pitch` and `right_pitch` align the rows of a panel to 16 bytes, and make the rows begin in different banks of shared
+    # memory. Different banks matter because an operand whose terms k are neighbours in global memory is stored in shared memory
+    # column by column.
 
     @property
     def left_pitch(self) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from numbanet._cuda import configured, cuda
+from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.memory import allow_shared_memory
 from numbanet.engines.cuda.resident.kernel import training_kernel
@@ -25,7 +26,8 @@ class Block:
         layout = tables(topology, batch_size)
         self.layers, self.output = cuda.to_device(layout.layers.reshape(-1)), cuda.to_device(layout.output)
         self.loss_kind, self.batch_size = topology.loss_kind, batch_size
-        self.kernel, self.shared_bytes = training_kernel(topology.dtype), shared_bytes(topology, batch_size)
+        self.kernel = binding_of(topology)(training_kernel(topology.dtype))
+        self.shared_bytes = shared_bytes(topology, batch_size)
 
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
@@ -36,7 +38,7 @@ class Block:
             Arrays on the GPU: all samples, the row indices to train on, the parameters, and the loss and the number of correct
             outputs of each sample.
         epsilon, eta : floating
-            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate. Both have the network's dtype.
+            `epsilon` is the slope of leaky_relu for negative z, and `eta` is the learning rate, both in the network's dtype.
         first, stop : int
             The range of `arrays.order` to train on. `first` and `stop` are multiples of the batch size; `stop` may also be the
             length of `arrays.order`.

@@ -4,13 +4,11 @@ The module `layout` assigns an offset in shared memory to every matrix. A traini
 list. After each call to a function other than `update`, the threads of the block wait for each other at a barrier. The calls to
 `update` need only one barrier, at the end of the step.
 
-    `gather` copies the inputs x of the batch into shared memory.
-    `forward` computes a of each layer, from the first layer to the last; in softmax layers and the last layer, it computes z.
-    `softmax_rows` computes a of a hidden softmax layer from z.
+    `gather` copies the inputs x of the batch into shared memory. `forward` computes the activations a of a layer; in softmax
+    layers and the last layer, it computes only z. `softmax_rows` computes the activations a of a hidden softmax layer from z.
     `last_rows` computes a and delta of the last layer, and the loss and the number of correct outputs of each sample.
-    `backward` computes delta of the previous layer, for each layer from the last to the second.
-    `softmax_error_rows` computes delta of a hidden softmax layer from dL/da.
-    `update` changes w and b of a layer, after `backward` has read them.
+    `backward` computes delta of the previous layer, for each layer from the last to the second. `softmax_error_rows` computes
+    delta of a hidden softmax layer from dL/da. `update` changes w and b of a layer, after `backward` has read them.
 """
 
 import functools

@@ -1,16 +1,15 @@
-"""Computes and formats the values that the subcommands train and evaluate print: loss, accuracy and further metrics."""
+"""Computes and formats the figures of a network that commands and reports show: loss, accuracy and further metrics."""
 
-import argparse
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from numpy.typing import NDArray
 
-from numbanet import Network
-from numbanet.cli.common import names
+from numbanet.network import Network
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.targets import Quantity
-from numbanet.training.metrics import METRICS, OF_CLASSES, OF_NUMBERS, metrics_of
+from numbanet.training.metrics import OF_CLASSES, OF_NUMBERS, Metric, metrics_of
+from numbanet.training.reporting import shown
 
 OF_QUANTITIES = ("r2", "rmse", "mae")
 IN_UNITS = ("rmse", "mae", "mse")
@@ -21,7 +20,7 @@ def unit_of(encoding: Encoding | None) -> str | None:
     return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
-def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[str, Callable]:
+def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None) -> dict[str, Callable]:
     """Returns metric functions by name. For a regression target of a table, the functions compute in the target's units.
 
     Raises
@@ -42,8 +41,8 @@ def metrics_in_units(metrics: Iterable[str], encoding: Encoding | None) -> dict[
     return {name: lambda y, y_hat, metric=metric: metric(units(y), units(y_hat)) for name, metric in functions.items()}
 
 
-def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str] = ()) -> dict[str, float]:
-    """Returns the values to print: the loss and the given metrics, and for classification also the accuracy.
+def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str | Metric] = ()) -> dict[str, float]:
+    """Returns the figures to show: the loss and the given metrics, and for classification also the accuracy.
 
     For a regression target of a table, r2, rmse and mae replace the loss, because the loss refers to the standardised target,
     whereas rmse and mae are in the units of the target column.
@@ -58,12 +57,10 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 def line(values: dict[str, float], unit: str | None = None) -> str:
     """Returns the values as one line that ends with the loss and, for a regression target, the unit."""
     ordered = sorted(values, key=lambda name: name == "loss")
-    text = ", ".join(f"{name} {values[name]:{'.6g' if unit and name in IN_UNITS else '.4f'}}" for name in ordered)
+    text = ", ".join(f"{name} {figure(name, values[name], unit)}" for name in ordered)
     return f"{text}, in units of {unit!r}" if unit else text
 
 
-def add_metrics_option(parser: argparse._ActionsContainer) -> None:
-    """Adds the option --metrics."""
-    parser.add_argument(
-        "--metrics", type=names, default=(), metavar="NAME[,...]", help=f"further metrics to print: {', '.join(METRICS)}"
-    )
+def figure(name: str, value: float, unit: str | None = None) -> str:
+    """Returns a figure as text. A figure in the unit of a regression target has six digits, because it may be large."""
+    return f"{value:.6g}" if unit and name in IN_UNITS else shown(value)

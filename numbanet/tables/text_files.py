@@ -1,6 +1,6 @@
 """Reads tables from text files, such as CSV and TSV files, with Python's module csv.
 
-The module csv is part of Python, keeps every text unchanged (007 does not become 7), and counts the lines of the file.
+The module csv is part of Python, keeps every cell unchanged (007 does not become 7), and counts the lines of the file.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 from numbanet import checks
 from numbanet._compile import collection_paused
 from numbanet.checks import listed
-from numbanet.tables.columns import MOST_COLUMNS, Table, Texts
+from numbanet.tables.columns import MOST_COLUMNS, Strings, Table
 from numbanet.tables.spelling import Spelling, number
 
 SEPARATORS = (";", "\t", "|", ",")
@@ -60,7 +60,7 @@ def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is
     try:
         encoding = _encoding(stream, form.encoding)
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")  # type: ignore[arg-type]
-        with collection_paused():  # otherwise, the garbage collector would traverse millions of texts repeatedly
+        with collection_paused():  # otherwise, the garbage collector would traverse millions of strings repeatedly
             return _table(text, source, form, spelling)
     except UnicodeError as error:
         raise ValueError(f"{source} {_not_encoded(error, encoding, form.encoding is not None)}") from None
@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the best separator: all first rows get the same number of columns, if possible, and this number is largest."""
+    """Returns the separator that divides the first rows into equally many columns, and into as many columns as possible."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -129,7 +129,7 @@ def _sniffed(text: str, decimal: str) -> str:
         except csv.Error:  # a cell is too long; reading the whole file reports the error
             return False, 0
         if len(text) == SNIFFED_CHARACTERS and 1 < len(widths) < SNIFFED_ROWS:
-            widths.pop()  # the last row is cut off
+            widths.pop()  # the last row may be incomplete
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
     # If separators give equal results, the last one in SEPARATORS wins. A decimal comma is a separator only if all rows agree.
@@ -174,7 +174,7 @@ class Records:
         self._move(chunk)
         if not self.names:
             raise ValueError(f"{self.source} is empty")
-        columns = {name: Texts(cells, spelling=spelling) for name, cells in self._named().items()}
+        columns = {name: Strings(cells, spelling=spelling) for name, cells in self._named().items()}
         return Table(self.source, columns, len(self.lines), self.lines, spelling=spelling, notes=tuple(self.notes))
 
     def _numbered(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -217,7 +217,7 @@ class Records:
         return record
 
     def _fitted(self, record: list[str], line: int) -> list[str]:
-        """Returns the cells of a row without empty cells after the last column; raises ValueError if their number is wrong."""
+        """Returns a row's cells without empty cells after the last column; raises ValueError for a wrong number of cells."""
         width = len(self.names)
         if len(record) > width and not any(record[width:]):
             return record[:width]
@@ -237,9 +237,9 @@ class Records:
     def _named(self) -> dict[str, list[str | None]]:
         """Returns the columns by name, and adds notes about the columns without a name.
 
-        A column without a name is left out if it is empty, because each line ends with a separator. The first column is also
-        left out if it has no name and numbers the rows, as a pandas index does. A first column with the name `PANDAS_INDEX`
-        that numbers the rows is left out, too. Any other column without a name gets a name from its position.
+        An empty column without a name is left out, because it results from lines that end with a separator. The first column is
+        also left out if it has no name and numbers the rows, as a pandas index does. A first column with the name
+        `PANDAS_INDEX` that numbers the rows is left out, too. Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
@@ -264,5 +264,5 @@ def _counts(names: list[str]) -> bool:
 
 
 def _numbers_rows(cells: list[str | None]) -> bool:
-    """Returns whether the cells are distinct whole numbers."""
+    """Returns True if the cells are distinct whole numbers."""
     return len(set(cells)) == len(cells) and all(cell is not None and WHOLE_NUMBER.fullmatch(cell) for cell in cells)

@@ -1,0 +1,135 @@
+"""Puts formulas that users wrote into the loops and kernels of the engines.
+
+The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind. For a
+network with formulas of a user, this module compiles the same loops and kernels again, with functions in place of these four
+that also know the user's formulas. The code of the loops and kernels does not change. A loop or kernel that calls none of the
+four functions, directly or through other functions, is not compiled again.
+"""
+
+import functools
+import types
+from typing import Any
+
+from numbanet import _compile, _cuda
+from numbanet._compile import njit_formula
+from numbanet.engines.topology import OWN_ACTIVATION, OWN_LOSS, Topology
+from numbanet.equations import activations, losses
+from numbanet.formulas import Activation, Loss
+
+MOST_BINDINGS = 32  # number of networks with different formulas whose compiled loops are kept
+
+
+class Binding:
+    """The loops and kernels of a network, with the formulas of the user.
+
+    Parameters
+    ----------
+    own : dict
+        For each function of `numbanet.equations` to replace, the function in its place. If `own` is empty, loops and kernels
+        are used as they are.
+    """
+
+    def __init__(self, own: dict[Any, Any]):
+        self.own = own
+        self.known: dict[Any, Any] = dict(own)
+
+    def __call__(self, function: Any) -> Any:
+        """Returns a compiled function in which every call of a replaced function goes to the function in its place.
+
+        The result is `function` itself if there is nothing to replace.
+        """
+        if not self.own:
+            return function
+        if function not in self.known:
+            self.known[function] = function  # a function that calls itself finds itself
+            self.known[function] = self._bound(function)
+        return self.known[function]
+
+    def _bound(self, function: Any) -> Any:
+        plain = _plain(function)
+        names = _names_of(plain.__code__)
+        globals_ = {name: plain.__globals__[name] for name in names if name in plain.__globals__}
+        cells = [cell.cell_contents for cell in plain.__closure__ or ()]
+        new_globals = {name: bound for name, value in globals_.items() if (bound := self._value(value)) is not value}
+        new_cells = [self._value(value) for value in cells]
+        if not new_globals and all(new is old for new, old in zip(new_cells, cells, strict=True)):
+            return function
+        closure = tuple(map(types.CellType, new_cells)) or None
+        copy = types.FunctionType(plain.__code__, plain.__globals__ | new_globals, plain.__name__, plain.__defaults__, closure)
+        copy.__module__, copy.__qualname__, copy.__doc__ = plain.__module__, plain.__qualname__, plain.__doc__
+        if plain is function:  # a device function in the simulator
+            return copy
+        return _compile.recompiled(function, copy) if _compile.is_dispatcher(function) else _cuda.recompiled(function, copy)
+
+    def _value(self, value: Any) -> Any:
+        """Returns a global variable or a variable of a closure, with its calls replaced if it is a function of the package."""
+        return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
+
+
+UNBOUND = Binding({})  # changes nothing
+
+
+def _plain(function: Any) -> Any:
+    """Returns the Python function from which a compiled function was made; other values are returned as they are."""
+    return getattr(function, "py_func", getattr(function, "fn", function))
+
+
+def _is_of_the_package(function: types.FunctionType) -> bool:
+    return function.__module__.startswith("numbanet.")
+
+
+def _names_of(code: types.CodeType) -> set[str]:
+    """Returns the names of the global variables, and of attributes, that a function and its inner functions use."""
+    inner = [_names_of(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def binding_of(topology: Topology) -> Binding:
+    """Returns the binding of the formulas that a network uses; networks with the same formulas share their compiled loops."""
+    return _binding(topology.own_activations, topology.own_loss, topology.sizes[-1] if topology.own_loss else 0)
+
+
+@functools.lru_cache(MOST_BINDINGS)
+def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, outputs: int) -> Binding:
+    phi, d_phi = activations.phi, activations.d_phi
+    for kind, activation in enumerate(own_activations, start=OWN_ACTIVATION):
+        phi, d_phi = _phi_with(phi, kind, activation.phi), _d_phi_with(d_phi, kind, activation.d_phi)
+    own = {activations.phi: phi, activations.d_phi: d_phi} if own_activations else {}
+    if own_loss:
+        by = outputs if own_loss.per == "output" else 1
+        own[losses.loss_term] = _loss_term_with(losses.loss_term, own_loss.loss, by)
+        own[losses.d_loss_term] = _loss_term_with(losses.d_loss_term, own_loss.d_loss, by)
+    return Binding(own)
+
+
+def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
+    """Returns a function in place of `phi` that also knows the formula `own_phi` of the kind `own_kind`."""
+
+    def phi_(kind, epsilon, z):
+        if kind == own_kind:
+            return own_phi(z)
+        return phi(kind, epsilon, z)
+
+    return njit_formula(phi_, cached=False)
+
+
+def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
+    """Returns a function in place of `d_phi` that also knows the derivative `own_d_phi` of the kind `own_kind`."""
+
+    def d_phi_(kind, epsilon, z, a):
+        if kind == own_kind:
+            return own_d_phi(z, a)
+        return d_phi(kind, epsilon, z, a)
+
+    return njit_formula(d_phi_, cached=False)
+
+
+def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
+    """Returns a function in place of `loss_term` or `d_loss_term` that also knows the formula `own_term`, divided by n * by."""
+
+    def loss_term_(kind, n, y, y_hat):
+        if kind == OWN_LOSS:
+            return own_term(y, y_hat) / (type(y)(n) * type(y)(by))
+        return loss_term(kind, n, y, y_hat)
+
+    return njit_formula(loss_term_, cached=False)

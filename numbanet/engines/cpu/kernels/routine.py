@@ -1,0 +1,84 @@
+"""Calls of routines: functions that are compiled apart from `run`, each on its first use, and that `run` calls by address.
+
+Whatever varies from network to network is a routine: the activation functions, the losses, the update rules and dropout. A
+network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. All routines
+for the same purpose have the same argument types, which a `Signature` describes. The address of a routine is an integer, and 0
+means that there is no routine.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.np.numpy_support import as_dtype, from_dtype
+
+from numbanet._compile import address_of, intrinsic
+from numbanet.engines.cpu.kernels.layout import header_dtype, layer_dtype
+from numbanet.engines.cpu.team import Member, Span
+
+SPAN = types.NamedUniTuple(types.int64, 2, Span)
+MEMBER = types.NamedTuple((types.Array(types.int64, 1, "C"), types.int64, types.int64, types.int64), Member)
+INTEGERS = types.Array(types.int32, 1, "C")
+
+
+class Signature:
+    """The argument types of all routines for one purpose. A routine's first argument is the flat array `memory`.
+
+    Parameters
+    ----------
+    others : callable
+        A function that takes the Numba type of the numbers in `memory`, and returns the types of the other arguments.
+
+    Attributes
+    ----------
+    call : intrinsic
+        A function for compiled code: call(address, arguments) calls the routine at `address` with the tuple `arguments`.
+    """
+
+    def __init__(self, others: Callable[[Any], tuple]):
+        self.others = others
+        self.call = _caller(self)
+
+    def arguments(self, number: Any) -> tuple:
+        """Returns the Numba types of all arguments, where `number` is the Numba type of the numbers in `memory`."""
+        return types.Array(number, 1, "C"), *self.others(number)
+
+    def address(self, routine: Any, dtype: np.dtype) -> int:
+        """Returns the address of a routine for numbers of type `dtype`, which is compiled if it has not been used before."""
+        return address_of(routine, self.arguments(from_dtype(dtype)))
+
+
+def _caller(signature: Signature) -> Any:
+    @intrinsic
+    def call(typingctx, address, arguments):
+        expected = signature.arguments(arguments.types[0].dtype)
+
+        def code(context, builder, _, values):
+            address, packed = values
+            convention = context.call_conv
+            kind = convention.get_function_type(types.none, expected)
+            routine = builder.inttoptr(address, kind.as_pointer())
+            convention.call_function(builder, routine, types.none, expected, cgutils.unpack_tuple(builder, packed))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.Tuple(expected)), code
+
+    return call
+
+
+def named(function: Callable, name: str) -> Callable:
+    """Renames a function that a factory has made, because the cache and LLVM tell routines apart by their names."""
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def header_type(number: Any) -> Any:
+    """Returns the Numba type of a network's header, for numbers of the Numba type `number`."""
+    return from_dtype(header_dtype(as_dtype(number)))
+
+
+def layer_type(number: Any) -> Any:
+    """Returns the Numba type of a layer's record, for numbers of the Numba type `number`."""
+    return from_dtype(layer_dtype(as_dtype(number)))

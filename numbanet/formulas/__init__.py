@@ -1,0 +1,7 @@
+"""Activations and losses that users write as Python functions of numbers, and that all engines compile."""
+
+from numbanet.formulas.activation import Activation as Activation
+from numbanet.formulas.built_in import BEYOND_ACTIVATIONS as BEYOND_ACTIVATIONS
+from numbanet.formulas.built_in import BEYOND_LOSSES as BEYOND_LOSSES
+from numbanet.formulas.formula import Formula as Formula
+from numbanet.formulas.loss import Loss as Loss

@@ -1,0 +1,155 @@
+"""HTML tables: the arrays of a trace, and the layers of a network, which notebooks and reports show."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 8  # rows and columns of an array that are shown
+ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
+GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
+
+
+class Named(Protocol):
+    """An array, its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+
+    @property
+    def name(self) -> str:
+        """The name, such as w^1 for the weights of layer 1."""
+        ...
+
+    @property
+    def indices(self) -> str:
+        """The letters of the indices, such as ij."""
+        ...
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The array with one or two dimensions."""
+        ...
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", texts: int = 1) -> str:
+    """Returns an HTML table. Cells are texts; a browser shows them as they are.
+
+    Parameters
+    ----------
+    head : sequence of str
+        The names of the columns.
+    rows : iterable of sequences of str
+        The cells of each row. The first cell is the heading of the row.
+    caption : str
+        The caption, as HTML.
+    texts : int
+        The number of columns, from the left, that contain text. All other columns contain numbers, which are right-aligned.
+    """
+    sides = ["left" if number < texts else "right" for number in range(len(head))]
+    titles = "".join(
+        f'<th scope="col" style="text-align:{side}">{_cell(name)}</th>' for name, side in zip(head, sides, strict=True)
+    )
+    lines = [f"<table>{f'<caption>{caption}</caption>' if caption else ''}<thead><tr>{titles}</tr></thead><tbody>"]
+    for first, *cells in rows:
+        line = "".join(f'<td style="text-align:{side}">{_cell(cell)}</td>' for cell, side in zip(cells, sides[1:], strict=True))
+        lines.append(f'<tr><th scope="row" style="text-align:{sides[0]}">{_cell(first)}</th>{line}</tr>')
+    return "\n".join([*lines, "</tbody></table>"])
+
+
+def _cell(text: Any) -> str:
+    return html.escape(str(text), quote=False)
+
+
+def entries(facts: Mapping[str, Any]) -> str:
+    """Returns names and values as an HTML list. Values are shown as text."""
+    lines = (f"<dt>{_cell(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+# The arrays of a trace
+
+
+def matrices(parts: Iterable[str | Named]) -> str:
+    """Returns headings and arrays as HTML. Each array is a table with at most eight rows and eight columns of its values."""
+    found = [f'<div class="numbanet">{ROW}']
+    for part in parts:
+        if isinstance(part, str):
+            found.append(f'</div><p style="margin:1em 0 0.3em"><b>{html.escape(part)}</b></p>{ROW}')
+        else:
+            found.append(_matrix(part))
+    return "\n".join([*found, "</div></div>"])
+
+
+def _matrix(part: Named) -> str:
+    array, letters = np.atleast_2d(part.array), part.indices
+    rows, columns = (_indices(length) for length in array.shape)
+    two = len(letters) == 2
+    corner = " \\ ".join(letters) if two else letters
+    head = [corner, *(_index(j, letters[-1]) for j in columns)]
+    lines = ([_index(i, letters[0]) if two else "", *(_number(array, i, j) for j in columns)] for i in rows)
+    return f"<div>{table(head, lines, caption=_symbol(part.name))}{_omitted(array, two)}</div>"
+
+
+def _indices(length: int) -> list[int | None]:
+    """Returns the indices to show: all of them, or the first indices, None for the omitted ones, and the last index."""
+    if length <= MOST:
+        return list(range(length))
+    return [*range(MOST - 2), None, length - 1]
+
+
+def _index(index: int | None, letter: str) -> str:
+    return "…" if index is None else f"{letter}={index + 1}"
+
+
+def _number(array: NDArray[Any], i: int | None, j: int | None) -> str:
+    return "…" if i is None or j is None else f"{array[i, j]:.6g}"
+
+
+def _omitted(array: NDArray[Any], two: bool) -> str:
+    if max(array.shape) <= MOST:
+        return ""
+    shape = " by ".join(map(str, array.shape if two else array.shape[1:]))
+    return f'<p style="margin:0"><small>{shape} numbers</small></p>'
+
+
+def _symbol(name: str) -> str:
+    """Returns the name of an array as HTML: Greek letters, and the number of the layer as a superscript."""
+    for text, sign in GREEK:
+        name = name.replace(text, sign)
+    symbol, _, layer = name.partition("^")
+    return f"<b><i>{html.escape(symbol)}</i>{f'<sup>{layer}</sup>' if layer else ''}</b>"
+
+
+# The layers of a network
+
+
+class Described(Protocol):
+    """The properties of a network that its description contains; `Network` documents them."""
+
+    sizes: Any
+    activations: Any
+    dropout: Any
+    loss: Any
+    dtype: Any
+    kernels: Any
+    device: Any
+
+
+def layers(network: Described) -> list[list[str]]:
+    """Returns the headings, and a row for each layer: its number, activation, sizes and parameters, and its dropout rate."""
+    head = ["layer", "activation", "inputs", "neurons", "weights", "biases", "parameters"]
+    pairs = zip(network.sizes, network.sizes[1:], strict=False)
+    rows = [
+        [str(l), activation, *(f"{count:,}" for count in (n_in, n_out, n_in * n_out, n_out, n_in * n_out + n_out))]
+        for l, (activation, (n_in, n_out)) in enumerate(zip(network.activations, pairs, strict=True), start=1)
+    ]
+    if any(network.dropout):
+        head.append("dropout")
+        rows = [[*row, f"{rate:g}"] for row, rate in zip(rows, [*network.dropout, 0], strict=True)]
+    return [head, *rows]
+
+
+def facts(network: Described) -> str:
+    """Returns the number of parameters, the loss, the dtype, the kernels and the device in one line."""
+    count = sum((n_in + 1) * n_out for n_in, n_out in zip(network.sizes, network.sizes[1:], strict=False))
+    return f"{count:,} parameters; loss {network.loss}, {network.dtype}, {network.kernels} kernels on {network.device}"

@@ -1,0 +1,204 @@
+"""The blocks of the cheat sheet: headings, diagrams, symbols, and cards with formulas, names and curves. Lengths are in mm."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+from numpy.typing import NDArray
+
+from numbanet.pages.rows import Row, Symbol, mathtext
+from numbanet.pictures.curves import Curve, curve
+from numbanet.pictures.page import SMALLEST, Block, Line, Page, extent, line, wrapped
+from numbanet.pictures.panels import draw_comparison, draw_panel
+
+PANEL_LEFT, PANEL_RIGHT = 6.4, 3.2  # the widths of the ticks of a panel, and of the label of its x axis
+PANEL_ABOVE, PANEL_BELOW, LOWEST_PANEL = 3.6, 4.2, 12.0  # the heights of the y label, of the ticks, and of a panel
+INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.2, 1.8, 2.0
+SECTION, TITLE, FORMULA, WORDS = 9.6, 9.0, 10.0, 7.5
+BAND = 6.0  # the height of the band behind a heading
+HEADING = BAND + 2.2
+
+
+def heading(title: str, files: list[str], width: float) -> Block:
+    """Returns the block of a section's heading: the title, and the files of `numbanet.equations` that the section names."""
+    names = ",\n".join(files)
+    wide = max((extent(name, family="monospace")[0] * SMALLEST for name in files), default=0.0)
+    size = min(SECTION, (width - 6.5 - wide) / extent(title, "bold")[0])
+
+    def draw(page: Page, x: float, y: float, height: float) -> None:
+        shape = "round,pad=0,rounding_size=0.9"
+        page.axes.add_patch(FancyBboxPatch((x, y), width, BAND, boxstyle=shape, fc=page.theme.band, ec="none"))
+        page.text(x + 2.2, y + 4.3, title, size, weight="bold", color=page.theme.heading)
+        if names:
+            page.text(x + width - 2.2, y + BAND / 2, names, SMALLEST, family="monospace", color=page.theme.grey, ha="right",
+                      va="center", linespacing=1.0)  # fmt: skip
+
+    return Block(HEADING, draw)
+
+
+def diagram(drawing: Callable[[Axes], object], height: float, width: float) -> Block:
+    """Returns the block of a diagram, which the function `drawing` draws on Axes."""
+
+    def draw(page: Page, x: float, y: float, given: float) -> None:
+        drawing(page.panel(x, y, width, given - 1.5))
+
+    return Block(height, draw, stretches=True)
+
+
+def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
+    """Draws a symbol with its name in code and its meaning; the baseline is at y."""
+    page.text(x, y, mathtext(symbol.symbol), FORMULA)
+    page.text(x + 8.0, y, symbol.code.replace("`", ""), SMALLEST, family="monospace", color=page.theme.colours[0])
+    page.text(x + 21.5, y, mathtext(symbol.meaning), WORDS)
+
+
+def remark(row: Row, width: float) -> Block:
+    """Returns the block of the formula that a loop computes in place of the formula of the sheet."""
+    lines = _formula_lines(row.computed_as, width - INDENT)
+    lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
+    height = _height(lines)
+
+    def draw(page: Page, x: float, y: float, given: float) -> None:
+        page.bar(x + 0.5, y, y + height, page.theme.faint)
+        _draw_lines(page, lines, x + INDENT, y)
+
+    return Block(height + BELOW_CARD, draw)
+
+
+def files_of(rows: list[Row]) -> list[str]:
+    """Returns the names of the files that contain the loops of the rows, in the order of the rows."""
+    return [f"{name}.py" for name in dict.fromkeys(row.loop.partition(".")[0] for row in rows)]
+
+
+def groups(rows: list[Row]) -> list[list[Row]]:
+    """Divides rows into groups; each row with a title begins a new group."""
+    divided: list[list[Row]] = []
+    for row in rows:
+        if row.title or not divided:
+            divided.append([])
+        divided[-1].append(row)
+    return divided
+
+
+def card(rows: list[Row], width: float, panel_width: float) -> Block:
+    """Returns the block of a group of rows: formulas and function names on the left, curves in a panel on the right."""
+    curves = _distinct_curves(rows)
+    room = width - INDENT - (PANEL_LEFT + panel_width + PANEL_RIGHT if curves else 0.0)
+    keys = list(curves)
+    note = ", ".join(dict.fromkeys(drawn.note for drawn in curves.values() if drawn.note))
+    is_long = bool(note) and extent(note)[0] * SMALLEST > PANEL_LEFT / 2 + panel_width + PANEL_RIGHT
+    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT)
+    parts = [_lines_of(row, room) for row in rows]
+    tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
+    content = lowest = float(tops[-1]) - BETWEEN_ROWS
+    if curves:
+        lowest = max(lowest, _panel_top(parts, tops, room) + LOWEST_PANEL + PANEL_BELOW)
+
+    def draw(page: Page, x: float, y: float, height: float) -> None:
+        _draw_lines(page, title, x, y)
+        spare = (height - BELOW_CARD - content) / len(tops)
+        spread = np.clip(spare, 0.0, MOST_SPREAD) * (np.arange(len(tops)) + bool(title))
+        for row, lines, top in zip(rows, parts, tops + spread, strict=False):
+            key = row[3:5]
+            colour = page.theme.colour(keys.index(key)) if key in curves else page.theme.faint
+            page.bar(x + 0.5, y + top - 0.2, y + top + _height(lines) + 0.3, colour)
+            _draw_lines(page, lines, x + INDENT, y + top)
+        if curves:
+            left = x + width - panel_width - PANEL_RIGHT
+            panel_top = _panel_top(parts, tops + spread, room)
+            draw_panel(page.panel(left, y + panel_top, panel_width, height - panel_top - BELOW_CARD - PANEL_BELOW), curves)
+            if not is_long:
+                page.text(x + width, y + panel_top - 1.1, note, SMALLEST, color=page.theme.grey, ha="right")
+
+    return Block(lowest + BELOW_CARD, draw, stretches=bool(curves))
+
+
+def comparison(width: float) -> Block:
+    """Returns the block of a panel that shows the losses of all update rules over the steps."""
+
+    def draw(page: Page, x: float, y: float, height: float) -> None:
+        panel_height = height - BELOW_CARD - PANEL_ABOVE - PANEL_BELOW
+        draw_comparison(page.panel(x + PANEL_LEFT, y + PANEL_ABOVE, width - PANEL_LEFT - 8.0, panel_height))
+
+    return Block(34.0, draw, stretches=True)
+
+
+def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
+    """Returns the curves of a group of rows, by the pair of names (scalar, loop); rows with the same pair share a curve."""
+    curves = {row[3:5]: curve(row) for row in rows}
+    return {key: drawn for key, drawn in curves.items() if drawn}
+
+
+def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
+    """Returns the top of the panel: below all formulas that are wider than the room beside it, with space for the y label."""
+    top = 0.0
+    for lines, y in zip(parts, tops, strict=False):
+        for number, drawn in enumerate(lines, start=1):
+            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size > room:
+                top = float(y) + _height(lines[:number])
+    return top + PANEL_ABOVE
+
+
+def _height(lines: list[Line]) -> float:
+    return sum(line.above + line.below for line in lines) + LEADING * max(0, len(lines) - 1)
+
+
+def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
+    """Draws lines from top to bottom; an option "tone" is the name of a colour of the theme."""
+    for drawn in lines:
+        options = dict(drawn.options)
+        colour = getattr(page.theme, options.pop("tone", "ink"))
+        page.text(x + options.pop("indent", 0.0), y + drawn.above, drawn.text, drawn.size, color=colour, **options)
+        y += drawn.above + drawn.below + LEADING
+
+
+def _title_lines(title: str, note: str, room: float) -> list[Line]:
+    """Returns the title of a card, the source of the formula, and a note about its curves."""
+    match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
+    words, reference = match.groups("") if match else (title, "")
+    lines = wrapped(_pieces(words), TITLE, room, weight="bold") if words else []
+    for text in filter(None, (reference, note)):
+        lines += wrapped(_pieces(text), SMALLEST, room, tone="grey")
+    return lines
+
+
+def _pieces(text: str) -> list[str]:
+    """Divides a text before each word, but not inside formulas between dollar signs."""
+    return re.findall(r"(?:\$[^$]*\$|[^\s$])+ ?", text)
+
+
+def _lines_of(row: Row, room: float) -> list[Line]:
+    """Returns the lines of a row: the formula with the words before and after it, and the names of the functions."""
+    names = [name.partition(".")[2] for name in (row.scalar, row.loop) if name]
+    code = [f"{name} · " for name in names[:-1]] + names[-1:]
+    lines = _formula_lines(row.formula or row.computed_as, room)
+    return lines + [drawn._replace(text=drawn.text.removesuffix(" ·")) for drawn in wrapped(
+        code, SMALLEST, room, family="monospace", tone="grey")]  # fmt: skip
+
+
+def _formula_lines(text: str, room: float) -> list[Line]:
+    """Returns the lines of a formula with the words before and after it; long formulas break after a semicolon or comma."""
+    match = re.fullmatch(r"([^$]*)(.*\$)?([^$]*)", mathtext(text))
+    before, formula, after = match.groups("") if match else ("", "", text)
+    lines = wrapped(_pieces(before.strip(" :")), WORDS, room) if before.strip() else []
+    if formula:
+        lines += _broken(formula, room)
+    return lines + (wrapped(_pieces(after.strip(" ,")), WORDS, room) if after.strip(" ,") else [])
+
+
+def _broken(text: str, room: float) -> list[Line]:
+    """Returns a formula as one line or, if it is wider than `room`, as several lines that end after semicolons and commas."""
+    whole = _in_one(text)
+    if extent(whole)[0] * FORMULA <= room:
+        return [line(whole, FORMULA)]
+    parts = map(_in_one, re.split(r"(?<=\$)[;,] (?=\$)", text))
+    return [line(part, FORMULA, indent=3.0 if number else 0.0) for number, part in enumerate(parts)]
+
+
+def _in_one(text: str) -> str:
+    """Joins several formulas and the words between them into one formula, in which the words are set upright."""
+    parts = text.replace(r"\frac", r"\dfrac").split("$")[1:-1]
+    words = [rf"\mathrm{{{part}}}".replace(" ", r"\ ") for part in parts[1::2]]
+    return "$" + "".join(part + word for part, word in zip(parts[::2], [*words, ""], strict=True)) + "$"

@@ -1,0 +1,78 @@
+"""Converts the labels of samples, which may be strings, to class indices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numbanet import checks, inputs
+
+
+def are_texts(labels: ArrayLike) -> bool:
+    """Returns True if the labels are strings."""
+    values: Any = np.asarray(labels)
+    return values.ndim == 1 and values.size > 0 and all(isinstance(value, str) for value in values.tolist())
+
+
+def indices_of(name: str, labels: ArrayLike, names: Sequence[str]) -> NDArray[np.intp]:
+    """Returns the index of each string in `names`; raises ValueError if a string is not in `names`."""
+    index = {label: number for number, label in enumerate(names)}
+    values: list[str] = np.asarray(labels).tolist()
+    for value in values:
+        if value not in index:
+            raise ValueError(f"{name} contains {value!r}, which is not a class{checks.suggestion(value, list(names))}")
+    return np.array([index[value] for value in values], np.intp)
+
+
+def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
+    """Converts labels or rows of probabilities to class indices; in a single column, a number above 1/2 means class 1."""
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return values.argmax(axis=1)
+    values = values.reshape(-1)
+    return (values > 0.5).astype(int) if values.dtype.kind == "f" else values.astype(int)
+
+
+def checked_numbers(name: str, value: ArrayLike) -> NDArray[np.integer]:
+    """Converts labels or outputs to class indices; raises ValueError or TypeError if they are not valid classes."""
+    y = inputs.real_array(name, value)
+    if y.ndim not in (1, 2) or y.size == 0:
+        raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
+    if y.ndim == 1 and y.dtype.kind == "f":
+        raise TypeError(f"labels must be integers, but {name} contains {y.dtype}")
+    if not np.isfinite(y).all():
+        raise ValueError(f"{name} must be finite")
+    labels = class_numbers(y)
+    if labels.min() < 0:
+        raise ValueError(f"{name} contains {labels.min()}: labels must be 0 or more")
+    return labels
+
+
+def classified(
+    y: ArrayLike, y_hat: ArrayLike, names: Sequence[str] | None
+) -> tuple[NDArray[np.integer], NDArray[np.integer], list[str] | None]:
+    """Converts true and predicted labels to class indices, and returns them with the names of the classes.
+
+    Without names, the classes of labels that are strings are in alphabetical order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        y or y_hat does not contain valid classes, or one of y and y_hat contains strings, the other contains numbers, and
+        there are no names.
+    """
+    given = {"y": y, "y_hat": y_hat}
+    texts = {name: value for name, value in given.items() if are_texts(value)}
+    classes = None if names is None else list(map(str, names))
+    if texts and classes is None:
+        if len(texts) == 1:
+            (name,) = texts
+            other = "y_hat" if name == "y" else "y"
+            raise ValueError(f"{name} contains strings, but {other} does not: pass names, the classes in their order")
+        classes = sorted({label for value in texts.values() for label in np.asarray(value).tolist()})
+    numbers = [
+        indices_of(name, value, classes) if classes is not None and name in texts else checked_numbers(name, value)
+        for name, value in given.items()
+    ]
+    return numbers[0], numbers[1], classes

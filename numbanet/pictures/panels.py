@@ -1,0 +1,142 @@
+"""Draws the curves of a group of formulas in a small panel, and writes the name of each curve at its line."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from numbanet.pictures import style
+from numbanet.pictures.curves import DESCENTS, Curve, Z
+from numbanet.pictures.page import POINT, SMALLEST, extent
+
+GAP, BORDER = 0.6, 0.7  # the distances of a name from its line and from the border of the panel, in mm
+DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
+
+
+def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
+    """Draws the curves of a group of formulas on the same Axes; the keys (scalar, loop) become the ids of the lines."""
+    theme = style.theme(ax)
+    named: list[tuple[NDArray[np.float64], str, str]] = []  # points of a line or piece, name, colour
+    for number, (key, drawn) in enumerate(curves.items()):
+        colour = theme.colour(number)
+        if drawn.ground is not None:
+            (ground,) = ax.plot(Z, drawn.ground, color=theme.grey, lw=0.8, zorder=1)
+            named.append((_points(ground), drawn.ground_name, theme.grey))
+        (line,) = ax.plot(drawn.x, drawn.y, color=colour, marker=drawn.marker, lw=1.2, ms=2.2, zorder=3 - 0.1 * number)
+        line.set_gid("/".join(filter(None, key)))
+        named += [(points, name, colour) for points, name in zip(_pieces(line, len(drawn.names)), drawn.names, strict=True)]
+    first = next(iter(curves.values()))
+    if first.ground is None:
+        ax.axhline(0, color=theme.faint, lw=0.5, zorder=0)
+    if ax.get_xlim()[0] < 0:
+        ax.axvline(0, color=theme.faint, lw=0.5, zorder=0)
+    _style(ax, first.x_label, "" if first.ground is None else "$L$")
+    _write_names(ax, named)
+
+
+def draw_comparison(ax: Axes) -> None:
+    """Draws the losses of all update rules over the steps; all rules begin at the same parameters."""
+    named = []
+    for number, ((_, loop), make) in enumerate(DESCENTS.items()):
+        losses = make().y
+        (line,) = ax.plot(np.arange(losses.size), losses, "o-", color=style.theme(ax).colour(number), lw=1.2, ms=2.2)
+        named.append((_points(line), loop.replace("_", " "), line.get_color()))
+    _style(ax, "step", "$L$")
+    _write_names(ax, named)
+
+
+def _points(line: Line2D) -> NDArray[np.float64]:
+    return np.asarray(line.get_xydata(), dtype=np.float64)
+
+
+def _pieces(line: Line2D, count: int) -> list[NDArray[np.float64]]:
+    """Returns the points of a line as `count` arrays; NaN separates the pieces if there is more than one name."""
+    return np.split(_points(line), count)
+
+
+def _style(ax: Axes, x_label: str, y_label: str) -> None:
+    """Draws the axes, their ticks and their labels."""
+    theme = style.theme(ax)
+    ax.margins(x=0, y=0.08)
+    style.calm(ax)
+    ax.spines[:].set_linewidth(0.5)
+    ax.tick_params(labelsize=SMALLEST, length=1.6, width=0.5, pad=1.2)
+    ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 4, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
+    x_end = 1 + 1.0 / (ax.get_window_extent().width / ax.figure.dpi * 25.4)  # 1 mm beyond the axis
+    at = {"transform": ax.transAxes, "size": SMALLEST + 0.5, "color": theme.ink}
+    ax.text(x_end, 0.0, x_label, va="center", ha="left", **at)
+    ax.text(0.0, 1.04, y_label, va="bottom", ha="center", **at)
+
+
+def _write_names(ax: Axes, named: list[tuple[NDArray[np.float64], str, str]]) -> None:
+    """Writes each name beside its line, at a place where it covers no line and no other name."""
+    ax.autoscale_view()
+    window = ax.get_window_extent()
+    mm = 25.4 / ax.figure.dpi
+    panel = np.array([window.width, window.height]) * mm
+    lines = [_dense((ax.transData.transform(points) - window.min) * mm) for points, _, _ in named]
+    placed: list[Box] = []
+    for number, (_, name, colour) in enumerate(named):
+        others = np.concatenate([np.full((1, 2), np.inf), *(line for k, line in enumerate(lines) if k != number)])
+        box = _place(_size(name), lines[number], others, placed, panel)
+        placed.append(box)
+        x, y = (box.low + box.high) / 2 / panel
+        ax.text(x, y, name, transform=ax.transAxes, size=SMALLEST, color=colour, ha="center", va="center")
+
+
+def _size(name: str) -> NDArray[np.float64]:
+    """Returns the width and the height of a name in mm."""
+    width, above, below = extent(name)
+    return np.array([width, max(above + below, 0.75 * POINT)]) * SMALLEST
+
+
+def _dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns points on a line, at most about 0.3 mm apart; leaves out NaN."""
+    ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]
+    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.3))) for a, b in ends])
+
+
+class Box(NamedTuple):
+    """A rectangle in mm that contains a name, or the corners (n, 2) of several rectangles."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def distance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the distance between each rectangle and the nearest of the points, at most 3 mm."""
+        beyond = np.maximum(self.low[:, np.newaxis] - points, points - self.high[:, np.newaxis])
+        return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), 3.0)
+
+    def overlap(self, other: "Box", margin: float) -> NDArray[np.bool_]:
+        """Returns True for each rectangle that overlaps the other rectangle or is closer to it than `margin`."""
+        return np.all(np.minimum(self.high, other.high) - np.maximum(self.low, other.low) > -margin, axis=1)
+
+
+def _place(
+    size: NDArray[np.float64],
+    line: NDArray[np.float64],
+    others: NDArray[np.float64],
+    placed: list[Box],
+    panel: NDArray[np.float64],
+) -> Box:
+    """Returns the best rectangle of the given size beside a line.
+
+    If possible, the rectangle lies inside the panel, on no line and on no other name. It lies as far as possible from other
+    lines.
+    """
+    points = line[:: max(1, len(line) // 60)]
+    middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + GAP)).reshape(-1, 2)
+    boxes = Box(middles - size / 2, middles + size / 2)
+    outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
+    to_line, to_others = boxes.distance(line), boxes.distance(others)
+    costs = 30.0 * outside + 100.0 * (to_line < 0.35) + 100.0 * (to_others < 0.3) + 0.3 * to_line - to_others
+    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
+    for box in placed:
+        costs += 200.0 * boxes.overlap(box, 0.3)
+    best = costs.argmin()
+    return Box(boxes.low[best], boxes.high[best])

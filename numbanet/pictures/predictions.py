@@ -1,0 +1,178 @@
+"""Draws predictions of numbers against the targets, their residuals, samples as images, and the importance of columns."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from numbanet import checks, inputs
+from numbanet.pictures import style
+
+MOST_POINTS = 2000  # more points are drawn as an image, because each point of a vector graphic takes 100 bytes
+
+
+def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | None = None) -> Axes:
+    """Draws the predictions over the targets. A point on the diagonal is an exact prediction.
+
+    Parameters
+    ----------
+    y, y_hat : array_like, (n,) or (n, 1)
+        The targets and the predictions.
+    name : str
+        The name of the predicted quantity, for the labels of the axes.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        y or y_hat does not contain finite numbers, or y and y_hat differ in length.
+    """
+    y, y_hat = _pair(y, y_hat)
+    ax = style.axes(ax, (4.4, 4.2))
+    low, high = min(y.min(), y_hat.min()), max(y.max(), y_hat.max())
+    margin = 0.04 * (high - low) or 1.0
+    ends = (low - margin, high + margin)
+    ax.plot(ends, ends, color=style.theme(ax).grey, lw=1, dashes=(4, 3), zorder=1)
+    ax.scatter(y, y_hat, s=16, color=style.theme(ax).colours[0], alpha=0.7, lw=0, rasterized=y.size > MOST_POINTS, zorder=2)
+    ax.set(xlim=ends, ylim=ends, xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
+    style.calm(ax)
+    return ax
+
+
+def residuals(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | None = None) -> Axes:
+    """Draws a histogram of the residuals, the predictions minus the targets.
+
+    Parameters
+    ----------
+    y, y_hat : array_like, (n,) or (n, 1)
+        The targets and the predictions.
+    name : str
+        The name of the predicted quantity, for the label of the axis.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        y or y_hat does not contain finite numbers, or y and y_hat differ in length.
+    """
+    y, y_hat = _pair(y, y_hat)
+    ax = style.axes(ax, (4.8, 4.2))
+    bins = int(np.clip(np.sqrt(y.size), 8, 40))
+    ax.hist(y_hat - y, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
+    ax.axvline(0, color=style.theme(ax).grey, lw=1, dashes=(4, 3))
+    ax.set(xlabel=f"predicted minus true {name}", ylabel="samples")
+    style.calm(ax)
+    return ax
+
+
+def _pair(y: ArrayLike, y_hat: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Returns targets and predictions as arrays (n,) of float64."""
+    given = (("y", y), ("y_hat", y_hat))
+    truth, answer = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)).reshape(-1) for name, value in given)
+    if truth.size != answer.size or not truth.size:
+        raise ValueError(f"y and y_hat must have the same number of values, at least one, not {truth.size} and {answer.size}")
+    return truth, answer
+
+
+def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draws samples as images, with a title above each image. The largest input of a sample is black, the smallest is white.
+
+    Parameters
+    ----------
+    x : array_like, (n, n_in)
+        The samples. Their inputs are the pixels of images, row by row.
+    shape : (int, int)
+        The height and the width of the images.
+    titles : list of str
+        One title per sample, in at most two lines.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        shape is not a pair of integers, or does not fit the number of inputs, or the number of titles differs from n.
+    """
+    height, width = image_shape(shape)
+    values = inputs.finite("x", inputs.real_array("x", x), np.dtype(float))
+    if values.ndim != 2 or values.shape[1] != height * width or len(values) != len(titles) or not len(values):
+        raise ValueError(f"x must have shape ({len(titles)}, {height * width}) for {len(titles)} images, not {values.shape}")
+    columns = min(5, len(values))
+    rows = -(-len(values) // columns)
+    wide, tall = 1.1, 1.1 * height / width + 0.4  # the distances between images, if an image has the width 1
+    ax = style.axes(ax, (1.55 * columns, 1.55 * rows * tall / wide))
+    for s, (sample, title) in enumerate(zip(values, titles, strict=True)):
+        left, top = wide * (s % columns), -tall * (s // columns)
+        ax.imshow(sample.reshape(height, width), cmap="gray_r", extent=(left, left + 1, top - height / width, top))
+        ax.text(left, top + 0.05, title, size=style.LABEL_POINTS - 1, va="bottom", color=style.theme(ax).ink)
+    style.blank(ax)
+    ax.set(xlim=(-0.02, wide * columns), ylim=(0.4 - tall * rows, 0.4))
+    return ax
+
+
+def image_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Checks and returns the height and the width of images; raises ValueError unless shape is a pair of positive integers."""
+    try:
+        height, width = (checks.integer("shape", length) for length in shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be the height and width of an image, such as (8, 8), not {shape!r}") from None
+    return height, width
+
+
+def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score", ax: Axes | None = None) -> Axes:
+    """Draws the importance of columns as bars, with a line from the smallest to the largest value of each column.
+
+    Parameters
+    ----------
+    names : list of str
+        The names of the columns, from top to bottom.
+    drops : array_like, (columns, repeats)
+        For each column, the decrease in the score with each permutation of the column.
+    score : str
+        The name of the score, for the label of the axis.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        drops does not contain finite numbers, or has another number of rows than names.
+    """
+    values = inputs.finite("drops", inputs.real_array("drops", drops), np.dtype(float))
+    if values.ndim != 2 or len(values) != len(names) or not values.size:
+        raise ValueError(
+            f"drops must have shape ({len(names)}, repeats), because there are {len(names)} names, not {values.shape}"
+        )
+    ax = style.axes(ax, (6.4, 0.9 + 0.27 * len(names)))
+    places = np.arange(len(names))
+    ax.barh(places, values.mean(axis=1), height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
+    ax.hlines(places, values.min(axis=1), values.max(axis=1), color=style.theme(ax).ink, lw=1.2)
+    ax.axvline(0, color=style.theme(ax).grey, lw=1)
+    ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    ax.set(xlabel=f"decrease in {score}", ylim=(len(names) - 0.4, -0.6))
+    style.calm(ax)
+    ax.tick_params(axis="y", length=0)
+    return ax

@@ -1,0 +1,103 @@
+"""Writes the report of a training or of an evaluation: one HTML file with figures, curves, tables and explanations."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numbanet.evaluation import figures, line, permutation_importance, predictions, unit_of
+from numbanet.files import Location
+from numbanet.network import Network
+from numbanet.pages import Section, refuse_other_names, write_report
+from numbanet.pictures import sections
+from numbanet.pictures.predictions import image_shape
+from numbanet.tables import Table
+from numbanet.tables.frames import Frame, as_table
+from numbanet.training.history import History
+from numbanet.training.metrics import Metric
+
+
+def report(
+    path: Location,
+    network: Network,
+    x: Table | Frame | ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    history: History | None = None,
+    metrics: Iterable[str | Metric] = (),
+    samples: str = "samples",
+    shape: tuple[int, int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> None:
+    """Writes a report of a trained network as one HTML file, which a browser shows without a network connection.
+
+    The report contains the figures of the network on the given samples, a description of the data and of their encoding, the
+    settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against the targets,
+    the samples with the largest errors, the permutation importance of the columns, and a description of the machine. Ctrl-C
+    during the measurement of the importance ends only this measurement.
+
+    Parameters
+    ----------
+    path : path or binary file object
+        The file to write. Its name must end in .html.
+    network : Network
+        The trained network.
+    x : Table, DataFrame or array_like (n, n_in)
+        The samples on which the network is measured, such as held-out samples. If y is not given, x is a table for the
+        encoding `network.table`.
+    y : array_like, optional
+        The targets, as for `Network.evaluate`.
+    history : History, optional
+        The history that `Network.fit` returned; without a history, the report has no learning curves.
+    metrics : list of str or callable
+        Further metrics, as for `Network.evaluate`.
+    samples : str
+        The words for the samples, such as "held-out rows".
+    shape : (int, int), optional
+        The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
+        as images.
+    settings : dict, optional
+        Settings of the training by name, such as the number of epochs, which the report lists as they are.
+    command : str, optional
+        The command that repeats the training.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The name of the file has another ending, y is missing although the network has no encoding of a table, or x or y does
+        not fit the network.
+    OSError
+        The file cannot be written.
+    """
+    refuse_other_names(path)
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
+    if shape is not None and np.prod(image_shape(shape)) != network.sizes[0]:
+        raise ValueError(f"shape {shape} does not fit the network, which has {network.sizes[0]} inputs")
+    table, encoding = None, network.table
+    if y is None:
+        if encoding is None:
+            raise ValueError("y is missing: pass the targets, or a network whose attribute table contains an encoding")
+        table = as_table(x)
+        x, y = encoding.x(table, network.dtype, ignore=table.columns, unknown="ignore"), encoding.y(table)
+    x, y = np.asarray(x), np.asarray(y)
+    values, unit = figures(network, x, y, metrics), unit_of(encoding)
+    found = predictions(network, x, y)
+    importances = permutation_importance(network, x, y)
+    parts = [
+        Section("data", "Data", sections.data(network, x, table)),
+        Section("settings", "Network and settings", sections.settings(network, settings or {})),
+        Section("curves", "Learning curves", "" if history is None else sections.curves(network, history)),
+        Section("results", "Results", sections.results(values, unit, found)),
+        Section("worst", "Largest errors", sections.worst(found, sections.Samples(network, x, table, shape), importances)),
+        Section("importance", "Importance of the columns", sections.importance(importances)),
+        Section("machine", "Time and machine", sections.machine(network, history)),
+        Section("repeat", "Repeat", sections.repeat(command)),
+    ]
+    title = "Evaluation report" if history is None else "Training report"
+    noun = samples if len(x) != 1 else samples.removesuffix("s")
+    write_report(path, title, f"{line(values, unit)}, on {len(x)} {noun}", parts)
