@@ -63,7 +63,7 @@ class ReferenceEngine:
 
     def write(self, parameters: NDArray[np.floating]) -> None:
         with self.lock.here:
-            self.parameters = self.loops.upload(np.array(parameters, self.topology.dtype))
+            self.loops.copy(np.ascontiguousarray(parameters, self.topology.dtype), self.parameters)
 
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
         with self.lock.here:

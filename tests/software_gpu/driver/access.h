@@ -64,7 +64,8 @@ static inline void addRelease(Thread* thread, Site* site, uint64_t address, uint
 
 // Local memory: an array on the thread's stack
 
-static inline void checkLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, const uint8_t* array, uint32_t size) {
+static inline void checkLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, const uint8_t* array,
+                              uint32_t size) {
   if (__builtin_expect(address % bytes != 0, 0)) misaligned(thread, site, address, bytes);
   const uint64_t offset = address - reinterpret_cast<uint64_t>(array);
   if (__builtin_expect(offset > size || offset + bytes > size, 0)) outsideLocal(thread, site, address, bytes, size);
