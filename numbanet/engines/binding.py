@@ -41,8 +41,7 @@ class Binding:
         if not self.own:
             return function
         if function not in self.known:
-            self.known[function] = function  # a function that calls itself finds itself
-            self.known[function] = self._bound(function)
+            self.known.setdefault(function, self._bound(function))  # another thread may have been faster
         return self.known[function]
 
     def _bound(self, function: Any) -> Any:
