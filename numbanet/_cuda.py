@@ -1,8 +1,8 @@
 """The only module that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
 
 The module `numba.cuda` is provided by NVIDIA's package `numba-cuda` if it is installed (by the extras `cuda12` and `cuda13`),
-and otherwise by Numba's built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides
-`numba.cuda`.
+and otherwise by its successor `numba-cuda-mlir` or, if neither of them is installed, by Numba's built-in CUDA target. If the
+environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import numba.core.config
 import numba.cuda
 from numba.extending import intrinsic, overload
 
-from numbanet import _cuda_versions
+from numbanet import _cuda_mlir, _cuda_versions
 
 __all__ = [
     "NUMBA_CUDA",
@@ -28,6 +28,7 @@ __all__ = [
     "devices",
     "intrinsic_on_gpu",
     "launching_on",
+    "no_fast_kernels",
     "overload_on_gpu",
     "provider",
     "recompiled",
@@ -43,6 +44,10 @@ _provided: Any = numba.cuda
 config: Any = numba.core.config
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
+if not SIMULATED and getattr(_provided, "implementation", "Built-in") == "Built-in" and _cuda_mlir.version():
+    _provided = _cuda_mlir.MlirCuda()
+# True if the package numba-cuda-mlir runs the kernels.
+_MLIR = isinstance(_provided, _cuda_mlir.MlirCuda)
 
 
 class _SimulatedCuda:
@@ -69,8 +74,15 @@ NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIM
 def provider() -> str:
     """Returns the name of the implementation that provides `numba.cuda`, in a form for users."""
     implementation = getattr(cuda, "implementation", "Built-in")
+    if _MLIR:
+        return f"numba-cuda-mlir {_cuda_mlir.version()}"
     name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
+
+
+def no_fast_kernels() -> str | None:
+    """Returns None if the fast kernels can be compiled, else the reason why they cannot, and what the user can do."""
+    return _cuda_mlir.NO_FAST_KERNELS if _MLIR else None
 
 
 # The CUDA stream on which kernels are launched, or the graph builder that records kernels. 0 stands for the default stream.
@@ -102,14 +114,19 @@ def wait(stream: Any = None) -> None:
 
     Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
     """
+    if SIMULATED:  # a simulated launch returns when the kernel has finished
+        return
     stream = cuda.default_stream() if stream is None else stream
     synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
     synchronize()
 
 
 def overload_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function."""
-    if SIMULATED:
+    """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function.
+
+    With numba-cuda-mlir, `_cuda_mlir` replaces the function.
+    """
+    if SIMULATED or _MLIR:
         return lambda implementation: implementation
     # Recent versions of numba-cuda have their own registry of overloads; older versions and the built-in target use Numba's.
     return getattr(cuda.extending, "overload", overload)(function, target="cuda")

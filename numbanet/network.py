@@ -98,7 +98,7 @@ class Network(MultilayerPerceptron):
         seed = None if seed is None else checks.integer("seed", seed, 0, float("inf"))
         generator = np.random.Generator(np.random.PCG64(seed))
         kernels = checks.choice("kernels", kernels, inputs.KERNELS)
-        self._model = Model(topology, inputs.usable_device(device), kernels, generator, seed=seed)
+        self._model = Model(topology, inputs.usable_device(device, kernels), kernels, generator, seed=seed)
         self._model.initialize()
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
@@ -343,7 +343,7 @@ class Network(MultilayerPerceptron):
         ValueError, RuntimeError
             The device is unknown or cannot be used; the network stays on its device.
         """
-        if (device := inputs.usable_device(device)) != self.device:
+        if (device := inputs.usable_device(device, self.kernels)) != self.device:
             self._model.move(device)
         return self
 

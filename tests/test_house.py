@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # access to Numba, to CUDA and to optional packages, and checks of single values
     "_extras": set(),
     "_cuda_versions": {"_extras"},
-    "_cuda": {"_cuda_versions"},
+    "_cuda_mlir": set(),
+    "_cuda": {"_cuda_mlir", "_cuda_versions"},
     "_compile": set(),
     "_elementary": {"_compile", "_cuda"},
     "files": {"_extras"},

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu                  # every part; the files are benchmarks/results/<date>-<device>.json and .md
     python -m benchmarks.gpu limits cases     # only some parts
-    python -m benchmarks.gpu --dry            # every part in Numba's simulator, with tiny networks; no GPU is needed
+    python -m benchmarks.gpu --dry            # every part with tiny networks; without a GPU, in Numba's simulator
 
 The parts run in this order:
 
@@ -17,6 +17,7 @@ file with the results are written again after each part.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -32,6 +33,7 @@ MINUTES = 7.75  # time limit of all parts together, so that the command ends wit
 # Time limits of the parts in seconds. The remaining time is divided among the networks of the part "cases".
 SECONDS = {"device": 60, "limits": 60, "compilation": 170, "conformance": 130, "oracle": 70}
 ROUNDS, DRY_ROUNDS = 5, 1
+DRY_PATIENCE = 6  # all time limits are longer by this factor in a dry run, because a GPU in software is slow
 
 
 def main() -> None:
@@ -39,8 +41,11 @@ def main() -> None:
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises SystemExit, so that running stages are killed
     from benchmarks.gpu import report, stages
+    from benchmarks.gpu.limits import on_gpu
 
-    deadline = time.perf_counter() + 60 * MINUTES
+    if options.dry and not on_gpu():
+        os.environ.update(stages.SIMULATOR)
+    deadline = time.perf_counter() + 60 * MINUTES * (DRY_PATIENCE if options.dry else 1)
     end, facts = stages.begin("device", SECONDS["device"], options.dry).finish()
     if end["outcome"] != "ok" or facts["unusable"]:
         sys.exit(facts.get("unusable") or f"cannot identify the device: {end['outcome']}")
@@ -57,7 +62,11 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--dry", action="store_true", help="run in the simulator with tiny networks; the figures mean nothing")
+    parser.add_argument(
+        "--dry",
+        action="store_true",
+        help="run tiny networks, in the simulator if there is no GPU; the figures mean nothing",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -82,20 +91,21 @@ class Run:
     parts : sequence of str
         The names of the selected parts.
     dry : bool
-        Whether this is a dry run, in Numba's simulator and with tiny networks.
+        Whether this is a dry run, with tiny networks.
     deadline : float
         The value of `time.perf_counter()` at which the time limit is reached.
     """
 
     def __init__(self, report: Any, parts: tuple[str, ...], dry: bool, deadline: float):
         self.report, self.parts, self.dry, self.deadline = report, parts, dry, deadline
+        self.seconds = {part: seconds * (DRY_PATIENCE if dry else 1) for part, seconds in SECONDS.items()}
 
     def all(self) -> None:
         """Runs the selected parts."""
         self.part("limits")
         # In a dry run, `torch.compile` is left out, because it needs a C++ compiler.
         compiles = "compilation" in self.parts and not self.dry
-        compilation = self.begin("compilation", SECONDS["compilation"]) if compiles else None
+        compilation = self.begin("compilation", self.seconds["compilation"]) if compiles else None
         try:
             self.part("conformance")
             if "oracle" in self.parts:
@@ -117,21 +127,21 @@ class Run:
     def part(self, name: str) -> None:
         """Runs a part that consists of a single stage, if the part is selected."""
         if name in self.parts:
-            self.finish(name, self.begin(name, SECONDS[name]))
+            self.finish(name, self.begin(name, self.seconds[name]))
 
     def oracle(self) -> None:
         """Compares the losses and updates of all networks with results that are computed in float64.
 
         If a comparison fails, a new process is started for the remaining networks.
         """
-        networks, deadline = {}, time.perf_counter() + SECONDS["oracle"]
+        networks, deadline = {}, time.perf_counter() + self.seconds["oracle"]
         while True:
             seconds, before = deadline - time.perf_counter(), len(networks)
             end, records = self.begin("oracle", seconds, done=list(networks)).finish()
             networks |= records
             if end["outcome"] == "ok" or len(networks) == before or time.perf_counter() > deadline:
                 break
-        end["seconds"] = round(SECONDS["oracle"] - (deadline - time.perf_counter()), 1)
+        end["seconds"] = round(self.seconds["oracle"] - (deadline - time.perf_counter()), 1)
         if wrong := [name for name, network in networks.items() if not network.get("agrees")]:
             end["outcome"] = f"failed: {', '.join(wrong)}" if end["outcome"] == "ok" else end["outcome"]
         self.add("oracle", end, networks)

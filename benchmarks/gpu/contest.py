@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.gpu import contestants
 from benchmarks.gpu.cases import SQUARE
-from benchmarks.gpu.limits import Ceiling, Product, in_words
+from benchmarks.gpu.limits import Ceiling, Product, in_words, on_gpu
 from benchmarks.ladder import epochs
 from benchmarks.measuring import medians, seconds_of, take_turns
 from benchmarks.rungs import Rung, orders, problem
@@ -72,7 +72,7 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     rounds : int
         Number of rounds; in each round, every contestant is timed once.
     dry : bool
-        Whether this is a dry run in Numba's simulator, in which the ceiling is not measured.
+        Whether this is a dry run. In Numba's simulator, a dry run does not measure the ceiling.
 
     Returns
     -------
@@ -87,7 +87,8 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     contest.absent |= disagreeing(losses)
     timed = contest.attempt_all({name: partial(epochs.timed_epochs, made[name], sample_orders[1:]) for name in losses})
     runs: dict[str, Callable[[int], Any]] = {name: partial(contest.attempt, name, run) for name, run in timed.items()}
-    turns = take_turns(runs, rounds, rest=0) if dry else take_turns(runs | _limits(rung, contest), rounds)
+    beside = _limits(rung, contest, dry) if not dry or on_gpu() else {}
+    turns = take_turns(runs | beside, rounds, **({"rest": 0} if dry else {}))
     figures = {name: statistics.median(turns.pop(name)) for name in (CEILING, MATRIX_PRODUCT) if turns.get(name)}
     seconds = medians({name: values for name, values in turns.items() if values and name not in contest.absent})
     return summary(rung, seconds, figures) | {"absent": contest.absent, "losses": losses, "seconds of an epoch": turns}
@@ -115,12 +116,12 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     }
 
 
-def _limits(rung: Rung, contest: Contest) -> dict[str, Callable[[int], Any]]:
-    """Returns functions that measure the ceiling and, for one benchmark network, time a matrix product.
+def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
+    """Returns a function that measures the ceiling and, for one benchmark network, a function that times a matrix product.
 
     The functions are called in the same rounds as the contestants.
     """
-    makers = {CEILING: Ceiling} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
+    makers = {CEILING: partial(Ceiling, dry)} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)
     return {name: lambda turn, name=name, limit=limit: contest.attempt(name, limit.measure) for name, limit in made.items()}
 

@@ -1,7 +1,7 @@
 """Measures the limits of a GPU: the durations of launches, graphs and barriers, and the rates of copies and multiply-adds.
 
-Each measurement is a function with the argument `dry`. If `dry` is true, the function makes only a few calls, in Numba's
-simulator, and its result is meaningless.
+Each measurement is a function with the argument `dry`. If `dry` is true, the function makes only a few calls, and its result is
+meaningless.
 """
 
 import statistics
@@ -13,17 +13,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import seconds_of
-from numbanet._cuda import configured, cuda
+from numbanet._cuda import SIMULATED, configured, cuda, unusable_reason
 from numbanet.engines.cuda.cooperative import kernel as cooperative
+from numbanet.engines.cuda.resident.layout import THREADS as RESIDENT_THREADS
 
 ROUNDS = 5
 LAUNCHES = 1_000
 GRAPH_NODES = 100
-BARRIERS = 10_000
+BARRIERS, DRY_BARRIERS = 10_000, 2
 COPIED_BYTES = 2**28  # larger than any L2 cache
 COPIES = 20
 SECONDS = 0.02  # duration of a measurement of the ceiling
 THREADS, BLOCKS_PER_MULTIPROCESSOR = 256, 8
+# Names of the measurements from which `benchmarks.gpu.constants` takes constants of the planner.
+BLOCK_BARRIER = "barrier of the threads of a block, as in training in one block, us"
+GRAPH = f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us"
+MEETING = "meeting of one block per multiprocessor, as in cooperative training, us"
 # In the kernel `multiply_add`: REPEATS is the number of multiply-adds per turn and sum; CHAINS is the number of sums.
 REPEATS, CHAINS = 32, 8
 
@@ -51,6 +56,13 @@ def nothing_of_4(a, b, c, d):
 @cuda.jit
 def nothing_of_8(a, b, c, d, e, f, g, h):
     """Does nothing; takes 8 arrays as arguments."""
+
+
+@cuda.jit
+def block_barriers(turns):
+    """Synchronises the threads of each block `turns` times."""
+    for _ in range(turns):
+        cuda.syncthreads()
 
 
 @cuda.jit
@@ -89,6 +101,11 @@ def multiply_add(x, turns, sums):
             c_6 = c_6 * factor + term
             c_7 = c_7 * factor + term
     sums[cuda.grid(1)] = c_0 + c_1 + c_2 + c_3 + c_4 + c_5 + c_6 + c_7
+
+
+def on_gpu() -> bool:
+    """Returns True if kernels run on a GPU, and False in Numba's simulator or without a GPU."""
+    return not SIMULATED and unusable_reason() is None
 
 
 def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[], None]:
@@ -206,22 +223,27 @@ def _graph_replay(dry: bool) -> float:
     for _ in range(GRAPH_NODES):
         node()
     graph = builder.end_building().complete()
-    return seconds_each(lambda: graph.launch(stream), LAUNCHES // GRAPH_NODES) * 1e6
+    return seconds_each(lambda: graph.launch(stream), 1 if dry else LAUNCHES // GRAPH_NODES) * 1e6
+
+
+def _block_barrier(dry: bool) -> float:
+    turns = DRY_BARRIERS if dry else BARRIERS
+    return seconds_each(launcher(block_barriers, 1, 2 if dry else RESIDENT_THREADS, turns), 1) / turns * 1e6
 
 
 def _barrier(blocks: int | None, dry: bool) -> float:
-    turns = 2 if dry else BARRIERS
+    turns = DRY_BARRIERS if dry else BARRIERS
     grid, block = (1, 2) if dry else (blocks or _multiprocessors(dry), THREADS)
     return seconds_each(launcher(barriers, grid, block, turns), 1) / turns * 1e6
 
 
 def _meeting(dry: bool) -> float:
-    kernel = configured(meetings, _multiprocessors(dry), THREADS)
+    turns, kernel = DRY_BARRIERS if dry else BARRIERS, configured(meetings, _multiprocessors(False), THREADS)
 
     def run() -> None:
-        kernel(BARRIERS, cuda.to_device(np.zeros(1, np.int32)))
+        kernel(turns, cuda.to_device(np.zeros(1, np.int32)))
 
-    return seconds_each(run, 1) / BARRIERS * 1e6
+    return seconds_each(run, 1) / turns * 1e6
 
 
 def _copy(dry: bool) -> float:
@@ -243,12 +265,12 @@ MEASUREMENTS: dict[str, Callable[..., float]] = {
     "launch of a kernel of 8 arrays, us": partial(_launches, nothing_of_8, 8),
     "copy on the device, read and written, GB/s": _copy,
     "ceiling of multiply-adds in float32, GFLOP/s": _ceiling,
-    # The following measurements are made last, because some versions of numba.cuda do not support them, and because a barrier
-    # may hang.
-    f"replay of a CUDA graph of {GRAPH_NODES} empty kernels, us": _graph_replay,
+    BLOCK_BARRIER: _block_barrier,
+    # These measurements are the last, because some versions of numba.cuda do not support them, and because a barrier may hang.
+    GRAPH: _graph_replay,
     "barrier of a grid of 32 blocks, us": partial(_barrier, 32),
     "barrier of a grid of one block per multiprocessor, us": partial(_barrier, None),
-    "meeting of one block per multiprocessor, as in cooperative training, us": _meeting,
+    MEETING: _meeting,
 }
 # Measurements that the simulator cannot run.
 UNSIMULATED = {_graph_replay, _meeting}
@@ -257,9 +279,9 @@ UNSIMULATED = {_graph_replay, _meeting}
 def measure(name: str, dry: bool) -> float | str:
     """Performs a measurement and returns its result. If there is no result, returns a string with the reason."""
     try:
-        if dry and MEASUREMENTS[name] in UNSIMULATED:
+        if SIMULATED and MEASUREMENTS[name] in UNSIMULATED:
             return "needs a GPU"
         value = MEASUREMENTS[name](dry=dry)
     except Exception as error:  # any exception, so that the next measurement is still performed
         return in_words(error)
-    return "needs a GPU" if dry else value
+    return "needs a GPU" if SIMULATED else value

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchmarks.gpu import constants
 from benchmarks.gpu.contestants import CONTESTANTS
 from benchmarks.gpu.stages import ROOT
 from benchmarks.measuring import Table, figure
@@ -15,6 +16,7 @@ PARTS = ("limits", "compilation", "conformance", "oracle", "cases")
 FACTS = ("device", "driver", "CUDA runtime", "numba.cuda", "processor", "cores", "date", "commit", "python")
 CASE_COLUMNS = ("case", "batch", *CONTESTANTS, "best peer / numbanet", "GFLOP/s", "of the ceiling")
 WAY_COLUMNS = ("case", "batch", "way", "chosen", "estimate", "measured")
+CONSTANT_COLUMNS = ("constant", "module", "now", "put in its place")
 ORACLE_COLUMNS = ("network", "batch", "kernels", "oracle", "loss error", "update error", "agrees")
 
 
@@ -91,7 +93,7 @@ class Report:
     def text(self) -> str:
         """Returns the report in Markdown."""
         file, results = io.StringIO(), self.results
-        dry = ": a dry run in the simulator; its figures mean nothing" if results["dry run"] else ""
+        dry = ": a dry run; its figures mean nothing" if results["dry run"] else ""
         print(f"# numbanet on a GPU{dry}\n", file=file)
         for name in FACTS:
             if name in results:
@@ -101,6 +103,7 @@ class Report:
         _cases(file, results["cases"])
         _ways(file, results["cases"])
         _limits(file, results["limits"])
+        _constants(file, constants.measured(results["limits"], results["cases"].values()))
         _conformance(file, results["conformance"])
         _oracle(file, results["oracle"])
         return file.getvalue()
@@ -140,6 +143,13 @@ def _limits(file: TextIO, limits: dict[str, Any]) -> None:
     table = Table("Limits of the device", ("measurement", "figure"), True, file)
     for name, value in limits.items():
         table.line(name, value if isinstance(value, str) else figure(value))
+
+
+def _constants(file: TextIO, measured: dict[str, float]) -> None:
+    table = Table("Constants of the planner, which are estimates so far", CONSTANT_COLUMNS, True, file)
+    for name, constant in constants.CONSTANTS.items():
+        path = f"{constant.module.__name__.replace('.', '/')}.py"
+        table.line(f"`{name}`", f"`{path}`", figure(constants.present(name)), figure(measured.get(name)))
 
 
 def _conformance(file: TextIO, counts: dict[str, Any]) -> None:

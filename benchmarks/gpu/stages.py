@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 # Without this variable, JAX would allocate most of the GPU's memory at once, and leave too little for other libraries.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+# Makes the stages run in Numba's simulator.
 SIMULATOR = {"NUMBA_ENABLE_CUDASIM": "1", "JAX_PLATFORMS": "cpu"}
 
 
@@ -91,9 +92,9 @@ def begin(name: str, seconds: float, dry: bool, **task: Any) -> Stage:
     seconds : float
         The time limit.
     dry : bool
-        Whether to run in Numba's simulator, with tiny networks.
+        Whether to run tiny networks.
     **task
         Further arguments of the function, which must be JSON-serializable.
     """
     command = [sys.executable, "-m", "benchmarks.gpu.tasks", json.dumps({"stage": name, "dry": dry} | task)]
-    return Stage(command, seconds, SIMULATOR if dry else None)
+    return Stage(command, seconds)

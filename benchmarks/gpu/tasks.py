@@ -170,14 +170,24 @@ def oracle(task: Task, record: Record) -> None:
 
 
 def case(task: Task, record: Record) -> None:
-    """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train."""
-    from benchmarks.gpu import cases, contest, contestants
+    """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train.
+
+    Also records how often the estimate of each way contains each cost (see `benchmarks.gpu.constants`).
+    """
+    from benchmarks import peers
+    from benchmarks.gpu import cases, constants, contest, contestants
+    from numbanet.engines.cuda.memory.limits import present_limits
 
     rung = next(rung for rung in cases.CASES if rung.name == task["case"])
     rung = cases.tiny(rung) if task["dry"] else rung
     makers = contestants.makers(rung, task["dry"])
     record(**contest.measure(rung, makers, task["absent"], task["rounds"], task["dry"]))
-    record(plans={name: {"way": plan.way, "estimate": plan.estimate} for name, plan in contestants.plans(rung).items()})
+    size = peers.topology(rung), rung.batch, present_limits()
+    plans = {
+        name: {"way": plan.way, "estimate": plan.estimate, "counts": constants.counts(*size, plan)}
+        for name, plan in contestants.plans(rung).items()
+    }
+    record(plans=plans)
 
 
 STAGES = {stage.__name__: stage for stage in (device, limits, compilation, conformance, oracle, case)}

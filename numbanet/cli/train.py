@@ -243,8 +243,9 @@ def _train_together(options: argparse.Namespace, communicator: Communicator) -> 
     _save(network, options.output)
     with redirect_stdout(sys.stderr) if options.output == STANDARD else nullcontext():
         _print_result(options, problem, history, result)
+    settings = _settings(options, problem, optimizer, communicator.size)
     samples = (problem.measured, None) if problem.measured else problem.held_out or (problem.x, problem.y)
-    write_report(options, network, samples, _measured(problem)[1], history, _settings(options, problem, optimizer))
+    write_report(options, network, samples, _measured(problem)[1], history, settings)
     write_curves(options, history)
     return INTERRUPTED if history.interrupted else 0
 
@@ -308,8 +309,8 @@ def _measured(problem: Problem) -> tuple[int, str]:
     return len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
 
 
-def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
-    """Returns the settings of the training that a report lists."""
+def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, processes: int) -> dict[str, Any]:
+    """Returns the settings of the training, by `processes` processes together, that a report lists."""
     settings = {
         "data": options.data,
         "split": problem.summary.splitlines()[-1],
@@ -321,6 +322,7 @@ def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimize
         "early stopping": options.early_stopping and f"after {options.early_stopping} epochs without a lower loss",
         "class weights": options.class_weight,
         "seed": options.seed,
+        "processes": processes if processes > 1 else None,
         "checkpoint": options.checkpoint,
         "model file": options.output,
     }

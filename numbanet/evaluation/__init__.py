@@ -8,7 +8,8 @@ from numbanet.evaluation.figures import unit_of as unit_of
 from numbanet.evaluation.importance import Importances as Importances
 from numbanet.evaluation.importance import permutation_importance as permutation_importance
 from numbanet.evaluation.machine import environment as environment
-from numbanet.evaluation.outcomes import Classes as Classes
-from numbanet.evaluation.outcomes import Labels as Labels
-from numbanet.evaluation.outcomes import Numbers as Numbers
-from numbanet.evaluation.outcomes import outcome as outcome
+from numbanet.evaluation.predictions import ClassPredictions as ClassPredictions
+from numbanet.evaluation.predictions import LabelPredictions as LabelPredictions
+from numbanet.evaluation.predictions import NumberPredictions as NumberPredictions
+from numbanet.evaluation.predictions import Predictions as Predictions
+from numbanet.evaluation.predictions import predictions as predictions

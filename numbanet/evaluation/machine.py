@@ -35,7 +35,8 @@ def environment() -> dict[str, str]:
         "gpu": "; ".join(_cuda.devices()) or f"none. {reason}",
         "cpu fast": f"whole epochs in one compiled call; products in tiles of {REGISTERS.width}-byte vectors",
         "cpu reference": "the loops of numbanet.equations",
-        "cuda fast": "training in one thread block, or in many at once, if shared memory suffices, else products in tiles",
+        "cuda fast": _cuda.no_fast_kernels()
+        or "training in one thread block, or in many at once, if shared memory suffices, else products in tiles",
         "cuda reference": "the kernels of numbanet.equations",
     }
 

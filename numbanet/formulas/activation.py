@@ -27,9 +27,9 @@ class Activation(Formula):
     name : str
         The name of the activation in files and messages. The name must differ from those of the sheet's activations.
     phi : function
-        phi(z, *constants) returns a.
+        `phi(z, *constants)` returns a.
     d_phi : function
-        d_phi(z, a, *constants) returns da/dz, from z and a = phi(z). If `d_phi` uses only a, networks need less memory, and
+        `d_phi(z, a, *constants)` returns da/dz, from z and a = phi(z). If `d_phi` uses only a, networks need less memory, and
         all fast GPU kernels can train them.
     constants : sequence of float
         Numbers that are passed to both functions after their other arguments.

@@ -229,9 +229,10 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
     if labels:
         return _one_hot(name, array, topology)
-    array = finite(name, array, topology.dtype, y)
-    if topology.loss in ("bce", "cce"):
-        _check_probabilities(name, array, topology.loss)
+    if topology.loss not in ("bce", "cce"):
+        return finite(name, array, topology.dtype, y)
+    array = _converted(name, array, topology.dtype)
+    _check_probabilities(name, array, topology.loss, y)
     return array
 
 
@@ -249,10 +250,11 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     return module.one_hot(labels, classes, topology.dtype)
 
 
-def _check_probabilities(name: str, y: Any, loss: str) -> None:
+def _check_probabilities(name: str, y: Any, loss: str, given: Any) -> None:
     module = module_of(y)
     place = module.first_improbable(y)
     if place is not None:
+        finite(name, y, y.dtype, given)
         raise ValueError(f"{objects.cell(name, place)} is {module.at(y, place)}: targets of {loss} must lie in [0, 1]")
     if loss == "cce":
         s = module.first_wrong_sum(y, _ROW_SUM_TOLERANCE)

@@ -10,7 +10,7 @@ MEANING = " (cuda: an NVIDIA GPU; auto: a GPU if there is one)"
 KERNELS = ("fast", "reference")
 
 
-def usable_device(device: Any) -> str:
+def usable_device(device: Any, kernels: str = "fast") -> str:
     """Returns the device to compute on, "cpu" or "cuda". Returns "cuda" only if this process can use a GPU.
 
     Parameters
@@ -18,6 +18,8 @@ def usable_device(device: Any) -> str:
     device : {"cpu", "cuda", "auto"}
         "auto" chooses "cuda" if a GPU can be used. If no GPU can be used, "auto" chooses "cpu", and the function warns once per
         process.
+    kernels : {"fast", "reference"}
+        The kernels with which the GPU computes.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def usable_device(device: Any) -> str:
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":
         return "cpu"
-    reason = _cuda.unusable_reason()
+    reason = _cuda.unusable_reason() or (_cuda.no_fast_kernels() if kernels == "fast" else None)
     if reason is None:
         return "cuda"
     if device == "cuda":

@@ -111,7 +111,7 @@ def first_not_finite(array: Any) -> tuple[int, ...] | None:
 
 
 def first_improbable(y: Any) -> tuple[int, ...] | None:
-    """Returns the index of the first value of y (n, n_out) outside [0, 1], or None if there is no such value."""
+    """Returns the index of the first value of y (n, n_out) that is nan or outside [0, 1], or None if there is no such value."""
     return _index(y, _first(find_improbable, y.size, y.reshape(y.size)))
 
 
@@ -197,14 +197,14 @@ def find_not_finite(numbers, first):
 
 @cuda.jit
 def find_improbable(numbers, first):
-    """Finds the first value outside [0, 1], with one thread per value.
+    """Finds the first value that is nan or outside [0, 1], with one thread per value.
 
-    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value outside [0, 1].
+    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value that is nan or outside [0, 1].
     """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
         p = numbers[k]
-        if p < type(p)(0) or p > type(p)(1):
+        if not (p >= type(p)(0) and p <= type(p)(1)):
             cuda.atomic.min(first, 0, k)
 
 

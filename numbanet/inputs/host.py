@@ -35,15 +35,20 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
 
 
 def first_improbable(y: np.ndarray) -> tuple[int, ...] | None:
-    """Returns the index of the first value of y (n, n_out) outside [0, 1], or None if there is no such value."""
-    places = np.argwhere((y < 0) | (y > 1))
-    return tuple(places[0]) if places.size else None
+    """Returns the index of the first value of y (n, n_out) that is nan or outside [0, 1], or None if there is no such value."""
+    if np.minimum.reduce(y, axis=None, initial=1) >= 0 and np.maximum.reduce(y, axis=None, initial=0) <= 1:
+        return None  # if a value is nan, so are both extremes, and the comparisons are false
+    return tuple(np.argwhere(~((y >= 0) & (y <= 1)))[0])
 
 
 def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
     """Returns the index of the first row of y (n, n_out) whose sum differs from 1 by more than `tolerance`, or None."""
-    rows = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > tolerance)
-    return int(rows[0]) if rows.size else None
+    errors = np.add.reduce(y, axis=1)
+    errors -= 1
+    np.abs(errors, errors)
+    if np.maximum.reduce(errors, initial=0) <= tolerance:
+        return None
+    return int(np.flatnonzero(errors > tolerance)[0])
 
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:

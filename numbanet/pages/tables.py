@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 8  # rows and columns of an array that are shown
+ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 
@@ -70,13 +71,10 @@ def entries(facts: Mapping[str, Any]) -> str:
 
 def matrices(parts: Iterable[str | Named]) -> str:
     """Returns headings and arrays as HTML. Each array is a table with at most eight rows and eight columns of its values."""
-    found = ['<div class="numbanet"><div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">']
+    found = [f'<div class="numbanet">{ROW}']
     for part in parts:
         if isinstance(part, str):
-            found.append(
-                '</div><p style="margin:1em 0 0.3em"><b>'
-                f'{html.escape(part)}</b></p><div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'
-            )
+            found.append(f'</div><p style="margin:1em 0 0.3em"><b>{html.escape(part)}</b></p>{ROW}')
         else:
             found.append(_matrix(part))
     return "\n".join([*found, "</div></div>"])

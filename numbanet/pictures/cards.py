@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
+from numpy.typing import NDArray
 
 from numbanet.pages.rows import Row, Symbol, mathtext
 from numbanet.pictures.curves import Curve, curve
@@ -92,9 +93,8 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
-    above = max((_wide_height(lines, top, room) for lines, top in zip(parts, tops, strict=False)), default=0.0)
     if curves:
-        lowest = max(lowest, above + PANEL_ABOVE + LOWEST_PANEL + PANEL_BELOW)
+        lowest = max(lowest, _panel_top(parts, tops, room) + LOWEST_PANEL + PANEL_BELOW)
 
     def draw(page: Page, x: float, y: float, height: float) -> None:
         _draw_lines(page, title, x, y)
@@ -107,12 +107,10 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
             _draw_lines(page, lines, x + INDENT, y + top)
         if curves:
             left = x + width - panel_width - PANEL_RIGHT
-            above = max((_wide_height(lines, top, room) for lines, top in zip(parts, tops + spread, strict=False)), default=0.0)
-            panel_height = height - above - BELOW_CARD - PANEL_ABOVE - PANEL_BELOW
-            draw_panel(page.panel(left, y + above + PANEL_ABOVE, panel_width, panel_height), curves)
+            panel_top = _panel_top(parts, tops + spread, room)
+            draw_panel(page.panel(left, y + panel_top, panel_width, height - panel_top - BELOW_CARD - PANEL_BELOW), curves)
             if not is_long:
-                note_at = x + width, y + above + PANEL_ABOVE - 1.1
-                page.text(*note_at, note, SMALLEST, color=page.theme.grey, ha="right")
+                page.text(x + width, y + panel_top - 1.1, note, SMALLEST, color=page.theme.grey, ha="right")
 
     return Block(lowest + BELOW_CARD, draw, stretches=bool(curves))
 
@@ -133,10 +131,14 @@ def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
-def _wide_height(lines: list[Line], top: float, room: float) -> float:
-    """Returns the height from the top of the card to the end of a formula that is wider than the room beside the panel."""
-    wide = [number for number, drawn in enumerate(lines) if extent(drawn.text)[0] * drawn.size > room and "$" in drawn.text]
-    return top + _height(lines[: wide[-1] + 1]) if wide else 0.0
+def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
+    """Returns the top of the panel: below all formulas that are wider than the room beside it, with space for the y label."""
+    top = 0.0
+    for lines, y in zip(parts, tops, strict=False):
+        for number, drawn in enumerate(lines, start=1):
+            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size > room:
+                top = float(y) + _height(lines[:number])
+    return top + PANEL_ABOVE
 
 
 def _height(lines: list[Line]) -> float:

@@ -70,7 +70,7 @@ def _svg(figure: Figure, title: str) -> str:
     svg = re.sub(r"\n *", "\n", _written(figure, "svg", title).decode())
     svg = re.sub(r"(font-family: '[^']*')[^;\"]*", r"\1", svg)  # without matplotlib's list of similar fonts
     svg = re.sub(r"(?:<tspan [^\n]*\n)+", lambda match: "".join(sorted(match[0].splitlines(True), key=_left)), svg)
-    return re.sub(r"(\.\d\d)\d+", r"\1", svg)
+    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg)  # coordinates with two decimals
 
 
 def _left(tspan: str) -> float:

@@ -145,7 +145,7 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     names : list of str
         The names of the columns, from top to bottom.
     drops : array_like, (columns, repeats)
-        For each column, how much the score falls with each permutation of the column.
+        For each column, the decrease in the score with each permutation of the column.
     score : str
         The name of the score, for the label of the axis.
     ax : matplotlib.axes.Axes, optional
@@ -172,7 +172,7 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     ax.hlines(places, values.min(axis=1), values.max(axis=1), color=style.theme(ax).ink, lw=1.2)
     ax.axvline(0, color=style.theme(ax).grey, lw=1)
     ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
-    ax.set(xlabel=f"fall of {score}", ylim=(len(names) - 0.4, -0.6))
+    ax.set(xlabel=f"decrease in {score}", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
     ax.tick_params(axis="y", length=0)
     return ax

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numbanet.evaluation import figures, line, outcome, permutation_importance, unit_of
+from numbanet.evaluation import figures, line, permutation_importance, predictions, unit_of
 from numbanet.files import Location
 from numbanet.network import Network
 from numbanet.pages import Section, refuse_other_names, write_report
@@ -86,7 +86,7 @@ def report(
         x, y = encoding.x(table, network.dtype, ignore=table.columns, unknown="ignore"), encoding.y(table)
     x, y = np.asarray(x), np.asarray(y)
     values, unit = figures(network, x, y, metrics), unit_of(encoding)
-    found = outcome(network, x, y)
+    found = predictions(network, x, y)
     importances = permutation_importance(network, x, y)
     parts = [
         Section("data", "Data", sections.data(network, x, table)),
@@ -98,6 +98,6 @@ def report(
         Section("machine", "Time and machine", sections.machine(network, history)),
         Section("repeat", "Repeat", sections.repeat(command)),
     ]
-    title = "Report of an evaluation" if history is None else "Report of a training"
+    title = "Evaluation report" if history is None else "Training report"
     noun = samples if len(x) != 1 else samples.removesuffix("s")
     write_report(path, title, f"{line(values, unit)}, on {len(x)} {noun}", parts)

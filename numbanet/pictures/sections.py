@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks, pages
-from numbanet.evaluation import Classes, Importances, Labels, Numbers, environment, figure
+from numbanet.evaluation import (
+    ClassPredictions,
+    Importances,
+    LabelPredictions,
+    NumberPredictions,
+    Predictions,
+    environment,
+    figure,
+)
 from numbanet.network import Network
 from numbanet.pictures import predictions
 from numbanet.pictures.diagrams import network_diagram
@@ -18,8 +26,7 @@ from numbanet.pictures.results import confusion, learning_curves
 from numbanet.pictures.svg import svg
 from numbanet.tables import Encoding, Table, notes
 from numbanet.tables.features import Boolean, Categorical
-from numbanet.tables.targets import Classes as TargetClasses
-from numbanet.tables.targets import Quantity
+from numbanet.tables.targets import Classes, Quantity
 from numbanet.training.history import History
 
 MOST_COLUMNS = 40  # of the table of columns
@@ -69,7 +76,7 @@ def data(network: Network, x: NDArray[Any], table: Table | None) -> str:
 
 def _target(encoding: Encoding) -> str:
     target = encoding.target
-    if isinstance(target, TargetClasses):
+    if isinstance(target, Classes):
         return f"The target {target.name} has {len(target.labels)} classes: {', '.join(target.labels)}."
     return f"The target {target.name} is a number, standardised as ({target.name} - {target.mean:.6g}) / {target.scale:.6g}."
 
@@ -117,21 +124,21 @@ def curves(network: Network, history: History) -> str:
     return "\n".join([*parts, wide(pages.table(["", *rows[0]], lines))])
 
 
-def results(values: Mapping[str, float], unit: str | None, found: Classes | Labels | Numbers) -> str:
+def results(values: Mapping[str, float], unit: str | None, found: Predictions) -> str:
     """Shows the figures, and then the confusion matrix and the scores of classes, or predictions against targets."""
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
     if unit:
         squared = ", and mse in the square of these units" * ("mse" in values)
         parts.append(paragraph(f"rmse and mae are in units of {unit}{squared}."))
-    if isinstance(found, Numbers):
+    if isinstance(found, NumberPredictions):
         parts += [_drawings(found, j) for j in range(min(MOST_OUTPUTS, len(found.names)))]
         parts.append(wide(pages.table(["", *found.names], _residuals(found), caption="Residuals: prediction minus target")))
         return "\n".join(parts)
-    noun = "class" if isinstance(found, Classes) else "label"
+    noun = "class" if isinstance(found, ClassPredictions) else "label"
     rows = [[s.name, f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}", f"{s.samples:,}"] for s in found.scores()]
     scores = wide(pages.table([noun, "precision", "recall", "F1", "samples"], rows, caption=f"Scores of each {noun}"))
-    if isinstance(found, Labels):
+    if isinstance(found, LabelPredictions):
         return "\n".join([*parts, scores])
     right = f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly."
     legend = "In the confusion matrix, rows are true classes, columns are predictions, and percentages are of the true class."
@@ -139,7 +146,7 @@ def results(values: Mapping[str, float], unit: str | None, found: Classes | Labe
     return "\n".join([*parts, f'<div class="figures">{wide(_confusion(found))}{scores}</div>'])
 
 
-def _confusion(found: Classes) -> str:
+def _confusion(found: ClassPredictions) -> str:
     """Returns the confusion matrix as a table; the shade of a cell shows its share of the samples of the true class."""
     counts, names = confusion(found.truth, found.answer, len(found.names)), list(map(html.escape, found.names))
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
@@ -159,7 +166,7 @@ def _confusion(found: Classes) -> str:
     )
 
 
-def _drawings(found: Numbers, j: int) -> str:
+def _drawings(found: NumberPredictions, j: int) -> str:
     pair, name = (found.truth[:, j], found.answer[:, j]), found.names[j]
     against = functools.partial(predictions.predicted_against_true, *pair, name=name)
     histogram = functools.partial(predictions.residuals, *pair, name=name)
@@ -167,7 +174,7 @@ def _drawings(found: Numbers, j: int) -> str:
     return f'<div class="figures">{drawn}{svg(histogram, f"residuals{j}", f"Residuals of {name}")}</div>'
 
 
-def _residuals(found: Numbers) -> list[list[str]]:
+def _residuals(found: NumberPredictions) -> list[list[str]]:
     """Returns rows with the mean, the standard deviation and quantiles of the residuals of each output."""
     residuals = found.residuals
     statistics = {"mean": residuals.mean(axis=0), "standard deviation": residuals.std(axis=0)}
@@ -201,7 +208,7 @@ class Samples(NamedTuple):
         return [f"{self.x[row, known.index(name)]:.6g}" for name in names]
 
 
-def worst(found: Classes | Labels | Numbers, samples: Samples, importances: Importances) -> str:
+def worst(found: Predictions, samples: Samples, importances: Importances) -> str:
     """Lists the samples with the largest errors, with their images or their values in the most important columns."""
     rows = found.worst(MOST_WRONG)
     head, lines = _errors(found, rows)
@@ -209,26 +216,26 @@ def worst(found: Classes | Labels | Numbers, samples: Samples, importances: Impo
     names = [importances.names[k] for k in importances.order()[:MOST_VALUES]] if not (samples.shape or encoded) else []
     shown = [[samples.place(row), *line, *samples.values(names, row)] for row, line in zip(rows, lines, strict=True)]
     place = "row" if samples.lines is None else "line"
-    texts = 1 + len(head) if isinstance(found, Labels) else 3 if isinstance(found, Classes) else 1
-    key = "the predicted probability of the true class" if isinstance(found, Classes) else "the size of the error"
+    texts = 1 + len(head) if isinstance(found, LabelPredictions) else 3 if isinstance(found, ClassPredictions) else 1
+    key = "the predicted probability of the true class" if isinstance(found, ClassPredictions) else "the size of the error"
     of = f" of {samples.table.source}" if samples.table and samples.lines else ", counted from 1 among these samples"
     text = f"The {checks.count(len(rows), 'sample')} with the largest errors, sorted by {key}; {place}s{of}."
     drawn = ""
     if samples.shape is not None:
-        titles = [f"{line[0]}: {line[1]}" + f",\npredicted {line[2]}" * isinstance(found, Classes) for line in shown]
+        titles = [f"{line[0]}: {line[1]}" + f",\npredicted {line[2]}" * isinstance(found, ClassPredictions) for line in shown]
         draw = functools.partial(predictions.sample_images, samples.x[rows], samples.shape, titles)
         drawn = svg(draw, "images", "The samples with the largest errors")
     return paragraph(text) + drawn + wide(pages.table([place, *head, *names], shown, texts=texts))
 
 
-def _errors(found: Classes | Labels | Numbers, rows: list[int]) -> tuple[list[str], list[list[str]]]:
+def _errors(found: Predictions, rows: list[int]) -> tuple[list[str], list[list[str]]]:
     """Returns the titles and the cells of the columns that compare targets and predictions, for the given samples."""
-    if isinstance(found, Numbers):
+    if isinstance(found, NumberPredictions):
         names, several = found.names[:MOST_OUTPUTS], len(found.names) > 1
         head = [f"{word} {name}" if several else word for name in names for word in ("true", "predicted", "residual")]
         arrays = (found.truth, found.answer, found.residuals)
         return head, [[f"{array[row, j]:.6g}" for j in range(len(names)) for array in arrays] for row in rows]
-    if isinstance(found, Classes):
+    if isinstance(found, ClassPredictions):
         pairs = [(found.truth[row], found.answer[row]) for row in rows]
         cells = [
             [*(found.names[k] for k in pair), *(f"{found.probabilities[row, k]:.3g}" for k in pair)]
@@ -241,15 +248,15 @@ def _errors(found: Classes | Labels | Numbers, rows: list[int]) -> tuple[list[st
 
 
 def importance(found: Importances) -> str:
-    """Draws and lists how much the score falls if the values of a column are permuted."""
+    """Draws and lists the decrease in the score if the values of a column are permuted."""
     order = found.order()
     shown = order[:MOST_BARS]
     repeats = found.drops.shape[1]
-    words = {"accuracy": "the accuracy", "r2": "R²"}[found.score]
+    score = {"accuracy": "accuracy", "r2": "R²"}[found.score]
     text = (
-        f"If the values of a column are permuted among the rows, {words} falls from {found.baseline:.4f} by the shown amount, "
-        f"on average over {repeats} permutations, measured on {found.rows:,} samples. Columns that contain the same "
-        "information can replace each other, and then seem unimportant."
+        f"The importance of a column is the decrease in {score}, from {found.baseline:.4f}, if the values of the column are "
+        f"permuted among the rows: the mean of {repeats} permutations, measured on {found.rows:,} samples. Columns with "
+        "the same information can replace each other, and then seem unimportant."
     )
     parts = [paragraph(text)]
     if found.interrupted:
@@ -258,12 +265,12 @@ def importance(found: Importances) -> str:
     if not shown:
         return "\n".join(parts)
     names, drops = [found.names[k] for k in shown], found.drops[shown]
-    draw = functools.partial(predictions.importances, names, drops, score=words)
+    draw = functools.partial(predictions.importances, names, drops, score=score)
     rows = [[name, f"{each.mean():.4f}", f"{each.std():.4f}"] for name, each in zip(names, drops, strict=True)]
-    table = wide(pages.table(["column", "mean fall", "standard deviation"], rows))
+    table = wide(pages.table(["column", "mean decrease", "standard deviation"], rows))
     parts.append(f'<div class="figures">{svg(draw, "importances", "Importance of the columns")}{table}</div>')
     if len(order) > len(shown):
-        parts.append(paragraph(f"And {len(order) - len(shown)} more columns with smaller falls."))
+        parts.append(paragraph(f"And {len(order) - len(shown)} less important columns."))
     return "\n".join(parts)
 
 

@@ -39,21 +39,39 @@ class TerminalLine:
         self.width = len(text)
 
 
-class NotebookLine:
-    """An output of a notebook's cell. The saved notebook contains only the last text."""
+class NotebookOutput:
+    """An output of a notebook's cell, whose content can be replaced. The saved notebook contains only the last content."""
 
     def __init__(self) -> None:
-        self.display, self.output = importlib.import_module("IPython.display").display, None
+        self.handle: Any = None
+
+    def show(self, content: Any, raw: bool = False) -> None:
+        """Shows an object or, if `raw` is True, a dict of representations by media type, in place of the previous content."""
+        if self.handle is None:
+            self.handle = importlib.import_module("IPython.display").display(content, raw=raw, display_id=True)
+        else:
+            self.handle.update(content, raw=raw)
+
+
+class NotebookLine(NotebookOutput):
+    """A line of text in an output of a notebook's cell."""
 
     def replace(self, text: str) -> None:
         """Shows a text in place of the previous text."""
-        content = {"text/plain": text}
-        if self.output is None:
-            self.output = self.display(content, raw=True, display_id=True)
-        else:
-            self.output.update(content, raw=True)
+        self.show({"text/plain": text}, raw=True)
 
     end = replace
+
+    # The methods of a file, which let tqdm write a progress bar of text to this line.
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> None:
+        """Shows what a terminal would show after the carriage returns in the text."""
+        self.replace(text.rstrip().rpartition("\r")[2])
+
+    def flush(self) -> None:
+        """Does nothing, because the text is visible already."""
 
 
 def live_line() -> LiveLine | None:

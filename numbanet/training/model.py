@@ -150,6 +150,6 @@ class Model:
         snapshot = Snapshot(*unpacked(state["snapshot"]))
         vars(self).update({name: value for name, value in state.items() if name != "snapshot"})
         self.generator = unpacked(self.generator)
-        self.device = usable_device("cpu" if self.device == "cpu" else "auto")
+        self.device = usable_device("cpu" if self.device == "cpu" else "auto", self.kernels)
         self.engine = make_engine(self.topology, self.device, self.kernels)
         self.restore(snapshot)

@@ -14,7 +14,7 @@ from numbanet.engines import make_engine
 from numbanet.engines.topology import Topology
 from numbanet.inputs import Data
 from numbanet.inputs.gpu import on_gpu
-from numbanet.training.live import live_line, on_terminal, shows_bars
+from numbanet.training.live import NotebookLine, in_notebook, live_line, on_terminal, shows_bars
 from numbanet.training.model import Model
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ class Bar:
         The noun for a piece of work.
     shown : bool
         False for an object that shows nothing.
+    line : NotebookLine, optional
+        The output of a notebook's cell in which the bar appears, so that several bars can share one output.
     """
 
-    def __init__(self, title: str, total: int | None, unit: str, shown: bool = True):
-        self.title, self.total, self.unit = title, total, unit
+    def __init__(self, title: str, total: int | None, unit: str, shown: bool = True, line: NotebookLine | None = None):
+        self.title, self.total, self.unit, self.line = title, total, unit, line
         self.done, self.bar, self.since = 0, None, time.monotonic() if shown and shows_bars() else math.inf
 
     def __enter__(self) -> Self:
@@ -66,13 +68,26 @@ class Bar:
         if self.bar is not None:
             self.bar.update(count)
         elif time.monotonic() - self.since >= BAR_AFTER_SECONDS:
-            self.bar = _bar_class()(
-                total=self.total, initial=self.done, desc=self.title, unit=f" {self.unit}", leave=False, file=sys.stderr
-            )
+            self._appear()
+
+    def _appear(self) -> None:
+        options = {"total": self.total, "initial": self.done, "desc": self.title, "unit": f" {self.unit}", "leave": False}
+        bar_class = _bar_class()
+        if not in_notebook():
+            self.bar = bar_class(**options, file=sys.stderr)
+            return
+        self.line = self.line or NotebookLine()
+        if bar_class.is_widget:
+            self.bar = bar_class(**options, display=False)
+            self.line.show(self.bar.container)
+        else:
+            self.bar = bar_class(**options, file=self.line)
 
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:
             self.bar.close()
+            if self.line is not None and in_notebook():
+                self.line.replace("")
 
 
 @functools.cache
@@ -84,6 +99,8 @@ def _bar_class() -> Any:
 
     class InterruptibleBar(tqdm):
         """A bar that Python deletes without a message about missing attributes if Ctrl-C interrupts its constructor."""
+
+        is_widget = any(parent.__name__ == "tqdm_notebook" for parent in tqdm.__mro__)
 
         def __del__(self) -> None:
             with contextlib.suppress(AttributeError):
@@ -102,6 +119,7 @@ class EpochLines:
     def __init__(self) -> None:
         self.count, self.text, self.shown_at = 0, "", 0.0
         self.live = live_line()
+        self.bars = NotebookLine()  # the place of the progress bars of all epochs in a notebook
 
     def show(self, text: str) -> None:
         """Shows the text of the epoch that has just ended."""

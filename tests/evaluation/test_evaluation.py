@@ -1,4 +1,4 @@
-"""Figures, scores, the largest errors and the importance of columns, compared with scikit-learn."""
+"""Scores, the largest errors and the importance of columns agree with scikit-learn and NumPy."""
 
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_an_interruption_keeps_the_measured_columns(monkeypatch):
 @each("kind", ["cce", "bce", "labels"])
 def test_the_scores_are_those_of_sklearn(kind):
     net, y = trained(kind)
-    found = evaluation.outcome(net, X, y)
+    found = evaluation.predictions(net, X, y)
     y_hat = net.predict(X)
     answer = y_hat.argmax(axis=1) if kind == "cce" else (y_hat > 0.5).reshape(y.shape)
     expected = metrics.precision_recall_fscore_support(y, answer, zero_division=0)
@@ -118,7 +118,7 @@ def test_the_scores_are_those_of_sklearn(kind):
 @each("kind", ["mse", "numbers"])
 def test_residuals_are_predictions_minus_targets(kind):
     net, y = trained(kind)
-    found = evaluation.outcome(net, X, y)
+    found = evaluation.predictions(net, X, y)
     residuals = net.predict(X).astype(float) - y.reshape(60, -1)
     np.testing.assert_array_equal(found.residuals, residuals)
     assert found.worst(60)[0] == np.abs(residuals / y.reshape(60, -1).std(axis=0)).max(axis=1).argmax()
@@ -126,5 +126,5 @@ def test_residuals_are_predictions_minus_targets(kind):
 
 def test_classes_given_as_rows_are_the_same():
     net, y = trained("cce")
-    one, other = evaluation.outcome(net, X, y), evaluation.outcome(net, X, np.eye(3)[y])
+    one, other = evaluation.predictions(net, X, y), evaluation.predictions(net, X, np.eye(3)[y])
     assert (one.truth == other.truth).all() and one.scores() == other.scores()

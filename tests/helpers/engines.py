@@ -12,7 +12,12 @@ HARDWARE = CUDA and not _cuda.SIMULATED and not SOFTWARE_GPU
 # In the simulator and on the software GPU, only the CUDA kernels are tested. The loops of the CPU are tested in a separate run
 # of pytest.
 DEVICES = ["cuda"] if _cuda.SIMULATED or SOFTWARE_GPU else ["cpu", "cuda"] if CUDA else ["cpu"]
-ENGINES = [pytest.param(device, kernels, id=f"{kernels}-{device}") for device in DEVICES for kernels in ("fast", "reference")]
+ENGINES = [
+    pytest.param(device, kernels, id=f"{kernels}-{device}")
+    for device in DEVICES
+    for kernels in ("fast", "reference")
+    if not (device == "cuda" and kernels == "fast" and _cuda.no_fast_kernels())
+]
 DTYPES = [pytest.param(np.dtype(name), id=name) for name in ("float32", "float64")]
 
 

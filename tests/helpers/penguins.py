@@ -1,4 +1,4 @@
-"""Trainings on the table of penguins by the command, with a report: a classification and a regression."""
+"""Trains on the table of penguins with the command, which writes a report: a classification and a regression."""
 
 from pathlib import Path
 

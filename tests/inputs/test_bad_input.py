@@ -20,6 +20,8 @@ def net():
 
 
 def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
+    if options.get("device") == "cuda" and _cuda.no_fast_kernels():
+        options = {"kernels": "reference"} | options
     return numbanet.Network(sizes, activations, loss, **options)
 
 

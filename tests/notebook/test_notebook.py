@@ -1,4 +1,4 @@
-"""Networks, histories and traces as a notebook displays them, and the progress of a training in a notebook."""
+"""A notebook displays networks, histories and traces as pictures and tables, and the progress of a training in one line."""
 
 import importlib.util
 import os
@@ -15,6 +15,7 @@ X, Y = np.linspace(-1, 1, 24).reshape(12, 2), np.arange(12) % 3
 CELLS = (
     "import numpy as np\nfrom numbanet import Network\nx, y = np.linspace(-1, 1, 24).reshape(12, 2), np.arange(12) % 3",
     "net = Network([2, 4, 3], 'tanh', 'cce', seed=0, kernels='reference')\nnet",
+    "from numbanet.training import reporting\nreporting.BAR_AFTER_SECONDS = 0\n"
     "history = net.fit(x, y, epochs=30, validation_data=(x, y))",
     "history",
     "net.trace(x[:2], y[:2])",
@@ -27,7 +28,7 @@ def trained():
 
 
 def pictures_in(html):
-    """The texts of each SVG element, which must be well-formed and use each identifier once."""
+    """Returns the texts of each SVG element; checks that the elements are well-formed and that identifiers differ."""
     found = re.findall(r"<svg .*?</svg>", html, re.DOTALL)
     identifiers = re.findall(r' id="([^"]*)"', html)
     assert len(set(identifiers)) == len(identifiers)
@@ -95,5 +96,6 @@ def test_an_executed_notebook(monkeypatch):
     assert "<sup>2</sup>" in trace[0]["data"]["text/html"] and "array(" not in trace[0]["data"]["text/plain"]
     lines = "".join(output.get("text", "") for output in progress if output.get("name") == "stdout").splitlines()
     assert [line[:11] for line in lines] == [f"epoch {epoch:2d}/30" for epoch in range(1, 11)]
-    live = [output["data"]["text/plain"] for output in progress if "text/plain" in output.get("data", {})]
-    assert live[-1].startswith("epoch 30/30  loss ") and sum("loss" in text for text in live) == 1
+    shown = [output["data"]["text/plain"] for output in progress if "data" in output]
+    assert shown[0] == "" and shown[1].startswith("epoch 30/30  loss ") and len(shown) == 2  # the progress bar, and the line
+    assert not any(output.get("name") == "stderr" and "epoch" in output["text"] for output in progress)

@@ -1,4 +1,4 @@
-"""The report of a classification and of a regression in Chromium: complete, readable and reachable by keyboard."""
+"""The reports of a classification and of a regression in Chromium are complete, legible, and operable with the keyboard."""
 
 import pytest
 
@@ -23,7 +23,7 @@ TITLES = [
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """The report of each target."""
+    """Returns the path of the report for each target."""
     folder = tmp_path_factory.mktemp("reports")
     for target in TARGETS:
         penguins.train(target, folder)

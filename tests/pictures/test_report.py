@@ -1,4 +1,4 @@
-"""The report of a training and of an evaluation: its figures are those that the command prints."""
+"""The reports of a training and of an evaluation contain the figures that the command prints."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.linspace(-1, 1, 20)
 
 
 def sections_of(path):
-    """The texts of each section, and the heading of the report."""
+    """Returns the HTML of each section by name, and the line with the result as "result"."""
     page = path.read_text("utf-8")
     parts = re.findall(r'<section id="(\w+)".*?</section>', page, re.DOTALL)
     texts = {name: section_of(page, name) for name in parts}
@@ -69,7 +69,7 @@ def test_a_classification(tmp_path, capsys):
         and "replaced" in shown["data"]
         and "one input per category: female, male" in shown["data"]
     )
-    assert "accuracy falls from" in shown["importance"]
+    assert "decrease in accuracy, from" in shown["importance"]
     assert "rows to train on" in shown["settings"] and "Adam(" in shown["settings"] and "after 50 epochs" in shown["settings"]
     assert shown["curves"].count("<svg") == 3 and shown["settings"].count("<svg") == 1  # loss, accuracy, f1
     command = re.search(r"<code>(.*?)</code>", shown["repeat"])[1]
@@ -95,7 +95,7 @@ def test_a_regression_and_its_evaluation(tmp_path, capsys):
     row = np.abs(residuals).argmax()
     assert worst[:2] == [str(held_out.lines[row]), f"{truth[row]:.6g}"]
     assert float(worst[3]) == pytest.approx(residuals[row], rel=1e-4)
-    assert shown["results"].count("<svg") == 2 and "R² falls from" in shown["importance"]
+    assert shown["results"].count("<svg") == 2 and "decrease in R², from" in shown["importance"]
     assert "losses are of the standardised target" in shown["curves"]
 
     assert main(["evaluate", str(tmp_path / "body_mass_g.npz"), str(data), "--report", str(tmp_path / "more.html")]) == 0
@@ -154,7 +154,7 @@ def test_digits_report_their_images_by_number(tmp_path, capsys):
     net, (_, _, x, y) = Network.load(tmp_path / "d.npz"), load_digits()
     worst = net.predict(x)[np.arange(359), y].argmin()
     assert rows_of(shown["worst"])[1][:2] == [str(worst + 1), str(y[worst])]
-    assert "And 44 more columns" in shown["importance"]
+    assert "And 44 less important columns" in shown["importance"]
     assert "<image" in shown["worst"] and f"{worst + 1}: {y[worst]}," in shown["worst"]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 from tests.software_gpu import build
 from tests.software_gpu.translation import modules
 
-LINKER = "numba.cuda.cudadrv.driver"  # the module that contains numba-cuda's class _Linker
-IMAGE = "software GPU: {}\0"  # the driver receives this text instead of machine code; see driver/modules.cpp
+# The modules with the class _Linker of numba-cuda, and of its successor numba-cuda-mlir.
+LINKERS = ("numba.cuda.cudadrv.driver", "numba_cuda_mlir.numba_cuda.cudadrv.driver")
+IMAGE = "software GPU: {}\0"  # what the driver gets in place of machine code; see driver/modules.cpp
 
 
 def install() -> None:
@@ -27,15 +28,17 @@ def install() -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Returns the spec of numba-cuda's linker, whose loader also changes the linker."""
-        if name != LINKER:
+        if name not in LINKERS:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
+        sys.meta_path.insert(0, self)
         execute = spec.loader.exec_module
 
         def exec_module(module):
             execute(module)
-            module._Linker.complete = complete
+            if hasattr(module, "_Linker"):  # Numba's built-in CUDA target has none
+                module._Linker.complete = complete
 
         spec.loader.exec_module = exec_module
         return spec
@@ -62,9 +65,9 @@ def key_of(linker: Any) -> str:
 
 
 def build_library(linker: Any, library: Path) -> None:
-    """Links the code twice, translates the PTX, and compiles the translation."""
+    """Links the code to machine code and to PTX, unless it is PTX already, translates the PTX, and compiles the translation."""
     _, log = linked(linker, "cubin")
-    ptx, _ = linked(linker, "ptx")
+    ptx = next((bytes(code.code) for code in linker._object_codes if code.code_type == "ptx"), None) or linked(linker, "ptx")[0]
     registers, stack = (
         max(map(int, re.findall(pattern, log)), default=0) for pattern in (r"Used (\d+) reg", r"(\d+) bytes stack")
     )

@@ -92,6 +92,20 @@ def test_outside_of_shared_memory():
     assert run(shift, array(), array()) == ("CUDA_ERROR_ILLEGAL_ADDRESS", ["OUTSIDE"])
 
 
+@each("index, error", [(7, None), (8, "CUDA_ERROR_ILLEGAL_ADDRESS")])
+def test_local_memory(index, error):
+    @cuda.jit
+    def turn(x, index, y):
+        own = cuda.local.array(THREADS, float32)
+        for k in range(THREADS):
+            put(own, (k + index) % index, get(x, k))
+        put(y, 0, get(own, index - 1) + get(own, index * (index // THREADS)))
+
+    y = array()
+    assert run(turn, array(), index, y, threads=1) == (error, ["OUTSIDE"] if error else [])
+    assert error or y.copy_to_host()[0] == 6 + 7
+
+
 def test_memory_that_was_freed():
     @cuda.jit
     def read(x, y):

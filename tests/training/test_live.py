@@ -1,4 +1,4 @@
-"""The lines that a training shows: below each other in a file, and in one place, after the first ten, on a terminal."""
+"""`fit` prints one line per epoch into a file; on a terminal, each line after the first ten replaces the line before it."""
 
 import sys
 
@@ -13,7 +13,7 @@ X, Y = np.linspace(-1, 1, 12).reshape(6, 2), np.zeros(6)
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Makes standard output a terminal, on which every line is shown at once."""
+    """Makes standard output a terminal, and shows every line at once."""
     monkeypatch.setattr(live, "on_terminal", lambda stream: stream is sys.stdout)
     monkeypatch.setattr(reporting, "LIVE_SECONDS", 0)
 
@@ -24,7 +24,7 @@ def fit(**options):
 
 
 def screen(text):
-    """The lines on a terminal after a text with carriage returns was written."""
+    """Returns the lines on a terminal after a text with carriage returns was written."""
     lines, column = [""], 0
     for sign in text:
         if sign == "\r":
@@ -69,6 +69,13 @@ def test_a_line_that_is_too_wide_is_cut_until_the_end(terminal, monkeypatch, cap
     fit()
     *parts, last = capsys.readouterr().out.split("\r")
     assert max(map(len, parts[1:])) == 19 and len(last) > 20
+
+
+def test_a_shorter_line_erases_the_longer_line_before_it(capsys):
+    line = live.TerminalLine()
+    line.replace("epoch 11: 0.125")
+    line.end("epoch 12: 1")
+    assert screen(capsys.readouterr().out) == ["epoch 12: 1", ""]
 
 
 def test_an_interruption_stands_below_the_live_line(terminal, capsys):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.gpu.cases import CASES
 from benchmarks.rungs import RUNGS
 from numbanet.engines import topology as engine_topology
 from numbanet.engines.cuda.cooperative import layout, tiling
@@ -42,6 +43,14 @@ def test_the_way_of_each_rung(rung, capability):
     assert found.shared_bytes <= limits.shared_bytes
     assert (found.shared_bytes > 0) == (found.way != PRODUCTS)
     assert (found.grid is not None) == (found.way == COOPERATIVE)
+
+
+@each("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_networks_and_batches_of_any_size_have_a_plan(case):
+    """The cases of the GPU benchmark. Some plans that the planner compares would need offsets of more than 32 bits."""
+    for limits in KNOWN_LIMITS.values():
+        found = plan(network(case.sizes), case.batch, limits)
+        assert found.way == PRODUCTS or case.batch < 1000
 
 
 @each("batch", [64, 256])

@@ -62,6 +62,46 @@ static inline void addRelease(Thread* thread, Site* site, uint64_t address, uint
   atomic(thread, site, address, number, [](uint32_t x, uint32_t y) { return x + y; });
 }
 
+// Local memory: an array on the thread's stack
+
+static inline void checkLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, const uint8_t* array, uint32_t size) {
+  if (__builtin_expect(address % bytes != 0, 0)) misaligned(thread, site, address, bytes);
+  const uint64_t offset = address - reinterpret_cast<uint64_t>(array);
+  if (__builtin_expect(offset > size || offset + bytes > size, 0)) outsideLocal(thread, site, address, bytes, size);
+}
+
+template <class T, int N>
+static inline Vector<T, N> loadLocal(Thread* thread, Site* site, uint64_t address, const uint8_t* array, uint32_t size) {
+  checkLocal(thread, site, address, sizeof(Vector<T, N>), array, size);
+  Vector<T, N> value;
+  memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
+  return value;
+}
+
+template <class T, int N>
+static inline void storeLocal(Thread* thread, Site* site, uint64_t address, Vector<T, N> value, const uint8_t* array,
+                              uint32_t size) {
+  checkLocal(thread, site, address, sizeof value, array, size);
+  memcpy(reinterpret_cast<void*>(address), &value, sizeof value);
+}
+
+// A generic address is that of local or of global memory.
+
+template <class T, int N>
+static inline Vector<T, N> loadGeneric(Thread* thread, Site* site, uint64_t address, const uint8_t* array, uint32_t size) {
+  const bool local = address - reinterpret_cast<uint64_t>(array) < size;
+  return local ? loadLocal<T, N>(thread, site, address, array, size) : loadGlobal<T, N>(thread, site, address);
+}
+
+template <class T, int N>
+static inline void storeGeneric(Thread* thread, Site* site, uint64_t address, Vector<T, N> value, const uint8_t* array,
+                                uint32_t size) {
+  if (address - reinterpret_cast<uint64_t>(array) < size)
+    storeLocal<T, N>(thread, site, address, value, array, size);
+  else
+    storeGlobal<T, N>(thread, site, address, value);
+}
+
 // Shared memory
 
 // A thread may read a word that nobody else writes in the same epoch, and write one that nobody else reads or writes.

@@ -83,6 +83,7 @@ CALLED_BY_KERNELS void reportShared(Thread* thread, Site* site, uint64_t address
 // Ends the launch as a GPU would.
 [[noreturn]] CALLED_BY_KERNELS void misaligned(Thread* thread, Site* site, uint64_t address, uint32_t bytes);
 [[noreturn]] CALLED_BY_KERNELS void outsideShared(Thread* thread, Site* site, uint64_t address, uint32_t bytes);
+[[noreturn]] CALLED_BY_KERNELS void outsideLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, uint32_t size);
 // All that a block did before the barrier before its `release` happens before all that another block does after the barrier
 // that follows its `look` at the same address. `look` returns the value there. It waits if the thread has just looked at that
 // value.

@@ -96,6 +96,20 @@ static CUresult kernelAttribute(int* value, CUfunction_attribute attribute, cons
   }
 }
 
+static CUresult setKernelAttribute(CUfunction_attribute attribute, int value, Kernel* kernel) {
+  if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
+    explain("to set attribute %d of a kernel", attribute);
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (value < 0 || value + static_cast<int>(kernel->info->staticBytes) > MOST_SHARED_BYTES) {
+    explain("%d bytes of dynamic and %u of static shared memory are more than a block can have", value,
+            kernel->info->staticBytes);
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  kernel->dynamicLimit = value;
+  return CUDA_SUCCESS;
+}
+
 template <class Handle>
 static Kernel* kernelOf(Handle handle) {
   return reinterpret_cast<Kernel*>(handle);
@@ -124,6 +138,17 @@ EXPORT CUresult cuLibraryGetKernel(CUkernel* kernel, CUlibrary library, const ch
   return CUDA_SUCCESS;
 }
 
+// A module is the same as its library.
+EXPORT CUresult cuLibraryGetModule(CUmodule* module, CUlibrary library) {
+  *module = reinterpret_cast<CUmodule>(library);
+  return CUDA_SUCCESS;
+}
+
+// The translation knows no global variables.
+EXPORT CUresult cuModuleGetGlobal(CUdeviceptr*, size_t*, CUmodule, const char*) {
+  return CUDA_ERROR_NOT_FOUND;
+}
+
 EXPORT CUresult cuKernelGetFunction(CUfunction* function, CUkernel kernel) {
   *function = reinterpret_cast<CUfunction>(kernel);
   return CUDA_SUCCESS;
@@ -145,20 +170,14 @@ EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, C
   return kernelAttribute(value, attribute, kernelOf(function));
 }
 
-EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkernel handle, CUdevice) {
+EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkernel kernel, CUdevice) {
   WITH_CONTEXT;
-  Kernel* kernel = kernelOf(handle);
-  if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
-    explain("to set attribute %d of a kernel", attribute);
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  if (value < 0 || value + static_cast<int>(kernel->info->staticBytes) > MOST_SHARED_BYTES) {
-    explain("%d bytes of dynamic and %u of static shared memory are more than a block can have", value,
-            kernel->info->staticBytes);
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  kernel->dynamicLimit = value;
-  return CUDA_SUCCESS;
+  return setKernelAttribute(attribute, value, kernelOf(kernel));
+}
+
+EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+  WITH_CONTEXT;
+  return setKernelAttribute(attribute, value, kernelOf(function));
 }
 
 EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int threads,

@@ -87,6 +87,11 @@ void outsideShared(Thread* thread, Site* site, uint64_t address, uint32_t bytes)
                    hexadecimal(thread->block->grid->sharedEnd));
 }
 
+void outsideLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, uint32_t size) {
+  running->end(thread, site, CUDA_ERROR_ILLEGAL_ADDRESS,
+               sized("OUTSIDE: an access", bytes, address) + ", local memory has " + std::to_string(size) + " bytes");
+}
+
 // Asynchronous copies arrive as late as possible, when they are awaited.
 
 void copyLater(Thread* thread, Site* site, uint64_t shared, uint64_t global, uint32_t bytes) {

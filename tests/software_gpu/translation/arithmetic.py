@@ -97,7 +97,8 @@ FORMULAS: dict[str, Formula] = {
     "cvt.sat.f32.f32": _same("saturated(x)", "f32"),
     "cvt.f64.f32": Formula("x", "f64", ("f32",)),
     "cvt.rn.f32.f64": Formula("(float)x", "f32", ("f64",)),
-    "cvta.to.global.u64": _same("x", "u64"),  # global addresses and generic addresses are the same numbers
+    # Global, local and generic addresses are the same.
+    **{f"cvta.{space}.u64": _same("x", "u64") for space in ("to.global", "local", "to.local")},
     **{f"mov.{kind}": _same("x", kind) for kind in C_TYPES},
     **{f"cvt.{to}.{kind}": Formula("x", to, (kind,)) for to in SIGNED_TYPES for kind in SIGNED_TYPES},
     **{f"cvt.rn.{to}.{kind}": Formula("x", to, (kind,)) for to in ("f32", "f64") for kind in SIGNED_TYPES},

@@ -5,10 +5,11 @@ import re
 from tests.software_gpu.translation.operands import Operands, parts_of_address
 from tests.software_gpu.translation.ptx import C_TYPES, Instruction, Kernel
 
-ACCESS = re.compile(r"(ld|st)\.(global|shared)(?:\.nc)?(?:\.v(2|4))?\.(\w+)")
+ACCESS = re.compile(r"(ld|st)(?:\.(global|shared|local))?(?:\.nc)?(?:\.v(2|4))?\.([bsuf]\d+)")
 PARAMETER = re.compile(r"ld\.param\.(\w+)")
-ATOMIC = re.compile(r"atom\.global\.(add|min|max|exch)\.(\w+)")
-REPLACEMENTS = {"add": "x + y", "min": "x < y ? x : y", "max": "x > y ? x : y", "exch": "y"}
+ATOMIC = re.compile(r"atom\.global\.(add|min|max|exch|cas)\.(\w+)")
+REPLACEMENTS = {"add": "x + y", "min": "x < y ? x : y", "max": "x > y ? x : y", "exch": "y", "cas": "x == compared ? y : x"}
+LOCAL_ARRAY = ", localArray, sizeof localArray"
 COPY = "cp.async.ca.shared.global"
 COPY_SIZES = ("4", "8", "16")
 
@@ -21,7 +22,8 @@ def translated(instruction: Instruction, operands: Operands, kernel: Kernel, sit
     opcode, arguments = instruction.opcode, instruction.operands
     if found := ACCESS.fullmatch(opcode):
         access = _load if found[1] == "ld" else _store
-        return access(found[2].capitalize(), int(found[3] or 1), found[4], instruction, operands, site)
+        space = (found[2] or ("generic" if operands.local else "global")).capitalize()
+        return access(space, int(found[3] or 1), found[4], instruction, operands, site)
     if found := PARAMETER.fullmatch(opcode):
         name, offset = parts_of_address(arguments[1])
         value = f"parameter<{C_TYPES[found[1]]}>(thread, {kernel.parameters[name][0] + offset})"
@@ -56,7 +58,8 @@ def _waiting(instruction: Instruction, operands: Operands, site: str) -> str | N
 def _load(space: str, count: int, kind: str, instruction: Instruction, operands: Operands, site: str) -> str:
     target, source = instruction.operands
     assigned = [operands.assignment(name, f"v.v[{k}]", kind) for k, name in enumerate(members(target)) if name != "_"]
-    call = f"load{space}<{C_TYPES[kind]}, {count}>(thread, {site}, {operands.address(source)})"
+    array = LOCAL_ARRAY if space in ("Local", "Generic") else ""
+    call = f"load{space}<{C_TYPES[kind]}, {count}>(thread, {site}, {operands.address(source)}{array})"
     return f"{{ const auto v = {call}; {' '.join(assigned)} }}"
 
 
@@ -64,13 +67,15 @@ def _store(space: str, count: int, kind: str, instruction: Instruction, operands
     target, source = instruction.operands
     values = ", ".join(operands.value(name, kind) for name in members(source))
     vector = f"Vector<{C_TYPES[kind]}, {count}>{{{{{values}}}}}"
-    return f"store{space}<{C_TYPES[kind]}, {count}>(thread, {site}, {operands.address(target)}, {vector});"
+    array = LOCAL_ARRAY if space in ("Local", "Generic") else ""
+    return f"store{space}<{C_TYPES[kind]}, {count}>(thread, {site}, {operands.address(target)}, {vector}{array});"
 
 
 def _atomic(name: str, kind: str, instruction: Instruction, operands: Operands, site: str) -> str:
-    target, address, operand = instruction.operands
+    target, address, *compared, operand = instruction.operands
     c_type = C_TYPES[kind]
-    replacement = f"[]({c_type} x, {c_type} y) -> {c_type} {{ return {REPLACEMENTS[name]}; }}"
+    capture = f"compared = {operands.value(compared[0], kind)}" if compared else ""
+    replacement = f"[{capture}]({c_type} x, {c_type} y) -> {c_type} {{ return {REPLACEMENTS[name]}; }}"
     value = operands.value(operand, kind)
     return operands.assignment(target, f"atomic(thread, {site}, {operands.address(address)}, {value}, {replacement})", kind)
 

@@ -13,6 +13,7 @@ from tests.software_gpu.translation.ptx import (
     Instruction,
     Kernel,
     Label,
+    LocalArray,
     Module,
     UnsupportedError,
     parsed,
@@ -74,7 +75,7 @@ class _Function:
         lines = [f"  {self._part(part)}" for part in self.kernel.body]
         return "\n".join([f"static void kernel{number}(Thread* thread) {{", *lines, "}"])
 
-    def _part(self, part: Instruction | Label | Declaration | Brace) -> str:
+    def _part(self, part: Instruction | Label | Declaration | LocalArray | Brace) -> str:
         match part:
             case Brace(sign):
                 return sign
@@ -83,6 +84,9 @@ class _Function:
             case Declaration(kind, names):
                 self.operands.registers.update(dict.fromkeys(names, kind))
                 return f"{C_TYPES[kind]} {', '.join(variable(name) + ' = 0' for name in names)};"
+            case LocalArray(name, size):
+                self.operands.local = name
+                return f"alignas(16) uint8_t localArray[{size}]; memset(localArray, 0xFF, {size});"
         code = self._instruction(part)
         return f"if ({'!' if part.negated else ''}{variable(part.predicate)}) {{ {code} }}" if part.predicate else code
 

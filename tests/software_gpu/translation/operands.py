@@ -19,10 +19,11 @@ ADDRESS = re.compile(r"\[\s*([%\w$.]+?)\s*(?:\+\s*(-?\d+))?\s*\]")
 
 
 class Operands:
-    """The registers of a kernel and the shared arrays of its module, which are needed to translate operands."""
+    """The registers and the local array of a kernel, and the arrays of its module, by which operands are translated."""
 
     def __init__(self, module: Module):
-        self.shared, self.registers = module.shared, {}
+        self.shared, self.variables, self.registers = module.shared, module.variables, {}
+        self.local: str | None = None  # the name of the kernel's local array
 
     def value(self, operand: str, kind: str) -> str:
         """Returns a C++ expression for the value of an operand as a PTX type."""
@@ -33,6 +34,10 @@ class Operands:
         if operand in self.shared:
             address = self.shared[operand]
             return f"({C_TYPES[kind]}){'thread->block->grid->dynamicAt' if address is None else address}"
+        if operand == self.local:
+            return f"({C_TYPES[kind]})localArray"
+        if operand in self.variables:
+            return f"({C_TYPES[kind]})0"  # no address: numba-cuda-mlir writes to a global variable only if a kernel fails
         return constant(operand, kind)
 
     def assignment(self, register: str, expression: str, kind: str) -> str:

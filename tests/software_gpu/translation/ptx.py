@@ -15,6 +15,8 @@ C_TYPES = {
 SHARED_BEGIN = 1024  # address of the first shared byte that a kernel can use; see kernels.h
 
 HEADER = re.compile(r"\.(version|target|address_size|file|loc|pragma|section)\b")
+GLOBAL = re.compile(r"(?:\.common\s+)?\.global\s+\.align\s+\d+\s+\.\w+\s+([\w$]+)")
+LOCAL = re.compile(r"\.local\s+\.align\s+\d+\s+\.b8\s+([\w$]+)\[(\d+)\]")
 SHARED = re.compile(r"(?:\.extern\s+)?\.shared\s+\.align\s+(\d+)\s+\.(\w+)\s+([\w$]+)(?:\[(\d*)\])?")
 ENTRY = re.compile(r"(?:\.visible\s+|\.weak\s+)?\.entry\s+([\w$]+)\s*\(")
 PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+([\w$]+)(?:\[(\d+)\])?")
@@ -76,6 +78,14 @@ class Declaration:
 
 
 @dataclass(frozen=True)
+class LocalArray:
+    """Memory that each thread has for itself, such as an array that is indexed by a variable."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Brace:
     """The beginning or the end of a scope within a kernel."""
 
@@ -89,7 +99,7 @@ class Kernel:
     name: str
     most_threads: int
     parameters: dict[str, tuple[int, int]] = field(default_factory=dict)
-    body: list[Instruction | Label | Declaration | Brace] = field(default_factory=list)
+    body: list[Instruction | Label | Declaration | LocalArray | Brace] = field(default_factory=list)
 
     @property
     def parameter_bytes(self) -> int:
@@ -99,10 +109,14 @@ class Kernel:
 
 @dataclass
 class Module:
-    """The kernels of a module and their shared arrays; a static array has an address, and a dynamic array has None."""
+    """Kernels, and their shared memory: a static array has an address, a dynamic one has None.
+
+    `variables` are the names of global variables.
+    """
 
     kernels: list[Kernel] = field(default_factory=list)
     shared: dict[str, int | None] = field(default_factory=dict)
+    variables: set[str] = field(default_factory=set)
     shared_end: int = SHARED_BEGIN
     dynamic_alignment: int = 16
 
@@ -142,6 +156,8 @@ class _Parser:
             return
         if found := SHARED.match(statement):
             self._add_shared(*found.groups())
+        elif found := GLOBAL.fullmatch(statement):
+            self.module.variables.add(found[1])
         elif statement in "{}":
             self._add_brace(statement)
         elif ENTRY.match(statement) or self.header:
@@ -175,6 +191,8 @@ class _Parser:
         if found := REGISTERS.fullmatch(statement):
             names = tuple(name for part in found[2].split(",") for name in registers_of(part.strip()))
             body.append(Declaration(found[1], names))
+        elif found := LOCAL.fullmatch(statement):
+            body.append(LocalArray(found[1], int(found[2])))
         elif found := LABEL.fullmatch(statement):
             body.append(Label(found[1]))
         elif found := INSTRUCTION.fullmatch(statement):

@@ -141,9 +141,9 @@ class Tables(NamedTuple):
 
     Parameters
     ----------
-    layers : (L, LAYER_COLUMNS) int32
+    layers : (L, LAYER_COLUMNS) int64
         The table of layers, one row for each of the L layers; the enumerations `Layer` and `Matrix` name its columns.
-    common : (len(Common),) int32
+    common : (len(Common),) int64
         The table of common values, which describe the whole network; the enumeration `Common` names the table's entries.
     far_numbers : int
         Number of values in the global memory through which the blocks exchange results.
@@ -154,7 +154,7 @@ class Tables(NamedTuple):
     far_numbers: int
 
     def flat(self) -> np.ndarray:
-        """Returns the tables `layers` and `common`, joined into one flat array of length TABLE_LENGTH for the kernel."""
+        """Returns the tables `layers` and `common`, joined into one flat array (TABLE_LENGTH,) of type int32 for the kernel."""
         flat = np.zeros(TABLE_LENGTH, np.int32)
         flat[: self.layers.size], flat[COMMON:] = self.layers.reshape(-1), self.common
         return flat
@@ -212,7 +212,8 @@ def tables(topology: Topology, batch_size: int, plan: GridPlan) -> Tables:
     """
     near, far = _Allocator(), _Allocator()
     spread, samples, rows = plan.spread, padded(plan.head_samples(batch_size)), padded(batch_size)
-    layers, common = np.zeros((len(plan.layers), LAYER_COLUMNS), np.int32), np.zeros(len(Common), np.int32)
+    # The planner also asks for plans that need far more memory than a GPU has, with offsets of more than 32 bits.
+    layers, common = np.zeros((len(plan.layers), LAYER_COLUMNS), np.int64), np.zeros(len(Common), np.int64)
     flat = 0
     for l, (layer, tiles, (n_in, n_out)) in enumerate(zip(layers, plan.layers, topology.layers, strict=True)):
         layer[[Layer.N_IN, Layer.N_OUT, Layer.KIND, Layer.FLAT]] = n_in, n_out, topology.kinds[l], flat

@@ -1,4 +1,4 @@
-"""Compares the predictions of a network with the targets: classes, independent labels, or numbers."""
+"""Compares the predictions of a network with the targets: exclusive classes, independent labels, or numbers."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet.network import Network
-from numbanet.tables.targets import Classes as TargetClasses
-from numbanet.tables.targets import Quantity
+from numbanet.tables.targets import Classes, Quantity
 from numbanet.training.metrics import counts_of
 
 
@@ -23,7 +22,7 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Classes:
+class ClassPredictions:
     """The predictions of a network for exclusive classes.
 
     Parameters
@@ -60,7 +59,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelPredictions:
     """The predictions of a network for independent labels: targets and probabilities of shape (n, labels)."""
 
     names: list[str]
@@ -77,7 +76,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberPredictions:
     """The predictions of a network for numbers: targets and predictions of shape (n, outputs), in the units of the table."""
 
     names: list[str]
@@ -96,7 +95,10 @@ class Numbers:
         return np.argsort(-largest, kind="stable")[:most].tolist()
 
 
-def outcome(network: Network, x: ArrayLike, y: ArrayLike) -> Classes | Labels | Numbers:
+Predictions = ClassPredictions | LabelPredictions | NumberPredictions
+
+
+def predictions(network: Network, x: ArrayLike, y: ArrayLike) -> Predictions:
     """Returns the predictions of a network and the targets, in the form in which the loss compares them.
 
     Parameters
@@ -110,21 +112,21 @@ def outcome(network: Network, x: ArrayLike, y: ArrayLike) -> Classes | Labels | 
     target = network.table.target if network.table else None
     if network.loss == "cce":
         truth = y.argmax(axis=1) if y.ndim == 2 else y.astype(np.intp)
-        return Classes(_labels(target, width), truth, y_hat)
+        return ClassPredictions(_labels(target, width), truth, y_hat)
     if network.loss == "bce" and width == 1:
         truth = (y.reshape(-1) > 0.5).astype(np.intp)
-        return Classes(_labels(target, 2), truth, np.hstack([1 - y_hat, y_hat]))
+        return ClassPredictions(_labels(target, 2), truth, np.hstack([1 - y_hat, y_hat]))
     y = y.reshape(len(y), width)
     if network.loss == "bce":
-        return Labels([str(j) for j in range(width)], y, y_hat)
+        return LabelPredictions([str(j) for j in range(width)], y, y_hat)
     if isinstance(target, Quantity):
-        return Numbers([target.name], target.in_units(y), target.in_units(y_hat))
+        return NumberPredictions([target.name], target.in_units(y), target.in_units(y_hat))
     names = ["y"] if width == 1 else [f"y[{j}]" for j in range(width)]
-    return Numbers(names, y.astype(np.float64), y_hat.astype(np.float64))
+    return NumberPredictions(names, y.astype(np.float64), y_hat.astype(np.float64))
 
 
-def _labels(target: TargetClasses | Quantity | None, width: int) -> list[str]:
-    return list(target.labels) if isinstance(target, TargetClasses) else [str(k) for k in range(width)]
+def _labels(target: Classes | Quantity | None, width: int) -> list[str]:
+    return list(target.labels) if isinstance(target, Classes) else [str(k) for k in range(width)]
 
 
 def _scores(names: list[str], y: NDArray[Any], y_hat: NDArray[Any], labels: bool) -> list[Score]:

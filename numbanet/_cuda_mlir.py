@@ -1,0 +1,108 @@
+"""Lets numba-cuda-mlir, the successor of numba-cuda, compile numbanet's kernels.
+
+numba-cuda-mlir does not use Numba. It therefore knows neither the functions that `numba.njit` has compiled, nor Numba's
+overloads. `MlirCuda.jit` replaces such functions in the Python code of a kernel: a function of `njit` by a device function with
+the same Python code, and a function of `numbanet._elementary` by the function of the module math.
+
+The kernels of the reference rung are written in plain Python, and work. The kernels of the fast rung do not work: they use
+functions that generate LLVM code with llvmlite (`engines/cuda/memory/device.py`), but numba-cuda-mlir generates MLIR.
+"""
+
+import functools
+import importlib.metadata
+import inspect
+import math
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+NO_FAST_KERNELS = (
+    "numba-cuda-mlir cannot compile the fast kernels, which generate code with llvmlite: pass kernels='reference', or install "
+    "the package numba-cuda"
+)
+_OF_MATH = ("exp", "expm1", "log1p")  # the functions of `numbanet._elementary`
+
+
+def version() -> str | None:
+    """Returns the installed version of the package numba-cuda-mlir, or None if it is not installed."""
+    try:
+        return importlib.metadata.version("numba-cuda-mlir")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+class MlirCuda:
+    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names are those of numba-cuda-mlir."""
+
+    implementation = "numba-cuda-mlir"
+
+    def __init__(self):
+        from numba_cuda_mlir import cuda, extending
+
+        self._cuda = cuda
+        _lower_type(extending)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cuda, name)
+
+    def jit(self, function: Callable | None = None, **options: Any) -> Any:
+        """Works like `numba.cuda.jit`. The function is compiled when it is first called."""
+        if function is None:
+            return functools.partial(self.jit, **options)
+        return _Kernel(self, function, options)
+
+
+class _Kernel:
+    """A kernel or a device function, which is passed to numba-cuda-mlir at its first use, when all its globals are defined."""
+
+    def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
+        self.provider, self.py_func, self.options = provider, function, options
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    def __getitem__(self, configuration: Any) -> Any:
+        return self.dispatcher[configuration]
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """The dispatcher of numba-cuda-mlir. The option lto lets the linker inline device functions, as in numba-cuda."""
+        return self.provider._cuda.jit(lto=True, **self.options)(_rebuilt(self.py_func, self.provider))
+
+
+@functools.cache
+def _device_function(function: Callable, provider: MlirCuda) -> Any:
+    return _Kernel(provider, function, {"device": True}).dispatcher
+
+
+def _rebuilt(function: Any, provider: MlirCuda) -> Callable:
+    """Returns a function with the same code, which calls only functions that numba-cuda-mlir can compile."""
+    names = dict(function.__globals__)
+    for name in set(_names_in(function.__code__)) & names.keys():
+        names[name] = _compilable(names[name], provider)
+    closure = tuple(types.CellType(_compilable(cell.cell_contents, provider)) for cell in function.__closure__ or ())
+    return types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, closure)
+
+
+def _compilable(value: Any, provider: MlirCuda) -> Any:
+    if value is provider:
+        return provider._cuda
+    if getattr(value, "__module__", None) == "numbanet._elementary" and value.__name__ in _OF_MATH:
+        return getattr(math, value.__name__)
+    return _device_function(value.py_func, provider) if hasattr(value, "py_func") else value
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _names_in(constant)
+
+
+def _lower_type(extending: Any) -> None:
+    """Teaches numba-cuda-mlir the function `type`, as in type(z)(1), for which it infers types but generates no code."""
+    from numba_cuda_mlir.numba_cuda import types as mlir_types
+
+    @extending.lower_builtin(type, mlir_types.Any)
+    def lower_type(lowering, target, arguments, keywords):
+        lowering.store_var(target, lowering.get_numba_type(target.name))
+
+    extending.refresh_registries()

@@ -1,0 +1,52 @@
+"""With numba-cuda-mlir, the reference kernels compute the same; the fast kernels are refused."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from numbanet import Network, _cuda, _cuda_mlir, verify
+from numbanet.equations import activations, neuron
+
+with_mlir = pytest.mark.skipif(not _cuda.no_fast_kernels(), reason="needs numba-cuda-mlir, and not numba-cuda")
+
+
+@pytest.fixture
+def provider():
+    """A stand-in for numba-cuda-mlir that leaves functions uncompiled."""
+    stand_in = object.__new__(_cuda_mlir.MlirCuda)
+    stand_in._cuda = SimpleNamespace(jit=lambda **options: lambda function: function, grid=lambda count: 1)
+    return stand_in
+
+
+def test_formulas_call_what_numba_cuda_mlir_compiles(provider):
+    sigmoid = _cuda_mlir._device_function(activations.sigmoid.py_func, provider)
+    assert sigmoid.__globals__["exp"] is math.exp and sigmoid(0.5) == activations.sigmoid.py_func(0.5)
+
+
+def test_a_kernel_is_rebuilt_when_it_is_first_used(provider):
+    def double_cuda(x, y):
+        y[cuda.grid(1)] = weighted_input(2.0, x[1])
+
+    kernel = provider.jit(double_cuda)
+    cuda, weighted_input, y = provider, neuron.weighted_input, [0, 0]
+    kernel.dispatcher([3.0, 4.0], y)
+    assert y == [0, 8.0] and kernel.py_func is double_cuda
+    assert provider.jit(device=True)(double_cuda).options == {"device": True}
+
+
+@with_mlir
+@pytest.mark.simulator
+def test_every_formula_and_every_reference_step_is_within_its_bound():
+    rows = verify("cuda", report=None)
+    assert all(row.passed for row in rows) and {row.rung for row in rows} == {"reference cuda"}
+
+
+@with_mlir
+@pytest.mark.simulator
+def test_the_fast_kernels_are_refused():
+    with pytest.raises(RuntimeError, match=r"cannot compile the fast kernels.*kernels='reference'"):
+        Network([3, 4, 2], "tanh", "cce", device="cuda")
+    with pytest.warns(RuntimeWarning, match=r"auto' chooses the CPU.*numba-cuda-mlir"):
+        assert Network([3, 4, 2], "tanh", "cce", device="auto").device == "cpu"
+    assert Network([3, 4, 2], "tanh", "cce", device="auto", kernels="reference").device == "cuda"
