@@ -7,6 +7,7 @@ four functions, directly or through other functions, is not compiled again.
 """
 
 import functools
+import threading
 import types
 from typing import Any
 
@@ -32,6 +33,7 @@ class Binding:
     def __init__(self, own: dict[Any, Any]):
         self.own = own
         self.known: dict[Any, Any] = dict(own)
+        self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
         """Returns a compiled function in which every call of a replaced function goes to the function in its place.
@@ -40,10 +42,11 @@ class Binding:
         """
         if not self.own:
             return function
-        if function not in self.known:
-            self.known[function] = function  # a function that calls itself finds itself
-            self.known[function] = self._bound(function)
-        return self.known[function]
+        with self.lock:  # no other thread sees the entries of functions that are not bound yet
+            if function not in self.known:
+                self.known[function] = function  # a function that names itself finds itself
+                self.known[function] = self._bound(function)
+            return self.known[function]
 
     def _bound(self, function: Any) -> Any:
         plain = _plain(function)
