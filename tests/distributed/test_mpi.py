@@ -179,7 +179,7 @@ def test_a_command_that_fails_exits_once_for_all(by_two, tmp_path):
 
 @needs_mpi
 def test_the_examples_of_the_pages(by_two):
-    assert len(by_two["examples"]) == len(SCRIPTS) >= 5
+    assert len(by_two["examples"]) == len(SCRIPTS) >= 4
 
 
 # Without MPI

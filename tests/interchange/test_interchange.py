@@ -148,7 +148,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({}, {"activations": None}, "a state dict contains weights only: pass the argument activations"),
         ({}, {"activations": "swish"}, "unknown activation 'swish'|unknown activation"),
         ({}, {"activations": ["tanh"]}, "activation"),
-        ({}, {"loss": "mae"}, "unknown loss 'mae'"),
+        ({}, {"loss": "hinge"}, "unknown loss 'hinge'"),
         ({}, {"layers": ["0", "1"]}, "the argument layers names '1', but the state dict has no such layer; it has 0, 2"),
         ({}, {"layers": ["0"]}, "the argument layers omits 2: name every layer"),
         ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it has 4 outputs"),

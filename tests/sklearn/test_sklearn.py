@@ -750,7 +750,7 @@ def test_probabilities_can_be_calibrated(dtype, method, samples):
     "name, value",
     [
         ("solver", "lbfgs"),
-        ("activation", "gelu"),
+        ("activation", "swish"),
         ("activation", ("relu", "relu")),
         ("alpha", -1),
         ("batch_size", 0),
