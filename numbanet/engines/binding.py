@@ -106,7 +106,7 @@ def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, out
 
 
 def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
-    """Returns a function in place of `phi` that also knows the formula `own_phi` of the kind `own_kind`."""
+    """Returns a function that computes `own_phi` for the kind `own_kind`, and calls `phi` for all other kinds."""
 
     def phi_(kind, epsilon, z):
         if kind == own_kind:
@@ -117,7 +117,7 @@ def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
 
 
 def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
-    """Returns a function in place of `d_phi` that also knows the derivative `own_d_phi` of the kind `own_kind`."""
+    """Returns a function that computes `own_d_phi` for the kind `own_kind`, and calls `d_phi` for all other kinds."""
 
     def d_phi_(kind, epsilon, z, a):
         if kind == own_kind:
@@ -128,7 +128,7 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function in place of `loss_term` or `d_loss_term` that also knows the formula `own_term`, divided by n * by."""
+    """Returns a function that computes own_term / (n * by) for the kind `OWN_LOSS`, and calls `loss_term` for other kinds."""
 
     def loss_term_(kind, n, y, y_hat):
         if kind == OWN_LOSS:

@@ -16,7 +16,10 @@ IN_UNITS = ("rmse", "mae", "mse")
 
 
 def unit_of(encoding: Encoding | None) -> str | None:
-    """Returns the name of a regression target of a table, because metrics are printed in its units; otherwise returns None."""
+    """Returns the name of the target column if the network predicts a quantity from a table, otherwise None.
+
+    Metrics such as rmse are printed "in units of" the target column.
+    """
     return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
