@@ -64,6 +64,10 @@ class _SimulatedCuda:
         except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
             return getattr(_provided, name)
 
+    def default_stream(self) -> Any:
+        """Returns a stream without work, because the simulator has finished a kernel when the launch returns."""
+        return _provided.stream()
+
 
 cuda: Any = _SimulatedCuda() if SIMULATED else _provided
 # True if the package numba-cuda runs the kernels. Unlike Numba's built-in CUDA target, numba-cuda can record CUDA graphs and
@@ -114,8 +118,6 @@ def wait(stream: Any = None) -> None:
 
     Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
     """
-    if SIMULATED:  # a simulated launch returns when the kernel has finished
-        return
     stream = cuda.default_stream() if stream is None else stream
     synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
     synchronize()
