@@ -132,7 +132,7 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
         ax.plot(*x.T, "o", ms=5, mfc=theme.ink, mec=theme.paper, mew=0.6)
         return
     for c in np.unique(labels):
-        marker = style.MARKERS[(c + c // len(theme.colours)) % len(style.MARKERS)]
+        marker = style.MARKERS[c % len(style.MARKERS)]
         look = {"marker": marker, "ms": 5.5, "mfc": theme.colour(c), "mec": theme.paper, "mew": 0.7, "ls": ""}
         ax.plot(*x[labels == c].T, **look, label=names[c])
     spare = {"frameon": False, "handletextpad": 0.2, "labelcolor": theme.ink, "fontsize": style.LABEL_POINTS}

@@ -370,3 +370,13 @@ def test_errors_name_the_argument_and_draw_nothing(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
     assert not pyplot.get_fignums()
+
+
+def test_every_class_of_a_decision_boundary_looks_different():
+    classes = 20
+    x = np.random.default_rng(0).normal(size=(2 * classes, 2))
+    ax = pictures.decision_boundary(Network([2, classes], "softmax", "cce", seed=0), x, np.arange(2 * classes) % classes)
+    looks = {
+        (line.get_marker(), line.get_markerfacecolor()) for line in ax.lines if line.get_marker() not in ("", "None", None)
+    }
+    assert len(looks) == classes
