@@ -14,6 +14,8 @@ from numbanet.pictures.curves import DESCENTS, Curve, Z
 from numbanet.pictures.page import POINT, SMALLEST, extent
 
 GAP, BORDER = 0.6, 0.7  # the distances of a name from its line and from the border of the panel, in mm
+LABEL, LABEL_GAP = SMALLEST + 0.5, 1.0  # the font size of the labels of axes; the distance between the x axis and its label
+LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in mm
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
 
 
@@ -40,13 +42,18 @@ def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
 
 def draw_comparison(ax: Axes) -> None:
     """Draws the losses of all update rules over the steps; all rules begin at the same parameters."""
-    named = []
-    for number, ((_, loop), make) in enumerate(DESCENTS.items()):
-        losses = make().y
-        (line,) = ax.plot(np.arange(losses.size), losses, "o-", color=style.theme(ax).colour(number), lw=1.2, ms=2.2)
-        named.append((_points(line), loop.replace("_", " "), line.get_color()))
+    courses = [(loop.replace("_", " "), make()) for (_, loop), make in DESCENTS.items()]
+    names = [f"{name}, {drawn.eta}" for name, drawn in courses]
+    window = ax.get_window_extent()
+    width, height = np.array([window.width, window.height]) / ax.figure.dpi * 25.4
+    left, top = 1 - max(_size(name)[0] for name in names) / width, 1.02
+    for number, (name, (_, drawn)) in enumerate(zip(names, courses, strict=True)):
+        look = {"color": style.theme(ax).colour(number), "marker": style.MARKERS[number], "lw": 1.2, "ms": 2.4}
+        ax.plot(drawn.y, **look)
+        y = top - number * LEGEND_LEADING / height
+        ax.plot([left - 3.2 / width, left - 0.8 / width], [y, y], transform=ax.transAxes, clip_on=False, **look)
+        ax.text(left, y, name, transform=ax.transAxes, size=SMALLEST, color=look["color"], va="center")
     _style(ax, "step", "$L$")
-    _write_names(ax, named)
 
 
 def _points(line: Line2D) -> NDArray[np.float64]:
@@ -67,8 +74,8 @@ def _style(ax: Axes, x_label: str, y_label: str) -> None:
     ax.tick_params(labelsize=SMALLEST, length=1.6, width=0.5, pad=1.2)
     ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 4, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
-    x_end = 1 + 1.0 / (ax.get_window_extent().width / ax.figure.dpi * 25.4)  # 1 mm beyond the axis
-    at = {"transform": ax.transAxes, "size": SMALLEST + 0.5, "color": theme.ink}
+    x_end = 1 + LABEL_GAP / (ax.get_window_extent().width / ax.figure.dpi * 25.4)
+    at = {"transform": ax.transAxes, "size": LABEL, "color": theme.ink}
     ax.text(x_end, 0.0, x_label, va="center", ha="left", **at)
     ax.text(0.0, 1.04, y_label, va="bottom", ha="center", **at)
 
@@ -80,19 +87,20 @@ def _write_names(ax: Axes, named: list[tuple[NDArray[np.float64], str, str]]) ->
     mm = 25.4 / ax.figure.dpi
     panel = np.array([window.width, window.height]) * mm
     lines = [_dense((ax.transData.transform(points) - window.min) * mm) for points, _, _ in named]
+    zero = (ax.transData.transform([(0.0, 0.0)])[0] - window.min) * mm
     placed: list[Box] = []
     for number, (_, name, colour) in enumerate(named):
         others = np.concatenate([np.full((1, 2), np.inf), *(line for k, line in enumerate(lines) if k != number)])
-        box = _place(_size(name), lines[number], others, placed, panel)
+        box = _place(_size(name), lines[number], others, placed, panel, zero)
         placed.append(box)
         x, y = (box.low + box.high) / 2 / panel
         ax.text(x, y, name, transform=ax.transAxes, size=SMALLEST, color=colour, ha="center", va="center")
 
 
 def _size(name: str) -> NDArray[np.float64]:
-    """Returns the width and the height of a name in mm."""
+    """Returns the width and the height of a name in mm; the height is at least the height of a line of text."""
     width, above, below = extent(name)
-    return np.array([width, max(above + below, 0.75 * POINT)]) * SMALLEST
+    return np.array([width, max(above + below, POINT)]) * SMALLEST
 
 
 def _dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,19 +131,21 @@ def _place(
     others: NDArray[np.float64],
     placed: list[Box],
     panel: NDArray[np.float64],
+    zero: NDArray[np.float64],
 ) -> Box:
     """Returns the best rectangle of the given size beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name. It lies as far as possible from other
-    lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines through the
+    point `zero`. It lies as far as possible from other lines.
     """
     points = line[:: max(1, len(line) // 60)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + GAP)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
     outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
     to_line, to_others = boxes.distance(line), boxes.distance(others)
-    costs = 30.0 * outside + 100.0 * (to_line < 0.35) + 100.0 * (to_others < 0.3) + 0.3 * to_line - to_others
+    costs = 30.0 * outside + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 0.3 * to_line - to_others
     costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
+    costs += 2.0 * ((boxes.low < zero + 0.2) & (boxes.high > zero - 0.2)).any(axis=1)
     for box in placed:
         costs += 200.0 * boxes.overlap(box, 0.3)
     best = costs.argmin()
