@@ -94,7 +94,9 @@ def draw(panels: list[Panel], path: str) -> None:
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for ax, panel in zip(axes, panels, strict=True):
             draw_panel(ax, panel, style)
-        axes[-1].set_xlabel("time of the library divided by the time of numbanet; right of 1, numbanet is faster", color=style.LIGHT.ink)
+        axes[-1].set_xlabel(
+            "time of the library divided by the time of numbanet; right of 1, numbanet is faster", color=style.LIGHT.ink
+        )
         axes[-1].set_xticks([0.5, 1, 2, 5, 10, 50, 100, 500], ["0.5", "1", "2", "5", "10", "50", "100", "500"])
         return figure
 
