@@ -104,7 +104,7 @@ def draw(panels: list[Panel], path: str) -> None:
 
 
 def draw_panel(ax, panel: Panel, style) -> None:
-    """Draws one table: a mark per library for each row, at different heights, and the smallest ratio as a number on the right."""
+    """Draws one table: for each row, a mark per library at its own height, and the smallest ratio as a number on the right."""
     theme = style.LIGHT
     places = range(len(panel.rows))
     for place in places:

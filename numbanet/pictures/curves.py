@@ -137,7 +137,7 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
 
 def _each_loss() -> Curve:
     """Returns a curve of three pieces: the losses SSE, MSE and BCE."""
-    pieces = [_loss(kind, 4, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
+    pieces = [_loss(kind, 2, 0.2, 0.7)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
     x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
     y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
     return pieces[0]._replace(x=x, y=y, names=("SSE", "MSE", "BCE"))
@@ -278,8 +278,8 @@ def _delta_recurrence() -> Curve:
     return _tangents("z", r"$\delta$", _loss_behind, _delta_behind, "$z$")
 
 
-# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start and number of steps. The eta
-# of each rule is the smallest multiple of 0.05 with which the last loss is less than 0.01 above the minimum.
+# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start and number of steps. The
+# eta of each rule is the smallest multiple of 0.05 with which the last loss is less than 0.01 above the minimum.
 
 START, STEPS = -3.6, 12
 MU, BETA_1, BETA_2, TINY = 0.6, 0.9, 0.999, 1e-8

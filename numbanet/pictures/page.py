@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
-from matplotlib.text import Text
 
 from numbanet.pictures import style
 
@@ -40,13 +39,6 @@ class Page:
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
         """Draws a vertical bar at x, from y to to_y."""
         self.axes.plot([x, x], [y, to_y], color=colour, lw=1.6, solid_capstyle="butt")
-
-    def finished(self) -> Figure:
-        """Sets the font of all formulas, in spite of the user's matplotlib settings, and returns the figure."""
-        texts: list[Any] = self.figure.findobj(Text)
-        for text in texts:
-            text.set_math_fontfamily(FORMULAS)
-        return self.figure
 
 
 class Block(NamedTuple):

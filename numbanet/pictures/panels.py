@@ -13,7 +13,7 @@ from numbanet.pictures import style
 from numbanet.pictures.curves import DESCENTS, Curve, Z
 from numbanet.pictures.page import POINT, SMALLEST, extent
 
-GAP, BORDER = 0.6, 0.7  # the distances of a name from its line and from the border of the panel, in mm
+GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel, in mm
 LABEL, LABEL_GAP = SMALLEST + 0.5, 1.0  # the font size of the labels of axes; the distance between the x axis and its label
 LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in mm
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
@@ -51,7 +51,7 @@ def draw_comparison(ax: Axes) -> None:
         look = {"color": style.theme(ax).colour(number), "marker": style.MARKERS[number], "lw": 1.2, "ms": 2.4}
         ax.plot(drawn.y, **look)
         y = top - number * LEGEND_LEADING / height
-        ax.plot([left - 3.2 / width, left - 0.8 / width], [y, y], transform=ax.transAxes, clip_on=False, **look)
+        ax.plot([left - 4.0 / width, left - 1.4 / width], [y, y], transform=ax.transAxes, clip_on=False, **look)
         ax.text(left, y, name, transform=ax.transAxes, size=SMALLEST, color=look["color"], va="center")
     _style(ax, "step", "$L$")
 
@@ -104,9 +104,9 @@ def _size(name: str) -> NDArray[np.float64]:
 
 
 def _dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns points on a line, at most about 0.3 mm apart; leaves out NaN."""
+    """Returns points on a line, at most about 0.5 mm apart; leaves out NaN."""
     ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]
-    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.3))) for a, b in ends])
+    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.5))) for a, b in ends])
 
 
 class Box(NamedTuple):
@@ -138,13 +138,15 @@ def _place(
     If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines through the
     point `zero`. It lies as far as possible from other lines.
     """
-    points = line[:: max(1, len(line) // 60)]
-    middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + GAP)).reshape(-1, 2)
+    points = line[:: max(1, len(line) // 40)]
+    shifts = np.concatenate([DIRECTIONS * (size / 2 + gap) for gap in GAPS])
+    middles = (points[:, np.newaxis] + shifts).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
     outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
     to_line, to_others = boxes.distance(line), boxes.distance(others)
-    costs = 30.0 * outside + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 0.3 * to_line - to_others
-    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
+    costs = 60.0 * outside + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 0.9 * to_line - to_others
+    costs += 50.0 * (to_others < to_line)
+    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(GAPS) * len(points))
     costs += 2.0 * ((boxes.low < zero + 0.2) & (boxes.high > zero - 0.2)).any(axis=1)
     for box in placed:
         costs += 200.0 * boxes.overlap(box, 0.3)

@@ -71,7 +71,7 @@ def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
     with pyplot.style.context(["default", SETTINGS]):
         drawn = Page(style.DARK if dark else style.LIGHT)
         (_draw_first, _draw_second, _draw_third)[page - 1](drawn)
-        return drawn.finished()
+        return drawn.figure
 
 
 def save_sheet(path: str | os.PathLike[str], *, dark: bool = False) -> list[str]:

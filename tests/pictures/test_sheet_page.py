@@ -213,8 +213,9 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
 
 
 @each("number", [1, 2, 3])
-def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows):
-    for figure, sign in ((draw_sheet(number, dark=True), 1), (draw_sheet(number), -1)):
+def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
+    """The first rows have every kind of text. The lines of a panel take their colours from the same theme as the names."""
+    for figure, sign in ((draw_sheet(number, dark=True), 1), (pages[number - 1], -1)):
         paper = np.mean(matplotlib.colors.to_rgb(figure.get_facecolor()))
         ink = np.mean([matplotlib.colors.to_rgb(text.get_color()) for text in drawn_texts(figure)], axis=1)
         assert (sign * (ink - paper) > 0.35).all()
@@ -268,8 +269,8 @@ def by_mpmath(function):
 
 
 def each_loss(y_hat):
-    """Returns the curves of SSE, MSE and BCE for n = 4 over the same range of y_hat, separated by NaN."""
-    losses = (lambda p: (1 - p) ** 2, lambda p: (1 - p) ** 2 / 4, lambda p: -np.log(p) / 4)
+    """Returns the curves of SSE, MSE and BCE for n = 2 over the same range of y_hat, separated by NaN."""
+    losses = (lambda p: (1 - p) ** 2, lambda p: (1 - p) ** 2 / 2, lambda p: -np.log(p) / 2)
     return np.concatenate([[*loss(p[:-1]), np.nan] for loss, p in zip(losses, np.split(y_hat, 3), strict=True)])
 
 
@@ -422,15 +423,17 @@ def test_the_committed_pages_are_up_to_date(name, written):
 
 
 def test_every_format_is_written(written, few_rows, tmp_path):
+    """The names of the files are those of the pages; PNG and HTML are tried with a small page."""
     assert list(written) == ["sheet.pdf", *SVG_FILES]
-    small = contents([draw_sheet(1), draw_sheet(2)], tmp_path, "png", "html")
+    drawn = draw_sheet(3)
+    small = contents([drawn, drawn], tmp_path, "png", "html")
     starts = {"pdf": b"%PDF-", "svg": b"<?xml", "html": b"<!DOCTYPE html>", "png": b"\x89PNG"}
     assert list(small) == ["sheet.png", "sheet-2.png", "sheet.html"]
     for name, content in (written | small).items():
         assert content.startswith(starts[name.rpartition(".")[2]])
-    html = " ".join(words(small["sheet.html"].decode()))
-    assert "Activation functions" in html and "weighted_input" in html and "Optimizers compared" in html  # of both pages
-    assert_that_fonts_are_complete(small["sheet.html"].decode())
+    html = small["sheet.html"].decode()
+    assert words(html).count(MORE) == 2 and "silu · activation" in words(html)  # of both pages
+    assert_that_fonts_are_complete(html)
 
 
 def test_text_is_selectable_in_every_drawing(written):
@@ -470,9 +473,9 @@ OTHER_SETTINGS = {"font.size": 20, "lines.linewidth": 5, "axes.grid": True, "fon
 
 
 def test_a_page_is_the_same_bytes_with_any_settings_of_the_reader(few_rows, tmp_path):
-    expected = contents([draw_sheet(2)], tmp_path, "svg")
+    expected = contents([draw_sheet(3)], tmp_path, "svg")
     with matplotlib.rc_context(OTHER_SETTINGS):
-        assert contents([draw_sheet(2)], tmp_path, "svg") == expected
+        assert contents([draw_sheet(3)], tmp_path, "svg") == expected
 
 
 def test_the_command_names_the_files_that_it_saves(tmp_path, monkeypatch, capsys):
