@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
+from matplotlib.textpath import text_to_path
 
 from numbanet.pictures import style
 
@@ -67,7 +67,7 @@ def extent(text: str, weight: str = "normal", family: str = "sans-serif") -> tup
     """Returns the width of a string, and its extent above and below the baseline, in mm at a font size of one point."""
     size = 100.0
     properties = FontProperties(size=size, weight=weight, family=family, math_fontfamily=FORMULAS)
-    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=properties)
+    width, height, depth = text_to_path.get_text_width_height_descent(text, properties, ismath="$" in text)
     return width * POINT / size, (height - depth) * POINT / size, depth * POINT / size
 
 

@@ -143,10 +143,12 @@ def _place(
     middles = (points[:, np.newaxis] + shifts).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
     outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
+    near = outside < outside.min() + 1.0
+    boxes, outside = Box(boxes.low[near], boxes.high[near]), outside[near]
     to_line, to_others = boxes.distance(line), boxes.distance(others)
     costs = 60.0 * outside + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 0.9 * to_line - to_others
     costs += 50.0 * (to_others < to_line)
-    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(GAPS) * len(points))
+    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(GAPS) * len(points))[near]
     costs += 2.0 * ((boxes.low < zero + 0.2) & (boxes.high > zero - 0.2)).any(axis=1)
     for box in placed:
         costs += 200.0 * boxes.overlap(box, 0.3)

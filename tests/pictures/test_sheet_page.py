@@ -423,10 +423,10 @@ def test_the_committed_pages_are_up_to_date(name, written):
 
 
 def test_every_format_is_written(written, few_rows, tmp_path):
-    """The names of the files are those of the pages; PNG and HTML are tried with a small page."""
+    """The names of the files are those of the pages; PNG and HTML are tried with small pages."""
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)
-    small = contents([drawn, drawn], tmp_path, "png", "html")
+    small = contents([Figure(), Figure()], tmp_path, "png") | contents([drawn, drawn], tmp_path, "html")
     starts = {"pdf": b"%PDF-", "svg": b"<?xml", "html": b"<!DOCTYPE html>", "png": b"\x89PNG"}
     assert list(small) == ["sheet.png", "sheet-2.png", "sheet.html"]
     for name, content in (written | small).items():
