@@ -14,6 +14,7 @@ from numbanet.pictures.curves import DESCENTS, Curve, Z
 from numbanet.pictures.page import POINT, SMALLEST, extent
 
 GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel, in mm
+CONFLICT = 20.0  # a place with a higher cost is on a line, on another name or beyond the border, or nearer to another line
 LABEL, LABEL_GAP = SMALLEST + 0.5, 1.0  # the font size of the labels of axes; the distance between the x axis and its label
 LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in mm
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
@@ -91,7 +92,7 @@ def _write_names(ax: Axes, named: list[tuple[NDArray[np.float64], str, str]]) ->
     placed: list[Box] = []
     for number, (_, name, colour) in enumerate(named):
         others = np.concatenate([np.full((1, 2), np.inf), *(line for k, line in enumerate(lines) if k != number)])
-        box = _place(_size(name), lines[number], others, placed, panel, zero)
+        box = _place(_size(name), Surroundings(lines[number], others, placed, panel, zero))
         placed.append(box)
         x, y = (box.low + box.high) / 2 / panel
         ax.text(x, y, name, transform=ax.transAxes, size=SMALLEST, color=colour, ha="center", va="center")
@@ -125,32 +126,39 @@ class Box(NamedTuple):
         return np.all(np.minimum(self.high, other.high) - np.maximum(self.low, other.low) > -margin, axis=1)
 
 
-def _place(
-    size: NDArray[np.float64],
-    line: NDArray[np.float64],
-    others: NDArray[np.float64],
-    placed: list[Box],
-    panel: NDArray[np.float64],
-    zero: NDArray[np.float64],
-) -> Box:
+class Surroundings(NamedTuple):
+    """The surroundings of a name, in mm from the lower left corner of its panel."""
+
+    line: NDArray[np.float64]  # points on the line of the name
+    others: NDArray[np.float64]  # points on all other lines
+    placed: list[Box]  # the names that have a place already
+    panel: NDArray[np.float64]  # the width and the height of the panel
+    zero: NDArray[np.float64]  # the point through which the grid lines pass
+
+
+def _place(size: NDArray[np.float64], around: Surroundings) -> Box:
     """Returns the best rectangle of the given size beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines through the
-    point `zero`. It lies as far as possible from other lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The rectangle
+    lies as far as possible from other lines.
     """
-    points = line[:: max(1, len(line) // 40)]
-    shifts = np.concatenate([DIRECTIONS * (size / 2 + gap) for gap in GAPS])
-    middles = (points[:, np.newaxis] + shifts).reshape(-1, 2)
-    boxes = Box(middles - size / 2, middles + size / 2)
-    outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
-    near = outside < outside.min() + 1.0
-    boxes, outside = Box(boxes.low[near], boxes.high[near]), outside[near]
-    to_line, to_others = boxes.distance(line), boxes.distance(others)
-    costs = 60.0 * outside + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 0.9 * to_line - to_others
-    costs += 50.0 * (to_others < to_line)
-    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(GAPS) * len(points))[near]
-    costs += 2.0 * ((boxes.low < zero + 0.2) & (boxes.high > zero - 0.2)).any(axis=1)
-    for box in placed:
-        costs += 200.0 * boxes.overlap(box, 0.3)
+    boxes, costs = _candidates(size, GAPS[0], around)
+    if costs.min() > CONFLICT:
+        boxes, costs = _candidates(size, GAPS[1], around)
     best = costs.argmin()
     return Box(boxes.low[best], boxes.high[best])
+
+
+def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
+    """Returns rectangles at the distance `gap` from a line, and their costs, which are above CONFLICT for bad places."""
+    points = around.line[:: max(1, len(around.line) // 40)]
+    middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
+    boxes = Box(middles - size / 2, middles + size / 2)
+    beyond = np.maximum(BORDER - boxes.low, 0.0) + np.maximum(boxes.high - around.panel + BORDER, 0.0)
+    to_line, to_others = boxes.distance(around.line), boxes.distance(around.others)
+    costs = 60.0 * beyond.sum(axis=1) + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 50.0 * (to_others < to_line)
+    costs += 0.9 * to_line - to_others + 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
+    costs += 2.0 * ((boxes.low < around.zero + 0.2) & (boxes.high > around.zero - 0.2)).any(axis=1)
+    for box in around.placed:
+        costs += 200.0 * boxes.overlap(box, 0.3)
+    return boxes, costs

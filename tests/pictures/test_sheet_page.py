@@ -66,6 +66,13 @@ def pages():
 
 
 @pytest.fixture(scope="module")
+def box_of(pages):
+    """Returns a function that returns the box of a text on a light page, in points."""
+    renderer = RendererSVG(*pages[0].bbox.size, io.StringIO())
+    return lambda text: text.get_window_extent(renderer)
+
+
+@pytest.fixture(scope="module")
 def written(pages, tmp_path_factory):
     """Returns the contents of the PDF file and of the SVG files, which are written once for all tests."""
     return contents(pages, tmp_path_factory.mktemp("sheet"), "pdf", "svg")
@@ -170,13 +177,12 @@ def test_both_diagrams_are_there(texts):
 
 
 @each("number", [1, 2, 3])
-def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages):
+def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages, box_of):
     figure = pages[number - 1]
     np.testing.assert_allclose(figure.get_size_inches() * 25.4, (297, 210))
     drawn = drawn_texts(figure)
     assert min(text.get_fontsize() for text in drawn) >= 7
-    renderer = RendererSVG(*figure.bbox.size, io.StringIO())
-    boxes = np.array([text.get_window_extent(renderer).extents for text in drawn])
+    boxes = np.array([box_of(text).extents for text in drawn])
     assert boxes.min() > 0 and (boxes.max(axis=0)[2:] < figure.bbox.size).all()
     low, high = boxes[:, :2], boxes[:, 2:]
     over = np.minimum(high[:, np.newaxis], high) - np.maximum(low[:, np.newaxis], low)
@@ -184,7 +190,7 @@ def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages):
     assert not [(drawn[i].get_text(), drawn[j].get_text()) for i, j in pairs]
 
 
-def test_every_curve_has_its_name_at_its_line(pages):
+def test_every_curve_has_its_name_at_its_line(pages, box_of):
     """The name has the colour of the line, is near the line, and no line crosses it."""
     for panel in (
         ax for figure in pages for ax in figure.axes if any("." in (line.get_gid() or "") for line in ax.get_lines())
@@ -192,9 +198,8 @@ def test_every_curve_has_its_name_at_its_line(pages):
         lines = [line for line in panel.get_lines() if len(line.get_xydata()) > 2]
         names = [text for text in panel.texts if text.get_color() != style.LIGHT.ink and text.get_text()]
         assert {line.get_color() for line in lines} == {text.get_color() for text in names}
-        renderer = RendererSVG(*panel.figure.bbox.size, io.StringIO())
         for text in names:
-            box = text.get_window_extent(renderer)
+            box = box_of(text)
             paths = [line.get_path().transformed(line.get_transform()) for line in lines]
             assert not any(path.intersects_bbox(box.padded(-0.7), filled=False) for path in paths), text.get_text()
             own = [path for line, path in zip(lines, paths, strict=True) if line.get_color() == text.get_color()]
