@@ -82,10 +82,22 @@ def _heard(compile: Callable) -> Callable:
     return compile_
 
 
-def compile_for(dispatcher: Any, arguments: tuple) -> None:
-    """Compiles a function for the types of the given arguments, unless it is already compiled. Does not call the function."""
+def types_of(dispatcher: Any, arguments: tuple) -> tuple:
+    """Returns the Numba types of the arguments of a call; an empty tuple if Numba's compiler is disabled."""
+    return () if config.DISABLE_JIT else tuple(map(dispatcher.typeof_pyval, arguments))
+
+
+def compile_for(dispatcher: Any, argument_types: tuple) -> None:
+    """Compiles a function for the given argument types, unless it is already compiled. Does not call the function."""
     if not config.DISABLE_JIT:
-        dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
+        dispatcher.compile(argument_types)
+
+
+def must_be_compiled(dispatcher: Any, argument_types: tuple) -> bool:
+    """Returns True if a function is neither compiled in this process nor in the compile cache, for the given types."""
+    if config.DISABLE_JIT or argument_types in dispatcher.overloads:
+        return False
+    return not dispatcher._cache.holds(argument_types, dispatcher.targetctx.codegen())
 
 
 def njit_formula(function: Callable, cached: bool = True) -> Any:

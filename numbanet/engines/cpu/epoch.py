@@ -15,8 +15,9 @@ import numpy as np
 from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
-from numbanet.engines.cpu.kernels import dropout, output, product
+from numbanet.engines.cpu.kernels import dropout, output
 from numbanet.engines.cpu.kernels.descent import UpdateRule, call_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.product import call_backward, call_forward, call_update
 from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.kernels.tables import HITS
@@ -90,7 +91,8 @@ def forward(workspace, samples, block, draw, member):
         barrier(member)
         layer = layers[l]
         tiles = thread_range(tiles_of(layer, groups, NR_VECTORS * lanes(memory)), member)
-        product.forward(memory, header, layer, 0 if l == last or layer.kind == SOFTMAX else layer.phi, groups, tiles)
+        phi = 0 if l == last or layer.kind == SOFTMAX else layer.phi
+        call_forward(header.forward, (memory, header, layer, phi, groups, tiles))
         if layer.kind == SOFTMAX and l < last:
             barrier(member)
             call_softmax(layer.phi, (memory, header, layer, workspace.integers, rows))
@@ -116,14 +118,14 @@ def backward(workspace, block, step, draw, member):
         if l > 0:
             before = layers[l - 1]
             tiles = thread_range(tiles_of(before, groups, nr), member)
-            product.backward(memory, header, layer, before, groups, tiles, packed)
-            barrier(member)  # product.update changes the weights that product.backward reads
+            call_backward(header.backward, (memory, header, layer, before, groups, tiles, packed))
+            barrier(member)  # the routine `update` changes the weights that the routine `backward` reads
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
                 call_softmax(before.d_phi, (memory, header, before, workspace.integers, rows))
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
-        product.update(memory, header, layer, block, step, tiles, packed)
+        call_update(header.update, (memory, header, layer, block, step, tiles, packed))
     if block.closes and step.clip_norm < np.inf:
         call_from_memory(header.descend, (memory, header, layers, step, member))
 

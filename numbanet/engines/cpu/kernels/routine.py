@@ -7,6 +7,7 @@ means that there is no routine.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.np.numpy_support import as_dtype, from_dtype
 
-from numbanet._compile import address_of, intrinsic
+from numbanet._compile import address_of, intrinsic, must_be_compiled
 from numbanet.engines.cpu.kernels.layout import header_dtype, layer_dtype
 from numbanet.engines.cpu.team import Member, Span
 
@@ -41,6 +42,7 @@ class Signature:
         self.others = others
         self.call = _caller(self)
 
+    @cache  # because Numba takes a millisecond to make the type of a record
     def arguments(self, number: Any) -> tuple:
         """Returns the Numba types of all arguments, where `number` is the Numba type of the numbers in `memory`."""
         return types.Array(number, 1, "C"), *self.others(number)
@@ -48,6 +50,11 @@ class Signature:
     def address(self, routine: Any, dtype: np.dtype) -> int:
         """Returns the address of a routine for numbers of type `dtype`, which is compiled if it has not been used before."""
         return address_of(routine, self.arguments(from_dtype(dtype)))
+
+
+    def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:
+        """Returns True if the compile cache does not have a routine for numbers of type `dtype`."""
+        return must_be_compiled(routine, self.arguments(from_dtype(dtype)))
 
 
 def _caller(signature: Signature) -> Any:
