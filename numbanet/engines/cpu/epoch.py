@@ -30,17 +30,21 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 
 @njit_part
-def gather(memory, header, panels, x, order, position, span, scratch):
+def gather(memory, header, panels, samples, position, span, scratch):
     """Copies the rows order[position + s] of x, for the samples s in `span`, to the panels that begin at memory[panels].
+
+    Prefetches the same rows of y.
 
     A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
     sample. Returns True if all copied values are finite. `scratch` is the offset in memory of one vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
-    nr, n_in = NR_VECTORS * half, x.shape[1]
+    x, y, order = samples.x, samples.y, samples.order
+    nr, n_in, n_out = NR_VECTORS * half, x.shape[1], y.shape[1]
     rest, nans = zero, broadcast(zero)  # stay 0 as long as all values are finite, because inf - inf and nan - nan are nan
     for s in range(span.begin, span.end):
         row = get(order, position + s) * n_in
+        prefetch(y, get(order, position + s) * n_out)
         row_ahead = get(order, min(position + s + ROWS_AHEAD, order.size - 1)) * n_in
         for i in range(0, n_in, nr):
             prefetch(x, row_ahead + i)
@@ -85,7 +89,7 @@ def forward(workspace, samples, block, draw, member):
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
     scratch = header.packed + member.number * KC * NR_VECTORS * lanes(memory)  # memory of this thread
-    if not gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows, scratch):
+    if not gather(memory, header, layers[0].x, samples, block.position, rows, scratch):
         fetch_add(member.team, INVALID, 1)
     for l in range(last + 1):
         barrier(member)
