@@ -6,7 +6,7 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
-`njit_routine`  compiled code, by address    yes    what varies from network to network, such as an activation function
+`njit_routine`  compiled code, by address    yes    what not every network needs, such as an activation function or training
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================

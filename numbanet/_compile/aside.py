@@ -48,8 +48,8 @@ def _start(code: str) -> subprocess.Popen | None:
     is_python = os.path.basename(sys.executable or "").startswith("python") and not getattr(sys, "frozen", False)
     if folder is None or not os.access(folder, os.W_OK) or not is_python:
         return None
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silent = subprocess.DEVNULL
     try:
-        return subprocess.Popen([sys.executable, "-c", code], **silent)
+        return subprocess.Popen([sys.executable, "-c", code], stdin=silent, stdout=silent, stderr=silent)
     except OSError:  # such as a limit on the number of processes
         return None

@@ -3,7 +3,8 @@
 The addresses of the routines are stored in the header and in the layers' records; the module `kernels.layout` describes both.
 """
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     missing = [name for name in products if PRODUCTS[name][0].must_be_compiled(PRODUCTS[name][1], dtype)]
     argument_types = () if dtype in COMPILED else types_of(run, arguments)
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
-    aside = aside if threads.get_num_threads() > 1 else []
-    with called_aside(compile_products, (dtype.name, *aside)) if aside else nullcontext(int) as wait:
+    with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
         if argument_types:
             compile_for(run, argument_types)
             COMPILED.add(dtype)
@@ -81,10 +81,14 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
             header["drop"] = DROP.address(drop, dtype)
         if clips or task == DESCEND:
             header["descend"] = FROM_MEMORY.address(descend_from_memory, dtype)
+        wait()
         for name in products:
-            if name in aside:
-                wait()
             header[name] = PRODUCTS[name][0].address(PRODUCTS[name][1], dtype)
+
+
+def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
+    """Returns a context manager that compiles routines in a second process, and provides a function that waits for them."""
+    return called_aside(compile_products, (dtype.name, *names)) if names else nullcontext(lambda: None)
 
 
 def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:

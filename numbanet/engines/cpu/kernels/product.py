@@ -27,7 +27,7 @@ from numbanet.engines.cpu.kernels.descent import call_tile, descend, step_type
 from numbanet.engines.cpu.kernels.elementwise import call_activation, call_activation_error
 from numbanet.engines.cpu.kernels.routine import SPAN, Signature, header_type, layer_type
 from numbanet.engines.cpu.kernels.tile import microkernel, places, replace_tile, shifted, store_tile
-from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store_square, transpose
+from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store, store_square, transpose
 from numbanet.engines.cpu.team import Span
 from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations.activations import SOFTMAX
@@ -37,13 +37,9 @@ _BLOCK = types.NamedTuple((types.int64, types.int64, types.boolean, types.boolea
 # memory, header, layer, phi, groups, tiles
 FORWARD = Signature(lambda number: (header_type(number), layer_type(number), types.int64, types.int64, SPAN))
 # memory, header, layer, before, groups, tiles, packed
-BACKWARD = Signature(
-    lambda number: (header_type(number), *2 * [layer_type(number)], types.int64, SPAN, types.int64)
-)
+BACKWARD = Signature(lambda number: (header_type(number), *2 * [layer_type(number)], types.int64, SPAN, types.int64))
 # memory, header, layer, block, step, tiles, scratch
-UPDATE = Signature(
-    lambda number: (header_type(number), layer_type(number), _BLOCK, step_type(number), SPAN, types.int64)
-)
+UPDATE = Signature(lambda number: (header_type(number), layer_type(number), _BLOCK, step_type(number), SPAN, types.int64))
 call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.call
 
 
@@ -196,7 +192,7 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
     """
     half = lanes(memory)
     nr = NR_VECTORS * half
-    inputs = min(nr, layer.n_in - panel * nr)
+    inputs, zeros = min(nr, layer.n_in - panel * nr), broadcast(memory.dtype.type(0))
     for k in range(0, depth, nr):
         w = layer.w + ((j + k) // nr * layer.w_rows + panel * nr) * nr
         if inputs == nr:
@@ -206,8 +202,11 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
                     store_square(memory, packed + (k + q) * nr + p, nr, square)
         else:
             for q in range(min(nr, depth - k)):
-                for i in range(nr):
-                    put(memory, packed + (k + q) * nr + i, get(memory, w + i * nr + q) if i < inputs else 0)
+                row = packed + (k + q) * nr
+                store(memory, row, zeros)
+                store(memory, row + half, zeros)
+                for i in range(inputs):
+                    put(memory, row + i, get(memory, w + i * nr + q))
 
 
 @njit_routine

@@ -1,7 +1,9 @@
 """Calls of routines: functions that are compiled apart from `run`, each on its first use, and that `run` calls by address.
 
 Whatever varies from network to network is a routine: the activation functions, the losses, the update rules and dropout. A
-network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. All routines
+network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. The matrix
+products are routines, too, because a prediction does not need all of them, and because two processes can then compile `run` and
+the products at the same time. All routines
 for the same purpose have the same argument types, which a `Signature` describes. The address of a routine is an integer, and 0
 means that there is no routine.
 """
@@ -42,7 +44,6 @@ class Signature:
         self.others = others
         self.call = _caller(self)
 
-    @cache  # because Numba takes a millisecond to make the type of a record
     def arguments(self, number: Any) -> tuple:
         """Returns the Numba types of all arguments, where `number` is the Numba type of the numbers in `memory`."""
         return types.Array(number, 1, "C"), *self.others(number)
@@ -50,7 +51,6 @@ class Signature:
     def address(self, routine: Any, dtype: np.dtype) -> int:
         """Returns the address of a routine for numbers of type `dtype`, which is compiled if it has not been used before."""
         return address_of(routine, self.arguments(from_dtype(dtype)))
-
 
     def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:
         """Returns True if the compile cache does not have a routine for numbers of type `dtype`."""
@@ -81,11 +81,13 @@ def named(function: Callable, name: str) -> Callable:
     return function
 
 
+@cache  # because Numba takes almost a millisecond to make the type of a record
 def header_type(number: Any) -> Any:
     """Returns the Numba type of a network's header, for numbers of the Numba type `number`."""
     return from_dtype(header_dtype(as_dtype(number)))
 
 
+@cache
 def layer_type(number: Any) -> Any:
     """Returns the Numba type of a layer's record, for numbers of the Numba type `number`."""
     return from_dtype(layer_dtype(as_dtype(number)))
