@@ -96,7 +96,7 @@ _MATHTEXT = [
     (r"\\[lr]Vert", r"\\Vert "),
     (r"\\sqrt (\w)", r"\\sqrt{\1}"),
     (r"(\\sum_(\w|\{[^}]*\}))", r"\1\\,"),
-    (r"(?<=[\w)}]) \\(log|min|max)", r"\\,\\\1"),
+    (r"(?<=[\w)}]) \\(log|min|max|tanh|cosh)", r"\\,\\\1"),
     (r"(?<![\\A-Za-z])([A-Za-z]{3,})", r"\\mathrm{\1}"),
 ]
 

@@ -22,6 +22,7 @@ INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.2, 1.8, 2.0
 SECTION, TITLE, FORMULA, SYMBOL, WORDS = 9.6, 9.0, 10.0, 9.0, 7.5
 BAND = 6.0  # the height of the band behind a heading
 HEADING = BAND + 2.2
+SPACE_BETWEEN = 2.0  # between a title and the words behind it
 INDENT_BROKEN = 3.0  # the indentation of the second line of a formula, and of the lines after it
 # A formula with two cases, such as "$a = 0$ for $z \\leq 0$; $z$ for $z > 0$".
 CASES = re.compile(r"\$(.*= )?([^$]*)\$ for \$([^$]*)\$; \$([^$]*)\$ for \$([^$]*)\$")
@@ -99,7 +100,9 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     keys = list(curves)
     note = ", ".join(dict.fromkeys(drawn.note for drawn in curves.values() if drawn.note))
     is_long = bool(note) and extent(note)[0] * SMALLEST > PANEL_LEFT / 2 + panel_width + PANEL_RIGHT
-    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT)
+    above = any(drawn.ground is not None for drawn in curves.values()) or not curves  # whether the y axis has a label
+    beside = width - (extent(note)[0] * SMALLEST + SPACE_BETWEEN if note and not is_long else 0.0)
+    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT, room + INDENT if above else beside)
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
@@ -174,11 +177,20 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
         y += drawn.above + drawn.below + LEADING
 
 
-def _title_lines(title: str, note: str, room: float) -> list[Line]:
-    """Returns the title of a card, the source of the formula, and a note about its curves."""
+def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
+    """Returns the title of a card, the source of the formula, and a note about its curves.
+
+    The first line, which is above the panel, may have the width `first_room`. If possible, it also contains the source.
+    """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
-    lines = wrapped(_pieces(words), TITLE, room, weight="bold") if words else []
+    fits = extent(words, "bold")[0] * TITLE <= first_room if words else False
+    lines = wrapped(_pieces(words), TITLE, first_room if fits else room, weight="bold") if words else []
+    after = extent(words, "bold")[0] * TITLE + SPACE_BETWEEN
+    if fits and reference and after + extent(reference)[0] * SMALLEST <= first_room:
+        below = lines[0].below  # the baselines of the source and of the title are the same
+        lines.append(Line(reference, SMALLEST, -below - LEADING, below, {"tone": "grey", "indent": after}))
+        reference = ""
     for text in filter(None, (reference, note)):
         lines += wrapped(_pieces(text), SMALLEST, room, tone="grey")
     return lines

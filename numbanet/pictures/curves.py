@@ -339,12 +339,19 @@ def _more_d_activation(name: str) -> Callable[[], Curve]:
     return lambda: Curve("$z$", Z, np.array([d_phi(z if needs_z else phi(z)) for z in Z]), ("$da/dz$",))
 
 
+LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it is not -2
+
+
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
     """Returns a function that makes the curve of the loss of one output, or of its derivative, for y = 1 and n = 1."""
-    function, y_hat = getattr(equations, name), np.sort([*np.linspace(-2, 4, 120), np.nextafter(1, 0), 1.0, np.nextafter(1, 2)])
-    return lambda: Curve(
-        r"$\hat y$", y_hat, np.array([function(1.0, each) for each in y_hat]), (curve_name,), "$y = 1$, $n = 1$"
-    )
+    function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
+    y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
+
+    def make() -> Curve:
+        y = np.array([function(1.0, each) for each in y_hat])
+        return Curve(r"$\hat y$", y_hat, y, (curve_name,), "$y = 1$, $n = 1$")
+
+    return make
 
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]

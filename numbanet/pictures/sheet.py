@@ -194,14 +194,30 @@ def _draw_third(page: Page) -> None:
         "The last column: formulas of all pages that loops compute in another form, which neither overflows nor loses digits.",
     )
     by_title = dict(sections())
-    rows, x = by_title[MORE], MARGIN
-    whole = MORE_COLUMNS * (WIDTH_MORE + GUTTER) - GUTTER
-    heading(MORE, ["beyond.py", *files_of(rows)], whole).draw(page, x, HEAD, HEADING)
+    rows, last = by_title[MORE], MARGIN + MORE_COLUMNS * (WIDTH_MORE + GUTTER)  # the left end of the last column
+    heading(MORE, ["beyond.py", *files_of(rows)], last - GUTTER - MARGIN).draw(page, MARGIN, HEAD, HEADING)
     cards = [card(group, WIDTH_MORE, 15.0) for group in groups(rows)]
-    most, top = -(-len(cards) // MORE_COLUMNS), HEAD + HEADING
-    for first in range(0, MORE_COLUMNS * most, most):
-        stack(page, cards[first : first + most], x, top, min(top + most * TALLEST, HEIGHT - FOOT))
-        x += WIDTH_MORE + GUTTER
+    columns, top = _balanced(cards, HEIGHT - FOOT - HEAD - HEADING), HEAD + HEADING
+    bottom = min(top + max(map(len, columns)) * TALLEST, HEIGHT - FOOT)
+    for number, column in enumerate(columns):
+        stack(page, column, MARGIN + number * (WIDTH_MORE + GUTTER), top, bottom)
     computed = [row for rows in by_title.values() for row in rows if isinstance(row, Row) and row.formula and row.computed_as]
     remarks = [heading(COMPUTED, [], WIDTH_COMPUTED), *(remark(row, WIDTH_COMPUTED) for row in computed)]
-    stack(page, remarks, x, HEAD, HEIGHT - FOOT)
+    stack(page, remarks, last, HEAD, HEIGHT - FOOT)
+
+
+def _balanced(cards: list[Block], room: float) -> list[list[Block]]:
+    """Divides cards into columns, in their order, so that the highest column is as low as possible.
+
+    If the cards need more than MORE_COLUMNS columns of the height `room`, the last column is too high.
+    """
+    columns: list[list[Block]] = []
+    for limit in np.linspace(0, room, 100):
+        columns = [[]]
+        for each in cards:
+            if sum(block.height for block in [*columns[-1], each]) > limit and columns[-1] and len(columns) < MORE_COLUMNS:
+                columns.append([])
+            columns[-1].append(each)
+        if sum(block.height for block in columns[-1]) <= limit:
+            break
+    return columns
