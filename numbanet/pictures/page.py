@@ -13,7 +13,7 @@ from numbanet.pictures import style
 
 FORMULAS = "stix"  # the font of formulas
 WIDTH, HEIGHT = 297.0, 210.0  # A4, landscape
-MARGIN, HEAD, FOOT, GUTTER = 9.0, 16.5, 7.5, 6.0
+MARGIN, HEAD, FOOT, GUTTER = 9.0, 16.5, 6.5, 6.0
 POINT = 25.4 / 72  # the unit of font sizes
 SMALLEST = 7.0  # the smallest font size that is legible in print; indices and exponents in formulas are smaller
 

@@ -150,7 +150,7 @@ def test_every_symbol_of_the_notation_is_there(texts):
 
 # TeX commands that are not letters, and letters that need no explanation: k is an index, as are i and j; Phi has its own row;
 # sigma is explained at u_i.
-LAYOUT = r"\frac \sum \sqrt \hat \cdot \left \right \Big \leftarrow \le \ge \ne \neq \vert \lVert \rVert \partial"
+LAYOUT = r"\frac \sum \sqrt \hat \cdot \left \right \Big \leftarrow \le \ge \ne \neq \vert \lVert \rVert \partial \approx"
 PLAIN_LETTERS = r"k e d \pi \Phi \sigma \log \max \min \tanh \cosh sign erfc max"
 
 
@@ -160,11 +160,12 @@ def letters(formulas):
 
 @each("number", [0, 1, 2])
 def test_every_letter_of_a_formula_is_explained(number):
-    """The notation of this page or of a page before it explains the letter, or a formula of this page defines it."""
+    """The notation of this page or of a page before it explains the letter, or a formula or a curve of this page defines it."""
     symbols = [row.symbol for row, page in PAGE_OF.items() if isinstance(row, rows.Symbol) and page <= number]
-    formulas = [row.formula for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
-    parts = [formula for text in formulas for formula in text.split("$")[1::2]]
-    defined = letters(part.partition(" = ")[0] for part in parts if re.match(r"\\?[A-Za-z]+ = ", part))
+    formulas = [row for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
+    parts = [formula for row in formulas for formula in row.formula.split("$")[1::2]]
+    parts += [part for row in formulas if (curve := curves.curve(row)) for part in curve.note.split("$")[1::2]]
+    defined = letters(match[1] for part in parts if (match := re.match(r"(\\?[A-Za-z]+) (=|\\approx) ", part)))
     used = letters(parts)
     assert not used - letters(symbols) - set(PLAIN_LETTERS.split()) - defined and len(used) > 10
 
