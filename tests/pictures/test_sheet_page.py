@@ -368,11 +368,11 @@ def derivative(key):
 
 @each("key", [pytest.param(key, id=key[0]) for key in MORE_CURVES])
 def test_the_integral_of_a_derivative_is_the_curve(key):
-    """The trapezoidal rule is exact to the second order; jumps of a derivative are vertical."""
+    """A jump of a derivative between two points, which are 1/80 of the curve apart, changes the integral by less than 2 %."""
     curve, slope = curves.CURVES[key](), curves.CURVES[derivative(key)]()
     np.testing.assert_array_equal(curve.x, slope.x)
     integral = np.cumsum((slope.y[1:] + slope.y[:-1]) / 2 * np.diff(slope.x))
-    np.testing.assert_allclose(integral, curve.y[1:] - curve.y[0], atol=0.01 * np.ptp(curve.y))
+    np.testing.assert_allclose(integral, curve.y[1:] - curve.y[0], atol=0.02 * np.ptp(curve.y))
 
 
 @each("key", [pytest.param(key, id="/".join(key)) for key in LOSSES])
