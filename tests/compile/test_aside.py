@@ -80,7 +80,7 @@ def test_each_process_has_something_to_compile(call, run_is_missing, names, monk
     x, y = np.ones((8, 3), "float32"), np.ones((8, 2), "float32")
     Network([3, 2], "identity", loss="mse").fit(x, y, epochs=1, verbose=0)  # compiles, unless the cache has everything
     monkeypatch.setattr(threads.crew, "size", 2)
-    monkeypatch.setattr(routines, "COMPILED", set())
+    monkeypatch.setattr(routines, "COMPILED", {})
     monkeypatch.setattr(routines, "must_be_compiled", lambda *_: run_is_missing)
     monkeypatch.setattr(Signature, "must_be_compiled", lambda *_: True)
     started = []

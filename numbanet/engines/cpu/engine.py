@@ -13,7 +13,7 @@ from numbanet._compile import collection_paused
 from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
-from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
+from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN
 from numbanet.engines.cpu.kernels.descent import constants_of
 from numbanet.engines.cpu.kernels.layout import Layout
 from numbanet.engines.cpu.team import POSITION, new_team
@@ -92,8 +92,8 @@ class FastCpuEngine:
         self.layout = Layout(topology, self.most_rows)
         # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
         self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
-        # For each task, block size and so on: the fields of a prepared `Workspace`, and the largest number of threads.
-        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int]] = {}
+        # For each task, block size and so on: the fields of a `Workspace`, the largest number of threads, and `run`.
+        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int, Callable]] = {}
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -253,9 +253,9 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays with the types that the compiled functions expect.
+        """Returns the arrays with the types that the compiled function `run` expects, because `run` does not check the types.
 
-        For arrays of other types, Numba would compile the functions again.
+        The network's methods have checked that x, y and outputs are contiguous in C order and have the network's dtype.
         """
         # astype returns a copy, which is always writable and aligned
         weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)
@@ -275,8 +275,7 @@ class FastCpuEngine:
         rows, clips = self._block_rows(size), rule.clip_norm < math.inf
         with self.lock.here:
             key = task, rows, clips, draw is not None, spare, layers
-            known = key in self.workspaces
-            workspace, most = self.workspaces[key] if known else self._new_workspace(rows, draw is not None, spare, layers)
+            workspace, most, run = self.workspaces.get(key) or self._new_workspace(rows, draw is not None, spare, layers)
             last, last_descends, constants = self.constants
             if last is not rule or last_descends != descends:
                 with np.errstate(all="ignore"):
@@ -284,24 +283,25 @@ class FastCpuEngine:
                 self.constants = rule, descends, constants
             update = *constants, rates
             arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
-            if not known:
+            if run is None:
                 with collection_paused():
-                    routines.prepare(self.topology, task, (*arguments, new_team(0), False), Workspace(*workspace), clips)
-                self.workspaces[key] = workspace, most
+                    run = routines.prepare(self.topology, task, (*arguments, new_team(0), False), Workspace(*workspace), clips)
+                self.workspaces[key] = workspace, most, run
             *totals, invalid = threads.crew.call(run, arguments, most, reached)
         if invalid:
             raise NotFiniteError
         return Totals(*totals)
 
-    def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int]:
-        """Returns the fields of a `Workspace` for blocks of `rows` samples, and the largest number of threads that compute.
+    def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int, None]:
+        """Returns the fields of a `Workspace` for blocks of `rows` samples, the largest number of threads, and None.
 
         `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
         """
         layout = self.layout
         header, records, _ = layout.records(rows, drops, spare)
         workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random)
-        return tuple(workspace), layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+        most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+        return tuple(workspace), most, None
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""

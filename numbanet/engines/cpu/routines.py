@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numbanet._compile import compile_for, must_be_compiled, types_of
+from numbanet._compile import compiled_for, must_be_compiled, types_of
 from numbanet._compile.aside import called_aside
 from numbanet.engines.cpu import threads
 from numbanet.engines.cpu.arguments import Workspace
@@ -44,8 +44,8 @@ def _formula_of(topology: Topology, kind: int) -> Formula:
 # The routines that take the longest to compile. Their names are the names of fields of the header.
 PRODUCTS = {"forward": (FORWARD, forward), "backward": (BACKWARD, backward), "update": (UPDATE, update)}
 
-# The dtypes for which this process has compiled `run`.
-COMPILED: set[np.dtype] = set()
+# For each dtype for which this process has compiled `run`: `run` for this dtype.
+COMPILED: dict[np.dtype, Callable] = {}
 
 
 def compile_products(dtype: str, *names: str) -> None:
@@ -55,8 +55,8 @@ def compile_products(dtype: str, *names: str) -> None:
         signature.address(routine, np.dtype(dtype))
 
 
-def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> None:
-    """Compiles `run` for a call's arguments, and all routines that a task needs, unless they have been compiled before.
+def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
+    """Returns `run` for a call's arguments. Compiles `run`, and all routines that a task needs, unless they are compiled.
 
     Writes the addresses of the routines to the header and to the layers' records of `workspace`, which may have only the first
     layers of the network. `clips` is true if the update rule clips gradients. If this process may use two or more cores, a
@@ -69,8 +69,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
     with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
         if argument_types:
-            compile_for(run, argument_types)
-            COMPILED.add(dtype)
+            COMPILED[dtype] = compiled_for(run, argument_types)
         _prepare_layers(topology, trains, header, layers)
         if task in (EVALUATE, TRAIN):
             score, error = score_and_error(topology)
@@ -84,6 +83,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
         wait()
         for name in products:
             header[name] = PRODUCTS[name][0].address(PRODUCTS[name][1], dtype)
+    return COMPILED[dtype]
 
 
 def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:

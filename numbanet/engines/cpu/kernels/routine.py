@@ -3,9 +3,8 @@
 Whatever varies from network to network is a routine: the activation functions, the losses, the update rules and dropout. A
 network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. The matrix
 products are routines, too, because a prediction does not need all of them, and because two processes can then compile `run` and
-the products at the same time. All routines
-for the same purpose have the same argument types, which a `Signature` describes. The address of a routine is an integer, and 0
-means that there is no routine.
+the products at the same time. All routines for the same purpose have the same argument types, which a `Signature` describes.
+The address of a routine is an integer, and 0 means that there is no routine.
 """
 
 from collections.abc import Callable
