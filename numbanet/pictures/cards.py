@@ -27,7 +27,7 @@ INDENT_BROKEN = 3.0  # the indentation of the second line of a formula, and of t
 # A formula with two cases, such as "$a = 0$ for $z \\leq 0$; $z$ for $z > 0$".
 CASES = re.compile(r"\$(.*= )?([^$]*)\$ for \$([^$]*)\$; \$([^$]*)\$ for \$([^$]*)\$")
 NO_MARKS = str.maketrans("", "", "`—")
-SPACE = r"$\hspace{1}$"
+UNIT = r"$\hspace{1}$"  # the unit of the command hspace
 
 
 def heading(title: str, files: list[str], width: float) -> Block:
@@ -100,9 +100,9 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     keys = list(curves)
     note = ", ".join(dict.fromkeys(drawn.note for drawn in curves.values() if drawn.note))
     is_long = bool(note) and extent(note)[0] * SMALLEST > PANEL_LEFT / 2 + panel_width + PANEL_RIGHT
-    above = any(drawn.ground is not None for drawn in curves.values()) or not curves  # whether the y axis has a label
-    beside = width - (extent(note)[0] * SMALLEST + SPACE_BETWEEN if note and not is_long else 0.0)
-    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT, room + INDENT if above else beside)
+    has_label = any(drawn.ground is not None for drawn in curves.values())  # a label of the y axis, above the panel
+    over_panel = width - (extent(note)[0] * SMALLEST + SPACE_BETWEEN if note and not is_long else 0.0)
+    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT, room + INDENT if has_label else over_panel)
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
@@ -257,7 +257,7 @@ def _aligned(*formulas: str) -> list[str]:
     """Returns the formulas with space behind them, so that all have the width of the widest."""
     widths = [extent(f"${formula}$")[0] for formula in formulas]
     return [
-        rf"{formula}\hspace{{{(max(widths) - width) / extent(SPACE)[0]:.3f}}}"
+        rf"{formula}\hspace{{{(max(widths) - width) / extent(UNIT)[0]:.3f}}}"
         for formula, width in zip(formulas, widths, strict=True)
     ]
 
