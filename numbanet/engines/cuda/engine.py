@@ -1,5 +1,6 @@
 """The fast GPU engine: parameters and activations stay on the GPU, and losses are copied to the host once per epoch."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from numbanet.engines.cuda import planning
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative.grid import Grid
 from numbanet.engines.cuda.cooperative.layout import GridPlan
+from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.memory.limits import ensure_free, present_limits
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.planning import TrainingPlan
@@ -111,6 +113,7 @@ class FastCudaEngine:
         self, x: Any, y: Any, weights: NDArray[np.floating] | None = None
     ) -> tuple[float, NDArray[np.floating]]:
         """Returns the sum of the samples' losses, and the batch's gradients as a vector in the order of the parameters."""
+        self._make_room(x.shape[0], x, y)
         x, y = self._whole(x), self._whole(y)
         work, notes = self.workspaces.of(x.shape[0]), Notes.empty(x.shape[0], self.topology.dtype)
         self.propagation.gradients(x, y, work.batch(notes, weights), work)
@@ -143,6 +146,8 @@ class FastCudaEngine:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
             return
         epoch = epoch._replace(batch_size=min(epoch.batch_size, epoch.order.size))
+        if _are_streamed((x, y)):
+            self._make_room(epoch.batch_size, x, y)
         plan, notes = self.plan(epoch.batch_size, epoch), Notes.empty(epoch.order.size, self.topology.dtype)
         for samples, rows, (x_rows, y_rows) in self.chunks.of(epoch.batch_size, (x, y), epoch.order):
             part = part_of(epoch, samples, rows)
@@ -284,12 +289,42 @@ class FastCudaEngine:
     # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Yields at most CHUNK samples at a time: their range, a workspace for them, and their rows in GPU memory."""
-        for part, _, there in self.chunks.of(CHUNK, arrays):
-            for first in range(part.start, part.stop, CHUNK):
-                rows = slice(first, min(first + CHUNK, part.stop))
+        """Yields at most CHUNK samples at a time: their range, a workspace for them, and their rows in GPU memory.
+
+        If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
+        """
+        count = min(CHUNK, arrays[0].shape[0])
+        free = self._make_room(count, *arrays)
+        while count > 1 and self._bytes_for(count, *arrays) > free:
+            count = -(-count // 2)
+        for part, _, there in self.chunks.of(count, arrays):
+            for first in range(part.start, part.stop, count):
+                rows = slice(first, min(first + count, part.stop))
                 within = slice(rows.start - part.start, rows.stop - part.start)
                 yield rows, self.workspaces.of(rows.stop - first), [array[within] for array in there]
+
+    def _bytes_for(self, count: int, *arrays: Any) -> int:
+        """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
+
+        The memory holds two workspaces, because the last samples may be fewer than `count`, and two buffers if samples are
+        streamed.
+        """
+        workspaces = workspace_bytes(self.topology, count) * (2 if arrays[0].shape[0] > count else 1)
+        buffers = 2 * count * self.chunks.bytes_of_sample if _are_streamed(arrays) else 0
+        return workspaces + buffers + arrays[0].shape[0] * NOTES_BYTES
+
+    def _make_room(self, count: int, *arrays: Any) -> float:
+        """Deletes arrays that are kept for later calls, if `count` samples would not fit into the free memory otherwise.
+
+        Returns the number of free bytes, or infinity if the arrays for `count` samples exist already.
+        """
+        if count in self.workspaces.kept and (self.chunks.rows >= count or not _are_streamed(arrays)):
+            return math.inf
+        free = limits.free_bytes()
+        if self._bytes_for(count, *arrays) <= free:
+            return free
+        self.workspaces, self.chunks, self.steps, self.grid = Workspaces(self.topology), Chunks(self.topology), [], None
+        return limits.free_bytes()
 
     def _whole(self, array: Any) -> Any:
         """Returns a GPU array with all rows of `array`.
@@ -299,6 +334,11 @@ class FastCudaEngine:
         if isinstance(array, np.ndarray):
             ensure_free(array.nbytes, array.shape[0], "holding")
         return self.loops.upload(array)
+
+
+def _are_streamed(arrays: tuple) -> bool:
+    """Returns True if samples are copied to the GPU chunk by chunk, because an array of them is in host memory."""
+    return any(isinstance(array, np.ndarray) for array in arrays)
 
 
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from numbanet._cuda import wait
 from numbanet.engines.cpu.threads import Lock
-from numbanet.engines.cuda.memory import present_gpu
+from numbanet.engines.cuda.memory import limits, present_gpu
 from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
+
+UNCHANGED = "The network has the parameters from before this call."
 
 
 def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine":
@@ -33,8 +35,18 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
     try:
         engine = engine_class(*arguments)
     except Exception as error:  # the errors of the driver have no common base class in all CUDA targets of Numba
-        raise RuntimeError(f"cannot set up the network on the GPU: {error}") from error
+        raise RuntimeError(f"cannot set up the network on the GPU: {explained(error)}") from error
     return GuardedEngine(engine)
+
+
+def explained(error: Exception) -> str:
+    """Returns the driver's message about an error, and the number of free bytes if the GPU's memory was too small."""
+    return f"{error}; {limits.free_bytes():,} bytes of GPU memory are free" if is_out_of_memory(error) else str(error)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns True if the driver could not allocate memory. The CUDA targets of Numba have different classes of errors."""
+    return "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
 
 class GuardedEngine:
@@ -203,6 +215,8 @@ class GuardedEngine:
         except Exception as error:
             with self.lock.here:
                 self._restore(error)
+            if is_out_of_memory(error):
+                raise MemoryError(f"the call needs more memory than the GPU has: {explained(error)}. {UNCHANGED}") from error
             raise
 
     def _restore(self, error: Exception) -> None:
@@ -222,7 +236,7 @@ class GuardedEngine:
             )
             raise RuntimeError(self.lost) from again
         self.changed = False
-        error.add_note("The network has the parameters from before this call.")
+        error.add_note(UNCHANGED)
 
 
 def _read_only(array: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -56,12 +56,15 @@ class Chunks:
 
     Attributes
     ----------
+    bytes_of_sample : int
+        Number of bytes that x and y of a sample take.
     rows : int
         Number of samples that fit into a buffer; 0 before the first use.
     """
 
     def __init__(self, topology: Topology):
         self.widths, self.dtype = (topology.sizes[0], topology.sizes[-1]), topology.dtype
+        self.bytes_of_sample = sum(self.widths) * self.dtype.itemsize
         self.loops = CudaLoops()
         self.rows, self.places, self.stream = 0, [], None
 
@@ -145,9 +148,8 @@ class Chunks:
         if self.rows >= at_once:
             return
         self.rows, self.places = 0, []
-        bytes_of_sample = sum(self.widths) * self.dtype.itemsize
-        limits.ensure_free(2 * at_once * bytes_of_sample, at_once, "streaming batches of")
-        rows = min(CHUNK_ROWS, int(min(CHUNK_BYTES, limits.free_bytes() / 4)) // bytes_of_sample)
+        limits.ensure_free(2 * at_once * self.bytes_of_sample, at_once, "streaming batches of")
+        rows = min(CHUNK_ROWS, int(min(CHUNK_BYTES, limits.free_bytes() / 4)) // self.bytes_of_sample)
         rows = max(at_once, rows)
         shapes = [(rows, width) for width in self.widths]
         self.stream = self.stream or limits.stream_beside()
