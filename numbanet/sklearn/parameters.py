@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 
 from numbanet import checks, inputs
+from numbanet.formulas import Activation
 from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
-# For each parameter, the values that scikit-learn supports and numbanet does not, and the advice for the error message.
-MISSING = {
-    "solver": {"lbfgs": "use 'adam', 'adamw' or 'sgd', or scikit-learn's own estimator"},
-    "loss": {"poisson": "use 'squared_error' or 'log_loss', or scikit-learn's own estimator"},
-}
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
@@ -22,7 +18,7 @@ class Parameters:
     """The parameters that the classifier and the regressor share. `MLPClassifier` documents the parameters."""
 
     hidden_layer_sizes: int | Sequence[int]
-    activation: str | Sequence[str]
+    activation: str | Activation | Sequence[str | Activation]
     solver: str
     alpha: float
     batch_size: int | str
@@ -58,7 +54,11 @@ class Parameters:
 
     def _check_parameters(self) -> None:
         """Checks the parameters that `Network` and the optimizers do not check, or for which they have other names."""
-        refuse_missing("solver", self.solver)
+        if isinstance(self.solver, str) and self.solver == "lbfgs":
+            raise ValueError(
+                "solver='lbfgs' is not available in numbanet.sklearn: use 'adam', 'adamw' or 'sgd', or scikit-learn's own "
+                "estimator"
+            )
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
         checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
@@ -101,10 +101,3 @@ class Parameters:
             kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
             optimizer = kind(self.momentum, **options)
         return optimizer if self.solver == "adamw" else optimizers.as_in_scikit_learn(optimizer, batch_size)
-
-
-def refuse_missing(name: str, value: Any) -> None:
-    """Raises ValueError if scikit-learn supports this value of the parameter `name`, but numbanet does not."""
-    hint = MISSING[name].get(value) if isinstance(value, str) else None
-    if hint:
-        raise ValueError(f"{name}={value!r} is not available in numbanet.sklearn: {hint}")
