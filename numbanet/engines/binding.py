@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 from numbanet import _compile, _cuda
-from numbanet._compile import njit_formula
+from numbanet._compile import MERGED, njit
 from numbanet.engines.topology import OWN_ACTIVATION, OWN_LOSS, Topology
 from numbanet.equations import activations, losses
 from numbanet.formulas import Activation, Loss
@@ -133,7 +133,7 @@ def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
             return own_phi(z)
         return phi(kind, epsilon, z)
 
-    return njit_formula(phi_, cached=False)
+    return njit(phi_, MERGED, cached=False)
 
 
 def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
@@ -144,7 +144,7 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
             return own_d_phi(z, a)
         return d_phi(kind, epsilon, z, a)
 
-    return njit_formula(d_phi_, cached=False)
+    return njit(d_phi_, MERGED, cached=False)
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
@@ -155,4 +155,4 @@ def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
             return own_term(y, y_hat) / (type(y)(n) * type(y)(by))
         return loss_term(kind, n, y, y_hat)
 
-    return njit_formula(loss_term_, cached=False)
+    return njit(loss_term_, MERGED, cached=False)
