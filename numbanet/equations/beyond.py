@@ -57,13 +57,15 @@ def d_gelu(z):
 
 # GELU's tanh form (Hendrycks and Gimpel, 2016): a = z/2 (1 + tanh(u / 2)) = z / (1 + e^-u), u = sqrt(8/pi) (z + 0.044715 z^3)
 
+GELU_FACTOR = math.sqrt(8 / math.pi)
+
 
 @njit_formula
 def gelu_tanh_exponent(z):
     """Returns u = sqrt(8 / pi) (z + 0.044715 z^3). Beyond |z| = 10^4, where e^-|u| is 0, u is computed from 10^4 or -10^4."""
     one, largest = type(z)(1), type(z)(1e4)
     bounded = largest if z > largest else (-largest if z < -largest else z)
-    return type(z)(math.sqrt(8 / math.pi)) * bounded * (one + type(z)(0.044715) * bounded * bounded)
+    return type(z)(GELU_FACTOR) * bounded * (one + type(z)(0.044715) * bounded * bounded)
 
 
 @njit_formula
@@ -77,7 +79,7 @@ def d_gelu_tanh(z):
     """Returns da/dz = s + z s (1 - s) du/dz, with s = 1 / (1 + e^-u), 1 - s = 1 / (1 + e^u)."""
     one, largest = type(z)(1), type(z)(1e4)
     bounded = largest if z > largest else (-largest if z < -largest else z)
-    u, slope = gelu_tanh_exponent(z), type(z)(math.sqrt(8 / math.pi)) * (one + type(z)(3 * 0.044715) * bounded * bounded)
+    u, slope = gelu_tanh_exponent(z), type(z)(GELU_FACTOR) * (one + type(z)(3 * 0.044715) * bounded * bounded)
     return sigmoid(u) + bounded * sigmoid(u) * sigmoid(-u) * slope
 
 
@@ -242,6 +244,7 @@ def d_huber(y, y_hat, delta=1.0):
 
 # Log-cosh loss: L = 1/n sum_i log cosh(y_i - y_hat_i)
 
+LOG_2 = math.log(2)  # a kernel would compute math.log(2) in float64
 
 @njit_formula
 def log_cosh(y, y_hat):
@@ -254,7 +257,7 @@ def log_cosh(y, y_hat):
     power_less_one = expm1(-error)
     power = one + power_less_one
     more = power * power if error > one else -half * expm1(error) * power_less_one
-    return (error - type(y)(math.log(2)) if error > one else zero) + log1p(more)
+    return (error - type(y)(LOG_2) if error > one else zero) + log1p(more)
 
 
 @njit_formula
