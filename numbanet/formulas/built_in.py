@@ -71,6 +71,9 @@ class WithParameter(Loss):
             **_attributes(name) | {"_pickled": (type(self), (value,))},
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._pickled[1][0]!r})"
+
 
 class Huber(WithParameter):
     """The Huber loss: e^2 / 2 for an error |e| of at most delta, and delta (|e| - delta / 2) for a larger error.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.files import name_of, opened_archive, suffix_of
-from numbanet.formulas import BEYOND_ACTIVATIONS, Loss
+from numbanet.formulas import Loss
 from numbanet.interchange.comparison import check_reproduces
 from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, known_activation, leaky_relu, network, network_of_file
 from numbanet.interchange.own_files import refuse_own
@@ -27,7 +27,15 @@ ACTIVATIONS = {
     "leaky_relu": "leaky_relu",
     "softmax": "softmax",
     "log_softmax": LOG_SOFTMAX,
-    **{name: name for name in BEYOND_ACTIVATIONS if name != "gelu_tanh"},  # Keras has the same names
+    "silu": "silu",
+    "gelu": "gelu",
+    "elu": "elu",
+    "selu": "selu",
+    "mish": "mish",
+    "hard_sigmoid": "hard_sigmoid",
+    "softsign": "softsign",
+    "softplus": "softplus",
+    "exponential": "exponential",
 }
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "Softmax", "ELU")
 LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, for models that contain only its name

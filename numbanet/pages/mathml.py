@@ -7,12 +7,12 @@ from collections.abc import Callable
 MINUS = "\N{MINUS SIGN}"
 # The commands that the formulas of docs/sheet.md contain. Names of functions are upright; Greek letters are variables.
 VARIABLES = {
-    "beta": "β", "delta": "δ", "epsilon": "ϵ", "eta": "η", "lambda": "λ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π",
-    "sigma": "\N{GREEK SMALL LETTER SIGMA}", "log": "log", "max": "max", "min": "min", "tanh": "tanh",
+    "alpha": "α", "beta": "β", "delta": "δ", "epsilon": "ϵ", "eta": "η", "lambda": "λ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π",
+    "sigma": "\N{GREEK SMALL LETTER SIGMA}", "log": "log", "max": "max", "min": "min", "tanh": "tanh", "cosh": "cosh",
 }  # fmt: skip
 OPERATORS = {
     "partial": "∂", "le": "≤", "ge": "≥", "ne": "≠", "neq": "≠", "ll": "≪", "leftarrow": "←", "cdot": "⋅",
-    "lVert": "‖", "rVert": "‖", "vert": "|",
+    "lVert": "‖", "rVert": "‖", "vert": "|", "approx": "≈",
 }  # fmt: skip
 FENCES = ("Big", "big", "left", "right")
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|[A-Za-z]{3,}|[^\s]")

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -310,9 +311,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _activations(self, hidden: int) -> list[str | Activation]:
         """Returns the activation of each layer with numbanet's names; raises ValueError or TypeError for wrong activations."""
         is_one = isinstance(self.activation, str | Activation)
-        given = [self.activation] * hidden if is_one else list(self.activation)
-        if len(given) != hidden:
-            raise ValueError(f"activation must be one name, or one name for each of {hidden} hidden layers, not {given}")
+        given = [self.activation] * hidden if is_one else self.activation
+        if not isinstance(given, Collection) or len(given) != hidden:
+            raise ValueError(
+                f"activation must be one activation, or one for each of {hidden} hidden layers, not {checks.shown(given)}"
+            )
         known = sorted({*ALL_ACTIVATIONS, *ALIASES})
         names = [value if isinstance(value, Activation) else checks.choice("activation", value, known) for value in given]
         return [value if isinstance(value, Activation) else ALIASES.get(value, value) for value in (*names, self.out_activation_)]
