@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 from numbanet import _compile, _cuda
-from numbanet._compile import MERGED, njit
+from numbanet._compile import MERGED, njit, njit_formula
 from numbanet.engines.topology import OWN_ACTIVATION, OWN_LOSS, Topology
 from numbanet.equations import activations, losses
 from numbanet.formulas import Activation, Loss
@@ -56,7 +56,9 @@ class Binding:
         cells = [cell.cell_contents for cell in plain.__closure__ or ()]
         new_globals = {name: bound for name, value in globals_.items() if (bound := self._value(value)) is not value}
         new_cells = {k: bound for k, value in enumerate(cells) if (bound := self._value(value)) is not value}
-        return _replaced(function, tuple(new_globals.items()), tuple(new_cells.items())) if new_globals or new_cells else function
+        return (
+            _replaced(function, tuple(new_globals.items()), tuple(new_cells.items())) if new_globals or new_cells else function
+        )
 
     def _value(self, value: Any) -> Any:
         """Returns a global variable or a variable of a closure, with its calls replaced if it is a function of the package."""
@@ -101,10 +103,12 @@ def binding_of(topology: Topology) -> Binding:
 
 @functools.lru_cache(MOST_BINDINGS)
 def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, outputs: int) -> Binding:
-    return Binding({
-        **(_of_activations(own_activations) if own_activations else {}),
-        **(_of_loss(own_loss, outputs if own_loss.per == "output" else 1) if own_loss else {}),
-    })
+    return Binding(
+        {
+            **(_of_activations(own_activations) if own_activations else {}),
+            **(_of_loss(own_loss, outputs if own_loss.per == "output" else 1) if own_loss else {}),
+        }
+    )
 
 
 @functools.lru_cache(MOST_BINDINGS)
@@ -125,6 +129,11 @@ def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
     }
 
 
+def _compiled(function: Any) -> Any:
+    """Compiles a function that only compiled code calls or, in the simulator, also Python."""
+    return njit_formula(function, cached=False) if _cuda.SIMULATED else njit(function, MERGED, cached=False)
+
+
 def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
     """Returns a function that computes `own_phi` for the kind `own_kind`, and calls `phi` for all other kinds."""
 
@@ -133,7 +142,7 @@ def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
             return own_phi(z)
         return phi(kind, epsilon, z)
 
-    return njit(phi_, MERGED, cached=False)
+    return _compiled(phi_)
 
 
 def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
@@ -144,7 +153,7 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
             return own_d_phi(z, a)
         return d_phi(kind, epsilon, z, a)
 
-    return njit(d_phi_, MERGED, cached=False)
+    return _compiled(d_phi_)
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
@@ -155,4 +164,4 @@ def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
             return own_term(y, y_hat) / (type(y)(n) * type(y)(by))
         return loss_term(kind, n, y, y_hat)
 
-    return njit(loss_term_, MERGED, cached=False)
+    return _compiled(loss_term_)

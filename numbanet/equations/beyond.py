@@ -228,7 +228,7 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) otherwise."""
+    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: e^2 / 2 for |e| <= delta, else delta (|e| - delta / 2)."""
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
     return half * error * error if error <= bound else bound * (error - half * bound)
@@ -246,11 +246,12 @@ def d_huber(y, y_hat, delta=1.0):
 
 LOG_2 = math.log(2)  # a kernel would compute math.log(2) in float64
 
+
 @njit_formula
 def log_cosh(y, y_hat):
     """Returns log cosh(e) for e = y_i - y_hat_i, which is n times one term of L.
 
-    For |e| <= 1, log cosh(e) is computed as log(1 + (e^|e| - 1) (1 - e^-|e|) / 2), otherwise as |e| - log(2) + log(1 + e^-2|e|).
+    For |e| <= 1, log cosh(e) is computed as log(1 + (e^|e| - 1) (1 - e^-|e|) / 2), else as |e| - log(2) + log(1 + e^-2|e|).
     """
     zero, half, one = type(y)(0), type(y)(0.5), type(y)(1)
     error = abs(y - y_hat)

@@ -15,9 +15,15 @@ from numbanet.persist.onnx_table import Node
 Step = tuple[str | int | float, ...]
 
 _SOFTPLUS: list[Step] = [("Abs", "z"), ("Neg", 0), ("Exp", 1), ("Add", 2, 1.0), ("Log", 3), ("Max", "z", 0.0), ("Add", 4, 5)]
-_BELOW_AND_ABOVE: list[Step] = [("Min", "z", 0.0), ("Exp", 0), ("Sub", 1, 1.0), ("Max", "z", 0.0)]  # step 2 is e^z - 1 for z <= 0
-# The steps that compute each activation. A step is an operator and its operands: "z", the number of an earlier step (an int), or
-# a constant (a float). The result of the last step is the activation a.
+# Step 2 is e^z - 1 for z <= 0, and step 3 is z for z > 0.
+_BELOW_AND_ABOVE: list[Step] = [
+    ("Min", "z", 0.0),
+    ("Exp", 0),
+    ("Sub", 1, 1.0),
+    ("Max", "z", 0.0),
+]
+# The steps that compute each activation. A step is an operator and its operands: "z", the number of an earlier step (an int),
+# or a constant (a float). The result of the last step is the activation a.
 STEPS: dict[str, list[Step]] = {
     "silu": [("Sigmoid", "z"), ("Mul", "z", 0)],
     "gelu": [("Div", "z", math.sqrt(2)), ("Erf", 0), ("Add", 1, 1.0), ("Mul", "z", 2), ("Div", 3, 2.0)],

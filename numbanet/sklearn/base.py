@@ -3,7 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -16,8 +15,7 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
-from numbanet.engines.topology import ALL_ACTIVATIONS
-from numbanet.formulas import Activation, Loss
+from numbanet.formulas import Loss
 from numbanet.network import Network
 from numbanet.sklearn.conversion import validate_data
 from numbanet.sklearn.fitted import Fitted
@@ -32,8 +30,6 @@ Samples: TypeAlias = ArrayLike | sparray | spmatrix
 # scikit-learn does not declare types, and type checkers infer wrong types from the default arguments of this function.
 train_test_split: Any = model_selection.train_test_split
 
-# Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
-ALIASES = {"logistic": "sigmoid", "exp": "exponential"}
 AUTO_BATCH_SIZE = 200
 # The number of rows of a sparse X that a prediction converts to a dense array at a time.
 DENSE_ROWS = 1024
@@ -288,7 +284,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         """Returns a new network with scikit-learn's initial parameters. If training resumes, returns the fitted network."""
         hidden = [checks.integer("hidden_layer_sizes", size) for size in np.atleast_1d(self.hidden_layer_sizes).tolist()]
         sizes = [X.shape[1], *hidden, self.n_outputs_]
-        activations = self._activations(len(hidden))
+        activations = self._activations(len(hidden), self.out_activation_)
         arguments: dict[str, Any] = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
         arguments |= {"dropout": self.dropout, "kernels": self.kernels}
         if resume:
@@ -307,18 +303,6 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         network.set_parameters(parameters)
         self._arguments = arguments
         return network
-
-    def _activations(self, hidden: int) -> list[str | Activation]:
-        """Returns the activation of each layer with numbanet's names; raises ValueError or TypeError for wrong activations."""
-        is_one = isinstance(self.activation, str | Activation)
-        given = [self.activation] * hidden if is_one else self.activation
-        if not isinstance(given, Collection) or len(given) != hidden:
-            raise ValueError(
-                f"activation must be one activation, or one for each of {hidden} hidden layers, not {checks.shown(given)}"
-            )
-        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
-        names = [value if isinstance(value, Activation) else checks.choice("activation", value, known) for value in given]
-        return [value if isinstance(value, Activation) else ALIASES.get(value, value) for value in (*names, self.out_activation_)]
 
     def _begin(
         self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState

@@ -1,16 +1,19 @@
 """Declares and checks the parameters of the scikit-learn estimators, and creates the optimizer that they describe."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from numbanet import checks, inputs
+from numbanet.engines.topology import ALL_ACTIVATIONS
 from numbanet.formulas import Activation
 from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
+# Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
+ALIASES = {"logistic": "sigmoid", "exp": "exponential"}
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
@@ -74,6 +77,26 @@ class Parameters:
             checks.positive("clip_norm", self.clip_norm)
         for name in ("early_stopping", "nesterovs_momentum"):
             checks.flag(name, getattr(self, name))
+
+    def _activations(self, hidden: int, output: str) -> list[str | Activation]:
+        """Returns numbanet's names for the activations of all layers.
+
+        The number of hidden layers is `hidden`, and `output` is the name of the output layer's activation.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The parameter `activation` is invalid.
+        """
+        is_one = isinstance(self.activation, str | Activation)
+        given = [self.activation] * hidden if is_one else self.activation
+        if not isinstance(given, Collection) or len(given) != hidden:
+            raise ValueError(
+                f"activation must be one activation, or one for each of {hidden} hidden layers, not {checks.shown(given)}"
+            )
+        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
+        names = [value if isinstance(value, Activation) else checks.choice("activation", value, known) for value in given]
+        return [value if isinstance(value, Activation) else ALIASES.get(value, value) for value in [*names, output]]
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
         """Checks that learning_rate_init, and the learning rate of the network, are positive and finite in `dtype`."""

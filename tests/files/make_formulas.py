@@ -21,7 +21,8 @@ def layers(loss):
     """
     k = LOSSES.index(loss)
     half, first = ACTIVATIONS[k % 2 :: 2], k // 2
-    return [*half[first:], *half[:first]]
+    names = [*half[first:], *half[:first]]
+    return names if loss != "poisson" else [*(name for name in names if name != "exponential"), "exponential"]
 
 
 def numbers(count, seed):
@@ -35,10 +36,14 @@ def problem(loss):
     x, y = 2 * numbers(SAMPLES * 3, seed).reshape(SAMPLES, 3), 2 * numbers(SAMPLES * WIDTH, seed + 7).reshape(SAMPLES, WIDTH)
     y = {"poisson": np.abs(y.round()), "hinge": np.where(y < 0, -1.0, 1.0)}.get(loss, y)
     sizes = [3, *[WIDTH] * len(layers(loss))]
-    return x, y, [
-        (2 * numbers(n_in * n_out, seed + 3 * l).reshape(n_in, n_out), numbers(n_out, seed + 5 * l + 1))
-        for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
-    ]
+    return (
+        x,
+        y,
+        [
+            (2 * numbers(n_in * n_out, seed + 3 * l).reshape(n_in, n_out), numbers(n_out, seed + 5 * l + 1))
+            for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
+        ],
+    )
 
 
 def main():

@@ -16,8 +16,8 @@ from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from tests.files.make_formulas import ACTIVATIONS, LOSSES, layers, problem
 from tests.helpers.engines import ENGINES, each
 
-# On the CPU, the reference loops run with each activation, but with two losses only, because they are compiled for each loss. The
-# formulas themselves are compared in tests/equations, and by the fast engine.
+# On the CPU, the reference loops run with each activation, but with two losses only, because they are compiled for each loss.
+# The formulas of the other losses are compared in tests/equations, and by the fast engine.
 CASES = [
     pytest.param(*engine.values, loss, id=f"{loss}-{engine.id}")
     for engine in ENGINES

@@ -268,7 +268,17 @@ def test_of_a_sequential(torch):
 def test_of_activations_beyond_the_sheet(torch):
     nn = torch.nn
     names = ["elu", "gelu", "gelu_tanh", "hard_sigmoid", "mish", "selu", "silu", "softplus", "softsign"]
-    modules = [nn.ELU(), nn.GELU(), nn.GELU("tanh"), nn.Hardsigmoid(), nn.Mish(), nn.SELU(), nn.SiLU(), nn.Softplus(), nn.Softsign()]
+    modules = [
+        nn.ELU(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Hardsigmoid(),
+        nn.Mish(),
+        nn.SELU(),
+        nn.SiLU(),
+        nn.Softplus(),
+        nn.Softsign(),
+    ]
     model = nn.Sequential(*(module for each in modules for module in (nn.Linear(4, 4), each)), nn.Linear(4, 1)).double()
     x = torch.randn(7, 4, dtype=torch.float64)
     net = from_torch(model, loss="poisson")
@@ -476,7 +486,7 @@ def test_activations_of_keras_have_the_same_names(h5py, tmp_path):
         return change
 
     assert from_keras(configured(tmp_path, layer(1.0)), loss="cce").activations == ["elu", "tanh", "softmax"]
-    with pytest.raises(ValueError, match="is ELU with alpha = 0.5, but only alpha = 1 is supported"):
+    with pytest.raises(ValueError, match=r"is ELU with alpha = 0.5, but only alpha = 1 is supported"):
         from_keras(configured(tmp_path, layer(0.5)), loss="cce")
 
 

@@ -100,7 +100,9 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path, monkeypatch):
         patch.setattr(persist.onnx_file, "LIMIT", 59)
         with pytest.raises(ValueError, match="the network has 60 bytes of parameters, but an ONNX file can hold at most 59"):
             net.export(tmp_path / "net.onnx")
-    with pytest.raises(ValueError, match="float64 network with the activation 'gelu' cannot be exported.* use a float32 network"):
+    with pytest.raises(
+        ValueError, match=r"float64 network with the activation 'gelu' cannot be exported.* use a float32 network"
+    ):
         network([4, 3], ["gelu"], "mse", "float64").export(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install .onnx>="):
