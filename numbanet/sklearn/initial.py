@@ -10,7 +10,7 @@ from numbanet.formulas import Activation
 
 # Initial weights and biases lie between -limit and limit, with limit = sqrt(factor / (n_in + n_out)). FACTORS maps some
 # activations to their factor, and FACTOR is the factor for all other activations.
-FACTORS = {"sigmoid": 2.0}
+FACTORS: dict[str | Activation, float] = {"sigmoid": 2.0}
 FACTOR = 6.0
 
 

@@ -96,7 +96,7 @@ class Parameters:
             )
         known = sorted({*ALL_ACTIVATIONS, *ALIASES})
         names = [value if isinstance(value, Activation) else checks.choice("activation", value, known) for value in given]
-        return [value if isinstance(value, Activation) else ALIASES.get(value, value) for value in [*names, output]]
+        return [ALIASES.get(value, value) if isinstance(value, str) else value for value in [*names, output]]
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
         """Checks that learning_rate_init, and the learning rate of the network, are positive and finite in `dtype`."""
