@@ -6,7 +6,7 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
-`njit_routine`  compiled code, by address    yes    what varies from network to network, such as an activation function
+`njit_routine`  compiled code, by address    yes    what not every network needs, such as an activation function or training
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
@@ -82,10 +82,25 @@ def _heard(compile: Callable) -> Callable:
     return compile_
 
 
-def compile_for(dispatcher: Any, arguments: tuple) -> None:
-    """Compiles a function for the types of the given arguments, unless it is already compiled. Does not call the function."""
-    if not config.DISABLE_JIT:
-        dispatcher.compile(tuple(map(dispatcher.typeof_pyval, arguments)))
+def types_of(dispatcher: Any, arguments: tuple) -> tuple:
+    """Returns the Numba types of the arguments of a call; an empty tuple if Numba's compiler is disabled."""
+    return () if config.DISABLE_JIT else tuple(map(dispatcher.typeof_pyval, arguments))
+
+
+def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
+    """Returns a function for arguments of the given types only. Compiles the function if necessary.
+
+    A call of the returned function does not find out the types of its arguments, which saves some microseconds. Arguments of
+    other types, or arrays that are not contiguous, would make the returned function read wrong memory.
+    """
+    return dispatcher if config.DISABLE_JIT else dispatcher.compile(argument_types)
+
+
+def must_be_compiled(dispatcher: Any, argument_types: tuple) -> bool:
+    """Returns True if a function is neither compiled in this process nor in the compile cache, for the given types."""
+    if config.DISABLE_JIT or argument_types in dispatcher.overloads:
+        return False
+    return not dispatcher._cache.holds(argument_types, dispatcher.targetctx.codegen())
 
 
 def njit_formula(function: Callable, cached: bool = True) -> Any:

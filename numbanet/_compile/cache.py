@@ -53,6 +53,11 @@ class FunctionCache(NullCache):
                 return CompileResult._rebuild(target_context, *result)
         return None
 
+    def holds(self, sig: Any, codegen: Any) -> bool:
+        """Returns True if there is a file for the argument types `sig`. The file may be damaged."""
+        folder = cache_folder()
+        return folder is not None and self._file(folder, self._key(sig, codegen)).exists()
+
     def save_overload(self, sig: Any, cres: Any) -> None:
         """Writes a compiled function to its file. Does nothing if there is no cache folder or if writing fails."""
         folder = cache_folder()

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbanet._compile import collection_paused, compile_for
+from numbanet._compile import collection_paused
 from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
-from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN, run
+from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN
 from numbanet.engines.cpu.kernels.descent import constants_of
 from numbanet.engines.cpu.kernels.layout import Layout
 from numbanet.engines.cpu.team import POSITION, new_team
@@ -87,14 +87,13 @@ class FastCpuEngine:
         self.no_weights = np.empty(0, topology.dtype)
         # Targets are read-only arrays. For a writable array, which has a different type, Numba would compile again.
         self.no_targets.flags.writeable = False
-        self.compiles = True  # whether the next call may have to compile
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
         self.layout = Layout(topology, self.most_rows)
         # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
         self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
-        # For each combination of arguments of `_workspace`: its result.
-        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int]] = {}
+        # For each task, block size and so on: the fields of a `Workspace`, the largest number of threads, and `run`.
+        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int, Callable]] = {}
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -254,9 +253,9 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays with the types that the compiled functions expect.
+        """Returns the arrays with the types that the compiled function `run` expects, because `run` does not check the types.
 
-        For arrays of other types, Numba would compile the functions again.
+        The network's methods have checked that x, y and outputs are contiguous in C order and have the network's dtype.
         """
         # astype returns a copy, which is always writable and aligned
         weights = self.no_weights if weights is None else weights.astype(self.topology.dtype)
@@ -275,7 +274,8 @@ class FastCpuEngine:
         size, descends = min(size, samples.order.size), task == DESCEND
         rows, clips = self._block_rows(size), rule.clip_norm < math.inf
         with self.lock.here:
-            workspace, most = self._workspace(task, rows, clips, draw is not None, spare, layers)
+            key = task, rows, clips, draw is not None, spare, layers
+            workspace, most, run = self.workspaces.get(key) or self._new_workspace(rows, draw is not None, spare, layers)
             last, last_descends, constants = self.constants
             if last is not rule or last_descends != descends:
                 with np.errstate(all="ignore"):
@@ -283,37 +283,25 @@ class FastCpuEngine:
                 self.constants = rule, descends, constants
             update = *constants, rates
             arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
-            call = self._first_call if self.compiles else threads.crew.call
-            *totals, invalid = call(run, arguments, most, reached)
+            if run is None:
+                with collection_paused():
+                    run = routines.prepare(self.topology, task, (*arguments, new_team(0), False), Workspace(*workspace), clips)
+                self.workspaces[key] = workspace, most, run
+            *totals, invalid = threads.crew.call(run, arguments, most, reached)
         if invalid:
             raise NotFiniteError
         return Totals(*totals)
 
-    def _first_call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None) -> Any:
-        """Makes a call as `Crew.call` does; the call may first have to compile the function `run`."""
-        with collection_paused():
-            if most > 1:  # Ctrl-C would not end a compilation in a thread that helps
-                compile_for(run, (*arguments, new_team(0), False))
-            result = threads.crew.call(run, arguments, most, reached)
-        self.compiles = False
-        return result
+    def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int, None]:
+        """Returns the fields of a `Workspace` for blocks of `rows` samples, the largest number of threads, and None.
 
-    def _workspace(self, task, rows: int, clips: bool, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int]:
-        """Returns the fields of the `Workspace` for blocks of `rows` samples, and the largest number of threads that compute.
-
-        Compiles the routines that the task needs and that are not compiled yet. `clips` is true if the update rule clips
-        gradients. `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
+        `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
         """
-        key = task, rows, clips, drops, spare, layers
-        if key not in self.workspaces:
-            layout = self.layout
-            header, records, _ = layout.records(rows, drops, spare)
-            with collection_paused():
-                routines.prepare(self.topology, task, header[0], records[:layers], clips)
-            workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random)
-            most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
-            self.workspaces[key] = tuple(workspace), most
-        return self.workspaces[key]
+        layout = self.layout
+        header, records, _ = layout.records(rows, drops, spare)
+        workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random)
+        most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+        return tuple(workspace), most, None
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""

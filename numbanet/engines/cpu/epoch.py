@@ -15,8 +15,9 @@ import numpy as np
 from numbanet._compile import njit_entry, njit_merged, njit_part
 from numbanet.engines.cpu.arguments import Block, Draw, Job, Samples, Workspace
 from numbanet.engines.cpu.blocks import KC, MR, NR_VECTORS, ROWS_AHEAD, STRIP
-from numbanet.engines.cpu.kernels import dropout, output, product
+from numbanet.engines.cpu.kernels import dropout, output
 from numbanet.engines.cpu.kernels.descent import UpdateRule, call_from_memory, rate, step_of
+from numbanet.engines.cpu.kernels.product import call_backward, call_forward, call_update
 from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.kernels.tables import HITS
@@ -29,17 +30,21 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 
 @njit_part
-def gather(memory, header, panels, x, order, position, span, scratch):
+def gather(memory, header, panels, samples, position, span, scratch):
     """Copies the rows order[position + s] of x, for the samples s in `span`, to the panels that begin at memory[panels].
+
+    Prefetches the same rows of y.
 
     A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
     sample. Returns True if all copied values are finite. `scratch` is the offset in memory of one vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
-    nr, n_in = NR_VECTORS * half, x.shape[1]
+    x, y, order = samples.x, samples.y, samples.order
+    nr, n_in, n_out = NR_VECTORS * half, x.shape[1], y.shape[1]
     rest, nans = zero, broadcast(zero)  # stay 0 as long as all values are finite, because inf - inf and nan - nan are nan
     for s in range(span.begin, span.end):
         row = get(order, position + s) * n_in
+        prefetch(y, get(order, position + s) * n_out)
         row_ahead = get(order, min(position + s + ROWS_AHEAD, order.size - 1)) * n_in
         for i in range(0, n_in, nr):
             prefetch(x, row_ahead + i)
@@ -84,13 +89,14 @@ def forward(workspace, samples, block, draw, member):
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
     scratch = header.packed + member.number * KC * NR_VECTORS * lanes(memory)  # memory of this thread
-    if not gather(memory, header, layers[0].x, samples.x, samples.order, block.position, rows, scratch):
+    if not gather(memory, header, layers[0].x, samples, block.position, rows, scratch):
         fetch_add(member.team, INVALID, 1)
     for l in range(last + 1):
         barrier(member)
         layer = layers[l]
         tiles = thread_range(tiles_of(layer, groups, NR_VECTORS * lanes(memory)), member)
-        product.forward(memory, header, layer, 0 if l == last or layer.kind == SOFTMAX else layer.phi, groups, tiles)
+        phi = 0 if l == last or layer.kind == SOFTMAX else layer.phi
+        call_forward(header.forward, (memory, header, layer, phi, groups, tiles))
         if layer.kind == SOFTMAX and l < last:
             barrier(member)
             call_softmax(layer.phi, (memory, header, layer, workspace.integers, rows))
@@ -116,14 +122,14 @@ def backward(workspace, block, step, draw, member):
         if l > 0:
             before = layers[l - 1]
             tiles = thread_range(tiles_of(before, groups, nr), member)
-            product.backward(memory, header, layer, before, groups, tiles, packed)
-            barrier(member)  # product.update changes the weights that product.backward reads
+            call_backward(header.backward, (memory, header, layer, before, groups, tiles, packed))
+            barrier(member)  # the routine `update` changes the weights that the routine `backward` reads
             if before.limit > 0:
                 dropout.backward(workspace, l - 1, draw, block, member.number, rows)
             if before.kind == SOFTMAX:
                 call_softmax(before.d_phi, (memory, header, before, workspace.integers, rows))
         tiles = thread_range(tiles_of(layer, layer.w_rows // MR, nr), member)
-        product.update(memory, header, layer, block, step, tiles, packed)
+        call_update(header.update, (memory, header, layer, block, step, tiles, packed))
     if block.closes and step.clip_norm < np.inf:
         call_from_memory(header.descend, (memory, header, layers, step, member))
 

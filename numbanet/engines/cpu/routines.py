@@ -1,13 +1,19 @@
-"""Chooses the routines of a network, and compiles each routine that a task needs and that has not been compiled before.
+"""Chooses the routines of a network, and compiles `run` and each routine that a task needs and that is not yet compiled.
 
 The addresses of the routines are stored in the header and in the layers' records; the module `kernels.layout` describes both.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, TRAIN
+from numbanet._compile import compiled_for, must_be_compiled, types_of
+from numbanet._compile.aside import called_aside
+from numbanet.engines.cpu import threads
+from numbanet.engines.cpu.arguments import Workspace
+from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, TRAIN, run
 from numbanet.engines.cpu.kernels.descent import FROM_MEMORY, descend_from_memory
 from numbanet.engines.cpu.kernels.dropout import DROP, drop
 from numbanet.engines.cpu.kernels.elementwise import (
@@ -20,6 +26,7 @@ from numbanet.engines.cpu.kernels.elementwise import (
     users_formula,
 )
 from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, score_and_error
+from numbanet.engines.cpu.kernels.product import BACKWARD, FORWARD, UPDATE, backward, forward, update
 from numbanet.engines.cpu.kernels.softmax import (
     SOFTMAX_LAYER,
     hidden_softmax_activation,
@@ -34,12 +41,59 @@ def _formula_of(topology: Topology, kind: int) -> Formula:
     return FORMULAS[kind] if kind in FORMULAS else users_formula(topology.own_activations[kind - OWN_ACTIVATION])
 
 
-def prepare(topology: Topology, task: int, header: Any, layers: np.ndarray, clips: bool) -> None:
-    """Writes the addresses of all routines that a task needs to the header record and the layers' records.
+# The routines that take the longest to compile. Their names are the names of fields of the header.
+PRODUCTS = {"forward": (FORWARD, forward), "backward": (BACKWARD, backward), "update": (UPDATE, update)}
 
-    `layers` may have only the first layers of the network. `clips` is true if the update rule clips gradients.
+# For each dtype for which this process has compiled `run`: `run` for this dtype.
+COMPILED: dict[np.dtype, Callable] = {}
+
+
+def compile_products(dtype: str, *names: str) -> None:
+    """Compiles the routines with the given names in PRODUCTS, for numbers of a type such as "float32"."""
+    for name in names:
+        signature, routine = PRODUCTS[name]
+        signature.address(routine, np.dtype(dtype))
+
+
+def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
+    """Returns `run` for a call's arguments. Compiles `run`, and all routines that a task needs, unless they are compiled.
+
+    Writes the addresses of the routines to the header and to the layers' records of `workspace`, which may have only the first
+    layers of the network. `clips` is true if the update rule clips gradients. If this process may use two or more cores, a
+    second process compiles matrix products, while this process compiles the rest.
     """
-    dtype, trains, last = topology.dtype, task == TRAIN, len(layers) - 1
+    dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
+    products = [] if task == DESCEND else list(PRODUCTS) if trains else ["forward"]
+    missing = [name for name in products if PRODUCTS[name][0].must_be_compiled(PRODUCTS[name][1], dtype)]
+    argument_types = () if dtype in COMPILED else types_of(run, arguments)
+    aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
+    with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
+        if argument_types:
+            COMPILED[dtype] = compiled_for(run, argument_types)
+        _prepare_layers(topology, trains, header, layers)
+        if task in (EVALUATE, TRAIN):
+            score, error = score_and_error(topology)
+            header["score"] = SCORE.address(score, dtype)
+            if trains:
+                header["error"] = ERROR.address(error, dtype)
+        if trains and layers["limit"].any():
+            header["drop"] = DROP.address(drop, dtype)
+        if clips or task == DESCEND:
+            header["descend"] = FROM_MEMORY.address(descend_from_memory, dtype)
+        wait()
+        for name in products:
+            header[name] = PRODUCTS[name][0].address(PRODUCTS[name][1], dtype)
+    return COMPILED[dtype]
+
+
+def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
+    """Returns a context manager that compiles routines in a second process, and provides a function that waits for them."""
+    return called_aside(compile_products, (dtype.name, *names)) if names else nullcontext(lambda: None)
+
+
+def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:
+    """Writes the addresses of the activation functions' routines, and of their derivatives' routines if `trains` is true."""
+    dtype, last = topology.dtype, len(layers) - 1
     for l, layer in enumerate(layers):
         if layer["kind"] == SOFTMAX and l < last:
             layer["phi"] = SOFTMAX_LAYER.address(hidden_softmax_activation, dtype)
@@ -52,12 +106,3 @@ def prepare(topology: Topology, task: int, header: Any, layers: np.ndarray, clip
             layer["phi"] = ACTIVATION.address(activation(formula), dtype)
             if trains:
                 layer["d_phi"] = ACTIVATION_ERROR.address(activation_error(formula), dtype)
-    if task in (EVALUATE, TRAIN):
-        score, error = score_and_error(topology)
-        header["score"] = SCORE.address(score, dtype)
-        if trains:
-            header["error"] = ERROR.address(error, dtype)
-    if trains and layers["limit"].any():
-        header["drop"] = DROP.address(drop, dtype)
-    if clips or task == DESCEND:
-        header["descend"] = FROM_MEMORY.address(descend_from_memory, dtype)

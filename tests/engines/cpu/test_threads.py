@@ -287,7 +287,8 @@ def test_the_caller_compiles_before_other_threads_help(monkeypatch):
     """Ctrl-C interrupts a compilation only in the main thread, so the helpers must not compile."""
     train()  # after this call, the code is in the cache
     fresh = njit_entry(epoch.run.py_func)
-    monkeypatch.setattr("numbanet.engines.cpu.engine.run", fresh)
+    monkeypatch.setattr("numbanet.engines.cpu.routines.run", fresh)
+    monkeypatch.setattr("numbanet.engines.cpu.routines.COMPILED", {})
     call, compiled = threads.Crew.call, []
 
     def watched(self, *arguments):

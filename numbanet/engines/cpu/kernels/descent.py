@@ -88,17 +88,17 @@ class UpdateStep(NamedTuple):
     moment_2: int
 
 
-def _step_type(number):
+def step_type(number):
     """Returns the Numba type of an `UpdateStep`, where `number` is the Numba type of the parameters."""
     integer, constants, rates = types.int64, 5 * [number], 3 * [number]
     return types.NamedTuple((integer, *constants, integer, *rates, integer, integer), UpdateStep)
 
 
 # memory, tile, gradients, step, row, n_in
-TILE = Signature(lambda number: (types.intp, types.intp, _step_type(number), types.intp, types.intp))
+TILE = Signature(lambda number: (types.intp, types.intp, step_type(number), types.intp, types.intp))
 # memory, header, layers, step, member
 FROM_MEMORY = Signature(
-    lambda number: (header_type(number), types.Array(layer_type(number), 1, "C"), _step_type(number), MEMBER)
+    lambda number: (header_type(number), types.Array(layer_type(number), 1, "C"), step_type(number), MEMBER)
 )
 call_tile, call_from_memory = TILE.call, FROM_MEMORY.call
 

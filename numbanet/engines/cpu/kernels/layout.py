@@ -50,6 +50,9 @@ _HEADER = [
     ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
     ("table_size", np.int64),  # number of values in a table
     ("packed", np.int64),  # offset of each thread's buffer of STRIP x KC panel rows, for the transpose of a part of w
+    ("forward", np.int64),  # address of the routine that computes a of a layer
+    ("backward", np.int64),  # address of the routine that computes delta of the previous layer
+    ("update", np.int64),  # address of the routine that computes the gradients of a layer, and updates w and b
     ("softmax", np.int64),  # address of the routine that computes softmax of the output layer
     ("score", np.int64),  # address of the routine that computes the loss and the correct outputs of each sample
     ("error", np.int64),  # address of the routine that computes delta of the output layer

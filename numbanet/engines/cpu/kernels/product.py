@@ -18,16 +18,29 @@ that adds them and of the width of the strip.
 """
 
 import numpy as np
+from numba import types
 
-from numbanet._compile import njit_merged, njit_part
+from numbanet._compile import njit_merged, njit_part, njit_routine
+from numbanet.engines.cpu.arguments import Block
 from numbanet.engines.cpu.blocks import GRADIENT_MC, KC, MC, MR, NR_VECTORS, PAIRS, STRIP
-from numbanet.engines.cpu.kernels.descent import call_tile, descend
+from numbanet.engines.cpu.kernels.descent import call_tile, descend, step_type
 from numbanet.engines.cpu.kernels.elementwise import call_activation, call_activation_error
+from numbanet.engines.cpu.kernels.routine import SPAN, Signature, header_type, layer_type
 from numbanet.engines.cpu.kernels.tile import microkernel, places, replace_tile, shifted, store_tile
-from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store_square, transpose
+from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load_square, put, store, store_square, transpose
 from numbanet.engines.cpu.team import Span
 from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations.activations import SOFTMAX
+
+_BLOCK = types.NamedTuple((types.int64, types.int64, types.boolean, types.boolean, types.int64), Block)
+
+# memory, header, layer, phi, groups, tiles
+FORWARD = Signature(lambda number: (header_type(number), layer_type(number), types.int64, types.int64, SPAN))
+# memory, header, layer, before, groups, tiles, packed
+BACKWARD = Signature(lambda number: (header_type(number), *2 * [layer_type(number)], types.int64, SPAN, types.int64))
+# memory, header, layer, block, step, tiles, scratch
+UPDATE = Signature(lambda number: (header_type(number), layer_type(number), _BLOCK, step_type(number), SPAN, types.int64))
+call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.call
 
 
 @njit_merged
@@ -88,7 +101,7 @@ def groups_of(panel, width, tiles, groups, slab, rows):
     return Span(max(slab, begin), min(slab + rows // MR, groups, end))
 
 
-@njit_part
+@njit_routine
 def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
@@ -125,7 +138,7 @@ def forward_strip(memory, header, layer, strip, i, groups):
         store_tile(memory, z, nr, c)
 
 
-@njit_part
+@njit_routine
 def backward(memory, header, layer, before, groups, tiles, packed):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i for a range of the previous layer's tiles (MR samples x NR inputs i).
 
@@ -179,7 +192,7 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
     """
     half = lanes(memory)
     nr = NR_VECTORS * half
-    inputs = min(nr, layer.n_in - panel * nr)
+    inputs, zeros = min(nr, layer.n_in - panel * nr), broadcast(memory.dtype.type(0))
     for k in range(0, depth, nr):
         w = layer.w + ((j + k) // nr * layer.w_rows + panel * nr) * nr
         if inputs == nr:
@@ -189,11 +202,14 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
                     store_square(memory, packed + (k + q) * nr + p, nr, square)
         else:
             for q in range(min(nr, depth - k)):
-                for i in range(nr):
-                    put(memory, packed + (k + q) * nr + i, get(memory, w + i * nr + q) if i < inputs else 0)
+                row = packed + (k + q) * nr
+                store(memory, row, zeros)
+                store(memory, row + half, zeros)
+                for i in range(inputs):
+                    put(memory, row + i, get(memory, w + i * nr + q))
 
 
-@njit_part
+@njit_routine
 def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
 

@@ -1,12 +1,14 @@
 """Calls of routines: functions that are compiled apart from `run`, each on its first use, and that `run` calls by address.
 
 Whatever varies from network to network is a routine: the activation functions, the losses, the update rules and dropout. A
-network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. All routines
-for the same purpose have the same argument types, which a `Signature` describes. The address of a routine is an integer, and 0
-means that there is no routine.
+network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. The matrix
+products are routines, too, because a prediction does not need all of them, and because two processes can then compile `run` and
+the products at the same time. All routines for the same purpose have the same argument types, which a `Signature` describes.
+The address of a routine is an integer, and 0 means that there is no routine.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.np.numpy_support import as_dtype, from_dtype
 
-from numbanet._compile import address_of, intrinsic
+from numbanet._compile import address_of, intrinsic, must_be_compiled
 from numbanet.engines.cpu.kernels.layout import header_dtype, layer_dtype
 from numbanet.engines.cpu.team import Member, Span
 
@@ -49,6 +51,10 @@ class Signature:
         """Returns the address of a routine for numbers of type `dtype`, which is compiled if it has not been used before."""
         return address_of(routine, self.arguments(from_dtype(dtype)))
 
+    def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:
+        """Returns True if the compile cache does not have a routine for numbers of type `dtype`."""
+        return must_be_compiled(routine, self.arguments(from_dtype(dtype)))
+
 
 def _caller(signature: Signature) -> Any:
     @intrinsic
@@ -74,11 +80,13 @@ def named(function: Callable, name: str) -> Callable:
     return function
 
 
+@cache  # because Numba takes almost a millisecond to make the type of a record
 def header_type(number: Any) -> Any:
     """Returns the Numba type of a network's header, for numbers of the Numba type `number`."""
     return from_dtype(header_dtype(as_dtype(number)))
 
 
+@cache
 def layer_type(number: Any) -> Any:
     """Returns the Numba type of a layer's record, for numbers of the Numba type `number`."""
     return from_dtype(layer_dtype(as_dtype(number)))

@@ -1,0 +1,55 @@
+"""Runs a function of this package in a second process, which compiles while this process compiles other functions.
+
+The two processes share the compile cache: the second process writes machine code to the cache, and this process loads it.
+Compiling in two threads of one process would save no time, because Numba compiles only one function at a time.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+from numbanet._compile.folder import cache_folder
+
+SECONDS = 60.0  # the longest time to wait for the second process
+
+# An import must find the same modules as in this process.
+_CODE = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}(*{arguments!r})"
+
+
+@contextlib.contextmanager
+def called_aside(function: Callable, arguments: tuple[str, ...]) -> Iterator[Callable[[], None]]:
+    """Returns a context manager that calls a function in a second process, for its effect on the compile cache.
+
+    The context manager provides a function that waits until the call has ended. Without the wait, the call is stopped at the
+    end of the with statement. If there is no cache folder that can be written to, or if no Python process can be started,
+    nothing is called.
+    """
+    process = _start(_CODE.format(path=sys.path, module=function.__module__, name=function.__name__, arguments=arguments))
+    if process is None:
+        yield lambda: None
+        return
+    try:
+        yield lambda: _wait(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(SECONDS)
+
+
+def _start(code: str) -> subprocess.Popen | None:
+    folder = cache_folder()
+    # In programs that embed Python, sys.executable may be another program, or None.
+    is_python = os.path.basename(sys.executable or "").startswith("python") and not getattr(sys, "frozen", False)
+    if folder is None or not os.access(folder, os.W_OK) or not is_python:
+        return None
+    silent = subprocess.DEVNULL
+    try:
+        return subprocess.Popen([sys.executable, "-c", code], stdin=silent, stdout=silent, stderr=silent)
+    except OSError:  # such as a limit on the number of processes
+        return None

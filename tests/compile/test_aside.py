@@ -1,0 +1,90 @@
+"""A second process compiles the matrix products, while the first process compiles the rest."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from numbanet import Network, _cuda
+from numbanet._compile import aside, config
+from numbanet.engines.cpu import routines, threads
+from numbanet.engines.cpu.kernels.routine import Signature
+from tests.helpers.engines import each
+
+pytestmark = pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="needs compiled functions")
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def write_and_sleep(path):
+    write(path, str(os.getpid()))
+    time.sleep(60)
+
+
+def fail(path):
+    write(path, "before the error")
+    raise ValueError
+
+
+def test_a_function_is_called_in_another_process(tmp_path):
+    with aside.called_aside(write, (str(tmp_path / "file"), "it's \\ called")) as wait:
+        wait()
+    assert (tmp_path / "file").read_text() == "it's \\ called"
+
+
+def test_an_error_in_the_other_process_is_not_printed(tmp_path, capfd):
+    with aside.called_aside(fail, (str(tmp_path / "file"),)) as wait:
+        wait()
+    assert (tmp_path / "file").read_text() == "before the error"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_call_that_nobody_waits_for_is_stopped(tmp_path):
+    file = tmp_path / "file"
+    with pytest.raises(KeyboardInterrupt), aside.called_aside(write_and_sleep, (str(file),)):
+        while not (file.exists() and file.read_text()):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
+
+
+def test_a_call_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(aside, "SECONDS", 0.01)
+    with aside.called_aside(write_and_sleep, (str(tmp_path / "file"),)) as wait:
+        wait()
+
+
+@each("name, value", [("cache_folder", lambda: None), ("sys.executable", "/opt/editor"), ("sys.executable", None)])
+def test_without_a_cache_or_without_a_python_interpreter_nothing_is_called(name, value, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"numbanet._compile.aside.{name}", value)
+    with aside.called_aside(write, (str(tmp_path / "file"), "text")) as wait:
+        wait()
+    assert not (tmp_path / "file").exists()
+
+
+@each(
+    "call, run_is_missing, names",
+    [
+        ("fit", True, ("forward", "backward", "update")),
+        ("fit", False, ("backward", "update")),
+        ("predict", True, ("forward",)),
+        ("predict", False, None),
+    ],
+)
+def test_each_process_has_something_to_compile(call, run_is_missing, names, monkeypatch):
+    x, y = np.ones((8, 3), "float32"), np.ones((8, 2), "float32")
+    Network([3, 2], "identity", loss="mse").fit(x, y, epochs=1, verbose=0)  # compiles, unless the cache has everything
+    monkeypatch.setattr(threads.crew, "size", 2)
+    monkeypatch.setattr(routines, "COMPILED", {})
+    monkeypatch.setattr(routines, "must_be_compiled", lambda *_: run_is_missing)
+    monkeypatch.setattr(Signature, "must_be_compiled", lambda *_: True)
+    started = []
+    monkeypatch.setattr(routines, "called_aside", lambda *call: started.append(call) or aside.called_aside(*call))
+    net = Network([3, 2], "identity", loss="mse")
+    net.predict(x) if call == "predict" else net.fit(x, y, epochs=1, verbose=0)
+    assert started == ([] if names is None else [(routines.compile_products, ("float32", *names))])
