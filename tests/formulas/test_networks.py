@@ -171,6 +171,7 @@ def test_pickles_and_copies_keep_the_formulas():
         assert copied.formulas == net.formulas and (copied.predict(x) == net.predict(x)).all()
     assert copy.deepcopy(STEEP) is STEEP and pickle.loads(pickle.dumps(HUBER_PER_OUTPUT)) == HUBER_PER_OUTPUT
     again = pickle.loads(pickle.dumps(STEEP))
+    assert again.phi is STEEP.phi and again.d_phi is STEEP.d_phi  # they are not compiled again
     assert again == STEEP and hash(again) == hash(STEEP) and again != SWISH and repr(again) == "<Activation 'steep'>"
 
 
