@@ -16,8 +16,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output",
         default="sheet.pdf",
         metavar="FILE",
-        help="file to write, with two pages of the size A4: .pdf, .html, .svg or .png. The second page of sheet.svg is "
-        "sheet-2.svg (default: %(default)s)",
+        help="file to write, with three pages of the size A4: .pdf, .html, .svg or .png. The second page of sheet.svg is "
+        "sheet-2.svg, the third page is sheet-3.svg (default: %(default)s)",
     )
     drawing.add_argument("--dark", action="store_true", help="draw on a dark background")
 
@@ -26,5 +26,5 @@ def _sheet(options: argparse.Namespace) -> int:
     from numbanet.pictures import save_sheet  # imported here because only this subcommand needs matplotlib
 
     refuse_unwritable(options.output)
-    print(f"saved {' and '.join(save_sheet(options.output, dark=options.dark))}")
+    print(f"saved {', '.join(save_sheet(options.output, dark=options.dark))}")
     return 0

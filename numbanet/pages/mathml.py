@@ -8,8 +8,8 @@ MINUS = "\N{MINUS SIGN}"
 # The commands that the formulas of docs/sheet.md contain. Names of functions are upright; Greek letters are variables.
 VARIABLES = {
     "alpha": "\N{GREEK SMALL LETTER ALPHA}", "beta": "β", "delta": "δ", "epsilon": "ϵ", "eta": "η", "lambda": "λ", "mu": "μ",
-    "phi": "φ", "Phi": "Φ", "pi": "π", "sigma": "\N{GREEK SMALL LETTER SIGMA}", "log": "log", "max": "max", "min": "min",
-    "tanh": "tanh", "cosh": "cosh",
+    "phi": "φ", "Phi": "Φ", "pi": "π", "sigma": "\N{GREEK SMALL LETTER SIGMA}",
+    "log": "log", "max": "max", "min": "min", "tanh": "tanh", "cosh": "cosh",
 }  # fmt: skip
 OPERATORS = {
     "partial": "∂", "le": "≤", "ge": "≥", "ne": "≠", "neq": "≠", "ll": "≪", "leftarrow": "←", "cdot": "⋅",

@@ -84,7 +84,8 @@ def _row_beyond(left: str, *names: str) -> Row:
 HEADINGS: dict[str, Callable[..., Row | Symbol]] = {"the sheet": _row, "beyond the sheet": _row_beyond, "symbol": Symbol}
 
 
-# Replacements for TeX commands that matplotlib's mathtext does not support. The last replacement adds a space after sums.
+# Replacements for TeX commands that matplotlib's mathtext does not support. The last three replacements add a space after sums
+# and before functions, and make words upright.
 _MATHTEXT = [
     (r"\\le(?![a-z])", r"\\leq"),
     (r"\\ge(?![a-z])", r"\\geq"),
@@ -95,11 +96,17 @@ _MATHTEXT = [
     (r"\\[lr]Vert", r"\\Vert "),
     (r"\\sqrt (\w)", r"\\sqrt{\1}"),
     (r"(\\sum_(\w|\{[^}]*\}))", r"\1\\,"),
+    (r"(?<=[\w)}]) \\(log|min|max|tanh|cosh)", r"\\,\\\1"),
+    (r"(?<![\\A-Za-z])([A-Za-z]{3,})", r"\\mathrm{\1}"),
 ]
 
 
 def mathtext(text: str) -> str:
     """Converts the TeX formulas in a string to the syntax that matplotlib's mathtext supports."""
+    return re.sub(r"\$[^$]*\$", lambda formula: _mathtext_of(formula[0]), text)
+
+
+def _mathtext_of(formula: str) -> str:
     for pattern, replacement in _MATHTEXT:
-        text = re.sub(pattern, replacement, text)
-    return text
+        formula = re.sub(pattern, replacement, formula)
+    return formula

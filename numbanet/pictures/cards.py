@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,22 +10,32 @@ from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from numbanet.pages.rows import Row, Symbol, mathtext
-from numbanet.pictures.curves import Curve, curve
+from numbanet.pictures.curves import START, STEPS, Curve, curve
 from numbanet.pictures.page import SMALLEST, Block, Line, Page, extent, line, wrapped
-from numbanet.pictures.panels import draw_comparison, draw_panel
+from numbanet.pictures.panels import LABEL, LABEL_GAP, draw_comparison, draw_panel
 
 PANEL_LEFT, PANEL_RIGHT = 6.4, 3.2  # the widths of the ticks of a panel, and of the label of its x axis
 PANEL_ABOVE, PANEL_BELOW, LOWEST_PANEL = 3.6, 4.2, 12.0  # the heights of the y label, of the ticks, and of a panel
-INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.2, 1.8, 2.0
-SECTION, TITLE, FORMULA, WORDS = 9.6, 9.0, 10.0, 7.5
+LOWEST_COMPARISON = 24.0  # the height of the panel that compares the update rules
+STEEPEST = 2.4  # the largest height of a panel, divided by its width
+INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.0, 1.8, 1.6
+SECTION, TITLE, FORMULA, SYMBOL, WORDS = 9.6, 9.0, 10.0, 9.0, 7.5
 BAND = 6.0  # the height of the band behind a heading
 HEADING = BAND + 2.2
+SPACE_BETWEEN = 2.0  # between a title and the words behind it
+INDENT_BROKEN = 3.0  # the indentation of the second line of a formula, and of the lines after it
+# A formula with two cases, such as "$a = 0$ for $z \\leq 0$; $z$ for $z > 0$".
+CASES = re.compile(r"\$(.*= )?([^$]*)\$ for \$([^$]*)\$; \$([^$]*)\$ for \$([^$]*)\$")
+NO_MARKS = str.maketrans("", "", "`—")
+UNIT = r"$\hspace{1}$"  # the unit of the command hspace
 
 
 def heading(title: str, files: list[str], width: float) -> Block:
     """Returns the block of a section's heading: the title, and the files of `numbanet.equations` that the section names."""
-    names = ",\n".join(files)
-    wide = max((extent(name, family="monospace")[0] * SMALLEST for name in files), default=0.0)
+    names, title_width = ", ".join(files), extent(title, "bold")[0] * SECTION
+    if extent(names, family="monospace")[0] * SMALLEST > width - 6.5 - title_width:
+        names = ",\n".join(files)
+    wide = max(extent(name, family="monospace")[0] * SMALLEST for name in names.split("\n"))
     size = min(SECTION, (width - 6.5 - wide) / extent(title, "bold")[0])
 
     def draw(page: Page, x: float, y: float, height: float) -> None:
@@ -44,14 +55,14 @@ def diagram(drawing: Callable[[Axes], object], height: float, width: float) -> B
     def draw(page: Page, x: float, y: float, given: float) -> None:
         drawing(page.panel(x, y, width, given - 1.5))
 
-    return Block(height, draw, stretches=True)
+    return Block(height, draw)
 
 
 def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
     """Draws a symbol with its name in code and its meaning; the baseline is at y."""
-    page.text(x, y, mathtext(symbol.symbol), FORMULA)
-    page.text(x + 8.0, y, symbol.code.replace("`", ""), SMALLEST, family="monospace", color=page.theme.colours[0])
-    page.text(x + 21.5, y, mathtext(symbol.meaning), WORDS)
+    page.text(x, y, mathtext(symbol.symbol), SYMBOL)
+    page.text(x + 10.0, y, symbol.code.translate(NO_MARKS), SMALLEST, family="monospace", color=page.theme.colours[0])
+    page.text(x + 24.5, y, mathtext(symbol.meaning), WORDS)
 
 
 def remark(row: Row, width: float) -> Block:
@@ -89,7 +100,9 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     keys = list(curves)
     note = ", ".join(dict.fromkeys(drawn.note for drawn in curves.values() if drawn.note))
     is_long = bool(note) and extent(note)[0] * SMALLEST > PANEL_LEFT / 2 + panel_width + PANEL_RIGHT
-    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT)
+    has_label = any(drawn.ground is not None for drawn in curves.values())  # a label of the y axis, above the panel
+    over_panel = width - (extent(note)[0] * SMALLEST + SPACE_BETWEEN if note and not is_long else 0.0)
+    title = _title_lines(rows[0].title, note if is_long else "", room + INDENT, room + INDENT if has_label else over_panel)
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
@@ -108,7 +121,10 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
         if curves:
             left = x + width - panel_width - PANEL_RIGHT
             panel_top = _panel_top(parts, tops + spread, room)
-            draw_panel(page.panel(left, y + panel_top, panel_width, height - panel_top - BELOW_CARD - PANEL_BELOW), curves)
+            panel_height = min(height - panel_top - BELOW_CARD - PANEL_BELOW, STEEPEST * panel_width)
+            label = max(extent(drawn.x_label)[0] for drawn in curves.values()) * LABEL + LABEL_GAP
+            inner_width = panel_width + PANEL_RIGHT - max(PANEL_RIGHT, label)
+            draw_panel(page.panel(left, y + panel_top, inner_width, panel_height), curves)
             if not is_long:
                 page.text(x + width, y + panel_top - 1.1, note, SMALLEST, color=page.theme.grey, ha="right")
 
@@ -117,12 +133,19 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 def comparison(width: float) -> Block:
     """Returns the block of a panel that shows the losses of all update rules over the steps."""
+    note = (
+        f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
+        "is less than 0.01 above the minimum."
+    )
+    words = wrapped(_pieces(note), SMALLEST, width, tone="grey")
+    top = _height(words) + PANEL_ABOVE + 0.8
 
     def draw(page: Page, x: float, y: float, height: float) -> None:
-        panel_height = height - BELOW_CARD - PANEL_ABOVE - PANEL_BELOW
-        draw_comparison(page.panel(x + PANEL_LEFT, y + PANEL_ABOVE, width - PANEL_LEFT - 8.0, panel_height))
+        _draw_lines(page, words, x, y)
+        panel_height = height - BELOW_CARD - top - PANEL_BELOW
+        draw_comparison(page.panel(x + PANEL_LEFT, y + top, width - PANEL_LEFT - 8.0, panel_height))
 
-    return Block(34.0, draw, stretches=True)
+    return Block(top + LOWEST_COMPARISON + PANEL_BELOW + BELOW_CARD, draw, stretches=True)
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
@@ -154,11 +177,20 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
         y += drawn.above + drawn.below + LEADING
 
 
-def _title_lines(title: str, note: str, room: float) -> list[Line]:
-    """Returns the title of a card, the source of the formula, and a note about its curves."""
+def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
+    """Returns the title of a card, the source of the formula, and a note about its curves.
+
+    The first line, which is above the panel, may have the width `first_room`. If possible, it also contains the source.
+    """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
-    lines = wrapped(_pieces(words), TITLE, room, weight="bold") if words else []
+    fits = extent(words, "bold")[0] * TITLE <= first_room if words else False
+    lines = wrapped(_pieces(words), TITLE, first_room if fits else room, weight="bold") if words else []
+    after = extent(words, "bold")[0] * TITLE + SPACE_BETWEEN
+    if fits and reference and after + extent(reference)[0] * SMALLEST <= first_room:
+        below = lines[0].below  # the baselines of the source and of the title are the same
+        lines.append(Line(reference, SMALLEST, -below - LEADING, below, {"tone": "grey", "indent": after}))
+        reference = ""
     for text in filter(None, (reference, note)):
         lines += wrapped(_pieces(text), SMALLEST, room, tone="grey")
     return lines
@@ -189,12 +221,45 @@ def _formula_lines(text: str, room: float) -> list[Line]:
 
 
 def _broken(text: str, room: float) -> list[Line]:
-    """Returns a formula as one line or, if it is wider than `room`, as several lines that end after semicolons and commas."""
+    """Returns a formula as one line or, if it is wider than `room`, as several lines that end after commas or before a plus."""
+    if " for " not in text and extent(_in_one(text))[0] * FORMULA <= room:
+        return [line(_in_one(text), FORMULA)]
+    parts = [broken for part in re.split(r"(?<=\$), (?=\$)", text) for broken in _cases_or_terms(part, room)]
+    return [line(part, FORMULA, indent=INDENT_BROKEN if number else 0.0) for number, part in enumerate(parts)]
+
+
+def _cases_or_terms(text: str, room: float) -> list[str]:
+    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, the terms of a sum."""
+    if match := CASES.fullmatch(text):
+        return [_with_brace(*match.groups(""))]
     whole = _in_one(text)
-    if extent(whole)[0] * FORMULA <= room:
-        return [line(whole, FORMULA)]
-    parts = map(_in_one, re.split(r"(?<=\$)[;,] (?=\$)", text))
-    return [line(part, FORMULA, indent=3.0 if number else 0.0) for number, part in enumerate(parts)]
+    return [whole] if extent(whole)[0] * FORMULA <= room else _terms(whole)
+
+
+def _terms(formula: str) -> list[str]:
+    """Divides a formula before each plus that is neither in parentheses nor in braces; pluses in square brackets count."""
+    depth, ends = 0, [1]
+    for at, letter in enumerate(formula):
+        depth += (letter in "({") - (letter in ")}")
+        if letter == "+" and not depth:
+            ends.append(at)
+    return [f"${formula[start:end].strip()}$" for start, end in pairwise([*ends, len(formula) - 1])]
+
+
+def _with_brace(left: str, value: str, condition: str, other_value: str, other_condition: str) -> str:
+    """Returns a formula with a brace before two values, which have a common left edge, as have their conditions."""
+    values, conditions = _aligned(value, other_value), _aligned(condition, other_condition)
+    lines = [rf"{value}\ \ \mathrm{{for}}\ {condition}" for value, condition in zip(values, conditions, strict=True)]
+    return rf"${left}\left\{{\genfrac{{}}{{}}{{0}}{{0}}{{{lines[0]}}}{{{lines[1]}}}\right.$"
+
+
+def _aligned(*formulas: str) -> list[str]:
+    """Returns the formulas with space behind them, so that all have the width of the widest."""
+    widths = [extent(f"${formula}$")[0] for formula in formulas]
+    return [
+        rf"{formula}\hspace{{{(max(widths) - width) / extent(UNIT)[0]:.3f}}}"
+        for formula, width in zip(formulas, widths, strict=True)
+    ]
 
 
 def _in_one(text: str) -> str:

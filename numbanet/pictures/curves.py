@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numbanet import equations
 from numbanet.engines.topology import ACTIVATIONS
+from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from numbanet.pages.rows import Row
 from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
 
@@ -31,6 +32,7 @@ class Curve(NamedTuple):
     y: NDArray[np.float64]
     names: tuple[str, ...]
     note: str = ""  # the constants of the example, such as the target
+    eta: str = ""  # the learning rate of an update rule
     ground: NDArray[np.float64] | None = None
     ground_name: str = ""
     marker: str = ""
@@ -80,7 +82,7 @@ def _d_activation(name: str) -> Callable[[], Curve]:
 
 
 def _softmax_sum() -> Curve:
-    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], ("$1 + others$",), SOFTMAX)
+    return Curve("$z_1$", Z, 1 + _z_max_and_others()[1], (r"$1 + \mathrm{others}$",), SOFTMAX)
 
 
 def _z_max_and_others() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -110,6 +112,8 @@ def _softmax_logit() -> Curve:
 
 # Losses of one output, y = 1
 
+DL_DA = r"$\partial L/\partial\hat y$"
+
 
 def _loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Curve]:
     def make() -> Curve:
@@ -126,14 +130,14 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
         y_hat = np.linspace(lowest, highest, 81)
         y, dl_da = np.ones((y_hat.size, 1)), np.empty((y_hat.size, 1))
         equations.d_loss(kind, n, y, y_hat[:, np.newaxis], dl_da)
-        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], (r"$\partial L/\partial\hat y$",), f"$y = 1$, $n = {n}$")
+        return Curve(r"$\hat y$", y_hat, dl_da[:, 0], (DL_DA,), f"$y = 1$, $n = {n}$")
 
     return make
 
 
 def _each_loss() -> Curve:
     """Returns a curve of three pieces: the losses SSE, MSE and BCE."""
-    pieces = [_loss(kind, 2, 0.2, 0.99)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
+    pieces = [_loss(kind, 2, 0.2, 0.7)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
     x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
     y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
     return pieces[0]._replace(x=x, y=y, names=("SSE", "MSE", "BCE"))
@@ -165,7 +169,7 @@ def _log_sum() -> Curve:
     """Returns the curve of the loss cce for a target that is the class of the largest z, where the loss is log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
-    return Curve("$z_1$", Z, loss, (r"$\log(1 + others)$",), SOFTMAX)
+    return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)
 
 
 # Error terms at the output
@@ -235,7 +239,7 @@ def _tangents(
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
-    return Curve(x_label, x, y, (name,), "tangents", ground, f"$L({variable})$")
+    return Curve(x_label, x, y, (name,), "tangents", "", ground, f"$L({variable})$")
 
 
 def _weight_gradient() -> Curve:
@@ -274,61 +278,93 @@ def _delta_recurrence() -> Curve:
     return _tangents("z", r"$\delta$", _loss_behind, _delta_behind, "$z$")
 
 
-# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start, eta and number of steps
+# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start and number of steps. The
+# eta of each rule is the smallest multiple of 0.05 with which the last loss is less than 0.01 above the minimum.
 
 START, STEPS = -3.6, 12
-ETA, MU, BETA_1, BETA_2, TINY = 0.75, 0.6, 0.9, 0.999, 1e-8
+MU, BETA_1, BETA_2, TINY = 0.6, 0.9, 0.999, 1e-8
 
 
-def _path(step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
+def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
     """Returns the curve of the loss over w, with one point at the start and one after each update.
 
-    The function step(t, gradients, w) performs the update with the number t, counted from 1.
+    The function step(t, gradients, w) performs the update with the number t, counted from 1, with the learning rate eta. The
+    string `constants` describes the other constants of the rule.
     """
     w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):
         step(t, np.array(_neuron_gradients(w.item(), 0.5)[:1]), w)
         path.append(w.item())
     ground, heights = (np.array([_neuron_loss(x, 0.5) for x in places]) for places in (Z, path))
-    note = rf"{STEPS} steps from $w = {START}$, $\eta = {ETA}$"
-    return Curve("$w$", np.array(path), heights, (f"{STEPS} steps",), note, ground, "$L$", "o")
+    rate = rf"$\eta = {eta}$"
+    note = f"{STEPS} steps from $w = {START}$, {rate}{constants}"
+    return Curve("$w$", np.array(path), heights, (f"{STEPS} steps",), note, rate, ground, "$L$", "o")
 
 
-def _gradient_descent() -> Curve:
-    return _path(lambda t, gradients, w: equations.gradient_descent(ETA, gradients, w))
+def _gradient_descent(eta: float = 0.65) -> Curve:
+    return _path(eta, "", lambda t, gradients, w: equations.gradient_descent(eta, gradients, w))
 
 
-def _momentum() -> Curve:
+def _momentum(eta: float = 0.25) -> Curve:
     v = np.zeros(1)
-    return _path(lambda t, gradients, w: equations.momentum(ETA, MU, gradients, v, w))
+    return _path(eta, rf", $\mu = {MU}$", lambda t, gradients, w: equations.momentum(eta, MU, gradients, v, w))
 
 
-def _nesterov() -> Curve:
+def _nesterov(eta: float = 0.25) -> Curve:
     v = np.zeros(1)
-    return _path(lambda t, gradients, w: equations.nesterov(ETA, MU, gradients, v, w))
+    return _path(eta, rf", $\mu = {MU}$", lambda t, gradients, w: equations.nesterov(eta, MU, gradients, v, w))
 
 
-def _adam() -> Curve:
+def _adam(eta: float = 0.4) -> Curve:
     m, v = np.zeros(1), np.zeros(1)
 
     def step(t: int, gradients: NDArray[np.float64], w: NDArray[np.float64]) -> None:
         scale = np.sqrt(1 - BETA_2**t)
-        equations.adam(ETA * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
+        equations.adam(eta * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
 
-    return _path(step)
+    return _path(eta, rf", $\beta_1 = {BETA_1}$, $\beta_2 = {BETA_2}$", step)
+
+
+# Activations and losses that are not on the sheet: the scalar functions compute the curves
+
+
+def _more_activation(name: str) -> Callable[[], Curve]:
+    phi = getattr(equations, name)
+    return lambda: Curve("$z$", Z, np.array([phi(z) for z in Z]), ("$a$",))
+
+
+def _more_d_activation(name: str) -> Callable[[], Curve]:
+    phi, d_phi = getattr(equations, name), getattr(equations, f"d_{name}")
+    needs_z = BEYOND_ACTIVATIONS[name].needs_z
+    return lambda: Curve("$z$", Z, np.array([d_phi(z if needs_z else phi(z)) for z in Z]), ("$da/dz$",))
+
+
+LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it is not -2
+
+
+def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
+    """Returns a function that makes the curve of the loss of one output, or of its derivative, for y = 1 and n = 1."""
+    function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
+    y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
+
+    def make() -> Curve:
+        y = np.array([function(1.0, each) for each in y_hat])
+        return Curve(r"$\hat y$", y_hat, y, (curve_name,), "$y = 1$, $n = 1$")
+
+    return make
 
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
 
 # The functions that compute the courses of the update rules.
-DESCENTS: dict[tuple[str | None, str], Callable[[], Curve]] = {
+DESCENTS: dict[tuple[str | None, str], Callable[..., Curve]] = {
     ("descend", "gradient_descent"): _gradient_descent,
     ("velocity_after", "momentum"): _momentum,
     ("nesterov_gradient", "nesterov"): _nesterov,
     ("adam_gradient", "adam"): _adam,
 }
 # The functions that compute the curves, by the names of the scalar function and of the loop in a row of docs/sheet.md.
-CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
+CURVES: dict[tuple[str | None, str], Callable[..., Curve]] = {
     ("weighted_input", "forward_sum"): _neuron_sum,
     ("phi", "activation"): _neuron_activation,
     ("d_phi", "d_activation"): _neuron_derivative,
@@ -357,4 +393,8 @@ CURVES: dict[tuple[str | None, str], Callable[[], Curve]] = {
     ("d_bias", "bias_gradient"): _bias_gradient,
     ("weighted_error", "delta_recurrence"): _delta_recurrence,
     **DESCENTS,
+    **{(name, "activation"): _more_activation(name) for name in BEYOND_ACTIVATIONS},
+    **{(f"d_{name}", "d_activation"): _more_d_activation(name) for name in BEYOND_ACTIVATIONS},
+    **{(name, "loss"): _more_loss(name, "$L$") for name in BEYOND_LOSSES},
+    **{(f"d_{name}", "d_loss"): _more_loss(f"d_{name}", DL_DA) for name in BEYOND_LOSSES},
 }

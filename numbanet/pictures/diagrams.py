@@ -67,7 +67,7 @@ def neuron_diagram(
         size = (8.0, max(3.0, 0.52 * len(neuron.rows) + 0.5))
     elif x is None and w is None and b is None:
         neuron = Neuron([("$x_1$", "", "$w_1$"), ("$x_2$", "", "$w_2$"), None, ("$x_n$", "", "$w_n$")], "$b$", "$z$", "$a$")
-        size = (5.4, 2.3)
+        size = (5.7, 2.3)
     else:
         raise ValueError("neuron_diagram needs x, w and b together, or none of them")
     ax = style.axes(ax, size)
@@ -115,7 +115,7 @@ def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scal
     rows, wide, narrow = neuron.rows, 0.72, 0.34
     heights = 0.95 * (np.arange(len(rows))[::-1] - (len(rows) - 1) / 2)
     numbers = rows[0] is not None and rows[0][1] != ""
-    total, phi, end = (4.3, 0.0), (8.3 if numbers else 7.3, 0.0), (10.2 if numbers else 9.2, 0.0)
+    total, phi, end = (4.3, 0.0), (8.3 if numbers else 7.9, 0.0), (10.2 if numbers else 9.8, 0.0)
     for row, height in zip(rows, heights, strict=True):
         if row is None:
             ax.text(0, height, r"$\vdots$", ha="center", va="center", size=points(14, scale), color=theme.grey)

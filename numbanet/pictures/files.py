@@ -22,6 +22,8 @@ FORMATS = ("pdf", "png", "svg", "html")
 # With these settings, the page does not depend on the user's matplotlib settings, and the file always has the same bytes.
 SETTINGS = {"mathtext.fontset": "stix", "svg.hashsalt": "numbanet", "svg.fonttype": "none", "pdf.fonttype": 42}
 DPI = 200
+# The tables of a font that drawings do not need: rules of layout, which take long to read, and the dates of FontForge.
+UNUSED = {"FFTM", "GDEF", "GPOS", "GSUB", "MATH"}
 
 
 def save(pages: Sequence[Callable[[], Figure]], path: str | os.PathLike[str], title: str) -> list[str]:
@@ -96,9 +98,10 @@ def _font_faces(text: str) -> str:
 def _font_face(family: str, style: str, weight: str, letters: str) -> str:
     """Returns the CSS rule with the given letters of a font."""
     options = subset.Options(flavor="woff", layout_features=[], hinting=False, name_IDs=[])
-    options.drop_tables += ["FFTM"]  # FontForge's dates, about which fontTools would warn
     described: dict[str, Any] = {"family": family, "style": style, "weight": weight}
     font = TTFont(findfont(FontProperties(**described), fallback_to_default=False), recalcTimestamp=False)
+    for table in {*font.keys()} & UNUSED:
+        del font[table]
     subsetter = subset.Subsetter(options)
     subsetter.populate(text=letters)
     subsetter.subset(font)

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
-from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 from numbanet.pictures import style
 
 FORMULAS = "stix"  # the font of formulas
 WIDTH, HEIGHT = 297.0, 210.0  # A4, landscape
-MARGIN, HEAD, FOOT, GUTTER = 9.0, 16.5, 7.5, 6.0
+MARGIN, HEAD, FOOT, GUTTER = 9.0, 16.5, 6.5, 6.0
 POINT = 25.4 / 72  # the unit of font sizes
 SMALLEST = 7.0  # the smallest font size that is legible in print; indices and exponents in formulas are smaller
 
@@ -40,13 +39,6 @@ class Page:
     def bar(self, x: float, y: float, to_y: float, colour: str) -> None:
         """Draws a vertical bar at x, from y to to_y."""
         self.axes.plot([x, x], [y, to_y], color=colour, lw=1.6, solid_capstyle="butt")
-
-    def finished(self) -> Figure:
-        """Sets the font of all formulas, in spite of the user's matplotlib settings, and returns the figure."""
-        texts: list[Any] = self.figure.findobj(Text)
-        for text in texts:
-            text.set_math_fontfamily(FORMULAS)
-        return self.figure
 
 
 class Block(NamedTuple):
@@ -75,7 +67,7 @@ def extent(text: str, weight: str = "normal", family: str = "sans-serif") -> tup
     """Returns the width of a string, and its extent above and below the baseline, in mm at a font size of one point."""
     size = 100.0
     properties = FontProperties(size=size, weight=weight, family=family, math_fontfamily=FORMULAS)
-    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=properties)
+    width, height, depth = text_to_path.get_text_width_height_descent(text, properties, ismath="$" in text)
     return width * POINT / size, (height - depth) * POINT / size, depth * POINT / size
 
 

@@ -13,7 +13,10 @@ from numbanet.pictures import style
 from numbanet.pictures.curves import DESCENTS, Curve, Z
 from numbanet.pictures.page import POINT, SMALLEST, extent
 
-GAP, BORDER = 0.6, 0.7  # the distances of a name from its line and from the border of the panel, in mm
+GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel, in mm
+CONFLICT = 20.0  # a place with a higher cost is on a line, on another name or beyond the border, or nearer to another line
+LABEL, LABEL_GAP = SMALLEST + 0.5, 1.0  # the font size of the labels of axes; the distance between the x axis and its label
+LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in mm
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
 
 
@@ -40,13 +43,18 @@ def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
 
 def draw_comparison(ax: Axes) -> None:
     """Draws the losses of all update rules over the steps; all rules begin at the same parameters."""
-    named = []
-    for number, ((_, loop), make) in enumerate(DESCENTS.items()):
-        losses = make().y
-        (line,) = ax.plot(np.arange(losses.size), losses, "o-", color=style.theme(ax).colour(number), lw=1.2, ms=2.2)
-        named.append((_points(line), loop.replace("_", " "), line.get_color()))
+    courses = [(loop.replace("_", " "), make()) for (_, loop), make in DESCENTS.items()]
+    names = [f"{name}, {drawn.eta}" for name, drawn in courses]
+    window = ax.get_window_extent()
+    width, height = np.array([window.width, window.height]) / ax.figure.dpi * 25.4
+    left, top = 1 - max(_size(name)[0] for name in names) / width, 1.02
+    for number, (name, (_, drawn)) in enumerate(zip(names, courses, strict=True)):
+        look = {"color": style.theme(ax).colour(number), "marker": style.MARKERS[number], "lw": 1.2, "ms": 2.4}
+        ax.plot(drawn.y, **look)
+        y = top - number * LEGEND_LEADING / height
+        ax.plot([left - 4.0 / width, left - 1.4 / width], [y, y], transform=ax.transAxes, clip_on=False, **look)
+        ax.text(left, y, name, transform=ax.transAxes, size=SMALLEST, color=look["color"], va="center")
     _style(ax, "step", "$L$")
-    _write_names(ax, named)
 
 
 def _points(line: Line2D) -> NDArray[np.float64]:
@@ -67,8 +75,8 @@ def _style(ax: Axes, x_label: str, y_label: str) -> None:
     ax.tick_params(labelsize=SMALLEST, length=1.6, width=0.5, pad=1.2)
     ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 4, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
-    x_end = 1 + 1.0 / (ax.get_window_extent().width / ax.figure.dpi * 25.4)  # 1 mm beyond the axis
-    at = {"transform": ax.transAxes, "size": SMALLEST + 0.5, "color": theme.ink}
+    x_end = 1 + LABEL_GAP / (ax.get_window_extent().width / ax.figure.dpi * 25.4)
+    at = {"transform": ax.transAxes, "size": LABEL, "color": theme.ink}
     ax.text(x_end, 0.0, x_label, va="center", ha="left", **at)
     ax.text(0.0, 1.04, y_label, va="bottom", ha="center", **at)
 
@@ -80,25 +88,26 @@ def _write_names(ax: Axes, named: list[tuple[NDArray[np.float64], str, str]]) ->
     mm = 25.4 / ax.figure.dpi
     panel = np.array([window.width, window.height]) * mm
     lines = [_dense((ax.transData.transform(points) - window.min) * mm) for points, _, _ in named]
+    zero = (ax.transData.transform([(0.0, 0.0)])[0] - window.min) * mm
     placed: list[Box] = []
     for number, (_, name, colour) in enumerate(named):
         others = np.concatenate([np.full((1, 2), np.inf), *(line for k, line in enumerate(lines) if k != number)])
-        box = _place(_size(name), lines[number], others, placed, panel)
+        box = _place(_size(name), Surroundings(lines[number], others, placed, panel, zero))
         placed.append(box)
         x, y = (box.low + box.high) / 2 / panel
         ax.text(x, y, name, transform=ax.transAxes, size=SMALLEST, color=colour, ha="center", va="center")
 
 
 def _size(name: str) -> NDArray[np.float64]:
-    """Returns the width and the height of a name in mm."""
+    """Returns the width and the height of a name in mm; the height is at least the height of a line of text."""
     width, above, below = extent(name)
-    return np.array([width, max(above + below, 0.75 * POINT)]) * SMALLEST
+    return np.array([width, max(above + below, POINT)]) * SMALLEST
 
 
 def _dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns points on a line, at most about 0.3 mm apart; leaves out NaN."""
+    """Returns points on a line, at most about 0.5 mm apart; leaves out NaN."""
     ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]
-    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.3))) for a, b in ends])
+    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.5))) for a, b in ends])
 
 
 class Box(NamedTuple):
@@ -117,26 +126,39 @@ class Box(NamedTuple):
         return np.all(np.minimum(self.high, other.high) - np.maximum(self.low, other.low) > -margin, axis=1)
 
 
-def _place(
-    size: NDArray[np.float64],
-    line: NDArray[np.float64],
-    others: NDArray[np.float64],
-    placed: list[Box],
-    panel: NDArray[np.float64],
-) -> Box:
+class Surroundings(NamedTuple):
+    """The surroundings of a name, in mm from the lower left corner of its panel."""
+
+    line: NDArray[np.float64]  # points on the line of the name
+    others: NDArray[np.float64]  # points on all other lines
+    placed: list[Box]  # the names that have a place already
+    panel: NDArray[np.float64]  # the width and the height of the panel
+    zero: NDArray[np.float64]  # the point through which the grid lines pass
+
+
+def _place(size: NDArray[np.float64], around: Surroundings) -> Box:
     """Returns the best rectangle of the given size beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name. It lies as far as possible from other
-    lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The rectangle
+    lies as far as possible from other lines.
     """
-    points = line[:: max(1, len(line) // 60)]
-    middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + GAP)).reshape(-1, 2)
-    boxes = Box(middles - size / 2, middles + size / 2)
-    outside = np.maximum(BORDER - boxes.low, 0.0).sum(axis=1) + np.maximum(boxes.high - panel + BORDER, 0.0).sum(axis=1)
-    to_line, to_others = boxes.distance(line), boxes.distance(others)
-    costs = 30.0 * outside + 100.0 * (to_line < 0.35) + 100.0 * (to_others < 0.3) + 0.3 * to_line - to_others
-    costs += 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
-    for box in placed:
-        costs += 200.0 * boxes.overlap(box, 0.3)
+    boxes, costs = _candidates(size, GAPS[0], around)
+    if costs.min() > CONFLICT:
+        boxes, costs = _candidates(size, GAPS[1], around)
     best = costs.argmin()
     return Box(boxes.low[best], boxes.high[best])
+
+
+def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
+    """Returns rectangles at the distance `gap` from a line, and their costs, which are above CONFLICT for bad places."""
+    points = around.line[:: max(1, len(around.line) // 40)]
+    middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
+    boxes = Box(middles - size / 2, middles + size / 2)
+    beyond = np.maximum(BORDER - boxes.low, 0.0) + np.maximum(boxes.high - around.panel + BORDER, 0.0)
+    to_line, to_others = boxes.distance(around.line), boxes.distance(around.others)
+    costs = 60.0 * beyond.sum(axis=1) + 100.0 * (to_line < 0.45) + 100.0 * (to_others < 0.3) + 50.0 * (to_others < to_line)
+    costs += 0.9 * to_line - to_others + 0.2 * np.tile(np.abs(DIRECTIONS).sum(axis=1), len(points))
+    costs += 2.0 * ((boxes.low < around.zero + 0.2) & (boxes.high > around.zero - 0.2)).any(axis=1)
+    for box in around.placed:
+        costs += 200.0 * boxes.overlap(box, 0.3)
+    return boxes, costs

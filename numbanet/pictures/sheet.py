@@ -1,4 +1,4 @@
-"""Draws the cheat sheet on two A4 pages: each formula of docs/sheet.md with its curve and the names of its functions."""
+"""Draws the cheat sheet on three A4 pages: each formula of docs/sheet.md with its curve and the names of its functions."""
 
 import itertools
 import os
@@ -17,28 +17,31 @@ from numbanet.pictures.diagrams import network_diagram, neuron_diagram
 from numbanet.pictures.files import SETTINGS, save
 from numbanet.pictures.page import FOOT, GUTTER, HEAD, HEIGHT, MARGIN, SMALLEST, WIDTH, Block, Page, stack
 
-NETWORK, NOTATION = "A network", "Notation"
-NOT_DRAWN = "More activations and losses"  # these formulas do not fit on a page
+NETWORK, NOTATION, MORE_NOTATION = "A network", "Notation", "More notation"
+MORE = "More activations and losses"
 COMPUTED, COMPARED = "Computed without overflow", "Optimizers compared"
-# The columns of the first page: the width, and the sections with the number of rows that they take in a grid of four rows.
-COLUMNS: list[tuple[float, dict[str, int]]] = [
-    (57.0, {"The neuron": 2, NETWORK: 2}),
-    (66.0, {"Activation functions": 4}),
-    (69.0, {"Loss functions": 4}),
-    (69.0, {"Backpropagation": 3, "Gradient descent updates": 1}),
+# The columns of the first page: the width, and the sections with their shares of the height.
+COLUMNS: list[tuple[float, dict[str, float]]] = [
+    (57.0, {"The neuron": 0.53, NETWORK: 0.47}),
+    (66.0, {"Activation functions": 1.0}),
+    (69.0, {"Loss functions": 1.0}),
+    (69.0, {"Backpropagation": 0.72, "Gradient descent updates": 0.28}),
 ]
-GRID_ROWS = 4
 # The sections in each column of the second page.
 BEYOND = [
     ("Identity and softmax", "Error terms at the output"),
-    ("Parts of the losses", COMPUTED),
+    ("Parts of the losses", COMPARED),
     ("Optimizers",),
-    (COMPARED, "Weight decay and clipping", "Sample weights and dropout"),
+    ("Weight decay and clipping", "Sample weights and dropout"),
 ]
 ROOMIEST = 2  # the column that receives new sections of docs/sheet.md
-SYMBOLS_AT, SYMBOL_LEADING = (0.0, 103.0, 196.0), 5.0
-STRIP = BAND + 1.0 + 4 * SYMBOL_LEADING  # the height of the notation at the foot of the first page
-PAGES = 2
+MORE_COLUMNS = 3  # of the third page; the fourth column lists the formulas that loops compute without overflow
+TALLEST = 55.0  # the mean height of the formulas on the third page is at most TALLEST
+WIDTH_BEYOND = (WIDTH - 2 * MARGIN - 3 * GUTTER) / 4  # the width of a column of the second page
+WIDTH_COMPUTED = 51.0  # the width of the last column of the third page
+WIDTH_MORE = (WIDTH - 2 * MARGIN - 3 * GUTTER - WIDTH_COMPUTED) / MORE_COLUMNS  # the width of its other columns
+SYMBOLS_AT, SYMBOL_LEADING = (0.0, 103.0, 190.0), 4.6
+PAGES = 3
 
 
 def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
@@ -47,8 +50,8 @@ def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
     Parameters
     ----------
     page : int
-        1 for the formulas of the original cheat sheet, or 2 for the other formulas of docs/sheet.md. The section "More
-        activations and losses" is not drawn.
+        1 for the formulas of the original cheat sheet, 3 for the section "More activations and losses" of docs/sheet.md, or 2
+        for its other formulas.
     dark : bool
         Whether the background is dark.
 
@@ -60,15 +63,15 @@ def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
     Raises
     ------
     ValueError, TypeError
-        page is not 1 or 2.
+        page is not 1, 2 or 3.
     """
     page = checks.integer("page", page)
-    if page not in (1, PAGES):
-        raise ValueError(f"page must be 1 or {PAGES}, not {page}")
+    if not 1 <= page <= PAGES:
+        raise ValueError(f"page must be from 1 to {PAGES}, not {page}")
     with pyplot.style.context(["default", SETTINGS]):
         drawn = Page(style.DARK if dark else style.LIGHT)
-        (_draw_first if page == 1 else _draw_second)(drawn)
-        return drawn.finished()
+        (_draw_first, _draw_second, _draw_third)[page - 1](drawn)
+        return drawn.figure
 
 
 def save_sheet(path: str | os.PathLike[str], *, dark: bool = False) -> list[str]:
@@ -77,7 +80,7 @@ def save_sheet(path: str | os.PathLike[str], *, dark: bool = False) -> list[str]
     Parameters
     ----------
     path : str or path-like
-        The file to write. The suffix of the path determines the format: .pdf and .html files contain both pages; the formats
+        The file to write. The suffix of the path determines the format: .pdf and .html files contain all pages; the formats
         .png and .svg have one file per page, and the name of the second file ends in -2, such as sheet-2.svg.
     dark : bool
         Whether the background is dark.
@@ -94,7 +97,7 @@ def save_sheet(path: str | os.PathLike[str], *, dark: bool = False) -> list[str]
     OSError
         A file cannot be written.
     """
-    return save([lambda page=page: draw_sheet(page, dark=dark) for page in (1, PAGES)], path, "numbanet: the sheet")
+    return save([lambda page=page: draw_sheet(page, dark=dark) for page in range(1, PAGES + 1)], path, "numbanet: the sheet")
 
 
 # The first page
@@ -108,26 +111,24 @@ def _draw_first(page: Page) -> None:
         "its loop in numbanet.equations. The loop computes the curve, which has the colour of the bar at the formula.",
     )
     by_title = dict(sections())
-    bottom = HEIGHT - FOOT - STRIP
+    bottom = _draw_notation(page, NOTATION, by_title[NOTATION])
     top = HEAD + HEADING
-    unit = (bottom - top) / GRID_ROWS
     x = MARGIN
     for width, titles in COLUMNS:
-        ends = np.cumsum([0, *titles.values()])
+        ends = top + (bottom - top) * np.cumsum([0.0, *titles.values()])
         for title, (start, end) in zip(titles, itertools.pairwise(ends), strict=True):
             blocks = _blocks(title, by_title.get(title, []), width, 16.2)
-            stack(page, blocks, x, top + start * unit if start else HEAD, top + end * unit)
+            stack(page, blocks, x, HEAD if start == top else start, end)
         x += width + GUTTER
-    _draw_notation(page, by_title[NOTATION], bottom + 1.5)
 
 
 def _blocks(title: str, rows: list[Any], width: float, panel_width: float) -> list[Block]:
     """Returns the blocks of a section: the heading, a diagram, and the groups of formulas."""
     blocks = [heading(title, files_of(rows), width)]
     if title == "The neuron":
-        blocks.append(diagram(lambda ax: neuron_diagram(ax=ax), 26.0, width))
+        blocks.append(diagram(lambda ax: neuron_diagram(activation="tanh", ax=ax), 27.0, width))
     if title == NETWORK:
-        blocks.append(diagram(lambda ax: network_diagram(_example(), ax=ax), 46.0, width))
+        blocks.append(diagram(lambda ax: network_diagram(_example(), ax=ax), 54.0, width))
     return blocks + [card(group, width, panel_width) for group in groups(rows)]
 
 
@@ -139,15 +140,15 @@ def _example() -> Network:
     return network
 
 
-def _draw_notation(page: Page, symbols: list[Symbol], y: float) -> None:
-    """Draws the symbols at the foot of the page, column by column."""
-    width = WIDTH - 2 * MARGIN
-    heading(NOTATION, [], width).draw(page, MARGIN, y, HEADING)
+def _draw_notation(page: Page, title: str, symbols: list[Symbol]) -> float:
+    """Draws the symbols at the foot of the page, column by column, and returns the y above them."""
     lines = -(-len(symbols) // len(SYMBOLS_AT))
+    y = HEIGHT - FOOT - BAND - 1.0 - lines * SYMBOL_LEADING
+    heading(title, [], WIDTH - 2 * MARGIN).draw(page, MARGIN, y + 1.5, HEADING)
     for number, symbol in enumerate(symbols):
         column, line = divmod(number, lines)
-        x = MARGIN + SYMBOLS_AT[column]
-        draw_symbol(page, symbol, x + 2.2, y + BAND + 0.8 + (line + 0.8) * SYMBOL_LEADING)
+        draw_symbol(page, symbol, MARGIN + SYMBOLS_AT[column] + 2.2, y + BAND + 2.3 + (line + 0.8) * SYMBOL_LEADING)
+    return y
 
 
 def _head(page: Page, title: str, words: str) -> None:
@@ -162,24 +163,61 @@ def _draw_second(page: Page) -> None:
     _head(
         page,
         "Beyond the sheet",
-        "Formulas that numbanet computes in addition to those of the original cheat sheet. The optimizers take\n"
-        "the same number of steps from the same start as gradient descent on the first page.",
+        "Formulas that numbanet computes in addition to those of the original cheat sheet.\n"
+        "All optimizers take the same number of steps from the same start as gradient descent on the first page.",
     )
-    by_title = {title: rows for title, rows in sections() if title != NOT_DRAWN}
-    first = [NOTATION, *(title for _, titles in COLUMNS for title in titles)]
-    columns = [[title for title in titles if title in {*by_title, COMPUTED, COMPARED}] for titles in BEYOND]
-    columns[ROOMIEST] += [title for title in by_title if title not in {*first, *itertools.chain(*columns)}]
-    width = (WIDTH - 2 * MARGIN - (len(columns) - 1) * GUTTER) / len(columns)
+    by_title = dict(sections())
+    bottom = _draw_notation(page, MORE_NOTATION, by_title[MORE_NOTATION])
+    elsewhere = [NOTATION, MORE_NOTATION, MORE, *(title for _, titles in COLUMNS for title in titles)]
+    columns = [[title for title in titles if title in {*by_title, COMPARED}] for titles in BEYOND]
+    columns[ROOMIEST] += [title for title in by_title if title not in {*elsewhere, *itertools.chain(*columns)}]
     for number, titles in enumerate(columns):
-        blocks = [block for title in titles for block in _blocks_beyond(title, by_title, width)]
-        stack(page, blocks, MARGIN + number * (width + GUTTER), HEAD, HEIGHT - FOOT)
+        blocks = [block for title in titles for block in _blocks_beyond(title, by_title)]
+        stack(page, blocks, MARGIN + number * (WIDTH_BEYOND + GUTTER), HEAD, bottom)
 
 
-def _blocks_beyond(title: str, by_title: dict[str, list[Any]], width: float) -> list[Block]:
+def _blocks_beyond(title: str, by_title: dict[str, list[Any]]) -> list[Block]:
     """Returns the blocks of a section of the second page."""
     if title == COMPARED:
-        return [heading(title, [], width), comparison(width)]
-    if title == COMPUTED:
-        rows = [row for rows in by_title.values() for row in rows if isinstance(row, Row) and row.formula and row.computed_as]
-        return [heading(title, [], width), *(remark(row, width) for row in rows)]
-    return _blocks(title, by_title[title], width, 20.0)
+        return [heading(title, [], WIDTH_BEYOND), comparison(WIDTH_BEYOND)]
+    return _blocks(title, by_title[title], WIDTH_BEYOND, 20.0)
+
+
+# The third page
+
+
+def _draw_third(page: Page) -> None:
+    _head(
+        page,
+        "Beyond the sheet, continued",
+        "The scalar function under each formula computes the curve, which has the colour of the bar at the formula.\n"
+        "The last column: formulas of all pages that loops compute in another form, which neither overflows nor loses digits.",
+    )
+    by_title = dict(sections())
+    rows, last = by_title[MORE], MARGIN + MORE_COLUMNS * (WIDTH_MORE + GUTTER)  # the left end of the last column
+    heading(MORE, ["beyond.py", *files_of(rows)], last - GUTTER - MARGIN).draw(page, MARGIN, HEAD, HEADING)
+    cards = [card(group, WIDTH_MORE, 15.0) for group in groups(rows)]
+    columns, top = _balanced(cards, HEIGHT - FOOT - HEAD - HEADING), HEAD + HEADING
+    bottom = min(top + max(map(len, columns)) * TALLEST, HEIGHT - FOOT)
+    for number, column in enumerate(columns):
+        stack(page, column, MARGIN + number * (WIDTH_MORE + GUTTER), top, bottom)
+    computed = [row for rows in by_title.values() for row in rows if isinstance(row, Row) and row.formula and row.computed_as]
+    remarks = [heading(COMPUTED, [], WIDTH_COMPUTED), *(remark(row, WIDTH_COMPUTED) for row in computed)]
+    stack(page, remarks, last, HEAD, HEIGHT - FOOT)
+
+
+def _balanced(cards: list[Block], room: float) -> list[list[Block]]:
+    """Divides cards into columns, in their order, so that the highest column is as low as possible.
+
+    If the cards need more than MORE_COLUMNS columns of the height `room`, the last column is too high.
+    """
+    columns: list[list[Block]] = []
+    for limit in np.linspace(0, room, 100):
+        columns = [[]]
+        for each in cards:
+            if sum(block.height for block in [*columns[-1], each]) > limit and columns[-1] and len(columns) < MORE_COLUMNS:
+                columns.append([])
+            columns[-1].append(each)
+        if sum(block.height for block in columns[-1]) <= limit:
+            break
+    return columns

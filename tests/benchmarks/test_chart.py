@@ -2,11 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.figure import Figure
+
 from benchmarks.ladder import chart
+from numbanet.pictures import style
 from tests.helpers.pages import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -40,6 +44,18 @@ def test_tables_become_ratios():
     )
     assert two.ratios == {"JAX": [0.5], "PyTorch": [2], "scikit-learn": [4]}
     assert prediction.rows == ["R2 64-32-10, 1 sample"]
+
+
+def test_no_mark_hides_another_and_each_row_has_its_number():
+    figure = Figure(figsize=(8.8, 3))
+    for ax, panel in zip(figure.subplots(3, 1), chart.panels_of(PAGE.read_text()), strict=True):
+        ax.set_position((0.2, 0.1, 0.7, 0.34 * len(panel.rows) / 3))  # the height of a row in the chart
+        chart.draw_panel(ax, panel, style)
+        marks = np.concatenate([ax.transData.transform(line.get_xydata()) for line in ax.get_lines()[:3]]) * 72 / figure.dpi
+        apart = np.hypot(*(marks[:, np.newaxis] - marks).transpose(2, 0, 1)) + 100 * np.eye(len(marks))
+        assert apart.min() > 5.5  # the size of a mark in points
+        numbers = {text.get_position()[1]: text.get_text() for text in ax.texts if text.get_text() in panel.best}
+        assert numbers == dict(enumerate(panel.best)) and "best peer\n/ numbanet" in [text.get_text() for text in ax.texts]
 
 
 def test_the_committed_chart_is_up_to_date(tmp_path):

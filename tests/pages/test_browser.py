@@ -38,7 +38,14 @@ PUBLISHED_HALVES = {
     ("dw", 2, 1, 1): 0.082167041,
     ("dw", 1, 1, 1): 0.000438568,
 }
-COLLECT = """window.collect = () => ({
+COLLECT = """window.reachesOut = (node) => {
+  const circle = node.querySelector('.body'), [cx, cy, r] = ['cx', 'cy', 'r'].map((name) => circle.getAttribute(name));
+  return [...node.querySelectorAll('text')].filter((text) => text.textContent).some((text) => {
+    const { x, width } = text.getBBox(), y = text.getAttribute('y');
+    return [x, x + width].some((end) => [y, y - 8].some((height) => Math.hypot(end - cx, height - cy) > r - 2));
+  });
+};
+window.collect = () => ({
   number: state.number, title: document.querySelector('#symbol h2').innerText,
   results: [...document.querySelectorAll('.result')].map((result) => [{...result.dataset}, result.innerText]),
   lines: [...document.querySelectorAll('.step > :last-child')].map((line) => line.innerText),
@@ -48,6 +55,8 @@ COLLECT = """window.collect = () => ({
   text: document.getElementById('symbol').innerText + document.getElementById('drawing').textContent,
   isCut: document.documentElement.scrollWidth > window.innerWidth,
   hands: document.querySelectorAll('.hand').length,
+  cutCode: [...document.querySelectorAll('#code pre')].filter((code) => code.scrollWidth > code.clientWidth).length,
+  outside: [...document.querySelectorAll('.node')].filter(reachesOut).map((node) => node.textContent),
 })"""
 
 
@@ -130,6 +139,7 @@ def test_the_numbers_that_are_written_out_give_the_result(name, n, opened):
     count = 0
     for stage in visited(opened(traced(name, n))):
         assert stage["formulas"] and stage["marked"] and not stage["isCut"] and stage["hands"]
+        assert not stage["cutCode"] and not stage["outside"]
         assert not re.search(r"undefined|NaN|\[object|function", stage["text"])
         values = [[row[-2] if len(row) == 3 else row[1] + row[2], row[-1]] for row in stage["rows"]]
         values += [line for line in pairwise(stage["lines"]) if stage["results"] and not stage["rows"]]
@@ -253,7 +263,23 @@ def test_text_has_contrast(scheme, opened):
 @each("width", [360, 768, 1440])
 def test_the_page_fits_into_the_window(width, opened):
     page = opened(traced("mse-softmax", 3), viewport={"width": width, "height": 800})
-    assert not any(stage["isCut"] for stage in visited(page))
+    assert not any(stage["isCut"] or stage["cutCode"] for stage in visited(page))
+
+
+def test_small_numbers_fit_into_their_circles(opened):
+    net = Network([3, 3], "identity", "sse", dtype="float64", seed=0, kernels="reference")
+    for scale in (1e-2, 1e-12, 1e6):
+        numbers = -scale * np.array([0.76543, 0.99999, 0.10101])
+        for stage in visited(opened(net.trace([numbers], [numbers]))):
+            assert not stage["outside"]
+
+
+def test_the_error_term_of_a_hidden_neuron_names_its_layers(opened):
+    page = opened(mazur())
+    page.evaluate("go(20)")
+    assert page.locator("#symbol h2").inner_text() == "Backward: error term, neuron 2 of layer 1"
+    symbols = re.sub(r"\s", "", page.locator(".step").first.text_content())
+    assert symbols == "=(w(2)21δ(2)1+w(2)22δ(2)2)·da(1)2/dz(1)2"
 
 
 def test_a_deep_network_scrolls_to_the_layer_in_hand(opened):

@@ -1,11 +1,12 @@
 // The drawing of the network: a column per layer, a circle per neuron, a line per weight.
 
 const SVG = "http://www.w3.org/2000/svg";
-const RADIUS = 26, TOP = 12, LEFT = 56, RIGHT = 118;
+const RADIUS = 28, TOP = 12, LEFT = 56, RIGHT = 118;
+const VALUE_BELOW = 13; // the distance of a neuron's value from the centre of its circle
 const BIAS = -1; // the number of the input 1, whose weight is the bias
 
 const ROWS = Math.max(...step.sizes.map((size) => Math.min(size, MOST_SHOWN)));
-const ROW = ROWS < 4 ? 104 : 58;
+const ROW = ROWS < 4 ? 104 : 62;
 const HEIGHT = TOP + ROW * ROWS + 52;
 const WIDTH = Math.max(700, 150 * step.sizes.length);
 // The drawing of a deep network has its full size and scrolls. Other drawings scroll only in narrow windows.
@@ -66,7 +67,7 @@ function drawNode(net, column, neuron) {
   make("circle", { cx: x, cy: y, r: RADIUS + 5, class: "ring" }, group);
   make("circle", { cx: x, cy: y, r: neuron === BIAS ? 15 : RADIUS, class: "body" }, group);
   const name = make("text", { x, y: y + (neuron === BIAS ? 5 : -3), class: "name" }, group, neuron === BIAS ? "1" : "");
-  const value = make("text", { x, y: y + 13, class: "value" }, group);
+  const value = make("text", { x, y: y + VALUE_BELOW, class: "value" }, group);
   nodes.set(`${column}:${neuron}`, { column, neuron, group, name, value });
 }
 
@@ -121,7 +122,15 @@ function below(number) {
 
 /** Returns the number of significant digits for which there is space in a circle. */
 function digitsOf(value) {
-  return Math.abs(value) < 0.001 ? 1 : Math.abs(value) < 0.01 ? 2 : 3;
+  const size = Math.abs(value), digits = size < 0.001 ? 1 : size < 0.01 ? 2 : 3;
+  return value < 0 && size < 0.1 ? Math.max(1, digits - 1) : digits;
+}
+
+/** Makes the letters of a value smaller if they would touch the circle. */
+function fit(value) {
+  value.style.fontSize = "";
+  const width = value.getComputedTextLength(), room = 2 * Math.sqrt((RADIUS - 3) ** 2 - VALUE_BELOW ** 2);
+  if (width > room) value.style.fontSize = `${(parseFloat(getComputedStyle(value).fontSize) * room) / width}px`;
 }
 
 /** Scrolls a drawing that is wider than its section to a column. */
@@ -140,6 +149,7 @@ function paint(number, sample) {
     const [symbolName, amount] = valueOf(column, neuron, number, sample);
     name.textContent = `${symbolName === "delta" ? "δ" : symbolName}${below(neuron + 1)}`;
     value.textContent = amount === undefined ? "" : brief(amount, digitsOf(amount));
+    fit(value);
     group.classList.toggle("waiting", amount === undefined);
     if (target) target.textContent = `y${below(neuron + 1)} = ${brief(step.y[sample][neuron], 3)}`;
   }

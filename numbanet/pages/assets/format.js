@@ -57,7 +57,7 @@ function fraction(over, under) {
 
 /** Returns a symbol of the trace, such as "z" or "dw". */
 function symbol(name, index, layer) {
-  if (name === "da_dz") return fraction(`d${indexed("a", index)}`, `d${indexed("z", index)}`);
+  if (name === "da_dz") return fraction(`d${indexed("a", index, layer)}`, `d${indexed("z", index, layer)}`);
   return name in DERIVATIVES ? fraction("∂<i>L</i>", `∂${indexed(DERIVATIVES[name], index, layer)}`) : indexed(name, index, layer);
 }
 

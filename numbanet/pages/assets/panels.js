@@ -118,7 +118,7 @@ const PANELS = {
       const symbols = `${share}(${indexed("a", j + 1)} − ${indexed("y", j + 1)})`;
       return { lines: [symbols, `${share}(${shown(a)} − ${factor(step.y[s][j])})`], value };
     }
-    const slope = layer.da_dz[s][j], daDz = symbol("da_dz", j + 1), product = productOf(layer.dl_da[s][j], slope);
+    const slope = layer.da_dz[s][j], daDz = symbol("da_dz", j + 1, l < LAST ? l : undefined), product = productOf(layer.dl_da[s][j], slope);
     const parts = { value, curve: { layer, z, a, shift: 0, slope } };
     parts.note = `${daDz} = ${SLOPES[layer.activation](z, a, slope)}. This is the slope of the curve at ${indexed("z", j + 1)}.`;
     if (l === LAST) return { ...parts, lines: [`${symbol("dl_da", j + 1)}${TIMES}${daDz}`, product] };
@@ -157,7 +157,7 @@ const PANELS = {
 /** Writes the sum of w delta over the neurons of the next layer, which is dL/da. */
 function errorsBehind(l, i, s) {
   const { w, delta } = step.layers[l];
-  return sumOver(l + 1, (j) => indexed("w", pair(i, j)) + indexed("delta", j + 1), (j) => productOf(w[i][j], delta[s][j]),
+  return sumOver(l + 1, (j) => indexed("w", pair(i, j), l + 1) + indexed("delta", j + 1, l + 1), (j) => productOf(w[i][j], delta[s][j]),
     (j) => w[i][j] * delta[s][j]);
 }
 
@@ -239,7 +239,7 @@ function tableOf({ rows, column }) {
 
 // The curve of an activation, with the neuron's point and, on the way back, the tangent whose slope is da/dz.
 
-const BOX = { width: 420, height: 210, left: 46, right: 16, top: 16, bottom: 34 };
+const BOX = { width: 430, height: 210, left: 56, right: 16, top: 16, bottom: 34 };
 
 function curveOf({ layer, z, a, shift, slope }, neuron) {
   const [zs, as] = layer.curve, low = Math.min(0, ...as), high = Math.max(0, ...as), gap = 0.06 * (high - low || 1);
@@ -280,9 +280,16 @@ function showCode(stage, sample) {
     : `Indices in code begin with 0: here${["dw", "db", "loss"].includes(kind) ? "" : ` s = ${sample}`}${neuron === undefined ? "" : `${["dw", "db"].includes(kind) ? "" : ","} ${passesBack(kind, layer) || kind === "term" || (kind === "dl_da") ? "i" : "j"} = ${neuron}`}.`;
   const figures = sources.map(({ name, lines, marked, quiet }) => {
     const body = lines
-      ? lines.map((line, k) => `<span class="line${marked.includes(k) ? " marked" : ""}${k === quiet ? " docstring" : ""}"><span class="gutter">${marked.includes(k) ? "▶" : " "}</span>${escaped(line)}</span>`).join("\n")
+      ? lines.map((line, k) => codeLine(line, marked.includes(k), k === quiet)).join("")
       : "The source code is not installed.";
     return `<figure><figcaption>numbanet.${name}</figcaption><pre tabindex="0"><code>${body}</code></pre></figure>`;
   });
   document.getElementById("code").innerHTML = `<h3>The loop at work <span class="where">${where}</span></h3><div class="sources">${figures.join("")}</div>`;
+}
+
+/** Writes a line of code. If the line is too long, it continues with a larger indentation. */
+function codeLine(line, isMarked, isDocstring) {
+  const classes = `line${isMarked ? " marked" : ""}${isDocstring ? " docstring" : ""}`;
+  const indent = line.search(/\S|$/) + 8;
+  return `<span class="${classes}" style="--indent: ${indent}ch"><span class="gutter">${isMarked ? "▶" : " "}</span>${escaped(line)}</span>`;
 }
