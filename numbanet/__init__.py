@@ -10,7 +10,9 @@ from numbanet.distributed.communicators import SerialCommunicator as SerialCommu
 from numbanet.engines import get_num_threads as get_num_threads
 from numbanet.engines import set_num_threads as set_num_threads
 from numbanet.formulas import Activation as Activation
+from numbanet.formulas import Huber as Huber
 from numbanet.formulas import Loss as Loss
+from numbanet.formulas import Quantile as Quantile
 from numbanet.interchange import from_keras as from_keras
 from numbanet.interchange import from_sklearn as from_sklearn
 from numbanet.interchange import from_torch as from_torch

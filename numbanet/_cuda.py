@@ -148,6 +148,8 @@ def recompiled(kernel: Any, function: Callable) -> Any:
     """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
     if SIMULATED:
         return cuda.jit(function)
+    if isinstance(kernel, _cuda_mlir.Kernel):
+        return kernel.recompiled(function)
     return type(kernel)(function, targetoptions=dict(kernel.targetoptions))
 
 

@@ -35,13 +35,18 @@ ELSEWHERE = {
     **dict.fromkeys(("rectifier", "rectlin", "rectifiedlinear", "rectifiedlinearunit"), "relu"),
     **dict.fromkeys(("lrelu", "leaky"), "leaky_relu"),
     "swish": "silu",
+    "exp": "exponential",
     **dict.fromkeys(("elu", "gelu", "selu", "celu", "prelu", "relu6", "silu", "logsoftmax", "hardsigmoid", "hardtanh"), ""),
+    **dict.fromkeys(("hardswish", "hardsilu", "logsigmoid"), ""),
     # losses
     **dict.fromkeys(("crossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), "cce"),
     **dict.fromkeys(("nll", "negativeloglikelihood", "log", "multinomial", "ce"), "cce"),
     **dict.fromkeys(("binarycrossentropy", "bcewithlogits", "sigmoidcrossentropy"), "bce"),
     **dict.fromkeys(("meansquarederror", "squarederror", "l2"), "mse"),
     "smoothl1": "huber",
+    **dict.fromkeys(("poissonnll", "poissondeviance", "meanpoissondeviance"), "poisson"),
+    "pinball": "quantile",
+    "squaredhinge": "",
     **dict.fromkeys(("sumsquarederror", "sumofsquarederrors", "sumofsquares", "rss"), "sse"),
     # optimizers
     **dict.fromkeys(("sgd", "gd", "stochasticgradientdescent", "batchgradientdescent"), "gradient_descent"),

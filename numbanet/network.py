@@ -34,13 +34,16 @@ class Network(MultilayerPerceptron):
         The number of inputs, followed by the number of neurons of each layer: [n_in, ..., n_out].
     activations : str, Activation, or list of str and Activation
         One name per layer, or a single name for all hidden layers. With a single name, the output layer has the activation that
-        matches the loss: softmax for cce, sigmoid for bce, and identity for any other loss. Known names are identity, sigmoid,
-        tanh, relu, leaky_relu, softmax, silu, gelu, elu and softplus. An `Activation` is an activation function that you write.
-    loss : {"sse", "mse", "bce", "cce", "mae", "huber"} or Loss
-        Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error or
-        Huber loss. Every loss is a sum over samples and outputs. For all losses except sse, this sum is divided by the number
-        of samples in the batch. The loss cce requires a softmax output layer, and bce requires a sigmoid or softmax output
-        layer. A `Loss` is a loss function that you write.
+        matches the loss: softmax for cce, sigmoid for bce, exponential for poisson, and identity for any other loss. Known
+        names are identity, sigmoid, tanh, relu, leaky_relu, softmax, silu, gelu, gelu_tanh, elu, selu, mish, hard_sigmoid,
+        softsign, exponential and softplus. An `Activation` is an activation function that you write.
+    loss : {"sse", "mse", "bce", "cce", "mae", "huber", "log_cosh", "poisson", "quantile", "hinge"} or Loss
+        Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error, Huber
+        loss, log-cosh loss, Poisson loss, quantile loss or hinge loss. Every loss is a sum over samples and outputs. For all
+        losses except sse, this sum is divided by the number of samples in the batch. The loss cce requires a softmax output
+        layer, and bce requires a sigmoid or softmax output layer. The loss poisson requires targets of at least 0, and
+        predictions that are positive; hinge requires the targets -1 and 1. The objects `Huber(delta)` and `Quantile(q)` are
+        losses with a parameter. A `Loss` is a loss function that you write.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional

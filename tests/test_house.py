@@ -41,20 +41,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     # data and files
     "datasets": {"checks", "files"},
     "tables": {"_compile", "_extras", "checks", "datasets", "files", "inputs", "training"},
-    "persist": CORE | {"_extras", "files", "formulas", "tables", "training"},
+    "persist": CORE | {"_extras", "equations", "files", "formulas", "tables", "training"},
     "pages": {"checks", "engines", "equations", "files"},
     "trace": {"checks", "files", "pages", "persist"},
     "perceptron": CORE | {"files", "formulas", "pages", "persist", "tables", "trace", "training"},
     "fitting": CORE | {"distributed", "persist", "training"},
     "network": CORE | {"distributed", "files", "fitting", "formulas", "perceptron", "persist", "training"},
     # surfaces: what users meet
-    "interchange": CORE | {"_extras", "files", "network"},
+    "interchange": CORE | {"_extras", "files", "formulas", "network"},
     "evaluation": {"_compile", "_cuda", "_extras", "checks", "engines", "network", "tables", "training"},
     "pictures": CORE
     | {"_extras", "equations", "evaluation", "files", "formulas", "network", "pages", "persist", "tables", "training"},
     "notebook": {"checks", "network", "pages", "perceptron", "pictures", "training"},
     "proof": CORE | {"_cuda", "equations", "network", "persist"},
-    "sklearn": CORE | {"_extras", "network", "training"},
+    "sklearn": CORE | {"_extras", "formulas", "network", "training"},
     "numbanet": {
         "datasets",
         "distributed",

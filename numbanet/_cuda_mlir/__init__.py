@@ -49,10 +49,10 @@ class MlirCuda:
         """Works like `numba.cuda.jit`. The function is compiled when it is first called."""
         if function is None:
             return functools.partial(self.jit, **options)
-        return _Kernel(self, function, options)
+        return Kernel(self, function, options)
 
 
-class _Kernel:
+class Kernel:
     """A kernel or a device function, which is passed to numba-cuda-mlir at its first use, when all its globals are defined."""
 
     def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
@@ -62,6 +62,10 @@ class _Kernel:
     def __getitem__(self, configuration: Any) -> Any:
         return self.dispatcher[configuration]
 
+    def recompiled(self, function: Callable) -> "Kernel":
+        """Returns a kernel or device function with the same options, and with the code of another function."""
+        return Kernel(self.provider, function, self.options)
+
     @functools.cached_property
     def dispatcher(self) -> Any:
         """The dispatcher of numba-cuda-mlir. The option lto lets the linker inline device functions, as in numba-cuda."""
@@ -70,7 +74,7 @@ class _Kernel:
 
 @functools.cache
 def _device_function(function: Callable, provider: MlirCuda) -> Any:
-    return _Kernel(provider, function, {"device": True}).dispatcher
+    return Kernel(provider, function, {"device": True}).dispatcher
 
 
 def _rebuilt(function: Any, provider: MlirCuda) -> Callable:

@@ -12,12 +12,13 @@ import types
 from typing import Any
 
 from numbanet import _compile, _cuda
-from numbanet._compile import njit_formula
+from numbanet._compile import MERGED, njit, njit_formula
 from numbanet.engines.topology import OWN_ACTIVATION, OWN_LOSS, Topology
 from numbanet.equations import activations, losses
 from numbanet.formulas import Activation, Loss
 
 MOST_BINDINGS = 32  # number of networks with different formulas whose compiled loops are kept
+MOST_LOOPS = 32 * MOST_BINDINGS  # number of compiled loops that are kept
 
 
 class Binding:
@@ -54,19 +55,27 @@ class Binding:
         globals_ = {name: plain.__globals__[name] for name in names if name in plain.__globals__}
         cells = [cell.cell_contents for cell in plain.__closure__ or ()]
         new_globals = {name: bound for name, value in globals_.items() if (bound := self._value(value)) is not value}
-        new_cells = [self._value(value) for value in cells]
-        if not new_globals and all(new is old for new, old in zip(new_cells, cells, strict=True)):
-            return function
-        closure = tuple(map(types.CellType, new_cells)) or None
-        copy = types.FunctionType(plain.__code__, plain.__globals__ | new_globals, plain.__name__, plain.__defaults__, closure)
-        copy.__module__, copy.__qualname__, copy.__doc__ = plain.__module__, plain.__qualname__, plain.__doc__
-        if plain is function:  # a device function in the simulator
-            return copy
-        return _compile.recompiled(function, copy) if _compile.is_dispatcher(function) else _cuda.recompiled(function, copy)
+        new_cells = {k: bound for k, value in enumerate(cells) if (bound := self._value(value)) is not value}
+        return (
+            _replaced(function, tuple(new_globals.items()), tuple(new_cells.items())) if new_globals or new_cells else function
+        )
 
     def _value(self, value: Any) -> Any:
         """Returns a global variable or a variable of a closure, with its calls replaced if it is a function of the package."""
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
+
+
+@functools.lru_cache(MOST_LOOPS)  # networks with the same activations, but different losses, share loops that compute no loss
+def _replaced(function: Any, new_globals: tuple[tuple[str, Any], ...], new_cells: tuple[tuple[int, Any], ...]) -> Any:
+    """Compiles a function again, with other functions as values of some of its global variables and of its closure."""
+    plain, cells = _plain(function), dict(new_cells)
+    closure = tuple(types.CellType(cells.get(k, cell.cell_contents)) for k, cell in enumerate(plain.__closure__ or ())) or None
+    globals_ = plain.__globals__ | dict(new_globals)
+    copy = types.FunctionType(plain.__code__, globals_, plain.__name__, plain.__defaults__, closure)
+    copy.__module__, copy.__qualname__, copy.__doc__ = plain.__module__, plain.__qualname__, plain.__doc__
+    if plain is function:  # a device function in the simulator
+        return copy
+    return _compile.recompiled(function, copy) if _compile.is_dispatcher(function) else _cuda.recompiled(function, copy)
 
 
 UNBOUND = Binding({})  # changes nothing
@@ -94,15 +103,35 @@ def binding_of(topology: Topology) -> Binding:
 
 @functools.lru_cache(MOST_BINDINGS)
 def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, outputs: int) -> Binding:
+    return Binding(
+        {
+            **(_of_activations(own_activations) if own_activations else {}),
+            **(_of_loss(own_loss, outputs if own_loss.per == "output" else 1) if own_loss else {}),
+        }
+    )
+
+
+@functools.lru_cache(MOST_BINDINGS)
+def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
+    """Returns the functions in place of `phi` and `d_phi`."""
     phi, d_phi = activations.phi, activations.d_phi
-    for kind, activation in enumerate(own_activations, start=OWN_ACTIVATION):
+    for kind, activation in enumerate(own, start=OWN_ACTIVATION):
         phi, d_phi = _phi_with(phi, kind, activation.phi), _d_phi_with(d_phi, kind, activation.d_phi)
-    own = {activations.phi: phi, activations.d_phi: d_phi} if own_activations else {}
-    if own_loss:
-        by = outputs if own_loss.per == "output" else 1
-        own[losses.loss_term] = _loss_term_with(losses.loss_term, own_loss.loss, by)
-        own[losses.d_loss_term] = _loss_term_with(losses.d_loss_term, own_loss.d_loss, by)
-    return Binding(own)
+    return {activations.phi: phi, activations.d_phi: d_phi}
+
+
+@functools.lru_cache(MOST_BINDINGS)
+def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
+    """Returns the functions in place of `loss_term` and `d_loss_term`."""
+    return {
+        losses.loss_term: _loss_term_with(losses.loss_term, own.loss, by),
+        losses.d_loss_term: _loss_term_with(losses.d_loss_term, own.d_loss, by),
+    }
+
+
+def _compiled(function: Any) -> Any:
+    """Compiles a function that only compiled code calls or, in the simulator, also Python."""
+    return njit_formula(function, cached=False) if _cuda.SIMULATED else njit(function, MERGED, cached=False)
 
 
 def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
@@ -113,7 +142,7 @@ def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
             return own_phi(z)
         return phi(kind, epsilon, z)
 
-    return njit_formula(phi_, cached=False)
+    return _compiled(phi_)
 
 
 def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
@@ -124,7 +153,7 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
             return own_d_phi(z, a)
         return d_phi(kind, epsilon, z, a)
 
-    return njit_formula(d_phi_, cached=False)
+    return _compiled(d_phi_)
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
@@ -135,4 +164,4 @@ def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
             return own_term(y, y_hat) / (type(y)(n) * type(y)(by))
         return loss_term(kind, n, y, y_hat)
 
-    return njit_formula(loss_term_, cached=False)
+    return _compiled(loss_term_)

@@ -68,8 +68,9 @@ class Topology:
 
     @cached_property
     def own_activations(self) -> tuple[Activation, ...]:
-        """The activation functions that are not on the sheet."""
-        return tuple(formula for formula in self.formulas if isinstance(formula, Activation))
+        """The activation functions that are not on the sheet, in an order that does not depend on the order of the layers."""
+        own = (formula for formula in self.formulas if isinstance(formula, Activation))
+        return tuple(sorted(own, key=lambda formula: formula.name))
 
     @cached_property
     def own_loss(self) -> Loss | None:

@@ -1,6 +1,7 @@
 """The class Formula: what the activations and the losses that users write have in common."""
 
 import hashlib
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
@@ -10,6 +11,9 @@ from numbanet import checks
 from numbanet._compile import config, njit_formula
 from numbanet.formulas.language import Translation
 from numbanet.formulas.trials import DTYPES, Tried
+
+# The compiled functions that formulas use, by the text of their code. Copies of a formula, as pickle makes them, share them.
+_COMPILED: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 class Formula:
@@ -99,7 +103,9 @@ def tried(name: str, translation: Translation, arguments: tuple[str, ...], doc: 
     ValueError
         Numba cannot compile the function.
     """
-    function = compiled(translation.function)
+    function = _COMPILED.get(translation.text)
+    if function is None:
+        function = _COMPILED[translation.text] = compiled(translation.function)
     if not config.DISABLE_JIT:
         for dtype in DTYPES:
             try:

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 
 from numbanet import checks
 from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS, ALL_LOSSES, LOSSES, Topology
-from numbanet.formulas import Activation, Formula, Loss
+from numbanet.formulas import Activation, Formula, Loss, with_parameter
 
-NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "mse": "identity", "sse": "identity"}
+NATURAL_OUTPUT = {"cce": "softmax", "bce": "sigmoid", "poisson": "exponential"}  # identity for all other losses
 ALLOWED_OUTPUTS = {"cce": ("softmax",), "bce": ("sigmoid", "softmax")}
 DTYPES = ("float32", "float64")
 MOST_BYTES = 1 << 42  # the largest total size of the parameters, in bytes, if the size of the machine's memory is unknown
@@ -41,7 +41,8 @@ def make_topology(
         layer.
     """
     formulas: dict[str, Activation | Loss] = {}
-    loss_name, layer_sizes = _named("loss", loss, ALL_LOSSES, Loss, formulas), _sizes(sizes)
+    loss_name = _named("loss", with_parameter(loss), ALL_LOSSES, Loss, formulas)
+    layer_sizes = _sizes(sizes)
     names = _activations(activations, len(layer_sizes) - 1, loss_name, formulas)
     _check_output(names, loss_name)
     _check_softmax(names, layer_sizes[1:], loss_name)
@@ -50,6 +51,11 @@ def make_topology(
     _check_memory(layer_sizes, number)
     slope = checks.positive("epsilon", epsilon, number)
     return Topology(layer_sizes, names, loss_name, number, slope, rates, tuple(formulas.values()))
+
+
+def natural_output(loss: str) -> str:
+    """Returns the name of the output activation that matches a loss."""
+    return NATURAL_OUTPUT.get(loss, "identity")
 
 
 def _named(
@@ -136,7 +142,8 @@ def _check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
 def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, Activation | Loss]) -> tuple[str, ...]:
     if isinstance(activations, str | Formula):
         name = _named("activation", activations, ALL_ACTIVATIONS, Activation, formulas)
-        return (name,) * (layers - 1) + (NATURAL_OUTPUT.get(loss, "identity"),)
+        output = _named("activation", natural_output(loss), ALL_ACTIVATIONS, Activation, formulas)
+        return (name,) * (layers - 1) + (output,)
     try:
         activations = list(activations)
     except TypeError:

@@ -26,6 +26,11 @@ _NUMBER_LABELS = (
     "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
     "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
 )
+# For built-in losses that are defined for some targets only: what these targets are, and a function that recognises them.
+_RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "poisson": ("at least 0", lambda y: y >= 0),
+    "hinge": ("-1 or 1", lambda y: abs(y) == 1),
+}
 
 
 def real_array(name: str, value: Any, remedy: str = objects.ENCODE) -> np.ndarray:
@@ -230,7 +235,9 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
     if labels:
         return _one_hot(name, array, topology)
     if topology.loss not in ("bce", "cce"):
-        return finite(name, array, topology.dtype, y)
+        array = finite(name, array, topology.dtype, y)
+        _check_range(name, array, topology)
+        return array
     array = _converted(name, array, topology.dtype)
     _check_probabilities(name, array, topology.loss, y)
     return array
@@ -248,6 +255,18 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
             f"because the network has {count(classes, 'output')}"
         )
     return module.one_hot(labels, classes, topology.dtype)
+
+
+def _check_range(name: str, y: Any, topology: Topology) -> None:
+    """Raises ValueError if a built-in loss is not defined for a target."""
+    loss = topology.own_loss
+    if loss is None or not loss.is_built_in or loss.name not in _RANGES:
+        return
+    words, holds = _RANGES[loss.name]
+    on_the_host = on_host(y)
+    if not (valid := holds(on_the_host)).all():
+        place = tuple(map(int, np.argwhere(~valid)[0]))
+        raise ValueError(f"{objects.cell(name, place)} is {on_the_host[place]}: targets of {loss.name} must be {words}")
 
 
 def _check_probabilities(name: str, y: Any, loss: str, given: Any) -> None:

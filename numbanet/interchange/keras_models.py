@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.files import name_of, opened_archive, suffix_of
+from numbanet.formulas import Loss
 from numbanet.interchange.comparison import check_reproduces
 from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, known_activation, leaky_relu, network, network_of_file
 from numbanet.interchange.own_files import refuse_own
@@ -26,7 +27,17 @@ ACTIVATIONS = {
     "leaky_relu": "leaky_relu",
     "softmax": "softmax",
     "log_softmax": LOG_SOFTMAX,
+    "silu": "silu",
+    "gelu": "gelu",
+    "elu": "elu",
+    "selu": "selu",
+    "mish": "mish",
+    "hard_sigmoid": "hard_sigmoid",
+    "softsign": "softsign",
+    "softplus": "softplus",
+    "exponential": "exponential",
 }
+ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "Softmax", "ELU")
 LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, for models that contain only its name
 # Layers without effect in prediction: Flatten, because numbanet's rows are flat, and layers that act only in training.
 SKIPPED = ("InputLayer", "Flatten", "Identity", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise",
@@ -41,7 +52,7 @@ COARSE = 1e-1  # for bfloat16
 CONFIG_LIMIT = 1 << 24
 
 
-def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | None = None, **options: Any) -> Network:
+def from_keras(source: Any, *, loss: str | Loss, activations: str | Sequence[str] | None = None, **options: Any) -> Network:
     """Creates a network from a Keras model.
 
     Parameters
@@ -51,13 +62,13 @@ def from_keras(source: Any, *, loss: str, activations: str | Sequence[str] | Non
         model, which is read by h5py. The model may contain Dense layers, the activations that numbanet has, layers without
         effect in prediction (Flatten, Identity, Dropout, GaussianNoise and similar layers), and nested models of the same
         kind. Code in a file is not executed. A network takes flat rows, so reshape its input images to (n, pixels).
-    loss : {"sse", "mse", "bce", "cce"}
+    loss : str or Loss
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. `activations` is required for a .weights.h5 file, and must be left out for
         any other source, because the model defines its activations itself. If the model's last layer has no activation (its
-        outputs are logits), the network's last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If
-        the loss is cce, a log_softmax in the last layer becomes softmax.
+        outputs are logits), the network's last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid,
+        poisson: exponential). If the loss is cce, a log_softmax in the last layer becomes softmax.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         model have this dtype, else float32.
@@ -161,10 +172,10 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers:
             activate(layers, name, *_named_activation(name, settings["activation"]))
         elif kind == "Activation":
             activate(layers, name, *_named_activation(name, settings["activation"]))
-        elif kind in ("ReLU", "LeakyReLU", "Softmax"):
+        elif kind in ACTIVATION_LAYERS:
             activate(layers, name, *_activation_layer(name, kind, settings))
         elif kind not in SKIPPED:
-            supported = ", ".join(("Dense", "Activation", "ReLU", "LeakyReLU", "Softmax", *SKIPPED, *MODELS))
+            supported = ", ".join(("Dense", "Activation", *ACTIVATION_LAYERS, *SKIPPED, *MODELS))
             raise ValueError(f"layer {name} is {kind}, which is not supported; supported are {supported}")
         elif kind == "Flatten" and settings.get("data_format") == "channels_first" and _rank(config) > 2:
             raise ValueError(f"layer {name} is Flatten with data_format 'channels_first', which is not supported")
@@ -204,7 +215,7 @@ def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> Non
 
 def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
     """Returns numbanet's name for an activation in a Keras configuration, and the slope of leaky_relu or None."""
-    if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "Softmax"):
+    if isinstance(activation, dict) and activation.get("class_name") in ACTIVATION_LAYERS:
         return _activation_layer(name, activation["class_name"], activation["config"])
     ours = known_activation(name, activation, ACTIVATIONS)
     return ours, LEAKY_SLOPE if ours == "leaky_relu" else None
@@ -217,6 +228,10 @@ def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tupl
         return "softmax", None
     if kind == "LeakyReLU":
         return leaky_relu(settings["negative_slope"])
+    if kind == "ELU":
+        if settings["alpha"] != 1:
+            raise ValueError(f"layer {name} is ELU with alpha = {settings['alpha']}, but only alpha = 1 is supported")
+        return "elu", None
     if settings.get("max_value") is not None or settings.get("threshold"):
         raise ValueError(f"layer {name} is a ReLU with max_value or threshold, which are not supported")
     return leaky_relu(settings.get("negative_slope") or 0.0)

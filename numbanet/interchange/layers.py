@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from numbanet import checks, inputs
 from numbanet.files import naming, reading
-from numbanet.inputs.architecture import NATURAL_OUTPUT
+from numbanet.formulas import Loss
+from numbanet.inputs.architecture import natural_output
 from numbanet.network import Network
 
 LOG_SOFTMAX = "log_softmax"  # the name of an activation that other libraries have, but numbanet does not
@@ -64,14 +65,14 @@ def known_activation(layer: str, name: Any, names: Mapping[str, str]) -> str:
     return names[name]
 
 
-def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | None, **options: Any) -> Network:
+def network(layers: list[Layer], loss: str | Loss, activations: str | Sequence[str] | None, **options: Any) -> Network:
     """Builds a `Network` from layers. If `activations` is None, each layer keeps the activation that was read with it."""
     _check_shapes(layers)
     if activations is None:
         _resolve_log_softmax(layers, loss)
         activations = [layer.activation or "identity" for layer in layers]
         if layers[-1].activation is None:
-            activations[-1] = NATURAL_OUTPUT[checks.choice("loss", loss, NATURAL_OUTPUT)]
+            activations[-1] = natural_output(str(getattr(loss, "name", loss)))
     slope = _slope(layers)
     if slope is not None and options.setdefault("epsilon", slope) != slope:
         raise ValueError(f"epsilon is {options['epsilon']}, but the layers' leaky_relu has slope {slope}: leave out epsilon")
@@ -84,7 +85,7 @@ def network(layers: list[Layer], loss: str, activations: str | Sequence[str] | N
 def network_of_file(
     source: str | os.PathLike[str],
     read: Callable[[BinaryIO], list[Layer]],
-    loss: str,
+    loss: str | Loss,
     activations: str | Sequence[str] | None,
     **options: Any,
 ) -> Network:
@@ -97,7 +98,7 @@ def network_of_file(
         return network(layers, loss, activations, **options)
 
 
-def _resolve_log_softmax(layers: list[Layer], loss: str) -> None:
+def _resolve_log_softmax(layers: list[Layer], loss: str | Loss) -> None:
     """Replaces log_softmax with softmax in the last layer if the loss is cce; raises ValueError for any other log_softmax."""
     for layer in layers:
         if layer.activation == LOG_SOFTMAX:

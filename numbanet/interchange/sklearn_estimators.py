@@ -6,8 +6,9 @@ from numbanet.interchange.layers import Layer, known_activation, network
 from numbanet.interchange.own_files import refuse_own
 from numbanet.network import Network
 
-ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu", "softmax": "softmax"}
-LOSSES = {"softmax": "cce", "logistic": "bce", "identity": "mse"}
+ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu", "softmax": "softmax",
+               "exp": "exponential"}  # fmt: skip
+LOSSES = {"softmax": "cce", "logistic": "bce", "identity": "mse", "exp": "poisson"}
 
 
 def from_sklearn(mlp: Any, **options: Any) -> Network:
@@ -17,7 +18,7 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     ----------
     mlp : estimator
         The fitted estimator. The network's loss is cce for three or more classes, bce for two classes or multilabel targets,
-        and mse for regression. For two classes the network has one output, the probability of the second class.
+        and mse or poisson for regression. For two classes the network has one output, the probability of the second class.
     **options
         The parameters dtype, seed, device and kernels of `Network`. The default dtype is the dtype of the estimator's weights.
 
@@ -33,8 +34,7 @@ def from_sklearn(mlp: Any, **options: Any) -> Network:
     TypeError
         mlp is neither an MLPClassifier nor an MLPRegressor.
     ValueError
-        mlp is not fitted; its output activation is not supported, as for a Poisson regression; or mlp is the path of a file
-        that `Network.load` reads.
+        mlp is not fitted; its output activation is not supported; or mlp is the path of a file that `Network.load` reads.
     """
     refuse_own(mlp, "from_sklearn")
     kind = type(mlp).__name__

@@ -17,6 +17,7 @@ from numbanet._extras import imported
 from numbanet.files import most_bytes, opened_archive
 from numbanet.files.parsing import reason
 from numbanet.files.tensors import Tensor, read_tensors
+from numbanet.formulas import Loss
 from numbanet.interchange.comparison import check_reproduces
 from numbanet.interchange.layers import LOG_SOFTMAX, Layer, activate, leaky_relu, network, network_of_file
 from numbanet.interchange.own_files import refuse_own
@@ -30,7 +31,16 @@ ACTIVATIONS = {
     "LeakyReLU": "leaky_relu",
     "Softmax": "softmax",
     "LogSoftmax": LOG_SOFTMAX,
+    "SiLU": "silu",
+    "GELU": "gelu",
+    "ELU": "elu",
+    "SELU": "selu",
+    "Mish": "mish",
+    "Hardsigmoid": "hard_sigmoid",
+    "Softsign": "softsign",
+    "Softplus": "softplus",
 }
+ONES = {"ELU": "alpha", "Softplus": "beta"}  # attributes of modules that numbanet supports only if they are 1
 # Modules without effect in prediction: Flatten, because numbanet's rows are flat, and modules that act only in training.
 SKIPPED = ("Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
@@ -48,7 +58,7 @@ REDUCED = 2e-2  # the tolerance for float32 if the device may compute products i
 def from_torch(
     source: Any,
     *,
-    loss: str,
+    loss: str | Loss,
     activations: str | Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     **options: Any,
@@ -63,13 +73,13 @@ def from_torch(
         numbanet has, modules without effect in prediction (nn.Flatten, nn.Identity, nn.Dropout and its variants), and nested
         nn.Sequentials. The file may be a .safetensors file, or a .pt, .pth or .bin file, which PyTorch reads with
         weights_only=True. Code in a file is not executed.
-    loss : {"sse", "mse", "bce", "cce"}
+    loss : str or Loss
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
         its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
-        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid). If the loss is cce, an nn.LogSoftmax at
-        the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
+        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid, poisson: exponential). If the loss is
+        cce, an nn.LogSoftmax at the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
     layers : list of str, optional
         Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
         whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state
@@ -169,12 +179,23 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
         elif kind in ACTIVATIONS and type(module).__module__.startswith("torch.nn."):
             if "Softmax" in kind and module.dim not in (None, 1, -1):
                 raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, but only the last one is supported")
-            activation = leaky_relu(module.negative_slope) if kind == "LeakyReLU" else (ACTIVATIONS[kind], None)
-            activate(layers, f"{name} ({kind})", *activation)
+            activate(layers, f"{name} ({kind})", *_activation(name, kind, module))
         elif kind not in SKIPPED or not type(module).__module__.startswith("torch.nn."):
             supported = ", ".join(("Linear", "Sequential", *ACTIVATIONS, *SKIPPED))
             raise ValueError(f"layer {name} is {kind}, which is not supported; supported are {supported}")
     return layers
+
+
+def _activation(name: str, kind: str, module: Any) -> tuple[str, float | None]:
+    """Returns numbanet's name for the activation of a module, and the slope of leaky_relu or None."""
+    if kind == "LeakyReLU":
+        return leaky_relu(module.negative_slope)
+    if kind == "GELU" and module.approximate == "tanh":
+        return "gelu_tanh", None
+    if kind in ONES and getattr(module, ONES[kind]) != 1:
+        value = getattr(module, ONES[kind])
+        raise ValueError(f"layer {name} is {kind} with {ONES[kind]} = {value}, but only {ONES[kind]} = 1 is supported")
+    return ACTIVATIONS[kind], None
 
 
 def _unwrapped(module: Any) -> Any:

@@ -13,7 +13,7 @@ VARIABLES = {
 }  # fmt: skip
 OPERATORS = {
     "partial": "∂", "le": "≤", "ge": "≥", "ne": "≠", "neq": "≠", "ll": "≪", "leftarrow": "←", "cdot": "⋅",
-    "lVert": "‖", "rVert": "‖", "vert": "|",
+    "lVert": "‖", "rVert": "‖", "vert": "|", "approx": "≈",
 }  # fmt: skip
 FENCES = ("Big", "big", "left", "right")
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|[A-Za-z]{3,}|[^\s]")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from numbanet._extras import imported
 from numbanet.engines.topology import Topology
-from numbanet.persist import onnx_table
+from numbanet.persist import onnx_formulas, onnx_table
 from numbanet.persist.description import Description
 from numbanet.persist.onnx_table import Graph, Node, Port
 
@@ -25,11 +25,7 @@ def serialized(description: Description, parameters: NDArray[Any]) -> bytes:
     model also contains the encoding of the table, as described in `numbanet.persist.onnx_table`.
     """
     topology = description.topology
-    if topology.own_activations:
-        raise ValueError(
-            f"a network with the activation {topology.own_activations[0].name!r} cannot be exported: the exported activations "
-            f"are identity, {', '.join(OPERATORS)}"
-        )
+    _check_activations(topology)
     if parameters.nbytes > LIMIT:
         raise ValueError(f"the network has {parameters.nbytes} bytes of parameters, but an ONNX file can hold at most {LIMIT}")
     onnx = imported("onnx", "onnx")
@@ -58,6 +54,21 @@ def _graph(topology: Topology, parameters: NDArray[Any]) -> Graph:
         _nodes(topology.activations),
         _constants(topology, parameters),
     )
+
+
+def _check_activations(topology: Topology) -> None:
+    """Raises ValueError if an activation cannot be exported."""
+    for activation in topology.own_activations:
+        if not activation.is_built_in:
+            raise ValueError(
+                f"a network with the activation {activation.name!r} cannot be exported: the exported activations are identity, "
+                f"{', '.join([*OPERATORS, *onnx_formulas.STEPS])}"
+            )
+        if activation.name == "gelu" and topology.dtype == np.float64:
+            raise ValueError(
+                "a float64 network with the activation 'gelu' cannot be exported, because ONNX Runtime has no error function "
+                "for float64: use a float32 network, or the activation 'gelu_tanh'"
+            )
 
 
 def _message(onnx: Any, graph: Graph) -> Any:
@@ -95,7 +106,9 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
         constants |= {f"layer{l}.w": w, f"layer{l}.b": b}
     if "leaky_relu" in topology.activations:
         constants["epsilon"] = np.full(1, topology.epsilon, topology.dtype)  # for PRelu, as LeakyRelu has a float32 slope
-    return constants
+    for name in onnx_formulas.STEPS.keys() & topology.activations:
+        constants |= onnx_formulas.constants(name, topology.dtype)
+    return dict(sorted(constants.items()))
 
 
 def _nodes(activations: tuple[str, ...]) -> list[Node]:
@@ -106,7 +119,9 @@ def _nodes(activations: tuple[str, ...]) -> list[Node]:
         a = "y_hat" if l == len(activations) else f"a{l}"
         z = a if name == "identity" else f"z{l}"
         nodes.append(("Gemm", [x, f"layer{l}.w", f"layer{l}.b"], [z], f"layer{l}.forward_sum", {}))
-        if name != "identity":
+        if name in onnx_formulas.STEPS:
+            nodes += onnx_formulas.nodes(name, z, a, f"layer{l}")
+        elif name != "identity":
             inputs = [z, "epsilon"] if name == "leaky_relu" else [z]
             axis = {"axis": 1} if name == "softmax" else {}
             nodes.append((OPERATORS[name], inputs, [a], f"layer{l}.{name}", axis))

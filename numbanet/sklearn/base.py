@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from numbanet import checks, inputs
-from numbanet.engines.topology import ALL_ACTIVATIONS
+from numbanet.formulas import Loss
 from numbanet.network import Network
 from numbanet.sklearn.conversion import validate_data
 from numbanet.sklearn.fitted import Fitted
@@ -30,8 +30,6 @@ Samples: TypeAlias = ArrayLike | sparray | spmatrix
 # scikit-learn does not declare types, and type checkers infer wrong types from the default arguments of this function.
 train_test_split: Any = model_selection.train_test_split
 
-# Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
-ALIASES = {"logistic": "sigmoid"}
 AUTO_BATCH_SIZE = 200
 # The number of rows of a sparse X that a prediction converts to a dense array at a time.
 DENSE_ROWS = 1024
@@ -162,8 +160,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         """Returns the part of an error message that says how many samples each class has, or "" if `strata` is None."""
 
     @abstractmethod
-    def _network_loss(self) -> str:
-        """Returns the name of the network's loss."""
+    def _network_loss(self) -> str | Loss:
+        """Returns the network's loss."""
 
     @abstractmethod
     def _loss_unit(self) -> float:
@@ -286,12 +284,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         """Returns a new network with scikit-learn's initial parameters. If training resumes, returns the fitted network."""
         hidden = [checks.integer("hidden_layer_sizes", size) for size in np.atleast_1d(self.hidden_layer_sizes).tolist()]
         sizes = [X.shape[1], *hidden, self.n_outputs_]
-        names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
-        if len(names) != len(hidden):
-            raise ValueError(f"activation must be one name, or one name for each of {len(hidden)} hidden layers, not {names}")
-        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
-        names = [checks.choice("activation", name, known) for name in names] + [self.out_activation_]
-        activations = [ALIASES.get(name, name) for name in names]
+        activations = self._activations(len(hidden), self.out_activation_)
         arguments: dict[str, Any] = {"sizes": sizes, "activations": activations, "loss": self._network_loss()}
         arguments |= {"dropout": self.dropout, "kernels": self.kernels}
         if resume:

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from numbanet import inputs
+from numbanet.formulas import Activation
 from numbanet.sklearn.base import BaseMLP, Samples
 from numbanet.training.callbacks import Callback
 
@@ -27,9 +28,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or sequence of int
         Number of neurons of each hidden layer.
-    activation : str or sequence of str
-        Name of the activation of all hidden layers, or a list with one name per hidden layer. Known names are "identity",
-        "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu", "softmax", "silu", "gelu", "elu" and "softplus".
+    activation : str, Activation, or sequence of str and Activation
+        The activation of all hidden layers, or a list with one activation per hidden layer. Names are "identity", "logistic"
+        (or "sigmoid"), "tanh", "relu", "leaky_relu", "softmax", and the names in the table of `docs/formulas.md`. An
+        `Activation` is an activation function that you write.
     solver : {"adam", "sgd", "adamw"}
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
@@ -167,7 +169,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

@@ -6,15 +6,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from numbanet.formulas import Activation
+
 # Initial weights and biases lie between -limit and limit, with limit = sqrt(factor / (n_in + n_out)). FACTORS maps some
 # activations to their factor, and FACTOR is the factor for all other activations.
-FACTORS = {"sigmoid": 2.0}
+FACTORS: dict[str | Activation, float] = {"sigmoid": 2.0}
 FACTOR = 6.0
 
 
 def initial_parameters(
     sizes: Sequence[int],
-    activations: Sequence[str],
+    activations: Sequence[str | Activation],
     random_state: np.random.RandomState,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Draws the weights and biases of each layer uniformly between -limit and limit.
@@ -27,7 +29,7 @@ def initial_parameters(
     ----------
     sizes : sequence of int
         Number of neurons of each layer, beginning with the inputs.
-    activations : sequence of str
+    activations : sequence of str and Activation
         The activation of each hidden layer.
     random_state : RandomState
         The generator that draws the numbers.

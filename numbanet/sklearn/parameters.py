@@ -1,20 +1,19 @@
 """Declares and checks the parameters of the scikit-learn estimators, and creates the optimizer that they describe."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from numbanet import checks, inputs
+from numbanet.engines.topology import ALL_ACTIVATIONS
+from numbanet.formulas import Activation
 from numbanet.training import optimizers
 from numbanet.training.callbacks import Callback
 
 SOLVERS = ("sgd", "adam", "adamw")
-# For each parameter, the values that scikit-learn supports and numbanet does not, and the advice for the error message.
-MISSING = {
-    "solver": {"lbfgs": "use 'adam', 'adamw' or 'sgd', or scikit-learn's own estimator"},
-    "loss": {"poisson": "use 'squared_error' or 'log_loss', or scikit-learn's own estimator"},
-}
+# Activations that have one name in scikit-learn (the key) and another name in numbanet (the value).
+ALIASES = {"logistic": "sigmoid", "exp": "exponential"}
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
@@ -22,7 +21,7 @@ class Parameters:
     """The parameters that the classifier and the regressor share. `MLPClassifier` documents the parameters."""
 
     hidden_layer_sizes: int | Sequence[int]
-    activation: str | Sequence[str]
+    activation: str | Activation | Sequence[str | Activation]
     solver: str
     alpha: float
     batch_size: int | str
@@ -58,7 +57,11 @@ class Parameters:
 
     def _check_parameters(self) -> None:
         """Checks the parameters that `Network` and the optimizers do not check, or for which they have other names."""
-        refuse_missing("solver", self.solver)
+        if isinstance(self.solver, str) and self.solver == "lbfgs":
+            raise ValueError(
+                "solver='lbfgs' is not available in numbanet.sklearn: use 'adam', 'adamw' or 'sgd', or scikit-learn's own "
+                "estimator"
+            )
         checks.choice("solver", self.solver, SOLVERS)
         checks.choice("learning_rate", self.learning_rate, LEARNING_RATES)
         checks.choice("dtype", self.dtype, ("auto", *inputs.DTYPES))
@@ -74,6 +77,26 @@ class Parameters:
             checks.positive("clip_norm", self.clip_norm)
         for name in ("early_stopping", "nesterovs_momentum"):
             checks.flag(name, getattr(self, name))
+
+    def _activations(self, hidden: int, output: str) -> list[str | Activation]:
+        """Returns numbanet's names for the activations of all layers.
+
+        The number of hidden layers is `hidden`, and `output` is the name of the output layer's activation.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The parameter `activation` is invalid.
+        """
+        is_one = isinstance(self.activation, str | Activation)
+        given = [self.activation] * hidden if is_one else self.activation
+        if not isinstance(given, Collection) or len(given) != hidden:
+            raise ValueError(
+                f"activation must be one activation, or one for each of {hidden} hidden layers, not {checks.shown(given)}"
+            )
+        known = sorted({*ALL_ACTIVATIONS, *ALIASES})
+        names = [value if isinstance(value, Activation) else checks.choice("activation", value, known) for value in given]
+        return [ALIASES.get(value, value) if isinstance(value, str) else value for value in [*names, output]]
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
         """Checks that learning_rate_init, and the learning rate of the network, are positive and finite in `dtype`."""
@@ -101,10 +124,3 @@ class Parameters:
             kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
             optimizer = kind(self.momentum, **options)
         return optimizer if self.solver == "adamw" else optimizers.as_in_scikit_learn(optimizer, batch_size)
-
-
-def refuse_missing(name: str, value: Any) -> None:
-    """Raises ValueError if scikit-learn supports this value of the parameter `name`, but numbanet does not."""
-    hint = MISSING[name].get(value) if isinstance(value, str) else None
-    if hint:
-        raise ValueError(f"{name}={value!r} is not available in numbanet.sklearn: {hint}")

@@ -10,11 +10,13 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 
 from numbanet import checks
+from numbanet.formulas import BEYOND_LOSSES, Activation, Loss
 from numbanet.sklearn.base import BaseMLP, Samples
-from numbanet.sklearn.parameters import refuse_missing
 from numbanet.training.callbacks import Callback
 
-LOSSES = {"squared_error": "mse", "log_loss": "bce"}
+# The names of losses in numbanet, and the output activations that are not identity.
+LOSSES = {"squared_error": "mse", "log_loss": "bce", **{name: name for name in BEYOND_LOSSES}}
+OUTPUTS = {"log_loss": "logistic", "poisson": "exp"}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -22,11 +24,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "log_loss"}
-        "squared_error" is half the squared error; the output activation is identity. "log_loss" is the cross-entropy for
-        targets in [0, 1]; the output activation is sigmoid. The reported loss is the mean over all samples. The reported
-        squared error is also averaged over the outputs. As in scikit-learn, however, the gradients are computed from the sum of
-        the squared errors over the outputs.
+    loss : {"squared_error", "poisson", "log_loss", "mae", "huber", "log_cosh", "quantile", "hinge"} or Loss
+        "squared_error" is half the squared error. "poisson" is half the Poisson deviance for targets of at least 0; the output
+        activation is e^z. "log_loss" is the cross-entropy for targets in [0, 1]; the output activation is sigmoid. The other
+        names stand for the same losses as in `numbanet.Network`. A `Loss` is a loss function that you write, or a loss with a
+        parameter, such as `numbanet.Quantile(0.9)`. For all losses except "poisson" and "log_loss", the output activation is
+        identity. The reported loss is the mean over all samples, and the sum over the outputs. The reported squared error is
+        also averaged over the outputs. As in scikit-learn, however, the gradients are computed from the sum of the squared
+        errors over the outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -37,7 +42,7 @@ epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         As for `MLPClassifier`. The score is the coefficient of determination R^2.
-    out_activation_ : {"identity", "logistic"}
+    out_activation_ : {"identity", "exp", "logistic"}
         Activation of the output layer.
 
     See Also
@@ -45,14 +50,14 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
     numbanet.Network : The network class that the estimator trains.
     """
 
-    loss: str
+    loss: str | Loss
     _y_numeric = True
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: str | Loss = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -129,12 +134,12 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
         """Returns y as an array of the network's dtype."""
-        refuse_missing("loss", self.loss)
-        checks.choice("loss", self.loss, LOSSES)
+        if not isinstance(self.loss, Loss):
+            checks.choice("loss", self.loss, LOSSES)
         y = np.asarray(y, dtype) if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True).astype(dtype)
         if not known:
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-            self.out_activation_ = "identity" if self.loss == "squared_error" else "logistic"
+            self.out_activation_ = "identity" if isinstance(self.loss, Loss) else OUTPUTS.get(self.loss, "identity")
         elif (outputs := 1 if y.ndim == 1 else y.shape[1]) != self.n_outputs_:
             targets = f"{checks.count(self.n_outputs_, 'target')} per sample"
             raise ValueError(f"y of shape {y.shape} has {outputs} per sample, but the estimator was fitted to {targets}")
@@ -152,8 +157,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
     def _strata_words(self, strata: NDArray[Any] | None) -> str:
         return ""
 
-    def _network_loss(self) -> str:
-        return LOSSES[self.loss]
+    def _network_loss(self) -> str | Loss:
+        return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]
 
     def _loss_unit(self) -> float:
         """Returns the factor that converts the network's loss to scikit-learn's loss.

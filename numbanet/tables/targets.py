@@ -123,8 +123,8 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def fits(self, loss: str) -> bool:
-        """True if a network with the loss can learn the target: every loss of numbers, also one that a user wrote."""
-        return loss not in Classes.losses
+        """True if a network with the loss can learn the standardised target: most losses of numbers, also one of a user."""
+        return loss not in (*Classes.losses, "poisson", "hinge")
 
     def width(self, loss: str) -> int:
         """Returns the number of outputs that a network needs, which is 1 for any loss."""

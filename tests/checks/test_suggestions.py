@@ -21,7 +21,10 @@ EXPECTED = {
             "tanh": "Tanh TANH",
             "silu": "SiLU swish",
             "softplus": "nn.Softplus",
-            "": "selu relu6",
+            "selu": "nn.SELU",
+            "hard_sigmoid": "Hardsigmoid",
+            "exponential": "exp",
+            "": "celu relu6 hardswish",
         },
     ),
     "activation of the sheet": (
@@ -39,7 +42,10 @@ EXPECTED = {
             "mse": "MSE MSELoss mean_squared_error squared_error",
             "mae": "L1Loss mean_absolute_error",
             "huber": "HuberLoss SmoothL1Loss",
-            "": "hinge",
+            "poisson": "PoissonNLLLoss mean_poisson_deviance",
+            "quantile": "pinball_loss QuantileLoss",
+            "log_cosh": "LogCosh",
+            "": "squared_hinge dice",
         },
     ),
     "optimizer": (

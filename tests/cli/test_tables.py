@@ -193,6 +193,10 @@ def test_networks_of_arrays_are_evaluated_too(tmp_path, capsys):
         ),
         (["train", PENGUINS, "--target", "species", "--loss", "mse", "--impute", "mean"], "loss 'mse' does not fit 'species'"),
         (["train", PENGUINS, "--target", "species", "--loss", "bce", "--impute", "mean"], "loss 'bce' is for two classes"),
+        (
+            ["train", PENGUINS, "--target", "year", "--impute", "mean", "--loss", "poisson"],
+            "loss 'poisson' does not fit 'year'",
+        ),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--validation-split", "1"], "[0, 1)"),
         (["train", PENGUINS, "--target", "year", "--impute", "mean", "--metrics", "auc"], "unknown metric 'auc'"),
         (

@@ -30,12 +30,35 @@ def exp_difference_sum(z, z_max):
     return mpmath.exp(z - z_max)
 
 
-def huber(error):
-    return error**2 / 2 if error <= 1 else error - 0.5
+def huber(error, delta):
+    return error**2 / 2 if error <= delta else delta * (error - delta / 2)
+
+
+SELU = mp("1.0507009873554804934193349852946"), mp("1.6732632423543772848170429916717")  # lambda and alpha
+
+
+def gelu_tanh_exponent(z):
+    return mpmath.sqrt(8 / mpmath.pi) * (z + mp("0.044715") * z**3)
+
+
+def d_gelu_tanh(z):
+    part = 1 / (1 + mpmath.exp(-gelu_tanh_exponent(z)))
+    return part + z * part / (1 + mpmath.exp(gelu_tanh_exponent(z))) * mpmath.sqrt(8 / mpmath.pi) * (1 + mp("0.134145") * z**2)
+
+
+def mish_slope(z):
+    """tanh(log(1 + e^z)), and its derivative."""
+    if z > 500:
+        return mp(1), mp(0)
+    return mpmath.tanh(log1p_exp(z)), mpmath.sech(log1p_exp(z)) ** 2 / (1 + mpmath.exp(-z))
+
+
+def log_cosh(e):
+    return mpmath.log1p(2 * mpmath.sinh(e / 2) ** 2) if abs(e) < 100 else abs(e) - mpmath.log(2)
 
 
 # For each name: the formula, a function for the exact value with 50 digits, and the domain of each argument.
-ANY, PART, POSITIVE = "any z", "a in (0, 1)", "at least 0"
+ANY, PART, POSITIVE, ABOVE, UNIT = "any z", "a in (0, 1)", "at least 0", "at least 2", "-1 or 1"
 FORMULAS = {
     "identity": (activations.identity, lambda z: z, [ANY]),
     "d_identity": (activations.d_identity, lambda z: mp(1), [ANY]),
@@ -68,13 +91,35 @@ FORMULAS = {
     "d_silu": (beyond.d_silu, lambda z: (1 + z / (1 + mpmath.exp(z))) / (1 + mpmath.exp(-z)), [POSITIVE]),
     "gelu": (beyond.gelu, lambda z: z * mpmath.ncdf(z), [POSITIVE]),
     "d_gelu": (beyond.d_gelu, lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z), [POSITIVE]),
+    "gelu_tanh_exponent": (beyond.gelu_tanh_exponent, gelu_tanh_exponent, [POSITIVE]),
+    "gelu_tanh": (beyond.gelu_tanh, lambda z: z / (1 + mpmath.exp(-gelu_tanh_exponent(z))), [POSITIVE]),
+    "d_gelu_tanh": (beyond.d_gelu_tanh, d_gelu_tanh, [POSITIVE]),
     "elu": (beyond.elu, lambda z: mpmath.expm1(z) if z <= 0 else z, [ANY]),
     "d_elu": (beyond.d_elu, lambda z: mpmath.exp(z) if z <= 0 else mp(1), [ANY]),
+    "selu": (beyond.selu, lambda z: SELU[0] * (z if z > 0 else SELU[1] * mpmath.expm1(z)), [ANY]),
+    "d_selu": (beyond.d_selu, lambda z: SELU[0] * (mp(1) if z > 0 else SELU[1] * mpmath.exp(z)), [ANY]),
+    "mish": (beyond.mish, lambda z: z * mish_slope(z)[0], [ANY]),
+    "d_mish": (beyond.d_mish, lambda z: mish_slope(z)[0] + z * mish_slope(z)[1], [POSITIVE]),
+    "hard_sigmoid": (beyond.hard_sigmoid, lambda z: max(mp(0), min(mp(1), (z + 3) / 6)), [ANY]),
+    "d_hard_sigmoid": (beyond.d_hard_sigmoid, lambda a: mp(1) / 6, [PART]),
+    "softsign": (beyond.softsign, lambda z: z / (1 + abs(z)), [ANY]),
+    "d_softsign": (beyond.d_softsign, lambda a: (1 - abs(a)) ** 2, [PART]),
+    "exponential": (beyond.exponential, mpmath.exp, [ANY]),
+    "d_exponential": (beyond.d_exponential, lambda a: a, [POSITIVE]),
     "d_softplus": (beyond.d_softplus, lambda a: -mpmath.expm1(-a), [POSITIVE]),
     "mae": (beyond.mae, lambda y, y_hat: abs(y - y_hat), [ANY, PART]),
     "d_mae": (beyond.d_mae, lambda y, y_hat: mpmath.sign(y_hat - y), [ANY, PART]),
-    "huber": (beyond.huber, lambda y, y_hat: huber(abs(y - y_hat)), [ANY, PART]),
-    "d_huber": (beyond.d_huber, lambda y, y_hat: max(mp(-1), min(mp(1), y_hat - y)), [ANY, PART]),
+    "huber": (beyond.huber, lambda y, y_hat, delta: huber(abs(y - y_hat), delta), [ANY, PART, PART]),
+    "d_huber": (beyond.d_huber, lambda y, y_hat, delta: max(-delta, min(delta, y_hat - y)), [ANY, PART, PART]),
+    "log_cosh": (lambda e: beyond.log_cosh(e, type(e)(0)), log_cosh, [ANY]),
+    "d_log_cosh": (lambda e: beyond.d_log_cosh(type(e)(0), e), mpmath.tanh, [ANY]),
+    "poisson": (beyond.poisson, lambda y, y_hat: y_hat - y - y * mpmath.log(y_hat / y), [PART, ABOVE]),
+    "d_poisson": (beyond.d_poisson, lambda y, y_hat: 1 - y / y_hat, [ANY, PART]),
+    "quantile": (beyond.quantile, lambda y, y_hat, q: max(q * (y - y_hat), (q - 1) * (y - y_hat)), [ANY, PART, PART]),
+    "d_quantile": (beyond.d_quantile,
+                   lambda y, y_hat, q: -q if y > y_hat else (1 - q if y < y_hat else mp(0)), [ANY, PART, PART]),
+    "hinge": (beyond.hinge, lambda y, y_hat: max(mp(0), 1 - y * y_hat), [UNIT, ANY]),
+    "d_hinge": (beyond.d_hinge, lambda y, y_hat: -y if y * y_hat < 1 else mp(0), [UNIT, ANY]),
     "error_term": (backprop.error_term, lambda dl_da, da_dz: dl_da * da_dz, [PART, PART]),
     "weighted_input": (neuron.weighted_input, lambda w, x: w * x, [PART, PART]),
     "weighted_error": (backprop.weighted_error, lambda w, delta: w * delta, [PART, PART]),
@@ -103,7 +148,8 @@ def domains(dtype, names):
     )
     smallest = float(np.finfo(dtype).tiny)
     part = st.floats(2.0**-30, 1 - 2.0**-20, width=width) | st.floats(smallest, 0.5, width=width)
-    ranges = {ANY: any_z, PART: part, POSITIVE: st.floats(0, 1000, width=width)}
+    ranges = {ANY: any_z, PART: part, POSITIVE: st.floats(0, 1000, width=width), ABOVE: st.floats(2, 1000, width=width)}
+    ranges[UNIT] = st.sampled_from([-1.0, 1.0])
     return st.tuples(*(ranges[name] for name in names))
 
 
@@ -152,8 +198,8 @@ def test_nan_in_gives_nan_out(name, dtype):
     for place in range(len(names)):
         arguments = [dtype.type(0.5)] * len(names)
         arguments[place] = dtype.type("nan")
-        if name.endswith("leaky_relu") and place == 1:
-            continue  # the formula does not use the slope epsilon for z > 0
+        if (name, place) in {("leaky_relu", 1), ("d_leaky_relu", 1), ("d_huber", 2), ("d_quantile", 2)}:
+            continue  # for these arguments, the formula does not use the parameter
         assert math.isnan(formula(*arguments))
 
 

@@ -113,30 +113,18 @@ def test_a_formula_means_what_python_means_in_either_dtype(function):
     assert "double" not in code
 
 
-@each("function", FUNCTIONS)
-def test_functions_of_math_keep_the_dtype_and_are_right(function):
-    arguments = [np.float32(0.75)] * FUNCTIONS[function].arguments
-    if function is math.acosh:
-        arguments = [np.float32(1.75)]
-    names = ("x", "y")[: len(arguments)]
-    formula = made({1: one_argument, 2: two_arguments}[len(names)], names) if function is abs else None
-    called = FUNCTIONS[function].function if formula is None else formula
-
-    @numba.njit
-    def call(*arguments):
-        return called(*arguments)
-
-    found = call(*arguments)
-    assert call.nopython_signatures[0].return_type == numba.float32
-    assert found == pytest.approx(function(*map(float, arguments)), rel=1e-6)
-
-
-def one_argument(x):
-    return abs(x)
-
-
-def two_arguments(x, y):
-    return math.hypot(x, y)
+def test_functions_of_math_keep_the_dtype_and_are_right():
+    """A single function calls all of them, so that Numba compiles only once."""
+    taken = {function: ["y"] if function is math.acosh else ["x"] * FUNCTIONS[function].arguments for function in FUNCTIONS}
+    namespace = {f"_{function.__name__}": FUNCTIONS[function].function for function in FUNCTIONS}
+    calls = [f"_{function.__name__}({', '.join(names)})" for function, names in taken.items()]
+    exec(f"def call(x, y):\n    return {', '.join(calls)}", namespace)
+    call = numba.njit(namespace["call"])
+    values = {"x": np.float32(0.75), "y": np.float32(1.75)}
+    found = call(**values)
+    assert {*call.nopython_signatures[0].return_type.types} == {numba.float32}
+    exact = {function.__name__: function(*(float(values[name]) for name in names)) for function, names in taken.items()}
+    assert dict(zip(exact, found, strict=True)) == pytest.approx(exact, rel=1e-6)
 
 
 def test_constants_are_passed_after_the_other_arguments():

@@ -48,24 +48,27 @@ def half(z):
 @each("device, kernels", ENGINES)
 def test_gradients_trace_and_predictions_are_those_of_numpy(device, kernels, output):
     """An output layer with a formula, and softmax with its Jacobian; the loss is divided by the number of outputs."""
-    layers = [STEEP, SWISH if output == "swish" else "softmax"]
-    net = Network([3, 5, 2], layers, HUBER_PER_OUTPUT, dtype="float64", seed=0, device=device, kernels=kernels)
+    layers = [STEEP, SWISH, SWISH if output == "swish" else "softmax"]  # both networks share their compiled loops
+    net = Network([3, 5, 3, 2], layers, HUBER_PER_OUTPUT, dtype="float64", seed=0, device=device, kernels=kernels)
     x, y = samples()
-    (w1, b1), (w2, b2) = net.parameters()
+    (w1, b1), (w2, b2), (w3, b3) = net.parameters()
     z1 = x @ w1 + b1
     a1 = PHI["steep"](z1)
     z2 = a1 @ w2 + b2
-    y_hat = PHI["swish"](z2) if output == "swish" else ACTIVATIONS["softmax"](z2, 0)
+    a2 = PHI["swish"](z2)
+    z3 = a2 @ w3 + b3
+    y_hat = PHI["swish"](z3) if output == "swish" else ACTIVATIONS["softmax"](z3, 0)
     dl_da = d_huber_losses(y, y_hat) / y.size
-    delta2 = dl_da * D_PHI["swish"](z2) if output == "swish" else y_hat * (dl_da - (dl_da * y_hat).sum(1, keepdims=True))
+    delta3 = dl_da * D_PHI["swish"](z3) if output == "swish" else y_hat * (dl_da - (dl_da * y_hat).sum(1, keepdims=True))
+    delta2 = delta3 @ w3.T * D_PHI["swish"](z2)
     delta1 = delta2 @ w2.T * D_PHI["steep"](z1)
     expected = huber_losses(y, y_hat).sum() / y.size
     loss, gradients = net.gradients(x, y)
     trace = net.trace(x, y)
     assert loss == pytest.approx(expected, rel=1e-12) and net.evaluate(x, y) == {"loss": pytest.approx(expected, rel=1e-12)}
-    assert trace.loss == pytest.approx(expected, rel=1e-12) and trace.activations == ["steep", output]
-    pairs = [(net.predict(x), y_hat), (trace.delta[0], delta1), (trace.delta[1], delta2), (trace.a[0], a1)]
-    pairs += [(gradients[0][0], x.T @ delta1), (gradients[1][0], a1.T @ delta2), (gradients[1][1], delta2.sum(0))]
+    assert trace.loss == pytest.approx(expected, rel=1e-12) and trace.activations == ["steep", "swish", output]
+    pairs = [(net.predict(x), y_hat), *zip(trace.delta, [delta1, delta2, delta3], strict=True), (trace.a[0], a1)]
+    pairs += [(gradients[0][0], x.T @ delta1), (gradients[1][0], a1.T @ delta2), (gradients[2][1], delta3.sum(0))]
     for found, exact in pairs:
         np.testing.assert_allclose(found, exact, rtol=1e-11, atol=1e-13)
 
@@ -168,6 +171,7 @@ def test_pickles_and_copies_keep_the_formulas():
         assert copied.formulas == net.formulas and (copied.predict(x) == net.predict(x)).all()
     assert copy.deepcopy(STEEP) is STEEP and pickle.loads(pickle.dumps(HUBER_PER_OUTPUT)) == HUBER_PER_OUTPUT
     again = pickle.loads(pickle.dumps(STEEP))
+    assert again.phi is STEEP.phi and again.d_phi is STEEP.d_phi  # they are not compiled again
     assert again == STEEP and hash(again) == hash(STEEP) and again != SWISH and repr(again) == "<Activation 'steep'>"
 
 

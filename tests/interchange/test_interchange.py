@@ -87,10 +87,10 @@ def test_what_is_no_fitted_mlp_is_refused(sklearn):
     with pytest.raises(TypeError, match="must be a fitted MLPClassifier or MLPRegressor, not list"):
         from_sklearn([])
     mlp = sklearn.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2).fit([[1], [2]], [1, 2])
-    mlp.out_activation_ = "exp"  # the output of a Poisson regression, in newer versions of scikit-learn
+    mlp.out_activation_ = "softplus"
     with pytest.raises(
         ValueError,
-        match="is 'exp', which is not supported; supported are softmax, logistic, identity",
+        match="is 'softplus', which is not supported; supported are softmax, logistic, identity, exp",
     ):
         from_sklearn(mlp)
 
@@ -148,7 +148,7 @@ def test_a_safetensors_file_has_no_order_but_that_of_numbers(tmp_path):
         ({}, {"activations": None}, "a state dict contains weights only: pass the argument activations"),
         ({}, {"activations": "swish"}, "unknown activation 'swish'|unknown activation"),
         ({}, {"activations": ["tanh"]}, "activation"),
-        ({}, {"loss": "hinge"}, "unknown loss 'hinge'"),
+        ({}, {"loss": "dice"}, "unknown loss 'dice'"),
         ({}, {"layers": ["0", "1"]}, "the argument layers names '1', but the state dict has no such layer; it has 0, 2"),
         ({}, {"layers": ["0"]}, "the argument layers omits 2: name every layer"),
         ({"2.weight": np.zeros((2, 5))}, {}, "layer 2 has 5 inputs, but the layer before it has 4 outputs"),
@@ -265,6 +265,28 @@ def test_of_a_sequential(torch):
     agrees(logits, model(x).detach().numpy(), x.numpy())
 
 
+def test_of_activations_beyond_the_sheet(torch):
+    nn = torch.nn
+    names = ["elu", "gelu", "gelu_tanh", "hard_sigmoid", "mish", "selu", "silu", "softplus", "softsign"]
+    modules = [
+        nn.ELU(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Hardsigmoid(),
+        nn.Mish(),
+        nn.SELU(),
+        nn.SiLU(),
+        nn.Softplus(),
+        nn.Softsign(),
+    ]
+    model = nn.Sequential(*(module for each in modules for module in (nn.Linear(4, 4), each)), nn.Linear(4, 1)).double()
+    x = torch.randn(7, 4, dtype=torch.float64)
+    net = from_torch(model, loss="poisson")
+    assert net.activations == [*names, "exponential"]
+    agrees(net, model(x).exp().detach().numpy(), x.numpy())
+    assert from_torch(model, loss=numbanet.Quantile(0.9)).activations == [*names, "identity"]
+
+
 def test_of_another_module(torch):
     class Perceptron(torch.nn.Module):
         def __init__(self):
@@ -285,7 +307,9 @@ def test_a_sequential_that_is_no_chain_of_known_layers_is_refused(torch):
     nn = torch.nn
     for modules, message in (
         ([nn.Linear(4, 4), nn.BatchNorm1d(4)], "layer 1 is BatchNorm1d, which is not supported; supported are Linear"),
-        ([nn.Sequential(nn.GELU())], "layer 0.0 is GELU"),
+        ([nn.Sequential(nn.Hardswish())], "layer 0.0 is Hardswish"),
+        ([nn.Linear(4, 4), nn.ELU(0.5)], "layer 1 is ELU with alpha = 0.5, but only alpha = 1 is supported"),
+        ([nn.Linear(4, 4), nn.Softplus(2)], "layer 1 is Softplus with beta = 2"),
         ([nn.ReLU(), nn.Linear(4, 4)], r"0 \(ReLU\) comes before the first linear layer"),
         ([nn.Linear(4, 4), nn.ReLU(), nn.Tanh()], r"layer 0 has two activations, relu and then 2 \(Tanh\)"),
         ([nn.Linear(4, 4), nn.Softmax(dim=0)], "layer 1 is a softmax over dimension 0"),
@@ -440,6 +464,30 @@ def test_pickles_are_not_executed(torch, tmp_path):
 @pytest.fixture
 def h5py():
     return pytest.importorskip("h5py")
+
+
+def test_activations_of_keras_have_the_same_names(h5py, tmp_path):
+    """The activations of a file are replaced; tests/files/make_formulas.py compares the formulas with PyTorch."""
+    names = {"gelu", "elu", "selu", "silu", "mish", "hard_sigmoid", "softsign", "softplus", "exponential"}
+    for name in names:
+        change = settings(2, activation=name)
+
+        def elu(layers, change=change):
+            change(layers)
+            layers[2].update(class_name="Activation")
+
+        assert from_keras(configured(tmp_path, elu), loss="cce").activations == [name, "tanh", "softmax"]
+
+    def layer(alpha):
+        def change(layers):
+            layers[2].update(class_name="ELU")
+            layers[2]["config"]["alpha"] = alpha
+
+        return change
+
+    assert from_keras(configured(tmp_path, layer(1.0)), loss="cce").activations == ["elu", "tanh", "softmax"]
+    with pytest.raises(ValueError, match=r"is ELU with alpha = 0.5, but only alpha = 1 is supported"):
+        from_keras(configured(tmp_path, layer(0.5)), loss="cce")
 
 
 @each("name, options", [

@@ -9,7 +9,7 @@ import pytest
 
 import numbanet
 from numbanet import persist
-from numbanet.engines.topology import ACTIVATIONS
+from numbanet.engines.topology import ALL_ACTIVATIONS
 from numbanet.persist.models import description_of
 from tests.helpers.engines import DTYPES, each
 from tests.helpers.networks import PAIRS
@@ -42,10 +42,11 @@ def agrees(net, path, n):
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[net.dtype] * np.abs(expected).max())
 
 
-@each("hidden", ACTIVATIONS)
 @each("dtype", DTYPES)
-def test_every_activation(hidden, dtype, tmp_path):
-    agrees(network([5, 7, 6, 3], hidden, "mse", dtype), tmp_path / "net.onnx", 40)
+def test_every_activation(dtype, tmp_path):
+    names = [name for name in ALL_ACTIVATIONS if (name, dtype) != ("gelu", "float64")]  # ONNX Runtime has no Erf for float64
+    for pair in zip(names, names[1:] + names[:1], strict=True):
+        agrees(network([5, 7, 6, 3], [*pair, "identity"], "mse", dtype), tmp_path / "net.onnx", 40)
 
 
 @each("output, loss", PAIRS)
@@ -99,6 +100,10 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path, monkeypatch):
         patch.setattr(persist.onnx_file, "LIMIT", 59)
         with pytest.raises(ValueError, match="the network has 60 bytes of parameters, but an ONNX file can hold at most 59"):
             net.export(tmp_path / "net.onnx")
+    with pytest.raises(
+        ValueError, match=r"float64 network with the activation 'gelu' cannot be exported.* use a float32 network"
+    ):
+        network([4, 3], ["gelu"], "mse", "float64").export(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install .onnx>="):
         net.export(tmp_path / "net.onnx")

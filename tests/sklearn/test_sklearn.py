@@ -63,6 +63,7 @@ def samples():
         "multilabel": (X, (many > 0.2).astype(int)),
         "number": (X, many[:, 0] * 3),
         "numbers": (X, many),
+        "numbers of events": (X, np.rint(np.exp(many))),
     }
 
 
@@ -93,10 +94,11 @@ SOLVERS = {
 
 
 @each("solver", SOLVERS)
-@each("task", ["binary", "multiclass", "multilabel", "number", "numbers"])
+@each("task", ["binary", "multiclass", "multilabel", "number", "numbers", "numbers of events"])
 def test_training_agrees_with_scikit_learn(task, solver, samples):
     X, y = samples[task]
-    ours, theirs = alike(task, X, y, alpha=0.5, **SOLVERS[solver])
+    loss = {"loss": "poisson"} if task == "numbers of events" else {}
+    ours, theirs = alike(task, X, y, alpha=0.5, **loss, **SOLVERS[solver])
     for mlp in (ours, theirs):
         mlp.set_params(max_iter=20).fit(X, y)
     np.testing.assert_allclose(ours.loss_curve_[1:], theirs.loss_curve_[1:], rtol=1e-10)
@@ -617,6 +619,38 @@ def test_fractions_are_learnt_by_their_cross_entropy(samples):
         mlp.fit(X, y * 2)
 
 
+def third(z):
+    return z / 3
+
+
+def d_third(z, a):
+    return 1 / 3
+
+
+def test_activations_and_losses_may_be_objects(samples):
+    X, y = samples["number"]
+    activation = numbanet.Activation("third", third, d_third)
+    mlp = MLPRegressor(numbanet.Quantile(0.9), (6, 5), activation, max_iter=5, random_state=0).fit(X, y)
+    assert mlp.network_.activations == ["third", "third", "identity"] and mlp.network_.loss == "quantile(q=0.9)"
+    copied, unpickled = clone(mlp), pickle.loads(pickle.dumps(mlp))
+    assert copied.get_params() == unpickled.get_params() == mlp.get_params() and "Quantile(0.9)" in repr(copied)
+    assert (copied.fit(X, y).predict(X) == mlp.predict(X)).all() and (unpickled.predict(X) == mlp.predict(X)).all()
+    mlp.set_params(warm_start=True, loss="mae", activation=["mish", activation])
+    with pytest.raises(ValueError, match="training cannot resume"):
+        mlp.fit(X, y)
+    assert mlp.set_params(warm_start=False).fit(X, y).network_.activations == ["mish", "third", "identity"]
+
+
+def test_events_are_counted(samples):
+    X, y = samples["numbers of events"]
+    mlp = MLPRegressor(loss="poisson", max_iter=200, learning_rate_init=0.01, random_state=0).fit(X, y)
+    assert mlp.score(X, y) > 0.9 and (mlp.predict(X) > 0).all()
+    with pytest.raises(ValueError, match="must be at least 0"):
+        mlp.fit(X, -y)
+    network = numbanet.from_sklearn(neural_network.MLPRegressor(loss="poisson", max_iter=2, random_state=0).fit(X, y))
+    assert network.activations == ["relu", "exponential"] and network.loss == "poisson"
+
+
 @each("scale", [1.0, 1e-3])
 @each("task", ["binary", "number"])
 def test_gradients_are_clipped_at_their_norm(task, scale, samples):
@@ -771,7 +805,9 @@ def test_probabilities_can_be_calibrated(dtype, method, samples):
         ("dtype", "float16"),
         ("device", "abacus"),
         ("kernels", "slow"),
-        ("loss", "poisson"),
+        ("loss", "gamma"),
+        ("activation", 3),
+        ("activation", ["relu", "relu"]),
         ("loss", "sometimes"),
         ("max_fun", 0),
         ("max_fun", 1.5),

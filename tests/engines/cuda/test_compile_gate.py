@@ -30,6 +30,7 @@ from numbanet.engines.loops import CpuLoops, CudaLoops
 from numbanet.engines.reference import ReferenceEngine
 from numbanet.engines.rule import ADAM, MOMENTUM, NESTEROV, Rule
 from numbanet.engines.topology import Topology
+from numbanet.equations import beyond
 from numbanet.inputs import gpu as arrays
 from tests.helpers import compile_gate
 from tests.helpers.formulas import HUBER, STEEP, SWISH
@@ -378,6 +379,19 @@ def test_formulas_of_users_keep_the_budgets_of_the_built_in_ones(name):
     assert (code.stack, code.spill_stores, code.spill_loads) == (0, 0, 0)
     assert code.local_memory == code.float64 == []
     assert code.registers <= {"train_cooperative": COOPERATIVE_BUDGETS["float32"][0]}.get(name, 255)
+
+
+def test_formulas_beyond_the_sheet_compute_in_float32():
+    """A single kernel calls all of them, because each compilation takes a second."""
+    formulas = {name: value for name, value in vars(beyond).items() if getattr(value, "__module__", "") == beyond.__name__}
+    calls = [
+        f"    x[{k}] = {name}({', '.join(f'x[{k + n}]' for n in range(formula.py_func.__code__.co_argcount))})"
+        for k, (name, formula) in enumerate(formulas.items())
+    ]
+    namespace = dict(formulas)
+    exec("\n".join(["def kernel(x):", *calls]), namespace)
+    code = compile_gate.build(cuda.jit(namespace["kernel"]), [types.float32[::1]], "sm_90a")
+    assert len(formulas) > 30 and code.float64 == [] and code.stack == 0
 
 
 # For the loops over a tile's terms in resident training: the number of terms per iteration, and the smallest fraction of

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from numbanet import Network, _cuda, _cuda_mlir, verify
+from numbanet.engines.binding import binding_of
 from numbanet.equations import activations, neuron
+from numbanet.inputs import make_topology
 
 with_mlir = pytest.mark.skipif(not _cuda.no_fast_kernels(), reason="needs numba-cuda-mlir, and not numba-cuda")
 
@@ -33,6 +35,20 @@ def test_a_kernel_is_rebuilt_when_it_is_first_used(provider):
     kernel.dispatcher([3.0, 4.0], y)
     assert y == [0, 8.0] and kernel.py_func is double_cuda
     assert provider.jit(device=True)(double_cuda).options == {"device": True}
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator compiles no kernels")
+def test_a_kernel_calls_the_formulas_of_users(provider):
+    """The binding puts softsign into a kernel, as for a network with this activation."""
+
+    def phi_cuda(kind, z, a):
+        a[0] = phi(kind, 0.01, z[0])
+
+    phi, a = activations.phi, [0.0]
+    topology = make_topology([1, 1], ["softsign"], "mse", "float64", 0.01)
+    kernel = binding_of(topology)(provider.jit(device=True)(phi_cuda))
+    kernel.dispatcher(topology.kinds[0], [3.0], a)
+    assert a == [0.75] and kernel.options == {"device": True}
 
 
 @with_mlir
