@@ -138,7 +138,7 @@ def image_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score", ax: Axes | None = None) -> Axes:
-    """Draws the importance of columns as bars, with a line from the smallest to the largest value of each column.
+    """Draws the importance of columns as bars, each with a line of one standard deviation to both sides.
 
     Parameters
     ----------
@@ -169,10 +169,11 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     ax = style.axes(ax, (6.4, 0.9 + 0.27 * len(names)))
     places = np.arange(len(names))
     ax.barh(places, values.mean(axis=1), height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
-    ax.hlines(places, values.min(axis=1), values.max(axis=1), color=style.theme(ax).ink, lw=1.2)
+    means, deviations = values.mean(axis=1), values.std(axis=1)
+    ax.hlines(places, means - deviations, means + deviations, color=style.theme(ax).ink, lw=1.2)
     ax.axvline(0, color=style.theme(ax).grey, lw=1)
     ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
-    ax.set(xlabel=f"decrease in {score}", ylim=(len(names) - 0.4, -0.6))
+    ax.set(xlabel=f"decrease in {score} ± one standard deviation", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
     ax.tick_params(axis="y", length=0)
     return ax

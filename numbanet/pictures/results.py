@@ -23,8 +23,8 @@ from numbanet.training.history import History
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
     """Draws the training curve and the validation curve of the loss, or of another metric, over the epochs.
 
-    If the history contains validation data, a ring marks the best epoch: the epoch that early stopping selected or, without
-    early stopping, the epoch with the lowest validation loss.
+    If the history contains validation data, a ring marks an epoch: with early stopping, the best epoch, whose parameters the
+    network keeps; without early stopping, the epoch with the lowest validation loss.
 
     Parameters
     ----------
@@ -99,7 +99,10 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
 
 
 def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
-    """Marks the best epoch with a ring on the validation curve, and writes the number of the epoch beside the ring."""
+    """Marks an epoch with a ring on the validation curve, and writes the epoch and its value beside the ring.
+
+    With early stopping, the epoch is the best epoch; without early stopping, it is the epoch with the lowest validation loss.
+    """
     if "val_loss" not in history.history or len(lines) < 2:
         return
     line = lines[1][0]
@@ -113,7 +116,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) 
     late = best > 0.6 * len(history.epoch)
     ax.margins(y=0.12)
     ax.annotate(
-        f"best, epoch {epoch}: {value:.4g}",
+        f"{'lowest val_loss' if chosen is None else 'best'}, epoch {epoch}: {value:.4g}",
         (epoch, value),
         (0, 14 if is_peak else -14),
         textcoords="offset points",

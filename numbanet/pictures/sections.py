@@ -54,8 +54,10 @@ def data(network: Network, x: NDArray[Any], table: Table | None) -> str:
     """Describes the samples and, if the network was trained on a table, the encoding of each column."""
     encoding = network.table
     if encoding is None:
-        extent = f", with values from {x.min():.6g} to {x.max():.6g}" if x.size else ""
-        return paragraph(f"{len(x):,} samples with {checks.count(x.shape[1], 'input')}{extent}.")
+        extent = f", with values from {x.min():.4g} to {x.max():.4g}" if x.size else ""
+        return paragraph(
+            f"The report measures the network on {len(x):,} samples with {checks.count(x.shape[1], 'input')}{extent}."
+        )
     parts = []
     if table is not None:
         whole = table.whole or table
@@ -78,7 +80,7 @@ def _target(encoding: Encoding) -> str:
     target = encoding.target
     if isinstance(target, Classes):
         return f"The target {target.name} has {len(target.labels)} classes: {', '.join(target.labels)}."
-    return f"The target {target.name} is a number, standardised as ({target.name} - {target.mean:.6g}) / {target.scale:.6g}."
+    return f"The target {target.name} is a number, standardised as ({target.name} - {target.mean:.4g}) / {target.scale:.4g}."
 
 
 def _encoded(feature: Any) -> list[str]:
@@ -87,8 +89,8 @@ def _encoded(feature: Any) -> list[str]:
         categories = ", ".join(feature.categories[:8]) + ", …" * (len(feature.categories) > 8)
         return [f"one input per category: {categories}", feature.fill or "an error", str(feature.width)]
     values = "true is 1, false is 0; " if isinstance(feature, Boolean) else ""
-    fill = "an error" if feature.fill is None else f"{feature.fill:.6g}"
-    return [f"{values}(value - {feature.mean:.6g}) / {feature.scale:.6g}", fill, "1"]
+    fill = "an error" if feature.fill is None else f"{feature.fill:.4g}"
+    return [f"{values}(value - {feature.mean:.4g}) / {feature.scale:.4g}", fill, "1"]
 
 
 def settings(network: Network, given: Mapping[str, Any]) -> str:
@@ -120,7 +122,7 @@ def curves(network: Network, history: History) -> str:
     chosen = {"first": rows[0]}
     if history.best_epoch is not None:
         chosen["best"] = rows[history.epoch.index(history.best_epoch)]
-    lines = [[word, *(f"{value:.6g}" for value in row.values())] for word, row in (chosen | {"last": rows[-1]}).items()]
+    lines = [[word, *(f"{value:.4g}" for value in row.values())] for word, row in (chosen | {"last": rows[-1]}).items()]
     return "\n".join([*parts, wide(pages.table(["", *rows[0]], lines))])
 
 
@@ -180,7 +182,7 @@ def _residuals(found: NumberPredictions) -> list[list[str]]:
     statistics = {"mean": residuals.mean(axis=0), "standard deviation": residuals.std(axis=0)}
     for name, share in (("smallest", 0), ("lower quartile", 0.25), ("median", 0.5), ("upper quartile", 0.75), ("largest", 1)):
         statistics[name] = np.quantile(residuals, share, axis=0)
-    return [[name, *(f"{value:.6g}" for value in values)] for name, values in statistics.items()]
+    return [[name, *(f"{value:.4g}" for value in values)] for name, values in statistics.items()]
 
 
 class Samples(NamedTuple):

@@ -173,7 +173,7 @@ def test_learning_curves_hold_the_history_and_mark_the_epoch_of_the_lowest_valid
     np.testing.assert_array_equal(validated.get_xydata(), np.column_stack([range(1, 6), validation]))
     np.testing.assert_array_equal(ring.get_xydata(), [[3, validation[2]]])
     assert ax.get_ylabel() == metric and ax.get_xlabel() == "epoch"
-    assert {"training", "validation", "best, epoch 3: 0.4"} == set(texts_of(ax))
+    assert {"training", "validation", "lowest val_loss, epoch 3: 0.4"} == set(texts_of(ax))
 
 
 def test_learning_curves_without_validation_mark_nothing():
@@ -247,7 +247,9 @@ def test_predictions_residuals_importances_and_images_hold_the_numbers():
     assert [bar.get_height() for bar in bars] == counts.tolist() and bars[0].get_x() == pytest.approx(edges[0])
     ax = pictures.importances(["a", "b"], PLANE[:10].T)
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], PLANE[:10].mean(axis=0))
-    np.testing.assert_allclose([line[0][0] for line in ax.collections[0].get_segments()], PLANE[:10].min(axis=0))
+    lines = np.array(ax.collections[0].get_segments())[:, :, 0]
+    np.testing.assert_allclose(lines.mean(axis=1), PLANE[:10].mean(axis=0))
+    np.testing.assert_allclose(np.ptp(lines, axis=1), 2 * PLANE[:10].std(axis=0))
     images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
     np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
 
