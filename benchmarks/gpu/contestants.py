@@ -54,8 +54,8 @@ class TorchCompiled(Torch):
         self.torch.compiler.cudagraph_mark_step_begin()
         return self.compiled(x, labels)
 
-    def _step(self, rows):
-        return super()._step(rows).clone()  # clone, because the next step overwrites the tensor
+    def _step(self, x, labels):
+        return super()._step(x, labels).clone()  # clone, because the next step overwrites the tensor
 
 
 class TorchGraph(Torch):
@@ -87,7 +87,8 @@ class TorchGraph(Torch):
         return self.total.item() / self.rung.steps
 
     def _numbered_step(self):
-        self.total += self._step(self.order[self.number].view(-1))
+        rows = self.order[self.number].view(-1)
+        self.total += self._step(self.x[rows], self.labels[rows])
         self.number += 1
 
     def _captured(self):

@@ -188,8 +188,8 @@ def test_an_update_that_is_not_finite_is_wrong():
     assert not update_error(exact * np.nan, exact, start) <= UPDATE_TOLERANCE
 
 
-def test_the_step_that_pytorch_captures_is_its_step(tiny, monkeypatch):
-    pytest.importorskip("torch")
+def test_the_steps_that_pytorch_captures_and_compiles_are_its_step(tiny, monkeypatch):
+    torch = pytest.importorskip("torch")
 
     def uncaptured(self):
         self._numbered_step()
@@ -197,8 +197,13 @@ def test_the_step_that_pytorch_captures_is_its_step(tiny, monkeypatch):
 
     monkeypatch.setattr(contestants.Torch, "device", "cpu")
     monkeypatch.setattr(contestants.TorchGraph, "_captured", uncaptured)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     start = problem(tiny)
-    made = {"numbanet": peers.Numbanet(tiny, start), "CUDA graph": contestants.TorchGraph(tiny, start)}
+    made = {
+        "numbanet": peers.Numbanet(tiny, start),
+        "CUDA graph": contestants.TorchGraph(tiny, start),
+        "torch.compile": contestants.TorchCompiled(tiny, start),
+    }
     epochs.check(made, [np.random.default_rng(seed).permutation(24) for seed in range(2)])
 
 
