@@ -229,11 +229,17 @@ def _broken(text: str, room: float) -> list[Line]:
 
 
 def _cases_or_terms(text: str, room: float) -> list[str]:
-    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, the terms of a sum."""
+    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, several parts.
+
+    The several parts are a formula and its condition, or the terms of a sum.
+    """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
     whole = _in_one(text)
-    return [whole] if extent(whole)[0] * FORMULA <= room else _terms(whole)
+    if extent(whole)[0] * FORMULA <= room:
+        return [whole]
+    formula, _, condition = text.partition(" for $")
+    return [_in_one(formula), rf"$\mathrm{{for}}\ {condition}"] if condition else _terms(whole)
 
 
 def _terms(formula: str) -> list[str]:

@@ -28,6 +28,7 @@ from numbanet.cli import main
 from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from numbanet.pages import rows
 from numbanet.pictures import curves, draw_sheet, files, style
+from numbanet.pictures.page import MARGIN
 from tests.pictures.test_pictures import drawn_texts
 
 SECTIONS = rows.sections()
@@ -183,6 +184,8 @@ def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages, box_o
     assert min(text.get_fontsize() for text in drawn) >= 7
     boxes = np.array([box_of(text).extents for text in drawn])
     assert boxes.min() > 0 and (boxes.max(axis=0)[2:] < figure.bbox.size).all()
+    margin = MARGIN / 25.4 * 72 - 1  # in points
+    assert boxes[:, 0].min() >= margin and boxes[:, 2].max() <= figure.bbox.width - margin
     low, high = boxes[:, :2], boxes[:, 2:]
     over = np.minimum(high[:, np.newaxis], high) - np.maximum(low[:, np.newaxis], low)
     pairs = np.argwhere(np.triu(over.min(axis=2) > 0.18, 1))  # in points
