@@ -62,9 +62,8 @@ def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Ax
     Parameters
     ----------
     name : str or Activation
-        The name of the activation: identity, sigmoid, tanh, relu, leaky_relu or softmax, or an activation that you wrote. For
-        softmax, the drawing shows the activation a_1 as a function of z_1, in a layer of three neurons with z_2 = 1 and
-        z_3 = 0.
+        The name of a built-in activation, such as relu or silu, or an activation that you wrote. For softmax, the drawing shows
+        the activation a_1 as a function of z_1, in a layer of three neurons with z_2 = 1 and z_3 = 0.
     epsilon : float
         The slope of leaky_relu for z <= 0.
     ax : matplotlib.axes.Axes, optional

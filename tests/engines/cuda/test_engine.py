@@ -109,7 +109,10 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """The layers have several tiles in each direction, some blocks have no work, and some threads have several squares."""
+    """A layer's w is cut into several tiles in each direction. Some blocks get no tile, and some threads get several squares.
+
+    A square is a part of a tile that one thread computes.
+    """
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
     layers = tuple(tiling.cut(*layer, down, down * across) for layer, (down, across) in zip(top.layers, cuts, strict=True))

@@ -122,7 +122,8 @@ class Steps:
     def begin(self, part: Epoch, before: int) -> None:
         """Begins a part of an epoch: copies the part's row indices, step rates and sample weights to the GPU.
 
-        The part has at most as many samples as x. `before` is the number of samples in the earlier parts of the epoch.
+        The part of the epoch must not have more samples than the array x. `before` is the number of samples in the earlier
+        parts of the epoch.
         """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
