@@ -13,7 +13,16 @@ import numpy as np
 from numbanet._compile import collection_paused
 from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
-from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, MR, SHARED_WEIGHTS, THREADS, TURN_WEIGHTS
+from numbanet.engines.cpu.blocks import (
+    BLOCK_NEURONS,
+    BLOCK_ROWS,
+    BLOCK_WEIGHTS,
+    FORWARD_ROWS,
+    MR,
+    SHARED_WEIGHTS,
+    THREADS,
+    TURN_WEIGHTS,
+)
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN
 from numbanet.engines.cpu.kernels.descent import constants_of
 from numbanet.engines.cpu.kernels.layout import Layout, up_to
@@ -89,7 +98,8 @@ class FastCpuEngine:
         self.no_targets.flags.writeable = False
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
-        # The threads that predict process blocks of their own, at most `turn_rows` samples each.
+        # In predictions and evaluations, each of at most `turns` threads processes blocks of its own, with at most `turn_rows`
+        # samples each.
         self.turn_rows = min(FORWARD_ROWS, self.most_rows)
         self.turns = max(1, min(os.cpu_count() or 1, THREADS, BLOCK_NEURONS // sum(topology.sizes) // self.turn_rows))
         self.layout = Layout(topology, self.most_rows, self.turns * self.turn_rows)
@@ -274,7 +284,7 @@ class FastCpuEngine:
         return self._call(job, rows, most, samples, totals, terms)
 
     def _run_turns(self, task: int, samples: Samples, totals=NOTHING, layers: int | None = None) -> Totals:
-        """Calls `run` for the task PREDICT, LOGITS or EVALUATE, for all samples in `samples.order` and the first `layers` layers."""
+        """Calls `run` for the task PREDICT, LOGITS or EVALUATE, with all samples of `samples` and the first `layers` layers."""
         count, most = samples.order.size, min(threads.get_num_threads(), self.turns)
         if most == 1 or count * self.topology.parameter_count < TURN_WEIGHTS:
             rows, most = min(count, self.turn_rows), 1

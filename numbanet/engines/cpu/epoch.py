@@ -22,7 +22,18 @@ from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.kernels.tables import HITS
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, prefetch, put, store
-from numbanet.engines.cpu.team import INVALID, Span, barrier, enlist, fetch_add, finish, next_round, next_turn, read, thread_range
+from numbanet.engines.cpu.team import (
+    INVALID,
+    Span,
+    barrier,
+    enlist,
+    fetch_add,
+    finish,
+    next_round,
+    next_turn,
+    read,
+    thread_range,
+)
 from numbanet.engines.epoch import RATES, N
 from numbanet.equations.activations import SOFTMAX
 
