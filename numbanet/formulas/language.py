@@ -54,7 +54,7 @@ def translated(
     arguments : list of str
         The meanings of the formula's parameters, such as ["z", "a"].
     constants : list of float
-        The values of the parameters after these.
+        The values of the parameters that follow the parameters in `arguments`.
     compiler : callable
         Compiles the formulas that the formula calls.
 
@@ -83,7 +83,7 @@ class _Library:
         self.open: list[FunctionType] = []
 
     def translate(self, source: Source, constants: Mapping[str, float]) -> Translation:
-        """Translates a function, and before it the functions that it calls."""
+        """Translates a function, after the functions that it calls."""
         self.open.append(source.function)
         translator = _Translator(source, constants, self)
         tree, namespace = translator.tree(), translator.namespace

@@ -232,7 +232,7 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
         others, own = np.sort(y_hat[~of_class, j]), np.sort(y_hat[of_class, j])
         if others.size and own.size:
             # Twice the number of pairs (a sample of the class, another sample) in which the sample of the class has the larger
-            # prediction. Twice, because pairs with equal predictions count as 1/2, and the sum remains an exact integer.
+            # prediction. Because pairs with equal predictions count as 1/2, the doubled number is an exact integer.
             pairs = sum(int(np.searchsorted(others, own, side).sum(dtype=np.int64)) for side in ("left", "right"))
             areas.append(pairs / (2 * others.size * own.size))
     return sum(areas) / len(areas) if areas else float("nan")
@@ -297,7 +297,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "log_loss": "min",
 }
 
-ALWAYS = "; the accuracy of classes is always measured"  # even if `metrics` is not given
+ALWAYS = "; the accuracy of classes is always measured"  # also if `metrics` is not given
 
 # Names that a metric passed to `fit` cannot have, because `fit` uses the names itself. If the loss is cce or bce, a metric
 # cannot have the name "accuracy", either.
