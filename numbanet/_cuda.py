@@ -116,10 +116,10 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
 def wait(stream: Any = None) -> None:
     """Waits until the work in a CUDA stream has finished. If `stream` is None, waits for the default stream.
 
-    Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
+    CUDA's default stream waits for all blocking streams. Work in non-blocking streams may continue.
     """
     stream = cuda.default_stream() if stream is None else stream
-    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
+    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names of the method in cuda.core and in numba.cuda
     synchronize()
 
 

@@ -6,7 +6,7 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
-`njit_routine`  compiled code, by address    yes    what not every network needs, such as an activation function or training
+`njit_routine`  compiled code, by address    yes    functions that only some networks need, such as activations or training
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
@@ -61,7 +61,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
     The cache recognises a function by its place in the source code. A function that is made at run time must not be cached.
     """
     dispatcher: Any = numba.njit(**flags)(function)
-    if config.DISABLE_JIT:  # then `dispatcher` is the plain Python function
+    if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
         return dispatcher
     # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}

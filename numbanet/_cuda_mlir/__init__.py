@@ -32,7 +32,7 @@ def version() -> str | None:
 
 
 class MlirCuda:
-    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names are those of numba-cuda-mlir."""
+    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names come from numba-cuda-mlir."""
 
     implementation = "numba-cuda-mlir"
 

@@ -99,7 +99,7 @@ class Epoch(NamedTuple):
             parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
         if rest:
             last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
-            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out here
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # another key
         return parts
 
 

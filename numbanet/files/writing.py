@@ -217,7 +217,7 @@ def _copy(content: BinaryIO, target: str | int | BinaryIO) -> None:
             file.flush()
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 os.fsync(file.fileno())
-    elif isinstance(target, io.RawIOBase):  # its method write may write only a part of the bytes
+    elif isinstance(target, io.RawIOBase):  # the method `write` of a raw file may write only a part of the bytes
         buffered = io.BufferedWriter(target)
         shutil.copyfileobj(content, buffered)
         buffered.flush()

@@ -182,7 +182,7 @@ def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[st
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder that maps strings to integers or, if `default` is a float, floats; unknown strings to `default`."""
+    """Adds a LabelEncoder that maps known strings to their codes (integers or floats), and all other strings to `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)

@@ -55,7 +55,7 @@ def test_a_history_is_its_curves_and_a_data_frame():
     html = history._repr_html_()
     loss, accuracy = pictures_in(html)
     assert "loss" in loss and "validation" in loss and "accuracy" in accuracy
-    assert f"3 epochs; in the last: loss {history['loss'][-1]:.4g}, accuracy" in html
+    assert f"3 epochs; in the last epoch: loss {history['loss'][-1]:.4g}, accuracy" in html
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(history)
     assert list(frame) == ["epoch", *history.history] and frame["epoch"].tolist() == [1, 2, 3]

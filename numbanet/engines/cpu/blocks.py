@@ -50,7 +50,7 @@ BLOCK_NEURONS = 1 << 27
 UNUSED = 1 << 22
 # Number of samples in a block in predictions and evaluations, which have no batch size: the number of rows of a slab.
 FORWARD_ROWS = MC
-# While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware
+# While a row of x is copied to the panels, the row that is copied ROWS_AHEAD rows later is prefetched, because the hardware
 # cannot predict a shuffled order.
 ROWS_AHEAD = 2
 

@@ -229,7 +229,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
 
         Layers are counted from 1.
         """

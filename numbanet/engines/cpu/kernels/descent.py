@@ -94,9 +94,9 @@ def step_type(number):
     return types.NamedTuple((integer, *constants, integer, *rates, integer, integer), UpdateStep)
 
 
-# memory, tile, gradients, step, row, n_in
+# The arguments are memory, tile, gradients, step, row, n_in.
 TILE = Signature(lambda number: (types.intp, types.intp, step_type(number), types.intp, types.intp))
-# memory, header, layers, step, member
+# The arguments are memory, header, layers, step, member.
 FROM_MEMORY = Signature(
     lambda number: (header_type(number), types.Array(layer_type(number), 1, "C"), step_type(number), MEMBER)
 )
@@ -180,7 +180,8 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the routine that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at] with row `row` of its panel. The gradients of the tile begin at memory[gradients].
+    The tile begins at memory[at], and its first row is row `row` of a panel. The gradients of the tile begin at
+    memory[gradients].
     """
     name, descend_by_rule = RULES[kind]
 
@@ -224,7 +225,7 @@ def step_of(memory, header, rule, at):
     return UpdateStep(*constants, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
-# Updates from gradients in memory, which begin when all gradients have been computed, so that their norm is known
+# Updates from gradients in memory begin after all gradients of a batch have been computed, because clipping needs their norm
 
 
 @njit_part
@@ -244,7 +245,7 @@ def squares_of_panel(memory, header, layer, panel, place):
     store(memory, place, sum_0)
     store(memory, place + half, sum_1)
     for q in range(layer.n_out - panel * nr, nr):
-        put(memory, place + q, 0)  # columns beyond the last neuron
+        put(memory, place + q, 0)  # columns beyond the last neuron have no gradients
 
 
 @njit_part

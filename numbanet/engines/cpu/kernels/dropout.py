@@ -44,7 +44,7 @@ class Stream(NamedTuple):
     at: int
 
 
-# memory, header, layer, random, stream, source, target, span
+# The arguments are memory, header, layer, random, stream, source, target, span.
 DROP = Signature(
     lambda number: (
         header_type(number),

@@ -26,9 +26,9 @@ sse, bce_from_z, cce, log_softmax_sum = parts_of(losses.sse, losses.bce_from_z, 
 d_sse, d_mse, d_cce, weighted = parts_of(losses.d_sse, losses.d_mse, losses.d_cce, losses.weighted)
 
 
-# memory, header, layer, integers, has_weights, span
+# The arguments are memory, header, layer, integers, has_weights, span.
 SCORE = Signature(lambda number: (header_type(number), layer_type(number), INTEGERS, types.boolean, SPAN))
-# memory, header, layer, n, has_weights, span
+# The arguments are memory, header, layer, n, has_weights, span.
 ERROR = Signature(lambda number: (header_type(number), layer_type(number), number, types.boolean, SPAN))
 call_score, call_error = SCORE.call, ERROR.call
 
