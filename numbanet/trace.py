@@ -16,7 +16,7 @@ FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
 class Block(NamedTuple):
-    """An array with its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+    """An array, its name in the notation of the equations, and the letters of its row index (if any) and column index."""
 
     name: str
     indices: str

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 8  # rows and columns of an array that are shown
+MOST = 8  # the largest number of rows, and of columns, that are shown of an array
 ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 
 class Named(Protocol):
-    """An array, its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+    """An array, its name in the notation of the equations, and the letters of its row index (if any) and column index."""
 
     @property
     def name(self) -> str:

@@ -59,7 +59,7 @@ def report(
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
         as images.
     settings : dict, optional
-        Settings of the training by name, such as the number of epochs, which the report lists as they are.
+        Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional
         The command that repeats the training.
 
