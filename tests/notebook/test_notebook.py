@@ -72,7 +72,7 @@ def test_without_matplotlib_there_are_tables(monkeypatch):
 
 @each("sizes, shown", [([2, 3, 1], 2 + 6 + 3), ([20, 9, 1], 7 + 7 * 7 + 7)])
 def test_a_trace_is_its_arrays(sizes, shown):
-    """For large arrays, the tables contain six rows and columns, and the last."""
+    """For a large array, the table contains the first six rows and columns, and the last row and column."""
     net = Network(sizes, "tanh", "mse", seed=0, kernels="reference")
     trace = net.trace(np.linspace(-1, 1, sizes[0])[np.newaxis], [[0.25]])
     html = trace._repr_html_()
