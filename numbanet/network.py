@@ -71,7 +71,7 @@ class Network(MultilayerPerceptron):
     Notes
     -----
     On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy larger arrays in chunks. They copy each chunk while the GPU computes with the previous chunk; chunks do not change any
+    copy larger arrays in chunks, and copy each chunk while the GPU computes with the previous chunk. Chunks do not change any
     bit of the results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit,
     `gradients`, `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If
     a call fails on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the

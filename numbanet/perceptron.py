@@ -45,7 +45,7 @@ class MultilayerPerceptron:
 
     @property
     def formulas(self) -> list[Activation | Loss]:
-        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        """The activations and the loss that you wrote, each once. `load` needs these formulas to load the saved network."""
         return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property

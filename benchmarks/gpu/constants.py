@@ -69,7 +69,7 @@ def present(name: str) -> float:
 
 
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
-    """Returns how often each cost occurs in a training step of a plan, by the names of the constants.
+    """Returns, for the name of each planner constant, how often its cost occurs in a training step of a plan.
 
     The counts are computed by the planner's own estimates, with one cost set to 1 and all other costs set to 0.
     """

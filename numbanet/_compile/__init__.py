@@ -217,8 +217,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers in compiled code.
 
-    LLVM inlines the second versions into the callers. The second versions compile faster than the formulas themselves, because
-    they have no wrappers for calls from Python.
+    LLVM inlines the second versions into the callers. The second versions compile faster than the first versions of the
+    formulas, because the second versions have no wrappers for calls from Python.
     """
     if config.DISABLE_JIT:
         return formulas

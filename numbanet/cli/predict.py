@@ -138,7 +138,7 @@ def _rounded(values: list[float], resolution: float) -> list[float]:
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct ones on stderr."""
+    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct predictions."""
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None

@@ -250,7 +250,7 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report`, which prints an error, and ends all processes, because the other ones would wait forever.
+    """Calls `report`, which prints an error, and ends all processes, because the other processes would wait.
 
     If there is only one process, the function only calls `report`.
     """

@@ -61,7 +61,7 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns a global variable or a variable of a closure, with its calls replaced if it is a function of the package."""
+        """Returns the value of a variable that a function reads. A value that is a function of the package is bound."""
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
 

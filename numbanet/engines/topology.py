@@ -85,7 +85,7 @@ class Topology:
 
     @cached_property
     def keeps_z(self) -> tuple[bool, ...]:
-        """For each layer, True if its activation function is in `KEEPS_Z`, or if it is not on the sheet and needs z."""
+        """For each layer, True if the derivative of its activation function must be computed from z."""
         own = {kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION) if activation.needs_z}
         return tuple(kind in KEEPS_Z | own for kind in self.kinds)
 

@@ -109,7 +109,7 @@ def _orders(generator: np.random.RandomState, rows: int, repeats: int) -> list[N
 
 
 def columns_of(network: Network) -> Sequence[tuple[str, slice]]:
-    """Returns the name of each column, and the inputs of the network that encode it."""
+    """Returns the name of each column, and the inputs of the network that encode the column."""
     if network.table is None:
         names = network.columns or [f"x[{i}]" for i in range(network.sizes[0])]
         return [(name, slice(i, i + 1)) for i, name in enumerate(names)]

@@ -77,7 +77,7 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
     """Raises OSError if `replacing` cannot write to the path.
 
-    Training calls this function before it begins, because otherwise the result of a long training run could be lost.
+    `fit` calls this function before training begins, because otherwise the result of a long training run could be lost.
     """
     place = _followed(name := name_of(path))
     if isinstance(place, str) and _status(place, name) is None:

@@ -48,7 +48,7 @@ class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
     The name of such a loss contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter has its
-    default. Files and pickles therefore need only the name.
+    default. Files and pickles therefore need only the name of the loss.
 
     Parameters
     ----------

@@ -6,7 +6,8 @@ abs, min and max, and of other formulas. The translation
 - writes each constant as type(z)(1), because Numba would convert float32 to float64 at a bare constant 1 or 0.5,
 - replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
 - replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
-- refuses everything else, with the line and the reason. A formula therefore ends after a known number of operations.
+- refuses everything else, with the line and the reason. Because loops and recursion are refused, a formula ends after a known
+  number of operations.
 
 The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
 """
@@ -123,7 +124,7 @@ class _Translator(Expressions):
         return ast.increment_lineno(ast.fix_missing_locations(tree), self.source.first - 1)
 
     def block(self, body: list[ast.stmt], known: Known) -> Statements:
-        """Translates statements, and returns them with the names that have a value after them."""
+        """Returns the translated statements, and the names that have a value after the last statement."""
         statements: list[ast.stmt] = []
         after: Known | None = known
         for statement in body:

@@ -32,7 +32,7 @@ class Named(Protocol):
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", texts: int = 1) -> str:
-    """Returns an HTML table. Cells are texts; a browser shows them as they are.
+    """Returns an HTML table. The cells contain plain text, not HTML.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _symbol(name: str) -> str:
 
 
 class Described(Protocol):
-    """The properties of a network that its description contains; `Network` documents them."""
+    """The properties of a network that its description contains; `Network` documents the properties."""
 
     sizes: Any
     activations: Any

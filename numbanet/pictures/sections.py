@@ -43,7 +43,7 @@ def paragraph(text: str) -> str:
 
 
 def wide(table: str) -> str:
-    """Returns a table that scrolls if it is wider than the page; the keyboard can reach it."""
+    """Returns a table that scrolls, also with the keyboard, if it is wider than the page."""
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table">{table}</div>'
 
 

@@ -82,7 +82,7 @@ def live_line() -> LiveLine | None:
 
 
 def on_terminal(stream: Any) -> bool:
-    """Returns whether `stream`, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
+    """Returns whether `stream`, such as standard error, is a terminal. `stream` may be None."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Networks with formulas of users: what `Network` does with them, apart from the steps of training."""
+"""Networks with formulas of users: the methods of `Network`, files and errors, but not the steps of training."""
 
 import copy
 import io

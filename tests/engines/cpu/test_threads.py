@@ -259,7 +259,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 @FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
-    """Two threads call the engine at the same time, and the process forks, while it also uses Numba's own threads."""
+    """Two threads call the engine at the same time, and the process forks, while Numba's own threads are also in use."""
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

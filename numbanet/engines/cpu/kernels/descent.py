@@ -4,7 +4,8 @@ Each rule is a routine (see the module `routine`), which updates a tile (MR rows
 moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
 Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
 
-To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add it to the table RULES.
+To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add the function to the table
+RULES.
 """
 
 from functools import cache, lru_cache

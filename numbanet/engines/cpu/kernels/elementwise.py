@@ -2,8 +2,8 @@
 
 Each activation function has its own two routines, so that LLVM can vectorise their loops. (The loops of `numbanet.equations`
 select the activation function for every number.) In memory, the activation a overwrites z, except for the activation functions
-in `topology.KEEPS_Z`, for which z is kept in separate panels. The derivatives of relu and leaky_relu are computed from a, if a
-has overwritten z. They have the same value at a as at z, because a is positive if and only if z is positive.
+in `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu
+are computed from a; their values at a and at z are the same, because a is positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
 """

@@ -2,7 +2,8 @@
 
 The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
 j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
-matrix; the additional columns do not affect the others. MR is the number of rows that the innermost loop multiplies at a time.
+matrix; the additional columns do not affect other columns. MR is the number of rows that the innermost loop multiplies at a
+time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
     x, a, delta of a layer: one row per sample s in a block of samples

@@ -113,7 +113,7 @@ LOSSES = {
 
 @cache  # so that networks with equal losses share their routines; machine code must exist as long as the process
 def users_loss(own: Any, outputs: int) -> Loss:
-    """Returns the formulas of a `Loss` that a user wrote. Their name in the compile cache contains the digest of the `Loss`."""
+    """Returns the formulas of a `Loss` that a user wrote. The name in the compile cache contains the digest of the `Loss`."""
     loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
     return Loss(
         f"own_{own.digest}_{by}",
