@@ -103,7 +103,7 @@ class Trace:
 
         For each symbol, the page shows the formula of the sheet, the formula with its numbers, the neuron in a drawing of the
         network, and the loop of `numbanet.equations` that computes the symbol. The last stages show the weights and biases
-        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without a network
+        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an Internet
         connection, and needs a browser from 2023 or later.
 
         Parameters

@@ -90,7 +90,7 @@ def types_of(dispatcher: Any, arguments: tuple) -> tuple:
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
     """Returns a function for arguments of the given types only. Compiles the function if necessary.
 
-    A call of the returned function does not find out the types of its arguments, which saves some microseconds. Arguments of
+    The returned function does not determine the types of its arguments, which saves some microseconds per call. Arguments of
     other types, or arrays that are not contiguous, would make the returned function read wrong memory.
     """
     return dispatcher if config.DISABLE_JIT else dispatcher.compile(argument_types)

@@ -226,7 +226,7 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: e^2 / 2 for |e| <= delta, else delta (|e| - delta / 2)."""
+    """Returns n times one term of L, for e = y_i - y_hat_i: e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2)."""
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
     return half * error * error if error <= bound else bound * (error - half * bound)
@@ -289,7 +289,7 @@ def d_poisson(y, y_hat):
 
 @njit_formula
 def quantile(y, y_hat, q=0.5):
-    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: q e for e > 0, and (q - 1) e otherwise."""
+    """Returns n times one term of L, for e = y_i - y_hat_i: q e if e > 0, else (q - 1) e."""
     level = type(y)(q)
     error = y - y_hat
     return level * error if error > type(y)(0) else (level - type(y)(1)) * error

@@ -31,7 +31,7 @@ def report(
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> None:
-    """Writes a report of a trained network as one HTML file, which a browser shows without a network connection.
+    """Writes a report of a trained network as one HTML file, which a browser shows without an Internet connection.
 
     The report contains the figures of the network on the given samples, a description of the data and of their encoding, the
     settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against the targets,

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 
 def cpu_quota(process: Path = Path("/proc/self")) -> float:
-    """Returns the number of CPUs whose time a process may use, as a quota of Linux; infinity if there is no quota.
+    """Returns the CPU quota that Linux sets for a process, as a number of CPUs; infinity if there is no quota.
 
     The quota of a control group also limits the groups inside it, so the result is the smallest quota of all groups around the
     process.

@@ -25,7 +25,8 @@ class Operand(NamedTuple):
     place : int
         Offset of the first element of the matrix in shared memory.
     line : int
-        For the left factor, the stride between successive rows r; for the right factor, between successive columns c.
+        For the left factor, the stride between successive rows r; for the right factor, the stride between successive columns
+        c.
     term : int
         Stride between successive terms k of the sum.
     """
