@@ -2,7 +2,7 @@
 
 The three ways to train are called "resident", "cooperative" and "products"; the class `TrainingPlan` describes the three ways.
 The choice compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster
-than the others. The GPU benchmarks measure the actual times.
+than the other ways. The GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
