@@ -150,7 +150,7 @@ const PANELS = {
     const rows = visible(l - 1).map((i) => row(symbol("w", pair(i, j)), layer.w[i][j], layer.dw[i][j],
       result(layer.w_after[i][j], "w_after", { layer: l, input: i + 1, neuron: j + 1 })));
     const bias = row(symbol("b", j + 1), layer.b[j], layer.db[j], result(layer.b_after[j], "b_after", { layer: l, neuron: j + 1 }));
-    return { lines: [], rows: [...rows, bias], column: l - 1, note: "The gradients are those of the whole batch." };
+    return { lines: [], rows: [...rows, bias], column: l - 1, note: "The gradients are computed from the whole batch." };
   },
 };
 
