@@ -126,7 +126,7 @@ def wait(stream: Any = None) -> None:
 def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function.
 
-    With numba-cuda-mlir, `_cuda_mlir` replaces the function.
+    If numba-cuda-mlir compiles the kernels, `_cuda_mlir` replaces `function` by the function of the module math instead.
     """
     if SIMULATED or _MLIR:
         return lambda implementation: implementation

@@ -109,15 +109,15 @@ class Trace:
         Parameters
         ----------
         path : path or binary file object
-            The file to write, whose name must end in .html.
+            The file to write, whose name must end in .html or .htm.
         learning_rate : float
             The positive learning rate eta of the update. The parameters of the network are not updated.
 
         Raises
         ------
         ValueError, TypeError
-            The name has another ending, `learning_rate` is not positive, a value is infinite or NaN, or the step consists of
-            more than 100,000 numbers. A network with about 30,000 weights fits on a page.
+            The name has an ending other than .html or .htm, `learning_rate` is not positive, a value is infinite or NaN, or
+            the step consists of more than 100,000 numbers. A network with about 30,000 weights fits on a page.
         OSError
             The file cannot be written.
         """

@@ -32,7 +32,8 @@ def write_step(path: Location, step: Step) -> None:
     Raises
     ------
     ValueError
-        The name has another ending, a value is infinite or NaN, or the step contains too many numbers for a page.
+        The name has an ending other than .html or .htm, a value is infinite or NaN, or the step contains too many numbers for a
+        page.
     OSError
         The file cannot be written.
     """

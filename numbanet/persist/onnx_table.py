@@ -177,7 +177,7 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict that maps the strings in `words` without a code to `fill`, or an empty dict if `fill` is None."""
+    """Returns a dict that maps all `words` that are not in `codes` to `fill`, or an empty dict if `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 

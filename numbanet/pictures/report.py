@@ -66,8 +66,8 @@ def report(
     Raises
     ------
     ValueError, TypeError
-        The name of the file has another ending, y is missing although the network has no encoding of a table, or x or y does
-        not fit the network.
+        The name of the file has an ending other than .html or .htm, y is missing although the network has no encoding of a
+        table, or x or y does not fit the network.
     OSError
         The file cannot be written.
     """
