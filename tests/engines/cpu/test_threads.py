@@ -75,6 +75,21 @@ def test_helpers_compute_too():
     pytest.fail("no thread helped")
 
 
+def test_helpers_predict_too():
+    """A helper copies the samples that it predicts to memory rows of its own, which begin at the row with the index 204."""
+    numbanet.set_num_threads(2)
+    engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
+    engine.turns = 2  # also on a machine with one core
+    x, _ = data(TOPOLOGY, 400)
+    _, layers, _ = engine.layout.records(2 * 204)
+    place = layers[0]["x"] + 204 * panel_width(TOPOLOGY.dtype)
+    for _ in range(1000):
+        engine.predict(x)
+        if engine.layout.memory[place]:
+            return
+    pytest.fail("no thread helped")
+
+
 def test_every_call_has_its_helpers():
     """The calls follow each other immediately, while the helper of the previous call may still be returning."""
     crew = threads.Crew(2)

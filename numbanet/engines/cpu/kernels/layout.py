@@ -126,7 +126,9 @@ class Layout:
     topology : Topology
         The network's layer sizes, activation functions, loss and dtype.
     most_rows : int
-        Largest number of samples in a block.
+        Largest number of samples in a block of a training call.
+    forward_rows : int
+        Largest number of samples that all threads together predict at the same time.
 
     Attributes
     ----------
@@ -135,17 +137,18 @@ class Layout:
         while a training run is in progress.
     """
 
-    def __init__(self, topology: Topology, most_rows: int):
+    def __init__(self, topology: Topology, most_rows: int, forward_rows: int):
         self.topology, self.most_rows = topology, up_to(MR, most_rows)
         self.width = panel_width(topology.dtype)
         self.threads = max(THREADS, os.cpu_count() or 1)
         self._records: dict[tuple[int, bool, bool], tuple[np.ndarray, np.ndarray, int]] = {}
-        (header,), self.layers, self.spare = self.records(self.most_rows, drops=True)
+        rows = max(self.most_rows, up_to(MR, forward_rows))
+        (header,), self.layers, self.spare = self.records(rows, drops=True)
         self.gradients, self.moments = int(header["gradients"]), (header["moment_1"], header["moment_2"])
         self.places = list(zip(self.layers["w"].tolist(), self.layers["w_rows"].tolist(), strict=True))
         self.memory = _aligned_zeros(self.spare + self.gradients, topology.dtype)
         self.memory[header["ones"] : header["ones"] + self.most_rows * self.width : self.width] = 1
-        self.integers = np.empty(3 * self.most_rows, np.int32)
+        self.integers = np.empty(3 * rows, np.int32)
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
