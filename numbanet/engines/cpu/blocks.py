@@ -59,8 +59,8 @@ ROWS_AHEAD = 2
 # If (number of weights) * (number of samples in a block) is less than this value, a single thread computes, because the block
 # would be finished before other threads wake up.
 SHARED_WEIGHTS = 10**6
-# If (number of weights) * (number of samples) is less than this value, a single thread predicts, because it takes about 0.1 ms,
-# which is the time until another thread wakes up.
+# If (number of weights) * (number of samples) is less than this value, a single thread predicts: the prediction takes less than
+# about 0.1 ms, which is the time until another thread wakes up.
 TURN_WEIGHTS = 5 * 10**6
 # Number of threads for which memory is reserved. If the machine has more cores, memory is reserved for one thread per core.
 THREADS = 64

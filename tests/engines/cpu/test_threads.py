@@ -76,10 +76,10 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """A helper copies the samples that it predicts to memory rows of its own, which begin at the row with the index 204."""
+    """The helper copies samples to its own rows of memory, which begin with row 204."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
-    engine.turns = 2  # also on a machine with one core
+    engine.turns = 2  # two threads, also on a machine with one core
     x, _ = data(TOPOLOGY, 400)
     _, layers, _ = engine.layout.records(2 * 204)
     place = layers[0]["x"] + 204 * panel_width(TOPOLOGY.dtype)
