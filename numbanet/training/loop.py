@@ -166,7 +166,7 @@ class Training:
                     self.model.engine.write(self.best)
                 self._call("on_train_end", logs)
             if len(history.epoch) > resumed:
-                del self.finite  # its memory is free for the network with the first parameters
+                del self.finite  # `_warn` creates another network, which can use the memory of the snapshot
                 self._warn(start)
         return history
 

@@ -109,8 +109,8 @@ class Block(NamedTuple):
     n : int
         Number of samples in the block.
     opens, closes : bool
-        `opens` is true if the block is the first of its batch. `closes` is true if the parameters are updated after the block,
-        because it is the last of its batch.
+        `opens` is true if the block is the first block of its batch. `closes` is true if the block is the last block of its
+        batch, after which the parameters are updated.
     rates_at : int
         Index, in the flattened table `UpdateRule.rates`, at which the batch's n, eta, eta_t and epsilon_t begin.
     """

@@ -98,8 +98,8 @@ class FastCpuEngine:
         self.no_targets.flags.writeable = False
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
-        # In predictions and evaluations, each of at most `turns` threads processes blocks of its own, with at most `turn_rows`
-        # samples each.
+        # In predictions and evaluations, at most `turns` threads compute, and each of these threads processes whole blocks. A
+        # block has at most `turn_rows` samples.
         self.turn_rows = min(FORWARD_ROWS, self.most_rows)
         self.turns = max(1, min(os.cpu_count() or 1, THREADS, BLOCK_NEURONS // sum(topology.sizes) // self.turn_rows))
         self.layout = Layout(topology, self.most_rows, self.turns * self.turn_rows)
@@ -239,7 +239,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
 
         Layers are counted from 1.
         """
@@ -288,7 +288,7 @@ class FastCpuEngine:
         count, most = samples.order.size, min(threads.get_num_threads(), self.turns)
         if most == 1 or count * self.topology.parameter_count < TURN_WEIGHTS:
             rows, most = min(count, self.turn_rows), 1
-        else:  # each thread processes blocks of its own: an equal number of (almost) equal size
+        else:  # each thread processes the same number of blocks, which have (almost) the same size
             rows = up_to(MR, -(-count // up_to(most, -(-count // self.turn_rows))))
         return self._call(Job(task, rows, count, False), rows * most, most, samples, totals, NO_TERMS, layers)
 

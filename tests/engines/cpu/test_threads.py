@@ -76,10 +76,10 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """A helper copies the samples that it predicts to memory rows of its own, which begin at the row with the index 204."""
+    """The helper copies samples to its own rows of memory, which begin with row 204."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
-    engine.turns = 2  # also on a machine with one core
+    engine.turns = 2  # two threads, also on a machine with one core
     x, _ = data(TOPOLOGY, 400)
     _, layers, _ = engine.layout.records(2 * 204)
     place = layers[0]["x"] + 204 * panel_width(TOPOLOGY.dtype)
@@ -274,7 +274,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 @FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
-    """Two threads call the engine at the same time, and the process forks, while it also uses Numba's own threads."""
+    """Two threads call the engine at the same time, and the process forks, while Numba's own threads are also in use."""
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

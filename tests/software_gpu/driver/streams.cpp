@@ -59,7 +59,7 @@ static void awaitLastOf(CUstream_st* other, Work* work) {
 }
 
 static void enqueue(CUstream_st* stream, std::function<CUresult()> operation) {
-  const size_t MOST_WORK = 1000;  // more would need much memory
+  const size_t MOST_WORK = 1000;  // a longer queue would need much memory
   auto work = std::make_shared<Work>(Work{std::move(operation), stream, std::move(stream->awaited), false});
   stream->awaited.clear();
   if (stream != &legacyStream && stream->waitsForLegacy()) awaitLastOf(&legacyStream, work.get());
@@ -80,7 +80,7 @@ CUresult submit(CUstream_st* stream, std::function<CUresult()> operation) {
   return CUDA_SUCCESS;
 }
 
-// Recording. Only the mode CU_STREAM_CAPTURE_MODE_GLOBAL is known, which forbids the most.
+// Recording. The driver supports only the strictest mode, CU_STREAM_CAPTURE_MODE_GLOBAL.
 
 static CUresult invalidate(CUstream_st* recorded, const char* function, CUresult error) {
   report("CAPTURE: %s is not allowed while a stream is recorded", function);
@@ -120,7 +120,7 @@ EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
   return cuStreamCreateWithPriority(stream, flags, 0);
 }
 
-// The structure stays, because work that is done may still point to it.
+// The structure is not freed, because work that is done may still point to it.
 EXPORT CUresult cuStreamDestroy(CUstream handle) {
   WITH_CONTEXT;
   if (!created.count(handle)) return CUDA_ERROR_INVALID_HANDLE;

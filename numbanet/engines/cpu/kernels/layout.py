@@ -2,7 +2,8 @@
 
 The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
 j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
-matrix; the additional columns do not affect the others. MR is the number of rows that the innermost loop multiplies at a time.
+matrix; the additional columns do not affect other columns. MR is the number of rows that the innermost loop multiplies at a
+time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
     x, a, delta of a layer: one row per sample s in a block of samples
@@ -50,7 +51,7 @@ _HEADER = [
     ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
     ("table_size", np.int64),  # number of values in a table
     ("packed", np.int64),  # offset of each thread's buffer of STRIP x KC panel rows, for the transpose of a part of w
-    ("forward", np.int64),  # address of the routine that computes a of a layer
+    ("forward", np.int64),  # address of the routine that computes the activations of a layer
     ("backward", np.int64),  # address of the routine that computes delta of the previous layer
     ("update", np.int64),  # address of the routine that computes the gradients of a layer, and updates w and b
     ("softmax", np.int64),  # address of the routine that computes softmax of the output layer
@@ -63,7 +64,7 @@ _LAYER = [
     ("n_in", np.int64),
     ("n_out", np.int64),
     ("kind", np.int64),  # integer constant of the activation function
-    ("phi", np.int64),  # address of the routine that computes a; for identity, 0
+    ("phi", np.int64),  # address of the routine that computes the activations; for identity, 0
     ("d_phi", np.int64),  # address of the routine that computes delta from dL/da; for identity, 0
     ("w", np.int64),  # offset of the panels of w and b
     ("w_rows", np.int64),  # number of rows in each panel of w and b; a multiple of MR
@@ -98,8 +99,8 @@ def up_to(multiple: int, count: int) -> int:
 def wastes_memory(topology: Topology) -> bool:
     """Returns True if a network's panels (blocks of NR columns) would have far more unused elements than parameters.
 
-    A layer with one output has one panel of NR columns, which may be 32. Of these columns, only one contains weights, which
-    matters if the layer has a million inputs.
+    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If the layer has
+    a million inputs, the unused columns take much memory.
     """
     width = panel_width(topology.dtype)
     unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)

@@ -34,11 +34,11 @@ from numbanet.equations.activations import SOFTMAX
 
 _BLOCK = types.NamedTuple((types.int64, types.int64, types.int64, types.boolean, types.boolean, types.int64), Block)
 
-# memory, header, layer, phi, groups, tiles
+# The arguments are memory, header, layer, phi, groups, tiles.
 FORWARD = Signature(lambda number: (header_type(number), layer_type(number), types.int64, SPAN, SPAN))
-# memory, header, layer, before, groups, tiles, packed
+# The arguments are memory, header, layer, before, groups, tiles, packed.
 BACKWARD = Signature(lambda number: (header_type(number), *2 * [layer_type(number)], types.int64, SPAN, types.int64))
-# memory, header, layer, block, step, tiles, scratch
+# The arguments are memory, header, layer, block, step, tiles, scratch.
 UPDATE = Signature(lambda number: (header_type(number), layer_type(number), _BLOCK, step_type(number), SPAN, types.int64))
 call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.call
 
@@ -213,7 +213,7 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 @njit_routine
 def update(memory, header, layer, block, step, tiles, scratch):
-    """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
+    """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
     b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, w and b are
     not updated. Instead, the sums are added to the gradients in memory; in the first block of a batch, the sums replace the
@@ -233,7 +233,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
 
 @njit_merged
 def update_strip(memory, header, layer, block, step, strip, groups, scratch):
-    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w with it, as described in `update`."""
+    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w as described in `update`."""
     nr, descends = NR_VECTORS * lanes(memory), block.closes and not step.clip_norm < np.inf
     from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     w, delta = places(strip, layer.w, layer.w_rows * nr), places(strip, layer.delta, header.rows * nr)
