@@ -487,3 +487,17 @@ def test_a_result_that_is_used_before_it_is_there():
     assert pinned[0] == -1
     stream.sync()
     assert pinned[0] == 1
+
+
+@each("early, found", [("0", 2), ("1", 7)])
+def test_a_copy_that_does_not_wait_for_the_kernel_before_it(monkeypatch, early, found):
+    """The kernel and the copy are in different streams. The driver executes the copy late, or early."""
+    monkeypatch.setenv("SOFTWARE_GPU_EARLY", early)
+    y, pinned, stream = array(2), cuda.pinned_array(1, np.float32), stream_beside()
+    y[:1].copy_to_device(np.ones(1, np.float32))
+    pinned[0] = 6
+    configured(increment, 1, 1)(y)
+    y[:1].copy_to_device(pinned, stream=stream)
+    cuda.default_stream().synchronize()
+    assert y.copy_to_host()[0] == found
+    stream.sync()

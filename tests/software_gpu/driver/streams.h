@@ -1,4 +1,5 @@
-// Streams. Work waits in its stream until somebody needs the result, so that a missing synchronisation shows.
+// Streams. Work waits in its stream until somebody needs the result, so that a missing synchronisation shows. With the variable
+// SOFTWARE_GPU_EARLY, work beside the default stream does not wait.
 #pragma once
 
 #include <cuda.h>
