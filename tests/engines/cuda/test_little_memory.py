@@ -151,17 +151,19 @@ def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
     call(twin)
     numbers = range(1, allocations.made + 1, 5 if _cuda.SIMULATED else 1)
     assert len(numbers) > 1
-    for allocations.failing in numbers:
-        net, allocations.made = small(kernels=kernels), 0
+    for number in numbers:
+        net = small(kernels=kernels)
+        allocations.made, allocations.failing = 0, number
         with pytest.raises(MemoryError, match="CUDA_ERROR_OUT_OF_MEMORY"):
             call(net)
         assert (flat(net) == before).all()
+        allocations.failing = 0
         call(net)
         assert (flat(net) == flat(twin)).all()
 
 
 def test_a_warning_that_needs_memory_is_no_reason_to_fail(allocations):
-    """After training, `fit` measures the loss of the first parameters with a second network, and warns if the loss has grown."""
+    """After training, `fit` measures the loss of the first parameters with a second network, and may warn."""
 
     def without_memory(epoch, logs):
         allocations.failing = allocations.made + 1
@@ -178,9 +180,9 @@ def test_any_allocation_of_a_move_may_fail(allocations, kernels):
     net = small("cpu", kernels)
     before = flat(net)
     small(kernels=kernels)
-    for allocations.failing in range(1, allocations.made + 1):
-        allocations.made = 0
-        with pytest.raises(MemoryError, match="^cannot set up the network on the GPU: .*CUDA_ERROR_OUT_OF_MEMORY"):
+    for number in range(1, allocations.made + 1):
+        allocations.made, allocations.failing = 0, number
+        with pytest.raises(MemoryError, match=r"^cannot set up the network on the GPU: .*CUDA_ERROR_OUT_OF_MEMORY"):
             net.to("cuda")
         assert net.device == "cpu" and (flat(net) == before).all()
     allocations.failing = 0
