@@ -67,6 +67,8 @@ class Network(MultilayerPerceptron):
         An argument does not match its description above. The error message names the argument.
     RuntimeError
         `device` is "cuda", but no GPU can be used. The error message says what was found and what is missing.
+    MemoryError
+        The network does not fit into the GPU's free memory. The error message states the number of free bytes.
 
     Notes
     -----
@@ -343,8 +345,8 @@ class Network(MultilayerPerceptron):
 
         Raises
         ------
-        ValueError, RuntimeError
-            The device is unknown or cannot be used; the network stays on its device.
+        ValueError, RuntimeError, MemoryError
+            The device is unknown, cannot be used or has too little memory; the network stays on its device.
         """
         if (device := inputs.usable_device(device, self.kernels)) != self.device:
             self._model.move(device)

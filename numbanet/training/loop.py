@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -338,7 +338,9 @@ class Training:
         if self.consensus.follows:
             return
         if loss is not None:
-            message = reporting.worse_than_at_first(self, start, loss)
+            message = None
+            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the loss at first
+                message = reporting.worse_than_at_first(self, start, loss)
             if message and self.settings.verbose:
                 reporting.say(f"warning: {message}")
             elif message:

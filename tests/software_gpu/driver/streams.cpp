@@ -58,6 +58,12 @@ static void awaitLastOf(CUstream_st* other, Work* work) {
   if (other->last && !other->last->isDone) work->after.push_back(other->last);
 }
 
+// Work in a stream that does not wait for the default stream may be done before earlier work of other streams. Tests set the
+// variable while they run.
+static bool isEarly(const CUstream_st* stream) {
+  return stream != &legacyStream && !stream->waitsForLegacy() && setting("SOFTWARE_GPU_EARLY", 0);
+}
+
 static void enqueue(CUstream_st* stream, std::function<CUresult()> operation) {
   const size_t MOST_WORK = 1000;  // a longer queue would need much memory
   auto work = std::make_shared<Work>(Work{std::move(operation), stream, std::move(stream->awaited), false});
@@ -68,7 +74,7 @@ static void enqueue(CUstream_st* stream, std::function<CUresult()> operation) {
       if (other != stream && other->waitsForLegacy()) awaitLastOf(other, work.get());
   stream->queue.push_back(work);
   stream->last = work;
-  if (stream->queue.size() > MOST_WORK) finish(work);
+  if (stream->queue.size() > MOST_WORK || isEarly(stream)) finish(work);
 }
 
 CUresult submit(CUstream_st* stream, std::function<CUresult()> operation) {

@@ -1,5 +1,5 @@
 // Streams. Work waits in its stream until the program waits for the stream, so that a missing synchronisation causes wrong
-// results.
+// results. With the variable SOFTWARE_GPU_EARLY, work in streams other than the default stream does not wait.
 #pragma once
 
 #include <cuda.h>
