@@ -5,9 +5,9 @@ up, in the order of the blocks, until the batch is complete. Blocks keep the req
 any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum of
 losses are therefore the same, wherever a call ends and the next call begins.
 
-Any number of threads may call `run` with the same arguments. The threads divide the work of each part of the computation, such
-as a matrix product, among themselves, and wait for each other before the next part reads the results. The results do not depend
-on which thread computes them.
+Any number of threads may call `run` with the same arguments. In training, the threads divide the work of each part of the
+computation, such as a matrix product, among themselves, and wait for each other before the next part reads the results. In
+predictions and evaluations, each thread computes whole blocks. The results do not depend on which thread computes them.
 """
 
 import numpy as np

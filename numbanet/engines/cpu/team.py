@@ -1,9 +1,12 @@
 """Functions with which threads join a team and wait for each other. The threads of a team work together on one compiled call.
 
-The work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after another. Other
-threads may join the team at any time, and work from the next round on. The operating system may start the other threads slowly.
-Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results do not depend
-on the number of threads.
+In training, the work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after
+another. Other threads may join the team at any time, and work from the next round on. The operating system may start the other
+threads slowly. Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results
+do not depend on the number of threads.
+
+In predictions and evaluations, a thread takes a turn instead: the thread takes the next block of samples, and computes all
+layers for the block alone. No thread waits for another thread, except thread 0 at the end of the call.
 
 A team is represented by an int64 array, whose fields are a cache line apart.
 """
