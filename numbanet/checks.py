@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-If the argument is valid, the function returns its value as a Python type; otherwise the function raises an error that names the
-argument.
+Each function returns the value of a valid argument, converted to a Python type. For an invalid argument, the function raises an
+error that names the argument.
 """
 
 import difflib
@@ -101,7 +101,7 @@ def none_is_default(target: Target) -> Target:
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Issues a warning that names the line that called numbanet. If standard error is closed, no exception is raised."""
+    """Issues a warning that points to the line that called numbanet. If standard error is closed, no exception is raised."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet":
         level, frame = level + 1, frame.f_back
@@ -221,7 +221,7 @@ def listed(names: Iterable[Any], most: int = 20) -> str:
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
-    """Returns rows of texts as lines with aligned columns; every text is at the right end of its column."""
+    """Formats rows of strings as lines of text with right-aligned columns."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

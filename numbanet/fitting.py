@@ -132,8 +132,8 @@ def train_pass(
 ) -> dict[str, float]:
     """Trains for one pass over the samples, without shuffling them, and returns the loss and the accuracy.
 
-    If batch_size is None, all samples form one batch. sample_weight is not scaled, because the sample weights of further calls
-    are unknown.
+    If batch_size is None, all samples form one batch. The sample weights are not scaled to a mean of 1, because the sample
+    weights of further calls are unknown.
     """
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)

@@ -39,7 +39,7 @@ class Agreement:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while the others wait."""
+        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while others wait for it."""
         try:
             yield
         except SystemExit as end:
@@ -48,7 +48,7 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the arguments with the arguments of rank 0, copies the state of rank 0, and compiles the training step.
+        """Compares this process's arguments with rank 0's, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------

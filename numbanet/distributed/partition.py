@@ -64,7 +64,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up the numbers, and joins the arrays, of all processes.
+    """Adds up numbers, and joins arrays, that all processes pass.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ class Exchange:
         return counts
 
     def sums(self, *numbers: float) -> list[float]:
-        """Returns a list with the sum of each number over all processes."""
+        """Returns a list: for each argument, the sum of the numbers that all processes pass for this argument."""
         sums = np.array(numbers, np.float64)
         self.communicator.sum(sums)
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the numbers of samples, the losses and the numbers of correct outputs, each summed over all processes."""
+        """Adds up the totals of all processes: the numbers of samples, the losses, and the numbers of correct outputs."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, hits)
 

@@ -15,7 +15,7 @@ MOST_INFLATED, MOST_RATIO = 1 << 26, 100
 
 
 class NeedsMoreError(ValueError):
-    """Raised by a parser if a file is whole, but needs something that the caller did not pass; the message says what."""
+    """Raised if a file is undamaged, but its parser needs an argument that the caller did not pass; the message says which."""
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Opens a binary file. If the context ends without an exception, the content of this file replaces the content of `target`.
+    """Opens a binary file. If the context ends without an exception, the file's content replaces the content of `target`.
 
     The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
     disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
@@ -102,7 +102,7 @@ def _followed(path: str) -> str | int:
 
 
 def _status(path: str | int, name: str) -> os.stat_result | None:
-    """Returns the status of a file, or None without a file; raises OSError if the path is a folder or write-protected.
+    """Returns the status of a file, or None if there is no file; raises OSError for a folder and for a write-protected file.
 
     `name` is the path as the user wrote it, for error messages.
     """

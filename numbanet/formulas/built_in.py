@@ -1,4 +1,4 @@
-"""The activations and losses of `numbanet.equations.beyond`, which engines put into their loops as formulas of users."""
+"""The activations and losses of `numbanet.equations.beyond`, which engines treat like the formulas that users write."""
 
 import re
 from typing import Any

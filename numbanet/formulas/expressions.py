@@ -39,19 +39,19 @@ Statements = tuple[list[ast.stmt], Known | None]
 
 
 class Value(NamedTuple):
-    """The translation of an expression: its syntax tree, and whether its value is True or False instead of a number."""
+    """A translated expression: its syntax tree, and whether the expression is a condition (True or False) or a number."""
 
     node: ast.expr
     is_truth: bool = False
 
 
 class Library(Protocol):
-    """The formulas that a formula calls."""
+    """The user's functions that a formula calls, in compiled form."""
 
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name under which translated code calls a function of the user: a key of `compiled`."""
+        """Returns the name by which translated code calls a function that the user wrote: a key of `compiled`."""
         ...
 
 
@@ -118,7 +118,7 @@ class Expressions:
         self.unknown(node)
 
     def operation(self, node: ast.AST, left: ast.expr, op: ast.operator, right: ast.expr, known: Known) -> Value:
-        """Translates `left op right`. A power with a small constant integer becomes a product, which is fast and exact."""
+        """Translates `left op right`. A power with a small constant integer as exponent becomes a fast, exact product."""
         if isinstance(op, ast.Pow):
             exponent = self._constant_of(right, known)
             if exponent is not None and exponent.is_integer() and abs(exponent) <= HIGHEST_POWER:
@@ -156,7 +156,7 @@ class Expressions:
         return value
 
     def attribute(self, node: ast.Attribute) -> Any:
-        """Returns the present value of an attribute of a module, such as math.pi."""
+        """Returns the value that an attribute of a module, such as math.pi, has now."""
         match node.value:
             case ast.Name(id=name) if name not in self.local:
                 module = self.global_value(node.value)
@@ -191,7 +191,7 @@ class Expressions:
         self.refuse(f"{name} is {checks.shown(value)}; {reason}", node)
 
     def constant(self, value: float) -> ast.expr:
-        """Returns the code type(z)(value), where z is the first parameter."""
+        """Returns the expression type(z)(value), in which z is the formula's first parameter."""
         number = ast.Call(ast.Name(TYPE, ast.Load()), [ast.Name(self.parameters[0], ast.Load())], [])
         if math.isfinite(value):
             return ast.Call(number, [ast.Constant(value)], [])

@@ -3,7 +3,8 @@
 A formula is a function of numbers: arithmetic, comparisons, `if`, assignments, and calls of functions of the module math, of
 abs, min and max, and of other formulas. The translation
 
-- writes each constant as type(z)(1), because Numba would convert float32 to float64 at a bare constant 1 or 0.5,
+- writes a constant such as 1 as type(z)(1), with the formula's first parameter z, because Numba would convert float32 to
+  float64 at a bare constant 1 or 0.5,
 - replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
 - replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
 - refuses everything else, with the line and the reason. Because loops and recursion are refused, a formula ends after a known
@@ -74,7 +75,7 @@ def translated(
 
 
 class _Library:
-    """The formulas that a formula calls, each of which is translated and compiled once."""
+    """The user's functions that a formula calls; each function is translated and compiled once."""
 
     def __init__(self, compiler: Callable):
         self.compiler = compiler
@@ -84,7 +85,7 @@ class _Library:
         self.open: list[FunctionType] = []
 
     def translate(self, source: Source, constants: Mapping[str, float]) -> Translation:
-        """Translates a function, after the functions that it calls."""
+        """Translates a function, after translating the functions that it calls."""
         self.open.append(source.function)
         translator = _Translator(source, constants, self)
         tree, namespace = translator.tree(), translator.namespace
@@ -96,7 +97,7 @@ class _Library:
         return Translation(namespace[tree.name], "\n\n".join(self.texts), reads)
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name under which translated code calls a function of the user, and compiles it at the first call."""
+        """Returns the name by which translated code calls a user's function, which is compiled when it is first named."""
         if function in self.open:
             raise caller.error(f"{function.__name__} calls itself; a formula must not repeat itself", node)
         if function not in self.names:

@@ -135,7 +135,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
 
 
 def _converted(name: str, array: Any, dtype: np.dtype) -> Any:
-    """Converts a NumPy array to `dtype` and C order, read-only. A GPU array, which must have this dtype, stays unchanged."""
+    """Returns a NumPy array as a read-only array of `dtype` in C order; returns a GPU array of this dtype as it is."""
     if not on_gpu(array):
         return host_arrays.read_only(array, dtype)
     if array.dtype != dtype:

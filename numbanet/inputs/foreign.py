@@ -23,7 +23,7 @@ def is_tensor(value: Any) -> bool:
 
 
 def without_tensors(name: str, value: Any) -> Any:
-    """Converts a PyTorch tensor, or each tensor of a list, to a NumPy array by `of_tensor`; returns other values unchanged."""
+    """Converts a PyTorch tensor, or each tensor in a list, to a NumPy array; returns any other value unchanged."""
     if is_tensor(value):
         return of_tensor(name, value)
     if isinstance(value, list | tuple) and len(value) and is_tensor(value[0]):

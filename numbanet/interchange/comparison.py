@@ -58,7 +58,7 @@ def check_reproduces(
 def _largest_gap(
     y: NDArray[np.floating], expected: NDArray[np.float64], logits: NDArray[np.float64], rtol: float, is_bounded: bool
 ) -> float:
-    """Returns the largest ratio of a difference between outputs to the tolerance.
+    """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
     The tolerance differs for each scale of inputs.
     """

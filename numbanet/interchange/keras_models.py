@@ -251,7 +251,7 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
     """Returns the function that maps names in a model configuration to weights, which `_layers` takes as `weights_of`.
 
-    A file numbers the layers of each class in the order of the layers: dense, dense_1, ..., sequential, sequential_1, ...
+    A .weights.h5 file numbers the layers of each class in their order: dense, dense_1, ..., sequential, sequential_1, ...
     """
     by_name: dict[str, Any] = {}
     for kind in ("Dense", *MODELS):

@@ -79,7 +79,7 @@ def from_torch(
         Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
         its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
         last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid, poisson: exponential). If the loss is
-        cce, an nn.LogSoftmax at the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
+        cce, an nn.LogSoftmax at the end of the model becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
     layers : list of str, optional
         Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
         whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state
@@ -340,7 +340,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers. Keeps the order of other names, but raises ValueError unless `ordered`."""
+    """Sorts names that differ only in numbers; keeps the order of other names if `ordered`, and raises ValueError if not."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

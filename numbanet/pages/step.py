@@ -88,7 +88,7 @@ def _content(step: Step) -> dict[str, Any]:
 
 
 def _layer(step: Step, l: int) -> dict[str, Any]:
-    """Returns the values of layer l, counted from 0."""
+    """Returns the values of layer l, counted from 0, that the page shows."""
     layer = step.layers[l]
     z, a = values.curve(layer, step.epsilon)
     shown = {

@@ -1,4 +1,4 @@
-"""HTML tables: the arrays of a trace, and the layers of a network, which notebooks and reports show."""
+"""Makes HTML tables of the arrays of a trace, and of the layers of a network, for notebooks and reports."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Named(Protocol):
 
     @property
     def array(self) -> NDArray[Any]:
-        """The array with one or two dimensions."""
+        """The array, which has one or two dimensions."""
         ...
 
 
@@ -91,7 +91,7 @@ def _matrix(part: Named) -> str:
 
 
 def _indices(length: int) -> list[int | None]:
-    """Returns the indices to show: all of them, or the first indices, None for the omitted ones, and the last index."""
+    """Returns the row or column indices to show: all, or the first few, None for the omitted ones, and the last."""
     if length <= MOST:
         return list(range(length))
     return [*range(MOST - 2), None, length - 1]
@@ -124,7 +124,7 @@ def _symbol(name: str) -> str:
 
 
 class Described(Protocol):
-    """The properties of a network that its description contains; `Network` documents the properties."""
+    """The properties of a network that `layers` and `facts` describe; `Network` documents the properties."""
 
     sizes: Any
     activations: Any
@@ -136,7 +136,7 @@ class Described(Protocol):
 
 
 def layers(network: Described) -> list[list[str]]:
-    """Returns the headings, and a row for each layer: its number, activation, sizes and parameters, and its dropout rate."""
+    """Returns headings and a row for each layer: its number, activation, sizes, number of parameters, and dropout rate."""
     head = ["layer", "activation", "inputs", "neurons", "weights", "biases", "parameters"]
     pairs = zip(network.sizes, network.sizes[1:], strict=False)
     rows = [

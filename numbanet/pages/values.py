@@ -101,7 +101,7 @@ def logit(layer: Layer) -> Array:
 
 
 def error_of_activations(step: Step, l: int) -> Array | None:
-    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None for an output layer with the short form of delta."""
+    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None if delta is computed as 1/n (a - y)."""
     layer = step.layers[l]
     dl_da = np.empty_like(layer.a)
     if l + 1 < len(step.layers):

@@ -140,7 +140,7 @@ class Description:
 
 
 def _checked_columns(columns: Any, n_in: int) -> tuple[str, ...]:
-    """Returns the column names as a tuple; raises ValueError unless they are one string per input of the network."""
+    """Returns the column names as a tuple; raises ValueError unless there is one string for each input."""
     if not isinstance(columns, list) or len(columns) != n_in or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"its column names are not a list of {n_in} strings, one for each input")
     return tuple(columns)

@@ -1,4 +1,4 @@
-"""The formulas of users in the description of a network: a file contains their names and digests, but no code."""
+"""Describes formulas that users wrote in the file of a network: the file contains their names and digests, but no code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

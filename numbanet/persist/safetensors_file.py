@@ -1,7 +1,7 @@
 """Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
-The tensors of another flat vector, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ... Because the format
-safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
+The tensors of any flat vector other than the parameters, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ...
+Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
 """
 
 import hashlib

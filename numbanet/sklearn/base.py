@@ -96,7 +96,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
             DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
-            `fit` issues a ConvergenceWarning instead, and restores the parameters of the best epoch.
+            `fit` issues a ConvergenceWarning instead of this error, and restores the parameters of the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)

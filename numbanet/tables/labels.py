@@ -118,7 +118,7 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
 
 
 def _exact(column: Strings | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns the indices of the strings that equal a label exactly, and of the strings that always mean a missing value."""
+    """Returns a dict from each label to its index, and from each string that always means a missing value to `MISSING`."""
     index: dict[str | None, int] = {None: MISSING}
     if column.spelling.is_plain:  # with a thousands separator, the string 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}

@@ -355,7 +355,7 @@ class Training:
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on one pass in this process, without a snapshot of the state before the pass. Returns the totals of the pass."""
+    """Trains on one pass in this process, without taking a snapshot first; returns the sums of losses and correct outputs."""
     before, totals = model.step, NO_TOTALS
     updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
     for totals in train_parts(model, pass_.data, updates):

@@ -137,7 +137,8 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy: a snapshot replaces the engine, and `packed` replaces NumPy objects."""
+        """Returns the attributes for pickle and copy: a snapshot in place of the engine, and Python values in place of
+        NumPy's."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}

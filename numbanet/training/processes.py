@@ -177,7 +177,7 @@ class Consensus(Protocol):
     follows: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns a context manager. Training runs within its context."""
+        """Returns a context manager. Training runs within the context of this manager."""
         ...
 
     def begin(self, training: "Training") -> None:

@@ -170,7 +170,7 @@ def say_after_interruption(text: str) -> None:
 
 
 def shown(value: float) -> str:
-    """Returns a figure with four decimals, or with four significant digits if the figure is small: 3.21e-05."""
+    """Returns a number as text with four decimals, or with four significant digits if the number is small: 3.21e-05."""
     return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
