@@ -205,7 +205,7 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """Returns a name in lower case and without separators. A name that consists only of separators is unchanged."""
+    """Returns a name in lower case and without separators. A name that consists only of separators is returned unchanged."""
     return "".join(filter(str.isalnum, name.lower())) or name
 
 
@@ -215,7 +215,7 @@ def count(number: int, noun: str) -> str:
 
 
 def listed(names: Iterable[Any], most: int = 20) -> str:
-    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
+    """Returns text for an error message: the first `most` names, separated by commas, and the number of further names."""
     names = list(names)
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 

@@ -374,8 +374,8 @@ class Network(MultilayerPerceptron):
         ------
         ValueError
             The file is damaged, the file does not contain a network, the network uses an activation or a loss that is not in
-            `formulas`, or the functions of an activation or loss differ from the functions when the network was saved. The
-            error message says what is wrong.
+            `formulas`, or the functions of an activation or loss have changed since the network was saved. The error message
+            says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError

@@ -316,7 +316,7 @@ class MultilayerPerceptron:
 
         The model in the file uses ONNX's operator set 17. The input x of the model has the shape (N, n_in), and the output
         y_hat has the shape (N, n_out), where N is the number of samples. If the network has a `table`, the model takes the raw
-        columns of a table instead, and returns classes or numbers (see docs/files.md). The metadata of the file contain a
+        columns of a table instead of x, and returns classes or numbers (see docs/files.md). The metadata of the file contain a
         description of the network as JSON, under the key numbanet. An existing file is replaced atomically.
 
         Parameters

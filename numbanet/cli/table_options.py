@@ -37,7 +37,7 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         type=names,
         metavar="TEXT[,...]",
         help="strings that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
-        "NULL, null, None; a string such as NA that is the only one of them in a column of strings is a value)",
+        "NULL, null, None; if a column of strings contains only one of them, such as NA, this string is a value)",
     )
     parser.add_argument(
         "--header",

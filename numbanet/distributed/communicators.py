@@ -140,7 +140,7 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method. While one process compiles, the waiting processes use no core."""
+        """Waits until all processes have called this method. A process that waits long uses no CPU core."""
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
             if time.monotonic() - start > AWAKE_SECONDS:

@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the part of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
+    """Returns the `Part` of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -51,7 +51,7 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns the part of process `rank` if each process has its own samples.
+    """Returns the `Part` of process `rank` if each process has its own samples.
 
     counts[r] is the number of samples of process r. Each batch contains the same fraction of the samples of every process.
     """
@@ -64,7 +64,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up numbers, and joins arrays, that all processes pass.
+    """Adds up the numbers, and joins the arrays, that all processes pass.
 
     Parameters
     ----------

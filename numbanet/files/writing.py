@@ -28,7 +28,7 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
     disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
-    The temporary file of a killed process is deleted by the next call for a file in the same folder.
+    The temporary file of a killed process is deleted by the next call to `replacing` for a file in the same folder.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; finally deletes the file.
+    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; deletes the file at exit.
 
     `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
     other process mistakes it for a file that a killed process left behind.

@@ -26,7 +26,7 @@ class Activation(Formula):
     Parameters
     ----------
     name : str
-        The name of the activation in files and messages. The name must differ from the names of the sheet's activations.
+        The name of the activation in files and messages. The name must differ from the names of the cheat sheet's activations.
     phi : function
         `phi(z, *constants)` returns a.
     d_phi : function

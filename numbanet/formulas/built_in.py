@@ -48,7 +48,7 @@ class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
     The name of such a loss contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter has its
-    default. Files and pickles therefore need only the name of the loss.
+    default. Because the name contains the parameter, files and pickles need only the name of the loss.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Huber(WithParameter):
     Parameters
     ----------
     delta : float
-        The largest error that is squared, in units of the targets.
+        The largest error |e| for which the loss is e^2 / 2, in units of the targets.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def minimum(x, y):
 
 @functools.cache
 def power_of(n: int) -> Any:
-    """Returns the compiled function x^n, which multiplies; n is an integer from 0 to HIGHEST_POWER."""
+    """Returns a compiled function that computes x^n by multiplication; n is an integer from 0 to HIGHEST_POWER."""
     if n == 0:
         return njit_formula(lambda x: type(x)(1), cached=False)
     if n == 1:

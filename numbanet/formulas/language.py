@@ -7,8 +7,8 @@ abs, min and max, and of other formulas. The translation
   float64 at a bare constant 1 or 0.5,
 - replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
 - replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
-- refuses everything else, with the line and the reason. Because loops and recursion are refused, a formula ends after a known
-  number of operations.
+- refuses everything else, with an error that names the line and the reason. Because loops and recursion are refused, a formula
+  ends after a known number of operations.
 
 The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
 """

@@ -25,14 +25,14 @@ class Loss(Formula):
     Parameters
     ----------
     name : str
-        The name of the loss in files and messages. The name must differ from the names of the sheet's losses.
+        The name of the loss in files and messages. The name must differ from the names of the cheat sheet's losses.
     loss : function
         loss(y, y_hat) returns the loss of one output of one sample, from the target y and the prediction y_hat.
     d_loss : function
         d_loss(y, y_hat) returns the derivative with respect to y_hat.
     per : {"sample", "output"}
-        With "sample", the sum is divided by the number of samples. With "output", the sum is divided by the number of samples
-        times the number of outputs.
+        With per="sample", the sum of the losses is divided by the number of samples. With per="output", the sum is divided by
+        the number of samples times the number of outputs.
 
     Raises
     ------

@@ -179,7 +179,7 @@ def samples(x: Any, topology: Topology, device: str, name: str = "x", search: bo
 
 
 def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
-    """Returns compute(), which calls an engine that searches x for inf and nan.
+    """Returns the result of `compute`, which calls an engine that searches x for inf and nan.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
     Raises
     ------
     ValueError
-        The engine has found inf or nan. The message gives the first such value, and its index.
+        The engine has found inf or nan. The message gives the first inf or nan, and its index.
     """
     try:
         return compute()

@@ -60,7 +60,7 @@ def _largest_gap(
 ) -> float:
     """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    The tolerance differs for each scale of inputs.
+    Each scale of the random inputs has its own tolerance.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

@@ -290,8 +290,8 @@ Weights = tuple[str, list[Any]]
 def _weights(file: BinaryIO) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by class and number.
 
-    The first part of a name in the file is the class (dense, sequential, functional). The second part is the number: the names
-    of dense layers are dense, dense_1, dense_2, ...
+    The first part of a name in the file is the class (dense, sequential, functional). The second part of the name is the
+    number: the names of dense layers are dense, dense_1, dense_2, ...
     """
     h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)

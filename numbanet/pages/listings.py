@@ -14,9 +14,9 @@ from numbanet.pages.values import Step
 class Listing(NamedTuple):
     """A stage of a training step: the rows of the sheet that define it, and the code that computes it.
 
-    `rows` identifies each row by a pair of names: its scalar function and its loop. `loop` is the loop that computes the stage.
-    The page highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the formulas that the loop
-    calls.
+    `rows` identifies each row of the sheet by two names: its scalar function and its loop. `loop` is the loop that computes the
+    stage. The page highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the names of the
+    scalar functions that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -112,8 +112,8 @@ def listing(stage: str) -> dict[str, Any]:
 def _by_names() -> dict[tuple[str, str], list[Row]]:
     """Returns a dict that maps the names of a scalar function and of a loop, without modules, to their rows of the sheet.
 
-    Two sections of the sheet contain the short form of delta, 1/n (a - y). For the short form, the dict contains the row of the
-    section about backpropagation.
+    Two sections of the sheet contain the short form of delta, 1/n (a - y). For the short form of delta, the dict contains the
+    row of the section about backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():

@@ -26,7 +26,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open NPZ file; raises an exception if the file is invalid.
+    """Reads the description and the flat vectors of a network from an open NPZ file; raises an exception if it is invalid.
 
     `own` contains the formulas that users wrote and that the network may use.
     """

@@ -36,10 +36,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
-        to a batch's loss. Without sample weights, n is the number of samples in the batch. If `fit` gets sample weights, n is
-        the number of samples in the batch times the mean sample weight of all training samples; in scikit-learn, n is instead
-        the sum of the sample weights in the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor
-        lambda of the weight decay w <- w - eta * lambda * w.
+        to a batch's loss. Without sample weights, the n of this penalty is the number of samples in the batch. If `fit` gets
+        sample weights, the n of the penalty is the number of samples in the batch times the mean sample weight of all training
+        samples; in scikit-learn, n is instead the sum of the sample weights in the batch. With the solver "adamw", there is no
+        penalty; instead, alpha is the factor lambda of the weight decay w <- w - eta * lambda * w.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
         samples.

@@ -1,4 +1,4 @@
-"""Checks samples with scikit-learn's functions, also supports tensors, and names the invalid column of a DataFrame."""
+"""Checks samples, which may be tensors, with scikit-learn's functions; an error names the invalid column of a DataFrame."""
 
 from typing import Any
 

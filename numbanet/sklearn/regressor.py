@@ -130,7 +130,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     @property
     def _gradient_scale(self) -> float:
-        """2 for the squared error, because the gradient of mse is twice the gradient of half the squared error; otherwise 1."""
+        """The scale is 2 for the squared error, as mse has twice the gradient of half the squared error; otherwise it is 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:

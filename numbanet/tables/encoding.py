@@ -22,7 +22,7 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The properties of a network that a table's encoding must match, as in `engines.topology.Topology`."""
+    """The properties of a network that a table's encoding must match, with the same names as in `engines.topology.Topology`."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -175,7 +175,7 @@ class Encoding:
             raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows that lack a value which the encoding cannot replace.
+        """Returns the table without the rows with a missing value that the encoding cannot replace.
 
         Parameters
         ----------

@@ -42,8 +42,8 @@ class Form(NamedTuple):
     encoding : str, optional
         The character encoding; by default, UTF-8 or the encoding that the file's byte order mark declares.
     header : bool, optional
-        True if the first line contains the names of the columns, False if it contains values. By default, the first line
-        contains names, and a first line of numbers raises ValueError.
+        True if the first line contains the names of the columns, False if it contains values. By default, the first line must
+        contain the names of the columns, and a first line of numbers raises ValueError.
     """
 
     separator: str | None = None

@@ -312,7 +312,7 @@ def own(metric: Any) -> Metric | None:
 
 
 def check_targets(metrics: Mapping[str, Metric], y: np.ndarray, of: str = "") -> None:
-    """Calls `refuse_numbers` for each classification metric that does not accept all values of the targets y."""
+    """Raises ValueError if the targets y contain numbers that a classification metric cannot use (see `refuse_numbers`)."""
     for metric in metrics.values():
         if isinstance(metric, functools.partial) and own(metric) is not None:
             name = metric.func.__name__
