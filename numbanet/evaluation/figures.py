@@ -1,4 +1,4 @@
-"""Computes and formats the figures of a network that commands and reports show: loss, accuracy and further metrics."""
+"""Computes and formats the figures that commands and reports show for a network: loss, accuracy and further metrics."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -65,5 +65,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 
 
 def figure(name: str, value: float, unit: str | None = None) -> str:
-    """Returns a figure as text. A figure in the unit of a regression target has six digits, because it may be large."""
+    """Returns a figure as text. A figure in the unit of a regression target has six digits, because the figure may be large."""
     return f"{value:.6g}" if unit and name in IN_UNITS else shown(value)

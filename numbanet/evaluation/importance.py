@@ -40,7 +40,7 @@ class Importances(NamedTuple):
     interrupted: bool
 
     def order(self) -> list[int]:
-        """Returns the indices of the columns, from the largest to the smallest mean drop."""
+        """Returns the indices of the columns, from the largest to the smallest mean drop of the score."""
         return np.argsort(-self.drops.mean(axis=1), kind="stable").tolist()
 
 
@@ -51,8 +51,8 @@ def permutation_importance(
 
     The permutations are the same as in scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman,
     2001, doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The
-    inputs that encode a column of a table are permuted together. Ctrl-C ends the measurement; the columns measured before are
-    kept.
+    inputs that encode a column of a table are permuted together. Ctrl-C ends the measurement; the results for the columns
+    measured before Ctrl-C are kept.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ class Expressions:
                 return Value(ast.BoolOp(op, [self.truth(value, known) for value in values]), True)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 if not all(isinstance(op, COMPARISONS) for op in ops):
-                    self.refuse("it compares by `is` or `in`; compare numbers by <, <=, >, >=, == or !=", node)
+                    self.refuse("it compares with `is` or `in`; compare numbers with <, <=, >, >=, == or !=", node)
                 return Value(
                     ast.Compare(self.number(left, known), ops, [self.number(each, known) for each in comparators]), True
                 )
@@ -145,7 +145,9 @@ class Expressions:
             self.read.add(name)
             return Value(ast.Name(name, ast.Load()), known[name])
         if name in self.local:
-            self.refuse(f"the variable {name} has no value, or not in every case, or not always of the same kind", node)
+            self.refuse(
+                f"the variable {name} has no value in some case, or is a number in one case and a truth value in another", node
+            )
         return self.frozen(node, name, self.global_value(node))
 
     def global_value(self, node: ast.Name) -> Any:

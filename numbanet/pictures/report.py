@@ -1,4 +1,4 @@
-"""Writes the report of a training or of an evaluation: one HTML file with figures, curves, tables and explanations."""
+"""Writes the report of a training or of an evaluation: one HTML file with metrics, curves, tables and explanations."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,10 +33,10 @@ def report(
 ) -> None:
     """Writes a report of a trained network as one HTML file, which a browser shows without an Internet connection.
 
-    The report contains the figures of the network on the given samples, a description of the data and of their encoding, the
-    settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against the targets,
-    the samples with the largest errors, the permutation importance of the columns, and a description of the machine. Ctrl-C
-    during the measurement of the importance ends only this measurement.
+    The report contains the loss and the metrics of the network on the given samples, a description of the data and of their
+    encoding, the settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against
+    the targets, the samples with the largest errors, the permutation importance of the columns, and a description of the
+    machine. Ctrl-C during the measurement of the importance ends only this measurement.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def report(
     network : Network
         The trained network.
     x : Table, DataFrame or array_like (n, n_in)
-        The samples on which the network is measured, such as held-out samples. If y is not given, x is a table for the
-        encoding `network.table`.
+        The samples on which the network is measured, such as held-out samples. If y is not given, x must be a table, which the
+        encoding `network.table` converts to inputs and targets.
     y : array_like, optional
         The targets, as for `Network.evaluate`.
     history : History, optional
@@ -54,7 +54,7 @@ def report(
     metrics : list of str or callable
         Further metrics, as for `Network.evaluate`.
     samples : str
-        The words for the samples, such as "held-out rows".
+        The words with which the report names the samples, such as "held-out rows".
     shape : (int, int), optional
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
         as images.

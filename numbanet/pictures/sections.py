@@ -106,7 +106,7 @@ def settings(network: Network, given: Mapping[str, Any]) -> str:
 
 
 def curves(network: Network, history: History) -> str:
-    """Draws the curve of each figure over the epochs, and lists the figures of the first, the best and the last epoch."""
+    """Draws the curve of each metric over the epochs, and lists the metrics of the first, the best and the last epoch."""
     if not len(history):
         return paragraph("The training was interrupted in its first epoch.")
     drawn = [
@@ -127,7 +127,7 @@ def curves(network: Network, history: History) -> str:
 
 
 def results(values: Mapping[str, float], unit: str | None, found: Predictions) -> str:
-    """Shows the figures, and then the confusion matrix and the scores of classes, or predictions against targets."""
+    """Shows the loss and metrics, and then the confusion matrix and the scores of classes, or predictions against targets."""
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
     if unit:
@@ -186,7 +186,7 @@ def _residuals(found: NumberPredictions) -> list[list[str]]:
 
 
 class Samples(NamedTuple):
-    """The samples on which a network is measured: x (n, n_in), as a table, if they are rows of a table, and as images."""
+    """The samples on which a network is measured: the array x (n, n_in), the table if they are rows, the shape if images."""
 
     network: Network
     x: NDArray[Any]
@@ -250,7 +250,7 @@ def _errors(found: Predictions, rows: list[int]) -> tuple[list[str], list[list[s
 
 
 def importance(found: Importances) -> str:
-    """Draws and lists the decrease in the score if the values of a column are permuted."""
+    """Draws and lists, for each column, the decrease in the score if the column's values are permuted."""
     order = found.order()
     shown = order[:MOST_BARS]
     repeats = found.drops.shape[1]

@@ -253,7 +253,7 @@ def unpacked(z):
     return a + b
 
 
-@refused("c has no value, or not in every case")
+@refused("c has no value in some case")
 def sometimes(z):
     if z > 0:
         c = 1
