@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-Each function returns the value of a valid argument, converted to a Python type. For an invalid argument, the function raises an
-error that names the argument.
+A function such as `integer` returns the value of a valid argument as a Python type. For an invalid argument, the function
+raises an error that names the argument.
 """
 
 import difflib

@@ -171,7 +171,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains for one pass over the given samples, without shuffling them. Further calls can pass more samples.
+        """Trains for one pass over the samples, without shuffling them. Further calls to `partial_fit` can pass more samples.
 
         Parameters
         ----------

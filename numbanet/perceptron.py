@@ -288,9 +288,9 @@ class MultilayerPerceptron:
     def save(self, path: Location) -> None:
         """Saves the network with all that is needed to continue training: parameters, optimizer state and random generator.
 
-        No suffix is added to the path. An existing file is replaced atomically, so that a crash leaves the old file intact. If
-        the path is a symbolic link, the file to which it points is replaced. Devices, pipes, and files with several hard links
-        are written in place.
+        `save` adds no suffix to the path. An existing file is replaced atomically, so that a crash leaves the old file intact.
+        If the path is a symbolic link, the file to which it points is replaced. Devices, pipes, and files with several hard
+        links are written in place.
 
         Parameters
         ----------

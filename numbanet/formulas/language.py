@@ -117,7 +117,9 @@ class _Translator(Expressions):
             body = body[1:]
         statements, known = self.block(body, dict.fromkeys(self.parameters, False))
         if known is not None:
-            self.refuse("it can end without `return`; every way through the formula must return a number", self.source.tree)
+            self.refuse(
+                "the formula can end without `return`; every way through a formula must return a number", self.source.tree
+            )
         tree = copy.copy(self.source.tree)
         tree.name = "formula"
         tree.args = ast.arguments([], [ast.arg(name) for name in self.parameters], None, [], [], None, [])
@@ -138,7 +140,7 @@ class _Translator(Expressions):
     def statement(self, node: ast.stmt, known: Known) -> Statements:
         match node:
             case ast.Return(value=None) | ast.Return(value=ast.Constant(value=None)):
-                self.refuse("it returns None; a formula must return a number", node)
+                self.refuse("the formula returns None; a formula must return a number", node)
             case ast.Return(value=ast.expr() as value):
                 return [ast.copy_location(ast.Return(self.number(value, known)), node)], None
             case ast.Assign(targets=[ast.Name() as target], value=value):
@@ -151,7 +153,7 @@ class _Translator(Expressions):
             case ast.If(test=test, body=body, orelse=orelse):
                 return self.branches(node, self.truth(test, known), body, orelse, known)
             case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
-                self.refuse("it can assign a number to a single name only", node)
+                self.refuse("an assignment must give one number to a single name", node)
             case ast.Pass():
                 return [], known
         self.unknown(node)
@@ -160,7 +162,7 @@ class _Translator(Expressions):
         if known.get(name, value.is_truth) != value.is_truth:
             self.refuse(f"the variable {name} is first a number and then a truth value, or the reverse; use two names", node)
         if name in self.outside and name not in self.parameters and name in self.source.parameters:
-            self.refuse(f"it changes {name}, which is a constant", node)
+            self.refuse(f"the formula changes {name}, which is a constant", node)
         assignment = ast.Assign([ast.Name(name, ast.Store())], value.node)
         return [ast.copy_location(assignment, node)], known | {name: value.is_truth}
 

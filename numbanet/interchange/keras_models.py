@@ -240,10 +240,10 @@ def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tupl
 def _model_file(file: BinaryIO) -> list[Layer]:
     with opened_archive(file) as archive:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
-            raise ValueError(f"its config.json is larger than {CONFIG_LIMIT} bytes")
+            raise ValueError(f"the config.json of the file is larger than {CONFIG_LIMIT} bytes")
         config = json.loads(archive.read("config.json"))["config"]
         if damaged := archive.testzip():  # HDF5 has no checksums, and its library may hang on a damaged file
-            raise ValueError(f"its {damaged} is damaged")
+            raise ValueError(f"the {damaged} of the file is damaged")
         weights = _weights(io.BytesIO(archive.read("model.weights.h5")))
         return _layers(config, _weights_by_name(config, weights))
 
@@ -259,7 +259,7 @@ def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Cal
         stored = [content for name, content in weights if name.startswith(kind.lower())]
         if len(entries) != len(stored):
             raise ValueError(
-                f"it has weights of {len(stored)} {kind} layers, but its configuration has {len(entries)} {kind} layers"
+                f"the file has weights of {len(stored)} {kind} layers, but its configuration has {len(entries)} {kind} layers"
             )
         for entry, content in zip(entries, stored, strict=True):
             by_name[entry["config"]["name"]] = content if kind == "Dense" else _weights_by_name(entry["config"], content)
@@ -275,8 +275,8 @@ def _in_order(weights: "list[Weights]") -> list[Layer]:
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(
-            f"it does not store the order of the layers {', '.join(name for name, _ in weights)}: pass the .keras file, or "
-            "the Keras model itself"
+            f"the file does not store the order of the layers {', '.join(name for name, _ in weights)}: pass the .keras file, "
+            "or the Keras model itself"
         )
     if kinds <= {"dense"}:
         return [_dense(name, content) for name, content in weights]

@@ -282,15 +282,15 @@ def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch raises exceptions of many kinds
-        raise ValueError(f"it is damaged or not a state dict: {reason(error)}") from None
+        raise ValueError(f"the file is damaged or not a state dict: {reason(error)}") from None
     if not isinstance(state, Mapping) or not all(_is_tensor(value) for value in state.values()):
         content = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ValueError(
-            f"it contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
+            f"the file contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
     # With a stride of 0, a huge tensor may consist of repetitions of the few numbers in a small file.
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
-        raise ValueError("its tensors need far more memory than the file")
+        raise ValueError("the tensors of the file need far more memory than the file")
     return _linear_layers(state, names)
 
 
@@ -312,7 +312,7 @@ def _tensor(name: str, tensor: Tensor) -> NDArray[Any]:
         flat = np.frombuffer(tensor.data, SAFETENSORS_DTYPES[tensor.dtype])
     else:
         known = ", ".join(SAFETENSORS_DTYPES)
-        raise ValueError(f"its tensor {name} has dtype {tensor.dtype}; supported are {known}, BF16")
+        raise ValueError(f"the tensor {name} has dtype {tensor.dtype}; supported are {known}, BF16")
     return flat.reshape(tensor.shape)
 
 

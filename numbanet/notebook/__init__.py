@@ -28,7 +28,7 @@ def network_html(network: Network) -> str:
 
 
 def history_html(history: History) -> str:
-    """Returns the curves of the loss and of the accuracy, if any, and the values of the last epoch, as HTML."""
+    """Returns the curves of the loss and of the accuracy, if any, and a line about the last epoch, as HTML."""
     if not history.epoch:
         return "<p>History of 0 epochs</p>"
     parts = [f"<p>{html.escape(_last(history))}</p>"]

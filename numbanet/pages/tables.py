@@ -61,7 +61,7 @@ def _cell(text: Any) -> str:
 
 
 def entries(facts: Mapping[str, Any]) -> str:
-    """Returns names and values as an HTML list. Values are shown as text."""
+    """Returns names and values as an HTML list. The values are text, not HTML."""
     lines = (f"<dt>{_cell(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
     return f"<dl>{''.join(lines)}</dl>"
 

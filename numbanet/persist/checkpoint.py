@@ -212,7 +212,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns a condition for an error message. Strings appear without quotes, because most are the repr of an object."""
+    """Returns a condition's value for an error message. Strings appear without quotes: most are the repr of an object."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

@@ -1,4 +1,4 @@
-"""Describes formulas that users wrote in the file of a network: the file contains their names and digests, but no code."""
+"""Describes, in a network's file, the formulas that users wrote: the file contains names and digests, but no code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -55,7 +55,7 @@ def _kind(formula: Activation | Loss) -> str:
 def _entry(entry: dict[str, str]) -> tuple[str, str, str]:
     kind, name, digest = (entry[key] for key in ("kind", "name", "sha256"))
     if kind not in CLASSES or not isinstance(name, str) or not isinstance(digest, str):
-        raise ValueError(f"its description has an invalid formula {checks.shown(entry)}")
+        raise ValueError(f"the description of the network has an invalid formula {checks.shown(entry)}")
     return kind, name, digest
 
 

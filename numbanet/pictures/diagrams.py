@@ -34,8 +34,8 @@ def neuron_diagram(
 ) -> Axes:
     """Draws a neuron with its inputs, weights, sum and activation.
 
-    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute.
-    Otherwise, the diagram shows symbols.
+    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If none
+    of them is given, the diagram shows symbols.
 
     Parameters
     ----------

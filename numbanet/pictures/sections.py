@@ -115,7 +115,7 @@ def curves(network: Network, history: History) -> str:
     ]
     parts = [f'<div class="figures even">{"".join(drawn)}</div>']
     if network.table is not None and isinstance(network.table.target, Quantity):
-        parts.append(paragraph("The losses are of the standardised target."))
+        parts.append(paragraph("The losses are computed from the standardised target."))
     if history.interrupted:
         parts.append(paragraph("Ctrl-C interrupted the training."))
     rows = list(history)
@@ -186,7 +186,7 @@ def _residuals(found: NumberPredictions) -> list[list[str]]:
 
 
 class Samples(NamedTuple):
-    """The samples on which a network is measured: the array x (n, n_in), the table if they are rows, the shape if images."""
+    """The samples on which a network is measured: an array x (n, n_in), the table if any, and the shape of images if any."""
 
     network: Network
     x: NDArray[Any]

@@ -130,7 +130,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of the same length.
+    """A table: named columns of the same length.
 
     Parameters
     ----------

@@ -184,8 +184,8 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    As a second condition for a message, the loss must exceed the loss of a network that predicts the same values for every
-    sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
+    A message also requires that the loss exceeds the loss of a network that predicts the same values for every sample. For
+    example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
 
     Parameters
     ----------

@@ -236,7 +236,7 @@ def rounded(z):
     return int(z)
 
 
-@refused(r"it contains `print\(z\)`")
+@refused(r"the formula contains `print\(z\)`")
 def printing(z):
     print(z)
     return z

@@ -162,7 +162,7 @@ def test_arrays_are_tables_of_numbered_columns(tmp_path):
         np.savez(tmp_path / "t.npz", x=x, label=y[:3])
         tables.read(tmp_path / "t.npz", target="label")
     np.savez(tmp_path / "t.npz", z=x)
-    with pytest.raises(ValueError, match="it contains z, but no array x"):
+    with pytest.raises(ValueError, match="the file contains z, but no array x"):
         tables.read(tmp_path / "t.npz")
 
 
