@@ -32,8 +32,8 @@ class Importances(NamedTuple):
         The number of rows on which the score was computed.
     interrupted : bool
         Whether Ctrl-C ended the measurement.
-    left_out : list of str
-        The columns that were not measured, because Ctrl-C or the time limit ended the measurement.
+    columns : list of str
+        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of them were not measured.
     """
 
     names: list[str]
@@ -42,7 +42,19 @@ class Importances(NamedTuple):
     baseline: float
     rows: int
     interrupted: bool
-    left_out: list[str]
+    columns: list[str]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that were not measured."""
+        measured = set(self.names)
+        return [name for name in self.columns if name not in measured]
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """The mean drop of each of the network's columns, with nan for the columns that were not measured."""
+        found = dict(zip(self.names, self.drops.mean(axis=1).tolist(), strict=True))
+        return np.array([found.get(name, np.nan) for name in self.columns])
 
     def order(self) -> list[int]:
         """Returns the indices of the columns, from the largest to the smallest mean drop."""
@@ -113,9 +125,9 @@ def permutation_importance(
                 drops[column] = found
     except KeyboardInterrupt:
         interrupted = True
-    names, left_out = ([name for k, (name, _) in enumerate(columns) if (k in drops) == known] for known in (True, False))
-    values = np.array([drops[column] for column in sorted(drops)]).reshape(len(drops), repeats)
-    return Importances(names, values, score, baseline, len(x), interrupted, left_out)
+    measured, names = sorted(drops), [name for name, _ in columns]
+    values = np.array([drops[column] for column in measured]).reshape(len(drops), repeats)
+    return Importances([names[column] for column in measured], values, score, baseline, len(x), interrupted, names)
 
 
 def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, slice]]) -> list[int]:

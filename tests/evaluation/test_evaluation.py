@@ -109,6 +109,8 @@ def test_a_time_limit_leaves_out_the_columns_with_the_smallest_weights(monkeypat
     found = evaluation.permutation_importance(net, X, y, seconds=1.5)
     assert found.names == ["x[1]", "x[3]"] and found.left_out == ["x[0]", "x[2]"] and not found.interrupted
     np.testing.assert_array_equal(found.drops, whole.drops[[1, 3]])
+    means = whole.drops.mean(axis=1)
+    np.testing.assert_array_equal(found.means, [np.nan, means[1], np.nan, means[3]])
 
 
 def test_a_column_of_equal_values_has_no_importance(monkeypatch):
