@@ -336,7 +336,7 @@ def _described(options: argparse.Namespace, optimizer: Optimizer) -> str:
     """Returns the optimizer and its constants in words, without the constants that have no effect, because they are 0."""
     eta = optimizer.learning_rate if options.learning_rate is None else options.learning_rate
     constants = {"learning rate": eta, **{name.replace("_decay", " decay"): value for name, value in asdict(optimizer).items()}}
-    name = OPTIMIZER_NAMES.get(options.optimizer, options.optimizer)
+    name = OPTIMIZER_NAMES.get(str(options.optimizer), str(options.optimizer))
     return ", ".join([name, *(f"{constant} {value:g}" for constant, value in constants.items() if value)])
 
 

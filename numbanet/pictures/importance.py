@@ -57,7 +57,7 @@ def _bars(found: Importances) -> str:
     draw = functools.partial(predictions.importances, names, drops, score=SCORES[found.score])
     alt = "Importance of the columns, as bars: " + ", ".join(f"{name} {mean}" for name, mean, _ in rows)
     table = wide(pages.table(["column", "mean decrease", "standard deviation"], rows), "importance of the columns")
-    text = f'<div class="figures">{_with_titles(svg(draw, "importances", alt), names)}{table}</div>'
+    text = f'<div class="figures bars">{_with_titles(svg(draw, "importances", alt), names)}{table}</div>'
     if others := [found.names[k] for k in order[MOST_BARS:]]:
         text += paragraph(f"{checks.count(len(others), 'less important column')}: {listing(others)}.")
     return text

@@ -103,7 +103,7 @@ def report(
         Section("data", "Data", sections.data(network, x, table, measured)),
         Section("settings", "Network and settings", sections.settings(network, settings or {})),
         Section("curves", "Learning curves", "" if history is None else sections.curves(network, history)),
-        Section("results", "Results", sections.results(values, unit, found)),
+        Section("results", "Results", sections.results(network, values, found)),
         Section("worst", "Largest errors", worst(found, Samples(network, x, table, shape), importances)),
         Section("importance", "Importance of the columns", importance(importances, len(x), shape)),
         Section("machine", "Time and machine", sections.machine(network, history)),

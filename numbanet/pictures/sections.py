@@ -18,6 +18,7 @@ from numbanet.evaluation import (
     Predictions,
     environment,
     figure,
+    unit_of,
 )
 from numbanet.network import Network
 from numbanet.pictures import predictions
@@ -171,8 +172,9 @@ def _of_epoch(name: str, value: float) -> str:
     return f"{value:.3g}" if name in ("learning_rate", "seconds") else figure(name, value)
 
 
-def results(values: Mapping[str, float], unit: str | None, found: Predictions) -> str:
+def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
     """Shows the figures, and then the confusion matrix and the scores of classes, or predictions against targets."""
+    unit = unit_of(network.table)
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
     if unit:
@@ -180,29 +182,42 @@ def results(values: Mapping[str, float], unit: str | None, found: Predictions) -
         parts.append(paragraph(f"rmse and mae are in units of {unit}{squared}."))
     if isinstance(found, NumberPredictions):
         if len(found.names) == 1:
-            mean, spread = (checks.quantity(float(value)) for value in (found.truth.mean(), found.truth.std()))
-            constant = f"the mean of these targets, {mean}, as every prediction"
-            parts.append(paragraph(f"For comparison: {constant} has the rmse {spread}."))
+            parts.append(paragraph(_mean_as_prediction(found)))
         parts += [_drawings(found, j) for j in range(min(MOST_OUTPUTS, len(found.names)))]
         table = pages.table(["", *found.names], _residuals(found), caption="Residuals: prediction minus target")
         parts.append(wide(table, "residuals"))
         return "\n".join(parts)
     noun = "class" if isinstance(found, ClassPredictions) else "label"
+    if means := [name for name in values if name in ("precision", "recall", "f1")]:
+        single = isinstance(found, ClassPredictions) and network.loss == "bce"
+        of = f"of the class {found.names[1]!r}" if single else f"means over the {'classes' if noun == 'class' else 'labels'}"
+        parts.append(paragraph(f"These figures are {of}: {', '.join(means)}."))
     rows = [[s.name, f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}", f"{s.samples:,}"] for s in found.scores()]
     scores = pages.table([noun, "precision", "recall", "F1", "samples"], rows, caption=f"Scores of each {noun}")
     scores = wide(scores, f"scores of each {noun}")
     if isinstance(found, LabelPredictions):
         return "\n".join([*parts, scores])
-    counts = np.bincount(found.truth)
-    right = (
-        f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: the "
-        f"most frequent class, {found.names[counts.argmax()]}, as every prediction has the accuracy "
-        f"{counts.max() / counts.sum():.4f}, because {counts.max():,} samples belong to this class."
-    )
+    parts.append(paragraph(_class_as_prediction(found)))
     legend = "In the confusion matrix, rows are true classes, columns are predictions, and percentages are of the true class."
-    parts.append(paragraph(f"{right} {legend}"))
+    parts.append(paragraph(legend))
     matrix = wide(_confusion(found), "confusion matrix")
     return "\n".join([*parts, f'<div class="figures">{matrix}{scores}</div>'])
+
+
+def _mean_as_prediction(found: NumberPredictions) -> str:
+    """Returns a sentence about the error without a network."""
+    mean, deviation = (checks.quantity(float(value)) for value in (found.truth.mean(), found.truth.std()))
+    return f"For comparison: if every prediction were {mean}, the mean of these targets, the rmse would be {deviation}."
+
+
+def _class_as_prediction(found: ClassPredictions) -> str:
+    """Returns sentences about the number of correct predictions, and about this number without a network."""
+    counts = np.bincount(found.truth)
+    return (
+        f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "
+        f"every prediction were {found.names[counts.argmax()]!r}, the most frequent class, {counts.max():,} samples would be "
+        f"predicted correctly, and the accuracy would be {counts.max() / counts.sum():.4f}."
+    )
 
 
 def _confusion(found: ClassPredictions) -> str:

@@ -63,7 +63,8 @@ def worst(found: Predictions, samples: Samples, importances: Importances) -> str
         titles = [_title(found, place, line) for line in cells]
         draw = functools.partial(predictions.sample_images, samples.x[rows], samples.shape, titles)
         alt = f"The {checks.count(len(rows), 'sample')} with the largest errors, as images. "
-        drawn = svg(draw, "images", alt + "; ".join(title.replace("\n", " ") for title in titles))
+        picture = svg(draw, "images", alt + "; ".join(title.replace("\n", " ") for title in titles))
+        drawn = f'<div class="figures images">{picture}</div>'
     return paragraph(text) + drawn + wide(pages.table([place, *head, *names], cells, texts=texts), "largest errors")
 
 

@@ -56,8 +56,9 @@ def test_a_classification(tmp_path, capsys):
     held_out = table.take(held_out)
     y, y_hat = net.table.y(held_out), net.predict(net.table.x(held_out))
     assert "on 55 of the 276 rows of" in shown["data"]
+    assert "These figures are means over the classes: f1." in shown["results"]
     most = metrics.accuracy_score(y, np.full(len(y), np.bincount(y).argmax()))
-    assert f"as every prediction has the accuracy {most:.4f}" in shown["results"]
+    assert f"and the accuracy would be {most:.4f}" in shown["results"]
     matrix = [[int(cell) for cell in re.findall(r"--share:[\d.]+\">(\d+)", row)] for row in shown["results"].split("<tr>")]
     assert [row for row in matrix if row] == metrics.confusion_matrix(y, y_hat.argmax(axis=1)).tolist()
     report = metrics.classification_report(y, y_hat.argmax(axis=1), target_names=net.table.target.labels, output_dict=True)
@@ -102,7 +103,7 @@ def test_a_regression_and_its_evaluation(tmp_path, capsys):
     row = np.abs(residuals).argmax()
     assert worst[:2] == [str(held_out.lines[row]), f"{truth[row]:.0f}"]
     assert float(worst[3]) == pytest.approx(residuals[row], rel=5e-4)
-    assert f"{truth.mean():.0f}, as every prediction has the rmse {truth.std():.4g}" in shown["results"]
+    assert f"were {truth.mean():.0f}, the mean of these targets, the rmse would be {truth.std():.4g}" in shown["results"]
     assert shown["results"].count("<svg") == 2 and "decrease in R², from" in shown["importance"]
     assert "losses are of the standardised target" in shown["curves"]
 
@@ -134,6 +135,12 @@ def test_networks_of_arrays(kind, tmp_path):
     figures = net.evaluate(X, y)
     assert shown["result"].endswith(f"loss {figures['loss']:.4f}, on 20 samples")
     assert "&lt;&amp;&gt;" in shown["settings"] and "<b>" not in shown["settings"]
+    pictures.report(tmp_path / "report.html", net, X, y, metrics=["recall"] if kind in ("bce", "labels") else [])
+    results = sections_of(tmp_path / "report.html")["results"]
+    meaning = {"bce": "of the class '1': recall.", "labels": "means over the labels: recall."}.get(kind)
+    assert meaning is None or f"These figures are {meaning}" in results
+    if kind == "bce":
+        assert f"<dd>{metrics.recall_score(y, net.predict(X) > 0.5):.4f}</dd>" in results
     assert {"x[0]", "x[1]"} <= {row[0] for row in rows_of(shown["importance"])}
     assert "on 20 samples. Each sample has 2 inputs; their values range from -1 to 1." in shown["data"]
     if kind == "labels":
