@@ -21,7 +21,7 @@ class Importances(NamedTuple):
     Parameters
     ----------
     names : list of str
-        The measured columns.
+        The measured columns; after Ctrl-C or the time limit, the columns that were measured before.
     drops : ndarray (columns, repeats)
         The score without a permutation, minus the score after each permutation of a column.
     score : str
@@ -73,10 +73,10 @@ def permutation_importance(
 ) -> Importances:
     """Measures the importance of each column: how much worse the network becomes if the values of the column are permuted.
 
-    The permutations are those of scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman, 2001,
-    doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The inputs that
-    encode a column of a table are permuted together. Columns with large weights and widely spread values are measured first.
-    Ctrl-C and the time limit end the measurement; the columns measured before are kept.
+    The permutations are the same as in scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman,
+    2001, doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The
+    inputs that encode a column of a table are permuted together. Columns with large weights and widely spread values are
+    measured first. Ctrl-C and the time limit end the measurement; the columns measured before are kept.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def _orders(generator: np.random.RandomState, rows: int, repeats: int) -> list[N
 
 
 def columns_of(network: Network) -> Sequence[tuple[str, slice]]:
-    """Returns the name of each column, and the inputs of the network that encode it."""
+    """Returns the name of each column, and the inputs of the network that encode the column."""
     if network.table is None:
         names = network.columns or [f"x[{i}]" for i in range(network.sizes[0])]
         return [(name, slice(i, i + 1)) for i, name in enumerate(names)]

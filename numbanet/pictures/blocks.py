@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-MOST_NAMES = 20  # in a sentence
+MOST_NAMES = 20  # the largest number of names in a sentence
 
 
 def paragraph(text: str) -> str:
@@ -12,7 +12,7 @@ def paragraph(text: str) -> str:
 
 
 def wide(table: str, label: str) -> str:
-    """Returns a table that scrolls if it is wider than the page; the keyboard can reach it, and a screen reader names it."""
+    """Returns a table, with a label for screen readers, that scrolls, also with the keyboard, if it is wider than the page."""
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table: {html.escape(label)}">{table}</div>'
 
 

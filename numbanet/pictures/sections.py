@@ -32,8 +32,8 @@ from numbanet.tables.notes import standardisation
 from numbanet.tables.targets import Classes, Quantity
 from numbanet.training.history import History
 
-MOST_COLUMNS = 40  # of the table of columns
-MOST_OUTPUTS = 3  # of a regression, of which the predictions are drawn
+MOST_COLUMNS = 40  # the largest number of columns that the report lists
+MOST_OUTPUTS = 3  # the largest number of outputs of a regression whose predictions are drawn
 MACHINE = ("numbanet", "python", "numba", "numpy", "cpu", "cpu features", "threads")
 
 

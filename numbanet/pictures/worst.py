@@ -17,8 +17,8 @@ from numbanet.tables import Table
 from numbanet.training.reporting import shown
 
 MOST_WRONG = 10
-MOST_VALUES = 5  # columns of the data that are shown beside a wrong prediction
-MOST_OUTPUTS = 3  # of a regression
+MOST_VALUES = 5  # the largest number of columns whose values are shown beside a wrong prediction
+MOST_OUTPUTS = 3  # the largest number of outputs of a regression whose predictions are listed
 
 
 class Samples(NamedTuple):
