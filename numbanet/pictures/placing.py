@@ -1,17 +1,24 @@
 """Finds places for names beside curves. Lengths are in mm."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from numbanet.pictures.page import POINT, extent
+from numbanet.pictures.page import POINT, SMALLEST, extent
+from numbanet.pictures.style import LABEL_POINTS
 
 GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel
 CONFLICT = 20.0  # a place with a higher cost is on a line, on another name or beyond the border, or nearer to another line
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
+FROM_POINT = (2.2, 4.0, 6.5, 9.5, 13.0, 18.0, 25.0)  # the distances of a name from its point
+# The directions from a point to its name: in steps above and below the point, and to the left and right of the point.
+AROUND = np.array([*((x, y) for y in (-1, 1) for x in np.linspace(-1, 1, 9)), (-1, 0), (1, 0)])
+FAR = 3.0  # a line leads to a name at a greater distance from its point
 
 
 def size_in_mm(ax: Axes) -> NDArray[np.float64]:
@@ -33,7 +40,8 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns points on a line, at most about 0.5 mm apart; leaves out NaN."""
     ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]
-    return np.concatenate([np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.5))) for a, b in ends])
+    between = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.5))) for a, b in ends]
+    return np.concatenate([points[np.isfinite(points).all(axis=1)], *between])
 
 
 class Box(NamedTuple):
@@ -42,10 +50,10 @@ class Box(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
-    def distance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the distance between each rectangle and the nearest of the points, at most 3 mm."""
+    def distance(self, points: NDArray[np.float64], most: float = 3.0) -> NDArray[np.float64]:
+        """Returns the distance between each rectangle and the nearest of the points, at most `most`."""
         beyond = np.maximum(self.low[:, np.newaxis] - points, points - self.high[:, np.newaxis])
-        return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), 3.0)
+        return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), most)
 
     def overlap(self, other: "Box", margin: float) -> NDArray[np.bool_]:
         """Returns True for each rectangle that overlaps the other rectangle or is closer to it than `margin`."""
@@ -90,3 +98,29 @@ def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> 
     for box in around.placed:
         costs += 200.0 * boxes.overlap(box, 0.3)
     return boxes, costs
+
+
+def name_point(ax: Axes, point: tuple[float, float], name: str, lines: Sequence[Line2D], **options: Any) -> None:
+    """Writes the name of a point of the Axes near the point: inside the Axes, and on none of the lines and texts of the Axes.
+
+    If the Axes are small, the letters are smaller. A thin line leads to a name that is not beside its point.
+    """
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that lengths are known
+    panel, place = size_in_mm(ax), in_mm(ax, np.array([point]))
+    drawn = np.concatenate([dense(in_mm(ax, np.array(line.get_xydata()))) for line in lines])
+    extents = [(text.get_window_extent().get_points() - ax.get_window_extent().min) / ax.figure.dpi * 25.4 for text in ax.texts]
+    boxes, best, points = Box(place, place), 0, SMALLEST
+    for points in (LABEL_POINTS, SMALLEST):
+        size = size_of(name, points)
+        middles = np.concatenate([place + AROUND * (size / 2 + gap) for gap in FROM_POINT])
+        boxes = Box(middles - size / 2, middles + size / 2)
+        beyond = np.maximum(BORDER - boxes.low, 0.0) + np.maximum(boxes.high - panel + BORDER, 0.0)
+        costs = 60.0 * beyond.sum(axis=1) + 100.0 * (boxes.distance(drawn) < 0.8) + boxes.distance(place, 2 * CONFLICT)
+        costs += sum(100.0 * boxes.overlap(Box(*corners), 0.3) for corners in extents)
+        best = int(costs.argmin())
+        if costs[best] <= 2 * CONFLICT:
+            break
+    leader = {"arrowstyle": "-", "lw": 0.6, "color": options["color"], "shrinkA": 0.0, "shrinkB": 4.5}
+    shift = ((boxes.low + boxes.high) / 2 - place)[best] / POINT
+    ax.annotate(name, point, tuple(shift), textcoords="offset points", ha="center", va="center", size=points,
+                arrowprops=leader if boxes.distance(place, CONFLICT)[best] > FAR else None, **options)  # fmt: skip

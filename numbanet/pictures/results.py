@@ -1,6 +1,7 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.files import save
 from numbanet.pictures.labels import classified
+from numbanet.pictures.placing import name_point
 from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
+
+MOST_LETTERS = 32  # in a line of the label of an axis
 
 
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
@@ -52,22 +56,38 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
         raise ValueError("history has no finished epoch, so that there is no curve to draw")
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
-    lines: list[tuple[Line2D, str]] = []
     colours = style.theme(ax).colours
-    for name, title, colour in ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1])):
-        if name in history.history:
-            marker = "o" if len(history.epoch) == 1 else ""
-            lines += [(ax.plot(history.epoch, history.history[name], marker=marker, color=colour, lw=2)[0], title)]
-    _mark_best(ax, history, lines)
+    named = ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1]))
+    lines = [_draw_curve(ax, history, *each) for each in named if each[0] in history.history]
     ax.set(xlabel="epoch", xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
     if len(history.epoch) == 1:
         ax.set_xticks(history.epoch)
     else:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    ax.set_ylabel(metric.replace("_", " "))
+    ax.set_ylabel(textwrap.fill(metric.replace("_", " "), MOST_LETTERS))
     style.calm(ax)
+    if not any(np.isfinite(line.get_ydata()).any() for line, _ in lines):
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, f"no finite {metric}", transform=ax.transAxes, ha="center", color=style.theme(ax).ink)
+    ax.margins(y=0.12)
     style.label_ends(ax, lines)
+    _mark_best(ax, history, [line for line, _ in lines])
     return ax
+
+
+def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) -> tuple[Line2D, str]:
+    """Draws the finite values of a metric over the epochs, and returns the line and its name.
+
+    A value between two values that are not finite is drawn as a point, because no line leads to it. The name says how the
+    values end if the last value is not finite.
+    """
+    values = np.array(history.history[name], float)
+    finite = np.isfinite(values)
+    before, after = np.append(False, finite[:-1]), np.append(finite[1:], False)
+    alone = np.flatnonzero(finite & ~before & ~after).tolist()
+    drawn = np.where(finite, values, np.nan)
+    (line,) = ax.plot(history.epoch, drawn, color=colour, lw=2, marker="o" if alone else "", markevery=alone)
+    return line, title if finite[-1] else f"{title}, then {values[-1]}"
 
 
 def save_curves(path: str | os.PathLike[str], history: History) -> None:
@@ -98,34 +118,22 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
     save([draw], path, "numbanet: learning curves")
 
 
-def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
-    """Marks an epoch with a ring on the validation curve, and writes the epoch and its value beside the ring.
+def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
+    """Marks an epoch with a ring on the validation curve, and writes the epoch and its value where they cover no curve.
 
     With early stopping, the epoch is the best epoch; without early stopping, it is the epoch with the lowest validation loss.
     """
-    if "val_loss" not in history.history or len(lines) < 2:
+    losses = np.array(history.history.get("val_loss", []), float)
+    if len(lines) < 2 or not np.isfinite(losses).any():
         return
-    line = lines[1][0]
-    heights = np.asarray(line.get_ydata())
-    chosen = history.best_epoch
-    best = int(np.argmin(history.history["val_loss"])) if chosen is None else history.epoch.index(chosen)
-    epoch, value = history.epoch[best], heights[best]
+    line, chosen = lines[1], history.best_epoch
+    best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf))) if chosen is None else history.epoch.index(chosen)
+    epoch, value = history.epoch[best], float(np.asarray(line.get_ydata())[best])
+    if not np.isfinite(value):
+        return
     ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
-    beside = np.concatenate([heights[max(0, best - 1) : best], heights[best + 1 : best + 2], [value]])
-    is_peak = value >= np.mean(beside)
-    late = best > 0.6 * len(history.epoch)
-    ax.margins(y=0.12)
-    ax.annotate(
-        f"{'lowest val_loss' if chosen is None else 'best'}, epoch {epoch}: {value:.4g}",
-        (epoch, value),
-        (0, 14 if is_peak else -14),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="center",
-        size=style.LABEL_POINTS,
-        color=line.get_color(),
-        path_effects=style.halo(ax),
-    )
+    text = f"epoch {epoch} ({'lowest val_loss' if chosen is None else 'best'}): {value:.4g}"
+    name_point(ax, (epoch, value), text, lines, color=line.get_color(), path_effects=style.halo(ax))
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:

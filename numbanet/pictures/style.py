@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib import patheffects, pyplot
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -68,9 +68,15 @@ DARK = Theme(
 
 
 def theme(ax: Axes) -> Theme:
-    """Returns the theme for the background of the figure that contains the Axes; a transparent background counts as light."""
+    """Returns the theme for the background of the figure that contains the Axes; a transparent background counts as light.
+
+    The colour `paper` of the theme is the colour of the background.
+    """
     red, green, blue, opacity = to_rgba(ax.figure.get_facecolor())
-    return DARK if opacity > 0 and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else LIGHT
+    if not opacity:
+        return LIGHT
+    paper = to_hex((red, green, blue)).upper()
+    return (DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else LIGHT)._replace(paper=paper)
 
 
 def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
@@ -107,7 +113,7 @@ def blank(ax: Axes) -> None:
 
 
 def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
-    """Writes the name of each curve at the curve's right end, in the curve's colour, and moves names apart if they overlap.
+    """Writes the name of each curve at the curve's last finite point, in the curve's colour, and moves overlapping names apart.
 
     Parameters
     ----------
@@ -120,11 +126,12 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
     """
     ax.autoscale_view()
     scale = ax.get_window_extent().height / ax.figure.dpi * 72
-    places = [(float(np.asarray(line.get_xdata())[-1]), float(np.asarray(line.get_ydata())[-1])) for line, _ in curves]
+    finite = [np.asarray(line.get_xydata())[np.isfinite(line.get_ydata())] for line, _ in curves]
+    named = [(line, name, drawn[-1]) for (line, name), drawn in zip(curves, finite, strict=True) if len(drawn)]
     to_points = ax.transData + ax.transAxes.inverted()
-    heights = np.array([to_points.transform(place)[1] * scale for place in places])
-    for (line, name), place, shift in zip(curves, places, _apart(heights, 1.25 * points) - heights, strict=True):
-        ax.annotate(name, place, (5, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
+    heights = np.array([to_points.transform(place)[1] * scale for _, _, place in named])
+    for (line, name, place), shift in zip(named, _apart(heights, 1.25 * points) - heights, strict=True):
+        ax.annotate(name, place, (7, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
@@ -137,5 +144,5 @@ def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
             (upper, n_upper), (lower, n_lower) = groups.pop(), groups.pop()
             groups.append([(lower * n_lower + upper * n_upper) / (n_lower + n_upper), n_lower + n_upper])
     placed = np.empty_like(heights)
-    placed[order] = np.concatenate([middle + least * (np.arange(n) - (n - 1) / 2) for middle, n in groups])
+    placed[order] = [middle + least * (k - (n - 1) / 2) for middle, n in groups for k in range(int(n))]
     return placed

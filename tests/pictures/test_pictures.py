@@ -173,12 +173,53 @@ def test_learning_curves_hold_the_history_and_mark_the_epoch_of_the_lowest_valid
     np.testing.assert_array_equal(validated.get_xydata(), np.column_stack([range(1, 6), validation]))
     np.testing.assert_array_equal(ring.get_xydata(), [[3, validation[2]]])
     assert ax.get_ylabel() == metric and ax.get_xlabel() == "epoch"
-    assert {"training", "validation", "lowest val_loss, epoch 3: 0.4"} == set(texts_of(ax))
+    assert {"training", "validation", "epoch 3 (lowest val_loss): 0.4"} == set(texts_of(ax))
 
 
 def test_learning_curves_without_validation_mark_nothing():
     ax = pictures.learning_curves(history_of(loss=LOSS))
     assert len(ax.get_lines()) == 1 and texts_of(ax) == ["training"]
+
+
+FALLING = 2 * np.exp(-np.arange(60) / 8) + 0.05
+HISTORIES = {
+    "validation above training": history_of(loss=FALLING, val_loss=FALLING + 0.07 + np.arange(60) / 600),
+    "curves that meet": history_of(loss=FALLING, val_loss=FALLING + 0.02),
+    "curves that cross": history_of(
+        loss=np.linspace(1, 0.2, 60), val_loss=np.linspace(0.9, 0.25, 60) + 0.1 * np.sin(np.arange(60))
+    ),
+    "two epochs": history_of(loss=[1.0, 0.5], val_loss=[1.2, 0.7]),
+    "one epoch": history_of(loss=[1.0], val_loss=[1.2]),
+    "nan": history_of(loss=[1, 0.8, math.nan, math.nan], val_loss=[1, 0.9, math.nan, math.nan]),
+    "long metric": history_of(loss=FALLING, val_loss=FALLING + 0.1, **{16 * "word_": FALLING, "val_" + 16 * "word_": FALLING}),
+}
+
+
+@each("size", [(5.6, 3.6), (3.6, 2.8)])
+@each("name", HISTORIES)
+def test_the_name_of_the_best_epoch_lies_on_no_curve_and_on_no_other_text(name, size):
+    figure, ax = pyplot.subplots(figsize=size, layout="constrained")
+    pictures.learning_curves(HISTORIES[name], [*HISTORIES[name].history][-1].removeprefix("val_"), ax=ax)
+    figure.draw_without_rendering()
+    check_texts(figure)
+    (text,) = (text for text in ax.texts if text.get_text().startswith("epoch"))
+    box = matplotlib.text.Text.get_window_extent(text)
+    for line in ax.get_lines():
+        path = line.get_path().cleaned(remove_nans=True).transformed(line.get_transform())
+        assert not path.intersects_bbox(box, filled=False)
+
+
+def test_values_that_are_not_finite_are_named_and_the_values_between_them_are_drawn():
+    history = history_of(loss=[1, math.inf, 0.7, math.nan], val_loss=[math.nan, 0.9, 0.8, math.inf])
+    ax = pictures.learning_curves(history)
+    trained, validated, ring = ax.get_lines()
+    assert trained.get_marker() == "o" and trained.get_markevery() == [0, 2]
+    np.testing.assert_array_equal(validated.get_ydata(), [math.nan, 0.9, 0.8, math.nan])
+    np.testing.assert_array_equal(ring.get_xydata(), [[3, 0.8]])
+    assert {"training, then nan", "validation, then inf", "epoch 3 (lowest val_loss): 0.8"} == set(texts_of(ax))
+    assert {text.xy[0] for text in ax.texts} == {3}
+    ax = pictures.learning_curves(history_of(loss=[math.nan, math.inf], val_loss=[math.nan, math.nan]))
+    assert texts_of(ax) == ["no finite loss"] and len(ax.get_lines()) == 2
 
 
 def test_areas_have_the_colour_of_the_predicted_class():
