@@ -172,7 +172,7 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     means, deviations = values.mean(axis=1), values.std(axis=1)
     ax.hlines(places, means - deviations, means + deviations, color=style.theme(ax).ink, lw=1.2)
     ax.axvline(0, color=style.theme(ax).grey, lw=1)
-    ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    ax.set_yticks(places, list(map(style.short, names)))
     ax.set(xlabel=f"decrease in {score} ± one standard deviation", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
     ax.tick_params(axis="y", length=0)

@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.files import save
 from numbanet.pictures.labels import classified
+from numbanet.pictures.page import POINT, extent
 from numbanet.pictures.placing import name_point
 from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
 MOST_LETTERS = 32  # in a line of the label of an axis
+NARROW = 220.0  # the height of a confusion matrix below which the label of the y axis has two lines, in points
+LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix
 
 
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
@@ -140,7 +143,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     """Draws the confusion matrix, which shows the number of samples for each pair of a true and a predicted class.
 
     Each cell shows a number of samples, and the same number as a fraction of all samples of the true class. The fraction
-    determines the shade of the cell.
+    determines the shade of the cell. Cells that are too small for legible letters show only the number, or only the shade.
 
     Parameters
     ----------
@@ -168,22 +171,14 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     """
     true, predicted, classes = classified(y, y_hat, names)
     counts = confusion(true, predicted, None if classes is None else len(classes))
-    classes = classes or [str(c) for c in range(len(counts))]
+    classes = [style.short(name) for name in classes or map(str, range(len(counts)))]
     longest = max(map(len, classes))
     side = float(np.clip(0.62 * len(classes) + 1, 3.4, 14))
-    ax = style.axes(ax, (side + 0.07 * min(longest, 30), side + 0.05 * min(longest, 30)))
+    ax = style.axes(ax, (side + 0.07 * longest, side + 0.05 * longest))
     theme = style.theme(ax)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(fractions, cmap=theme.shades, vmin=0, vmax=1, aspect="equal")
-    ticks = np.arange(len(classes))
-    if longest <= 5:
-        ax.set_xticks(ticks, classes)
-    else:  # slanted names that are long would overlap
-        upright: dict[str, Any] = {"rotation": 90, "va": "center"} if longest > 10 else {"rotation": 40}
-        ax.set_xticks(ticks, classes, ha="right", rotation_mode="anchor", **upright)
-    ax.set_yticks(ticks, classes)
-    ax.set_xticks(ticks[1:] - 0.5, minor=True)
-    ax.set_yticks(ticks[1:] - 0.5, minor=True)
+    _name_classes(ax, classes)
     ax.grid(which="minor", color=theme.faint, lw=0.8)
     correct = f"{counts.trace()} of {counts.sum()} correct, {100 * counts.trace() / counts.sum():.1f} %"
     ax.set(xlabel="predicted class", ylabel="true class (each row: 100 %)")
@@ -191,22 +186,67 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     style.calm(ax)
     ax.spines[:].set(visible=True, color=theme.faint)
     ax.tick_params(which="both", length=0)
-    _write_counts(ax, counts, fractions)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
+    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
+    if cell < 1.25 * style.LABEL_POINTS:
+        _name_classes(ax, classes, -(-int(1.25 * style.LABEL_POINTS) // int(cell)))
+    if not _write_counts(ax, counts, fractions, cell):
+        gap = " " if cell * len(counts) > NARROW else "\n"
+        ax.set_ylabel(f"true class{gap}(shade: share of the row)")
     return ax
 
 
-def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating]) -> None:
-    """Writes the number of samples and the fraction into each cell, as large as the cell allows."""
+def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
+    """Writes the name of every class, or of the first of each `step` classes, beside its row and below its column."""
+    ticks, longest = np.arange(0, len(classes), step), max(map(len, classes))
+    turned: dict[str, Any] = {}
+    if longest > 5 or step > 1:  # slanted names that are long would overlap
+        upright = {"rotation": 90, "va": "center"} if longest > 10 or step > 1 else {"rotation": 40}
+        turned = {"ha": "right", "rotation_mode": "anchor", **upright}
+    ax.set_xticks(ticks, classes[::step], **turned)
+    ax.set_yticks(ticks, classes[::step])
+    borders = np.arange(1, len(classes)) - 0.5
+    ax.set_xticks(borders, minor=True)
+    ax.set_yticks(borders, minor=True)
+
+
+def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
+    """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
+
+    `cell` is the side of a cell in points. The numbers are omitted if they would be smaller than LEAST_POINTS, and so are the
+    fractions.
+    """
     theme = style.theme(ax)
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
-    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
-    number = min(10.0, 0.4 * cell, 1.3 * cell / len(str(counts.max())))
-    percent = min(7.5, 0.24 * cell)
-    for i, j in np.argwhere(counts):
-        red, green, blue, _ = theme.shades(fractions[i, j])
-        ink = "#FFFFFF" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.LIGHT.ink
-        ax.text(j, i - 0.14, f"{counts[i, j]}", ha="center", va="center", color=ink, size=number)
-        ax.text(j, i + 0.24, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=ink, size=percent)
+    fractions_as_text = {(i, j): _percent(fractions[i, j]) for i, j in np.argwhere(counts)}
+    percent = min(7.5, 0.26 * cell, 0.9 * cell / _width(fractions_as_text.values()))
+    shows_both = percent >= LEAST_POINTS
+    number = min(10.0, (0.4 if shows_both else 0.6) * cell, 0.9 * cell / _width(map(str, counts[counts > 0])))
+    for (i, j), text in fractions_as_text.items():
+        ink = _legible(theme.shades(fractions[i, j]))
+        if number >= LEAST_POINTS:
+            ax.text(j, i - 0.14 * shows_both, f"{counts[i, j]}", ha="center", va="center", color=ink, size=number)
+        if shows_both:
+            ax.text(j, i + 0.24, text, ha="center", va="center", color=ink, size=percent)
+    return shows_both
+
+
+def _width(texts: Iterable[str]) -> float:
+    """Returns the width of the widest text, divided by the font size."""
+    return max(extent(text)[0] for text in texts) / POINT
+
+
+def _legible(background: Sequence[float]) -> str:
+    """Returns the colour, black or white, in which text is legible on a background (red, green, blue, ...)."""
+    red, green, blue = background[:3]
+    return "#FFFFFF" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.LIGHT.ink
+
+
+def _percent(fraction: float) -> str:
+    """Returns a fraction as a percentage with at most one decimal, in which only 0 and 1 become 0 % and 100 %."""
+    percent = 100 * fraction
+    if 0 < percent < 0.1 or 99.9 < percent < 100:
+        return "< 0.1 %" if percent < 1 else "> 99.9 %"
+    return f"{percent:.1f}".removesuffix(".0") + " %"
 
 
 def confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:

@@ -104,6 +104,42 @@ def test_the_numbers_of_a_confusion_matrix_lie_inside_their_cells(name):
         assert left < box.x0 and box.x1 < right and bottom < box.y0 and box.y1 < top, text.get_text()
 
 
+@each("classes, side, kinds", [(3, 3, 2), (10, 4, 2), (10, 2.5, 1), (20, 5, 1), (30, 3, 0), (100, 5, 0)])
+def test_a_confusion_matrix_omits_letters_that_would_be_too_small(classes, side, kinds):
+    """A small cell shows only the number of samples, and a tiny cell shows no letters."""
+    y = np.random.default_rng(0).integers(0, classes, 20 * classes)
+    _, ax = pyplot.subplots(figsize=(side, side), layout="constrained")
+    pictures.confusion_matrix(y, np.where(np.arange(y.size) % 4, y, np.roll(y, 1)), ax=ax)
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+    cells = np.count_nonzero(ax.images[0].get_array())
+    assert len(ax.texts) == kinds * cells
+    assert ("shade: share of the row" in ax.get_ylabel()) == (kinds < 2)
+    for text in ax.texts:
+        column, row = text.get_position()[0], round(text.get_position()[1])
+        left, right = ax.transData.transform([(column - 0.5, row), (column + 0.5, row)])[:, 0]
+        box = text.get_window_extent()
+        assert left < box.x0 and box.x1 < right and text.get_fontsize() >= 5, text.get_text()
+
+
+@each(
+    "hits, of, expected",
+    [(1, 3, "33.3 %"), (1, 2, "50 %"), (9_999, 10_000, "> 99.9 %"), (1, 10_000, "< 0.1 %"), (1, 1, "100 %")],
+)
+def test_percentages_are_not_rounded_to_none_or_all(hits, of, expected):
+    ax = pictures.confusion_matrix(np.zeros(of, int), np.arange(of) >= hits)
+    assert ax.texts[1].get_text() == expected
+
+
+def test_the_ends_of_long_names_remain():
+    names = [f"{30 * 'long '}{k}" for k in range(3)]
+    ax = pictures.confusion_matrix([0, 1, 2], [0, 1, 1], names=names)
+    assert [label.get_text()[-6:] for label in ax.get_yticklabels()] == ["long 0", "long 1", "long 2"]
+    assert max(len(label.get_text()) for label in ax.get_xticklabels()) == 28
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+
+
 def test_string_labels_are_classes():
     ax = pictures.confusion_matrix(["b", "a", "b"], ["b", "b", "b"])
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[0, 1], [0, 1]])
