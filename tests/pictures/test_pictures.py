@@ -15,6 +15,7 @@ matplotlib = pytest.importorskip("matplotlib")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.collections import LineCollection  # noqa: E402
 from matplotlib.colors import to_hex, to_rgb  # noqa: E402
+from matplotlib.contour import ContourSet  # noqa: E402
 from matplotlib.patches import Circle  # noqa: E402
 
 from numbanet import pictures, tables  # noqa: E402
@@ -26,8 +27,10 @@ from tests.pictures.drawings import (  # noqa: E402
     HISTORY,
     LABELS,
     LOSS,
+    MANY,
     PENGUINS,
     PLANE,
+    RANDOM,
     REFERENCES,
     SPECIES,
     SURFACE,
@@ -171,6 +174,47 @@ def test_a_legend_inside_the_axes_leaves_the_layout_of_the_caller_alone():
     assert inside.x0 <= legend.x0 and legend.x1 <= inside.x1 and inside.y0 <= legend.y0 and legend.y1 <= inside.y1
 
 
+@each("layout", [None, "constrained"])
+@each(
+    "classes, size, names",
+    [(20, (6.4, 4.8), None), (30, (6.4, 4.8), None), (20, (5.8, 4.6), "species number {}"), (30, (3, 2), None)],
+)
+def test_a_long_legend_covers_neither_the_axes_nor_their_neighbours(classes, size, names, layout):
+    """A legend that cannot be longer ends with the number of names that it omits."""
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(2 * size[0], size[1]), layout=layout)
+    x, named = RANDOM.normal(size=(2 * classes, 2)), names and [names.format(c) for c in range(classes)]
+    network = Network([2, 8, classes], "tanh", "cce", seed=0)
+    pictures.decision_boundary(network, x, np.arange(2 * classes) % classes, names=named, ax=left)
+    figure.draw_without_rendering()
+    legend, drawn = left.get_legend().get_window_extent(), left.get_window_extent()
+    assert drawn.x1 <= legend.x0 and legend.x1 <= right.get_tightbbox().x0 and legend.y0 >= 0 and legend.y1 <= figure.bbox.y1
+    shown = [text.get_text() for text in left.get_legend().get_texts()]
+    assert shown[:2] == [named[c] if named else f"class {c}" for c in range(2)]
+    assert len(shown) == classes or shown[-1] == f"and {classes - len(shown) + 1} more"
+    assert (len(shown) == classes) == (size != (3, 2))
+
+
+def test_the_legend_has_the_classes_of_all_regions():
+    present = LABELS != 2
+    legend = pictures.decision_boundary(WIDE, PLANE[present], LABELS[present]).get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["class 0", "class 1", "class 2"]
+    legend = pictures.decision_boundary(WIDE, PLANE).get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["class 0", "class 1", "class 2", "samples"]
+
+
+def test_a_region_has_its_name_if_classes_share_a_colour():
+    assert not texts_of(pictures.decision_boundary(WIDE, PLANE))
+    ax = DRAWINGS["many classes"](None)
+    ax.figure.draw_without_rendering()
+    assert len(ax.texts) > 2
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert ax.get_window_extent().contains(box.x0, box.y0) and ax.get_window_extent().contains(box.x1, box.y1)
+        inside = np.stack(np.meshgrid(np.linspace(box.x0, box.x1, 20), np.linspace(box.y0, box.y1, 20)), axis=-1).reshape(-1, 2)
+        classes = MANY.predict(ax.transData.inverted().transform(inside)).argmax(axis=1)
+        assert {f"class {c}" for c in classes} == {text.get_text()}
+
+
 @each("name", REFERENCES)
 def test_a_picture_looks_like_its_reference(name):
     """Compares means of 5 x 5 pixels, so that the rendering of letters does not matter."""
@@ -289,7 +333,20 @@ def test_a_surface_shows_the_predictions_and_the_targets_of_a_regression():
     samples = next(c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection))
     np.testing.assert_array_equal(samples.get_offsets(), PLANE)
     np.testing.assert_array_equal(samples.get_array(), y[:, 0])
-    assert samples.norm.vmin <= y.min() and samples.norm.vmax >= y.max()
+    (surface,) = (c for c in ax.collections if isinstance(c, ContourSet) and c.filled)
+    extreme = [min(y.min(), surface.zmin), max(y.max(), surface.zmax)]
+    np.testing.assert_allclose(ax.figure.axes[1].get_ylim(), extreme)
+    np.testing.assert_allclose([samples.norm.vmin, samples.norm.vmax], extreme)
+    assert surface.get_alpha() < 1 and ax.figure.axes[1].collections[-1].get_alpha() is None  # the colour bar is not faint
+
+
+@each("value", [0.0, 5.0, -1e9])
+def test_a_constant_surface_has_a_legible_colour_bar(value):
+    network = Network([2, 1], "identity", "mse")
+    network.set_parameters([(np.zeros((2, 1)), [value])])
+    ax = pictures.decision_boundary(network, PLANE, np.full(40, value))
+    low, high = ax.figure.axes[1].get_ylim()
+    assert low < value < high and high - low == pytest.approx(abs(value) or 1)
 
 
 def test_a_confusion_matrix_shows_counts_and_fractions():
