@@ -22,7 +22,7 @@ from numbanet.pictures.placing import name_point
 from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
 
-MOST_LETTERS = 32  # in a line of the label of an axis
+TITLE_POINTS = 10
 NARROW = 220.0  # the height of a confusion matrix below which the label of the y axis has two lines, in points
 LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix
 
@@ -67,7 +67,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
         ax.set_xticks(history.epoch)
     else:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    ax.set_ylabel(textwrap.fill(metric.replace("_", " "), MOST_LETTERS))
+    ax.set_ylabel(style.label(metric.replace("_", " ")))
     style.calm(ax)
     if not any(np.isfinite(line.get_ydata()).any() for line, _ in lines):
         ax.set_yticks([])
@@ -293,14 +293,20 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     for j, image in enumerate(w.T.reshape(-1, height, width)):
         top, left = j // columns * (height + 1), j % columns * (width + 1)
         wall[top : top + height, left : left + width] = image
-    ax = style.axes(ax, (6.4, 6.4 * wall.shape[0] / wall.shape[1]))
+    inches = float(np.clip(0.012 * wall.shape[1], 6.4, 14))
+    ax = style.axes(ax, (inches, inches * wall.shape[0] / wall.shape[1]))
     theme = style.theme(ax)
     limit = np.abs(w).max() or 1.0
     image = ax.imshow(wall, cmap=theme.diverging, vmin=-limit, vmax=limit)
-    title = f"weights $w$ of the {w.shape[1]} neurons of layer 1, one image per neuron"
-    ax.set_title(title, loc="left", size=10, color=theme.ink)
     ax.set_axis_off()
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the room for them is known
+    room = ax.get_position(original=True).transformed(ax.figure.transFigure)  # type: ignore[union-attr]
+    title = f"weights $w$ of the {checks.count(w.shape[1], 'neuron')} of layer 1, one image per neuron"
+    letters = len(title) * room.width / ax.figure.dpi * 72 / (extent(title)[0] / POINT * TITLE_POINTS)
+    ax.set_title(textwrap.fill(title, max(1, int(letters))), loc="left", size=TITLE_POINTS, color=theme.ink)
+    high = 0.75 * ax.get_window_extent().height  # the height of the colour bar, which is below the title
+    ticks = MaxNLocator(int(np.clip(high / ax.figure.dpi * 72 / (2 * style.LABEL_POINTS), 2, 8)))
+    bar = ax.figure.colorbar(image, ax=ax, shrink=high / room.height, ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
     return ax

@@ -1,5 +1,6 @@
 """The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABEL_POINTS = 9
 MOST_LETTERS = 28  # of a name
+LINE_LETTERS = 32  # of a line of the label of an axis
 
 
 class Theme(NamedTuple):
@@ -89,6 +91,11 @@ def short(name: str) -> str:
     """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
     half = MOST_LETTERS // 2
     return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
+
+
+def label(text: str) -> str:
+    """Returns the label of an axis, divided into lines if it is long."""
+    return textwrap.fill(text, LINE_LETTERS)
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:

@@ -395,6 +395,59 @@ def test_each_image_holds_the_weights_of_a_neuron():
     np.testing.assert_array_equal(np.array(images[:32]).reshape(32, 64).T, w)
 
 
+@each("layout", [None, "constrained"])
+@each("size", [(3, 2.4), (5, 4), (15, 4), (4, 9)])
+def test_the_title_of_weight_images_is_not_over_the_colour_bar(size, layout):
+    figure, ax = pyplot.subplots(figsize=size, layout=layout)
+    pictures.weight_images(DIGITS, (8, 8), ax=ax)
+    figure.draw_without_rendering()
+    check_texts(figure)
+    title, bar = ax._left_title.get_window_extent(), figure.axes[1].get_window_extent()
+    assert bar.y1 <= title.y0 and bar.height <= ax.get_window_extent().height
+    assert (
+        pictures.weight_images(Network([4, 1], "tanh", "bce"), (2, 2))
+        .get_title("left")
+        .startswith("weights $w$ of the 1 neuron of")
+    )
+
+
+def test_every_image_has_a_frame():
+    """The images of white samples are visible on a white page."""
+    ax = pictures.sample_images(np.zeros((7, 6)), (2, 3), 7 * ["white"])
+    frames = [patch.get_bbox() for patch in ax.patches]
+    assert [(frame.x0, frame.x1, frame.y0, frame.y1) for frame in frames] == [tuple(image.get_extent()) for image in ax.images]
+    assert all(patch.get_edgecolor()[:3] == to_rgb(style.LIGHT.grey) for patch in ax.patches)
+
+
+@each("columns", [1, 5])
+def test_the_titles_of_images_do_not_overlap(columns):
+    titles = columns * ["1203: a fairly long name,\npredicted another long name"]
+    ax = pictures.sample_images(np.zeros((columns, 4)), (2, 2), titles)
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+
+
+def test_equal_residuals_are_one_bar_in_the_middle():
+    ax = pictures.residuals([3.0, 4.0], [3.0, 4.0])
+    (bar,) = (bar for bar in ax.patches if bar.get_height())
+    assert bar.get_height() == 2 and bar.get_x() + bar.get_width() / 2 == pytest.approx(0)
+    assert all(float(tick).is_integer() for tick in ax.get_yticks())
+
+
+def test_many_points_are_transparent():
+    opacities = [
+        pictures.predicted_against_true(np.arange(n), np.arange(n)).collections[0].get_alpha() for n in (1, 400, 5000, 100_000)
+    ]
+    assert opacities[0] == opacities[1] == 0.7 and opacities[1] > opacities[2] > opacities[3] > 0.005
+
+
+@each("draw", [pictures.predicted_against_true, pictures.residuals])
+def test_long_names_of_quantities_fit(draw):
+    ax = draw(np.arange(9) * 1e12, np.arange(9)[::-1] * 1e12, name=6 * "long_name_")
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+
+
 def test_a_network_diagram_has_a_line_for_each_weight_and_a_circle_for_each_neuron():
     w, b = np.array([[1.0, -2.0], [0.5, 0.25], [-0.125, 0.0]]), np.array([0.5, -1.0])
     ax = pictures.network_diagram(drawn_with(Network([3, 2], "sigmoid", "mse"), [(w, b)]))
