@@ -243,7 +243,8 @@ def _surface(
     inside: dict[str, Any] = {"c": theme.ink} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
     ax.scatter(*x.T, s=30, edgecolors=theme.paper, linewidths=0.6, **inside)
     label = r"$\hat y$" if y is None else r"$\hat y$ (area, faint), $y$ (points)"
-    bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1:-1:2], spacing="proportional", label=label)
+    bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1:-1:2], spacing="proportional")
+    bar.set_label(label, color=theme.ink)
     if y is not None:
         surface.set_alpha(FAINT)  # after the colour bar, which keeps the full colours
     bar.outline.set_visible(False)

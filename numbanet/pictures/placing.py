@@ -18,7 +18,7 @@ DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y]
 FROM_POINT = (2.2, 4.0, 6.5, 9.5, 13.0, 18.0, 25.0)  # the distances of a name from its point
 # The directions from a point to its name: in steps above and below the point, and to the left and right of the point.
 AROUND = np.array([*((x, y) for y in (-1, 1) for x in np.linspace(-1, 1, 9)), (-1, 0), (1, 0)])
-FAR = 3.0  # a line leads to a name at a greater distance from its point
+FAR = 4.5  # a line leads to a name at a greater distance from its point
 
 
 def size_in_mm(ax: Axes) -> NDArray[np.float64]:

@@ -136,7 +136,7 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
         return
     ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
     text = f"epoch {epoch} ({'lowest val_loss' if chosen is None else 'best'}): {value:.4g}"
-    name_point(ax, (epoch, value), text, lines, color=line.get_color(), path_effects=style.halo(ax))
+    name_point(ax, (epoch, value), text, lines, color=line.get_color())
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:

@@ -1,6 +1,7 @@
 """Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
 
 import math
+import re
 from itertools import combinations
 
 import mpmath
@@ -235,6 +236,47 @@ def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
     """The corner is dark, and the picture has nearly white pixels, those of the text."""
     drawn = rendered(name, dark=True)
     assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
+
+
+@each("name", DRAWINGS)
+def test_every_text_is_legible_on_a_dark_figure(name):
+    """The numbers of a confusion matrix are on the colours of their cells."""
+    with pyplot.rc_context({"figure.facecolor": style.DARK.paper}):
+        figure = DRAWINGS[name](None).figure
+    figure.draw_without_rendering()
+    counts = figure.axes[0].texts if "class" in figure.axes[0].get_xlabel() else []
+    for text in set(drawn_texts(figure)) - set(counts):
+        assert np.mean(to_rgb(text.get_color())) > 0.4, text.get_text()
+
+
+COLOURED = {"classes", "many classes", "strings", "yes or no", "samples alone", "confusion_matrix", "names", "long names"}
+COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pixels
+
+
+@each("name", DRAWINGS)
+def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
+    """A picture with coloured pixels has a white background; the cells of a surface are legible on every background."""
+    drawn = pictures.svg(lambda: DRAWINGS[name](None), "picture", "a picture")
+    literal = set(re.findall(r"(?<!, )#[0-9a-f]{6}", drawn))
+    if name in COLOURED:
+        assert re.search(r'<path d="[^"]*"\s+style="fill: #ffffff', drawn) and "var(" not in drawn
+    else:
+        assert "var(--ink" in drawn
+        assert not literal or name in ("surface", "one sample")
+
+
+@each("bias, expected", [(0.0, (255, 255, 255)), (-0.5, (128, 184, 216)), (1.0, (213, 94, 0))])
+def test_a_small_bias_has_nearly_the_colour_of_the_page(bias, expected):
+    parameters = [(np.ones((1, 2)), np.array([bias, 1.0]))]
+    network = drawn_with(Network([1, 2], "tanh", "mse"), parameters)
+    drawn = pictures.svg(lambda: pictures.network_diagram(network), "network", "a network")
+    fill = re.findall(r"style=\"fill: ([^;]*); stroke: var\(--ink", drawn)[1]
+    mixed = re.fullmatch(r"color-mix\(in srgb, var\(--(\w+), (#\w+)\) (\d+)%, var\(--card, #ffffff\)\)", fill)
+    if mixed:
+        colour = float(mixed[3]) / 100 * np.array(to_rgb(mixed[2])) + (1 - float(mixed[3]) / 100)
+    else:
+        colour = np.array(to_rgb(re.fullmatch(r"var\(--vermilion, (#\w+)\)", fill)[1]))
+    np.testing.assert_allclose(255 * colour, expected, atol=3)
 
 
 def lines_by_colour(ax):
@@ -481,6 +523,18 @@ def test_a_neuron_diagram_computes():
     )
 
 
+def test_large_and_small_numbers_of_a_neuron_are_powers_of_ten():
+    ax = pictures.neuron_diagram([1.23456e9, 1e-12], [-3.4567e-8, 1e20], 1e15, "identity")
+    assert {
+        r"$1.235 \cdot 10^{9}$",
+        r"$w_1 = -3.457 \cdot 10^{-8}$",
+        r"$w_2 = 1 \cdot 10^{20}$",
+        r"$b = 1 \cdot 10^{15}$",
+    } <= set(texts_of(ax))
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+
+
 FORMULAS = {  # exact values of a and da/dz, computed with mpmath
     "identity": lambda z: z,
     "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
@@ -503,7 +557,8 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
             side = -1 if z == 0 and "relu" in name else 0
             expected = mpmath.diff(FORMULAS[name], mpmath.mpf(z), direction=side, h=mpmath.mpf("1e-8"))
             assert value == pytest.approx(float(expected), rel=1e-6, abs=1e-7)
-    assert ax.get_title("left") == name and len(ax.texts) == 2
+    constants = {"softmax": ", $z_2 = 1$, $z_3 = 0$", "leaky_relu": r", $\epsilon = 0.25$"}
+    assert ax.get_title("left") == name + constants.get(name, "") and len(ax.texts) == 2
 
 
 @each(
