@@ -58,8 +58,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
 
 
 def shortened(name: str) -> str:
-    """Returns a name that has at most 28 letters; a longer name is cut, and ends in an ellipsis."""
-    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+    """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
+    half = MOST_LETTERS // 2
+    return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _named(name: str) -> str:
