@@ -57,8 +57,8 @@ CUresult submit(CUstream_st* stream, std::function<CUresult()> operation);
 CUresult finish(CUstream_st* stream);
 CUresult finishAll();
 
-// Fails, and invalidates the recording, if a stream is being recorded. Called by functions that are not allowed then.
-CUresult forbidDuringCapture(const char* function);
+// Fails, and invalidates the recording, if a stream is being recorded in a mode that forbids the function.
+CUresult forbidDuringCapture(const char* function, bool inEveryMode = false);
 // The same for work in the legacy stream, which would have to wait for the recorded stream.
 CUresult forbidLegacyDuringCapture(const CUstream_st* stream, const char* function);
 
