@@ -40,7 +40,7 @@ class Problem(NamedTuple):
     summary : str
         Lines that describe the data and are printed before training.
     measured : Table, optional
-        The rows of `held_out` or, if no rows are held out, of `x` as a table, if a report of a table is to be written.
+        The rows that a report of a table describes: the rows of `held_out` or, if no rows are held out, the rows of `x`.
     """
 
     x: NDArray[Any]
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
 def _watches(options: argparse.Namespace) -> bool:
     """Returns whether early stopping or the schedule depends on the validation loss.
 
-    If so, the final metrics must be computed on samples that the validation loss does not use.
+    If the result is True, the final metrics must be computed on samples that the validation loss does not use.
     """
     return options.early_stopping is not None or options.schedule == "plateau"
 

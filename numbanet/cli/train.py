@@ -303,14 +303,14 @@ def _by_index(
 
 
 def _measured(problem: Problem) -> tuple[int, str]:
-    """Returns the number of samples on which the final figures are computed, and the words for them."""
+    """Returns the number of samples on which the final figures are computed, and the words that name these samples."""
     if not problem.held_out:
         return len(problem.y), "training rows"
     return len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
 
 
 def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, processes: int) -> dict[str, Any]:
-    """Returns the settings of the training, by `processes` processes together, that a report lists."""
+    """Returns the settings that a report lists for a training by `processes` processes."""
     settings = {
         "data": options.data,
         "split": problem.summary.splitlines()[-1],

@@ -19,7 +19,7 @@ class Importances(NamedTuple):
     Parameters
     ----------
     names : list of str
-        The measured columns. After Ctrl-C, these are the columns that were measured before.
+        The measured columns; after Ctrl-C, the columns that were measured before Ctrl-C.
     drops : ndarray (columns, repeats)
         The score without a permutation, minus the score after each permutation of a column.
     score : str
@@ -49,9 +49,10 @@ def permutation_importance(
 ) -> Importances:
     """Measures the importance of each column: how much worse the network becomes if the values of the column are permuted.
 
-    The permutations are those of scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman, 2001,
-    doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The inputs that
-    encode a column of a table are permuted together. Ctrl-C ends the measurement; the columns measured before are kept.
+    The permutations are the same as in scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman,
+    2001, doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The
+    inputs that encode a column of a table are permuted together. Ctrl-C ends the measurement; the columns measured before are
+    kept.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def _orders(generator: np.random.RandomState, rows: int, repeats: int) -> list[N
 
 
 def columns_of(network: Network) -> Sequence[tuple[str, slice]]:
-    """Returns the name of each column, and the inputs of the network that encode it."""
+    """Returns the name of each column, and the inputs of the network that encode the column."""
     if network.table is None:
         names = network.columns or [f"x[{i}]" for i in range(network.sizes[0])]
         return [(name, slice(i, i + 1)) for i, name in enumerate(names)]

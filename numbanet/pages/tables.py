@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 8  # rows and columns of an array that are shown
+MOST = 8  # the largest number of rows, and of columns, that are shown of an array
 ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 
 class Named(Protocol):
-    """An array, its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+    """An array, its name in the notation of the equations, and the letters of its row index (if any) and column index."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Named(Protocol):
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", texts: int = 1) -> str:
-    """Returns an HTML table. Cells are texts; a browser shows them as they are.
+    """Returns an HTML table. The cells contain plain text, not HTML.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _symbol(name: str) -> str:
 
 
 class Described(Protocol):
-    """The properties of a network that its description contains; `Network` documents them."""
+    """The properties of a network that its description contains; `Network` documents the properties."""
 
     sizes: Any
     activations: Any

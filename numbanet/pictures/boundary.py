@@ -15,7 +15,7 @@ from numbanet.pictures import style
 from numbanet.pictures.labels import are_texts, class_numbers, indices_of
 
 GRID = 300  # the number of points along each axis
-MOST_IN_COLUMN = 14  # of the classes in the legend
+MOST_IN_COLUMN = 14  # the largest number of classes in one column of the legend
 
 
 def decision_boundary(

@@ -31,7 +31,7 @@ def report(
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> None:
-    """Writes a report of a trained network as one HTML file, which a browser shows without a network connection.
+    """Writes a report of a trained network as one HTML file, which a browser shows without an Internet connection.
 
     The report contains the figures of the network on the given samples, a description of the data and of their encoding, the
     settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against the targets,
@@ -59,15 +59,15 @@ def report(
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
         as images.
     settings : dict, optional
-        Settings of the training by name, such as the number of epochs, which the report lists as they are.
+        Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional
         The command that repeats the training.
 
     Raises
     ------
     ValueError, TypeError
-        The name of the file has another ending, y is missing although the network has no encoding of a table, or x or y does
-        not fit the network.
+        The name of the file has an ending other than .html or .htm, y is missing although the network has no encoding of a
+        table, or x or y does not fit the network.
     OSError
         The file cannot be written.
     """

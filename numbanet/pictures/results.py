@@ -31,8 +31,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     history : History
         The history that `Network.fit` returned.
     metric : str
-        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains the metric
-        with the prefix "val_", the values of the latter are drawn as the validation curve.
+        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains a metric of
+        this name with the prefix "val_", the validation curve shows the metric with the prefix.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw on; by default the Axes of a new figure.
 
@@ -191,7 +191,7 @@ def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.f
     """Writes the number of samples and the fraction into each cell, as large as the cell allows."""
     theme = style.theme(ax)
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
-    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
+    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # the width of a cell in points
     number = min(10.0, 0.4 * cell, 1.3 * cell / len(str(counts.max())))
     percent = min(7.5, 0.24 * cell)
     for i, j in np.argwhere(counts):

@@ -29,11 +29,11 @@ from numbanet.tables.features import Boolean, Categorical
 from numbanet.tables.targets import Classes, Quantity
 from numbanet.training.history import History
 
-MOST_COLUMNS = 40  # of the table of columns
+MOST_COLUMNS = 40  # the largest number of columns that the report lists
 MOST_BARS = 20
 MOST_WRONG = 10
-MOST_VALUES = 5  # columns of the data that are shown beside a wrong prediction
-MOST_OUTPUTS = 3  # of a regression, of which the predictions are drawn
+MOST_VALUES = 5  # the largest number of columns whose values are shown beside a wrong prediction
+MOST_OUTPUTS = 3  # the largest number of outputs of a regression whose predictions are drawn
 MACHINE = ("numbanet", "python", "numba", "numpy", "cpu", "cpu features", "threads")
 
 
@@ -43,7 +43,7 @@ def paragraph(text: str) -> str:
 
 
 def wide(table: str) -> str:
-    """Returns a table that scrolls if it is wider than the page; the keyboard can reach it."""
+    """Returns a table that scrolls, also with the keyboard, if it is wider than the page."""
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table">{table}</div>'
 
 

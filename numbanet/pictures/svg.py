@@ -1,4 +1,4 @@
-"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that a page can be light or dark."""
+"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that the page can be light or dark."""
 
 import html
 import io
@@ -34,7 +34,7 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
         A function that draws a picture on a new figure and returns its Axes, such as
         `functools.partial(learning_curves, history)`. The figure is closed, so that a notebook does not show it twice.
     name : str
-        A word that begins all identifiers in the element. It must differ between the pictures of a page.
+        A word that begins all identifiers in the element. The word must differ between the pictures of a page.
     title : str
         A description of the picture for readers who do not see it.
     """

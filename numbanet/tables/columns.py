@@ -64,7 +64,7 @@ class Strings:
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """The column as a float64 array (n,), with NaN for each string that is missing or not a number."""
-        strings = cast("list[str]", self.strings)  # a None among the strings raises TypeError
+        strings = cast("list[str]", self.strings)  # if a value is None, `join` raises TypeError
         if self.spelling.is_plain and not self.words:
             try:
                 if "_" not in "".join(strings):

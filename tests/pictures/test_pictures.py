@@ -152,7 +152,7 @@ def blurred(picture):
 
 @each("name", REFERENCES)
 def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
-    """The corner is dark, and the picture has nearly white pixels, those of the text."""
+    """The corner of the picture is dark, and the pixels of the text are nearly white."""
     drawn = rendered(name, dark=True)
     assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
 

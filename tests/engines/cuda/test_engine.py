@@ -97,7 +97,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 
 @each("dtype", DTYPES)
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
-    """The test of tests/formulas compares the reference with NumPy. The last layer keeps z in every way."""
+    """The tests in tests/formulas compare the reference rung with NumPy. In every way to train, the last layer keeps z."""
     top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
     check_ways(monkeypatch, top, ways(top))
 

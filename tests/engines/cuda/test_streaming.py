@@ -141,7 +141,7 @@ def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator frees nothing")
 def test_the_threads_of_a_pass_can_free_arrays_on_the_gpu(small_chunks, monkeypatch):
-    """An exception in the garbage collector becomes a warning, with which the test fails."""
+    """An exception in the garbage collector becomes a warning, which makes the test fail."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     x, _ = data(top, COUNT)
     engine, _ = engine_with_parameters(top, "cuda", "fast")

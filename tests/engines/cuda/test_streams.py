@@ -76,7 +76,7 @@ def test_the_stream_of_an_array_is_awaited(net):
 
 @pytest.mark.skipif(not _cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
 def test_an_array_without_a_stream_is_taken_by_dlpack(no_wait_for_all, monkeypatch):
-    """The arrays of PyTorch: the second version of the interface, and DLPack."""
+    """The test uses an array that, like PyTorch's arrays, has version 2 of the CUDA array interface, and DLPack."""
     x, _ = data()
     there, asked = cuda.to_device(x), []
     address, _ = there.__cuda_array_interface__["data"]
