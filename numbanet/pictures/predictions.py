@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
@@ -196,4 +197,54 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     ax.set(xlabel=f"decrease in {score} ± one standard deviation", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
     ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "score", ax: Axes | None = None) -> Axes:
+    """Draws the importance of the pixels of images as an image, with the rows and columns of pixels counted from 1.
+
+    Parameters
+    ----------
+    drops : array_like, (pixels,)
+        For each pixel, row by row, the mean decrease in the score if the pixel is permuted. A pixel that is nan, because it was
+        not measured, is grey.
+    shape : (int, int)
+        The height and the width of the images.
+    score : str
+        The name of the score, for the label of the colours.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        shape is not a pair of integers, or does not fit the number of pixels, or no pixel is a number.
+    """
+    height, width = image_shape(shape)
+    values = inputs.real_array("drops", drops).astype(np.float64)
+    if values.shape != (height * width,) or not np.isfinite(values).any():
+        raise ValueError(f"drops must have shape ({height * width},) and contain a number, not {values.shape}")
+    ax = style.axes(ax, (4.8, 0.6 + 3.8 * height / width))
+    theme = style.theme(ax)
+    limit = float(np.nanmax(np.abs(values))) or 1.0
+    (low, high) = (to_rgba(colour) for colour in (theme.negative, theme.positive))
+    # Zero is transparent, so that the picture suits a light and a dark page.
+    stops = [(0.0, low), (0.5, (*low[:3], 0.0)), (0.5, (*high[:3], 0.0)), (1.0, high)]
+    colours = LinearSegmentedColormap.from_list("importance", stops).with_extremes(bad=(*to_rgba(theme.grey)[:3], 0.4))
+    ends = (0.5, width + 0.5, height + 0.5, 0.5)
+    image = ax.imshow(np.ma.masked_invalid(values).reshape(height, width), colours, vmin=-limit, vmax=limit, extent=ends)
+    ax.set(xlabel="column of pixels", ylabel="row of pixels")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    style.calm(ax)
+    ax.spines[:].set(visible=True, color=theme.grey)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    bar.outline.set_edgecolor(theme.grey)
+    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
+    bar.set_label(f"mean decrease in {score}", color=theme.ink)
     return ax

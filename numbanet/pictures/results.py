@@ -39,8 +39,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     history : History
         The history that `Network.fit` returned.
     metric : str
-        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains the metric
-        with the prefix "val_", the values of the latter are drawn as the validation curve.
+        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains a metric of
+        this name with the prefix "val_", the validation curve shows the metric with the prefix.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw on; by default the Axes of a new figure.
 
