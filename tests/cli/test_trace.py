@@ -1,4 +1,4 @@
-"""The command `numbanet trace` writes a page, writes files for ports, or prints lines, for the first rows of the data."""
+"""The command `numbanet trace` shows the first rows of the data as a page, as files that test ports, or as printed lines."""
 
 import json
 import re
