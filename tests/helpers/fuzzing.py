@@ -264,7 +264,10 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file after the time limit. TooSlow is not an Exception, so that no reader catches TooSlow."""
+    """Ends the reading of a file after the time limit.
+
+    TooSlow is no subclass of Exception, so that readers of files do not catch TooSlow.
+    """
 
 
 def too_slow(*_: Any) -> None:
@@ -272,13 +275,13 @@ def too_slow(*_: Any) -> None:
 
 
 def content_of(kind: Kind, number: int) -> bytes:
-    """Returns the damaged file with the given number; the file is the same in every run."""
+    """Returns the content of the damaged file with the given number, which is the same in every run."""
     chance = random.Random(f"{kind.name} {number}")
     return damaged(chance.choice(kind.contents), chance)
 
 
 def fault(kind: Kind, number: int, folder: Path) -> str | None:
-    """Reads the damaged file with the given number, and returns a description of the reader's fault, or None."""
+    """Reads the damaged file with the given number; returns what the reader does wrong, or None if all is right."""
     path = folder / f"{number}-{kind.name}"
     path.write_bytes(content_of(kind, number))
     before = signal.signal(signal.SIGALRM, too_slow)
@@ -307,7 +310,7 @@ def fault(kind: Kind, number: int, folder: Path) -> str | None:
 
 
 def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
-    """Sends the number and the fault of each damaged file to the parent process, from a process with limited memory."""
+    """Limits the memory of this process, reads damaged files, and sends each file's number and fault to the parent process."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), tempfile.TemporaryDirectory() as folder:
@@ -316,7 +319,7 @@ def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
 
 
 def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
-    """Reads damaged files in separate processes, and yields the number and the fault of each file with a fault."""
+    """Reads damaged files in separate processes; yields the number and the fault of each file that is not read correctly."""
     number, end = first, first + count
     while number < end:
         received, sent = multiprocessing.get_context("fork").Pipe(duplex=False)
@@ -341,7 +344,7 @@ def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
 
 
 def main() -> int:
-    """Reads the damaged files that the command line selects, and prints one line per fault and one line per kind."""
+    """Reads the damaged files that the command line selects; prints one line for each fault and one for each kind of file."""
     known = kinds()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="number of files, of all kinds together")
