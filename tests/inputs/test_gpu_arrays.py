@@ -1,4 +1,4 @@
-"""Arrays on a GPU are used without a copy, cause the same errors as arrays on the host, and receive predictions on request."""
+"""numbanet uses arrays on a GPU without a copy, reports the same errors as for host arrays, and writes predictions to them."""
 
 from types import SimpleNamespace
 
