@@ -1,4 +1,4 @@
-"""Compares the losses and parameter updates of a few training steps with the results of an independent float64 computation."""
+"""Compares numbanet's losses and parameter updates in a few training steps with an independent computation in float64."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -27,7 +27,7 @@ Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
     """Trains a few steps with numbanet, and compares the losses and the parameter updates with float64 results.
 
-    `make` creates the contestant (one of numbanet's ways to train) for the benchmark network `rung`.
+    `make` creates one of numbanet's variants (its engines and ways to train) for the benchmark network `rung`.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
 
 
 def update_error(values: NDArray[np.floating], exact: NDArray[np.floating], start: NDArray[np.floating]) -> float:
-    """Returns the relative error of an array's update, minus the error caused by rounding the exact values to float32.
+    """Returns the relative error of an array's update, without the error that rounding the exact values to float32 causes.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The stages of the GPU benchmark; `python -m benchmarks.gpu.tasks TASK RECORDS` runs one stage.
 
 TASK is a JSON object with the keys "stage" (the name of a function of this module) and "dry" (whether this is a dry run), and
-further keys that the stage needs. Each function takes the task as a dict, and a function `record`. A call to `record` appends
-its keyword arguments, as one line with a JSON object, to the file RECORDS.
+further keys that the stage needs. The function of each stage has two parameters: the task as a dict, and a function `record`. A
+call to `record` appends its keyword arguments, as one line with a JSON object, to the file RECORDS.
 """
 
 import collections
@@ -44,7 +44,10 @@ DRY_SWITCH_SECONDS = 2e-5
 
 
 def device(task: Task, record: Record) -> None:
-    """Records the name of the GPU, its driver and all versions. If no GPU can be used, records the reason as `unusable`."""
+    """Records the name of the GPU, its driver and the versions of packages.
+
+    If no GPU can be used, records the reason as `unusable`.
+    """
     from benchmarks.measuring import machine, versions
     from numbanet import __version__, _cuda
 
