@@ -1,4 +1,4 @@
-"""The scaling benchmark measures training with several processes on this machine.
+"""The benchmark `scaling` measures how fast several processes on this machine train a network together.
 
     python -m benchmarks.scaling                              # networks R3 to R6, with 1, 2 and 4 processes
     python -m benchmarks.scaling R4 --ranks 1 2               # one network, with 1 and 2 processes
@@ -6,9 +6,9 @@
     python -m benchmarks.scaling --quick                      # only tests that the benchmark runs; its times are meaningless
     python -m benchmarks.scaling --launcher "mpiexec --oversubscribe"
 
-The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
-the benchmark checks that the loss of each step equals the loss of a single process, and that all processes have the same
-parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
+With the mpiexec of this Python environment, the command starts the processes, each with one thread. Before the benchmark
+measures times, it checks that the loss of each step equals the loss of a single process, and that all processes have the same
+parameters. In every round, the benchmark measures each number of processes once; the tables show the medians over the rounds.
 """
 
 import argparse
@@ -40,13 +40,13 @@ QUICK = {"messages": (2**10, 2**16, 2**20), "parts": (1, 2, 4), "operations": 1e
 
 
 def main() -> None:
-    """Runs the command with the options of the command line."""
+    """Runs the benchmark with the options of the command line."""
     options = parse_arguments()
     write_json(options.json, measure(options))
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Returns the options of the command line."""
+    """Parses the command line, and returns its options."""
     parser = make_parser("benchmarks.scaling", __doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4], help="numbers of processes (default: 1 2 4)")
     parser.add_argument("--launcher", type=shlex.split, help="command that starts the processes (default: mpiexec)")
@@ -71,7 +71,7 @@ def mpiexec() -> list[str]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints all tables, and returns their values and the facts about the machine."""
+    """Measures and prints all tables, and returns their values and the facts about the machine."""
     rungs = selected_rungs(options.rungs, dtype=options.dtype)
     facts = machine(len(os.sched_getaffinity(0)))
     facts["versions"] |= versions(("mpi4py", "mpich", "openmpi", "impi-rt"))
