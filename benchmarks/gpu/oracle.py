@@ -11,8 +11,8 @@ from benchmarks import peers
 from benchmarks.rungs import Problem, Rung, one_hot, problem
 
 STEPS = 3
-# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle` would take too long, because it computes in
-# extended precision and without BLAS. For steps with more operations, NumPy in float64 replaces the oracle.
+# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle`, which computes in extended precision and
+# without BLAS, would take too long. For steps with more operations, NumPy in float64 replaces the oracle.
 ORACLE_OPERATIONS = 1e9
 # The largest allowed relative errors. The error of an update is measured in the Euclidean norm of the whole array, because
 # rounding can change the sign of some z, and with it the derivative of relu for one sample. If a single sample were missing

@@ -55,7 +55,7 @@ class Stage:
             self.process.wait(max(0.0, self.seconds - (time.perf_counter() - self.start)))
         except subprocess.TimeoutExpired:
             killed = True
-        finally:  # also after Ctrl-C, which does not end the process, because it runs in a separate session
+        finally:  # also after Ctrl-C, which does not reach the process, because the process runs in a separate session
             self.kill()
         records = self._read()
         error, code = records.pop("error", None), self.process.returncode

@@ -67,7 +67,7 @@ class Ceiling:
             x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 converges to 1/2, so that sums neither overflow nor become subnormal
         self.threads = ThreadPoolExecutor(cores)
         self.turns = 1_000_000
-        self.measure()  # compiles
+        self.measure()  # compiles the function
         self.turns = int(self.turns * SECONDS / seconds_of(self._run))
 
     def _run(self) -> int:

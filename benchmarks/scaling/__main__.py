@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 RUNGS_BY_DEFAULT = ("R3", "R4", "R5", "R6")
 # Sizes in bytes of the messages whose allreduce is timed: 1 KiB to 64 MiB.
 MESSAGES = tuple(4**k for k in range(5, 14))
-# A single process is timed with smaller batches: with the part of a batch that it would have if this number of processes shared
-# the batch.
+# The benchmark also times a single process with parts of a batch. Each of these numbers is the number of equal parts into which
+# the batch is divided.
 PARTS = tuple(2**k for k in range(7))
 # Number of operations in a measurement, which takes 0.2 s on one core of the machine that docs/distributed.md describes.
 OPERATIONS = 2e10

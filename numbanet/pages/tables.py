@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 8  # the largest number of rows, and of columns, that are shown of an array
-ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
+ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # shows tables side by side
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 
