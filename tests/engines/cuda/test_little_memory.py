@@ -139,9 +139,9 @@ def small(device="cuda", kernels="fast"):
     ],
 )
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
-    """After the MemoryError, the network has its old parameters, and a second call succeeds.
+    """After a MemoryError, the network has its old parameters, and a second call succeeds.
 
-    In the simulator, the test lets only every fifth allocation fail.
+    The test lets each allocation fail in turn, or in the simulator every fifth allocation.
     """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":
