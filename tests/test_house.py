@@ -115,7 +115,7 @@ COMPILED = re.compile(r"njit|cuda\.jit|device_function|intrinsic|overload|regist
 
 
 def id_of(path: Path) -> str:
-    """Returns the path of a file in the package, as the tests show it."""
+    """Returns the path of a file relative to the package, which names the file in test reports."""
     return path.relative_to(PACKAGE).as_posix()
 
 
@@ -331,7 +331,7 @@ def test_exceptions_are_what_they_say(name):
 
 
 def docstrings() -> list[tuple[str, str]]:
-    """Returns, for each docstring of the package, a name of its place and its text."""
+    """Returns a pair for each docstring of the package: the name of the documented object, and the text."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [(path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
     return [(f"{id_of(path)} {getattr(node, 'name', '')}", text) for path, node in nodes if (text := ast.get_docstring(node))]

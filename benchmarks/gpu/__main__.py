@@ -149,7 +149,7 @@ class Run:
     def cases(self) -> None:
         """Measures each network in a separate process.
 
-        Each process may take an equal part of the time that remains for all networks.
+        The time limit of a process is the remaining time, divided by the number of remaining networks.
         """
         from benchmarks.gpu.cases import CASES
 

@@ -19,7 +19,7 @@ FACTORS = dict(zip(constants.CONSTANTS, (0.5, 2, 0.7, 1.5, 0.8, 1.3, 2, 0.6, 1.4
 
 
 def sizes_and_plans():
-    """For each network, yields its name, the arguments of a plan, and the plan."""
+    """For each network, yields its name, the arguments of the planner, and the possible training plans by way to train."""
     for rung in RUNGS:
         size = peers.topology(rung), rung.batch, H100
         yield rung.name, size, {plan.way: plan for plan in planning.possible_plans(*size)}
@@ -35,7 +35,7 @@ def test_an_estimate_is_the_sum_of_its_costs():
 
 @pytest.fixture
 def results():
-    """Returns times as if measured on a GPU whose constants are FACTORS times the constants of the planner."""
+    """Returns benchmark results of an imaginary GPU whose costs are FACTORS times the costs that the planner assumes."""
     true = {name: factor * constants.present(name) for name, factor in FACTORS.items()}
     alone = {
         constant.measurement: true[name] * constant.times

@@ -132,7 +132,7 @@ def path_of(name, folder):
 
 @each("name", FILES)
 def test_every_file_gets_answers(name, tmp_path, capsys):
-    """The model file stores how the table writes numbers; `predict` needs again only the encoding and --no-header."""
+    """The model file stores how the table writes numbers, so `predict` needs only --encoding and --no-header again."""
     _, target, options, width, classes = FILES[name]
     path, model = path_of(name, tmp_path), str(tmp_path / "model.npz")
     common = ["--epochs", "1", "--hidden", "8", "--kernels", "reference", "-q"]

@@ -1,4 +1,4 @@
-"""The command `numbanet trace` shows the first rows of the data as a page, as files that test ports, or as printed lines."""
+"""The command `numbanet trace` writes a training step on the first rows of data as a page, as files for ports, or as text."""
 
 import json
 import re

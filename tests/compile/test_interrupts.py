@@ -1,4 +1,4 @@
-"""Signals during a compilation: Ctrl-C ends the compilation soon, at any moment, and the next call works."""
+"""Ctrl-C at any moment of a compilation ends the compilation soon, and the next call of the function works."""
 
 import os
 import shutil

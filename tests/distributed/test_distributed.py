@@ -231,7 +231,7 @@ def test_batches_that_each_process_reads(samples):
 
 
 class Watching(numbanet.Callback):
-    """Records each epoch, adds a value to the logs, stops training after epoch 2, and sets the parameters."""
+    """A callback that records each epoch, adds a value to the logs, stops training after epoch 2, and sets parameters."""
 
     def __init__(self):
         self.seen = []

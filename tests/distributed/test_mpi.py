@@ -1,4 +1,4 @@
-"""Training by several processes that mpiexec starts, and errors that occur if mpi4py is missing.
+"""Tests of training with several processes, which mpiexec starts, and of the errors if mpi4py is missing.
 
 The file files/mpi_cases.py defines the cases. To start processes takes longer than to run most cases, so the processes of one
 mpiexec run several cases.
@@ -97,7 +97,7 @@ def by_three(checkpoint, by_two, killed):
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the folder and the seconds.
+    """Runs cases in three processes until one process fails; returns the output, the folder, and the duration in seconds.
 
     The processes train on a GPU, too. If this machine has no GPU, the processes use Numba's simulator.
     """

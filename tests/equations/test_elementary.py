@@ -21,7 +21,7 @@ INF, NAN = math.inf, math.nan
 
 
 def compiled(function):
-    """Returns a compiled function that calls `function`; called from Python, `function` would be that of the module math."""
+    """Returns a compiled function that calls `function`, because a call from Python would use the module math instead."""
 
     @numba.njit(**_compile.FLAGS)
     def call(x):
@@ -52,7 +52,7 @@ def check(name, dtype, value):
 
 
 def arguments(dtype, name):
-    """Returns a Hypothesis strategy for arguments: near 0, above log(2) / 2 (worst for expm1), near overflow, and any."""
+    """Returns a Hypothesis strategy for arguments: near 0, above log(2) / 2 (worst for expm1), near overflow, or any."""
     width, largest = 8 * dtype.itemsize, float(np.finfo(dtype).max)
     lowest = float(np.nextafter(dtype.type(-1), dtype.type(0))) if name == "log1p" else -largest
     bounds = ((-2, 2), (0.34375, 0.4375), (-120, 120), (-800, 800), (lowest, largest))

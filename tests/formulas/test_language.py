@@ -114,7 +114,7 @@ def test_a_formula_means_what_python_means_in_either_dtype(function):
 
 
 def test_functions_of_math_keep_the_dtype_and_are_right():
-    """The test compiles one function that calls all supported functions of the module math, which saves time."""
+    """To save time, the test compiles one function that calls all supported functions of the module math."""
     taken = {function: ["y"] if function is math.acosh else ["x"] * FUNCTIONS[function].arguments for function in FUNCTIONS}
     namespace = {f"_{function.__name__}": FUNCTIONS[function].function for function in FUNCTIONS}
     calls = [f"_{function.__name__}({', '.join(names)})" for function, names in taken.items()]

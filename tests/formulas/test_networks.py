@@ -1,4 +1,4 @@
-"""Networks with formulas that users write: methods of `Network`, files and errors (test_engines.py tests the training)."""
+"""Tests of `Network`, files and errors with formulas that users write (test_engines.py tests training steps)."""
 
 import copy
 import io

@@ -16,9 +16,9 @@ def topology(sizes, activations, loss, dtype, formulas=()) -> Topology:
 
 
 def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int = 0):
-    """Returns an engine with random parameters, and its flat parameter vector.
+    """Returns an engine with random parameters, and its parameters as a flat vector.
 
-    The parameters are in [-1, 1], and differ, so that all neurons differ.
+    The parameters are random numbers in [-1, 1], so that all neurons differ.
     """
     engine = make_engine(top, device, kernels)
     flat = np.random.default_rng(seed).uniform(-1, 1, top.parameter_count).astype(top.dtype)

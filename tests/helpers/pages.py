@@ -22,7 +22,7 @@ BLOCK = re.compile(r"(?:^ *<!-- ([^\n]+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re
 
 
 class Block(NamedTuple):
-    """A code block of a page: the comment before it, its language, and its code."""
+    """A code block of a page: the comment before the block (`note`), the language, and the code."""
 
     note: str
     language: str

@@ -1,7 +1,7 @@
 """Communicators between threads, with which tests imitate training by several processes in a single process.
 
-Only one thread runs at any time, and the next thread runs when this thread waits for the others, because the CUDA simulator can
-run only one kernel at a time.
+The CUDA simulator can run only one kernel at a time. Therefore only one thread runs at any time, until it waits for the other
+threads.
 """
 
 import functools

@@ -307,7 +307,7 @@ def test_any_real_dtype_is_accepted(net, kind):
 @pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="needs types of compiled functions")
 @each("layout", list(LAYOUTS))
 def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(layout, tmp_path, monkeypatch):
-    """The test is needed because the fast CPU engine calls machine code, which does not check the types of its arguments."""
+    """The fast CPU engine calls machine code, which does not check the types of its arguments, so the test checks them."""
     x, y = (LAYOUTS[layout](np.eye(width, dtype="f4")[[0, 1, 1, 0]], tmp_path) for width in (3, 2))
     call, received = threads.Crew.call, []
 

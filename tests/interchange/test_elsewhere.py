@@ -83,7 +83,7 @@ def test_cce_is_pytorchs(torch):
 
 
 def test_losses_and_steps_of_scikit_learn():
-    """scikit-learn halves the squared error, divides the loss only in its report by the number of outputs, and alpha by n."""
+    """scikit-learn halves the squared error, divides alpha by n, and divides only the reported loss by the output count."""
     pytest.importorskip("sklearn")
     from sklearn.neural_network import MLPRegressor
 

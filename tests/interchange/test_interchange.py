@@ -40,7 +40,7 @@ def state(*sizes, names=None, dtype="f4"):
 
 
 def forward(arrays, names, x):
-    """Computes the outputs of the layers `names`, with tanh between the layers, in NumPy."""
+    """Computes with NumPy the outputs of a network with the layers `names`, and with tanh between the layers."""
     for name in names[:-1]:
         x = np.tanh(x @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"])
     return x @ arrays[f"{names[-1]}.weight"].T + arrays[f"{names[-1]}.bias"]

@@ -98,7 +98,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def plain(text):
-    """Returns the text of the page as Python writes it: with e instead of powers of ten, and with Python's operators."""
+    """Returns a text of the page in Python's notation, with e instead of powers of ten, and with Python's operators."""
     text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
     return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 

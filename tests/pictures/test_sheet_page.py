@@ -46,7 +46,7 @@ PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows
 
 @pytest.fixture(scope="module", autouse=True)
 def formulas_are_parsed_once():
-    """Makes matplotlib remember all parsed formulas: it remembers only 50, and would parse them again for every file."""
+    """Makes matplotlib remember all parsed formulas; by default, it keeps only 50, and parses the others again and again."""
     parse, parsers = (
         MathTextParser._parse_cached.__wrapped__,
         {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
@@ -112,7 +112,7 @@ def is_drawn(formula, drawn):
 
 @each("row", [pytest.param(row, id=row.formula or row.computed_as) for row in FORMULA_ROWS])
 def test_every_formula_is_drawn_with_its_names(row, texts):
-    """Formulas are on the page of their section; the forms in which numbanet computes them are on the last page."""
+    """Formulas are on the page of their section; the forms without overflow ("computed as") are on the last page."""
     drawn = "\n".join(map(bare, texts[PAGE_OF[row]]))
     for formula in re.findall(r"\$[^$]+\$", row.formula or row.computed_as):
         assert is_drawn(formula, drawn), formula
@@ -209,7 +209,7 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
 
 
 def test_the_courses_of_the_update_rules_are_comparable(texts):
-    """The drawn update rules take 12 steps from the same start.
+    """On the drawn sheet, all update rules take 12 steps from the same start.
 
     The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
     """
@@ -224,7 +224,7 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
 
 @each("number", [1, 2, 3])
 def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
-    """The first rows of the tables contain every kind of text.
+    """The first rows of the tables in docs/sheet.md contain every kind of text.
 
     The lines need no test: they take their colours from the same theme as the names of the curves.
     """

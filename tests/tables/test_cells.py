@@ -1,4 +1,4 @@
-"""numbanet compares labels in one form, reads numbers in the given spelling, and keeps NA as a category where it is one."""
+"""numbanet recognises labels in any spelling, reads numbers in the given spelling, and can treat NA as a category."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""numbanet recognises the format of a table file by its content, and that of a text file by the ending of its name."""
+"""numbanet recognises a binary table file by its content, and the format of a text file by the ending of its name."""
 
 import gzip
 import io

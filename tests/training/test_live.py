@@ -1,4 +1,4 @@
-"""If standard output is a file, `fit` prints one line per epoch; on a terminal, lines after the tenth replace each other."""
+"""`fit` prints one line per epoch; on a terminal, but not in a file, each line after the tenth replaces the line before it."""
 
 import sys
 

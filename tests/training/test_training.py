@@ -328,7 +328,7 @@ def test_metrics_are_measured_after_each_epoch(samples):
 
 
 class Watch(numbanet.Callback):
-    """Records the parameters after each epoch and the calls of the callback's methods, and adds values to the logs."""
+    """A callback that records the parameters after each epoch and the calls of its methods, and adds values to the logs."""
 
     def __init__(self, figures=()):
         self.figures, self.seen, self.hooks = figures, [], []

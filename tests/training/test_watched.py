@@ -1,4 +1,4 @@
-"""Early stopping and plateaus watch any metric; before epoch 1, `fit` checks callbacks, schedules, batches and checkpoints."""
+"""Early stopping and `Plateau` can watch any metric; `fit` checks callbacks, schedules and batches before the first epoch."""
 
 import math
 import sys

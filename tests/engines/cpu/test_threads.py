@@ -32,7 +32,7 @@ def threads_as_before():
 
 
 def train(top=TOPOLOGY, count=400, batch_size=150):
-    """Returns all results of an engine after two epochs, as bits."""
+    """Trains an engine for two epochs, and returns all its results as bits."""
     engine, _ = engine_with_parameters(top, "cpu", "fast")
     x, y = data(top, count)
     totals = [list(engine.train_epoch(x, y, epoch_of(np.arange(count)[::-1].copy(), batch_size, 0.1)))[-1] for _ in range(2)]
@@ -152,7 +152,7 @@ def test_one_network_asked_by_several_threads_at_once():
 
 
 def test_no_more_threads_than_were_asked_for():
-    """Threads that call the engine count, too: a thread helps only if no second thread calls the engine at the same time."""
+    """If two threads may compute, a thread helps a caller only while no second thread calls the engine."""
     crew = threads.Crew(2)
     entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 

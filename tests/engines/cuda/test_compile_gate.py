@@ -216,7 +216,7 @@ def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
 
 
 def test_every_kernel_is_found():
-    """`KERNELS` has as many kernels as the modules have decorators, and each kernel belongs to a loop."""
+    """`KERNELS` has as many kernels as the modules have `@cuda.jit` decorators, and each kernel's name ends with _cuda."""
     assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
     assert [name for name in KERNELS if not name.endswith("_cuda")] == []
 

@@ -67,7 +67,7 @@ def ways(top):
 
 
 def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):
-    """Trains a network in the way of the plan, and returns the total loss and hits, and the parameters."""
+    """Trains a network according to the plan; returns the totals of losses and correct outputs, and the parameters."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
     engine, _ = engine_with_parameters(top, "cuda", kernels)
     x, y = (engine.upload(array) for array in data(top, count))
@@ -78,7 +78,7 @@ def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=B
 
 
 def check_ways(monkeypatch, top, plans, **size):
-    """Checks that training in the way of each plan gives the losses, hits and parameters of the reference kernels."""
+    """Checks that training according to each plan gives the totals and parameters that the reference kernels give."""
     totals, parameters = train(monkeypatch, top, None, "reference", **size)
     tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
     for name, plan in plans.items():
@@ -129,7 +129,7 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
 def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):
-    """No block needs values that another block writes in the same phase, so the blocks give the same bits in reverse order."""
+    """Between two barriers, no block needs values that another block writes, so the order of the blocks does not matter."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
     plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))

@@ -198,7 +198,7 @@ def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
 
 @each("way", WAYS)
 def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
-    """All calls of `read` return one array, and so do those of `read_moments`; `Network.parameters` returns a writable copy."""
+    """All calls of the engine's method `read` return the same array, whereas `Network.parameters` returns a writable copy."""
     net = network(monkeypatch, way)
     net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
     engine = net._model.engine

@@ -30,7 +30,7 @@ TOPOLOGY = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
 
 @pytest.fixture
 def free(monkeypatch):
-    """Returns a function that sets the number of bytes that the engine takes for the free memory of the GPU."""
+    """Returns a function that makes the engine find a given number of free bytes on the GPU."""
     return lambda count: monkeypatch.setattr(limits, "free_bytes", lambda: count)
 
 

@@ -49,7 +49,7 @@ def test_the_way_of_each_rung(rung, capability):
 def test_networks_and_batches_of_any_size_have_a_plan(case):
     """The test uses the networks of the GPU benchmark.
 
-    Some of the plans that the planner considers would need offsets of over 32 bits.
+    The planner also considers plans that need offsets of over 32 bits, and must not fail.
     """
     for limits in KNOWN_LIMITS.values():
         found = plan(network(case.sizes), case.batch, limits)
@@ -58,7 +58,7 @@ def test_networks_and_batches_of_any_size_have_a_plan(case):
 
 @each("batch", [64, 256])
 def test_the_tiles_of_784_128_10(batch):
-    """The blocks share only the first layer (spread = 1); the estimated time of a step is below 20 or 30 microseconds."""
+    """Only the first layer is divided among the blocks (spread = 1), and a step takes an estimated 20 or 30 us at most."""
     top = network([784, 128, 10])
     found = plan(top, batch, H100)
     assert (found.way, found.grid.spread) == (COOPERATIVE, 1) and found.estimate < {64: 20, 256: 30}[batch]
@@ -86,7 +86,7 @@ sizes_of_networks = st.lists(st.integers(1, 70), min_size=2, max_size=6)
 
 
 def ranges_of_layer(layer, plan, batch, l, sizes):
-    """Returns the pairs (start, length) of a layer's arrays in shared memory, and those in global memory.
+    """Returns the pairs (start, length) of a layer's arrays in shared memory, and of its arrays in global memory.
 
     Checks the row lengths.
     """

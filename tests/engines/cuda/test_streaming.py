@@ -54,7 +54,7 @@ def plan_for(way):
 
 
 def train(top, x, y, epochs=2, shuffled=True, weights=None):
-    """Trains a network; returns the total loss and hits of each epoch, and the parameters after the last epoch."""
+    """Trains a network; returns the totals (loss and correct outputs) of each epoch, and the parameters after the last one."""
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
