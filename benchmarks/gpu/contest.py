@@ -60,7 +60,7 @@ class Contest:
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Measures the times of epochs of all contestants whose losses agree, and of the ceiling in the same rounds.
+    """Measures the epochs of all contestants whose losses agree and, in the same rounds, the ceiling.
 
     The ceiling is the largest possible rate of multiply-adds on the GPU.
 

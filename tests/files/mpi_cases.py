@@ -1,4 +1,4 @@
-"""The cases that test_mpi.py runs in several processes with python mpi_cases.py FOLDER CASE ...; rank 0 writes CASE.json."""
+"""The cases that test_mpi.py runs in several processes: `python mpi_cases.py FOLDER CASE ...`. Rank 0 writes CASE.json."""
 
 import hashlib
 import json

@@ -349,7 +349,10 @@ def test_batches_cannot_be_balanced(samples):
 
 
 def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
-    """One process alone may have weights; if one process alone has validation data, all raise an error, and none waits."""
+    """One process alone may have sample weights.
+
+    If only one process has validation data or other kinds of samples, all processes raise an error, and none waits for ever.
+    """
     x, y = samples
 
     def fit(communicator, **of_rank_1):
