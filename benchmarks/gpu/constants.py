@@ -122,7 +122,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not in `alone`, fitted so that the estimates' relative errors have the least squares."""
+    """Returns the costs that are not in `alone`, with the smallest sum of squares of the estimates' relative errors."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

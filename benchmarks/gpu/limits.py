@@ -1,7 +1,7 @@
 """Measures the limits of a GPU: times of kernel launches, CUDA graphs and barriers, and rates of copies and multiply-adds.
 
-Each measurement is a function with the argument `dry`. If `dry` is True, the function only tests itself with a few calls, and
-its result is meaningless.
+Each measurement is a function with the argument `dry`. If `dry` is True, the function makes only a few calls, to show that it
+works, and its result is meaningless.
 """
 
 import statistics

@@ -1,8 +1,8 @@
 """Damages files of every kind that numbanet reads, and checks that each reader returns a result or raises a ValueError.
 
 `python -m tests.helpers.fuzzing --count 50000` reads 50,000 damaged files in processes with limits of time and memory, and
-prints the files for which a reader does neither of them. `--kind KIND --first N --keep FILE` writes the damaged file with the
-number N to FILE. The tests read only a few damaged files.
+prints the files for which a reader neither returns a result nor raises a ValueError. `--kind KIND --first N --keep FILE` writes
+the damaged file with the number N to FILE. The tests read only a few damaged files.
 """
 
 import argparse
