@@ -1,7 +1,7 @@
 """Communicators between threads, with which tests imitate training by several processes in a single process.
 
-The CUDA simulator can run only one kernel at a time. Therefore only one thread runs at any time, until it waits for the other
-threads.
+The CUDA simulator can run only one kernel at a time. Therefore only one thread runs at any time, and other threads run only
+while it waits for them.
 """
 
 import functools

@@ -349,7 +349,7 @@ def test_batches_cannot_be_balanced(samples):
 
 
 def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
-    """One process alone may have sample weights.
+    """If only one of several processes has sample weights, training works.
 
     If only one process has validation data or other kinds of samples, all processes raise an error, and none waits for ever.
     """
