@@ -250,6 +250,9 @@ def test_predictions_residuals_importances_and_images_hold_the_numbers():
     lines = np.array(ax.collections[0].get_segments())[:, :, 0]
     np.testing.assert_allclose(lines.mean(axis=1), PLANE[:10].mean(axis=0))
     np.testing.assert_allclose(np.ptp(lines, axis=1), 2 * PLANE[:10].std(axis=0))
+    (image,) = pictures.importance_image([0.1, -0.3, np.nan, 0, 0, 0.2], (2, 3)).images
+    np.testing.assert_array_equal(image.get_array().filled(9), [[0.1, -0.3, 9], [0, 0, 0.2]])
+    assert image.get_clim() == (-0.3, 0.3) and image.get_extent() == [0.5, 3.5, 2.5, 0.5]
     images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
     np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
 
@@ -356,6 +359,8 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
         (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
         (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
+        (lambda: pictures.importance_image([1, 2], (2, 2)), ValueError, r"drops must have shape \(4,\) and contain a number"),
+        (lambda: pictures.importance_image([np.nan], (1, 1)), ValueError, "and contain a number"),
         (lambda: pictures.sample_images(PLANE[:2], (2, 2), ["a", "b"]), ValueError, r"x must have shape \(2, 4\)"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),
