@@ -1,4 +1,4 @@
-"""All ways to train on a GPU (in one block, in many blocks, or by matrix products) train the same network with few launches."""
+"""All ways to train on a GPU (in one block, in many blocks, or with a kernel per product) agree, and need few launches."""
 
 import gc
 import itertools
