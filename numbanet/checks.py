@@ -215,7 +215,7 @@ def count(number: int, noun: str) -> str:
 
 
 def quantity(value: float) -> str:
-    """Returns a quantity with four significant digits, and with all digits before the decimal point: 0.1235, 12.35, 123457."""
+    """Returns a quantity as text with four digits, or with more digits if its integer part has more: 0.1235, 12.35, 123457."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 

@@ -333,7 +333,7 @@ def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimize
 
 
 def _described(options: argparse.Namespace, optimizer: Optimizer) -> str:
-    """Returns the optimizer and its constants in words, without the constants that have no effect, because they are 0."""
+    """Returns the optimizer and its constants in words, without constants that are 0 and therefore have no effect."""
     eta = optimizer.learning_rate if options.learning_rate is None else options.learning_rate
     constants = {"learning rate": eta, **{name.replace("_decay", " decay"): value for name, value in asdict(optimizer).items()}}
     name = OPTIMIZER_NAMES.get(str(options.optimizer), str(options.optimizer))

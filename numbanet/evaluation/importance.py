@@ -33,7 +33,7 @@ class Importances(NamedTuple):
     interrupted : bool
         Whether Ctrl-C ended the measurement.
     columns : list of str
-        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of them were not measured.
+        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of these columns were not measured.
     """
 
     names: list[str]
@@ -131,7 +131,7 @@ def permutation_importance(
 
 
 def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, slice]]) -> list[int]:
-    """Returns the columns in descending order of an estimate: the weights of their inputs times the spread of their values."""
+    """Returns the columns in descending order of estimated importance: the weights of their inputs times the values' spread."""
     weights = np.abs(network.parameters()[0][0]).sum(axis=1, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = weights * x.std(axis=0, dtype=np.float64)

@@ -38,7 +38,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     Parameters
     ----------
     head : sequence of str
-        The names of the columns. A name of more than 28 letters is shortened, and its title is the whole name.
+        The names of the columns. A name of more than 28 letters is shortened, and the HTML attribute title contains the whole
+        name.
     rows : iterable of sequences of str
         The cells of each row. The first cell is the heading of the row.
     caption : str

@@ -61,11 +61,12 @@ def report(
     samples : str
         The words with which the report names the samples, such as "held-out rows".
     total : int, optional
-        The number of all samples, if x is a part of them. By default, the number of rows from which a table was taken.
+        The number of all samples, if x is a part of them. By default, if x is a table that was taken from the rows of a larger
+        table, the number of these rows.
     shape : (int, int), optional
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
-        and the importance of the pixels as images. By default, the shape of the images in a table that was read from a file of
-        images.
+        and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was read from
+        a file of images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional

@@ -85,7 +85,7 @@ def _target(encoding: Encoding) -> str:
 
 
 def _groups(features: Iterable[Any]) -> list[list[Any]]:
-    """Returns the columns in groups: columns next to each other that have the same encoding, such as pixels, are a group."""
+    """Returns the columns in groups: columns next to each other with the same encoding, such as pixels, form a group."""
     groups: list[list[Any]] = []
     for feature in features:
         if groups and dataclasses.replace(groups[-1][0], name=feature.name) == feature:
@@ -205,13 +205,13 @@ def results(network: Network, values: Mapping[str, float], found: Predictions) -
 
 
 def _mean_as_prediction(found: NumberPredictions) -> str:
-    """Returns a sentence about the error without a network."""
+    """Returns a sentence about the error if every prediction were the mean of the targets."""
     mean, deviation = (checks.quantity(float(value)) for value in (found.truth.mean(), found.truth.std()))
     return f"For comparison: if every prediction were {mean}, the mean of these targets, the rmse would be {deviation}."
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences about the number of correct predictions, and about this number without a network."""
+    """Returns sentences about the number of correct predictions, and this number if every prediction were the same class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "

@@ -303,7 +303,7 @@ class Training:
         return values
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device, if they fit. Batches of a function are copied later, one at a time."""
+        """Copies the samples to the engine's device, if they fit. Batches from a function are copied later, one at a time."""
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
