@@ -76,7 +76,7 @@ class MultilayerPerceptron:
 
     @property
     def columns(self) -> list[str] | None:
-        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the names.
+        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
 
         `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
         an argument x raise ValueError for a DataFrame with other column names or with the columns in another order. The columns

@@ -47,8 +47,8 @@ def _loss(name: str, loss: Any, d_loss: Any) -> Loss:
 class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
-    The name of such a loss contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter has its
-    default. Because the name contains the parameter, files and pickles need only the name of the loss.
+    The name of a loss with a parameter contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter
+    has its default. Because the name contains the parameter, files and pickles need only the name of the loss.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions convert host arrays to read-only arrays in C order with the network's dtype. The compiled loops therefore see a
-single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
+The functions convert host arrays to read-only arrays in C order with the network's dtype. Because of this conversion, the
+compiled loops see a single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay there, and
+are not converted.
 """
 
 from collections.abc import Callable

@@ -145,8 +145,8 @@ def _weights_of_model(model: Any) -> Callable[[str], Any]:
 def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers: list[Layer] | None = None) -> list[Layer]:
     """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
 
-    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function that
-    does the same for the layers of the nested model.
+    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function of
+    this kind for the layers of the nested model.
     """
     layers = [] if layers is None else layers
     before = None

@@ -136,7 +136,7 @@ def curve(layer: Layer, epsilon: float) -> tuple[Array, Array]:
     """Returns points z and a = phi(z) of the activation's curve, which is wide enough for every z of the layer.
 
     As a function of its own z_j, a softmax neuron's activation is sigmoid(z_j - c_j), where c_j depends on the other neurons.
-    For softmax, the function therefore returns the curve of sigmoid, which is wide enough for every z_j - c_j.
+    For softmax, the function returns the curve of sigmoid, which is wide enough for every z_j - c_j.
     """
     reach = np.abs(logit(layer)).max(initial=0.0)
     end = max(NARROWEST, np.ceil(1.1 * float(reach)))

@@ -190,8 +190,8 @@ def conditions(
     validation : Data, optional
         The validation samples.
     sharded : bool
-        True if each process has its own samples. If True, each array is represented only by the shape of a row, which is the
-        same in all processes.
+        True if each process has its own samples. If `sharded` is True, each array is represented only by the shape of a row,
+        which is the same in all processes.
     """
     look = _columns if sharded else _shape_and_checksum
     arrays = data if isinstance(data, Data) else (None, None, None)

@@ -180,8 +180,8 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
     """Returns the title of a card, the source of the formula, and a note about its curves.
 
-    The first line is above the panel, and may have the width `first_room`. If the source fits, the first line also contains the
-    source.
+    The first line is above the panel, and may have the width `first_room`. The first line also contains the source of the
+    formula, if the source fits into the line.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")

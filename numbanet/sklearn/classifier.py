@@ -64,7 +64,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is sqrt(2 /
         (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If `fit` is
         called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same generator. In
-        contrast, scikit-learn creates a new generator for each call if random_state is an integer.
+        contrast to numbanet, scikit-learn creates a new generator for each call if random_state is an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.

@@ -131,7 +131,7 @@ class Encoding:
                 hints += f"; the model does not know its columns {listed(unknown)}: rename those that contain the needed values"
             if all(re.fullmatch(r"c\d+", name) for name in lacking):
                 hints += "; if its first line contains values instead of names, use header=False (--no-header)"
-            raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
+            raise ValueError(f"{table.source} lacks columns that the model needs: {listed(lacking)}{hints}")
         if unknown:
             lacks_target = self.target.name not in table.columns
             target = f"; if one of them contains the target, rename it to {self.target.name!r}" if lacks_target else ""

@@ -1,8 +1,8 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
-If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are true or false,
-in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at their ends. If
-any label in a column is a code such as 007, all labels of the column are compared as strings.
+If all labels of a column are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are
+true or false, in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at
+their ends. If any label in a column is a code such as 007, all labels of the column are compared as strings.
 """
 
 import re
