@@ -40,7 +40,7 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers of pending signals before each pass, because waiting for the compilation could take seconds."""
+        """Calls the handlers of waiting signals before each compiler pass, because the whole compilation could take seconds."""
         if threading.current_thread() is threading.main_thread():
             self.handle()
 
@@ -48,9 +48,9 @@ class _Signals(event.Listener):
         pass
 
     def release(self) -> None:
-        """Restores the original handlers, and calls the handlers of pending signals.
+        """Restores the original signal handlers, and calls the handlers of the signals that arrived during the compilation.
 
-        The original handler of a signal is not restored if a new handler has been set for the signal in the meantime.
+        The original handler of a signal is not restored if a new handler was set for the signal during the compilation.
         """
         self.held = False
         for number, handler in self.handlers.items():
@@ -64,9 +64,10 @@ _holding = False
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Returns a context manager for a compilation, within which signal handlers run only when they can safely raise exceptions.
+    """Returns a context manager for a compilation.
 
-    Outside the main thread, the context manager does nothing, because Python calls signal handlers only in the main thread.
+    Within the context, signal handlers run only when they can safely raise exceptions. Outside the main thread, the context
+    manager does nothing, because Python calls signal handlers only in the main thread.
     """
     global _holding
     if _holding or threading.current_thread() is not threading.main_thread():

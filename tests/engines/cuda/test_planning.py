@@ -167,10 +167,10 @@ def test_networks_without_a_grid():
 def test_the_reason_names_what_was_weighed():
     words = reason(network([784, 128, 10]), 64, H100)
     assert "more than the 232,448 bytes of a block's shared memory" in words
-    assert "in 132 blocks, 1 layer spread over all, each with" in words
-    assert "with a kernel for each product, a step takes about 25 us" in words
-    assert "in one block" in reason(network([64, 32, 10]), 32, H100)
-    assert "they cannot be divided among blocks" in reason(network([4096, 4096, 10]), 64, H100)
+    assert "in 132 thread blocks, 1 layer spread over all, each with" in words
+    assert "with a kernel for each matrix product, a step takes about 25 us" in words
+    assert "in one thread block" in reason(network([64, 32, 10]), 32, H100)
+    assert "the parameters cannot be divided among thread blocks" in reason(network([4096, 4096, 10]), 64, H100)
 
 
 def test_places_by_hand():

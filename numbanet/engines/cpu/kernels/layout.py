@@ -119,7 +119,7 @@ def needs_jacobian(topology: Topology) -> bool:
 class Layout:
     """The memory of a network, with room for the largest block of samples.
 
-    The operating system provides only the memory pages that are used.
+    The operating system provides physical memory only for the pages that are used.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the header, the records of the layers, and the end of the memory that they describe.
+        """Returns the network's header, the records of its layers, and the end of the memory that header and records describe.
 
         The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
         layout for blocks of `rows` samples. Whatever the number of rows, the arrays of a block are placed close together,
@@ -169,7 +169,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns a new header, new records of the layers, and the end of their memory, as described in `records`."""
+        """Returns a new header, new records of the layers, and the end of the memory that they describe (see `records`)."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -228,7 +228,7 @@ class Layout:
         return flat
 
     def all_gradients(self, offset: int) -> np.ndarray:
-        """Returns a view of the panels of all gradients at an offset, including the panels' unused rows and columns."""
+        """Returns a view of all gradients, which begin at memory[offset], including unused rows and columns of their panels."""
         # The parameters begin at offset 0 and end at `self.gradients`, which is therefore also the number of values.
         return self.memory[offset : offset + self.gradients]
 

@@ -1,15 +1,15 @@
 """Computes the addresses in global memory from which a thread reads its elements of the left or right matrix of a product.
 
-In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. Rows r of left and
-columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at one time:
-several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements
-of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel.
-From each element of a thread to the thread's next element, the line advances by a constant, and the term k by another
-constant. The distance from the first element of a thread to its q-th element is therefore the same in all panels. This distance
-is called the `place` of the q-th element.
+In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
+left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
+memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
+loads several elements of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances
+from panel to panel. From one element that a thread loads to the next, the index of the line increases by a constant, and the
+index k by another constant. The distance from the first element of a thread to its q-th element is therefore the same in all
+panels. This distance is called the `place` of the q-th element.
 
-If a thread would read beyond the last line of an operand, it reads another element of the operand instead. Sums with elements
-from beyond the last line are never stored.
+If a thread would read beyond the last line of an operand, it reads another element of the operand instead. The kernel never
+stores the sums that contain these other elements.
 """
 
 from collections.abc import Callable
