@@ -73,8 +73,7 @@ class Rule(NamedTuple):
     decay_batch: int = 0
 
     def for_batch(self, n: int) -> "Rule":
-        """Returns this rule for batches of n samples: with the weight-decay factor that `decay_batch` specifies for n
-        samples."""
+        """Returns the rule for batches of n samples, in which `weight_decay` is the factor that `decay_batch` specifies."""
         if self.decay_batch in (0, n):
             return self
         return self._replace(weight_decay=self.weight_decay * self.decay_batch / n)

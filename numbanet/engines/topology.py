@@ -68,8 +68,7 @@ class Topology:
 
     @cached_property
     def own_activations(self) -> tuple[Activation, ...]:
-        """The activation functions that are not on the formula sheet, in an order that does not depend on the order of the
-        layers."""
+        """The activation functions that are not on the formula sheet, in an order independent of the order of the layers."""
         own = (formula for formula in self.formulas if isinstance(formula, Activation))
         return tuple(sorted(own, key=lambda formula: formula.name))
 
@@ -80,8 +79,7 @@ class Topology:
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """For each layer, the integer constant, such as RELU, that stands for the layer's activation function in calls of
-        loops."""
+        """For each layer, the integer constant, such as RELU, that stands for the activation function in calls of the loops."""
         own = {activation.name: kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION)}
         return tuple((ACTIVATIONS | own)[name] for name in self.activations)
 

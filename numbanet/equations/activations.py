@@ -199,7 +199,7 @@ def exp_difference(z, z_max):
 
 @njit
 def softmax_sum(z, z_max, others):
-    """Computes z_max and `others`, so that sum_k e^(z_k - z_max) = 1 + others, for every sample s.
+    """Computes z_max and `others` so that sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
     z_max is the largest z_k, and `others` is the sum of all terms except the term of z_max. Reads z (n, n_out). Writes `z_max`
     and `others`, both (n,). Twin: softmax_sum_cuda.
@@ -219,8 +219,7 @@ def softmax_sum(z, z_max, others):
 
 @cuda.jit
 def softmax_sum_cuda(z, z_max, others):
-    """Computes z_max and `others`, so that sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin:
-    softmax_sum."""
+    """Computes z_max and `others` with sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
     s = cuda.grid(1)
     if s < z.shape[0]:
         k_max = 0

@@ -16,8 +16,7 @@ from numbanet.equations.activations import sigmoid, tanh
 
 @njit_formula
 def silu(z):
-    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a subnormal number e^z has few
-    digits."""
+    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a subnormal e^z has few digits."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     return (z * root * root if z < zero else z) / (one + root * root)

@@ -32,7 +32,7 @@ class Output(NamedTuple):
     exact : ndarray
         The exact values.
     magnitude : ndarray or None
-        The error is measured in ulp (units in the last place) of these values. None means the magnitudes of the exact values.
+        The values whose ulp (unit in the last place) is the unit of the error; None for the exact values.
     bound : float
         The largest allowed error, in ulp.
     """
@@ -105,7 +105,8 @@ def _scalar(exact: NDArray[Any]) -> list[Output]:
 def _sum(terms: NDArray[Any], axis: int) -> list[Output]:
     """Returns the exact sum of `terms` along an axis as an `Output`, in a list.
 
-    The error bound grows with the number of terms, because each addition may round by half an ulp of the sum of magnitudes.
+    The error bound grows with the number of terms, because each addition may have a rounding error of half an ulp of the sum of
+    the terms' magnitudes.
     """
     return [Output(terms.sum(axis=axis), np.abs(terms).sum(axis=axis), SCALAR_ULP + terms.shape[axis])]
 
