@@ -67,8 +67,8 @@ class Job(NamedTuple):
     task : int
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
-        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, the number of samples in a block, which is a
-        multiple of MR if several threads compute.
+        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE: number of samples in a block. If several
+        threads compute, the number is a multiple of MR.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -105,7 +105,7 @@ class Block(NamedTuple):
     position : int
         Position of the block's first sample in `Samples.order`.
     first : int
-        Index of the memory row that holds the block's first sample, a multiple of MR.
+        Index of the memory row that holds the block's first sample. The index is a multiple of MR.
     n : int
         Number of samples in the block.
     opens, closes : bool

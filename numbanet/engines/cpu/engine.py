@@ -282,9 +282,10 @@ class FastCpuEngine:
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS) -> Totals:
         """Calls the compiled function `run` for the task TRAIN or DESCEND, beginning at position `totals.samples`."""
-        rows = self._block_rows(min(job.batch_size, samples.order.size))
+        if job.batch_size > samples.order.size:
+            job = job._replace(batch_size=samples.order.size)
+        rows = self._block_rows(job.batch_size)
         most = self.layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
-        job = job._replace(batch_size=min(job.batch_size, samples.order.size))
         return self._call(job, rows, most, samples, totals, terms)
 
     def _run_turns(self, task: int, samples: Samples, totals=NOTHING, layers: int | None = None) -> Totals:

@@ -139,7 +139,10 @@ def small(device="cuda", kernels="fast"):
     ],
 )
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
-    """After the MemoryError, the network has its old parameters, and the call succeeds. In the simulator, every fifth fails."""
+    """After a MemoryError, the network has its old parameters, and a second call succeeds.
+
+    The test lets each allocation fail in turn, or in the simulator every fifth allocation.
+    """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":
         plan = ways(topology((1, 1, 2), ("tanh", "softmax"), "cce", np.dtype("float32")))[way]

@@ -58,8 +58,8 @@ static void awaitLastOf(CUstream_st* other, Work* work) {
   if (other->last && !other->last->isDone) work->after.push_back(other->last);
 }
 
-// Work in a stream that does not wait for the default stream may be done before earlier work of other streams. Tests set the
-// variable while they run.
+// Work in a stream that does not wait for the default stream may be done before earlier work of other streams. The setting
+// is read each time, because tests change the variable while they run.
 static bool isEarly(const CUstream_st* stream) {
   return stream != &legacyStream && !stream->waitsForLegacy() && setting("SOFTWARE_GPU_EARLY", 0);
 }

@@ -1,5 +1,6 @@
 // Streams. Work waits in its stream until the program waits for the stream, so that a missing synchronisation causes wrong
-// results. With the variable SOFTWARE_GPU_EARLY, work in streams other than the default stream does not wait.
+// results. If the variable SOFTWARE_GPU_EARLY is 1, streams that do not wait for the default stream execute
+// their work at once.
 #pragma once
 
 #include <cuda.h>
