@@ -95,9 +95,10 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager. Within the context, the kernels that `configured` returns are launched on `stream`.
+    """Returns a context manager.
 
-    If `stream` is a graph builder, the kernels are recorded in its graph instead of launched.
+    Returns a context manager, within which the kernels that `configured` returns are launched on the CUDA stream `stream`. If
+    `stream` is a graph builder, the kernels are not launched, but recorded in the builder's CUDA graph.
     """
     token = _stream.set(stream)
     try:

@@ -129,7 +129,7 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """Returns the newest CUDA version that the driver supports, or None if the driver library cannot be asked.
+    """Returns the newest CUDA version that the driver supports, or None if the driver library is missing or fails.
 
     The driver library reports a version even without a GPU.
     """

@@ -141,8 +141,8 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
     number : type
         The dtype of the arguments: np.float32 or np.float64.
     log_2 : pair of float
-        Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with any exponent n is exact (W.
-        J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with any exponent n is exact
+        (Cody and Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
         The coefficients of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <= log(2) / 2. The first coefficient
         is the constant term.

@@ -58,8 +58,8 @@ _INLINED = FLAGS | {"forceinline": True}
 def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True) -> Any:
     """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`.
 
-    The cache recognises a function by its file and line in the source code. Therefore `cached` must be False for a function
-    that is made at run time.
+    The cache recognises a function by its module, name, line number and bytecode. Therefore `cached` must be False for a
+    function that is made at run time.
     """
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
@@ -111,12 +111,12 @@ def njit_formula(function: Callable, cached: bool = True) -> Any:
 
 
 def is_dispatcher(function: Any) -> bool:
-    """True if `njit` compiled the function; False for Python functions and for CUDA kernels."""
+    """Returns True if `njit` compiled the function, and False for Python functions and CUDA kernels."""
     return isinstance(function, CPUDispatcher)
 
 
 def recompiled(dispatcher: Any, function: Callable) -> Any:
-    """Compiles a function, which is made at run time, with the compiler flags of a function that `njit` compiled."""
+    """Compiles `function`, which was made at run time, with the compiler flags of the compiled function `dispatcher`."""
     return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 

@@ -24,7 +24,7 @@ def called_aside(function: Callable, arguments: tuple[str, ...]) -> Iterator[Cal
 
     The with statement provides a function that waits until the second process has ended. If this function is not called, the
     end of the with statement stops the second process. If there is no cache folder that can be written to, or if no Python
-    process can be started, nothing is called.
+    process can be started, the function is not called.
     """
     process = _start(_CODE.format(path=sys.path, module=function.__module__, name=function.__name__, arguments=arguments))
     if process is None:

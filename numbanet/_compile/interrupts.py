@@ -14,8 +14,8 @@ class _Signals(event.Listener):
     """Stores the signals that arrive during a compilation, and calls their handlers between two passes of the compiler.
 
     Within a pass, LLVM calls Python functions through ctypes. If a signal handler raised an exception, such as
-    KeyboardInterrupt, in such a function, ctypes would print and discard the exception, and LLVM would not get the function's
-    result.
+    KeyboardInterrupt, in a function that LLVM calls, ctypes would print and discard the exception, and LLVM would not get the
+    function's result.
     """
 
     def __init__(self):
@@ -40,7 +40,10 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers of waiting signals before each compiler pass, because the whole compilation could take seconds."""
+        """Calls the handlers of the signals that have arrived, before each compiler pass.
+
+        The whole compilation may take seconds.
+        """
         if threading.current_thread() is threading.main_thread():
             self.handle()
 

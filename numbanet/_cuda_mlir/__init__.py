@@ -55,7 +55,7 @@ class MlirCuda:
 
 
 class Kernel:
-    """A kernel or device function, which numba-cuda-mlir gets at the first use, when all globals of its code are defined."""
+    """A kernel or device function, which is handed to numba-cuda-mlir at its first use, when all its globals are defined."""
 
     def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
         self.provider, self.py_func, self.options = provider, function, options

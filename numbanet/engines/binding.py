@@ -1,9 +1,10 @@
 """Puts formulas that users wrote into the loops and kernels of the engines.
 
-The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind. For a
-network with formulas of a user, this module compiles the loops and kernels again, with functions that also know the user's
-formulas in place of these four functions. The Python code of the loops and kernels does not change. A loop or kernel that calls
-none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through other functions, is not compiled again.
+The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind (an
+integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, with functions that
+also know the user's formulas in place of these four functions. The Python code of the loops and kernels does not change. A loop
+or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through other functions,
+is not compiled again.
 """
 
 import functools
@@ -27,8 +28,8 @@ class Binding:
     Parameters
     ----------
     own : dict
-        Maps each function of `numbanet.equations` that is replaced to the function that replaces it. If `own` is empty, the
-        network uses the package's loops and kernels as they are.
+        Maps each function of `numbanet.equations` that is replaced to its replacement. If `own` is empty, the network uses the
+        package's loops and kernels as they are.
     """
 
     def __init__(self, own: dict[Any, Any]):

@@ -68,7 +68,7 @@ class Job(NamedTuple):
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
         Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE: number of samples in a block. If several
-        threads compute, the number is a multiple of MR.
+        threads compute, the number of samples in a block is a multiple of MR.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -83,7 +83,7 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key, and the start of the counter, from which dropout's random numbers are computed.
+    """The key and the first sample index, from which dropout's random numbers are computed.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Terms(NamedTuple):
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
-        that sets `spare` to True must hold the lock from the first block of a batch to the last.
+        that sets `spare` to True must hold the lock from the first block of a batch to the last block.
     reached : list, optional
         A list. The call appends an array to the list, from which the caller can read the position that the call has reached
         even if a signal handler raised an exception (see `threads.Crew.call`).
@@ -67,7 +67,7 @@ NO_TERMS = Terms(PLAIN)
 
 
 class Claim:
-    """Reserves the first array for gradients, at the offset `Layout.gradients`, for one epoch, as long as the object exists."""
+    """Reserves the first of the two arrays for gradients for one epoch, as long as the `Claim` object exists."""
 
 
 class FastCpuEngine:
@@ -75,10 +75,10 @@ class FastCpuEngine:
 
     To train, the engine calls a compiled function, which processes a slice (some successive steps) of an epoch per call. The
     method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
-    been added up. Callbacks and other threads may call the engine at this moment, and must not change the unfinished gradients.
-    The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`,
-    adds up its gradients in the first array. Calls without a `Claim` use the second array for gradients, and hold the lock
-    until their gradients are complete.
+    been added up. Callbacks and other threads may call the engine between two blocks of a batch, and must not change the
+    unfinished gradients. The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time,
+    which holds a `Claim`, adds up its gradients in the first array. Calls without a `Claim` use the second array for gradients,
+    and hold the lock until their gradients are complete.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of the layer with number `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of layer number `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
 
         Layers are counted from 1.
         """

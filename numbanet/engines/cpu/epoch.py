@@ -45,10 +45,10 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 def gather(memory, header, panels, samples, position, span, scratch):
     """Copies the rows order[position + s] of x, for s in the range `span`, to the panels that begin at memory[panels].
 
-    Prefetches the same rows of y.
+    Also asks the CPU to load the rows of y with the same indices into its cache.
 
     A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
-    sample. Returns True if all copied values are finite. `scratch` is the offset in memory of one vector.
+    sample. Returns True if all copied values are finite. `scratch` is the offset of scratch memory for one SIMD vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
     x, y, order = samples.x, samples.y, samples.order
@@ -124,7 +124,7 @@ def forward(workspace, samples, block, draw, member):
 def backward(workspace, block, step, draw, member):
     """Computes delta of all layers from delta of the last layer.
 
-    After the last block of a batch, also updates w and b. After the other blocks of a batch, leaves the gradients in memory.
+    After the last block of a batch, also updates w and b. After any earlier block of the batch, leaves the gradients in memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)

@@ -49,14 +49,14 @@ COMPILED: dict[np.dtype, Callable] = {}
 
 
 def compile_products(dtype: str, *names: str) -> None:
-    """Compiles the routines with the given names in PRODUCTS, for numbers of a type such as "float32"."""
+    """Compiles the matrix products with the given names (keys of PRODUCTS), for numbers of a type such as "float32"."""
     for name in names:
         signature, routine = PRODUCTS[name]
         signature.address(routine, np.dtype(dtype))
 
 
 def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
-    """Returns `run` for a call's arguments.
+    """Returns the compiled function `run` for the argument types of a call.
 
     Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the addresses of the routines to
     the header and to the layers' records of `workspace`, which may have only the first layers of the network. `clips` is true

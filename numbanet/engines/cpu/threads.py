@@ -1,8 +1,8 @@
 """Sets the number of threads that compute, and manages the Python threads that share the work of a compiled call.
 
-Compiled calls release Python's global interpreter lock, so that Python threads can compute in parallel. numbanet does not use
-Numba's threading layers, because they restrict forking and calls from several threads at once. A helping thread that waits for
-work uses no CPU time.
+Compiled calls release Python's global interpreter lock, so that Python threads can compute in parallel. The package does not
+use Numba's threading layers, because they restrict forking and calls from several threads at once. A helping thread that waits
+for work uses no CPU time.
 """
 
 import math
@@ -120,7 +120,7 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of CPU cores that this process may use, or a CPU quota or NUMBA_NUM_THREADS if that is less.
+    """Returns the smallest of three numbers: the cores that this process may use, its CPU quota, and NUMBA_NUM_THREADS.
 
     For a quota of 1.5 CPUs, the function returns 2: two threads are faster than one, although each of them sometimes waits.
     """

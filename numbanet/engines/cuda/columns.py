@@ -9,7 +9,8 @@ from enum import IntEnum
 class Columns(IntEnum):
     """Base class of enumerations that name the columns of an integer array.
 
-    The first `auto()` is column 0, the next is column 1, and so on. In kernels, a member of a subclass is an integer constant.
+    Members that are defined with `auto()` stand for the columns 0, 1, 2, ..., in the order of their definition. In kernels, a
+    member of a subclass is an integer constant.
     """
 
     @staticmethod

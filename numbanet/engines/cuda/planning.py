@@ -103,22 +103,26 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
     """Returns a sentence that explains the choice of the way to train by the shared memory and the time that each way needs."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
-    room = f"the {limits.shared_bytes:,} bytes of a block's shared memory"
-    lines = [f"the parameters and a batch of {batch_size} samples take {wanted:,} bytes"]
+    lines = [
+        f"the parameters and a batch of {batch_size} samples take {wanted:,} bytes, and a thread block has "
+        f"{limits.shared_bytes:,} bytes of shared memory"
+    ]
     if RESIDENT in plans:
-        lines.append(f" of {room}; in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
+        lines.append(f"in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append(f" of {room}, but training in one thread block does not keep z, which a hidden layer needs")
+        lines.append("training in one thread block does not keep z, which a hidden layer needs")
     else:
-        lines.append(f", more than {room}")
+        lines.append("the network does not fit into one thread block")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:
         spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread over all"
-        lines.append(f"; in {plan.grid.blocks} thread blocks, {spread}, each with {plan.shared_bytes:,} bytes of shared memory")
-        lines.append(f", a step takes about {plan.estimate:.0f} us")
+        lines.append(
+            f"in {plan.grid.blocks} thread blocks, {spread}, each with {plan.shared_bytes:,} bytes of shared memory, "
+            f"a step takes about {plan.estimate:.0f} us"
+        )
     else:
-        lines.append("; the parameters cannot be divided among thread blocks that wait for each other")
-    lines.append(f"; with a kernel for each matrix product, a step takes about {plans[PRODUCTS].estimate:.0f} us")
-    return "".join(lines)
+        lines.append("the parameters cannot be divided among thread blocks that wait for each other")
+    lines.append(f"with a kernel for each matrix product, a step takes about {plans[PRODUCTS].estimate:.0f} us")
+    return "; ".join(lines)
 
 
 def multiply_adds(topology: Topology, batch_size: int) -> int:

@@ -166,7 +166,7 @@ def test_networks_without_a_grid():
 
 def test_the_reason_names_what_was_weighed():
     words = reason(network([784, 128, 10]), 64, H100)
-    assert "more than the 232,448 bytes of a block's shared memory" in words
+    assert "has 232,448 bytes of shared memory; the network does not fit into one thread block" in words
     assert "in 132 thread blocks, 1 layer spread over all, each with" in words
     assert "with a kernel for each matrix product, a step takes about 25 us" in words
     assert "in one thread block" in reason(network([64, 32, 10]), 32, H100)

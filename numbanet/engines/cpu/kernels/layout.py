@@ -99,8 +99,8 @@ def up_to(multiple: int, count: int) -> int:
 def wastes_memory(topology: Topology) -> bool:
     """Returns True if a network's panels (blocks of NR columns) would have far more unused elements than parameters.
 
-    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If the layer has
-    a million inputs, the unused columns take much memory.
+    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If a layer with
+    one output has a million inputs, the unused columns take much memory.
     """
     width = panel_width(topology.dtype)
     unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)
@@ -212,7 +212,7 @@ class Layout:
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
         """Copies a flat vector with w and b of all layers into the panels of the parameters.
 
-        To write gradients or moments instead, pass their distance from the parameters as `offset`.
+        To write gradients or moments, pass their distance in memory from the parameters as `offset`.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
@@ -220,7 +220,7 @@ class Layout:
     def read(self, offset: int = 0) -> np.ndarray:
         """Returns the parameters as a flat vector with w and b of all layers.
 
-        To read gradients or moments instead, pass their distance from the parameters as `offset`.
+        To read gradients or moments, pass their distance in memory from the parameters as `offset`.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
@@ -261,7 +261,7 @@ class Layout:
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
     """Returns an array of zeros that begins at the start of a cache line.
 
-    In an array that begins elsewhere, many SIMD vectors would straddle two cache lines.
+    In an array that begins in the middle of a cache line, many SIMD vectors would straddle two cache lines.
     """
     raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE

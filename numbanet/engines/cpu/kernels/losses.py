@@ -1,6 +1,6 @@
 """Compiled functions (routines) for the loss and the correct outputs (hits) of each sample, and delta of the output layer.
 
-The loops run over tables (see the module `tables`) of y, z and a.
+The loops run over tables of y, z and a, which are indexed [neuron][sample] (see the module `tables`).
 
 To add a loss, add a row to the table LOSSES.
 """
@@ -128,7 +128,7 @@ def users_loss(own: Any, outputs: int) -> Loss:
 
 @njit_part
 def nothing(memory, header, layer, span):
-    """Changes no values; the default for the functions `prepare` and `through` that a routine calls."""
+    """Changes no values. A routine that needs no function `prepare` or `through` calls `nothing` in its place."""
 
 
 @njit_part

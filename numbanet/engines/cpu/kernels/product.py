@@ -9,10 +9,10 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because all matrices have this
-layout, the code of the three products differs only in the memory offsets of their factors. MR successive rows are called a
-group. The result c is divided into tiles of MR rows and NR columns, which are numbered panel by panel, and each thread computes
-a range of tiles. A strip consists of one or two adjacent panels (of NR columns each). The microkernel computes the tiles of a
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because all matrices are stored in
+panels, the code of the three products differs only in the memory offsets of the factors. MR successive rows are called a group.
+The result c is divided into tiles of MR rows and NR columns, which are numbered panel by panel, and each thread computes a
+range of tiles. A strip consists of one or two adjacent panels (of NR columns each). The microkernel computes the tiles of a
 group in all panels of a strip at the same time: a CPU with 32 SIMD registers then needs fewer loads from memory. The terms of a
 sum are always added in the same order, whichever thread adds them, and whether a strip has one or two panels.
 """
@@ -56,7 +56,10 @@ def sample_rows(memory, header, panels, group, k):
 
 @njit_merged
 def input_column(memory, header, layer, i):
-    """Returns the offset of the column with a layer's input i. Column n_in holds 1, the input of b; later columns hold 0."""
+    """Returns the offset in memory of the column of x that holds a layer's input i.
+
+    Column n_in holds 1, the input of b; later columns hold 0.
+    """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
 
@@ -92,8 +95,8 @@ def groups_of(panel, width, tiles, groups, slab, rows):
     """Returns, as a `Span`, the range of groups (MR rows each) that this thread computes in one strip and one slab.
 
     The strip consists of `width` panels, and begins with the panel whose index is `panel`. The slab is a block of `rows` rows
-    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts
-    twice.
+    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes, in which the two panels of a
+    strip count as separate tiles.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:

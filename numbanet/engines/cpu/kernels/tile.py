@@ -1,9 +1,9 @@
-"""The microkernel (the innermost loop of the matrix products), and operations on tiles, the parts of a matrix that it computes.
+"""The microkernel, which is the innermost loop of the matrix products, and operations on the tiles that it computes.
 
 A tile is a part of a matrix: MR rows of a panel (a block of NR columns, see the module `layout`) or of two adjacent panels. A
 tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel of
-the tile. All loops over the rows and vectors of a tile are unrolled. The formula of a term of the sums comes from
-`numbanet.equations`.
+the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of a matrix product comes
+from `numbanet.equations`.
 """
 
 from numba import types
@@ -58,7 +58,7 @@ def _offsets(builder, places, step, half):
 def load_tile(typingctx, memory, places, step):
     """Loads a tile from memory; its panels begin at memory[place], for each offset `place` in `places`.
 
-    Rows are `step` elements apart.
+    The rows of the tile are `step` elements apart in memory.
     """
     vector = Vector(memory.dtype)
     tile = types.UniTuple(vector, MR * NR_VECTORS * len(places))
@@ -76,7 +76,7 @@ def load_tile(typingctx, memory, places, step):
 def store_tile(typingctx, memory, places, step, tile):
     """Stores a tile in memory; its panels begin at memory[place], for each offset `place` in `places`.
 
-    Rows are `step` elements apart.
+    The rows of the tile are `step` elements apart in memory.
     """
 
     def code(context, builder, signature, arguments):

@@ -2,9 +2,9 @@
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
-memory. A factor is not deep if instead the elements of each column of x, or of each row of w, are neighbours in memory. A
-thread loads 4 neighbouring values of a factor at a time, whether the factor is deep or not. A group of 4 neighbouring values is
-called a quad.
+memory. A factor is not deep if the elements of each column of x, or of each row of w, are neighbours in memory. A thread loads
+4 neighbouring values of a factor at a time, whether the factor is deep or not. A group of 4 neighbouring values is called a
+quad.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three

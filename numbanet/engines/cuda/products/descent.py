@@ -144,7 +144,7 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates all p parameters, with one thread for each.
+        """Updates all p parameters, with one thread for each parameter.
 
         Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
         the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of

@@ -24,7 +24,7 @@ def zero_start(right, column, zero):
 def bias_start(right, column, zero):
     """Returns b_j, the start value of the sum z_j of neuron j; the argument `column` is j.
 
-    The right factor of the product is w. Its array `right` holds the biases b as an additional row after w.
+    The right factor of the product is w; the array `right` holds w, followed by the biases b as an additional row.
     """
     return get(right.array, right.depth * right.lines + column)
 
