@@ -27,8 +27,8 @@ class Pace:
     def took(self, samples: int, seconds: float) -> None:
         """Adapts the number of samples in the next slice, so that the next slice takes about SLICE_SECONDS.
 
-        `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The number of
-        samples changes at most by a factor of 8 upwards and 10 downwards.
+        `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The new number
+        of samples is between 0.1 and 8 times the old number.
         """
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
@@ -45,7 +45,7 @@ class Totals(NamedTuple):
         Sum of the samples' losses. Each loss is multiplied by the sample's weight, but not divided by the number n of samples.
     hits : int or float
         Number of correct outputs. With the loss cce, the predicted class counts as the only output of a sample. If `evaluate`
-        receives sample weights, each correct output counts as much as its sample's weight.
+        receives sample weights, each correct output counts with the weight of its sample.
     """
 
     samples: int
@@ -54,7 +54,10 @@ class Totals(NamedTuple):
 
 
 class NotFiniteError(ValueError):
-    """Raised by an engine that has found inf or nan in the inputs x. The call has not changed the parameters."""
+    """Raised by an engine that has found inf or nan in the inputs x.
+
+    The call that raises the error has not changed the parameters.
+    """
 
 
 class Engine(Protocol):
@@ -157,6 +160,6 @@ class Engine(Protocol):
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         """Returns a dict with the keys "z", "a" and "delta".
 
-        The value of each key is a list with one array of the batch per layer.
+        The value of each key is a list that contains, for each layer, the array of the batch's values.
         """
         ...

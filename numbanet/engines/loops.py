@@ -176,7 +176,7 @@ def totals_of(
     """Returns the sum of the samples' losses, and the sum of the samples' numbers of correct outputs.
 
     `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If the sample weights `weights` are
-    given, each correct output counts as much as its sample's weight. The losses must already be multiplied by the sample
+    given, each correct output counts with the weight of its sample. The losses must already be multiplied by the sample
     weights.
     """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)

@@ -186,8 +186,8 @@ def exp_difference(z, z_max):
 
     The CPU or GPU rounds z - z_max to a floating-point number d. The rounding error `lost` is at most half a unit in the last
     place (ulp) of d, which is too much to ignore if d is large. The algorithm TwoSum (Knuth, The Art of Computer Programming,
-    volume 2, 4.2.2) computes `lost` exactly. Then e^(z - z_max) = e^d * e^lost, and e^lost equals 1 + lost except for rounding,
-    because `lost` is tiny.
+    volume 2, 4.2.2) computes `lost` exactly. The result e^(z - z_max) is e^d * e^lost, and e^lost equals 1 + lost except for
+    rounding, because `lost` is tiny.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max

@@ -81,7 +81,7 @@ def bce_from_z(n, y, z):
 
 @njit_formula
 def log_softmax_sum(others):
-    """Returns log sum_k e^(z_k - z_max) = log(1 + others), for softmax: log a_i = (z_i - z_max) - log(1 + others)."""
+    """Returns log sum_k e^(z_k - z_max) = log(1 + others). For softmax, log a_i = (z_i - z_max) - log(1 + others)."""
     return log1p(others)
 
 

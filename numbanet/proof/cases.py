@@ -98,12 +98,12 @@ def cases(dtype: np.dtype) -> Iterator[Case]:
 
 
 def _scalar(exact: NDArray[Any]) -> list[Output]:
-    """Returns the exact result of a scalar formula as an `Output` with the error bound SCALAR_ULP, in a list."""
+    """Returns a list with one `Output`: the exact result of a scalar formula, with the error bound SCALAR_ULP."""
     return [Output(exact, None, SCALAR_ULP)]
 
 
 def _sum(terms: NDArray[Any], axis: int) -> list[Output]:
-    """Returns the exact sum of `terms` along an axis as an `Output`, in a list.
+    """Returns a list with one `Output`: the exact sum of `terms` along an axis.
 
     The error bound grows with the number of terms, because each addition may have a rounding error of half an ulp of the sum of
     the terms' magnitudes.

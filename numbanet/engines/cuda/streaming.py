@@ -1,8 +1,8 @@
 """Streams samples that do not fit into GPU memory: copies them, chunk by chunk, from host memory to two buffers on the GPU.
 
 While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
-GPU computes, threads on the host also copy the rows of the chunk after the next to pinned memory. The buffers and the pinned
-memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
+GPU computes, threads on the host also copy the rows of the chunk after the next chunk to pinned memory. The buffers and the
+pinned memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools
@@ -181,7 +181,7 @@ class Chunks:
     def _copy(self, order: np.ndarray, arrays: tuple, place: Place) -> None:
         """Starts copying a chunk to the GPU arrays of a buffer.
 
-        The samples of NumPy arrays are copied from pinned memory. The samples of GPU arrays are gathered by a kernel.
+        The samples of NumPy arrays are copied from pinned memory. For GPU arrays, a kernel gathers the samples.
         """
         for array, pinned, there in zip(arrays, *place, strict=False):
             if isinstance(array, np.ndarray):

@@ -67,7 +67,7 @@ class Workspace:
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:
-    """Returns a dict that maps layer indices to layer widths, for the layers in which a separate kernel follows the product.
+    """Returns a dict from layer index to layer width, for the layers in which a separate kernel follows the matrix product.
 
     The separate kernel computes the activation or the error delta after the matrix product. A separate kernel is needed in the
     last layer and in softmax layers, which use whole rows; in layers that keep z; and in layers with dropout.

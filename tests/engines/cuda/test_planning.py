@@ -224,7 +224,7 @@ def test_a_byte_too_many_means_products(dtype, size):
     fits, short = (Limits(132, shared_bytes, 0) for shared_bytes in (wanted, wanted - 1))
     assert plan(top, 32, fits)[:2] == (RESIDENT, wanted)
     assert plan(top, 32, short)[:2] == (PRODUCTS, 0)
-    assert f"{wanted:,} bytes, more than the {wanted - 1:,}" in reason(top, 32, short)
+    assert f"{wanted:,} bytes, and a thread block has {wanted - 1:,}" in reason(top, 32, short)
 
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])

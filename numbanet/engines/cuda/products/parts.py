@@ -2,7 +2,7 @@
 
 Each thread adds up the partial sums of one element, always in the order of the parts. From the complete sum, the thread
 computes and stores a result, such as a = phi(z). All kernels of this module read an array of partial sums, of shape (parts,
-count), and write an array of `count` results. In memory, the two arrays are flat.
+count), and write an array of `count` results. In memory, the array of partial sums and the array of results are flat.
 """
 
 import functools
@@ -60,7 +60,7 @@ def gradient(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/dw and dL/db, and stores the complete sums as gradients."""
 
     def kernel(partial, z, count, parts):
-        """Computes dL/dw_ij, and dL/db_j, as the sum of `parts` partial sums. Twins: weight_gradient, bias_gradient.
+        """Computes dL/dw_ij, and dL/db_j, as the sum of `parts` partial sums. Twins on the CPU: weight_gradient, bias_gradient.
 
         Reads partial (parts, count). Writes the gradients to z (count,).
         """
