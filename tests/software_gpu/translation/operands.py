@@ -19,7 +19,7 @@ ADDRESS = re.compile(r"\[\s*([%\w$.]+?)\s*(?:\+\s*(-?\d+))?\s*\]")
 
 
 class Operands:
-    """Translates the operands of a kernel's instructions, which are registers, constants, addresses and names of arrays."""
+    """Translates instruction operands (registers, constants, addresses and names of arrays) to C++ expressions."""
 
     def __init__(self, module: Module):
         self.shared, self.variables, self.registers = module.shared, module.variables, {}
