@@ -208,6 +208,19 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
             assert any(path.intersects_bbox(box.padded(9), filled=False) for path in own), text.get_text()  # 3 mm
 
 
+def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
+    """SSE, MSE and BCE have the same colour, so that only the distance tells to which piece a name belongs."""
+    (line,) = (line for ax in pages[1].axes for line in ax.get_lines() if "loss_term" in (line.get_gid() or ""))
+    pieces = [line.axes.transData.transform(piece[:-1]) for piece in np.split(line.get_xydata(), 3)]
+    names = [text for text in line.axes.texts if text.get_text() in ("SSE", "MSE", "BCE")]
+    assert [text.get_text() for text in names] == ["SSE", "MSE", "BCE"]
+    for number, text in enumerate(names):
+        box = box_of(text)
+        gaps = [np.maximum(0, np.maximum(box.min - piece, piece - box.max)) for piece in pieces]
+        own, *others = (np.hypot(*gap.T).min() for gap in (gaps[number], *(gaps[:number] + gaps[number + 1 :])))
+        assert 1.7 * own < min(others), text.get_text()
+
+
 def test_the_courses_of_the_update_rules_are_comparable(texts):
     """The rules take 12 steps from the same start. Each eta is the smallest multiple of 0.05 that leads to the minimum."""
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01

@@ -374,6 +374,7 @@ def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
         )
 
 
+@pytest.mark.simulator
 @pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
 def test_weights_may_lie_on_the_gpu(samples, weights):
     x, y = samples

@@ -123,6 +123,14 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
 
 
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator does not limit shared memory")
+def test_networks_that_need_permission_for_their_shared_memory_are_trained(monkeypatch):
+    top = topology((100, 125), ("tanh",), "mse", np.dtype("float32"))
+    plans = {way: ways(top)[way] for way in (planning.RESIDENT, "1 blocks, 1 layers")}
+    assert 4 * top.parameter_count > limits.PLAIN_SHARED_BYTES
+    check_ways(monkeypatch, top, plans, count=3, batch=2)
+
+
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
 def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):

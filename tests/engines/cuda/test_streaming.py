@@ -14,7 +14,7 @@ from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.workspace import workspace_bytes
 from numbanet.engines.epoch import epoch_of
 from tests.engines.test_engines import SLICED
-from tests.helpers.engines import CUDA, DTYPES, SOFTWARE_GPU, each
+from tests.helpers.engines import CUDA, DTYPES, each
 from tests.helpers.networks import data, engine_with_parameters, topology
 
 pytestmark = pytest.mark.simulator
@@ -77,9 +77,10 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
     assert found == expected and (others == parameters).all()
 
 
-@pytest.mark.skipif(not SOFTWARE_GPU, reason="only the software GPU can copy early")
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
 def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeypatch, small_chunks, way):
+    """The software GPU copies as early as possible in this test, although it otherwise copies as late as possible."""
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", "1")
     top = topology(*TOPOLOGY, np.dtype("float32"))

@@ -86,7 +86,8 @@ CUresult submit(CUstream_st* stream, std::function<CUresult()> operation) {
   return CUDA_SUCCESS;
 }
 
-// Recording. The driver supports only the strictest mode, CU_STREAM_CAPTURE_MODE_GLOBAL.
+// Recording. The mode CU_STREAM_CAPTURE_MODE_GLOBAL forbids all calls that may be unsafe. The driver treats all other modes as
+// CU_STREAM_CAPTURE_MODE_RELAXED, which forbids only calls that wait for the recorded stream.
 
 static CUresult invalidate(CUstream_st* recorded, const char* function, CUresult error) {
   report("CAPTURE: %s is not allowed while a stream is recorded", function);
@@ -94,9 +95,10 @@ static CUresult invalidate(CUstream_st* recorded, const char* function, CUresult
   return error;
 }
 
-CUresult forbidDuringCapture(const char* function) {
+CUresult forbidDuringCapture(const char* function, bool inEveryMode) {
   for (CUstream_st* stream : created)
-    if (stream->capture == CU_STREAM_CAPTURE_STATUS_ACTIVE && stream->captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL)
+    if (stream->capture == CU_STREAM_CAPTURE_STATUS_ACTIVE &&
+        (inEveryMode || stream->captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL))
       return invalidate(stream, function, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   return CUDA_SUCCESS;
 }
@@ -147,7 +149,7 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
 
 EXPORT CUresult cuCtxSynchronize(void) {
   WITH_CONTEXT;
-  RETURN_ERROR(forbidDuringCapture(__func__));
+  RETURN_ERROR(forbidDuringCapture(__func__, true));
   return finishAll();
 }
 

@@ -60,9 +60,9 @@ CUresult submit(CUstream_st* stream, std::function<CUresult()> operation);
 CUresult finish(CUstream_st* stream);
 CUresult finishAll();
 
-// If a stream is being recorded, returns an error and invalidates the recording. Functions of the API that are not allowed
-// during a recording call this function first.
-CUresult forbidDuringCapture(const char* function);
+// If a stream is being recorded in a mode that forbids the function, returns an error and invalidates the recording. Functions
+// of the API that are not allowed during a recording call this function first.
+CUresult forbidDuringCapture(const char* function, bool inEveryMode = false);
 // Does the same if `stream` is the legacy stream, whose work would have to wait for the recorded stream.
 CUresult forbidLegacyDuringCapture(const CUstream_st* stream, const char* function);
 
