@@ -52,8 +52,8 @@ class Terms(NamedTuple):
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
         that sets `spare` to True must hold the lock from the first block of a batch to the last block.
     reached : list, optional
-        A list. The call appends an array to the list, from which the caller can read the position that the call has reached
-        even if a signal handler raised an exception (see `threads.Crew.call`).
+        The call puts an array into this list, from which the caller can read the position that the call has reached, even if a
+        signal handler raised an exception (see `threads.Crew.call`).
     """
 
     rule: Rule

@@ -96,7 +96,7 @@ def forward(multiply: Callable) -> Callable:
     """Returns the kernel of the forward sum z_j = sum_i w_ij x_i + b_j, which also applies the activation function."""
 
     def kernel(activation, x, order, wb, a, shape):
-        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins on the CPU: forward_sum, activation.
+        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins (CPU loops): forward_sum, activation.
 
         `activation` describes the layer's activation function.
         Reads x (N, n_in), order (n,) and wb (n_in + 1, n_out). Writes a (n, n_out).
@@ -129,7 +129,7 @@ def update(multiply: Callable) -> Callable:
         `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
         with b as an additional last row.
         Reads rates (4,), x (N, n_in) of all samples, order (n,) and delta (n, n_out) of the batch. Updates wb.
-        Twins on the CPU: weight_gradient, bias_gradient, gradient_descent.
+        Twins (CPU loops): weight_gradient, bias_gradient, gradient_descent.
         """
         multiply((x, order), (delta, None), rates, wb, shape)
 
@@ -146,7 +146,7 @@ def gathered_sums(multiply: Callable) -> Callable:
         """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p.
 
         The matrix left, or its transpose, has the rows x[order[s]]. Reads x (N, n_in), order (n,) and right (depth, columns).
-        Writes z (parts, rows, columns). Twins on the CPU: forward_sum, weight_gradient.
+        Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
