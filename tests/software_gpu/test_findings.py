@@ -465,8 +465,7 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
 
 
 def test_what_is_not_allowed_in_any_mode():
-    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the recorded
-    stream."""
+    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the stream."""
     assert recorded(lambda y: cuda.device_array(3), "relaxed") == (None, [])
     error, kinds = recorded(lambda y: cuda.synchronize(), "relaxed")
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}

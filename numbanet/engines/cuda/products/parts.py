@@ -60,7 +60,7 @@ def gradient(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/dw and dL/db, and stores the complete sums as gradients."""
 
     def kernel(partial, z, count, parts):
-        """Computes dL/dw_ij, and dL/db_j, as the sum of `parts` partial sums. Twins (CPU loops): weight_gradient, bias_gradient.
+        """Computes dL/dw_ij and dL/db_j as the sums of `parts` partial sums. Twins (CPU loops): weight_gradient, bias_gradient.
 
         Reads partial (parts, count). Writes the gradients to z (count,).
         """
