@@ -116,17 +116,17 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
 def wait(stream: Any = None) -> None:
     """Waits until the work in a CUDA stream has finished. If `stream` is None, waits for the default stream.
 
-    Work in other streams may continue, except that CUDA's default stream waits for all streams that are not non-blocking.
+    CUDA's default stream waits for all blocking streams. Work in non-blocking streams may continue.
     """
     stream = cuda.default_stream() if stream is None else stream
-    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names in cuda.core and in numba.cuda
+    synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names of the method in cuda.core and in numba.cuda
     synchronize()
 
 
 def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function.
 
-    With numba-cuda-mlir, `_cuda_mlir` replaces the function.
+    If numba-cuda-mlir compiles the kernels, `_cuda_mlir` replaces `function` by the function of the module math instead.
     """
     if SIMULATED or _MLIR:
         return lambda implementation: implementation

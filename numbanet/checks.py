@@ -214,6 +214,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def quantity(value: float) -> str:
+    """Returns a quantity with four significant digits, and with all digits before the decimal point: 0.1235, 12.35, 123457."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
 def listed(names: Iterable[Any], most: int = 20) -> str:
     """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
     names = list(names)

@@ -138,8 +138,9 @@ def train_pass(
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
-    # An error must not change the network. The engine finds inf and nan before the first update, but not before a new optimizer
-    # is used, nor before the key for dropout is drawn.
+    # An error must not change the network. The engine finds inf and nan in the first batch before any parameter changes, but
+    # after a new optimizer is set and the key for dropout is drawn. Therefore x is searched here if there are several batches,
+    # a new optimizer, or dropout.
     unchanged = batch_size is None and optimizer is model.optimizer and not model.topology.dropout
     search = not (unchanged and model.engine.finds_not_finite)
     data = model.checked(x, y, search=search).weighted(sample_weight).as_given().uploaded(model.engine)

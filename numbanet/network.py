@@ -67,16 +67,18 @@ class Network(MultilayerPerceptron):
         An argument does not match its description above. The error message names the argument.
     RuntimeError
         `device` is "cuda", but no GPU can be used. The error message says what was found and what is missing.
+    MemoryError
+        The network does not fit into the GPU's free memory. The error message states the number of free bytes.
 
     Notes
     -----
     On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy larger arrays in chunks, each while the GPU computes with the previous chunk; chunks do not change any bit of the
-    results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit, `gradients`,
-    `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If a call fails
-    on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the parameters of
-    the last finished epoch. If this process can no longer use the GPU, the error message says so, and `parameters`, `save` and
-    `to("cpu")` still work.
+    copy larger arrays in chunks, and copy each chunk while the GPU computes with the previous chunk. Chunks do not change any
+    bit of the results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit,
+    `gradients`, `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If
+    a call fails on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the
+    parameters of the last finished epoch. If this process can no longer use the GPU, the error message says so, and
+    `parameters`, `save` and `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
     doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
@@ -343,8 +345,8 @@ class Network(MultilayerPerceptron):
 
         Raises
         ------
-        ValueError, RuntimeError
-            The device is unknown or cannot be used; the network stays on its device.
+        ValueError, RuntimeError, MemoryError
+            The device is unknown, cannot be used or has too little memory; the network stays on its device.
         """
         if (device := inputs.usable_device(device, self.kernels)) != self.device:
             self._model.move(device)
@@ -363,16 +365,17 @@ class Network(MultilayerPerceptron):
             An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
             is read from its current position; if this position is the end of the file, the file object is read from its start.
         formulas : list of Activation and Loss
-            The activations and the loss that the network uses and that you wrote. The file contains their names and a hash of
-            their functions, but no code.
+            The activations and the loss that the network uses and that you wrote. The file contains the names of these
+            activations and of the loss, and a hash of their functions, but no code.
         device, kernels : str
             As for `Network`. The device need not be the device on which the network was saved.
 
         Raises
         ------
         ValueError
-            The file is damaged, or does not contain a network. Or the network uses an activation or a loss that is not in
-            `formulas`, or that has other functions than when the network was saved. The error message says what is wrong.
+            The file is damaged, the file does not contain a network, the network uses an activation or a loss that is not in
+            `formulas`, or the functions of an activation or loss differ from the functions when the network was saved. The
+            error message says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError

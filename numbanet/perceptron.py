@@ -25,7 +25,7 @@ class MultilayerPerceptron:
     """The base class of `Network`, with all methods that do not change the parameters."""
 
     _model: Model
-    # `numbanet.notebook` sets this method, because a network cannot import the pictures.
+    # `numbanet.notebook` sets this method, because this module must not import `numbanet.pictures`.
     _repr_html_: ClassVar[Callable[[Any], str]]
 
     @property
@@ -45,7 +45,7 @@ class MultilayerPerceptron:
 
     @property
     def formulas(self) -> list[Activation | Loss]:
-        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        """The activations and the loss that you wrote, each once. `load` needs these formulas to load the saved network."""
         return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property
@@ -124,7 +124,7 @@ class MultilayerPerceptron:
             One pair per layer: the weights w of shape (n_in, n_out) and the biases b of shape (n_out,). w[i, j] is the weight
             from neuron i of the previous layer to neuron j.
         """
-        return self._model.topology.views(self._model.engine.read().copy())  # an engine may return an array that it keeps
+        return self._model.topology.views(self._model.engine.read().copy())  # a copy, because an engine may still use the array
 
     @overload
     def predict(self, x: ArrayLike, *, out: None = None, logits: bool = False) -> NDArray[np.floating]: ...
@@ -172,7 +172,7 @@ class MultilayerPerceptron:
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
         model.refuse_other_columns(x)
-        search = out is not None or not engine.finds_not_finite  # an error must not change out
+        search = out is not None or not engine.finds_not_finite  # invalid samples must not change `out`
         samples = inputs.samples(x, model.topology, model.device, search=search)
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = engine.upload(samples)

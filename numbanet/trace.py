@@ -16,7 +16,7 @@ FORWARD_SYMBOLS, BACKWARD_SYMBOLS = ("w", "b", "z", "a"), ("delta", "dw", "db")
 
 
 class Block(NamedTuple):
-    """An array with its name in the notation of the equations, and the letters of its indices: down, if any, and across."""
+    """An array, its name in the notation of the equations, and the letters of its row index (if any) and column index."""
 
     name: str
     indices: str
@@ -103,21 +103,21 @@ class Trace:
 
         For each symbol, the page shows the formula of the sheet, the formula with its numbers, the neuron in a drawing of the
         network, and the loop of `numbanet.equations` that computes the symbol. The last stages show the weights and biases
-        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without a network
+        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an Internet
         connection, and needs a browser from 2023 or later.
 
         Parameters
         ----------
         path : path or binary file object
-            The file to write, whose name must end in .html.
+            The file to write, whose name must end in .html or .htm.
         learning_rate : float
             The positive learning rate eta of the update. The parameters of the network are not updated.
 
         Raises
         ------
         ValueError, TypeError
-            The name has another ending, `learning_rate` is not positive, a value is infinite or NaN, or the step consists of
-            more than 100,000 numbers. A network with about 30,000 weights fits on a page.
+            The name has an ending other than .html or .htm, `learning_rate` is not positive, a value is infinite or NaN, or
+            the step consists of more than 100,000 numbers. A network with about 30,000 weights fits on a page.
         OSError
             The file cannot be written.
         """

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import sys
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # for scikit-learn's estimator checks; read when SciPy is imported
 os.environ.setdefault("MPLBACKEND", "agg")  # draws without a screen
@@ -13,9 +12,6 @@ from numbanet import _cuda
 from numbanet._compile import collection_paused
 from tests.helpers.engines import SOFTWARE_GPU
 from tests.software_gpu import findings
-
-if _cuda.SIMULATED:
-    sys.setswitchinterval(2e-5)  # simulated threads spend most of their time waiting for each other
 
 
 @pytest.hookimpl(tryfirst=True)  # runs before xdist reads its options
@@ -33,7 +29,7 @@ def pytest_cmdline_main(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Excludes the modules and the tests from garbage collection, because they live until the end."""
+    """Excludes the modules and the tests from garbage collection, because they exist until the end of the run."""
     with collection_paused():
         result = yield
     gc.freeze()

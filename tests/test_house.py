@@ -126,7 +126,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def found_in_files(find: Callable[[Path], Any]) -> dict[str, Any]:
-    """Returns what `find` finds in each module of the package, without the modules in which it finds nothing."""
+    """Returns the result of `find` for each module of the package, without empty results."""
     return {id_of(path): found for path in FILES if (found := find(path))}
 
 
@@ -134,7 +134,7 @@ def found_in_files(find: Callable[[Path], Any]) -> dict[str, Any]:
 
 
 def room_of(path: Path) -> str:
-    """Returns the room that a file belongs to."""
+    """Returns the room to which a file belongs."""
     name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "numbanet" if name == "__init__" else name
 
@@ -152,7 +152,7 @@ def imported(path: Path) -> list[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """Returns the rooms that a file imports from; `from numbanet import Network` is an import from the room `numbanet`."""
+    """Returns the rooms from which a file imports; `from numbanet import Network` is an import from the room `numbanet`."""
     parts = [name.split(".") for name in imported(path)]
     rooms = {name[1] if name[1:] and name[1] in MAY_IMPORT else "numbanet" for name in parts if name[0] == "numbanet"}
     return rooms - {room_of(path)}

@@ -7,9 +7,9 @@
 The parts run in this order:
 
     limits         measures launches, graph replays, barriers of the grid, copies and multiply-adds
-    compilation    lets torch.compile fill its caches, while the next two parts run, in which nothing is timed
+    compilation    lets torch.compile fill its caches, while the next two parts, which time nothing, run
     conformance    runs the tests of the engines on the GPU
-    oracle         compares losses and parameters after a few steps of each network with those in float64
+    oracle         compares losses and parameters after a few steps of each network with results in float64
     cases          times epochs of each network with numbanet, PyTorch and JAX in turn
 
 If a part fails, crashes or exceeds its time limit, the report says so, and the next part starts. The JSON file and the Markdown

@@ -21,8 +21,8 @@ from numbanet.engines.cuda.memory import Limits
 from numbanet.engines.cuda.planning import COOPERATIVE, PRODUCTS, RESIDENT, TrainingPlan
 from numbanet.engines.topology import Topology
 
-# The weight with which a cost stays near the planner's present value, relative to the weight of a measured time. It decides the
-# costs that the times of the few benchmark networks leave undetermined.
+# The weight with which a cost stays near the planner's present value, relative to the weight of a measured time. This weight
+# decides the costs that the times of the few benchmark networks leave undetermined.
 INERTIA = 0.01
 
 
@@ -34,7 +34,7 @@ class Constant(NamedTuple):
     module : module
         The module that defines the constant.
     way : str
-        The way to train, the estimate of which depends on the constant.
+        The way to train whose estimate depends on the constant.
     is_rate : bool
         True for a number of operations per microsecond, False for a number of microseconds.
     measurement : str
@@ -69,9 +69,9 @@ def present(name: str) -> float:
 
 
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
-    """Returns how often each cost occurs in a training step of a plan, by the names of the constants.
+    """Returns, for the name of each planner constant, how often its cost occurs in a training step of a plan.
 
-    The planner's own estimates count: for each count, one cost is set to 1, and all other costs are set to 0.
+    The counts are computed by the planner's own estimates, with one cost set to 1 and all other costs set to 0.
     """
     result = {}
     for counted in _names_of(plan.way):

@@ -103,7 +103,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns a dict that contains, for each contestant whose losses differ from the median of all losses, an explanation.
 
     The median of all losses serves as the reference, because no contestant is correct by definition. In the median, numbanet
-    counts only once: its additional variants, which train in other ways than the chosen one, are left out.
+    counts only once: its additional variants, which train in other ways than the chosen way, are left out.
     """
     if not losses:
         return {}

@@ -6,12 +6,12 @@
     python -m benchmarks.ladder --predict --startup        # predictions and start-up instead of epochs
     python -m benchmarks.ladder --all --json ladder.json   # every table
 
-Run the command in the root of the repository. The ladder measures the numbanet in this repository. The networks have the output
-activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table says
-otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are already
-in memory. Before anything is timed, the libraries' losses over two epochs, or their predictions, are compared, and must agree.
-In every round, each library is timed once; the tables show the medians over the rounds. The ceiling, which is the largest
-possible rate of multiply-adds (of values that stay in registers), is measured in the same rounds.
+Run the command in the root of the repository. The ladder measures the version of numbanet in this repository. The networks have
+the output activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table
+says otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are
+already in memory. Before anything is timed, the libraries' losses over two epochs, or their predictions, are compared, and must
+agree. In every round, each library is timed once; the tables show the medians over the rounds. The ceiling, which is the
+largest possible rate of multiply-adds (of values that stay in registers), is measured in the same rounds.
 """
 
 import argparse

@@ -82,7 +82,7 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
     """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
 
-    In round k, the function trains with the sample order k + 1. Before the first round, an epoch with sample order 0 determines
+    In round k, the function trains with sample_orders[k + 1]. Before the first round, an epoch with sample_orders[0] determines
     how many epochs are timed in a round. If the library is slow, the function returns None after the first round.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]

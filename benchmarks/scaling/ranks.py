@@ -33,8 +33,8 @@ class TimedCommunicator:
     Attributes
     ----------
     wait, allreduce : float
-        `wait` is the total time, in seconds, for which this process has waited for the others. `allreduce` is the total time,
-        in seconds, for which this process has added up arrays with the others.
+        `wait` is the total time, in seconds, for which this process has waited for other processes. `allreduce` is the total
+        time, in seconds, for which this process has added up arrays with other processes.
     """
 
     def __init__(self, communicator: Any):

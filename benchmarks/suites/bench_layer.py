@@ -79,7 +79,8 @@ class Products:
 
 
 class Activations:
-    """Benchmark of a layer with one input and half a million outputs: mainly of the activation function."""
+    """Benchmark of a layer with one input and half a million outputs, in which the activation function takes most of the
+    time."""
 
     params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
     param_names = ("impl", "activation")

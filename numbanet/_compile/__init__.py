@@ -6,7 +6,7 @@ decorator       callers                      cached use it for
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
 `njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
-`njit_routine`  compiled code, by address    yes    what not every network needs, such as an activation function or training
+`njit_routine`  compiled code, by address    yes    functions that only some networks need, such as activations or training
 `njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
@@ -61,7 +61,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
     The cache recognises a function by its place in the source code. A function that is made at run time must not be cached.
     """
     dispatcher: Any = numba.njit(**flags)(function)
-    if config.DISABLE_JIT:  # then `dispatcher` is the plain Python function
+    if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
         return dispatcher
     # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
@@ -90,7 +90,7 @@ def types_of(dispatcher: Any, arguments: tuple) -> tuple:
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
     """Returns a function for arguments of the given types only. Compiles the function if necessary.
 
-    A call of the returned function does not find out the types of its arguments, which saves some microseconds. Arguments of
+    The returned function does not determine the types of its arguments, which saves some microseconds per call. Arguments of
     other types, or arrays that are not contiguous, would make the returned function read wrong memory.
     """
     return dispatcher if config.DISABLE_JIT else dispatcher.compile(argument_types)
@@ -217,8 +217,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers in compiled code.
 
-    LLVM inlines the second versions into the callers. The second versions compile faster than the formulas themselves, because
-    they have no wrappers for calls from Python.
+    LLVM inlines the second versions into the callers. The second versions compile faster than the first versions of the
+    formulas, because the second versions have no wrappers for calls from Python.
     """
     if config.DISABLE_JIT:
         return formulas

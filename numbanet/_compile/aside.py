@@ -51,5 +51,5 @@ def _start(code: str) -> subprocess.Popen | None:
     silent = subprocess.DEVNULL
     try:
         return subprocess.Popen([sys.executable, "-c", code], stdin=silent, stdout=silent, stderr=silent)
-    except OSError:  # such as a limit on the number of processes
+    except OSError:  # for example, the number of processes is limited
         return None

@@ -42,7 +42,7 @@ class FunctionCache(NullCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns the compiled function for the argument types `sig`, or None if Numba has to compile it."""
         # Registers the functions of Numba's runtime with LLVM. Numba's own cache calls `target_context.refresh()`, which also
-        # imports what only a compilation needs, such as scipy.linalg, and takes longer than the rest of this method.
+        # imports modules that only a compilation needs, such as scipy.linalg, and takes longer than the rest of this method.
         rtsys.initialize(target_context)
         key, folder = self._key(sig, target_context.codegen()), cache_folder()
         if folder is None:

@@ -60,7 +60,7 @@ def cache_folder() -> Path | None:
         try:
             if folder := _folder_in(base):
                 return folder
-        except (OSError, RuntimeError):  # such as a missing permission or a full disk; RuntimeError: links that form a cycle
+        except (OSError, RuntimeError):  # OSError: a missing permission or a full disk; RuntimeError: links in a cycle
             continue
     return None
 
@@ -71,7 +71,7 @@ def _bases() -> Iterator[Path]:
             yield Path(path)
     try:
         yield Path.home() / ".cache"
-    except RuntimeError:  # no home directory
+    except RuntimeError:  # the user has no home directory
         return
 
 
@@ -108,7 +108,7 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the folders of other versions beside `folder`, except for the KEPT most recently used ones."""
+    """Removes the folders of other versions beside `folder`, except the KEPT folders that were used most recently."""
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):
@@ -128,7 +128,7 @@ def _open_to_others(folder: Path) -> Path | None:
             status = place.stat()
         except FileNotFoundError:
             return None
-        if not stat.S_ISDIR(status.st_mode):  # such as HOME=/dev/null
+        if not stat.S_ISDIR(status.st_mode):  # not a folder, for example if HOME is /dev/null
             raise NotADirectoryError(str(place))
         made_by_numbanet = place in (folder, folder.parent)
         if is_foreign(status) if made_by_numbanet else _is_foreign_parent(status):

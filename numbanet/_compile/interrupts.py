@@ -40,7 +40,7 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers of pending signals before each pass, because a long compilation would delay them for seconds."""
+        """Calls the handlers of pending signals before each pass, because waiting for the compilation could take seconds."""
         if threading.current_thread() is threading.main_thread():
             self.handle()
 

@@ -1,8 +1,8 @@
 """Lets numba-cuda-mlir, the successor of numba-cuda, compile numbanet's kernels.
 
-numba-cuda-mlir does not use Numba. It therefore knows neither the functions that `numba.njit` has compiled, nor Numba's
-overloads. `MlirCuda.jit` replaces such functions in the Python code of a kernel: a function of `njit` by a device function with
-the same Python code, and a function of `numbanet._elementary` by the function of the module math.
+numba-cuda-mlir does not use Numba. Therefore numba-cuda-mlir knows neither the functions that `numba.njit` has compiled, nor
+Numba's overloads. `MlirCuda.jit` replaces such functions in the Python code of a kernel: a function of `njit` by a device
+function with the same Python code, and a function of `numbanet._elementary` by the function of the module math.
 
 The kernels of the reference rung are written in plain Python, and work. The kernels of the fast rung do not work: they use
 functions that generate LLVM code with llvmlite (`engines/cuda/memory/device.py`), but numba-cuda-mlir generates MLIR.
@@ -32,7 +32,7 @@ def version() -> str | None:
 
 
 class MlirCuda:
-    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names are those of numba-cuda-mlir."""
+    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names come from numba-cuda-mlir."""
 
     implementation = "numba-cuda-mlir"
 

@@ -90,7 +90,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def _message(error: Exception) -> str:
     """Returns the message of an exception.
 
-    For a file that cannot be opened, the message does not contain the error number of the system.
+    If a file cannot be opened, the message does not contain the error number of the system.
     """
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"cannot read {os.fspath(error.filename)!r}: no such file"

@@ -30,7 +30,7 @@ INK = " .:-=+*#%@"
 EXAMPLES = """examples:
   numbanet predict model.npz new.csv -o out.csv             one line per row, in a column named like the target
   numbanet predict model.npz new.csv --id customer          the same, with the column customer before the predictions
-  numbanet predict model.npz new.csv --probabilities        and a column with the probability of each class
+  numbanet predict model.npz new.csv --probabilities        with a column for the probability of each class
   cat new.csv | numbanet predict model.npz -                read the table from standard input
   numbanet predict digits.npz digits --draw 3               classify the held-out images, draw three of them
   numbanet predict net.npz numbers.csv                      a network trained on arrays: one line per line of numbers
@@ -138,7 +138,7 @@ def _rounded(values: list[float], resolution: float) -> list[float]:
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct ones on stderr."""
+    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct predictions."""
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None

@@ -10,6 +10,7 @@ from numbanet.cli.common import DATA_SETS
 from numbanet.cli.table_options import read_table, report_dropped
 from numbanet.tables.features import Categorical
 from numbanet.tables.kinds import task_of
+from numbanet.tables.notes import standardisation
 from numbanet.tables.splitting import strata_of, stratified
 from numbanet.tables.targets import Classes
 
@@ -40,7 +41,7 @@ class Problem(NamedTuple):
     summary : str
         Lines that describe the data and are printed before training.
     measured : Table, optional
-        The rows of `held_out` or, if no rows are held out, of `x` as a table, if a report of a table is to be written.
+        The rows that a report of a table describes: the rows of `held_out` or, if no rows are held out, the rows of `x`.
     """
 
     x: NDArray[Any]
@@ -58,7 +59,7 @@ class Problem(NamedTuple):
 def _watches(options: argparse.Namespace) -> bool:
     """Returns whether early stopping or the schedule depends on the validation loss.
 
-    If so, the final metrics must be computed on samples that the validation loss does not use.
+    If the result is True, the final metrics must be computed on samples that the validation loss does not use.
     """
     return options.early_stopping is not None or options.schedule == "plateau"
 
@@ -136,7 +137,8 @@ def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"
     else:
-        losses = f"\nlosses below are of the standardised target, ({target.name} - {target.mean:.6g}) / {target.scale:.6g}"
+        formula = standardisation(target.name, target.mean, target.scale)
+        losses = f"\nlosses below are of the standardised target, {formula}"
     categorical = sum(isinstance(feature, Categorical) for feature in encoding.features)
     return (
         f"{target.name}: {task}{classes} ({reason}), from {len(encoding.features) - categorical} numeric and {categorical} "

@@ -140,7 +140,7 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method. While one process compiles, the waiting ones use no core."""
+        """Waits until all processes have called this method. While one process compiles, the waiting processes use no core."""
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
             if time.monotonic() - start > AWAKE_SECONDS:
@@ -223,7 +223,7 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, node: Any) -> "Share":
-        """Computes the share of this process; all processes of `node`, the MPI communicator of the machine, must call it."""
+        """Computes the share of this process. All processes of `node`, a machine's MPI communicator, must call `of`."""
         own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         of_all = node.allgather(sorted(own))
         cores, quota = sum(1 / sum(core in others for others in of_all) for core in own), cpu_quota()
@@ -250,7 +250,7 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report`, which prints an error, and ends all processes, because the others would wait forever for this process.
+    """Calls `report`, which prints an error, and ends all processes, because the other processes would wait.
 
     If there is only one process, the function only calls `report`.
     """

@@ -1,9 +1,9 @@
 """Puts formulas that users wrote into the loops and kernels of the engines.
 
 The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind. For a
-network with formulas of a user, this module compiles the same loops and kernels again, with functions in place of these four
-that also know the user's formulas. The code of the loops and kernels does not change. A loop or kernel that calls none of the
-four functions, directly or through other functions, is not compiled again.
+network with formulas of a user, this module compiles the same loops and kernels again, and replaces these four functions with
+functions that also know the user's formulas. The code of the loops and kernels does not change. A loop or kernel that calls
+none of the four functions, directly or through other functions, is not compiled again.
 """
 
 import functools
@@ -27,8 +27,8 @@ class Binding:
     Parameters
     ----------
     own : dict
-        For each function of `numbanet.equations` to replace, the function in its place. If `own` is empty, loops and kernels
-        are used as they are.
+        Maps each function of `numbanet.equations` that is replaced to the function that replaces it. If `own` is empty, loops
+        and kernels are used unchanged.
     """
 
     def __init__(self, own: dict[Any, Any]):
@@ -37,15 +37,15 @@ class Binding:
         self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
-        """Returns a compiled function in which every call of a replaced function goes to the function in its place.
+        """Returns a loop or kernel that calls the replacements in `own`, directly and through other functions.
 
-        The result is `function` itself if there is nothing to replace.
+        If `function` calls none of the replaced functions, the result is `function` itself.
         """
         if not self.own:
             return function
         with self.lock:  # no other thread sees the entries of functions that are not bound yet
             if function not in self.known:
-                self.known[function] = function  # a function that names itself finds itself
+                self.known[function] = function  # ends the recursion if a function contains its own name
                 self.known[function] = self._bound(function)
             return self.known[function]
 
@@ -61,7 +61,7 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns a global variable or a variable of a closure, with its calls replaced if it is a function of the package."""
+        """Returns the value of a variable that a function reads. A value that is a function of the package is bound."""
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
 
@@ -73,12 +73,12 @@ def _replaced(function: Any, new_globals: tuple[tuple[str, Any], ...], new_cells
     globals_ = plain.__globals__ | dict(new_globals)
     copy = types.FunctionType(plain.__code__, globals_, plain.__name__, plain.__defaults__, closure)
     copy.__module__, copy.__qualname__, copy.__doc__ = plain.__module__, plain.__qualname__, plain.__doc__
-    if plain is function:  # a device function in the simulator
+    if plain is function:  # in the simulator, a device function is a Python function
         return copy
     return _compile.recompiled(function, copy) if _compile.is_dispatcher(function) else _cuda.recompiled(function, copy)
 
 
-UNBOUND = Binding({})  # changes nothing
+UNBOUND = Binding({})  # a binding that replaces no function
 
 
 def _plain(function: Any) -> Any:
@@ -113,7 +113,7 @@ def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, out
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
-    """Returns the functions in place of `phi` and `d_phi`."""
+    """Returns a dict that maps `phi` and `d_phi` to the functions that replace them."""
     phi, d_phi = activations.phi, activations.d_phi
     for kind, activation in enumerate(own, start=OWN_ACTIVATION):
         phi, d_phi = _phi_with(phi, kind, activation.phi), _d_phi_with(d_phi, kind, activation.d_phi)
@@ -122,7 +122,7 @@ def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
-    """Returns the functions in place of `loss_term` and `d_loss_term`."""
+    """Returns a dict that maps `loss_term` and `d_loss_term` to the functions that replace them."""
     return {
         losses.loss_term: _loss_term_with(losses.loss_term, own.loss, by),
         losses.d_loss_term: _loss_term_with(losses.d_loss_term, own.d_loss, by),

@@ -88,7 +88,8 @@ class Epoch(NamedTuple):
         -------
         list of Epoch
             Usually, the list contains only the epoch itself. If the weight-decay factor depends on the number of samples in a
-            batch (see `Rule.decay_batch`), and the last batch is smaller than the others, the last batch is a second part.
+            batch (see `Rule.decay_batch`), and the last batch is smaller than the other batches, the last batch is a second
+            part.
         """
         rule, order, size = self.rule, self.order, self.batch_size
         if self.share is not None or not (rule.decay_batch and rule.weight_decay):
@@ -99,7 +100,7 @@ class Epoch(NamedTuple):
             parts.append(self._replace(order=order[: steps * size], rule=rule.for_batch(size), rates=self.rates[:steps]))
         if rest:
             last = self._replace(order=order[steps * size :], rule=rule.for_batch(rest), rates=self.rates[steps:])
-            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # other neurons drop out here
+            parts.append(last._replace(batch_size=rest, dropout_key=self.dropout_key ^ 1))  # another key
         return parts
 
 

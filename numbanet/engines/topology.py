@@ -23,7 +23,7 @@ ACTIVATIONS = {
 # their derivatives can be computed from a. (The derivatives of relu and leaky_relu have the same value at a as at z.)
 KEEPS_Z: frozenset[int] = frozenset()
 LOSSES = {"sse": SSE, "mse": MSE, "bce": BCE, "cce": CCE}
-# All built-in activations and losses: the constants of those on the sheet, and the formulas beyond the sheet.
+# All built-in activations and losses: an integer constant for each formula on the sheet, and an object for each other formula.
 ALL_ACTIVATIONS: dict[str, int | Activation] = {**ACTIVATIONS, **BEYOND_ACTIVATIONS}
 ALL_LOSSES: dict[str, int | Loss] = {**LOSSES, **BEYOND_LOSSES}
 # The constants of formulas that are not on the sheet: the constant of the first such activation of a network (the next such
@@ -54,8 +54,8 @@ class Topology:
         For each layer except the last, the probability in [0, 1) that a neuron drops out during training. An empty tuple means
         no dropout.
     formulas : tuple of Activation and Loss
-        The activation functions and the loss that are not on the sheet, each once: those that the user wrote, and those of
-        `numbanet.equations.beyond`.
+        The activation functions and the loss that are not on the sheet, each once: the formulas of the user, and the formulas
+        of `numbanet.equations.beyond`.
     """
 
     sizes: tuple[int, ...]
@@ -85,7 +85,7 @@ class Topology:
 
     @cached_property
     def keeps_z(self) -> tuple[bool, ...]:
-        """For each layer, True if its activation function is in `KEEPS_Z`, or if it is not on the sheet and needs z."""
+        """For each layer, True if the derivative of its activation function must be computed from z."""
         own = {kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION) if activation.needs_z}
         return tuple(kind in KEEPS_Z | own for kind in self.kinds)
 

@@ -1,9 +1,9 @@
 """Activation functions a = phi(z), each followed by its derivative da/dz.
 
 The formulas are arranged to avoid overflow and cancellation: the result of each scalar formula is within 4 units in the last
-place (ulp) of the exact value for every finite argument. A derivative is a function of the activation a if a alone determines
-it, as for sigmoid and tanh; otherwise, the derivative is a function of z. Constants are written as type(z)(1), because a bare
-1.0, or a comparison with a bare 0, would convert float32 values to float64.
+place (ulp) of the exact value for every finite argument. If the activation a alone determines the derivative, as for sigmoid
+and tanh, the derivative is a function of a; otherwise, the derivative is a function of z. Constants are written as type(z)(1),
+because a bare 1.0, or a comparison with a bare 0, would convert float32 values to float64.
 """
 
 import math
@@ -174,7 +174,7 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
         da_dz[s, j] = d_phi(kind, epsilon, z[s, j], a[s, j])
 
 
-# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on all neurons of a layer Let z_max be the largest z_k. Then sum_k e^(z_k -
+# Softmax: a_j = e^z_j / sum_k e^z_k, which depends on all neurons of a layer. Let z_max be the largest z_k. Then sum_k e^(z_k -
 # z_max) = 1 + others cannot overflow: 1 is the term of z_max itself, and `others` is the sum of all other terms. The code does
 # not add 1 to `others`, because `others` can be far smaller than 1, and would then lose its digits in the addition. The
 # cross-entropy of a confident and correct prediction is log(1 + others).

@@ -1,8 +1,8 @@
 """Activation functions and losses that are not on the cheat sheet, each followed by its derivative.
 
 The loops of the modules `activations` and `losses` compute these formulas, too. For a network that uses one of the formulas,
-the engines put the formula into the loops (see `numbanet.engines.binding`). As for MSE, the loss of a batch is 1/n times the
-sum over its n samples and their outputs.
+the engines put the formula into the loops (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n times the
+sum over the samples and outputs, as for MSE.
 """
 
 import math
@@ -16,7 +16,7 @@ from numbanet.equations.activations import sigmoid, tanh
 
 @njit_formula
 def silu(z):
-    """Returns a = z / (1 + e^-z). For z < 0, a is computed as z e^(z/2) e^(z/2) / (1 + e^z), so that no digits are lost."""
+    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a tiny e^z has few digits."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     return (z * root * root if z < zero else z) / (one + root * root)
@@ -123,7 +123,7 @@ def d_selu(z):
 
 @njit_formula
 def mish(z):
-    """Returns a = z tanh(log(1 + e^z)), computed from p = e^-|z|. For z < 0, p is used as e^(z/2) e^(z/2), as in silu."""
+    """Returns a = z tanh(log(1 + e^z)), computed from e^-|z|. For z < 0, e^z is computed as e^(z/2) e^(z/2), as in silu."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     power = root * root
@@ -134,7 +134,7 @@ def mish(z):
 
 @njit_formula
 def d_mish(z):
-    """Returns da/dz = t + 4 z e^z (1 + e^z) / (2 + 2 e^z + e^2z)^2, with t = tanh(log(1 + e^z)), computed from p as in mish."""
+    """Returns da/dz = t + 4 z e^z (1 + e^z) / (2 + 2 e^z + e^2z)^2, with t = tanh(log(1 + e^z)), computed as in mish."""
     zero, one, two, four = type(z)(0), type(z)(1), type(z)(2), type(z)(4)
     root = exp(-abs(z) / two)
     power = root * root
@@ -226,7 +226,7 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: e^2 / 2 for |e| <= delta, else delta (|e| - delta / 2)."""
+    """Returns n times one term of L, for e = y_i - y_hat_i: e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2)."""
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
     return half * error * error if error <= bound else bound * (error - half * bound)
@@ -289,7 +289,7 @@ def d_poisson(y, y_hat):
 
 @njit_formula
 def quantile(y, y_hat, q=0.5):
-    """Returns l(e), n times one term of L, for e = y_i - y_hat_i: q e for e > 0, and (q - 1) e otherwise."""
+    """Returns n times one term of L, for e = y_i - y_hat_i: q e if e > 0, else (q - 1) e."""
     level = type(y)(q)
     error = y - y_hat
     return level * error if error > type(y)(0) else (level - type(y)(1)) * error

@@ -90,12 +90,11 @@ def nesterov_cuda(eta, mu, gradients, velocities, parameters):
         parameters[p] = descend(eta, nesterov_gradient(mu, gradients[p], velocities[p]), parameters[p])
 
 
-# Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and
-# w <- w - eta m_hat / (sqrt(v_hat) + epsilon). The moving averages m and v are initialised with 0. In step t, m_hat = m / (1 -
-# beta_1^t) and v_hat = v / (1 - beta_2^t) correct the bias that results from the initial 0. The loops use the faster form at
-# the end of the paper's section 2, which applies both corrections once per step: eta_t = eta sqrt(1 - beta_2^t) / (1 -
-# beta_1^t) and
-# epsilon_t = epsilon sqrt(1 - beta_2^t).
+# Adam (Kingma and Ba, 2015, arXiv:1412.6980): m and v are moving averages of g = dL/dw and of g^2, and w <- w - eta m_hat /
+# (sqrt(v_hat) + epsilon). The moving averages m and v are initialised with 0. In step t, m_hat = m / (1 - beta_1^t) and v_hat =
+# v / (1 - beta_2^t) correct the bias that results from the initial 0. The loops use the faster form at the end of the paper's
+# section 2, which applies both corrections once per step, in eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t =
+# epsilon sqrt(1 - beta_2^t).
 
 
 @njit

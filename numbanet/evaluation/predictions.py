@@ -12,7 +12,7 @@ from numbanet.training.metrics import counts_of
 
 
 class Score(NamedTuple):
-    """The precision, the recall and the F1 score of a class or of a label, and the number of samples that have it."""
+    """The precision, the recall and the F1 score of a class or label, and the number of samples with the class or label."""
 
     name: str
     precision: float

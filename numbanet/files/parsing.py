@@ -39,8 +39,8 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     Raises
     ------
     ValueError
-        The parser raised an exception. If it is `NeedsMoreError`, the message begins with the name of the file, without
-        `complaint`.
+        The parser raised an exception. If the exception is a `NeedsMoreError`, the message of the ValueError begins with the
+        name of the file, without `complaint`.
     OSError
         The file cannot be opened.
     ModuleNotFoundError

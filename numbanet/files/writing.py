@@ -77,7 +77,7 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
     """Raises OSError if `replacing` cannot write to the path.
 
-    Training calls this function before it begins, because otherwise the result of a long training run could be lost.
+    `fit` calls this function before training begins, because otherwise the result of a long training run could be lost.
     """
     place = _followed(name := name_of(path))
     if isinstance(place, str) and _status(place, name) is None:
@@ -217,7 +217,7 @@ def _copy(content: BinaryIO, target: str | int | BinaryIO) -> None:
             file.flush()
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 os.fsync(file.fileno())
-    elif isinstance(target, io.RawIOBase):  # its method write may write only a part of the bytes
+    elif isinstance(target, io.RawIOBase):  # the method `write` of a raw file may write only a part of the bytes
         buffered = io.BufferedWriter(target)
         shutil.copyfileobj(content, buffered)
         buffered.flush()

@@ -12,7 +12,7 @@ from numbanet.formulas.language import translated
 from numbanet.formulas.trials import DTYPES, NEAR, Tried, check_enough, check_finite, check_slopes, slopes
 
 Z, Z_A = ("z",), ("z", "a")
-FAR = np.array([100.0, 1e3, 1e4, 1e9, 1e18])  # further values of z, besides the ends of the range of the dtype
+FAR = np.array([100.0, 1e3, 1e4, 1e9, 1e18])  # values of z at which an activation is tried, in addition to NEAR
 
 
 class Activation(Formula):
@@ -20,12 +20,13 @@ class Activation(Formula):
 
     All engines compile the functions into their loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons,
     `if`, variables, abs, min, max, functions and constants of the module math, global numbers, and other such functions. The
-    present values of global variables become part of the formula. All constants are converted to the dtype of the network.
+    values that global variables have when the `Activation` is created become part of the formula. All constants are converted
+    to the dtype of the network.
 
     Parameters
     ----------
     name : str
-        The name of the activation in files and messages. The name must differ from those of the sheet's activations.
+        The name of the activation in files and messages. The name must differ from the names of the sheet's activations.
     phi : function
         `phi(z, *constants)` returns a.
     d_phi : function
@@ -44,10 +45,10 @@ class Activation(Formula):
     TypeError
         `phi` or `d_phi` is not a function, or a constant is not a number.
     ValueError
-        A function contains something that a formula cannot contain; the message names the line. Or a value is infinite or NaN,
-        for numbers up to the ends of the range of float32 and float64; to allow such values, say in the docstring of the
-        function for which z they are finite. Or `d_phi` disagrees with central differences of `phi`; the message names z, both
-        numbers and the likely mistake. At kinks of `phi`, `d_phi` is not compared.
+        A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
+        a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
+        numbers and the likely mistake). To allow infinite values, say in the docstring of the function for which z the values
+        are finite. At kinks of `phi`, `d_phi` is not compared.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class Activation(Formula):
         )
         function = tried(f"phi {of}", translations[0], Z, phi.__doc__)
         derivative = tried(f"d_phi {of}", translations[1], Z_A, d_phi.__doc__)
-        if not config.DISABLE_JIT:  # plain Python raises OverflowError where compiled functions return inf
+        if not config.DISABLE_JIT:  # without compilation, Python raises OverflowError instead of returning inf
             _try(function, derivative)
         super().__init__(
             name=name,

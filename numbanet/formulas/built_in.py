@@ -48,7 +48,7 @@ class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
     The name of such a loss contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter has its
-    default. Files and pickles therefore need only the name.
+    default. Files and pickles therefore need only the name of the loss.
 
     Parameters
     ----------
@@ -106,14 +106,14 @@ class Huber(WithParameter):
 class Quantile(WithParameter):
     """The quantile loss, also called pinball loss: q e for e = y - y_hat > 0, and (q - 1) e otherwise.
 
-    With this loss, a network predicts the number below which the fraction q of the targets lies, for given inputs. The loss of
-    a batch is the sum over samples and outputs, divided by the number of samples. The name "quantile" stands for `Quantile()`,
-    which predicts the median.
+    With the quantile loss, a network predicts, for given inputs, the number below which the fraction q of the targets lies. The
+    loss of a batch is the sum over samples and outputs, divided by the number of samples. The name "quantile" stands for
+    `Quantile()`, which predicts the median.
 
     Parameters
     ----------
     q : float
-        The fraction, in (0, 1).
+        The fraction of the targets below the prediction, in (0, 1).
 
     Raises
     ------

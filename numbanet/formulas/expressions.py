@@ -32,7 +32,8 @@ SPOKEN: dict[type, str] = {
 }
 
 
-# The names that have a value, and whether it is a truth value; and statements with the names after them, None after `return`.
+# `Known` maps each name that has a value to True if the value is a truth value. `Statements` contains translated statements and
+# the names that have a value after them, or None if the last statement is `return`.
 Known = dict[str, bool]
 Statements = tuple[list[ast.stmt], Known | None]
 
@@ -117,7 +118,7 @@ class Expressions:
         self.unknown(node)
 
     def operation(self, node: ast.AST, left: ast.expr, op: ast.operator, right: ast.expr, known: Known) -> Value:
-        """Translates left op right. A power with a small constant integer becomes a product, which is fast and exact."""
+        """Translates `left op right`. A power with a small constant integer becomes a product, which is fast and exact."""
         if isinstance(op, ast.Pow):
             exponent = self._constant_of(right, known)
             if exponent is not None and exponent.is_integer() and abs(exponent) <= HIGHEST_POWER:

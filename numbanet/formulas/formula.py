@@ -12,7 +12,7 @@ from numbanet._compile import config, njit_formula
 from numbanet.formulas.language import Translation
 from numbanet.formulas.trials import DTYPES, Tried
 
-# The compiled functions that formulas use, by the text of their code. Copies of a formula, as pickle makes them, share them.
+# The compiled functions of formulas, by the text of their code. Equal formulas, such as unpickled copies, share the functions.
 _COMPILED: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 

@@ -1,4 +1,4 @@
-"""The functions of the modules math and builtins that formulas can call, and those that compiled formulas call in their place.
+"""The functions of the modules math and builtins that formulas can call, and the functions that compiled formulas call instead.
 
 The package's own exp, expm1, log1p and tanh consist of arithmetic without branches, so that LLVM can vectorise loops that call
 them. All functions keep the dtype of their arguments.

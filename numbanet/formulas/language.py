@@ -6,7 +6,8 @@ abs, min and max, and of other formulas. The translation
 - writes each constant as type(z)(1), because Numba would convert float32 to float64 at a bare constant 1 or 0.5,
 - replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
 - replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
-- refuses everything else, with the line and the reason. A formula therefore ends after a known number of operations.
+- refuses everything else, with the line and the reason. Because loops and recursion are refused, a formula ends after a known
+  number of operations.
 
 The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
 """
@@ -54,7 +55,7 @@ def translated(
     arguments : list of str
         The meanings of the formula's parameters, such as ["z", "a"].
     constants : list of float
-        The values of the parameters after these.
+        The values of the parameters that follow the parameters in `arguments`.
     compiler : callable
         Compiles the formulas that the formula calls.
 
@@ -83,7 +84,7 @@ class _Library:
         self.open: list[FunctionType] = []
 
     def translate(self, source: Source, constants: Mapping[str, float]) -> Translation:
-        """Translates a function, and before it the functions that it calls."""
+        """Translates a function, after the functions that it calls."""
         self.open.append(source.function)
         translator = _Translator(source, constants, self)
         tree, namespace = translator.tree(), translator.namespace
@@ -123,7 +124,7 @@ class _Translator(Expressions):
         return ast.increment_lineno(ast.fix_missing_locations(tree), self.source.first - 1)
 
     def block(self, body: list[ast.stmt], known: Known) -> Statements:
-        """Translates statements, and returns them with the names that have a value after them."""
+        """Returns the translated statements, and the names that have a value after the last statement."""
         statements: list[ast.stmt] = []
         after: Known | None = known
         for statement in body:

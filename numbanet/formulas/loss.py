@@ -25,7 +25,7 @@ class Loss(Formula):
     Parameters
     ----------
     name : str
-        The name of the loss in files and messages. The name must differ from those of the sheet's losses.
+        The name of the loss in files and messages. The name must differ from the names of the sheet's losses.
     loss : function
         loss(y, y_hat) returns the loss of one output of one sample, from the target y and the prediction y_hat.
     d_loss : function
@@ -39,10 +39,10 @@ class Loss(Formula):
     TypeError
         `loss` or `d_loss` is not a function.
     ValueError
-        A function contains something that a formula cannot contain; the message names the line. Or a value is infinite or NaN
-        for numbers from -10,000 to 10,000; to allow such values, say in the docstring of the function for which numbers they
-        are finite. Or `d_loss` disagrees with central differences of `loss`; the message names y, y_hat, both numbers and the
-        likely mistake. At kinks of `loss`, `d_loss` is not compared.
+        A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
+        numbers from -10,000 to 10,000, or `d_loss` disagrees with central differences of `loss` (the message names y, y_hat,
+        both numbers and the likely mistake). To allow infinite values, say in the docstring of the function for which numbers
+        the values are finite. At kinks of `loss`, `d_loss` is not compared.
     """
 
     loss: Any
@@ -58,7 +58,7 @@ class Loss(Formula):
         )
         function = tried(f"loss {of}", translations[0], ARGUMENTS, loss.__doc__)
         derivative = tried(f"d_loss {of}", translations[1], ARGUMENTS, d_loss.__doc__)
-        if not config.DISABLE_JIT:  # plain Python raises OverflowError where compiled functions return inf
+        if not config.DISABLE_JIT:  # without compilation, Python raises OverflowError instead of returning inf
             _try(function, derivative)
         super().__init__(
             name=name,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-STEP = 2.0**-17  # of the central differences, relative to the argument if the argument is larger than 1
+STEP = 2.0**-17  # the step of central differences, relative to the argument if it is larger than 1
 TOLERANCE = 1e-5  # the largest error of a derivative, relative to the derivative if the derivative is larger than 1
 KINK = 1e-3  # the largest difference between the slopes to the left and to the right of a point without a kink
 FEWEST = 8  # the smallest number of points at which a derivative must be comparable
@@ -47,9 +47,10 @@ class Tried(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """A derivative at a point, and the slope of the function there by central differences.
+    """The value of a derivative at a point, and the slope of the function at the same point by central differences.
 
-    `arguments` are those that `found` was computed from, and `noise` is the largest rounding error of `expected`.
+    `found` is the derivative, which was computed from `arguments`. `expected` is the slope by central differences, and `noise`
+    is the largest rounding error of the slope.
     """
 
     point: Point
@@ -69,7 +70,7 @@ def numbers_of_both_signs(smallest: float, largest: float, count: int) -> NDArra
     return np.concatenate([-positive[::-1], [0.0], positive])
 
 
-NEAR = numbers_of_both_signs(0.00113, 31.7, 48)  # the points at which derivatives are compared; 1 and 0.5 are not among them
+NEAR = numbers_of_both_signs(0.00113, 31.7, 48)  # the points at which derivatives are compared, which exclude 1 and 0.5
 
 
 def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
@@ -88,7 +89,7 @@ def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
 def slopes(function: Callable, derivative: Tried, points: Iterable[Point], arguments: Callable[[Point], Point]) -> list[Slope]:
     """Returns the slopes at all points near which the function is finite and has no kink.
 
-    The derivative is that with respect to the last number of a point. arguments(point) returns the arguments of `derivative`.
+    The slope is the slope with respect to the last number of a point. arguments(point) returns the arguments of `derivative`.
     """
     found = []
     for *others, z in points:
@@ -107,7 +108,8 @@ def slopes(function: Callable, derivative: Tried, points: Iterable[Point], argum
 def check_slopes(derivative: Tried, found: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> None:
     """Raises ValueError if the derivative is wrong; the message names a point, both numbers and the likely mistake.
 
-    `mistakes` maps texts about mistakes to functions that return the right derivative if it is this mistake that was made.
+    `mistakes` maps a sentence about each known mistake to a function that returns the right derivative if the user made this
+    mistake.
     """
     wrong = [slope for slope in found if not slope.agrees(slope.found)]
     if wrong:

@@ -20,4 +20,5 @@ from numbanet.inputs.foreign import without_tensors as without_tensors
 from numbanet.inputs.frames import is_frame as is_frame
 from numbanet.inputs.frames import names_of as names_of
 from numbanet.inputs.frames import refuse_other_columns as refuse_other_columns
+from numbanet.inputs.host import first_not_finite as first_not_finite
 from numbanet.inputs.stream import Batches as Batches

@@ -26,7 +26,7 @@ _NUMBER_LABELS = (
     "classes, y = numpy.unique(y, return_inverse=True) numbers the labels, and classes[net.predict(x).argmax(axis=1)] then "
     "gives the labels of predictions; numbanet.sklearn.MLPClassifier takes labels as they are"
 )
-# For built-in losses that are defined for some targets only: what these targets are, and a function that recognises them.
+# For each built-in loss that allows only some targets: the words for the allowed targets, and a function that recognises them.
 _RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "poisson": ("at least 0", lambda y: y >= 0),
     "hinge": ("-1 or 1", lambda y: abs(y) == 1),
@@ -135,7 +135,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
 
 
 def _converted(name: str, array: Any, dtype: np.dtype) -> Any:
-    """Converts a NumPy array to `dtype` and C order, read-only. A GPU array, which must have this dtype, is returned itself."""
+    """Converts a NumPy array to `dtype` and C order, read-only. A GPU array, which must have this dtype, stays unchanged."""
     if not on_gpu(array):
         return host_arrays.read_only(array, dtype)
     if array.dtype != dtype:

@@ -129,7 +129,7 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
     def scaled(self, factor: float | None) -> "Data":
-        """Returns the samples with sample weights in the network's dtype, multiplied by `factor` unless it is None."""
+        """Returns the samples with sample weights in the network's dtype, multiplied by `factor` if `factor` is given."""
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":

@@ -37,7 +37,7 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
 def first_improbable(y: np.ndarray) -> tuple[int, ...] | None:
     """Returns the index of the first value of y (n, n_out) that is nan or outside [0, 1], or None if there is no such value."""
     if np.minimum.reduce(y, axis=None, initial=1) >= 0 and np.maximum.reduce(y, axis=None, initial=0) <= 1:
-        return None  # if a value is nan, so are both extremes, and the comparisons are false
+        return None  # if a value is nan, both extremes are nan, and the comparisons are false
     return tuple(np.argwhere(~((y >= 0) & (y <= 1)))[0])
 
 
@@ -53,7 +53,7 @@ def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
     """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
-    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # unsigned, a negative label is a large number
+    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # as an unsigned integer, a negative label is large
         return None
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
     return int(samples[0]) if samples.size else None

@@ -38,7 +38,7 @@ ACTIVATIONS = {
     "exponential": "exponential",
 }
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "Softmax", "ELU")
-LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, for models that contain only its name
+LEAKY_SLOPE = 0.2  # the default slope of keras.activations.leaky_relu, for models that do not contain the slope
 # Layers without effect in prediction: Flatten, because numbanet's rows are flat, and layers that act only in training.
 SKIPPED = ("InputLayer", "Flatten", "Identity", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise",
            "ActivityRegularization")  # fmt: skip
@@ -120,7 +120,7 @@ def from_keras(source: Any, *, loss: str | Loss, activations: str | Sequence[str
 def _check_model(result: Network, model: Any) -> None:
     """Raises ValueError if the model and the network compute different outputs."""
     keras = sys.modules.get("keras")
-    if keras is None or not isinstance(model, keras.Model):  # the object only has a configuration like a Keras model
+    if keras is None or not isinstance(model, keras.Model):  # the object is no Keras model, but has the configuration of one
         return
     policy = model.dtype_policy.name
     rtol = COARSE if "bfloat16" in policy else max(TOLERANCES.get(policy, COARSE), TOLERANCES[result.dtype])

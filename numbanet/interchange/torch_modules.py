@@ -206,7 +206,7 @@ def _unwrapped(module: Any) -> Any:
 
 
 def _check_module(result: Network, module: Any) -> None:
-    """Raises ValueError if the module and the network compute different outputs; leaves the module as it was."""
+    """Raises ValueError if the module and the network compute different outputs; leaves the module unchanged."""
     torch = sys.modules["torch"]
     parameter = next(module.parameters())
     dtype, device = str(parameter.dtype).removeprefix("torch."), parameter.device

@@ -50,7 +50,7 @@ def _last(history: History) -> str:
     row = list(history)[-1]
     text = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
     best = f"; the network has the parameters of epoch {history.best_epoch}" if history.best_epoch is not None else ""
-    return f"{checks.count(len(history), 'epoch')}{', interrupted' * history.interrupted}; in the last: {text}{best}"
+    return f"{checks.count(len(history), 'epoch')}{', interrupted' * history.interrupted}; in the last epoch: {text}{best}"
 
 
 def _framed(parts: list[str]) -> str:

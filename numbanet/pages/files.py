@@ -9,14 +9,14 @@ REMEDY = "let the name end in .html"
 
 
 def refuse_other_names(path: Location) -> None:
-    """Raises ValueError if the name of the file to write does not end in .html or .htm."""
+    """Raises ValueError if the name of the file to write has an ending other than .html or .htm."""
     refuse_other_ending(path, ENDINGS, REMEDY)
     if suffix_of(path) not in ("", *ENDINGS):
         raise ValueError(f"cannot write {name_of(path)!r}: the file is an HTML page; {REMEDY}")
 
 
 def write(path: Location, page: str) -> None:
-    """Writes a page; raises ValueError if the name has another ending, and OSError if the file cannot be written."""
+    """Writes a page; raises ValueError as in `refuse_other_names`, and OSError if the file cannot be written."""
     refuse_other_names(path)
     with replacing(path) as file:
         file.write(page.encode())

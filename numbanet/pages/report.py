@@ -1,4 +1,4 @@
-"""Writes a report: one HTML file that consists of sections, and that a browser shows without a script and without a network."""
+"""Writes a report: one HTML file of sections, which a browser shows without scripts and without an Internet connection."""
 
 import html
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def write_report(path: Location, title: str, result: str, sections: Sequence[Sec
     Raises
     ------
     ValueError
-        The name has another ending.
+        The name has an ending other than .html or .htm.
     OSError
         The file cannot be written.
     """

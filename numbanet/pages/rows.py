@@ -32,7 +32,7 @@ class Section(NamedTuple):
     """A section of docs/sheet.md: its heading, and the rows of its table."""
 
     title: str
-    rows: list[Any]  # of Row, or of Symbol
+    rows: list[Any]  # objects of the class Row or Symbol
 
 
 def sections() -> list[Section]:

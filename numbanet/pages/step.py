@@ -14,7 +14,7 @@ from numbanet.pages.listings import listing, stages_of
 from numbanet.pages.values import Layer as Layer
 from numbanet.pages.values import Step as Step
 
-MOST_NUMBERS = 100_000  # each takes at most 17 bytes, so that a page stays below 2 MB
+MOST_NUMBERS = 100_000  # each number takes at most 17 bytes, so that a page stays below 2 MB
 DIGITS = 9  # significant digits of a number in float64; numbers in float32 have the digits that identify them
 SCRIPTS = ("format.js", "stages.js", "drawing.js", "panels.js", "walk.js")
 
@@ -32,7 +32,8 @@ def write_step(path: Location, step: Step) -> None:
     Raises
     ------
     ValueError
-        The name has another ending, a value is infinite or NaN, or the step contains too many numbers for a page.
+        The name has an ending other than .html or .htm, a value is infinite or NaN, or the step contains too many numbers for a
+        page.
     OSError
         The file cannot be written.
     """

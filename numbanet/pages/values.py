@@ -92,7 +92,7 @@ def _losses(step: Step, y: Array, parts: int) -> Array:
 
 
 def logit(layer: Layer) -> Array:
-    """Returns u with a = sigmoid(u), of shape (n, n_out): z for a layer with sigmoid; for softmax, from `softmax_logit`."""
+    """Returns u of shape (n, n_out), for which a = sigmoid(u): z for sigmoid, the result of `softmax_logit` for softmax."""
     if not layer.is_softmax:
         return layer.z
     u = np.empty_like(layer.z)

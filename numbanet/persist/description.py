@@ -18,7 +18,7 @@ from numbanet.training.optimizers import GradientDescent, Optimizer
 FORMAT, VERSION = "numbanet", 1
 HISTORY = "history"  # the name of the array that contains the training history of a checkpoint
 
-Formulas = Iterable[Activation | Loss]  # those that users wrote
+Formulas = Iterable[Activation | Loss]  # the formulas that users wrote
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}

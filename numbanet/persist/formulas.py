@@ -35,7 +35,7 @@ def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation |
     Raises
     ------
     NeedsMoreError
-        A formula is missing in `own`, or was written as other functions.
+        A formula is missing in `own`, or its functions differ from the functions when the network was saved.
     ValueError, TypeError, LookupError, AttributeError
         The description is invalid.
     """
@@ -69,7 +69,7 @@ def _found(kind: str, name: str, digest: str, own: Iterable[Activation | Loss]) 
     if same_name:
         raise NeedsMoreError(
             f"needs the {kind} {name!r} as it was when the network was saved, but the functions of the given {class_} {name!r} "
-            f"are different: pass the {class_} with the functions of that time"
+            f"are different: pass the {class_} with its original functions"
         )
     raise NeedsMoreError(
         f"needs the {kind} {name!r}, which is not built in, and files contain no code: pass the {class_} {name!r} in the list "

@@ -177,12 +177,12 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict that maps the strings in `words` without a code to `fill`, or an empty dict if `fill` is None."""
+    """Returns a dict that maps all `words` that are not in `codes` to `fill`, or an empty dict if `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder that maps strings to integers or, if `default` is a float, floats; unknown strings to `default`."""
+    """Adds a LabelEncoder that maps known strings to their codes (integers or floats), and all other strings to `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)

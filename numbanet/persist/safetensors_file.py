@@ -17,7 +17,7 @@ from numbanet.engines.topology import Topology
 from numbanet.files.tensors import Tensor, read_tensors, safetensors_package
 from numbanet.persist.description import HISTORY, Description, Formulas
 
-KEY = "numbanet"  # the only key: with several keys, the package would write them in an order that varies from run to run
+KEY = "numbanet"  # the only key, because the package would write several keys in an order that varies from run to run
 DTYPES = {"float32": "F32", "float64": "F64"}
 LIMIT = 100_000_000 - 1_000_000  # the package reads headers of up to 100 MB; 1 MB is reserved for the names of the tensors
 

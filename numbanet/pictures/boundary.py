@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -14,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from numbanet import inputs
 from numbanet.network import Network
+from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.labels import are_texts, class_numbers, indices_of
 from numbanet.pictures.page import POINT, SMALLEST
-from numbanet.pictures.placing import size_in_mm, size_of
+from numbanet.pictures.placing import size_in_mm, size_of, without_formulas
 
 GRID = 300  # the number of points along each axis
 LEADING, SPACE = 1.65, 3.6  # of the legend: the height of a line, and the width of a marker and of spaces, per font size
@@ -87,7 +89,7 @@ def decision_boundary(
     x_1, x_2 = (np.linspace(*ends, GRID) for ends in zip(low - margin, high + margin, strict=True))
     plane = np.stack(np.meshgrid(x_1, x_2), axis=-1)
     y_hat = network.predict(plane.reshape(-1, 2)).reshape(GRID, GRID, n_out)
-    columns = [f"{style.short(feature.name)} (encoded)" for feature in network.table.features] if network.table else []
+    columns = [f"{shortened(feature.name)} (encoded)" for feature in network.table.features] if network.table else []
     x_label, y_label = columns if len(columns) == 2 else ("$x_1$", "$x_2$")
     ax.set(xlabel=x_label, ylabel=y_label, xlim=x_1[[0, -1]], ylim=x_2[[0, -1]])
     style.calm(ax)
@@ -167,12 +169,15 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)
-    names = list(map(style.short, names))
+    names = list(map(shortened, names))
     points, rows, columns, wide = style.LABEL_POINTS, 1, 1, 0.0
     for points in (style.LABEL_POINTS, SMALLEST):
         rows = max(1, int(height / (LEADING * points * POINT)))
         columns = -(-len(names) // rows)
-        wide = max(size_of(name, points)[0] for name in [*names, f"and {len(names)} more"]) + SPACE * points * POINT
+        wide = (
+            max(size_of(without_formulas(name), points)[0] for name in [*names, f"and {len(names)} more"])
+            + SPACE * points * POINT
+        )
         if columns * wide <= width / 2:
             break
     most = max(1, int(width / 2 / wide))
@@ -185,10 +190,16 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     if ax.figure.get_layout_engine() is None:
         if np.prod(taken) < MOST_COVERED * width * height:
             framed = {"frameon": True, "framealpha": 0.8, "facecolor": style.theme(ax).paper}
-            ax.legend(handles, names, loc="best", **spare | framed)
+            _written(ax.legend(handles, names, loc="best", **spare | framed))
             return
         _make_narrower(ax, taken[0] / width)
-    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2, **spare)
+    _written(ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2, **spare))
+
+
+def _written(legend: Legend) -> None:
+    """Lets the legend show the letter $ of names, which would otherwise begin a formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _make_narrower(ax: Axes, share: float) -> None:
@@ -204,16 +215,21 @@ def _make_narrower(ax: Axes, share: float) -> None:
 def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDArray[np.integer], names: list[str]) -> None:
     """Writes the name of each class into its region, as far as possible from other regions; omits a name that does not fit."""
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
-    for c, name in enumerate(map(style.short, names)):
-        size = (size_of(name, style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
+    for c, name in enumerate(map(shortened, names)):
+        size = (size_of(without_formulas(name), style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
         half = np.ceil(size[::-1] / 2).astype(int)  # in rows and columns of the grid
         best = None
         while (fits := _fits(winner == c, half)).any():
             best, half = fits, half + DEEPER
         if best is not None:
             row, column = np.argwhere(best)[best.sum() // 2]
-            look = {"size": style.LABEL_POINTS, "color": style.theme(ax).ink, "path_effects": style.halo(ax)}
-            ax.text(axes[0][column], axes[1][row], name, ha="center", va="center", zorder=4, **look)
+            look = {
+                "size": style.LABEL_POINTS,
+                "color": style.theme(ax).ink,
+                "path_effects": style.halo(ax),
+                "parse_math": False,
+            }
+            ax.text(axes[0][column], axes[1][row], name, size=style.LABEL_POINTS, ha="center", va="center", **look)
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -254,14 +254,14 @@ def _terms(formula: str) -> list[str]:
 
 
 def _with_brace(left: str, value: str, condition: str, other_value: str, other_condition: str) -> str:
-    """Returns a formula with a brace before two values, which have a common left edge, as have their conditions."""
+    """Returns a formula with a brace before two cases; the two values begin at the same x, and so do the two conditions."""
     values, conditions = _aligned(value, other_value), _aligned(condition, other_condition)
     lines = [rf"{value}\ \ \mathrm{{for}}\ {condition}" for value, condition in zip(values, conditions, strict=True)]
     return rf"${left}\left\{{\genfrac{{}}{{}}{{0}}{{0}}{{{lines[0]}}}{{{lines[1]}}}\right.$"
 
 
 def _aligned(*formulas: str) -> list[str]:
-    """Returns the formulas with space behind them, so that all have the width of the widest."""
+    """Returns the formulas, each followed by space, so that all have the width of the widest formula."""
     widths = [extent(f"${formula}$")[0] for formula in formulas]
     return [
         rf"{formula}\hspace{{{(max(widths) - width) / extent(UNIT)[0]:.3f}}}"

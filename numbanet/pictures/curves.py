@@ -339,7 +339,7 @@ def _more_d_activation(name: str) -> Callable[[], Curve]:
     return lambda: Curve("$z$", Z, np.array([d_phi(z if needs_z else phi(z)) for z in Z]), ("$da/dz$",))
 
 
-LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it is not -2
+LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it differs from the default -2
 
 
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:

@@ -13,7 +13,7 @@ from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.functions import activation_of, grid
 
-SMALLEST = 7.0  # in points
+SMALLEST = 7.0  # the smallest font size, in points
 SYMBOLS = {
     "identity": "z",
     "sigmoid": r"\sigma(z)",

@@ -68,7 +68,7 @@ def _written(figure: Figure, kind: str, title: str) -> bytes:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Returns a figure as an SVG drawing whose texts are text. The letters of a formula are in the order of reading."""
+    """Returns a figure as an SVG drawing with text that can be selected. The letters of a formula are in reading order."""
     svg = re.sub(r"\n *", "\n", _written(figure, "svg", title).decode())
     svg = re.sub(r"(font-family: '[^']*')[^;\"]*", r"\1", svg)  # without matplotlib's list of similar fonts
     svg = re.sub(r"(?:<tspan [^\n]*\n)+", lambda match: "".join(sorted(match[0].splitlines(True), key=_left)), svg)

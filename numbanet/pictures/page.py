@@ -1,4 +1,4 @@
-"""A page of the cheat sheet, the blocks on it, and the measuring of strings. Lengths are in mm, and font sizes in points."""
+"""A page of the cheat sheet, its blocks, and functions that measure text. Lengths are in mm, font sizes in points."""
 
 from collections.abc import Callable
 from functools import cache
@@ -79,7 +79,7 @@ def line(text: str, size: float, **options: Any) -> Line:
 
 
 def wrapped(pieces: list[str], size: float, room: float, **options: Any) -> list[Line]:
-    """Returns lines that contain the pieces of a text; a line ends where the next piece would make it wider than `room`."""
+    """Returns lines that contain the pieces of a text; each line contains as many pieces as fit into the width `room`."""
     texts, font = [""], {name: value for name, value in options.items() if name in ("weight", "family")}
     for piece in pieces:
         longer = texts[-1] + piece

@@ -56,7 +56,7 @@ def _points(line: Line2D) -> NDArray[np.float64]:
 
 
 def _pieces(line: Line2D, count: int) -> list[NDArray[np.float64]]:
-    """Returns the points of a line as `count` arrays; NaN separates the pieces if there is more than one name."""
+    """Divides the points of a line, which draws one curve per name, into `count` arrays of equal length, one per curve."""
     return np.split(_points(line), count)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks
 from numbanet.network import Network
+from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.files import save
 from numbanet.pictures.labels import classified
@@ -38,8 +39,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     history : History
         The history that `Network.fit` returned.
     metric : str
-        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains the metric
-        with the prefix "val_", the values of the latter are drawn as the validation curve.
+        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains a metric of
+        this name with the prefix "val_", the validation curve shows the metric with the prefix.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw on; by default the Axes of a new figure.
 
@@ -171,7 +172,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     """
     true, predicted, classes = classified(y, y_hat, names)
     counts = confusion(true, predicted, None if classes is None else len(classes))
-    classes = [style.short(name) for name in classes or map(str, range(len(counts)))]
+    classes = [shortened(name) for name in classes or map(str, range(len(counts)))]
     longest = max(map(len, classes))
     side = float(np.clip(0.62 * len(classes) + 1, 3.4, 14))
     ax = style.axes(ax, (side + 0.07 * longest, side + 0.05 * longest))
@@ -203,8 +204,8 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
     if longest > 5 or step > 1:  # slanted names that are long would overlap
         upright = {"rotation": 90, "va": "center"} if longest > 10 or step > 1 else {"rotation": 40}
         turned = {"ha": "right", "rotation_mode": "anchor", **upright}
-    ax.set_xticks(ticks, classes[::step], **turned)
-    ax.set_yticks(ticks, classes[::step])
+    ax.set_xticks(ticks, classes[::step], parse_math=False, **turned)
+    ax.set_yticks(ticks, classes[::step], parse_math=False)
     borders = np.arange(1, len(classes)) - 0.5
     ax.set_xticks(borders, minor=True)
     ax.set_yticks(borders, minor=True)

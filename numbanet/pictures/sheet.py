@@ -35,11 +35,11 @@ BEYOND = [
     ("Weight decay and clipping", "Sample weights and dropout"),
 ]
 ROOMIEST = 2  # the column that receives new sections of docs/sheet.md
-MORE_COLUMNS = 3  # of the third page; the fourth column lists the formulas that loops compute without overflow
+MORE_COLUMNS = 3  # on the third page, without the last column, which lists the formulas after "computed as"
 TALLEST = 55.0  # the mean height of the formulas on the third page is at most TALLEST
 WIDTH_BEYOND = (WIDTH - 2 * MARGIN - 3 * GUTTER) / 4  # the width of a column of the second page
 WIDTH_COMPUTED = 51.0  # the width of the last column of the third page
-WIDTH_MORE = (WIDTH - 2 * MARGIN - 3 * GUTTER - WIDTH_COMPUTED) / MORE_COLUMNS  # the width of its other columns
+WIDTH_MORE = (WIDTH - 2 * MARGIN - 3 * GUTTER - WIDTH_COMPUTED) / MORE_COLUMNS  # the width of the other three columns
 SYMBOLS_AT, SYMBOL_LEADING = (0.0, 103.0, 190.0), 4.6
 PAGES = 3
 
@@ -51,7 +51,7 @@ def draw_sheet(page: int = 1, *, dark: bool = False) -> Figure:
     ----------
     page : int
         1 for the formulas of the original cheat sheet, 3 for the section "More activations and losses" of docs/sheet.md, or 2
-        for its other formulas.
+        for all other formulas of docs/sheet.md.
     dark : bool
         Whether the background is dark.
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABEL_POINTS = 9
-MOST_LETTERS = 28  # of a name
 LINE_LETTERS = 32  # of a line of the label of an axis
 
 
@@ -85,12 +84,6 @@ def theme(ax: Axes) -> Theme:
 def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
     """Returns the path effects that draw a border in the colour of the background around text."""
     return [patheffects.withStroke(linewidth=2.5, foreground=theme(ax).paper)]
-
-
-def short(name: str) -> str:
-    """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
-    half = MOST_LETTERS // 2
-    return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
 
 
 def label(text: str) -> str:

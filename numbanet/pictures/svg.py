@@ -1,4 +1,4 @@
-"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that a page can be light or dark."""
+"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that the page can be light or dark."""
 
 import html
 import io
@@ -27,6 +27,7 @@ VARIABLES = {
     style.SKY: "sky",
 }
 COLOUR = re.compile("#[0-9a-f]{6}")
+ADAPTING = {"gray_r", "importance"}  # the colour maps of images that are legible on a light and on a dark page
 ROUNDING = 0.02  # the largest difference between a mixture of colours and one of the 256 colours of a colour map
 IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 
@@ -43,14 +44,14 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
         A function that draws a picture on a new figure and returns its Axes, such as
         `functools.partial(learning_curves, history)`. The figure is closed, so that a notebook does not show it twice.
     name : str
-        A word that begins all identifiers in the element. It must differ between the pictures of a page.
+        A word that begins all identifiers in the element. The word must differ between the pictures of a page.
     title : str
         A description of the picture for readers who do not see it.
     """
     file = io.StringIO()
     with pyplot.style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": name}]), pyplot.ioff():
         figure: Any = draw().figure
-        has_pixels = any(image.get_cmap().name != "gray_r" for ax in figure.axes for image in ax.images)
+        has_pixels = any(image.get_cmap().name not in ADAPTING for ax in figure.axes for image in ax.images)
         look = {"transparent": not has_pixels, "bbox_inches": "tight", "pad_inches": 0.05, "metadata": {"Date": None}}
         try:
             figure.savefig(file, format="svg", **look)

@@ -254,7 +254,7 @@ def refuse_empty(table: Table, names: Iterable[str]) -> None:
 
 
 def without(table: Table, missing: Iterable[NDArray[np.bool_]]) -> Table:
-    """Returns the table without the rows for which an array in `missing` is True; raises ValueError if no row is left."""
+    """Leaves out each row for which a boolean array (n,) in `missing` is True; raises ValueError if no row is left."""
     dropped = np.zeros(table.rows, bool)
     for rows in missing:
         dropped |= rows

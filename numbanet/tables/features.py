@@ -19,7 +19,7 @@ from numbanet.tables.spelling import fitting, odd_sign
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column as a float64 array (n,), NaN if missing; raises ValueError for other strings and infinite numbers."""
+    """Returns a column as a float64 array (n,). A missing value becomes NaN; any other value must be a finite number."""
     column = table.column(name)
     values = column.numbers
     if np.isfinite(values).all():
@@ -72,7 +72,7 @@ def as_option(option: str, names: Iterable[str]) -> str:
 
 
 def booleans(table: Table, name: str) -> NDArray[np.float64]:
-    """Returns a column of true and false, in any capitalisation, as an array (n,): 1 for true, 0 for false, NaN if missing."""
+    """Returns a column of true and false as an array (n,): 1 for true, 0 for false, in any capitalisation; NaN if missing."""
     column = table.column(name)
     values: dict[str | None, float] = {None: math.nan}
     for text in set(column.strings) - {None}:

@@ -16,7 +16,7 @@ DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}:\d{2}"
     rf"|\d{{1,2}}\.?[- ]{MONTH}[- ](\d{{4}}|\d{{2}})|{MONTH} \d{{1,2}},? \d{{4}})([T ,:].*)?"
 )
-CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # for many strings at once, joined by NUL characters
+CODES = re.compile(r"(?:^|\0)\s*[+-]?0\d+\s*(?:\0|$)")  # searches many strings at once, joined by NUL characters
 # A target column of whole numbers contains classes if it has at most 20 distinct values, each of which occurs at least twice
 # on average.
 CLASSES_OF_INTEGERS = 20

@@ -134,7 +134,7 @@ def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 
 # The spellings that an error message may recommend, in the order in which `fitting` tries them.
-PAIRS = (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u2019")  # decimal and thousands
+PAIRS = (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (".", "\u2019")  # (decimal, thousands)
 COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands in PAIRS)]
 
 
@@ -164,7 +164,7 @@ def odd_sign(text: str) -> str | None:
     if enclosed or plain.endswith("-"):
         rest = plain[1:-1] if enclosed else plain[:-1]
         if rest[:1].isdigit() and _is_number(rest):
-            return f"a number whose sign is not in front of it: write -{rest} instead, and so in all cells of the column"
+            return f"a number whose sign is not in front of it: write -{rest} instead, in all cells of the column"
     return None
 
 

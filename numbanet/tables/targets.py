@@ -123,7 +123,7 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def fits(self, loss: str) -> bool:
-        """True if a network with the loss can learn the standardised target: most losses of numbers, also one of a user."""
+        """True if a network with the loss can learn standardised numbers; a loss that the user wrote can."""
         return loss not in (*Classes.losses, "poisson", "hinge")
 
     def width(self, loss: str) -> int:

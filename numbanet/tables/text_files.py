@@ -132,7 +132,8 @@ def _sniffed(text: str, decimal: str) -> str:
             widths.pop()  # the last row may be incomplete
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
-    # If separators give equal results, the last one in SEPARATORS wins. A decimal comma is a separator only if all rows agree.
+    # If several separators are equally good, the last of them in SEPARATORS is chosen. A decimal character is a separator only
+    # if all rows have equally many columns.
     return max((each for each in reversed(SEPARATORS) if each != decimal or columns(each)[0]), key=columns)
 
 

@@ -33,7 +33,7 @@ class History:
         stopping, or if the monitored metric was not measured in any epoch.
     """
 
-    # `numbanet.notebook` sets this method, because a history cannot import the pictures.
+    # `numbanet.notebook` sets this method, because this module must not import `numbanet.pictures`.
     _repr_html_: ClassVar[Callable[["History"], str | None]]
 
     def __init__(self):
@@ -71,7 +71,7 @@ class History:
         return np.array(self.history[name])
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether the history contains a figure of this name."""
+        """Returns whether the history contains a value of this name for each epoch."""
         return name == "epoch" or name in self.history
 
     def __len__(self) -> int:

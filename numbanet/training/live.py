@@ -23,7 +23,7 @@ class TerminalLine:
     """A line of a terminal. A text that is wider than the terminal is cut off, except for the last text."""
 
     def __init__(self) -> None:
-        self.width = 0  # of the visible text
+        self.width = 0  # the width of the visible text
 
     def replace(self, text: str) -> None:
         """Shows a text in place of the previous text."""
@@ -82,7 +82,7 @@ def live_line() -> LiveLine | None:
 
 
 def on_terminal(stream: Any) -> bool:
-    """Returns whether `stream`, such as standard error, is a terminal. It may be None, closed, or an object without isatty."""
+    """Returns whether `stream`, such as standard error, is a terminal. `stream` may be None."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):

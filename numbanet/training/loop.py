@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -166,6 +166,7 @@ class Training:
                     self.model.engine.write(self.best)
                 self._call("on_train_end", logs)
             if len(history.epoch) > resumed:
+                del self.finite  # `_warn` creates another network, which can use the memory of the snapshot
                 self._warn(start)
         return history
 
@@ -252,7 +253,7 @@ class Training:
         If the loss or a parameter is infinite or NaN, restores the last snapshot instead and raises FloatingPointError.
         """
         after = self.model.snapshot()
-        if not (np.isfinite(totals.loss) and np.isfinite(after.parameters).all()):
+        if not (np.isfinite(totals.loss) and inputs.first_not_finite(after.parameters) is None):
             self.model.restore(self.finite)
             raise FloatingPointError(
                 f"the loss stopped being finite in epoch {epoch} with learning rate {eta:g}; "
@@ -337,7 +338,9 @@ class Training:
         if self.consensus.follows:
             return
         if loss is not None:
-            message = reporting.worse_than_at_first(self, start, loss)
+            message = None
+            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the loss at first
+                message = reporting.worse_than_at_first(self, start, loss)
             if message and self.settings.verbose:
                 reporting.say(f"warning: {message}")
             elif message:

@@ -7,8 +7,8 @@ labels. If `labels` is False, each row belongs to exactly one class; the number 
 in the row. If `labels` is True, each output is an independent label: a sample has the label if the value is above 1/2, and the
 metric is the mean over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1).
 With `labels=None`, the outputs are exclusive classes if there are several outputs and every row of y adds up to 1; otherwise
-they are independent labels. `Network` passes `labels=True` for the loss bce, False for any other loss with a softmax output
-layer, and None in all other cases. For `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
+the outputs are independent labels. `Network` passes `labels=True` for the loss bce, False for any other loss with a softmax
+output layer, and None in all other cases. For `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
 """
 
 import functools
@@ -232,7 +232,7 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
         others, own = np.sort(y_hat[~of_class, j]), np.sort(y_hat[of_class, j])
         if others.size and own.size:
             # Twice the number of pairs (a sample of the class, another sample) in which the sample of the class has the larger
-            # prediction. Twice, because pairs with equal predictions count as 1/2, and the sum remains an exact integer.
+            # prediction. Because pairs with equal predictions count as 1/2, the doubled number is an exact integer.
             pairs = sum(int(np.searchsorted(others, own, side).sum(dtype=np.int64)) for side in ("left", "right"))
             areas.append(pairs / (2 * others.size * own.size))
     return sum(areas) / len(areas) if areas else float("nan")
@@ -297,7 +297,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "log_loss": "min",
 }
 
-ALWAYS = "; the accuracy of classes is always measured"  # even if `metrics` is not given
+ALWAYS = "; the accuracy of classes is always measured"  # also if `metrics` is not given
 
 # Names that a metric passed to `fit` cannot have, because `fit` uses the names itself. If the loss is cce or bce, a metric
 # cannot have the name "accuracy", either.
@@ -305,7 +305,7 @@ TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns the function of one of numbanet's own metrics, without the `functools.partial` around it; else None."""
+    """Returns a metric of numbanet without the `functools.partial` that wraps it; returns None for any other metric."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 

@@ -117,7 +117,7 @@ class Model:
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
-        If the class of the optimizer differs from the class of the last optimizer, the moments become 0.
+        If the last optimizer has another class, all moments are set to 0.
         """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)

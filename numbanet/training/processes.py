@@ -97,7 +97,7 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns True if the pass should end early, because the loss is not finite and no other process waits for this one."""
+        """Returns True if the pass should end early, because the loss is not finite and no other process is waiting."""
         return self.batches is None and not math.isfinite(totals.loss)
 
 

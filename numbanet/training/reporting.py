@@ -133,7 +133,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Shows the text of the last epoch, and ends its line. Returns False if no line had been replaced."""
+        """Shows the text of the last epoch, and ends the line. Returns False if `show` has replaced no line."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)

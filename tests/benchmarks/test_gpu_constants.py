@@ -55,7 +55,7 @@ def results():
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_the_constants_of_a_gpu_are_found(results, alone):
-    """All estimates are equal to the measured times, also if no cost was measured alone. Then some costs are undetermined."""
+    """With the constants, all estimates equal the measured times. If no cost is measured alone, some costs are undetermined."""
     true, limits, cases = results
     found = constants.measured(limits if alone else {"launch": "needs a GPU"}, cases.values())
     assert found == pytest.approx(true, rel=0.15 if alone else 2)

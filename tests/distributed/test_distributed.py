@@ -208,7 +208,7 @@ def test_parts_of_any_size_shuffle_to_the_same_bits(samples):
 
 
 def test_batches_that_each_process_reads(samples):
-    """Process 1 has fewer batches than the others; it takes part in all steps until the others have read all their batches."""
+    """Process 1 has fewer batches than process 0, and takes part in all steps until process 0 has read all its batches."""
     x, y = samples
     of_rank = [
         [slice(0, 5), slice(5, 7), slice(7, 20)],

@@ -75,7 +75,7 @@ def killed(alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_two(killed):
-    """Returns the results of the two processes from before rank 1 was killed."""
+    """Returns the results that the two processes wrote before rank 1 was killed."""
     done, folder = killed
     try:
         return written(folder, "same", "node", "misuse", "examples")

@@ -104,7 +104,7 @@ def keep_factors(top, batch):
 
 
 def check(device, kernels, top, rule, weights=None):
-    """Compares parameters and moments after two epochs with a schedule; the last batch of an epoch is smaller."""
+    """Compares an engine's parameters and moments with NumPy's, after two epochs in which the learning rate changes."""
     engine, flat = engine_with_parameters(top, device, kernels)
     x, y = data(top, COUNT)
     expected = Trained(top, flat, rule)

@@ -15,7 +15,7 @@ LOSSES = ("poisson", "mae", "huber", "huber(delta=0.75)", "log_cosh", "quantile"
 
 
 def layers(loss):
-    """Returns the activations of a network: half of the activations, from another one on for each loss.
+    """Returns the activations of the network for a loss: half of all activations, a different half for each loss.
 
     Networks with the same set of activations share their compiled loops. The network of the loss poisson ends with exponential.
     """

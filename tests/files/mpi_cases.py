@@ -12,6 +12,7 @@ import numpy as np
 
 import numbanet
 
+sys.setswitchinterval(2e-5)  # in the simulator, threads spend most of their time waiting for each other
 FOLDER, CASES = Path(sys.argv[1]), sys.argv[2:]
 ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 

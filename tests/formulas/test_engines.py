@@ -28,7 +28,7 @@ class Oracle:
         self.v = [np.zeros_like(array) for array in self.parameters]
 
     def gradients(self, x, y):
-        """The loss, and the gradients of w1, b1, w2, b2."""
+        """Returns the loss, and the gradients of w1, b1, w2, b2."""
         w1, b1, w2, b2 = self.parameters
         z = x @ w1 + b1
         a = PHI[self.hidden](z)
@@ -39,7 +39,7 @@ class Oracle:
         return huber_losses(y, y_hat).sum() / by, [x.T @ delta1, delta1.sum(0), a.T @ delta2, delta2.sum(0)]
 
     def step(self, x, y, name):
-        """One update; returns the loss before it."""
+        """Performs one update, and returns the loss before the update."""
         loss, gradients = self.gradients(x, y)
         self.t += 1
         for k, g in enumerate(gradients):

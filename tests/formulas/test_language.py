@@ -1,4 +1,4 @@
-"""Formulas of users: each way to write one is compiled and right, or refused in words that a beginner understands."""
+"""Formulas of users: each way to write a formula gives right results, or is refused in words that a beginner understands."""
 
 import math
 import re
@@ -21,7 +21,7 @@ GRID = np.array([-2.3, -1.0, -0.4, 0.0, 0.7, 1.0, 2.9])
 
 
 def made(function, arguments=("z",), constants=()):
-    """The compiled function."""
+    """Returns the compiled function."""
     return compiled(translated("phi", function, arguments, constants, compiled).function)
 
 
@@ -114,7 +114,7 @@ def test_a_formula_means_what_python_means_in_either_dtype(function):
 
 
 def test_functions_of_math_keep_the_dtype_and_are_right():
-    """A single function calls all of them, so that Numba compiles only once."""
+    """A single formula calls all functions of math, so that Numba compiles only once."""
     taken = {function: ["y"] if function is math.acosh else ["x"] * FUNCTIONS[function].arguments for function in FUNCTIONS}
     namespace = {f"_{function.__name__}": FUNCTIONS[function].function for function in FUNCTIONS}
     calls = [f"_{function.__name__}({', '.join(names)})" for function, names in taken.items()]

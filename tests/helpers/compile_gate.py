@@ -39,7 +39,7 @@ LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
 
 
 def missing() -> str | None:
-    """Returns None if this machine can compile and disassemble kernels, else the missing part and how to install it."""
+    """Returns None if this machine can compile and disassemble kernels, else says what is missing and what to install."""
     if SIMULATED:
         return "the compile gate builds real kernels: unset NUMBA_ENABLE_CUDASIM"
     if getattr(cuda, "implementation", None) != "NVIDIA":

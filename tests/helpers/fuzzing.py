@@ -143,7 +143,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Damages a file: often only the members of an archive, whose checksums are then correct, otherwise any bytes."""
+    """Damages any bytes of a file or, often, only the members of an archive, which then get correct checksums."""
     if chance.random() < 0.7:
         with contextlib.suppress(zipfile.BadZipFile, EOFError, OSError):
             if content.startswith(b"PK"):
@@ -264,7 +264,7 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file after the time limit; not an Exception, so that no reader catches it by mistake."""
+    """Ends the reading of a file after the time limit. TooSlow is not an Exception, so that no reader catches TooSlow."""
 
 
 def too_slow(*_: Any) -> None:

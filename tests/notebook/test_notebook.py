@@ -55,7 +55,7 @@ def test_a_history_is_its_curves_and_a_data_frame():
     html = history._repr_html_()
     loss, accuracy = pictures_in(html)
     assert "loss" in loss and "validation" in loss and "accuracy" in accuracy
-    assert f"3 epochs; in the last: loss {history['loss'][-1]:.4g}, accuracy" in html
+    assert f"3 epochs; in the last epoch: loss {history['loss'][-1]:.4g}, accuracy" in html
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(history)
     assert list(frame) == ["epoch", *history.history] and frame["epoch"].tolist() == [1, 2, 3]
@@ -72,7 +72,7 @@ def test_without_matplotlib_there_are_tables(monkeypatch):
 
 @each("sizes, shown", [([2, 3, 1], 2 + 6 + 3), ([20, 9, 1], 7 + 7 * 7 + 7)])
 def test_a_trace_is_its_arrays(sizes, shown):
-    """For large arrays, the tables contain six rows and columns, and the last."""
+    """For a large array, the table contains the first six rows and columns, and the last row and column."""
     net = Network(sizes, "tanh", "mse", seed=0, kernels="reference")
     trace = net.trace(np.linspace(-1, 1, sizes[0])[np.newaxis], [[0.25]])
     html = trace._repr_html_()

@@ -144,6 +144,19 @@ def test_the_ends_of_long_names_remain():
     check_texts(ax.figure)
 
 
+def test_names_with_dollars_are_no_formulas():
+    names = ["5 $ to 10 $", "$_", "US$"]
+    ax = pictures.confusion_matrix([0, 1, 2], [0, 1, 1], names=names)
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+    for layout in (None, "constrained"):
+        network, ax = Network([2, 8, 8], "tanh", "cce", seed=0), pyplot.figure(layout=layout).subplots()
+        pictures.decision_boundary(network, PLANE, names=[*names, *"abcd$"], ax=ax)
+        ax.figure.draw_without_rendering()
+        assert not any(text.get_parse_math() for text in [*ax.get_legend().get_texts(), *ax.texts])
+    pictures.sample_images(np.zeros((3, 4)), (2, 2), names).figure.draw_without_rendering()
+
+
 def test_string_labels_are_classes():
     ax = pictures.confusion_matrix(["b", "a", "b"], ["b", "b", "b"])
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[0, 1], [0, 1]])
@@ -233,7 +246,7 @@ def blurred(picture):
 
 @each("name", REFERENCES)
 def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
-    """The corner is dark, and the picture has nearly white pixels, those of the text."""
+    """The corner of the picture is dark, and the pixels of the text are nearly white."""
     drawn = rendered(name, dark=True)
     assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
 
@@ -426,6 +439,9 @@ def test_predictions_residuals_importances_and_images_hold_the_numbers():
     lines = np.array(ax.collections[0].get_segments())[:, :, 0]
     np.testing.assert_allclose(lines.mean(axis=1), PLANE[:10].mean(axis=0))
     np.testing.assert_allclose(np.ptp(lines, axis=1), 2 * PLANE[:10].std(axis=0))
+    (image,) = pictures.importance_image([0.1, -0.3, np.nan, 0, 0, 0.2], (2, 3)).images
+    np.testing.assert_array_equal(image.get_array().filled(9), [[0.1, -0.3, 9], [0, 0, 0.2]])
+    assert image.get_clim() == (-0.3, 0.3) and image.get_extent() == [0.5, 3.5, 2.5, 0.5]
     images = pictures.sample_images(PLANE[:6].reshape(2, 6), (2, 3), ["one", "two"]).images
     np.testing.assert_array_equal(images[1].get_array(), PLANE[3:6].reshape(2, 3))
 
@@ -598,6 +614,8 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
         (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
         (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
+        (lambda: pictures.importance_image([1, 2], (2, 2)), ValueError, r"drops must have shape \(4,\) and contain a number"),
+        (lambda: pictures.importance_image([np.nan], (1, 1)), ValueError, "and contain a number"),
         (lambda: pictures.sample_images(PLANE[:2], (2, 2), ["a", "b"]), ValueError, r"x must have shape \(2, 4\)"),
         (lambda: pictures.network_diagram([64, 10]), TypeError, "network must be a Network"),
         (lambda: pictures.network_diagram(DIGITS, most=2), ValueError, "most must be at least 3"),

@@ -477,7 +477,7 @@ def test_the_committed_pages_are_up_to_date(name, written):
 
 
 def test_every_format_is_written(written, few_rows, tmp_path):
-    """The names of the files are those of the pages; PNG and HTML are tried with small pages."""
+    """Each page has a file of its own name; PNG and HTML are tested with small pages."""
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)
     small = contents([Figure(), Figure()], tmp_path, "png") | contents([drawn, drawn], tmp_path, "html")

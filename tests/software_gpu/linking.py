@@ -17,7 +17,7 @@ from tests.software_gpu.translation import modules
 
 # The modules with the class _Linker of numba-cuda, and of its successor numba-cuda-mlir.
 LINKERS = ("numba.cuda.cudadrv.driver", "numba_cuda_mlir.numba_cuda.cudadrv.driver")
-IMAGE = "software GPU: {}\0"  # what the driver gets in place of machine code; see driver/modules.cpp
+IMAGE = "software GPU: {}\0"  # the image that the driver gets in place of machine code; see driver/modules.cpp
 
 
 def install() -> None:

@@ -22,6 +22,7 @@ from numbanet.engines.cuda.memory import (
 from numbanet.engines.cuda.memory.limits import free_bytes, stream_beside
 from tests.helpers.engines import SOFTWARE_GPU, each
 from tests.software_gpu import findings
+from tests.software_gpu.translation.ptx import UnsupportedError
 
 pytestmark = pytest.mark.simulator
 
@@ -246,33 +247,33 @@ def test_threads_at_different_barriers():
     assert "DIVERGENCE" in run(diverge, array(), array())[1]
 
 
-def meeting(waits):
+def meeting(fault):
     """Returns a kernel whose blocks each write a number, wait for each other, and add up the numbers of all blocks.
 
-    `waits` selects the barrier of all blocks: "until all", as in the cooperative kernel, or a wrong barrier.
+    The last thread of a block writes the number, and the first thread waits for the other blocks. The barrier of all blocks has
+    the given fault. For None, the barrier is the barrier of the cooperative kernel.
     """
+    excess = {"waits for too few": -1, "looks once": -2 * BLOCKS, "waits for too many": 1}.get(fault, 0)
+    has_barrier_before, has_barrier_after = fault != "no barrier before", fault != "no barrier after"
+    has_release, looks = fault != "no release", fault != "does not look"
 
     @cuda.jit
     def add_up(counter, numbers, sums):
         block = cuda.blockIdx.x
         for turn in range(2):
-            if cuda.threadIdx.x == 0:
+            if cuda.threadIdx.x == THREADS - 1:
                 put(numbers, turn * BLOCKS + block, float32(block + 1))
-            cuda.syncthreads()
+            if has_barrier_before:
+                cuda.syncthreads()
             if cuda.threadIdx.x == 0:
-                arrive(counter)
-                if waits == "until all":
-                    while arrived(counter) < (turn + 1) * BLOCKS:
+                if has_release or block == BLOCKS:  # without any call to `arrive`, the launch would not be cooperative
+                    arrive(counter)
+                else:
+                    cuda.atomic.add(counter, 0, 1)
+                if looks:
+                    while arrived(counter) < (turn + 1) * BLOCKS + excess:
                         pass
-                elif waits == "until all but one":
-                    while arrived(counter) < (turn + 1) * BLOCKS - 1:
-                        pass
-                elif waits == "once":
-                    arrived(counter)
-                elif waits == "for one too many":
-                    while arrived(counter) < (turn + 1) * BLOCKS + 1:
-                        pass
-            if waits != "alone":
+            if has_barrier_after:
                 cuda.syncthreads()
             total = float32(0)
             for other in range(BLOCKS):
@@ -283,25 +284,25 @@ def meeting(waits):
     return add_up
 
 
-def meet(waits, blocks=BLOCKS):
+def meet(fault, blocks=BLOCKS):
     """Runs the kernel that `meeting` returns. Returns the sums, the error and the kinds of the findings."""
     counter, numbers, sums = cuda.to_device(np.zeros(1, np.int32)), array(2 * BLOCKS), array(2 * BLOCKS)
-    error, kinds = run(meeting(waits), counter, numbers, sums, blocks=blocks)
+    error, kinds = run(meeting(fault), counter, numbers, sums, blocks=blocks)
     return sums.copy_to_host().tolist(), error, kinds
 
 
 def test_blocks_that_meet():
-    assert meet("until all") == ([6.0] * 6, None, [])
+    assert meet(None) == ([6.0] * 6, None, [])
 
 
-@each("waits", ["until all but one", "once", "never", "alone"])
-def test_blocks_that_do_not_wait_for_all(waits):
-    _, error, kinds = meet(waits)
+@each("fault", ["waits for too few", "looks once", "does not look", "no barrier before", "no barrier after", "no release"])
+def test_blocks_that_do_not_wait_for_all(fault):
+    _, error, kinds = meet(fault)
     assert error is None and "RACE" in kinds and set(kinds) == {"RACE"}
 
 
 def test_blocks_that_wait_for_ever():
-    _, error, kinds = meet("for one too many")
+    _, error, kinds = meet("waits for too many")
     assert (error, kinds) == ("CUDA_ERROR_LAUNCH_TIMEOUT", ["DEADLOCK"])
 
 
@@ -310,7 +311,7 @@ def test_more_blocks_than_can_meet():
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()
-    kernel = meeting("until all")
+    kernel = meeting(None)
     with pytest.raises(ValueError, match="exceeds the limit"):
         run(kernel, *arguments, blocks=10**5)
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
@@ -327,6 +328,15 @@ def test_blocks_that_wait_in_a_launch_whose_blocks_run_in_turn():
 
     error, kinds = run(wait, cuda.to_device(np.zeros(1, np.int32)), blocks=2, threads=1)
     assert (error, kinds) == ("CUDA_ERROR_LAUNCH_TIMEOUT", ["DEADLOCK"])
+
+
+def test_a_barrier_of_all_blocks_that_the_software_gpu_cannot_run():
+    @cuda.jit
+    def wait(x):
+        cuda.cg.this_grid().sync()
+
+    with pytest.raises(UnsupportedError, match=r"calls the function cudaCG.*cannot run cuda\.cg\.this_grid\(\)\.sync\(\)"):
+        configured(wait, BLOCKS, 1)(array())
 
 
 # Asynchronous copies
@@ -410,14 +420,14 @@ def increment(y):
     put(y, 0, get(y, 0) + float32(1))
 
 
-def recorded(action):
+def recorded(action, mode="global"):
     """Records a kernel and an action as a CUDA graph; returns the name of the error, or None, and the kinds of the findings."""
     from cuda.core import Device
 
     y = array()
     configured(increment, 1, 1)(y)
     builder, error = Device().create_graph_builder(), None
-    builder.begin_building("global")
+    builder.begin_building(mode)
     try:
         with launching_on(builder):
             configured(increment, 1, 1)(y)
@@ -445,6 +455,13 @@ def test_recording_a_kernel():
 )
 def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
     error, kinds = recorded(action)
+    assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
+
+
+def test_what_is_not_allowed_in_any_mode():
+    """In the relaxed mode, in which numbanet records, a call may allocate memory, but must not wait for the recorded stream."""
+    assert recorded(lambda y: cuda.device_array(3), "relaxed") == (None, [])
+    error, kinds = recorded(lambda y: cuda.synchronize(), "relaxed")
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
 
 
@@ -477,3 +494,17 @@ def test_a_result_that_is_used_before_it_is_there():
     assert pinned[0] == -1
     stream.sync()
     assert pinned[0] == 1
+
+
+@each("early, found", [("0", 2), ("1", 7)])
+def test_a_copy_that_does_not_wait_for_the_kernel_before_it(monkeypatch, early, found):
+    """The kernel and the copy are in different streams. The driver executes the copy late, or early."""
+    monkeypatch.setenv("SOFTWARE_GPU_EARLY", early)
+    y, pinned, stream = array(2), cuda.pinned_array(1, np.float32), stream_beside()
+    y[:1].copy_to_device(np.ones(1, np.float32))
+    pinned[0] = 6
+    configured(increment, 1, 1)(y)
+    y[:1].copy_to_device(pinned, stream=stream)
+    cuda.default_stream().synchronize()
+    assert y.copy_to_host()[0] == found
+    stream.sync()

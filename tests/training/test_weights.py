@@ -224,8 +224,8 @@ def test_a_weight_of_2_is_a_sample_twice_when_measured(device, kernels, loss, sa
 def test_weights_cost_no_second_forward_pass(samples, weights, monkeypatch):
     (x, y), net = samples, network("cpu", "fast")
     engine, tasks = net._model.engine, []
-    run = engine._run
-    monkeypatch.setattr(engine, "_run", lambda job, *others: tasks.append(job.task) or run(job, *others))
+    call = engine._call
+    monkeypatch.setattr(engine, "_call", lambda job, *others: tasks.append(job.task) or call(job, *others))
     net.evaluate(x, y, sample_weight=weights)
     assert tasks == [epoch.EVALUATE]
 
@@ -374,6 +374,7 @@ def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
         )
 
 
+@pytest.mark.simulator
 @pytest.mark.skipif(_cuda.unusable_reason() is not None, reason="needs a GPU, or the simulator")
 def test_weights_may_lie_on_the_gpu(samples, weights):
     x, y = samples

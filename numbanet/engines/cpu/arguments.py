@@ -47,8 +47,9 @@ class Samples(NamedTuple):
         The sample weights, or an array of shape (0,) if all samples have the weight 1.
     order : (n,) int64
         The row indices into x and y of the samples to process, in this order.
-    outputs : (n, n_out)
+    outputs : (n, n_out) or (n, 2)
         For the task PREDICT, the array that receives y_hat. For the task LOGITS, the array that receives z of the last layer.
+        For the task EVALUATE, the array that receives the loss and the number of correct outputs (hits) of each sample.
     """
 
     x: np.ndarray
@@ -66,7 +67,8 @@ class Job(NamedTuple):
     task : int
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
-        Number of samples in a batch.
+        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE: number of samples in a block. If several
+        threads compute, the number is a multiple of MR.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -102,16 +104,19 @@ class Block(NamedTuple):
     ----------
     position : int
         Position of the block's first sample in `Samples.order`.
+    first : int
+        Index of the memory row that holds the block's first sample. The index is a multiple of MR.
     n : int
         Number of samples in the block.
     opens, closes : bool
-        `opens` is true if the block is the first of its batch. `closes` is true if the parameters are updated after the block,
-        because it is the last of its batch.
+        `opens` is true if the block is the first block of its batch. `closes` is true if the block is the last block of its
+        batch, after which the parameters are updated.
     rates_at : int
         Index, in the flattened table `UpdateRule.rates`, at which the batch's n, eta, eta_t and epsilon_t begin.
     """
 
     position: int
+    first: int
     n: int
     opens: bool
     closes: bool

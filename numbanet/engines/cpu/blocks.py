@@ -50,7 +50,7 @@ BLOCK_NEURONS = 1 << 27
 UNUSED = 1 << 22
 # Number of samples in a block in predictions and evaluations, which have no batch size: the number of rows of a slab.
 FORWARD_ROWS = MC
-# While a row of x is copied to the panels, the row that follows this number of rows later is prefetched, because the hardware
+# While a row of x is copied to the panels, the row that is copied ROWS_AHEAD rows later is prefetched, because the hardware
 # cannot predict a shuffled order.
 ROWS_AHEAD = 2
 
@@ -59,6 +59,9 @@ ROWS_AHEAD = 2
 # If (number of weights) * (number of samples in a block) is less than this value, a single thread computes, because the block
 # would be finished before other threads wake up.
 SHARED_WEIGHTS = 10**6
+# If (number of weights) * (number of samples) is less than this value, a single thread predicts: the prediction takes less than
+# about 0.1 ms, which is the time until another thread wakes up.
+TURN_WEIGHTS = 5 * 10**6
 # Number of threads for which memory is reserved. If the machine has more cores, memory is reserved for one thread per core.
 THREADS = 64
 # Number of random numbers (uint64) that a thread generates at a time for dropout. The random numbers take 8 KB, a quarter of

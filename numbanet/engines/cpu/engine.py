@@ -1,6 +1,7 @@
 """The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each slice of an epoch."""
 
 import math
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,16 +13,24 @@ import numpy as np
 from numbanet._compile import collection_paused
 from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.arguments import Draw, Job, Samples, Workspace
-from numbanet.engines.cpu.blocks import BLOCK_NEURONS, BLOCK_ROWS, BLOCK_WEIGHTS, FORWARD_ROWS, SHARED_WEIGHTS
+from numbanet.engines.cpu.blocks import (
+    BLOCK_NEURONS,
+    BLOCK_ROWS,
+    BLOCK_WEIGHTS,
+    FORWARD_ROWS,
+    MR,
+    SHARED_WEIGHTS,
+    THREADS,
+    TURN_WEIGHTS,
+)
 from numbanet.engines.cpu.epoch import DESCEND, EVALUATE, LOGITS, PREDICT, TRAIN
 from numbanet.engines.cpu.kernels.descent import constants_of
-from numbanet.engines.cpu.kernels.layout import Layout
+from numbanet.engines.cpu.kernels.layout import Layout, up_to
 from numbanet.engines.cpu.team import POSITION, new_team
 from numbanet.engines.epoch import RATES, Epoch, epoch_of, rows_between
 from numbanet.engines.interface import NotFiniteError, Pace, Totals
 from numbanet.engines.loops import weighted_hits
 from numbanet.engines.rule import PLAIN, Rule
-from numbanet.engines.samples import hits
 from numbanet.engines.topology import Topology
 
 NOTHING, NO_RATES, NO_DRAW = Totals(0, 0.0, 0), np.empty((0, RATES)), Draw(np.uint64(0), 0)
@@ -80,8 +89,8 @@ class FastCpuEngine:
 
     def __init__(self, topology: Topology):
         self.topology = topology
-        limits = BLOCK_ROWS, BLOCK_WEIGHTS // topology.parameter_count, BLOCK_NEURONS // sum(topology.sizes)
-        self.most_rows = max(1, min(limits))
+        limits = BLOCK_WEIGHTS // topology.parameter_count, BLOCK_NEURONS // sum(topology.sizes)
+        self.most_rows = max(1, min(BLOCK_ROWS, *limits))
         self.training_pace, self.forward_pace = Pace(FORWARD_ROWS), Pace(FORWARD_ROWS)
         self.no_outputs, self.no_targets = np.empty((2, 0, topology.sizes[-1]), topology.dtype)
         self.no_weights = np.empty(0, topology.dtype)
@@ -89,11 +98,15 @@ class FastCpuEngine:
         self.no_targets.flags.writeable = False
         self.lock = threads.Lock()
         self.claim: Callable[[], Claim | None] = lambda: None  # a weak reference to the `Claim` of an epoch
-        self.layout = Layout(topology, self.most_rows)
+        # In predictions and evaluations, at most `turns` threads compute, and each of these threads processes whole blocks. A
+        # block has at most `turn_rows` samples.
+        self.turn_rows = min(FORWARD_ROWS, self.most_rows)
+        self.turns = max(1, min(os.cpu_count() or 1, THREADS, BLOCK_NEURONS // sum(topology.sizes) // self.turn_rows))
+        self.layout = Layout(topology, self.most_rows, self.turns * self.turn_rows)
         # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
         self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
-        # For each task, block size and so on: the fields of a `Workspace`, the largest number of threads, and `run`.
-        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, int, Callable]] = {}
+        # For each task, block size and so on: the fields of a `Workspace`, and `run`.
+        self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, Callable]] = {}
 
     def read(self) -> np.ndarray:
         with self.lock.here:
@@ -120,16 +133,13 @@ class FastCpuEngine:
         return self._outputs_of_layer(len(self.topology.kinds), x, outputs, logits)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Totals:
-        totals, outputs = NOTHING, None
-        hits_of_sample = np.empty(0 if weights is None else x.shape[0], np.int32)
+        totals, hits_of_sample = NOTHING, np.empty(0 if weights is None else x.shape[0], self.topology.dtype)
         for rows in self._slices(x.shape[0]):
-            if weights is not None:
-                outputs = np.empty((rows.size, self.topology.sizes[-1]), self.topology.dtype)
-            job = Job(EVALUATE, FORWARD_ROWS, rows.size, False)
-            sums = self._run(job, self._samples(x, y, rows, weights, outputs), totals._replace(samples=0))
+            scores = np.empty((rows.size, 2), self.topology.dtype)  # the loss and the hits of each sample
+            samples = self._samples(x, y, rows, weights, scores)
+            sums = self._run_turns(EVALUATE, samples, totals._replace(samples=0))
             if weights is not None:  # `run` counts each correct output as 1
-                part = slice(totals.samples, totals.samples + rows.size)
-                hits(self.topology.loss_kind, y[part], outputs, hits_of_sample[part])
+                hits_of_sample[totals.samples : totals.samples + rows.size] = scores[:, 1]
             totals = sums._replace(samples=totals.samples + rows.size)
         return totals if weights is None else totals._replace(hits=weighted_hits(hits_of_sample, weights))
 
@@ -229,15 +239,14 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
 
         Layers are counted from 1.
         """
         for rows in self._slices(x.shape[0]):
-            job = Job(LOGITS if logits else PREDICT, FORWARD_ROWS, rows.size, False)
             part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
             samples = self._samples(x, self.no_targets, rows, outputs=part)
-            self._run(job, samples, layers=count)
+            self._run_turns(LOGITS if logits else PREDICT, samples, layers=count)
         return outputs
 
     def _gradient_blocks(self, x, y, weights=None) -> Iterator[Totals]:
@@ -267,41 +276,56 @@ class FastCpuEngine:
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
-    def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS, layers: int | None = None) -> Totals:
-        """Calls the compiled function `run`, beginning at position `totals.samples`, for the first `layers` layers."""
+    def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS) -> Totals:
+        """Calls the compiled function `run` for the task TRAIN or DESCEND, beginning at position `totals.samples`."""
+        if job.batch_size > samples.order.size:
+            job = job._replace(batch_size=samples.order.size)
+        rows = self._block_rows(job.batch_size)
+        most = self.layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+        return self._call(job, rows, most, samples, totals, terms)
+
+    def _run_turns(self, task: int, samples: Samples, totals=NOTHING, layers: int | None = None) -> Totals:
+        """Calls `run` for the task PREDICT, LOGITS or EVALUATE, with all samples of `samples` and the first `layers` layers."""
+        count, most = samples.order.size, min(threads.get_num_threads(), self.turns)
+        if most == 1 or count * self.topology.parameter_count < TURN_WEIGHTS:
+            rows, most = min(count, self.turn_rows), 1
+        else:  # each thread processes the same number of blocks, which have (almost) the same size
+            rows = up_to(MR, -(-count // up_to(most, -(-count // self.turn_rows))))
+        return self._call(Job(task, rows, count, False), rows * most, most, samples, totals, NO_TERMS, layers)
+
+    def _call(self, job: Job, rows: int, most: int, samples: Samples, totals, terms, layers: int | None = None) -> Totals:
+        """Calls the compiled function `run` in at most `most` threads, with memory for `rows` samples and `layers` layers."""
         rule, rates, draw, spare, reached = terms
-        task, size, stop, updates = job
-        size, descends = min(size, samples.order.size), task == DESCEND
-        rows, clips = self._block_rows(size), rule.clip_norm < math.inf
+        clips, descends = rule.clip_norm < math.inf, job.task == DESCEND
         with self.lock.here:
-            key = task, rows, clips, draw is not None, spare, layers
-            workspace, most, run = self.workspaces.get(key) or self._new_workspace(rows, draw is not None, spare, layers)
+            key = job.task, rows, clips, draw is not None, spare, layers
+            workspace, run = self.workspaces.get(key) or self._new_workspace(rows, draw is not None, spare, layers)
             last, last_descends, constants = self.constants
             if last is not rule or last_descends != descends:
                 with np.errstate(all="ignore"):
                     constants = constants_of(rule, self.topology.dtype, descends)
                 self.constants = rule, descends, constants
             update = *constants, rates
-            arguments = (task, size, stop, updates), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
+            arguments = tuple(job), workspace, tuple(samples), update, tuple(totals), tuple(draw or NO_DRAW)
             if run is None:
                 with collection_paused():
-                    run = routines.prepare(self.topology, task, (*arguments, new_team(0), False), Workspace(*workspace), clips)
-                self.workspaces[key] = workspace, most, run
+                    task, arguments_of_all = job.task, (*arguments, new_team(0), False)
+                    run = routines.prepare(self.topology, task, arguments_of_all, Workspace(*workspace), clips)
+                self.workspaces[key] = workspace, run
             *totals, invalid = threads.crew.call(run, arguments, most, reached)
         if invalid:
             raise NotFiniteError
         return Totals(*totals)
 
-    def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, int, None]:
-        """Returns the fields of a `Workspace` for blocks of `rows` samples, the largest number of threads, and None.
+    def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, None]:
+        """Returns the fields of a `Workspace` for blocks of `rows` samples, and None.
 
         `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
         """
         layout = self.layout
         header, records, _ = layout.records(rows, drops, spare)
         workspace = Workspace(layout.memory, header, records[:layers], layout.integers, layout.random)
-        most = layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
-        return tuple(workspace), most, None
+        return tuple(workspace), None
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
         """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""

@@ -5,9 +5,9 @@ up, in the order of the blocks, until the batch is complete. Blocks keep the req
 any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum of
 losses are therefore the same, wherever a call ends and the next call begins.
 
-Any number of threads may call `run` with the same arguments. The threads divide the work of each part of the computation, such
-as a matrix product, among themselves, and wait for each other before the next part reads the results. The results do not depend
-on which thread computes them.
+Any number of threads may call `run` with the same arguments. In training, the threads divide the work of each part of the
+computation, such as a matrix product, among themselves, and wait for each other before the next part reads the results. In
+predictions and evaluations, each thread computes whole blocks. The results do not depend on which thread computes them.
 """
 
 import numpy as np
@@ -22,7 +22,18 @@ from numbanet.engines.cpu.kernels.softmax import call_softmax
 from numbanet.engines.cpu.kernels.subnormals import flush_subnormals, restore_subnormals
 from numbanet.engines.cpu.kernels.tables import HITS
 from numbanet.engines.cpu.kernels.vector import broadcast, get, lanes, load, prefetch, put, store
-from numbanet.engines.cpu.team import INVALID, Span, barrier, enlist, fetch_add, next_round, read, thread_range
+from numbanet.engines.cpu.team import (
+    INVALID,
+    Span,
+    barrier,
+    enlist,
+    fetch_add,
+    finish,
+    next_round,
+    next_turn,
+    read,
+    thread_range,
+)
 from numbanet.engines.epoch import RATES, N
 from numbanet.equations.activations import SOFTMAX
 
@@ -74,9 +85,9 @@ def tiles_of(layer, groups, nr):
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of a block's samples that this thread processes. The range consists of whole groups of MR samples."""
+    """Returns the range of the memory rows with the block's samples that this thread processes, in whole groups of MR rows."""
     groups = thread_range(-(-block.n // MR), member)
-    return Span(groups.begin * MR, min(groups.end * MR, block.n))
+    return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
 
 @njit_merged
@@ -87,14 +98,15 @@ def forward(workspace, samples, block, draw, member):
     thread in the field INVALID of the team.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
-    groups, last, rows = -(-block.n // MR), layers.size - 1, rows_of(block, member)
+    last, rows = layers.size - 1, rows_of(block, member)
+    groups = Span(block.first // MR, -(-(block.first + block.n) // MR))
     scratch = header.packed + member.number * KC * NR_VECTORS * lanes(memory)  # memory of this thread
-    if not gather(memory, header, layers[0].x, samples, block.position, rows, scratch):
+    if not gather(memory, header, layers[0].x, samples, block.position - block.first, rows, scratch):
         fetch_add(member.team, INVALID, 1)
     for l in range(last + 1):
         barrier(member)
         layer = layers[l]
-        tiles = thread_range(tiles_of(layer, groups, NR_VECTORS * lanes(memory)), member)
+        tiles = thread_range(tiles_of(layer, groups.end - groups.begin, NR_VECTORS * lanes(memory)), member)
         phi = 0 if l == last or layer.kind == SOFTMAX else layer.phi
         call_forward(header.forward, (memory, header, layer, phi, groups, tiles))
         if layer.kind == SOFTMAX and l < last:
@@ -135,13 +147,16 @@ def backward(workspace, block, step, draw, member):
 
 
 @njit_merged
-def block_at(position, block_rows, count, job):
-    """Returns the block of at most `block_rows` samples that begins at `position`. `count` is the number of all samples."""
+def block_at(position, first, block_rows, count, job):
+    """Returns the block of at most `block_rows` samples that begins at `position`. `count` is the number of all samples.
+
+    The block's first sample is in the memory row with the index `first`.
+    """
     batch = position // job.batch_size
     begin = batch * job.batch_size
     end = min(begin + job.batch_size, count)
     n = min(block_rows, end - position)
-    return Block(position, n, position == begin, job.updates and position + n == end, batch * RATES)
+    return Block(position, first, n, position == begin, job.updates and position + n == end, batch * RATES)
 
 
 @njit_merged
@@ -150,6 +165,15 @@ def copy_outputs(memory, header, table, outputs, position, span):
     for s in range(span.begin, span.end):
         for j in range(outputs.shape[1]):
             outputs[position + s, j] = get(memory, table + j * header.rows + s)
+
+
+@njit_merged
+def copy_scores(workspace, scores, position, span):
+    """Copies the loss and the number of correct outputs (hits) of each sample s in `span` to row position + s of `scores`."""
+    memory, header, integers = workspace.memory, workspace.header, workspace.integers
+    for s in range(span.begin, span.end):
+        scores[position + s, 0] = get(memory, header.loss + s)
+        scores[position + s, 1] = get(integers, HITS * header.rows + s)
 
 
 @njit_merged
@@ -170,12 +194,12 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
 
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up the losses
-    and count the correct outputs, and write y_hat if `samples.outputs` is not empty. If `job.updates` is true, TRAIN also
-    updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the unfinished batch in memory, and the
-    next call adds to them. The task DESCEND updates the parameters from the gradients in memory. If an input is not finite,
-    neither the batch with this input nor a later batch updates parameters. In the calling thread, `run` returns the position
-    that it has reached, the loss, the number of correct outputs, and a number that is 0 if all inputs are finite. The values
-    that `run` returns in helping threads are not used.
+    and count the correct outputs; EVALUATE also writes the loss and the number of correct outputs of each sample. If
+    `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the
+    unfinished batch in memory, and the next call adds to these gradients. The task DESCEND updates the parameters from the
+    gradients in memory. If an input is not finite, neither the batch with this input nor a later batch updates parameters. In
+    the calling thread, `run` returns the position that it has reached, the loss, the number of correct outputs, and a number
+    that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines the types of plain tuples 6 microseconds faster than the types of
@@ -186,31 +210,44 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     network = Workspace(memory, header, layers, integers, random)
     batch_blocks = -(-job.batch_size // header.rows)
     block_rows = -(-job.batch_size // batch_blocks)  # blocks of (almost) equal size
-    member = enlist(team, helps)
     position, loss, hits = totals
+    shares_blocks = job.task == TRAIN or job.task == DESCEND  # for other tasks, each thread processes whole blocks
+    member = enlist(team, helps, shares_blocks)
     while True:
-        member, position = next_round(member, position, job.stop)
+        if shares_blocks:
+            member, position = next_round(member, position, job.stop)
+        else:
+            member, position = next_turn(member, job.batch_size, job.stop)
         if member.size == 0:
             break
-        block = block_at(position, block_rows, samples.order.size, job)
+        block = block_at(position, 0 if shares_blocks else member.number * job.batch_size, block_rows, samples.order.size, job)
         if job.task == DESCEND:
             step = step_of(memory, header, rule, block.rates_at)
             call_from_memory(header.descend, (memory, header, layers, step, member))
         else:
             forward(network, samples, block, draw, member)
-            rows = rows_of(block, member)
-            if samples.outputs.size > 0:
+            rows, at = rows_of(block, member), position - block.first
+            if job.task == PREDICT or job.task == LOGITS:
                 table = header.table_z if job.task == LOGITS else header.table_a
-                copy_outputs(memory, header, table, samples.outputs, position, rows)
-            if job.task == EVALUATE or job.task == TRAIN:
-                output.score(network, samples, position, rows)
-                if job.task == TRAIN and read(team, INVALID) == 0:
+                copy_outputs(memory, header, table, samples.outputs, at, rows)
+            else:
+                output.score(network, samples, at, rows)
+                if job.task == EVALUATE:
+                    copy_scores(network, samples.outputs, at, rows)
+                elif read(team, INVALID) == 0:
                     output.error(network, rate(memory, rule.rates, block.rates_at + N), samples.weights.size > 0, rows)
                     backward(network, block, step_of(memory, header, rule, block.rates_at), draw, member)
         barrier(member)
-        if not helps:
-            if job.task == EVALUATE or job.task == TRAIN:
+        if shares_blocks and not helps:
+            if job.task == TRAIN:
                 loss, hits = added_up(network, block.n, loss, hits)
             position += block.n
+    if not shares_blocks:
+        finish(member)
+        if job.task == EVALUATE and not helps:
+            for s in range(samples.outputs.shape[0]):
+                loss += samples.outputs[s, 0]
+                hits += int(samples.outputs[s, 1])
+            position = job.stop
     restore_subnormals(subnormals)
     return position, loss, hits, read(team, INVALID)

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 
 def cpu_quota(process: Path = Path("/proc/self")) -> float:
-    """Returns the number of CPUs whose time a process may use, as a quota of Linux; infinity if there is no quota.
+    """Returns the CPU quota that Linux sets for a process, as a number of CPUs; infinity if there is no quota.
 
-    The quota of a control group also limits the groups inside it, so the smallest quota of all groups around the process
-    counts.
+    The quota of a control group also limits the groups inside it, so the result is the smallest quota of all groups around the
+    process.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def cpu_quota(process: Path = Path("/proc/self")) -> float:
     """
     try:
         return min(_quotas(process), default=math.inf)
-    except (OSError, ValueError):  # not Linux, or hidden
+    except (OSError, ValueError):  # the system is not Linux, or hides these files
         return math.inf
 
 

@@ -1,9 +1,12 @@
 """Functions with which threads join a team and wait for each other. The threads of a team work together on one compiled call.
 
-The work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after another. Other
-threads may join the team at any time, and work from the next round on. The operating system may start the other threads slowly.
-Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results do not depend
-on the number of threads.
+In training, the work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after
+another. Other threads may join the team at any time, and work from the next round on. The operating system may start the other
+threads slowly. Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results
+do not depend on the number of threads.
+
+In predictions and evaluations, a thread takes a turn instead: the thread takes the next block of samples, and computes all
+layers for the block alone. No thread waits for another thread, except thread 0 at the end of the call.
 
 A team is represented by an int64 array, whose fields are a cache line apart.
 """
@@ -169,15 +172,16 @@ def await_helpers(team):
 
 
 @njit_merged
-def enlist(team, helps):
-    """Returns a `Member` for the current thread, to be used before the first round.
+def enlist(team, helps, waits):
+    """Returns a `Member` for the current thread, to be used before the first round or turn.
 
-    If `helps` is true, the thread is a helping thread; otherwise it is thread 0.
+    If `helps` is true, the thread is a helping thread; otherwise it is thread 0, which waits for the helping threads if `waits`
+    is true.
     """
     number = 0
     if helps:
         number = join(team)
-    else:
+    elif waits:
         await_helpers(team)
     return Member(team, number, 1, 0)
 
@@ -233,6 +237,30 @@ def next_round(member, position, stop):
         publish(team, POSITION, position)
         publish(team, ROUND, CLOSED)
     return Member(team, member.number, size, round_), position
+
+
+@njit_merged
+def next_turn(member, count, stop):
+    """Takes the next `count` samples for the current thread, which processes them alone.
+
+    Returns a `Member` for the thread, and the position of the first of these samples. If all samples up to the position `stop`
+    are taken, the member's size is 0.
+    """
+    position = fetch_add(member.team, POSITION, count)
+    return Member(member.team, member.number, 1 if position < stop else 0, member.round), position
+
+
+@njit_merged
+def finish(member):
+    """Tells thread 0 that a helping thread has processed its last samples. Thread 0 waits for all threads that have joined."""
+    team = member.team
+    if member.number > 0:
+        fetch_add(team, ARRIVED, 1)
+    else:
+        finished = read(team, ARRIVED)
+        while finished < read(team, JOINED):
+            wait_while(team, ARRIVED, finished)
+            finished = read(team, ARRIVED)
 
 
 @njit_merged

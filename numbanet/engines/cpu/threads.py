@@ -62,9 +62,10 @@ class Crew:
     size : int
         Largest number of threads that compute at the same time, including the calling threads.
 
-    Notes ----- The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is
-    deleted, the reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use the
-    cores of this call.
+    Notes
+    -----
+    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
+    reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use its cores.
     """
 
     def __init__(self, size: int):

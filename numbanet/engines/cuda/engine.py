@@ -289,7 +289,7 @@ class FastCudaEngine:
     # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Yields at most CHUNK samples at a time: their range, a workspace for them, and their rows in GPU memory.
+        """Divides samples into chunks of at most CHUNK samples. Yields each chunk's range, workspace, and rows in GPU memory.
 
         If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
         """
@@ -337,7 +337,7 @@ class FastCudaEngine:
 
 
 def _are_streamed(arrays: tuple) -> bool:
-    """Returns True if samples are copied to the GPU chunk by chunk, because an array of them is in host memory."""
+    """Returns True if samples are copied to the GPU chunk by chunk, because their array x or y is in host memory."""
     return any(isinstance(array, np.ndarray) for array in arrays)
 
 

@@ -28,14 +28,16 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
 
     Raises
     ------
+    MemoryError
+        Too little GPU memory is free for the engine. The error message states the number of free bytes.
     RuntimeError
-        The engine cannot be set up on the GPU, for instance because too little GPU memory is free. The error message quotes the
-        driver's error.
+        The engine cannot be set up on the GPU for another reason. The error message quotes the driver's error.
     """
     try:
         engine = engine_class(*arguments)
     except Exception as error:  # the errors of the driver have no common base class in all CUDA targets of Numba
-        raise RuntimeError(f"cannot set up the network on the GPU: {explained(error)}") from error
+        kind = MemoryError if is_out_of_memory(error) else RuntimeError
+        raise kind(f"cannot set up the network on the GPU: {explained(error)}") from error
     return GuardedEngine(engine)
 
 

@@ -56,7 +56,7 @@ class OutputWork(NamedTuple):
 
 @device_function
 def output_row(layer, n, y, z, a, delta, work, notes):
-    """Computes a, delta, the loss and the number of correct outputs of one sample, from the target y and z of the sample.
+    """Computes the activations a, delta, the loss and the number of correct outputs of one sample, from its y and z.
 
     `layer` is an `OutputLayer`, and `n` is the divisor of the batch's mean loss. Reads y and z, both (1, n_out). Writes a and
     delta, both (1, n_out), and the arrays of `notes`, both (1,). Uses the scratch arrays in `work`.

@@ -1,8 +1,8 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
-There are three ways, called "resident", "cooperative" and "products"; the class `TrainingPlan` describes them. The choice
-compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster than the
-others. The GPU benchmarks measure the actual times.
+The three ways to train are called "resident", "cooperative" and "products"; the class `TrainingPlan` describes the three ways.
+The choice compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster
+than the other ways. The GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple

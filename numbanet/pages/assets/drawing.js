@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const RADIUS = 28, TOP = 12, LEFT = 56, RIGHT = 118;
 const VALUE_BELOW = 13; // the distance of a neuron's value from the centre of its circle
-const BIAS = -1; // the number of the input 1, whose weight is the bias
+const BIAS = -1; // the number of the constant input 1, whose weight is the bias
 
 const ROWS = Math.max(...step.sizes.map((size) => Math.min(size, MOST_SHOWN)));
 const ROW = ROWS < 4 ? 104 : 62;
@@ -106,7 +106,7 @@ function windowButtons(name, column) {
   return box;
 }
 
-/** Returns the symbol that a neuron shows at a stage, and its value; the value is undefined before it is computed. */
+/** Returns the symbol that a neuron shows at a stage, and the symbol's value, which is undefined until a stage computes it. */
 function valueOf(column, neuron, number, sample) {
   if (column === 0) return ["x", step.x[sample][neuron]];
   const layer = step.layers[column - 1];
@@ -133,13 +133,13 @@ function fit(value) {
   if (width > room) value.style.fontSize = `${(parseFloat(getComputedStyle(value).fontSize) * room) / width}px`;
 }
 
-/** Scrolls a drawing that is wider than its section to a column. */
+/** If the drawing is wider than its section, scrolls the drawing to a column. */
 function showColumn(column) {
   const box = document.querySelector(".scroll");
   box.scrollLeft = (xOf(column) / WIDTH) * box.scrollWidth - box.clientWidth / 2;
 }
 
-/** Brings the drawing to a stage: the values of the neurons, the neuron in hand and the weights at work. */
+/** Shows a stage in the drawing: the values of the neurons, and marks on the neuron and the weights of the stage. */
 function paint(number, sample) {
   const stage = stages[number], atWork = weightsAtWork(stage);
   for (const { column, neuron, group, name, value, target } of nodes.values()) {
@@ -189,7 +189,7 @@ function passesBack(kind, layer) {
   return layer < LAST && (kind === "dl_da" || (kind === "delta" && !step.stages.layers[layer - 1].dl_da));
 }
 
-/** Writes the numbers of the weights at work beside their lines. */
+/** Writes the numbers of the weights that the stage reads or changes beside the lines of these weights. */
 function labelWeights(stage, atWork) {
   const net = document.getElementById("net");
   net.querySelectorAll(".label").forEach((label) => label.remove());
@@ -216,7 +216,7 @@ function showEnds(edge, on) {
   document.getElementById("readout").innerHTML = on ? describe(edge) : "";
 }
 
-// The listeners are on the element around the drawing: Chromium would make SVG elements with listeners for focus focusable.
+// The listeners are on the element around the drawing, because in Chromium an SVG element with focus listeners gets the focus.
 for (const [event, on] of [["mouseover", true], ["focusin", true], ["mouseout", false], ["focusout", false]]) {
   document.getElementById("plan").addEventListener(event, ({ target }) => {
     const edge = edges.get(target.closest(".edge")?.dataset.key);

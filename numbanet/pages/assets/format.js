@@ -6,7 +6,7 @@ const step = JSON.parse(document.getElementById("content").textContent);
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
-/** Returns a number as text: all its digits, a true minus sign, and powers of ten instead of the letter e. */
+/** Returns a number as text, with all its digits, a real minus sign, and a power of ten instead of the letter e. */
 function shown(value) {
   const [mantissa, exponent] = String(value).replace("-", "−").split("e");
   if (exponent === undefined) return mantissa;
@@ -19,13 +19,13 @@ function brief(value, digits = 4) {
   return shown(Number(value.toPrecision(digits)));
 }
 
-/** Returns a number that stands behind an operator; negative numbers and powers of ten are in parentheses. */
+/** Returns a number as text to follow an operator; negative numbers and powers of ten are in parentheses. */
 function factor(value) {
   const text = shown(value);
   return value < 0 || text.includes("×") ? `(${text})` : text;
 }
 
-/** Returns a term behind a plus sign; a term that begins with a minus sign stands behind a minus sign instead. */
+/** Returns a plus sign and a term. If the term begins with a minus sign, returns this minus sign and the rest of the term. */
 function plus(term) {
   return term.startsWith("−") ? ` − ${unbroken(term.slice(1))}` : ` + ${unbroken(term)}`;
 }
@@ -40,7 +40,7 @@ function unbroken(html) {
 }
 
 const BASES = { delta: "δ", y_hat: "ŷ" };
-// Derivatives of the loss, by their names in a trace: the symbol below the fraction bar.
+// For each derivative of the loss, by its name in a trace: the symbol below the fraction bar.
 const DERIVATIVES = { dw: "w", db: "b", dl_da: "a" };
 
 /** Returns a symbol with an index, and with its layer in parentheses as a superscript. */

@@ -1,10 +1,10 @@
-// The panel of a stage: the symbol in hand with its numbers written out, its curve, and the code that computes it.
+// The panel of a stage: the current symbol with its numbers written out, its curve, and the code that computes the symbol.
 
 const TIMES = " · ";
 
 /**
- * Writes a sum over the neurons of a column, in symbols and in numbers. The terms of visible neurons are written out, the other
- * terms are added up.
+ * Writes a sum over the neurons of a column, in symbols and in numbers. The terms of visible neurons are written out; all other
+ * terms are replaced by their sum.
  */
 function sumOver(column, symbols, numbers, term) {
   const seen = visible(column), hidden = step.sizes[column] - seen.length;
@@ -16,7 +16,7 @@ function sumOver(column, symbols, numbers, term) {
   };
 }
 
-/** Writes a sum over samples, of which the first ones are written out. */
+/** Writes a sum over samples. The terms of the first samples are written out; all other terms are replaced by their sum. */
 function sumOverSamples(numbers, term) {
   const all = Array.from({ length: step.n }, (_, s) => s), hidden = Math.max(0, step.n - MOST_SAMPLES);
   const rest = all.slice(MOST_SAMPLES).reduce((total, s) => total + term(s), 0);
@@ -31,7 +31,7 @@ function productOf(left, right) {
   return `${shown(left)}${TIMES}${factor(right)}`;
 }
 
-/** The value that a stage computes, marked with the symbol, the layer, the neurons and the sample that it belongs to. */
+/** Writes the value that a stage computes; attributes contain the value's symbol, layer, neurons and sample. */
 function result(value, symbolName, facts) {
   const marks = Object.entries(facts).map(([key, number]) => ` data-${key}="${number}"`).join("");
   return `<output class="result" data-symbol="${symbolName}"${marks}>${shown(value)}</output>`;
@@ -53,7 +53,7 @@ const SLOPES = {
   leaky_relu: (z, a, slope) => `${shown(slope)}, because ${z > 0 ? "z > 0" : "z ≤ 0"}`,
 };
 
-/** Each function returns the parts of the panel of one kind of stage, for layer l, neuron j and sample s. */
+/** Each function returns the parts of the panel for one kind of stage; l is the layer, j the neuron and s the sample. */
 const PANELS = {
   z(l, j, s) {
     const layer = step.layers[l - 1], x = outputs(l - 1, s);
@@ -150,7 +150,7 @@ const PANELS = {
     const rows = visible(l - 1).map((i) => row(symbol("w", pair(i, j)), layer.w[i][j], layer.dw[i][j],
       result(layer.w_after[i][j], "w_after", { layer: l, input: i + 1, neuron: j + 1 })));
     const bias = row(symbol("b", j + 1), layer.b[j], layer.db[j], result(layer.b_after[j], "b_after", { layer: l, neuron: j + 1 }));
-    return { lines: [], rows: [...rows, bias], column: l - 1, note: "The gradients are those of the whole batch." };
+    return { lines: [], rows: [...rows, bias], column: l - 1, note: "The gradients are computed from the whole batch." };
   },
 };
 
@@ -204,7 +204,7 @@ function headOf({ kind, layer, neuron }, sample) {
 
 const SYMBOL_OF = { "loss of sample": "L_s", loss: "L", term: "L_i" };
 
-/** Fills the panel of the symbol in hand. */
+/** Fills the panel of the current symbol. */
 function showSymbol(stage, sample) {
   const { kind, layer, neuron } = stage;
   const parts = PANELS[kind](layer, neuron, sample), head = headOf(stage, sample);
@@ -222,7 +222,7 @@ function showSymbol(stage, sample) {
     ${parts.curve ? curveOf(parts.curve, neuron) : ""}`;
 }
 
-/** Writes a row of the sheet; some rows have only the form in which the loop computes the formula. */
+/** Writes a row of the sheet. Some rows contain only the form in which the loop computes the formula. */
 function formula({ title, html, computed_as: computedAs }) {
   const name = title ? `<span class="title">${escaped(title)}</span>` : "";
   const computed = computedAs ? `<span class="computed">computed as ${computedAs}</span>` : "";
@@ -237,7 +237,7 @@ function tableOf({ rows, column }) {
   return `<div class="wide"><table><thead><tr><th scope="col">symbol</th>${before}<th scope="col">${before ? "change" : "numbers"}</th><th scope="col">${before ? "after" : "result"}</th></tr></thead><tbody>${body.join("")}</tbody></table></div>${more}`;
 }
 
-// The curve of an activation, with the neuron's point and, on the way back, the tangent whose slope is da/dz.
+// The curve of an activation, with the neuron's point and, in the backward phase, the tangent whose slope is da/dz.
 
 const BOX = { width: 430, height: 210, left: 56, right: 16, top: 16, bottom: 34 };
 
@@ -284,7 +284,7 @@ function showCode(stage, sample) {
       : "The source code is not installed.";
     return `<figure><figcaption>numbanet.${name}</figcaption><pre tabindex="0"><code>${body}</code></pre></figure>`;
   });
-  document.getElementById("code").innerHTML = `<h3>The loop at work <span class="where">${where}</span></h3><div class="sources">${figures.join("")}</div>`;
+  document.getElementById("code").innerHTML = `<h3>The code <span class="where">${where}</span></h3><div class="sources">${figures.join("")}</div>`;
 }
 
 /** Writes a line of code. If the line is too long, it continues with a larger indentation. */

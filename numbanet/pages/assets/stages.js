@@ -2,12 +2,12 @@
 
 const PHASES = ["Forward", "Loss", "Backward", "Update"];
 const LAST = step.layers.length;
-const MOST_SHOWN = 6; // neurons of a layer that are visible at once, and terms of a sum
-const MOST_SAMPLES = 3; // terms of a sum over samples
+const MOST_SHOWN = 6; // the largest number of visible neurons of a layer, and of terms of a sum over neurons
+const MOST_SAMPLES = 3; // the largest number of terms of a sum over samples
 
-/** A stage has a phase, the kind of its symbol, its layer (from 1; 0 if it belongs to no layer) and its neuron (from 0). */
+/** A stage has a phase, the kind of its symbol, a layer (from 1, or 0 for a stage without a layer) and a neuron (from 0). */
 const stages = [];
-// By layer and neuron: the number of the stage that computes z, a and delta.
+// For each layer and neuron: the number of the stage that computes z, of the stage that computes a, and so on.
 const computedAt = { z: [], a: [], delta: [] };
 
 function addStage(phase, kind, layer, neuron, listing) {
@@ -51,7 +51,7 @@ function visible(column) {
   return Array.from({ length: count }, (_, k) => first[column] + k);
 }
 
-/** Moves the window of a column by as little as is needed to show a neuron; returns whether the window moved. */
+/** Moves the window of a column only as far as necessary to show a neuron. Returns true if the window moved. */
 function reveal(column, neuron) {
   const before = first[column];
   if (neuron < before) first[column] = neuron;
@@ -59,12 +59,12 @@ function reveal(column, neuron) {
   return first[column] !== before;
 }
 
-/** Moves the window of a column to another first neuron, within the layer. */
+/** Moves the window of a column so that it begins with neuron `to`, or as near to it as the layer allows. */
 function moveWindow(column, to) {
   first[column] = Math.max(0, Math.min(step.sizes[column] - MOST_SHOWN, to));
 }
 
-/** Returns the values that a column passes to the next layer: x for column 0, else a. */
+/** Returns the values that a column passes to the next layer: x for column 0, and a for all other columns. */
 function outputs(column, sample) {
   return column === 0 ? step.x[sample] : step.layers[column - 1].a[sample];
 }

@@ -24,7 +24,7 @@ function render() {
   }
 }
 
-/** Shows a stage, and moves the windows of wide layers so that the neuron in hand is visible. */
+/** Shows a stage, and moves the windows of wide layers so that the neuron of the stage is visible. */
 function go(number) {
   state.number = Math.max(0, Math.min(stages.length - 1, number));
   const { layer, neuron } = stages[state.number];

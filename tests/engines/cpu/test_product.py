@@ -39,7 +39,7 @@ SHAPES = [
 
 @compiled
 def forward(memory, header, layers, groups, begin, end):
-    product.forward(memory, header[0], layers[1], 0, groups, Span(begin, end))
+    product.forward(memory, header[0], layers[1], 0, Span(0, groups), Span(begin, end))
 
 
 @compiled
@@ -50,7 +50,7 @@ def backward(memory, header, layers, groups, begin, end):
 @compiled
 def update(memory, header, layers, n, opens, closes, eta, begin, end):
     step = UpdateStep(GRADIENT_DESCENT, eta, eta, eta, eta - eta, type(eta)(np.inf), 0, eta, eta, eta, 0, 0)
-    product.update(memory, header[0], layers[1], Block(0, n, opens, closes, 0), step, Span(begin, end), header[0].packed)
+    product.update(memory, header[0], layers[1], Block(0, 0, n, opens, closes, 0), step, Span(begin, end), header[0].packed)
 
 
 @compiled
@@ -72,7 +72,7 @@ class Layers:
             random.standard_normal(size).astype(dtype) for size in ((n, n_in), (n_in, n_out), n_out, (n, n_out))
         )
         topology = Topology((1, n_in, n_out), ("identity", "identity"), "sse", dtype)
-        self.layout = layout = Layout(topology, n)
+        self.layout = layout = Layout(topology, n, n)
         self.memory, (self.header, self.layers, _) = layout.memory, layout.records(n)
         header = self.header[0]
         constants = [

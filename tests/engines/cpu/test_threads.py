@@ -75,6 +75,21 @@ def test_helpers_compute_too():
     pytest.fail("no thread helped")
 
 
+def test_helpers_predict_too():
+    """The helper copies samples to its own rows of memory, which begin with row 204."""
+    numbanet.set_num_threads(2)
+    engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
+    engine.turns = 2  # two threads, also on a machine with one core
+    x, _ = data(TOPOLOGY, 400)
+    _, layers, _ = engine.layout.records(2 * 204)
+    place = layers[0]["x"] + 204 * panel_width(TOPOLOGY.dtype)
+    for _ in range(1000):
+        engine.predict(x)
+        if engine.layout.memory[place]:
+            return
+    pytest.fail("no thread helped")
+
+
 def test_every_call_has_its_helpers():
     """The calls follow each other immediately, while the helper of the previous call may still be returning."""
     crew = threads.Crew(2)
@@ -259,7 +274,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 @FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
-    """Two threads call the engine at the same time, and the process forks, while it also uses Numba's own threads."""
+    """Two threads call the engine at the same time, and the process forks, while Numba's own threads are also in use."""
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -382,7 +382,7 @@ def test_formulas_of_users_keep_the_budgets_of_the_built_in_ones(name):
 
 
 def test_formulas_beyond_the_sheet_compute_in_float32():
-    """A single kernel calls all of them, because each compilation takes a second."""
+    """A single kernel calls all formulas, because each compilation takes a second."""
     formulas = {name: value for name, value in vars(beyond).items() if getattr(value, "__module__", "") == beyond.__name__}
     calls = [
         f"    x[{k}] = {name}({', '.join(f'x[{k + n}]' for n in range(formula.py_func.__code__.co_argcount))})"
@@ -441,7 +441,7 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """Blocks wait for a counter: all writes come before its increment, and all loads of it empty the L1 cache."""
+    """A block writes before it increments the counter, and each load of the counter empties the L1 cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0

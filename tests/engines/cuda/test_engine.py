@@ -97,7 +97,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 
 @each("dtype", DTYPES)
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
-    """The test of tests/formulas compares the reference with NumPy. The last layer keeps z in every way."""
+    """The tests in tests/formulas compare the reference rung with NumPy. In every way to train, the last layer keeps z."""
     top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
     check_ways(monkeypatch, top, ways(top))
 
@@ -121,6 +121,14 @@ def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     grids = {f"{blocks}": GridPlan(layers, spread, blocks) for blocks in counts}
     plans = {blocks: planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, grid) for blocks, grid in grids.items()}
     check_ways(monkeypatch, top, plans, epochs=2, count=23, batch=10)
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator does not limit shared memory")
+def test_networks_that_need_permission_for_their_shared_memory_are_trained(monkeypatch):
+    top = topology((100, 125), ("tanh",), "mse", np.dtype("float32"))
+    plans = {way: ways(top)[way] for way in (planning.RESIDENT, "1 blocks, 1 layers")}
+    assert 4 * top.parameter_count > limits.PLAIN_SHARED_BYTES
+    check_ways(monkeypatch, top, plans, count=3, batch=2)
 
 
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")

@@ -238,15 +238,16 @@ def test_steps_that_were_interrupted_may_be_lost_with_the_gpu(monkeypatch):
         assert (flat(net) == before).all()
 
 
-def test_a_network_that_cannot_be_set_up_on_the_gpu(monkeypatch):
+@each("code, kind", [("CUDA_ERROR_OUT_OF_MEMORY", MemoryError), ("CUDA_ERROR_UNKNOWN", RuntimeError)])
+def test_a_network_that_cannot_be_set_up_on_the_gpu(monkeypatch, code, kind):
     net = build(seed=0)
     before = flat(net)
 
     def refuse(*_):
-        raise KernelError("CUDA_ERROR_OUT_OF_MEMORY")
+        raise KernelError(code)
 
     monkeypatch.setattr(cuda_engine, "present_limits", refuse)
-    with pytest.raises(RuntimeError, match=r"^cannot set up the network on the GPU: CUDA_ERROR_OUT_OF_MEMORY"):
+    with pytest.raises(kind, match=f"^cannot set up the network on the GPU: {code}"):
         net.to("cuda")
     assert net.device == "cpu" and (flat(net) == before).all()
 

@@ -4,17 +4,20 @@ import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numbanet import Network, _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import guarding
+from numbanet.engines.cuda import guarding, planning
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.workspace import Workspaces, workspace_bytes
+from tests.engines.cuda.test_engine import ways
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.helpers.networks import data, engine_with_parameters, topology
+from tests.inputs.test_bad_input import flat
 
 pytestmark = pytest.mark.simulator
 
@@ -88,6 +91,107 @@ def test_an_allocation_that_fails_is_a_memory_error(monkeypatch):
     assert (engine.read() == flat).all() and (engine.predict(x) == expected).all()
 
 
+@pytest.fixture
+def allocations(monkeypatch):
+    """Counts the allocations on the GPU and of pinned memory; the allocation with the number `failing` fails."""
+    numbers = SimpleNamespace(made=0, failing=0)
+
+    def counted(allocate):
+        def call(*arguments, **options):
+            numbers.made += 1
+            if numbers.made == numbers.failing:
+                raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+            return allocate(*arguments, **options)
+
+        return call
+
+    for name in ("device_array", "to_device", "pinned_array"):
+        monkeypatch.setattr(_cuda._provided, name, counted(getattr(_cuda._provided, name)))
+    return numbers
+
+
+X, Y = np.array([[1], [-2], [3]], "f4"), np.array([0, 1, 0])
+FIT = {"epochs": 1, "batch_size": 2, "learning_rate": 0.125, "shuffle": False, "verbose": 0}
+CALLS = {
+    "predict": lambda net: net.predict(X),
+    "evaluate": lambda net: net.evaluate(X, Y),
+    "train_step": lambda net: net.train_step(X, Y, 0.125),
+    "fit": lambda net: net.fit(X, Y, **FIT),
+    "fit by adam": lambda net: net.fit(X, Y, optimizer="adam", **FIT),
+}
+
+
+def small(device="cuda", kernels="fast"):
+    return Network([1, 1, 2], ["tanh", "softmax"], "cce", seed=0, device=device, kernels=kernels)
+
+
+@each(
+    "call, way, streamed",
+    [
+        ("predict", planning.RESIDENT, False),
+        ("predict", planning.RESIDENT, True),
+        ("evaluate", "reference", False),
+        ("train_step", planning.PRODUCTS, False),
+        ("fit", planning.RESIDENT, False),
+        ("fit", "4 blocks, 1 layers", False),
+        ("fit", planning.PRODUCTS, True),
+        ("fit by adam", "reference", False),
+    ],
+)
+def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
+    """After a MemoryError, the network has its old parameters, and a second call succeeds.
+
+    The test lets every fifth allocation fail, one in each call.
+    """
+    kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
+    if kernels == "fast":
+        plan = ways(topology((1, 1, 2), ("tanh", "softmax"), "cce", np.dtype("float32")))[way]
+        monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
+    if streamed:
+        monkeypatch.setattr(cuda_engine, "fits", lambda wanted: False)
+    twin = small(kernels=kernels)
+    before, allocations.made = flat(twin), 0
+    call(twin)
+    numbers = range(allocations.made, 0, -5)
+    assert len(numbers) > 1
+    for number in numbers:
+        net = small(kernels=kernels)
+        allocations.made, allocations.failing = 0, number
+        with pytest.raises(MemoryError, match="CUDA_ERROR_OUT_OF_MEMORY"):
+            call(net)
+        assert (flat(net) == before).all()
+        allocations.failing = 0
+        call(net)
+        assert (flat(net) == flat(twin)).all()
+
+
+def test_a_warning_that_needs_memory_is_no_reason_to_fail(allocations):
+    """After training, `fit` measures the loss of the first parameters with a second network, and may warn."""
+
+    def without_memory(epoch, logs):
+        allocations.failing = allocations.made + 1
+
+    options = FIT | {"learning_rate": 1000}
+    with pytest.warns(RuntimeWarning, match="made the network worse"):
+        small().fit(X, 1 - Y, **options)
+    assert small().fit(X, 1 - Y, callbacks=[SimpleNamespace(on_epoch_end=without_memory)], **options).epoch == [1]
+    assert allocations.made >= allocations.failing
+
+
+@each("kernels", ["fast", "reference"])
+def test_any_allocation_of_a_move_may_fail(allocations, kernels):
+    net = small("cpu", kernels)
+    before = flat(net)
+    small(kernels=kernels)
+    for number in range(1, allocations.made + 1):
+        allocations.made, allocations.failing = 0, number
+        with pytest.raises(MemoryError, match=r"^cannot set up the network on the GPU: .*CUDA_ERROR_OUT_OF_MEMORY"):
+            net.to("cuda")
+        assert net.device == "cpu" and (flat(net) == before).all()
+    allocations.failing = 0
+    assert (flat(net.to("cuda")) == before).all()
+
+
 @pytest.mark.skipif(not SOFTWARE_GPU, reason="only the software GPU can have little memory")
 @each("kernels", ["fast", "reference"])
 def test_on_a_gpu_with_little_memory(kernels):
@@ -103,10 +207,10 @@ def calls(kernels):
     x, y = random.standard_normal((2_000, 20), "f4"), random.integers(0, 3, 2_000)
     host = Network([20, 8, 3], ["relu", "softmax"], "cce", seed=0)
     net = Network([20, 8, 3], ["relu", "softmax"], "cce", seed=0, device="cuda", kernels=kernels)
-    with pytest.raises(RuntimeError, match="cannot set up the network on the GPU"):
+    with pytest.raises(MemoryError, match="cannot set up the network on the GPU"):
         Network([500, 500, 3], "relu", "cce", device="cuda", kernels=kernels)
     large = Network([500, 500, 3], "relu", "cce", seed=0)
-    with pytest.raises(RuntimeError, match="cannot set up the network on the GPU"):
+    with pytest.raises(MemoryError, match="cannot set up the network on the GPU"):
         large.to("cuda")
     assert large.device == "cpu" and large.predict(np.ones((1, 500), "f4")).shape == (1, 3)
     for rows in (slice(5), slice(None)):

@@ -1,4 +1,4 @@
-"""With numba-cuda-mlir, the reference kernels compute the same; the fast kernels are refused."""
+"""With numba-cuda-mlir, the reference kernels compute the same results; the fast kernels are refused."""
 
 import math
 from types import SimpleNamespace

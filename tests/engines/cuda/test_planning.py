@@ -47,7 +47,7 @@ def test_the_way_of_each_rung(rung, capability):
 
 @each("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_networks_and_batches_of_any_size_have_a_plan(case):
-    """The cases of the GPU benchmark. Some plans that the planner compares would need offsets of more than 32 bits."""
+    """The test uses the cases of the GPU benchmark. Some plans that the planner compares would need offsets of over 32 bits."""
     for limits in KNOWN_LIMITS.values():
         found = plan(network(case.sizes), case.batch, limits)
         assert found.way == PRODUCTS or case.batch < 1000

@@ -77,6 +77,19 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
     assert found == expected and (others == parameters).all()
 
 
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
+@each("way", [planning.RESIDENT, planning.PRODUCTS])
+def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeypatch, small_chunks, way):
+    """The software GPU copies as early as possible in this test, although it otherwise copies as late as possible."""
+    monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
+    monkeypatch.setenv("SOFTWARE_GPU_EARLY", "1")
+    top = topology(*TOPOLOGY, np.dtype("float32"))
+    x, y = data(top, COUNT)
+    expected, parameters = train(top, cuda.to_device(x), cuda.to_device(y))
+    found, others = train(top, x, y)
+    assert found == expected and (others == parameters).all()
+
+
 # with several chunks, and with one chunk that contains all samples
 @each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
@@ -128,7 +141,7 @@ def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator frees nothing")
 def test_the_threads_of_a_pass_can_free_arrays_on_the_gpu(small_chunks, monkeypatch):
-    """An exception in the garbage collector becomes a warning, with which the test fails."""
+    """An exception in the garbage collector becomes a warning, which makes the test fail."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     x, _ = data(top, COUNT)
     engine, _ = engine_with_parameters(top, "cuda", "fast")

@@ -20,7 +20,6 @@ if not CUDA:
     pytest.skip(_cuda.unusable_reason(), allow_module_level=True)
 
 cuda = _cuda.cuda
-put_off = pytest.mark.skipif(not SOFTWARE_GPU, reason="only the software GPU puts work off until somebody waits for it")
 WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
 
 
@@ -50,7 +49,7 @@ def test_no_call_waits_for_the_whole_gpu(net, no_wait_for_all, monkeypatch):
     answers(net, x, y)
 
 
-@put_off
+@pytest.mark.skipif(not SOFTWARE_GPU, reason="only the software GPU puts work off until somebody waits for it")
 def test_work_in_a_stream_of_the_caller_continues(net):
     x, y = data()
     stream, ones, found = limits.stream_beside(), cuda.to_device(np.ones(4)), cuda.pinned_array(4)
@@ -63,7 +62,7 @@ def test_work_in_a_stream_of_the_caller_continues(net):
     assert (found == 1).all()
 
 
-@put_off
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
 def test_the_stream_of_an_array_is_awaited(net):
     x, y = data()
     stream, pinned, there = limits.stream_beside(), cuda.pinned_array(x.shape, x.dtype), cuda.device_array(x.shape, x.dtype)
@@ -77,7 +76,7 @@ def test_the_stream_of_an_array_is_awaited(net):
 
 @pytest.mark.skipif(not _cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
 def test_an_array_without_a_stream_is_taken_by_dlpack(no_wait_for_all, monkeypatch):
-    """The arrays of PyTorch: the second version of the interface, and DLPack."""
+    """The test uses an array that, like PyTorch's arrays, has version 2 of the CUDA array interface, and DLPack."""
     x, _ = data()
     there, asked = cuda.to_device(x), []
     address, _ = there.__cuda_array_interface__["data"]

@@ -1,4 +1,4 @@
-// Loads and stores of kernels, with the checks that a GPU does not make.
+// The loads and stores of kernels, with checks that a GPU does not make.
 #pragma once
 
 #include <cstring>
@@ -46,7 +46,7 @@ static inline uint32_t loadAcquire(Thread* thread, Site* site, uint64_t address)
   return look(thread, site, address);
 }
 
-// Replaces a value by replacement(value, operand), and returns the value that it had.
+// Replaces a value in memory by replacement(value, operand), and returns the value before the replacement.
 template <class T, class Replacement>
 static inline T atomic(Thread* thread, Site* site, uint64_t address, T operand, Replacement replacement) {
   checkGlobal(thread, site, address, sizeof(T), Access::Atomic);
@@ -86,7 +86,7 @@ static inline void storeLocal(Thread* thread, Site* site, uint64_t address, Vect
   memcpy(reinterpret_cast<void*>(address), &value, sizeof value);
 }
 
-// A generic address is that of local or of global memory.
+// A generic address is an address of local memory or an address of global memory.
 
 template <class T, int N>
 static inline Vector<T, N> loadGeneric(Thread* thread, Site* site, uint64_t address, const uint8_t* array, uint32_t size) {
@@ -105,7 +105,8 @@ static inline void storeGeneric(Thread* thread, Site* site, uint64_t address, Ve
 
 // Shared memory
 
-// A thread may read a word that nobody else writes in the same epoch, and write one that nobody else reads or writes.
+// Records an access, and reports races. A thread may read a word if no other thread writes to the word in the same epoch. A
+// thread may write to a word if no other thread reads the word or writes to it in the same epoch.
 static inline void noteShared(Thread* thread, Site* site, SharedWord* word, uint64_t address, bool writes) {
   const uint32_t epoch = thread->block->epoch;
   const uint16_t me = thread->linear;

@@ -1,4 +1,4 @@
-// For the files that define functions of the driver's API.
+// Declarations for the files that define functions of the driver's API.
 #pragma once
 
 #include <cuda.h>
@@ -9,13 +9,13 @@
 
 namespace gpu {
 
-// Held by every function of the API. Recursive, because some of them call each other.
+// Every function of the API locks this mutex. It is recursive, because some of the functions call each other.
 extern std::recursive_mutex mutex;
 
-// The error that the functions of the API return from a failed kernel on.
+// CUDA_SUCCESS, or after a kernel has failed, the error that the functions of the API return from then on.
 extern CUresult lostContext;
 
-// CUDA_SUCCESS if the calling thread has a usable context.
+// Returns CUDA_SUCCESS if the calling thread has a usable context, and an error otherwise.
 CUresult contextError();
 
 }  // namespace gpu

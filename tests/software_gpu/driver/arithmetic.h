@@ -1,4 +1,4 @@
-// The operations of PTX that C++ has no name for.
+// The operations of PTX for which C++ has no operator or function.
 #pragma once
 
 #include <cmath>
@@ -17,7 +17,7 @@ static inline To bits(From from) {
   return to;
 }
 
-// Integer division by 0 gives a value without an exception on a GPU.
+// On a GPU, integer division by 0 has a result and raises no exception.
 template <class T>
 static inline T quotient(T x, T y) {
   if (y == 0) return static_cast<T>(-1);
@@ -32,7 +32,8 @@ static inline T remainderOf(T x, T y) {
   return x % y;
 }
 
-// cvt.rzi: towards zero, saturated. NaN becomes 0, or the smallest number of 64 bits.
+// cvt.rzi rounds towards zero. A number that is too large or too small becomes the nearest integer of the type. NaN becomes 0,
+// or the smallest integer if the type has 64 bits.
 template <class I, class F>
 static inline I truncated(F x) {
   using Limits = std::numeric_limits<I>;
@@ -42,7 +43,8 @@ static inline I truncated(F x) {
   return static_cast<I>(x);
 }
 
-// Directed rounding by the control register. The operations are assembly, so that the compiler moves them nowhere else.
+// Sets the rounding mode in the control register. The operations that depend on the mode are in assembly, so that the compiler
+// does not move them to a place with another rounding mode.
 enum : uint32_t { ROUND_DOWN = 0x2000, ROUND_TO_ZERO = 0x6000, ROUND_MASK = 0x6000 };
 
 class Rounding {
@@ -78,14 +80,15 @@ static inline F flushed(F x) {
   return std::fabs(x) < std::numeric_limits<F>::min() ? std::copysign(static_cast<F>(0), x) : x;
 }
 
-// ex2.approx.ftz.f32 and rcp.approx.ftz.f64, more accurate than on a GPU.
+// `powerOf2` computes ex2.approx.ftz.f32, and `approximateReciprocal` computes rcp.approx.ftz.f64. Both are more accurate than
+// on a GPU.
 static inline float powerOf2(float x) {
   return flushed(static_cast<float>(std::exp2(static_cast<double>(flushed(x)))));
 }
 
 static inline double approximateReciprocal(double x) {
   double r = flushed(1 / flushed(x));
-  return r != r ? r : bits<double>(bits<uint64_t>(r) & 0xFFFFFFFF00000000ull);  // a GPU computes only the upper half
+  return r != r ? r : bits<double>(bits<uint64_t>(r) & 0xFFFFFFFF00000000ull);  // a GPU computes only the upper 32 bits
 }
 
 static inline float saturated(float x) {

@@ -1,4 +1,5 @@
-// The API for the driver itself, the device and its context. There is one device, like an H100, and one context.
+// The API for the driver itself, the device and its context. There is one device, which has the limits of an H100, and one
+// context.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -21,7 +22,7 @@ CUresult lostContext = CUDA_SUCCESS;
 
 static CUctx_st context;
 static bool isInitialized = false;
-static thread_local std::vector<CUcontext> contexts;  // of this thread; the last one is current
+static thread_local std::vector<CUcontext> contexts;  // the contexts of this thread; the last context is current
 
 CUresult contextError() {
   if (!isInitialized) return CUDA_ERROR_NOT_INITIALIZED;
@@ -42,7 +43,8 @@ EXPORT CUresult cuDriverGetVersion(int* version) {
   return CUDA_SUCCESS;
 }
 
-// The functions of the API by name. cuda.h renames a function by a macro whenever its parameters have changed.
+// Finds a function of the API by its name. Names are tried with suffixes, because cuda.h renames a function with a macro each
+// time that the function's parameters change.
 EXPORT CUresult cuGetProcAddress(const char* name, void** function, int, cuuint64_t, CUdriverProcAddressQueryResult* status) {
   static void* self = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
   const std::string plain = strcmp(name, "cuGraphInstantiate") ? name : "cuGraphInstantiateWithFlags";
@@ -128,7 +130,7 @@ EXPORT CUresult cuDeviceTotalMem(size_t* bytes, CUdevice) {
   return CUDA_SUCCESS;
 }
 
-// Attributes that are not listed are 0: the device lacks what they are about.
+// All other attributes are 0, because the device does not have the features that these attributes describe.
 EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) {
   static const std::map<int, int> ATTRIBUTES = {
       {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9},
@@ -175,8 +177,8 @@ EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice) {
   return CUDA_SUCCESS;
 }
 
-// Makes a lost context usable again. Unlike on a GPU, memory and modules survive, so that a test that loses the context leaves
-// the tests after it alone.
+// Makes a lost context usable again. Unlike on a GPU, memory and modules remain valid, so that a test that loses the context
+// does not disturb later tests.
 EXPORT CUresult cuDevicePrimaryCtxReset(CUdevice) {
   lostContext = CUDA_SUCCESS;
   return CUDA_SUCCESS;

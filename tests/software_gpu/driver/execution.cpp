@@ -10,8 +10,8 @@
 
 namespace gpu {
 
-static const size_t MOST_FINDINGS = 5;         // of a launch
-static const uint32_t DEFAULT_MXCSR = 0x1F80;  // rounds to nearest, keeps subnormal numbers
+static const size_t MOST_FINDINGS = 5;         // of a launch are reported
+static const uint32_t DEFAULT_MXCSR = 0x1F80;  // rounds to nearest, and keeps subnormal numbers
 
 Execution* running = nullptr;
 
@@ -83,7 +83,7 @@ bool RunningBlock::advance(bool again) {
   return ran;
 }
 
-// Threads that have ended need not come to a barrier. The others must come to the same one.
+// All threads that have not ended must wait at the same barrier; otherwise, the driver reports a divergence.
 void RunningBlock::openBarrier() {
   const Site* site = nullptr;
   for (RunningThread& thread : threads) {
@@ -152,7 +152,7 @@ void Execution::endWaiting(const RunningBlock& block) {
   gpu::report("%s: %s", fault, place(&thread, thread.waitsAt).c_str());
 }
 
-// Blocks of a launch that is not cooperative run one after another, as on a GPU that has room for one only.
+// In a launch that is not cooperative, the blocks run one after another, as on a GPU that can hold only one block at a time.
 void Execution::run() {
   std::vector<uint32_t> order(launch.blocks());
   std::iota(order.begin(), order.end(), 0);
@@ -167,8 +167,8 @@ void Execution::run() {
   }
 }
 
-// Runs blocks until all are done. If no thread can run, those that look at a value may look once more, for it may be the value
-// that they wait for. If this makes no difference, nothing ever will.
+// Runs blocks until all are done. If no thread can run, threads that wait for a value to change may look at the value again,
+// because it may be the value for which they wait. If no thread makes progress after this second look, no thread ever will.
 void Execution::runTogether(Blocks& blocks) {
   uint64_t before = UINT64_MAX;
   auto isLeft = [](const std::unique_ptr<RunningBlock>& block) { return !block->isDone(); };
@@ -181,8 +181,9 @@ void Execution::runTogether(Blocks& blocks) {
   }
 }
 
-// Runs each block that can run: as far as it can, or if there is a seed, mostly to the next barrier. A block that does not wait
-// as it should gets far ahead of the others. Returns false if no block could run.
+// Runs each block that can run. With seed 0, each block runs as far as it can. With any other seed, most blocks run only to the
+// next barrier, and a few blocks run as far as they can: if a block does not wait as it should, it then gets far ahead of the
+// other blocks, and the error shows. Returns false if no block could run.
 bool Execution::runEach(Blocks& blocks) {
   bool ran = false;
   if (seed()) std::shuffle(blocks.begin(), blocks.end(), randomness());
@@ -196,13 +197,13 @@ bool Execution::runEach(Blocks& blocks) {
   return ran;
 }
 
-// Counts of kernels and launches, for the report at the end of the process.
+// The number of launches and the time of each kernel, for the report at the end of the process.
 static struct Statistics {
   ~Statistics() {
     for (auto& [name, entry] : ofKernel)
       append("launches", (std::to_string(entry.first) + "\t" + std::to_string(entry.second) + "\t" + name + "\n").c_str());
   }
-  std::map<std::string, std::pair<uint64_t, double>> ofKernel;  // number of launches, seconds
+  std::map<std::string, std::pair<uint64_t, double>> ofKernel;  // by kernel: the number of launches, and the seconds
 } statistics;
 
 CUresult execute(const Launch& launch) {

@@ -1,4 +1,4 @@
-// The state of a running launch: its blocks, their threads, and who waits.
+// The state of a running launch: its blocks, their threads, and which of the threads wait.
 #pragma once
 
 #include <cuda.h>
@@ -16,7 +16,7 @@
 
 namespace gpu {
 
-// An asynchronous copy that has not been awaited. `bytes` are those of the source when it started.
+// An asynchronous copy for which the thread has not waited. `bytes` contains the bytes of the source at the start of the copy.
 struct Copy {
   Site* site;
   uint64_t shared, global;
@@ -33,7 +33,7 @@ struct RunningThread : Thread {
   Fiber fiber;
   State state;
   Site* waitsAt;
-  uint64_t lookedAt;  // the address of the last look; 0 before it
+  uint64_t lookedAt;  // the address of the last look, or 0 if there was no look
   uint32_t seen;      // the value of the last look
   std::vector<Copy> copies;
 
@@ -45,17 +45,17 @@ struct RunningThread : Thread {
 
 class RunningBlock : public Block {
  public:
-  // The block with this number. Its threads get the stacks from `firstStack` on.
+  // Makes block `number` of the grid. The block's threads get the stacks from number `firstStack` on.
   RunningBlock(Grid* grid, uint32_t number, size_t firstStack);
 
-  // Runs all threads that can run until they wait, and opens the barrier if all threads are there. Returns false if no thread
-  // could run. With `again`, threads that look at a value that has not changed may look once more.
+  // Runs each thread that can run, until the thread waits. If all threads wait at the barrier, the barrier opens. Returns false
+  // if no thread could run. If `again` is true, threads that wait for a value to change may look at the value once more.
   bool advance(bool again);
 
   bool isDone() const {
     return threadsLeft == 0;
   }
-  // A thread that waits, for messages.
+  // Returns a thread that waits; messages name this thread.
   const RunningThread& someWaiting() const;
 
  private:
@@ -78,13 +78,13 @@ struct Execution {
   uint32_t number;  // launches are counted from 1 on
   Clocks clocks;
   CUresult error = CUDA_SUCCESS;
-  uint64_t progress = 0;  // how often a thread did more than to look again at the same value
+  uint64_t progress = 0;  // how often a thread did something else than look again at an unchanged value
 
-  // The kernel's name, the block, the thread and the instruction, for messages.
+  // Returns text for messages: the kernel's name, the block, the thread and the instruction.
   std::string place(const Thread* thread, const Site* site) const;
-  // Reports a finding, once per instruction and only the first few of a launch.
+  // Reports a finding: at most once per kind of finding and instruction, and only the first few findings of a launch.
   void report(const Thread* thread, const Site* site, const std::string& fault);
-  // Reports a finding and ends the launch. Called by the threads themselves.
+  // Reports a finding and ends the launch. The function is called on the stack of the thread that made the error.
   [[noreturn]] void end(const Thread* thread, const Site* site, CUresult error, const std::string& fault);
   void run();
 
@@ -98,10 +98,10 @@ struct Execution {
   std::set<std::string> reported;
 };
 
-// The launch that runs now. There is never more than one, because all functions of the driver hold a lock.
+// The launch that runs now. Two launches never run at the same time, because all functions of the driver hold a lock.
 extern Execution* running;
 
-// For all random orders; seeded by SOFTWARE_GPU_SEED.
+// The generator of all random orders. The environment variable SOFTWARE_GPU_SEED is its seed.
 std::mt19937& randomness();
 
 }  // namespace gpu

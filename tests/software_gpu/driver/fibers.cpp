@@ -5,8 +5,9 @@
 #include <cstdlib>
 #include <vector>
 
-// Pushes the registers that a function must keep, saves the stack pointer in *from, and continues where `to` was saved. The
-// functions of the C library (swapcontext) do the same with two system calls, which is a hundred times slower.
+// Pushes the registers that a function must keep, saves the stack pointer in *from, and continues at the place where the stack
+// pointer `to` was saved. The C library's swapcontext does the same, but is a hundred times slower, because it makes two system
+// calls.
 extern "C" void softwareGpuSwitch(void** from, void* to);
 asm(R"(
 .text
@@ -39,7 +40,7 @@ static const size_t STACK_BYTES = 64 << 10, STACKS_AT_ONCE = 256, SAVED_REGISTER
 static void* resumer;  // the stack pointer of the function that called `resume`
 static Fiber* running;
 
-// The address after a stack's last byte, since stacks grow downwards. The memory of a stack is never given back.
+// Returns the address after a stack's last byte, because stacks grow downwards. The memory of a stack is never freed.
 static char* topOfStack(size_t number) {
   static std::vector<char*> tops;
   while (tops.size() <= number) {
@@ -60,7 +61,7 @@ void Fiber::start(size_t stack, void (*body)(void*), void* argument) {
   this->body = body;
   this->argument = argument;
   void** top = reinterpret_cast<void**>(topOfStack(stack));
-  *--top = nullptr;  // in place of a return address: `enter` finds its stack aligned as after a call
+  *--top = nullptr;  // instead of a return address, so that the stack of `enter` is aligned as after a call
   *--top = reinterpret_cast<void*>(&Fiber::enter);
   for (size_t k = 0; k < SAVED_REGISTERS; k++) *--top = nullptr;
   stackPointer = top;

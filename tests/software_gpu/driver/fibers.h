@@ -1,4 +1,4 @@
-// Functions that run on stacks of their own and give way to each other: one for each CUDA thread.
+// A fiber is a function that runs on a stack of its own, until it suspends itself. Each CUDA thread is a fiber.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +7,14 @@ namespace gpu {
 
 class Fiber {
  public:
-  // Makes the next `resume` call body(argument) on stack number `stack`. `body` must end by `suspend`, and never return.
+  // After `start`, the next `resume` calls body(argument) on stack number `stack`. `body` must never return; instead, its last
+  // call must be `suspend`.
   void start(size_t stack, void (*body)(void*), void* argument);
 
-  // Continues the fiber. Returns when the fiber suspends itself.
+  // Continues the fiber, and returns when the fiber suspends itself.
   void resume();
 
-  // Returns from the `resume` that continued the running fiber.
+  // Suspends the running fiber: the `resume` that continued the fiber returns.
   static void suspend();
 
  private:

@@ -1,11 +1,11 @@
-// The API for graphs: recording the work of a stream, and launching it as often as wanted.
+// The API for graphs, which record the work of a stream so that a program can launch the recorded work many times.
 #include <map>
 
 #include "api.h"
 #include "findings.h"
 #include "streams.h"
 
-// Something that lives as long as graphs need it, such as a Python object with the arguments of a launch.
+// An object that is kept as long as graphs need it, such as a Python object with the arguments of a launch.
 struct CUuserObject_st {
   void* pointer;
   CUhostFn destroy;
@@ -79,7 +79,7 @@ EXPORT CUresult cuGraphDestroy(CUgraph graph) {
   return CUDA_SUCCESS;
 }
 
-// An executable graph is a copy of the recorded one, and keeps alive what the recorded one keeps alive.
+// An executable graph is a copy of the recorded graph, and keeps the same user objects.
 EXPORT CUresult cuGraphInstantiateWithParams(CUgraphExec* executable, CUgraph graph,
                                              CUDA_GRAPH_INSTANTIATE_PARAMS* parameters) {
   WITH_CONTEXT;

@@ -1,5 +1,5 @@
-// The interface between the driver and translated kernels. The headers arithmetic.h and access.h build on it; translation/
-// writes code that includes all three.
+// The interface between the driver and translated kernels. The headers arithmetic.h and access.h include this header. The code
+// that translation/ writes includes all three headers.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,10 @@ namespace gpu {
 
 struct Allocation;
 
-// An instruction that accesses memory or waits. It keeps the allocation of its last access, in which the next one mostly lies.
+// An instruction that accesses memory or waits. A site keeps the allocation of the instruction's last access, because the next
+// access is mostly in the same allocation.
 struct Site {
-  const char* text;  // the line of the PTX
+  const char* text;  // the instruction's line in the PTX
   uint64_t low, high;
   Allocation* allocation;
 };
@@ -21,10 +22,12 @@ struct Grid {
   const uint8_t* parameters;
 };
 
-// Whether a byte of memory has a value. A byte is in flight from the start of an asynchronous copy until it is awaited.
+// The states of a byte of memory. A byte is in flight from the start of an asynchronous copy until a thread has waited for the
+// copy.
 enum : uint8_t { UNDEFINED = 0, DEFINED = 1, IN_FLIGHT = 2 };
 
-// Four bytes of shared memory: who wrote and read them last. An epoch is the time between two barriers of the block.
+// The states of four bytes of shared memory, and the last threads that wrote and read these bytes. An epoch is the time between
+// two barriers of the block.
 struct SharedWord {
   uint8_t states[4];
   uint32_t writeEpoch, readEpoch;
@@ -35,7 +38,7 @@ struct Block {
   Grid* grid;
   uint32_t index[3];
   uint32_t linear, epoch;
-  uint8_t* shared;  // shared[address], for addresses from SHARED_BEGIN on
+  uint8_t* shared;  // shared[address] is valid for addresses from SHARED_BEGIN on
   SharedWord* words;
 };
 
@@ -46,14 +49,14 @@ struct Thread {
 };
 
 const uint32_t SHARED_BEGIN = 1024;  // compute capability 9.0 keeps the first KiB of shared memory for itself
-const uint16_t SEVERAL = 0xFFFF;     // in place of a thread: several threads read in this epoch
+const uint16_t SEVERAL = 0xFFFF;     // instead of a thread's number, if several threads read in this epoch
 
 struct Parameter {
   uint32_t offset, bytes;
 };
 
 struct KernelInfo {
-  const char *name, *title;  // the name in the PTX, and a readable one
+  const char *name, *title;  // the name in the PTX, and a readable name
   void (*run)(Thread*);
   const Parameter* parameters;
   uint32_t parameterCount, parameterBytes, staticBytes, dynamicAt, maximalThreads, registers, localBytes;
@@ -66,30 +69,31 @@ struct ModuleInfo {
   uint32_t siteCount;
 };
 
-// Read and Write are plain accesses. Atomic reads and writes in one step. A Look is a load with acquire semantics.
+// Read and Write are plain accesses. An Atomic access reads and writes in one step. A Look is a load with acquire semantics.
 enum class Access { Read, Write, Atomic, Look };
 
-// The functions of the driver that kernels call. Those marked with [[noreturn]] end the launch.
+// The functions of the driver that kernels call. The functions marked with [[noreturn]] end the launch.
 #define CALLED_BY_KERNELS __attribute__((visibility("default")))
 
-// Waits until all threads of the block have called it.
+// Waits until all threads of the block have called `barrier`.
 CALLED_BY_KERNELS void barrier(Thread* thread, Site* site);
-// Makes `site` know the allocation that the access lies in, and ends the launch if there is none.
+// Stores in `site` the allocation that contains the accessed bytes. If no allocation contains them, the launch ends.
 CALLED_BY_KERNELS void locate(Thread* thread, Site* site, uint64_t address, uint32_t bytes);
-// Records an access to global memory, and reports races and values that nobody has written.
+// Records an access to global memory, and reports races and reads of values that nobody has written.
 CALLED_BY_KERNELS void note(Thread* thread, Site* site, uint64_t address, uint32_t bytes, Access access);
-// The same for shared memory, which the kernels record themselves: reports an access to a word.
+// Reports a faulty access to shared memory. The kernels themselves record and check the accesses to shared memory.
 CALLED_BY_KERNELS void reportShared(Thread* thread, Site* site, uint64_t address, const char* fault);
-// Ends the launch as a GPU would.
+// Report a faulty access, and end the launch with the error code of a GPU.
 [[noreturn]] CALLED_BY_KERNELS void misaligned(Thread* thread, Site* site, uint64_t address, uint32_t bytes);
 [[noreturn]] CALLED_BY_KERNELS void outsideShared(Thread* thread, Site* site, uint64_t address, uint32_t bytes);
 [[noreturn]] CALLED_BY_KERNELS void outsideLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, uint32_t size);
-// All that a block did before the barrier before its `release` happens before all that another block does after the barrier
-// that follows its `look` at the same address. `look` returns the value there. It waits if the thread has just looked at that
-// value.
+// If one block calls `release` and another block then calls `look` with the same address, the two blocks are ordered: all that
+// the first block did before the last barrier before `release` happens before all that the other block does after the next
+// barrier after `look`. `look` returns the value at the address. If the value has not changed since the thread's last look at
+// this address, `look` first lets other threads run.
 CALLED_BY_KERNELS void release(Thread* thread, uint64_t address);
 CALLED_BY_KERNELS uint32_t look(Thread* thread, Site* site, uint64_t address);
-// Starts an asynchronous copy, and waits for all those that the thread has started.
+// `copyLater` starts an asynchronous copy, and `awaitCopies` waits for all asynchronous copies that the thread has started.
 CALLED_BY_KERNELS void copyLater(Thread* thread, Site* site, uint64_t shared, uint64_t global, uint32_t bytes);
 CALLED_BY_KERNELS void awaitCopies(Thread* thread, Site* site);
 

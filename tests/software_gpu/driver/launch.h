@@ -27,7 +27,7 @@ struct Launch {
   }
 };
 
-// Runs all threads of a launch. Returns the error that a GPU would report for it.
+// Runs all threads of a launch. Returns the error code that a GPU would return for the launch.
 CUresult execute(const Launch& launch);
 
 }  // namespace gpu

@@ -43,7 +43,7 @@ static void explainRefusal(const Launch& launch, const char* reason) {
           launch.dynamicBytes, launch.cooperative ? ", cooperative" : "");
 }
 
-// Copies the arguments. Bytes between them hold a pattern, in case that a kernel reads them.
+// Copies the arguments. The bytes between the arguments are 0xEE, so that a kernel that reads these bytes gets wrong values.
 static std::vector<uint8_t> parametersOf(const KernelInfo* info, void** arguments) {
   std::vector<uint8_t> bytes(info->parameterBytes, 0xEE);
   for (uint32_t k = 0; k < info->parameterCount; k++)

@@ -13,8 +13,8 @@ namespace gpu {
 
 static const size_t ADDRESS_SPACE = 4ull << 40, PAGE = 4096, GAP = 1 << 20, ALIGNMENT = 512;
 
-static std::map<uint64_t, Allocation*> allocations;  // by their first address
-static std::map<uint64_t, uint64_t> freed;           // first address and end, for messages
+static std::map<uint64_t, Allocation*> allocations;  // the key is the first address
+static std::map<uint64_t, uint64_t> freed;           // the first address and the end of freed memory, for messages
 static size_t usedBytes = 0;
 
 size_t totalMemory() {
@@ -30,8 +30,8 @@ static size_t rounded(size_t bytes) {
   return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-// Maps memory between two gaps that nobody can access, at an address that was never used before: an address computed wrongly
-// rarely hits other memory. The first address is a multiple of 512, as it is for cudaMalloc, but mostly of nothing larger.
+// Maps memory between two gaps that nobody can access, at an address that was never used before. A wrong address therefore
+// rarely falls into other memory. The first address is a multiple of 512, as with cudaMalloc, but not always of 1,024.
 static uint64_t mapped(size_t bytes, size_t* mappedBytes) {
   static uint64_t next = 0, end = 0;
   static std::mt19937_64 random(1);
@@ -58,7 +58,7 @@ Allocation* allocate(size_t bytes, bool onDevice) {
   memset(reinterpret_cast<void*>(low), FILL, bytes);
   if (onDevice) {
     usedBytes += rounded(bytes);
-    allocation->states.reset(static_cast<uint8_t*>(calloc(bytes + 4, 1)));  // calloc takes no pages until they are written to
+    allocation->states.reset(static_cast<uint8_t*>(calloc(bytes + 4, 1)));  // a page takes memory only after a write to it
     allocation->words.reset(static_cast<Word*>(calloc(bytes / 4 + 1, sizeof(Word))));
   }
   allocations[low] = allocation;

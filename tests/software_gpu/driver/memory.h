@@ -11,17 +11,17 @@ namespace gpu {
 
 struct Readers;
 
-// An access by a thread of a block, in an epoch (the time between two barriers of the block) of a launch.
+// An access to memory: the launch, the block, the thread, and the epoch (the time between two barriers of the block).
 struct Stamp {
   uint32_t launch, block, epoch;
   uint16_t thread;
   bool atomic;
 };
 
-// Four bytes of global memory: who wrote and read them last.
+// The last write and the last read of four bytes of global memory.
 struct Word {
   Stamp write, read;
-  Readers* readers;  // if several blocks of a cooperative launch have read: the last read of each block
+  Readers* readers;  // the last read of each block, if several blocks of a cooperative launch have read
 };
 
 struct Freed {
@@ -34,8 +34,8 @@ struct Allocation {
   uint64_t low, high;
   bool onDevice;
   size_t mappedBytes;
-  // For memory of the device: a state (see kernels.h) for each byte, and a word for each four bytes. The host writes to its own
-  // memory unseen, so that nothing is known about it.
+  // Memory of the device has a state (see kernels.h) for each byte, and a word for each four bytes. Memory of the host has
+  // neither, because the driver does not see what the host writes to it.
   std::unique_ptr<uint8_t[], Freed> states;
   std::unique_ptr<Word[], Freed> words;
 
@@ -47,19 +47,19 @@ struct Allocation {
 size_t totalMemory();
 size_t freeMemory();
 
-// Returns null if there is not enough memory. The new memory holds bytes of 0xFF, which are NaN or -1.
+// Returns null if there is not enough memory. Each byte of the new memory is 0xFF; numbers of such bytes are NaN or -1.
 Allocation* allocate(size_t bytes, bool onDevice);
 void release(Allocation* allocation);
 
-// The allocation that contains all these bytes, or null.
+// Returns the allocation that contains all `bytes` bytes from `address` on, or null.
 Allocation* allocationOf(uint64_t address, size_t bytes = 1);
 
-// Says where an address lies that is in no allocation.
+// Returns text for messages: the position of an address relative to the nearest allocation.
 std::string nearest(uint64_t address);
 
-// Marks bytes of memory as written by the host.
+// Marks bytes of memory as written.
 void define(uint64_t address, size_t bytes);
-// Copies bytes of memory, and whether they have been written.
+// Copies bytes of memory and their states.
 void copyWithin(uint64_t to, uint64_t from, size_t bytes);
 
 const uint8_t FILL = 0xFF;

@@ -1,6 +1,6 @@
 // The API for modules and kernels, and the limits of launches.
 //
-// An image is the path of a library that linking.py has translated and compiled, after the prefix IMAGE.
+// An image is the prefix IMAGE, followed by the path of a library that linking.py has translated and compiled.
 #include "modules.h"
 
 #include <dlfcn.h>
@@ -26,12 +26,13 @@ static int roundedUp(int number, int unit) {
   return (number + unit - 1) / unit * unit;
 }
 
-// Registers are given to warps in units of 256.
+// A warp gets a multiple of 256 registers.
 uint32_t Kernel::registersPerWarp() const {
   return roundedUp(info->registers * WARP, 256);
 }
 
-// Follows NVIDIA's occupancy calculator. Shared memory is given in units of 128 bytes, and warps in units of 4.
+// Computes as NVIDIA's occupancy calculator does: the bytes of shared memory are rounded up to a multiple of 128, and the
+// number of warps that get registers to a multiple of 4.
 uint32_t Kernel::blocksPerMultiprocessor(uint32_t threads, uint32_t dynamicBytes) const {
   const int warps = roundedUp(threads, WARP) / WARP;
   const int sharedBytes = roundedUp(info->staticBytes + dynamicBytes + RESERVED_SHARED_BYTES, 128);
@@ -138,13 +139,13 @@ EXPORT CUresult cuLibraryGetKernel(CUkernel* kernel, CUlibrary library, const ch
   return CUDA_SUCCESS;
 }
 
-// A module is the same as its library.
+// The driver uses the same structure for a library and for its module.
 EXPORT CUresult cuLibraryGetModule(CUmodule* module, CUlibrary library) {
   *module = reinterpret_cast<CUmodule>(library);
   return CUDA_SUCCESS;
 }
 
-// The translation knows no global variables.
+// Translated kernels have no global variables.
 EXPORT CUresult cuModuleGetGlobal(CUdeviceptr*, size_t*, CUmodule, const char*) {
   return CUDA_ERROR_NOT_FOUND;
 }

@@ -13,9 +13,9 @@ struct Module;
 struct Kernel {
   const KernelInfo* info;
   Module* module;
-  int dynamicLimit;  // how many bytes of dynamic shared memory a launch may ask for
+  int dynamicLimit;  // the largest number of bytes of dynamic shared memory for a launch
 
-  // The number of blocks that run on a multiprocessor at the same time.
+  // Returns how many blocks can run on a multiprocessor at the same time.
   uint32_t blocksPerMultiprocessor(uint32_t threads, uint32_t dynamicBytes) const;
   uint32_t registersPerWarp() const;
 };
@@ -25,7 +25,7 @@ struct Module {
   std::map<std::string, Kernel> kernels;
 };
 
-// Makes the sites of a module look up their allocations again.
+// Deletes the allocations that the sites of a module keep, so that the next accesses look up the allocations again.
 void forgetAllocations(Module* module);
 
 }  // namespace gpu

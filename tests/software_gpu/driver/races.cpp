@@ -4,7 +4,7 @@
 
 namespace gpu {
 
-static const uint32_t SEVERAL_BLOCKS = 0xFFFFFFFF;  // in place of a block
+static const uint32_t SEVERAL_BLOCKS = 0xFFFFFFFF;  // instead of a block's number
 
 static void raise(std::vector<uint32_t>& epochs, const std::vector<uint32_t>& others) {
   for (size_t k = 0; k < others.size(); k++) epochs[k] = std::max(epochs[k], others[k]);
@@ -34,7 +34,7 @@ Stamp Clocks::stampOf(const Thread* thread, Access access) const {
   return Stamp{launch, block->linear, block->epoch, static_cast<uint16_t>(thread->linear), access == Access::Atomic};
 }
 
-// Stamps of earlier launches are older than everything in this one.
+// Returns true if an access happened before what the thread does now. All accesses of earlier launches did.
 bool Clocks::isOrdered(const Stamp& earlier, const Thread* thread) const {
   if (earlier.launch != launch) return true;
   const Block* block = thread->block;

@@ -92,7 +92,7 @@ void outsideLocal(Thread* thread, Site* site, uint64_t address, uint32_t bytes, 
                sized("OUTSIDE: an access", bytes, address) + ", local memory has " + std::to_string(size) + " bytes");
 }
 
-// Asynchronous copies arrive as late as possible, when they are awaited.
+// An asynchronous copy changes shared memory as late as possible: when the thread waits for the copy.
 
 void copyLater(Thread* thread, Site* site, uint64_t shared, uint64_t global, uint32_t bytes) {
   checkGlobal(thread, site, global, bytes, Access::Read);

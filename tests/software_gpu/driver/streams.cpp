@@ -58,8 +58,14 @@ static void awaitLastOf(CUstream_st* other, Work* work) {
   if (other->last && !other->last->isDone) work->after.push_back(other->last);
 }
 
+// Work in a stream that does not wait for the default stream may be done before earlier work of other streams. The setting
+// is read each time, because tests change the variable while they run.
+static bool isEarly(const CUstream_st* stream) {
+  return stream != &legacyStream && !stream->waitsForLegacy() && setting("SOFTWARE_GPU_EARLY", 0);
+}
+
 static void enqueue(CUstream_st* stream, std::function<CUresult()> operation) {
-  const size_t MOST_WORK = 1000;  // more would need much memory
+  const size_t MOST_WORK = 1000;  // a longer queue would need much memory
   auto work = std::make_shared<Work>(Work{std::move(operation), stream, std::move(stream->awaited), false});
   stream->awaited.clear();
   if (stream != &legacyStream && stream->waitsForLegacy()) awaitLastOf(&legacyStream, work.get());
@@ -68,7 +74,7 @@ static void enqueue(CUstream_st* stream, std::function<CUresult()> operation) {
       if (other != stream && other->waitsForLegacy()) awaitLastOf(other, work.get());
   stream->queue.push_back(work);
   stream->last = work;
-  if (stream->queue.size() > MOST_WORK) finish(work);
+  if (stream->queue.size() > MOST_WORK || isEarly(stream)) finish(work);
 }
 
 CUresult submit(CUstream_st* stream, std::function<CUresult()> operation) {
@@ -80,7 +86,8 @@ CUresult submit(CUstream_st* stream, std::function<CUresult()> operation) {
   return CUDA_SUCCESS;
 }
 
-// Recording. Only the mode CU_STREAM_CAPTURE_MODE_GLOBAL is known, which forbids the most.
+// Recording. The mode CU_STREAM_CAPTURE_MODE_GLOBAL forbids all calls that may be unsafe. The driver treats all other modes as
+// CU_STREAM_CAPTURE_MODE_RELAXED, which forbids only calls that wait for the recorded stream.
 
 static CUresult invalidate(CUstream_st* recorded, const char* function, CUresult error) {
   report("CAPTURE: %s is not allowed while a stream is recorded", function);
@@ -88,9 +95,10 @@ static CUresult invalidate(CUstream_st* recorded, const char* function, CUresult
   return error;
 }
 
-CUresult forbidDuringCapture(const char* function) {
+CUresult forbidDuringCapture(const char* function, bool inEveryMode) {
   for (CUstream_st* stream : created)
-    if (stream->capture == CU_STREAM_CAPTURE_STATUS_ACTIVE && stream->captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL)
+    if (stream->capture == CU_STREAM_CAPTURE_STATUS_ACTIVE &&
+        (inEveryMode || stream->captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL))
       return invalidate(stream, function, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   return CUDA_SUCCESS;
 }
@@ -120,7 +128,7 @@ EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
   return cuStreamCreateWithPriority(stream, flags, 0);
 }
 
-// The structure stays, because work that is done may still point to it.
+// The structure is not freed, because work that is done may still point to it.
 EXPORT CUresult cuStreamDestroy(CUstream handle) {
   WITH_CONTEXT;
   if (!created.count(handle)) return CUDA_ERROR_INVALID_HANDLE;
@@ -141,7 +149,7 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
 
 EXPORT CUresult cuCtxSynchronize(void) {
   WITH_CONTEXT;
-  RETURN_ERROR(forbidDuringCapture(__func__));
+  RETURN_ERROR(forbidDuringCapture(__func__, true));
   return finishAll();
 }
 

@@ -1,4 +1,6 @@
-// Streams. Work waits in its stream until somebody needs the result, so that a missing synchronisation shows.
+// Streams. Work waits in its stream until the program waits for the stream, so that a missing synchronisation causes wrong
+// results. If the variable SOFTWARE_GPU_EARLY is 1, streams that do not wait for the default stream execute
+// their work at once.
 #pragma once
 
 #include <cuda.h>
@@ -10,7 +12,8 @@
 
 #include "launch.h"
 
-// A graph while it is recorded, and one that can be launched: operations in their order.
+// The operations of a graph, in their order. The structure is used for a graph that is being recorded, and for an executable
+// graph.
 struct CUgraph_st {
   std::vector<std::function<CUresult()>> operations;
 };
@@ -20,7 +23,7 @@ namespace gpu {
 struct Work {
   std::function<CUresult()> run;
   CUstream_st* stream;
-  std::vector<std::shared_ptr<Work>> after;  // work in other streams that must come before
+  std::vector<std::shared_ptr<Work>> after;  // work in other streams that must run before this work
   bool isDone;
 };
 
@@ -31,7 +34,7 @@ struct CUstream_st {
   int priority;
   std::deque<std::shared_ptr<gpu::Work>> queue;
   std::shared_ptr<gpu::Work> last;
-  std::vector<std::shared_ptr<gpu::Work>> awaited;  // by the next work
+  std::vector<std::shared_ptr<gpu::Work>> awaited;  // the next work waits for this work
   CUstreamCaptureStatus capture;
   CUstreamCaptureMode captureMode;
   CUgraph recorded;
@@ -43,27 +46,30 @@ struct CUstream_st {
 
 namespace gpu {
 
-// The legacy default stream waits for the work of all streams but non-blocking ones, and these wait for its work.
+// The legacy default stream waits for the work of all streams except non-blocking streams, and all streams except non-blocking
+// streams wait for the work of the legacy default stream.
 extern CUstream_st legacyStream;
 
-// The stream of a handle, or null.
+// Returns the stream of a handle, or null.
 CUstream_st* streamOf(CUstream handle);
 
-// Appends an operation to a stream, or to the graph that is recorded from it.
+// Appends an operation to a stream. If the stream is being recorded, the operation is appended to its graph instead.
 CUresult submit(CUstream_st* stream, std::function<CUresult()> operation);
 
-// Runs all work of a stream, or of all streams. Returns the error of the context.
+// `finish` runs all work of a stream, and `finishAll` runs all work of all streams. Both return the error of the context.
 CUresult finish(CUstream_st* stream);
 CUresult finishAll();
 
-// Fails, and invalidates the recording, if a stream is being recorded. Called by functions that are not allowed then.
-CUresult forbidDuringCapture(const char* function);
-// The same for work in the legacy stream, which would have to wait for the recorded stream.
+// If a stream is being recorded in a mode that forbids the function, returns an error and invalidates the recording. Functions
+// of the API that are not allowed during a recording call this function first.
+CUresult forbidDuringCapture(const char* function, bool inEveryMode = false);
+// Does the same if `stream` is the legacy stream, whose work would have to wait for the recorded stream.
 CUresult forbidLegacyDuringCapture(const CUstream_st* stream, const char* function);
 
 }  // namespace gpu
 
-// Declares `stream` for a handle. Goes on only if work may be submitted to the stream.
+// Declares the variable `stream` for a handle. If no work may be submitted to the stream, the function that uses the macro
+// returns an error.
 #define WITH_STREAM(handle)                      \
   CUstream_st* stream = gpu::streamOf(handle);   \
   if (!stream) return CUDA_ERROR_INVALID_HANDLE; \

@@ -1,4 +1,4 @@
-// The API for memory: allocating, copying and setting it.
+// The API that allocates, copies and sets memory.
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -115,7 +115,7 @@ EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t bytes
   WITH_STREAM(handle);
   RETURN_ERROR(checkMemory(to, bytes, __func__));
   if (stream->capture || !isPageable(from, bytes)) return submit(stream, copyToDevice(to, from, bytes));
-  auto begin = static_cast<const uint8_t*>(from);  // pageable memory is read before the call returns
+  auto begin = static_cast<const uint8_t*>(from);  // the call reads pageable memory before it returns
   auto staged = std::make_shared<std::vector<uint8_t>>(begin, begin + bytes);
   return submit(stream, [=] { return copyToDevice(to, staged->data(), bytes)(); });
 }
@@ -132,7 +132,7 @@ EXPORT CUresult cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes, CUst
   WITH_STREAM(handle);
   RETURN_ERROR(checkMemory(from, bytes, __func__));
   RETURN_ERROR(submit(stream, copyToHost(to, from, bytes)));
-  return isPageable(to, bytes) && !stream->capture ? finish(stream) : CUDA_SUCCESS;  // to pageable memory, it waits
+  return isPageable(to, bytes) && !stream->capture ? finish(stream) : CUDA_SUCCESS;  // a copy to pageable memory waits
 }
 
 EXPORT CUresult cuMemcpyDtoH(void* to, CUdeviceptr from, size_t bytes) {

@@ -18,6 +18,7 @@ HEADER = re.compile(r"\.(version|target|address_size|file|loc|pragma|section)\b"
 GLOBAL = re.compile(r"(?:\.common\s+)?\.global\s+\.align\s+\d+\s+\.\w+\s+([\w$]+)")
 LOCAL = re.compile(r"\.local\s+\.align\s+\d+\s+\.b8\s+([\w$]+)\[(\d+)\]")
 SHARED = re.compile(r"(?:\.extern\s+)?\.shared\s+\.align\s+(\d+)\s+\.(\w+)\s+([\w$]+)(?:\[(\d*)\])?")
+FUNCTION = re.compile(r"\.extern\s+\.func\s+(?:\([^)]*\)\s*)?([\w$]+)")
 ENTRY = re.compile(r"(?:\.visible\s+|\.weak\s+)?\.entry\s+([\w$]+)\s*\(")
 PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+([\w$]+)(?:\[(\d+)\])?")
 REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+(.*)")
@@ -25,6 +26,9 @@ NUMBERED = re.compile(r"(%\w+)<(\d+)>")
 LABEL = re.compile(r"([$\w]+):")
 INSTRUCTION = re.compile(r"(?:@(!?)(%\w+)\s+)?([a-z][\w.]*)\s*(.*)", re.DOTALL)
 OPERAND = re.compile(r"\{[^}]*\}|\[[^]]*\]|[^,\s][^,]*")
+
+# The functions with which cuda.cg.this_grid().sync() waits for all blocks; numba-cuda links them from NVIDIA's device runtime.
+GRID_BARRIER = ("cudaCGGetIntrinsicHandle", "cudaCGSynchronize")
 
 
 class UnsupportedError(Exception):
@@ -160,6 +164,8 @@ class _Parser:
             self.module.variables.add(found[1])
         elif statement in "{}":
             self._add_brace(statement)
+        elif found := FUNCTION.match(statement):
+            raise UnsupportedError(f"line {line}: {refusal_of(found[1])}")
         elif ENTRY.match(statement) or self.header:
             self.header += statement + " "
         elif self.kernel:
@@ -200,6 +206,17 @@ class _Parser:
             body.append(Instruction(line, found[2], bool(found[1]), found[3], operands))
         else:
             raise UnsupportedError(f"line {line}: {statement}")
+
+
+def refusal_of(function: str) -> str:
+    """Returns the error message about a kernel that calls a function from another library."""
+    message = f"the kernel calls the function {function}, which the PTX does not define"
+    if function in GRID_BARRIER:
+        message += (
+            ". The software GPU cannot run cuda.cg.this_grid().sync(). To make all blocks wait for each other, call `meet` of "
+            "numbanet.engines.cuda.cooperative.kernel"
+        )
+    return message
 
 
 def registers_of(declared: str) -> list[str]:

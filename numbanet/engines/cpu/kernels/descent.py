@@ -4,7 +4,8 @@ Each rule is a routine (see the module `routine`), which updates a tile (MR rows
 moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
 Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
 
-To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add it to the table RULES.
+To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add the function to the table
+RULES.
 """
 
 from functools import cache, lru_cache
@@ -94,9 +95,9 @@ def step_type(number):
     return types.NamedTuple((integer, *constants, integer, *rates, integer, integer), UpdateStep)
 
 
-# memory, tile, gradients, step, row, n_in
+# The arguments are memory, tile, gradients, step, row, n_in.
 TILE = Signature(lambda number: (types.intp, types.intp, step_type(number), types.intp, types.intp))
-# memory, header, layers, step, member
+# The arguments are memory, header, layers, step, member.
 FROM_MEMORY = Signature(
     lambda number: (header_type(number), types.Array(layer_type(number), 1, "C"), step_type(number), MEMBER)
 )
@@ -180,7 +181,8 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the routine that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at] with row `row` of its panel. The gradients of the tile begin at memory[gradients].
+    The tile begins at memory[at], and its first row is row `row` of a panel. The gradients of the tile begin at
+    memory[gradients].
     """
     name, descend_by_rule = RULES[kind]
 
@@ -224,7 +226,7 @@ def step_of(memory, header, rule, at):
     return UpdateStep(*constants, eta, eta_t, epsilon_t, header.moment_1, header.moment_2)
 
 
-# Updates from gradients in memory, which begin when all gradients have been computed, so that their norm is known
+# Updates from gradients in memory begin after all gradients of a batch have been computed, because clipping needs their norm
 
 
 @njit_part
@@ -244,7 +246,7 @@ def squares_of_panel(memory, header, layer, panel, place):
     store(memory, place, sum_0)
     store(memory, place + half, sum_1)
     for q in range(layer.n_out - panel * nr, nr):
-        put(memory, place + q, 0)  # columns beyond the last neuron
+        put(memory, place + q, 0)  # columns beyond the last neuron have no gradients
 
 
 @njit_part

@@ -44,7 +44,7 @@ class Stream(NamedTuple):
     at: int
 
 
-# memory, header, layer, random, stream, source, target, span
+# The arguments are memory, header, layer, random, stream, source, target, span.
 DROP = Signature(
     lambda number: (
         header_type(number),
@@ -109,7 +109,7 @@ def forward(workspace, l, draw, block, thread, span):
 
 @njit_part
 def backward(workspace, l, draw, block, thread, span):
-    """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if it is a softmax layer.
+    """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if layer l has softmax.
 
     dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons): the panels of delta of layer l.
     """

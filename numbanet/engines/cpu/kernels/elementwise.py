@@ -1,10 +1,9 @@
 """The routines that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
 Each activation function has its own two routines, so that LLVM can vectorise their loops. (The loops of `numbanet.equations`
-select the activation function for every number.) In memory, a overwrites z, except for the activation functions in
-`topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu are
-computed from a. The derivatives of relu and leaky_relu have the same value at a as at z, because a is positive if and only if z
-is positive.
+select the activation function for every number.) In memory, the activation a overwrites z, except for the activation functions
+in `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu
+are computed from a; their values at a and at z are the same, because a is positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
 """
@@ -25,8 +24,8 @@ relu, leaky_relu, sigmoid, tanh = parts_of(activations.relu, activations.leaky_r
 d_relu, d_leaky_relu = parts_of(activations.d_relu, activations.d_leaky_relu)
 d_sigmoid, d_tanh, error_term = parts_of(activations.d_sigmoid, activations.d_tanh, backprop.error_term)
 
-ACTIVATION = Signature(lambda number: (number, types.intp, types.intp, types.intp))  # memory, epsilon, z, a, count
-ACTIVATION_ERROR = Signature(lambda number: (number, *4 * [types.intp]))  # memory, epsilon, z, a, delta, count
+ACTIVATION = Signature(lambda number: (number, types.intp, types.intp, types.intp))  # arguments: memory, epsilon, z, a, count
+ACTIVATION_ERROR = Signature(lambda number: (number, *4 * [types.intp]))  # arguments: memory, epsilon, z, a, delta, count
 call_activation, call_activation_error = ACTIVATION.call, ACTIVATION_ERROR.call
 
 
@@ -81,8 +80,8 @@ def activation(formula: Formula) -> Any:
 def activation_error(formula: Formula) -> Any:
     """Returns the routine that replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
 
-    The values z begin at memory[z], and the values a begin at memory[a]. The offsets of z and a are equal if a has overwritten
-    z.
+    The values z begin at memory[z], and the values a begin at memory[a]. If the activations have overwritten z, the offsets of
+    z and a are equal.
     """
     d_phi = njit_merged(formula.d_phi)
 

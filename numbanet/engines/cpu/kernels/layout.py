@@ -2,7 +2,8 @@
 
 The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
 j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
-matrix; the additional columns do not affect the others. MR is the number of rows that the innermost loop multiplies at a time.
+matrix; the additional columns do not affect other columns. MR is the number of rows that the innermost loop multiplies at a
+time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
     x, a, delta of a layer: one row per sample s in a block of samples
@@ -50,7 +51,7 @@ _HEADER = [
     ("jacobian_rows", np.int64),  # offset of scratch matrices (rows, n_out), if the full Jacobian of softmax is needed
     ("table_size", np.int64),  # number of values in a table
     ("packed", np.int64),  # offset of each thread's buffer of STRIP x KC panel rows, for the transpose of a part of w
-    ("forward", np.int64),  # address of the routine that computes a of a layer
+    ("forward", np.int64),  # address of the routine that computes the activations of a layer
     ("backward", np.int64),  # address of the routine that computes delta of the previous layer
     ("update", np.int64),  # address of the routine that computes the gradients of a layer, and updates w and b
     ("softmax", np.int64),  # address of the routine that computes softmax of the output layer
@@ -63,7 +64,7 @@ _LAYER = [
     ("n_in", np.int64),
     ("n_out", np.int64),
     ("kind", np.int64),  # integer constant of the activation function
-    ("phi", np.int64),  # address of the routine that computes a; for identity, 0
+    ("phi", np.int64),  # address of the routine that computes the activations; for identity, 0
     ("d_phi", np.int64),  # address of the routine that computes delta from dL/da; for identity, 0
     ("w", np.int64),  # offset of the panels of w and b
     ("w_rows", np.int64),  # number of rows in each panel of w and b; a multiple of MR
@@ -98,8 +99,8 @@ def up_to(multiple: int, count: int) -> int:
 def wastes_memory(topology: Topology) -> bool:
     """Returns True if a network's panels (blocks of NR columns) would have far more unused elements than parameters.
 
-    A layer with one output has one panel of NR columns, which may be 32. Of these columns, only one contains weights, which
-    matters if the layer has a million inputs.
+    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If the layer has
+    a million inputs, the unused columns take much memory.
     """
     width = panel_width(topology.dtype)
     unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)
@@ -125,7 +126,9 @@ class Layout:
     topology : Topology
         The network's layer sizes, activation functions, loss and dtype.
     most_rows : int
-        Largest number of samples in a block.
+        Largest number of samples in a block of a training call.
+    forward_rows : int
+        Largest number of samples that all threads together predict at the same time.
 
     Attributes
     ----------
@@ -134,17 +137,18 @@ class Layout:
         while a training run is in progress.
     """
 
-    def __init__(self, topology: Topology, most_rows: int):
+    def __init__(self, topology: Topology, most_rows: int, forward_rows: int):
         self.topology, self.most_rows = topology, up_to(MR, most_rows)
         self.width = panel_width(topology.dtype)
         self.threads = max(THREADS, os.cpu_count() or 1)
         self._records: dict[tuple[int, bool, bool], tuple[np.ndarray, np.ndarray, int]] = {}
-        (header,), self.layers, self.spare = self.records(self.most_rows, drops=True)
+        rows = max(self.most_rows, up_to(MR, forward_rows))
+        (header,), self.layers, self.spare = self.records(rows, drops=True)
         self.gradients, self.moments = int(header["gradients"]), (header["moment_1"], header["moment_2"])
         self.places = list(zip(self.layers["w"].tolist(), self.layers["w_rows"].tolist(), strict=True))
         self.memory = _aligned_zeros(self.spare + self.gradients, topology.dtype)
         self.memory[header["ones"] : header["ones"] + self.most_rows * self.width : self.width] = 1
-        self.integers = np.empty(3 * self.most_rows, np.int32)
+        self.integers = np.empty(3 * rows, np.int32)
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:

@@ -26,9 +26,9 @@ sse, bce_from_z, cce, log_softmax_sum = parts_of(losses.sse, losses.bce_from_z, 
 d_sse, d_mse, d_cce, weighted = parts_of(losses.d_sse, losses.d_mse, losses.d_cce, losses.weighted)
 
 
-# memory, header, layer, integers, has_weights, span
+# The arguments are memory, header, layer, integers, has_weights, span.
 SCORE = Signature(lambda number: (header_type(number), layer_type(number), INTEGERS, types.boolean, SPAN))
-# memory, header, layer, n, has_weights, span
+# The arguments are memory, header, layer, n, has_weights, span.
 ERROR = Signature(lambda number: (header_type(number), layer_type(number), number, types.boolean, SPAN))
 call_score, call_error = SCORE.call, ERROR.call
 
@@ -113,7 +113,7 @@ LOSSES = {
 
 @cache  # so that networks with equal losses share their routines; machine code must exist as long as the process
 def users_loss(own: Any, outputs: int) -> Loss:
-    """Returns the formulas of a `Loss` that a user wrote. Their name in the compile cache contains the digest of the `Loss`."""
+    """Returns the formulas of a `Loss` that a user wrote. The name in the compile cache contains the digest of the `Loss`."""
     loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
     return Loss(
         f"own_{own.digest}_{by}",

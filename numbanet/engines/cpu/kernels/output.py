@@ -15,7 +15,7 @@ from numbanet.equations.activations import SOFTMAX
 
 @njit_merged
 def activation(workspace, span):
-    """Computes a of the last layer from z, for the samples in `span`.
+    """Computes the activations a of the last layer from z, for the samples in `span`.
 
     Writes z and a to their tables, which are indexed [neuron][sample].
     """

@@ -32,13 +32,13 @@ from numbanet.engines.cpu.team import Span
 from numbanet.engines.rule import GRADIENT_DESCENT
 from numbanet.equations.activations import SOFTMAX
 
-_BLOCK = types.NamedTuple((types.int64, types.int64, types.boolean, types.boolean, types.int64), Block)
+_BLOCK = types.NamedTuple((types.int64, types.int64, types.int64, types.boolean, types.boolean, types.int64), Block)
 
-# memory, header, layer, phi, groups, tiles
-FORWARD = Signature(lambda number: (header_type(number), layer_type(number), types.int64, types.int64, SPAN))
-# memory, header, layer, before, groups, tiles, packed
+# The arguments are memory, header, layer, phi, groups, tiles.
+FORWARD = Signature(lambda number: (header_type(number), layer_type(number), types.int64, SPAN, SPAN))
+# The arguments are memory, header, layer, before, groups, tiles, packed.
 BACKWARD = Signature(lambda number: (header_type(number), *2 * [layer_type(number)], types.int64, SPAN, types.int64))
-# memory, header, layer, block, step, tiles, scratch
+# The arguments are memory, header, layer, block, step, tiles, scratch.
 UPDATE = Signature(lambda number: (header_type(number), layer_type(number), _BLOCK, step_type(number), SPAN, types.int64))
 call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.call
 
@@ -105,15 +105,17 @@ def groups_of(panel, width, tiles, groups, slab, rows):
 def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    `phi` is the address of the activation function's routine. If `phi` is 0, the function writes z in place of a. Reads x (n,
-    n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
+    `groups` is a range of groups of MR samples, and `tiles` is a range of the tiles of these groups. `phi` is the address of
+    the activation function's routine. If `phi` is 0, the function writes z in place of a. Reads x (n, n_in), w (n_in, n_out)
+    and b (n_out,). Writes a (n, n_out).
     """
-    nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out)
-    for slab in range(0, groups, MC // MR):
+    nr, panels, size = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out), groups.end - groups.begin
+    for slab in range(0, size, MC // MR):
         for i in range(0, layer.n_in, KC):
-            for panel in strips_of(tiles, groups):
+            for panel in strips_of(tiles, size):
                 width = min(STRIP, panels - panel)
-                span = groups_of(panel, width, tiles, groups, slab, MC)
+                within = groups_of(panel, width, tiles, size, slab, MC)
+                span = Span(groups.begin + within.begin, groups.begin + within.end)
                 if PAIRS and width > 1:
                     forward_strip(memory, header, layer, (panel, panel + 1), i, span)
                 else:
@@ -211,7 +213,7 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 
 @njit_routine
 def update(memory, header, layer, block, step, tiles, scratch):
-    """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij with it, for a range of a layer's tiles (MR inputs x NR neurons).
+    """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
     b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, w and b are
     not updated. Instead, the sums are added to the gradients in memory; in the first block of a batch, the sums replace the
@@ -231,7 +233,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
 
 @njit_merged
 def update_strip(memory, header, layer, block, step, strip, groups, scratch):
-    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w with it, as described in `update`."""
+    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w as described in `update`."""
     nr, descends = NR_VECTORS * lanes(memory), block.closes and not step.clip_norm < np.inf
     from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     w, delta = places(strip, layer.w, layer.w_rows * nr), places(strip, layer.delta, header.rows * nr)

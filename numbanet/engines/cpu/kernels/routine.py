@@ -48,7 +48,7 @@ class Signature:
         return types.Array(number, 1, "C"), *self.others(number)
 
     def address(self, routine: Any, dtype: np.dtype) -> int:
-        """Returns the address of a routine for numbers of type `dtype`, which is compiled if it has not been used before."""
+        """Returns the address of a routine for numbers of type `dtype`; the first call compiles the routine."""
         return address_of(routine, self.arguments(from_dtype(dtype)))
 
     def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:

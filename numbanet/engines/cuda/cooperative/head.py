@@ -31,7 +31,7 @@ def output_place(memory, entry, s):
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
+    """Computes activations and delta of the last layer from z, and the loss and the number of correct outputs of each sample.
 
     Each thread processes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
     and the number of samples. The function also copies delta to the matrix FAR_DELTA in global memory, for other blocks to
@@ -111,7 +111,7 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def head(memory, arrays, batch, epsilon):
-        """Computes a and delta in the layers of the head (the small last layers), for the samples that this block processes.
+        """Computes activations and delta in the layers of the head (the small last layers), for this block's samples.
 
         The samples of a batch are divided among the blocks. The function also computes the loss and the number of correct
         outputs of each sample, and delta of the layer before the head.

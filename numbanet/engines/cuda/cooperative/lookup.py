@@ -12,7 +12,9 @@ NO_ROW = 1 << 30  # a row index beyond the last row of any matrix
 class Memory(NamedTuple):
     """The memory that a thread block reads and writes.
 
-    Parameters ---------- near : array (NEAR_NUMBERS,)
+    Parameters
+    ----------
+    near : array (NEAR_NUMBERS,)
         The block's shared memory, as one flat array.
     far : array (far_numbers,)
         The global memory through which the blocks exchange partial sums, a and delta, as one flat array.

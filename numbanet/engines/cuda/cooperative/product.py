@@ -15,7 +15,8 @@ stages:
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
 The function `finish` computes and stores a result from a complete sum. Depending on the product, `finish` is `publish`,
-`activate`, `propagate` or `descend_weight`. Each of the four functions takes its own tuple of arguments, such as `Activation`.
+`activate`, `propagate` or `descend_weight`. Each of the four functions takes a tuple of
+arguments of its own type: `activate` takes an `Activation`.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ SPEED = 90_000  # multiply-adds that a multiprocessor performs per microsecond
 TRAFFIC = 8_000  # 4-byte values that a multiprocessor exchanges with global memory per microsecond
 MEETING = 1.5  # duration of a barrier of all blocks, in microseconds
 PHASE = 1.0  # time, in microseconds, of a phase's two or three waits for global memory
-HEAD = 2.5  # time, in microseconds, of the head phase's waits for global memory, which are more
+HEAD = 2.5  # time, in microseconds, of the waits for global memory in the head phase
 
 ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every layer again
 

@@ -110,9 +110,9 @@ def allow_shared_memory(kernel: Any, arguments: tuple, shared_bytes: int, fixed_
     kernel : dispatcher
         The kernel, which this function compiles for `arguments` if necessary.
     arguments : tuple
-        The arguments that the kernel will be launched with.
+        The arguments with which the kernel will be launched.
     shared_bytes : int
-        Bytes of dynamic shared memory per block that the kernel will be launched with.
+        The number of bytes of dynamic shared memory per block with which the kernel will be launched.
     fixed_bytes : int
         Bytes of the shared arrays declared in the kernel's code, which a block needs in addition to `shared_bytes`.
     """

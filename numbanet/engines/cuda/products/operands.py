@@ -4,9 +4,9 @@ In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and r
 columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at one time:
 several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements
 of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel.
-From each element of a thread to the next, the line advances by a constant, and so does the term k. The distance from the first
-element of a thread to its q-th element is therefore the same in all panels. This distance is called the `place` of the q-th
-element.
+From each element of a thread to the thread's next element, the line advances by a constant, and the term k by another
+constant. The distance from the first element of a thread to its q-th element is therefore the same in all panels. This distance
+is called the `place` of the q-th element.
 
 If a thread would read beyond the last line of an operand, it reads another element of the operand instead. Sums with elements
 from beyond the last line are never stored.

@@ -121,7 +121,7 @@ def backward(multiply: Callable) -> Callable:
 
 
 def update(multiply: Callable) -> Callable:
-    """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b with it."""
+    """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b."""
 
     def kernel(rates, x, order, delta, wb, shape):
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b in the same way.
@@ -306,8 +306,8 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
-    # The small squares of a warp's threads lie side by side until a row of them reads 128 bytes of right or spans the tile's
-    # width. The other small squares of the warp begin a new row below.
+    # The small squares of a warp's threads lie side by side until one row of squares reads 128 bytes of right or spans the
+    # tile's width. The other small squares of the warp begin a new row below.
     across = min(tile.columns // side, 8)
     down = min(tile.rows // side, max(1, WARP // across))
     warps_across = tile.columns // side // across

@@ -106,7 +106,7 @@ class Propagation:
             self.loops.run(activations.activation, self.topology.kinds[l], self.epsilon, work.z[l], work.a[l])
 
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes a and delta of the last layer from z.
+        """Computes the activations a, and delta, of the last layer from z.
 
         Also writes the loss and the number of correct outputs of each sample to `batch.notes`. The loss of a sample is
         multiplied by the sample's weight, but not divided by n.

@@ -146,7 +146,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Runs the last training step, if its batch is smaller than the others; n is the number of samples in the batch."""
+        """Runs the last training step, if its batch is smaller than all others; n is the number of samples in this batch."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:

@@ -8,7 +8,7 @@ list. After each call to a function other than `update`, the threads of the bloc
     layers and the last layer, it computes only z. `softmax_rows` computes the activations a of a hidden softmax layer from z.
     `last_rows` computes a and delta of the last layer, and the loss and the number of correct outputs of each sample.
     `backward` computes delta of the previous layer, for each layer from the last to the second. `softmax_error_rows` computes
-    delta of a hidden softmax layer from dL/da. `update` changes w and b of a layer, after `backward` has read them.
+    delta of a hidden softmax layer from dL/da. `update` changes w and b of a layer, after `backward` has read w and b.
 """
 
 import functools
@@ -164,7 +164,7 @@ def softmax_error_rows(memory, l, n):
 
 @device_function
 def last_rows(memory, loss_kind, epsilon, arrays, position, n):
-    """Computes a and delta of the last layer from z, and also the loss and the number of correct outputs of each sample.
+    """Computes activations and delta of the last layer from z, and the loss and the number of correct outputs of each sample.
 
     Each thread processes one of the n samples at a time. The targets of the samples are the rows of arrays.y with the indices
     arrays.order[position : position + n].

@@ -47,7 +47,7 @@ class Matrix(Columns):
 class Output(Columns):
     """Work arrays in shared memory for softmax and for the loss and delta of the last layer.
 
-    The table `output`, which kernels read, holds the offset of each array in shared memory.
+    Kernels read the offset of each work array from the table `output`.
     """
 
     Z = auto()  # z, of shape (batch, n_out)

@@ -3,7 +3,7 @@
 Each thread computes a tile of 2 x 2 sums at a time. An `Operand` gives the strides of a matrix, so that the same loop can
 multiply by a matrix and by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
 a result. Depending on the product, `finish` is `activate`, `propagate` or `descend_weight`. Each of the three functions takes
-its own tuple of arguments, such as `Activation`.
+a tuple of arguments of its own type: `activate` takes an `Activation`.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ class Operand(NamedTuple):
     place : int
         Offset of the first element of the matrix in shared memory.
     line : int
-        For the left factor, the stride between successive rows r; for the right factor, between successive columns c.
+        For the left factor, the stride between successive rows r; for the right factor, the stride between successive columns
+        c.
     term : int
         Stride between successive terms k of the sum.
     """
