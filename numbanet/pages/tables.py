@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 8  # the largest number of rows, and of columns, that are shown of an array
-ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
-MOST_LETTERS = 28  # of the name of a column
+ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # shows tables side by side
+MOST_LETTERS = 28  # the largest number of letters that are shown of a column's name
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 

@@ -229,7 +229,9 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
                 "path_effects": style.halo(ax),
                 "parse_math": False,
             }
-            ax.text(axes[0][column], axes[1][row], name, size=style.LABEL_POINTS, ha="center", va="center", **look)
+            ax.text(
+                float(axes[0][column]), float(axes[1][row]), name, size=style.LABEL_POINTS, ha="center", va="center", **look
+            )
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The command `numbanet` on tables, called with arguments as from a shell, prints the numbers that the library computes."""
+"""The command `numbanet`, called on tables with arguments as from a shell, prints the numbers that the library computes."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Scores, the largest errors and the importance of columns agree with scikit-learn and NumPy."""
+"""The scores of a network, its largest errors and the importance of columns agree with scikit-learn and NumPy."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ LOSSES = {"labels": "bce", "numbers": "mse"}
 
 
 class Fitted:
-    """A fitted estimator for scikit-learn's functions."""
+    """A network in the form of a fitted estimator, which scikit-learn's functions take."""
 
     def fit(self, x, y):
         raise AssertionError("the estimator is fitted")

@@ -1,4 +1,4 @@
-"""The reports of a classification and of a regression in Chromium are complete, legible, and operable with the keyboard."""
+"""Opened in Chromium, the reports of a classification and a regression are complete, legible, and usable with the keyboard."""
 
 import pytest
 
@@ -25,7 +25,7 @@ TITLES = [
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Returns the path of the report for each target."""
+    """Trains on each target of the penguins; returns a dict from the targets to the paths of the reports."""
     folder = tmp_path_factory.mktemp("reports")
     for target in TARGETS:
         penguins.train(target, folder)

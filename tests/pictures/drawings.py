@@ -1,4 +1,4 @@
-"""Pictures that the tests draw, and reference images of some of them.
+"""Functions that draw pictures for the tests, and the reference images of some of these pictures.
 
 `python -m tests.pictures.drawings` draws the reference images again. Look at each changed image before you commit it.
 """
@@ -93,7 +93,7 @@ def reference(name: str) -> Path:
 
 
 def rendered(name: str, *, dark: bool = False) -> np.ndarray:
-    """Draws a picture with few pixels, and returns the pixels as an array (height, width, 3) of numbers from 0 to 1."""
+    """Draws a small picture, and returns its pixels as an array (height, width, 3) of numbers from 0 to 1."""
     written = io.BytesIO()
     with pyplot.style.context("dark_background" if dark else "default"):
         figure = DRAWINGS[name](None).figure

@@ -1,4 +1,4 @@
-"""Pictures show the data, are drawn on the given Axes, and have no overlapping texts."""
+"""The functions of numbanet.pictures draw the right data on the given Axes, and no texts overlap."""
 
 import math
 import re
@@ -231,7 +231,7 @@ def test_a_region_has_its_name_if_classes_share_a_colour():
 
 @each("name", REFERENCES)
 def test_a_picture_looks_like_its_reference(name):
-    """Compares means of 5 x 5 pixels, so that the rendering of letters does not matter."""
+    """The test compares means over squares of 5 x 5 pixels, so that the exact shapes of letters do not matter."""
     drawn, expected = rendered(name), pyplot.imread(reference(name))[..., :3]
     assert drawn.shape == expected.shape, "python -m tests.pictures.drawings"
     difference = np.abs(blurred(drawn) - blurred(expected))
@@ -239,14 +239,14 @@ def test_a_picture_looks_like_its_reference(name):
 
 
 def blurred(picture):
-    """Returns the means of squares of 5 x 5 pixels."""
+    """Returns the picture with each square of 5 x 5 pixels replaced by its mean."""
     height, width = (5 * (length // 5) for length in picture.shape[:2])
     return picture[:height, :width].reshape(height // 5, 5, width // 5, 5, 3).mean(axis=(1, 3))
 
 
 @each("name", REFERENCES)
 def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
-    """The corner of the picture is dark, and the pixels of the text are nearly white."""
+    """The pixel in a corner of the picture must be dark, and the brightest pixels, those of the text, nearly white."""
     drawn = rendered(name, dark=True)
     assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
 

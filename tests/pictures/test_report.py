@@ -1,4 +1,4 @@
-"""The reports of a training and of an evaluation contain the figures that the command prints."""
+"""The HTML report of a training or an evaluation contains the numbers that the command `numbanet` prints."""
 
 import html
 import re
@@ -26,7 +26,7 @@ X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.linspace(-1, 1, 20)
 
 
 def sections_of(path):
-    """Returns the HTML of each section by name, and the line with the result as "result"."""
+    """Returns a dict from the names of the report's sections to their HTML; "result" is the line with the result."""
     page = path.read_text("utf-8")
     parts = re.findall(r'<section id="(\w+)".*?</section>', page, re.DOTALL)
     texts = {name: section_of(page, name) for name in parts}
