@@ -223,15 +223,9 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
             best, half = fits, half + DEEPER
         if best is not None:
             row, column = np.argwhere(best)[best.sum() // 2]
-            look = {
-                "size": style.LABEL_POINTS,
-                "color": style.theme(ax).ink,
-                "path_effects": style.halo(ax),
-                "parse_math": False,
-            }
-            ax.text(
-                float(axes[0][column]), float(axes[1][row]), name, size=style.LABEL_POINTS, ha="center", va="center", **look
-            )
+            look = {"ha": "center", "va": "center", "color": style.theme(ax).ink, "path_effects": style.halo(ax)}
+            place = float(axes[0][column]), float(axes[1][row])
+            ax.text(*place, name, size=style.LABEL_POINTS, parse_math=False, **look)
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
