@@ -27,6 +27,7 @@ VARIABLES = {
     style.SKY: "sky",
 }
 COLOUR = re.compile("#[0-9a-f]{6}")
+ADAPTING = {"gray_r", "importance"}  # the colour maps of images that are legible on a light and on a dark page
 ROUNDING = 0.02  # the largest difference between a mixture of colours and one of the 256 colours of a colour map
 IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 
@@ -50,7 +51,7 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     file = io.StringIO()
     with pyplot.style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": name}]), pyplot.ioff():
         figure: Any = draw().figure
-        has_pixels = any(image.get_cmap().name != "gray_r" for ax in figure.axes for image in ax.images)
+        has_pixels = any(image.get_cmap().name not in ADAPTING for ax in figure.axes for image in ax.images)
         look = {"transparent": not has_pixels, "bbox_inches": "tight", "pad_inches": 0.05, "metadata": {"Date": None}}
         try:
             figure.savefig(file, format="svg", **look)
