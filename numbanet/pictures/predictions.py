@@ -21,7 +21,7 @@ MOST_POINTS = 2000  # more points are drawn as an image, because each point of a
 
 
 def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | None = None) -> Axes:
-    """Draws the predictions over the targets. A point on the diagonal is an exact prediction.
+    """Draws the predictions (y axis) over the targets (x axis). A point on the diagonal is an exact prediction.
 
     Parameters
     ----------

@@ -82,8 +82,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
 def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) -> tuple[Line2D, str]:
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
-    A value between two values that are not finite is drawn as a point, because no line leads to it. The name says how the
-    values end if the last value is not finite.
+    A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
+    finite, the name says how the values end.
     """
     values = np.array(history.history[name], float)
     finite = np.isfinite(values)
@@ -214,8 +214,7 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
 
-    `cell` is the side of a cell in points. The numbers are omitted if they would be smaller than LEAST_POINTS, and so are the
-    fractions.
+    `cell` is the side of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}

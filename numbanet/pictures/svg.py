@@ -1,4 +1,4 @@
-"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that the page can be light or dark."""
+"""Pictures as SVG elements of an HTML page. The pictures' colours are CSS variables, so that the page can be light or dark."""
 
 import html
 import io

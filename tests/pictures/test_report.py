@@ -105,7 +105,7 @@ def test_a_regression_and_its_evaluation(tmp_path, capsys):
     assert float(worst[3]) == pytest.approx(residuals[row], rel=5e-4)
     assert f"were {truth.mean():.0f}, the mean of these targets, the rmse would be {truth.std():.4g}" in shown["results"]
     assert shown["results"].count("<svg") == 2 and "decrease in R², from" in shown["importance"]
-    assert "losses are of the standardised target" in shown["curves"]
+    assert "losses are computed from the standardised target" in shown["curves"]
 
     assert main(["evaluate", str(tmp_path / "body_mass_g.npz"), str(data), "--report", str(tmp_path / "more.html")]) == 0
     printed = capsys.readouterr().out.strip()
