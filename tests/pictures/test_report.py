@@ -220,13 +220,14 @@ def test_a_time_limit_is_stated(tmp_path, monkeypatch):
     assert "Left out are x[2]." in shown and "not measured are grey" in shown
 
 
-def test_long_names_are_shortened_and_can_be_read(tmp_path):
+def test_long_names_are_shortened_and_can_be_read(tmp_path, capsys):
     names = ["the first of two columns with long names $_$", "高度", "the second of two columns <&> with long names"]
     text = "".join(f'"{row[0]}",{row[1]},{row[0] * 2},{k % 2}\n' for k, row in enumerate(X.tolist()))
     (tmp_path / "long.csv").write_text(",".join([*names, "y"]) + "\n" + text)
     report = tmp_path / "report.html"
     files = ["--report", str(report), "-o", str(tmp_path / "net.npz")]
     assert main(["train", str(tmp_path / "long.csv"), "--target", "y", "--epochs", "1", *files]) == 0
+    assert "Glyph" not in capsys.readouterr().err
     shown = sections_of(report)
     assert all(
         f">{short}<" in shown[part] for short in ("the first of t…ong names $_$", "高度") for part in ("importance", "worst")
