@@ -37,7 +37,7 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
 
     On a dark page, the picture has the colours of the page. Pixels keep their colours. A picture with coloured pixels, such as
-    a confusion matrix, therefore has a white background on every page.
+    a confusion matrix, therefore has a white background on every page, except for pictures whose zero is transparent.
 
     Parameters
     ----------
