@@ -1,9 +1,9 @@
 """Benchmarks, in which numbanet and other installed libraries do the same work.
 
-All results are checked before anything is timed.
+The benchmarks check all results before they measure times.
 
 The package `ladder` (python -m benchmarks.ladder) compares epochs, predictions and whole processes on the CPU. The package
-`gpu` (python -m benchmarks.gpu) compares epochs on an NVIDIA GPU. The package `scaling` (python -m benchmarks.scaling) times
+`gpu` (python -m benchmarks.gpu) compares epochs on an NVIDIA GPU. The package `scaling` (python -m benchmarks.scaling) measures
 training with several processes. The package `suites` is for asv (https://asv.readthedocs.io), which compares commits. All four
 packages use the module `rungs`, which defines the benchmark networks and their data; the module `peers`, which defines the
 libraries to compare; and the modules `measuring` and `command_line`. The page docs/performance.md explains the results.

@@ -1,8 +1,7 @@
 """The command-line options and the output that `benchmarks.ladder` and `benchmarks.scaling` have in common.
 
-NumPy's BLAS and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy
-and Numba are imported. Importing this module therefore imports neither NumPy nor Numba; its functions import NumPy and Numba
-when they are called.
+NumPy and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy and
+Numba are imported. Therefore this module imports NumPy and Numba only inside its functions, when they are called.
 """
 
 import argparse
@@ -42,7 +41,7 @@ def make_parser(command: str, description: str | None) -> argparse.ArgumentParse
 def selected_rungs(names: list[str], **variant: str | None) -> "list[Rung]":
     """Returns the benchmark networks with the given names. Exits if a name is unknown.
 
-    The fields named in `variant` get the given values, unless a value is None.
+    In the returned networks, the fields named in `variant` have the values given in `variant`, unless a value is None.
     """
     from benchmarks.rungs import RUNGS
 
@@ -53,7 +52,7 @@ def selected_rungs(names: list[str], **variant: str | None) -> "list[Rung]":
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """Prints the facts about the machine in one line, and the versions of packages in the next line."""
+    """Prints the facts about the machine in one line, and the versions of the packages in the next line."""
     print(", ".join(f"{name} {value}" for name, value in facts.items() if name != "versions"))
     print(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
 

@@ -1,13 +1,13 @@
 """Compares the scores of numbanet's estimators with the scores of scikit-learn's estimators: `python -m benchmarks.estimators`.
 
-The script compares the estimators for each combination of a learning rate, a data set, raw or standardised inputs, and training
+The script makes one comparison for each combination of a learning rate, a data set, raw or standardised inputs, and training
 with or without early stopping. For each of several seeds, the script trains both estimators with the same hyperparameters on
 the same samples, and scores them on the same test samples.
 
-Each combination is one row of the printed table. The column "errors" is numbanet's mean score minus scikit-learn's, divided by
-the standard error of this difference over the seeds. The column "equal" counts the seeds for which both scores are equal. The
-last two columns count the diverged training runs, first numbanet's and then scikit-learn's. The script fails if, in any row,
-"errors" is less than `LIMIT`, or numbanet has more diverged training runs than scikit-learn.
+Each comparison is one row of the printed table. The column "errors" contains numbanet's mean score minus scikit-learn's,
+divided by the standard error of this difference over the seeds. The column "equal" counts the seeds for which both scores are
+equal. The last two columns count the diverged training runs, first numbanet's and then scikit-learn's. The script fails if, in
+any row, the column "errors" is less than `LIMIT`, or numbanet has more diverged training runs than scikit-learn.
 """
 
 import argparse
@@ -53,7 +53,10 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 
 
 def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
-    """Prints a row of the table. Returns True if this row makes the script fail, because numbanet's estimator is worse."""
+    """Prints a row of the table.
+
+    Returns True if the row shows that numbanet's estimator is worse, so that the script must fail.
+    """
     found = scores(name, scaled, options, seeds)
     lost = np.isnan(found).sum(axis=1)
     both = found[:, ~np.isnan(found).any(axis=0)]
@@ -69,7 +72,7 @@ def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: i
 
 
 def main() -> None:
-    """Prints a row for each learning rate, each data set and each combination of options."""
+    """Prints the row of every combination of a learning rate, a data set, raw or scaled inputs, and early stopping or none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)

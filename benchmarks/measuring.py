@@ -1,4 +1,4 @@
-"""Functions that time several libraries in turn, print tables, and find out facts about the machine."""
+"""Functions that measure the times of several libraries in turn, print tables, and find out facts about the machine."""
 
 import datetime
 import importlib.metadata
@@ -18,12 +18,12 @@ NAME_WIDTH, FIGURE_WIDTH = 34, 15
 
 
 class Settings(NamedTuple):
-    """Settings that all tables have in common.
+    """The settings of a benchmark that apply to all its tables.
 
     Parameters
     ----------
     rounds : int
-        Number of rounds; in each round, every library is timed once.
+        Number of rounds; in each round, the benchmark measures every library once.
     cores : int
         Number of CPU cores that are used.
     markdown : bool
@@ -36,7 +36,7 @@ class Settings(NamedTuple):
 
 
 def seconds_of(call: Callable[[], Any], times: int = 1) -> float:
-    """Calls the function `call` `times` times in a row, and returns the mean duration of a call in seconds."""
+    """Calls the function `call` several times (`times`) in a row, and returns the mean duration of a call in seconds."""
     start = time.perf_counter()
     for _ in range(times):
         call()
@@ -51,7 +51,7 @@ def take_turns(
     Parameters
     ----------
     runs : dict of str to callable
-        The functions by name. A function takes the index of a round, and returns a measured value, or None if it measures
+        The functions by name. Each function takes the index of a round, and returns a measured value, or None if it measures
         nothing in this round.
     rounds : int
         Number of rounds.
@@ -61,7 +61,7 @@ def take_turns(
     Returns
     -------
     dict of str to list of float
-        For each name, the values that the function has returned, without None.
+        For each name, a list of the values that the function returned, without None.
     """
     figures: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds):
@@ -74,7 +74,7 @@ def take_turns(
 
 
 def medians(figures: Mapping[str, list[float]]) -> dict[str, float]:
-    """Returns a dict with the median of each list of values."""
+    """Returns a dict from the names to the medians of their lists of values."""
     return {name: statistics.median(values) for name, values in figures.items()}
 
 

@@ -1,11 +1,11 @@
-"""The contestants: numbanet and the other libraries that are compared.
+"""The contestants of the benchmarks: numbanet and the other libraries that are compared with numbanet.
 
-Each library is used in the fastest way that is available to its users.
+The benchmarks use each library in the fastest way that is available to the library's users.
 
 A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
 benchmark network, and a `Problem`, which contains the initial parameters and the data. Libraries other than numbanet are called
 peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
-constructors import the libraries, so that a measured process imports only the library that it needs.
+constructor of each contestant imports its library, so that a measured process imports only the library that it needs.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ Maker = Callable[[Rung, Problem], Any]
 
 
 class Contestant(Protocol):
-    """The interface of a contestant (a library that is compared). Each contestant has its own types of arrays."""
+    """The interface of a contestant (a library in the benchmarks). Each contestant has its own types of arrays."""
 
     def prepare(self, order: Order) -> Any:
         """Returns the order of the samples, converted to the contestant's own type of array."""
@@ -36,7 +36,7 @@ class Contestant(Protocol):
     def train(self, prepared: Any) -> float:
         """Trains one epoch by gradient descent, in the order that `prepare` returned. Returns the mean loss of the epoch.
 
-        The loss is read from the device once, at the end of the epoch.
+        The contestant reads the loss from the device only once, at the end of the epoch.
         """
         ...
 
@@ -48,7 +48,7 @@ class Contestant(Protocol):
         """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
     def predict(self, ready: Any) -> Any:
-        """Returns the class probabilities for samples from the method `ready`. Waits until the computation is complete."""
+        """Returns the class probabilities for samples that `ready` returned. Waits until the computation is complete."""
 
 
 def topology(rung: Rung) -> "Topology":
@@ -64,16 +64,16 @@ def flat(parameters: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Returns the inputs x (n, n_in) and the targets y (n, n_out) as read-only arrays, which numbanet's engines expect."""
+    """Returns the inputs x (n, n_in) and the targets y (n, n_out) as read-only arrays, as numbanet's engines expect."""
     x, y = problem.x.view(), one_hot(problem.labels, rung.sizes[-1], rung.dtype)
     x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
 class Numbanet:
-    """numbanet on the CPU. This contestant trains with an engine, and predicts with `Network.predict`.
+    """numbanet on the CPU. numbanet as a contestant, which trains with an engine, and predicts with `Network.predict`.
 
-    `Network.fit` calls the same engine as this class. This class does not call `Network.fit`, because `fit` would choose the
+    `Network.fit` calls the same engine as this class. `Numbanet` does not call `Network.fit`, because `fit` would choose the
     order of the samples itself.
     """
 
@@ -100,7 +100,7 @@ class Numbanet:
 
     @cached_property
     def network(self) -> "Network":
-        """A network with the engine's parameters, which is created for the first prediction."""
+        """A `Network` with the engine's parameters, which is created when it is first used."""
         from numbanet import Network
 
         rung = self.rung
@@ -138,7 +138,7 @@ class Cuda(Numbanet):
 class Numpy:
     """An implementation with NumPy operations on whole arrays.
 
-    In float64, the results of NumPy are the reference for the results of the other libraries.
+    In float64, its results are the reference with which the results of the other libraries are compared.
     """
 
     def __init__(self, rung: Rung, problem: Problem):
@@ -168,7 +168,7 @@ class Numpy:
         return np.exp(self._forward(x)[1])
 
     def _forward(self, x):
-        """Returns a list with the input of each layer, and log(softmax(z)) of the last layer."""
+        """Returns a list of the inputs of the layers, and log(softmax(z)) of the last layer."""
         inputs = [x]
         for w, b in self.parameters[:-1]:
             inputs.append(self.phi(inputs[-1] @ w + b))
@@ -190,7 +190,10 @@ class Numpy:
 
 
 class Jax:
-    """JAX. A jitted function trains a whole epoch by `lax.scan`; the parameters are donated, and updated in place."""
+    """JAX.
+
+    One compiled function trains a whole epoch with `lax.scan`, and updates the parameters in place, because they are donated.
+    """
 
     def __init__(self, rung: Rung, problem: Problem):
         import jax
@@ -229,12 +232,12 @@ class Jax:
         return self.asarray(order, self.int32)
 
     def train(self, order: Any) -> float:
-        """Trains one epoch with one call, and returns the mean loss."""
+        """Trains one epoch with one call of a compiled function, and returns the mean loss."""
         self.parameters, value = self.epoch(self.parameters, order)
         return float(value)
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Performs one training step with one call, to which NumPy arrays are passed, and returns the loss before the step."""
+        """Performs one training step by passing NumPy arrays to a compiled function, and returns the loss before the step."""
         self.parameters, value = self.update(self.parameters, x, labels)
         return float(value)
 
@@ -248,7 +251,7 @@ class Jax:
 
 
 class Torch:
-    """PyTorch in eager mode, with the usual training loop."""
+    """PyTorch in eager mode (nothing is compiled), with the usual training loop."""
 
     device = "cpu"
 
@@ -271,11 +274,14 @@ class Torch:
         return self.ready(order).split(self.rung.batch)
 
     def train(self, batches: Any) -> float:
-        """Trains one epoch on the batches, and returns the mean loss."""
+        """Trains one epoch on the batches that `prepare` returned, and returns the mean loss."""
         return self.torch.stack([self._step(self.x[rows], self.labels[rows]) for rows in batches]).mean().item()
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Performs one training step on tensors that share the NumPy arrays' memory. Returns the loss before the step."""
+        """Performs one training step on tensors that share the memory of the NumPy arrays x and labels.
+
+        Returns the loss before the step.
+        """
         return self._step(self.ready(x), self.ready(labels)).item()
 
     def _step(self, x, labels):
@@ -331,7 +337,10 @@ class ScikitLearn:
         return self.step(self.x[order], self.labels[order])
 
     def step(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-        """Calls `partial_fit` once, which performs one step per batch. Returns the mean of the losses before each step."""
+        """Calls `partial_fit` once, which divides the samples into batches and performs one step per batch.
+
+        Returns the mean of the losses before each step.
+        """
         return self.model.partial_fit(x, labels).loss_
 
     def ready(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -348,9 +357,9 @@ CONTESTANTS: dict[str, Maker] = {"numbanet": Numbanet, **PEERS, "reference": Ref
 
 
 def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, Any]:
-    """Returns a dict with a contestant for each name, except if its library is not installed or does not support the network.
+    """Returns a dict from `names` to contestants, without libraries that are not installed or do not support the network.
 
-    The benchmark network is `rung`, and its data and initial parameters are `problem`.
+    Each contestant is created for the benchmark network `rung`, with the data and the initial parameters in `problem`.
     """
     contestants = {}
     for name in names:
@@ -360,9 +369,9 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 
 
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
-    """Returns the smallest value of the libraries in `names`, divided by numbanet's value.
+    """Returns the smallest median of the libraries in `names`, divided by numbanet's median.
 
-    Returns None if `medians` has no value for numbanet, or no value for any library in `names`.
+    Returns None if `medians` has no value for numbanet, or for none of the libraries in `names`.
     """
     figures = [value for name, value in medians.items() if name in names]
     return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None

@@ -1,4 +1,4 @@
-"""The benchmark networks, called rungs: their sizes, the size of an epoch, the initial parameters, and the training data."""
+"""The benchmark networks, called rungs: their sizes, the samples in an epoch, the initial parameters, and the training data."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Rung:
-    """A benchmark network with the output activation softmax and the loss CCE, and the size of an epoch of its training.
+    """A benchmark network with the output activation softmax and the loss CCE, and the settings of its training.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class Rung:
     def operations(self) -> int:
         """Number of additions and multiplications in an epoch.
 
-        Each weight takes 6 operations per sample. The weights of layer 1 take 4 operations, because no dL/dx is computed.
+        Each weight takes 6 operations per sample. The weights of layer 1 take only 4 operations, because training needs no
+        dL/dx.
         """
         weights = [n_in * n_out for n_in, n_out in self.layers]
         return self.samples * (6 * sum(weights) - 2 * weights[0])
@@ -116,12 +117,12 @@ def samples(rung: Rung) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
 
 
 def one_hot(labels: NDArray[np.integer], classes: int, dtype: Any) -> NDArray[np.floating]:
-    """Returns one-hot targets y, of shape (n, classes), for n labels: y is 1 in the label's column, and 0 elsewhere."""
+    """Returns one-hot targets y, of shape (n, classes), for n labels: a row is 1 in the label's column, and 0 elsewhere."""
     return np.eye(classes, dtype=dtype)[labels]
 
 
 def orders(rung: Rung, count: int) -> list[NDArray[np.integer]]:
-    """Returns the orders of the samples in `count` epochs. Every call returns the same orders."""
+    """Returns the random orders of the samples in `count` epochs. Every call returns the same orders."""
     return [np.random.default_rng(seed).permutation(rung.samples) for seed in range(count)]
 
 

@@ -61,7 +61,7 @@ class _SimulatedCuda:
         running = _provided.simulator.kernel._get_kernel_context()
         try:
             return getattr(running, name)
-        except AttributeError:  # no kernel is running, or the simulator does not give kernels this name
+        except AttributeError:  # no kernel is running, or the simulator does not define `name` for kernels
             return getattr(_provided, name)
 
     def default_stream(self) -> Any:

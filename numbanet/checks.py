@@ -88,7 +88,7 @@ def none_is_default(target: Target) -> Target:
 
     @functools.wraps(function)
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
-        if NoneType in map(type, args):  # faster than a generator; the expression `None in args` would compare arrays
+        if NoneType in map(type, args):  # a generator would be slower, and `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
         if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
@@ -214,6 +214,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def quantity(value: float) -> str:
+    """Returns a quantity with four significant digits, and with all digits before the decimal point: 0.1235, 12.35, 123457."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
 def listed(names: Iterable[Any], most: int = 20) -> str:
     """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
     names = list(names)
@@ -277,13 +282,13 @@ def real(name: str, value: Any) -> float:
 
 def _float(name: str, value: Any) -> float:
     """Converts a real number to a float; a number beyond the range of floats becomes inf."""
-    if type(value) is float:  # the test below takes ten times longer
+    if type(value) is float:  # the test below takes ten times as long as this test
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, not {shown(value)}")
     try:
         return float(value)
-    except OverflowError:  # an integer or a fraction
+    except OverflowError:  # an integer or a fraction can be too large for a float
         return math.inf
 
 

@@ -29,7 +29,7 @@ def pytest_cmdline_main(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Excludes the modules and the tests from garbage collection, because they exist until the end of the run."""
+    """Excludes modules and tests from garbage collection, because all of them exist until the end of the run."""
     with collection_paused():
         result = yield
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The rules of the code base, checked in the package's source: rooms, sizes, prose and annotations."""
+"""Checks of the package's source: imports between its folders, lengths of functions and modules, wording, and annotations."""
 
 import ast
 import functools
@@ -115,7 +115,7 @@ COMPILED = re.compile(r"njit|cuda\.jit|device_function|intrinsic|overload|regist
 
 
 def id_of(path: Path) -> str:
-    """Returns the name of a file for the ids of tests."""
+    """Returns the path of a file relative to the package, which names the file in test reports."""
     return path.relative_to(PACKAGE).as_posix()
 
 
@@ -126,7 +126,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def found_in_files(find: Callable[[Path], Any]) -> dict[str, Any]:
-    """Returns the result of `find` for each module of the package, without empty results."""
+    """Calls `find` with each module's path; returns a dict from the paths to the results, without empty results."""
     return {id_of(path): found for path in FILES if (found := find(path))}
 
 
@@ -134,13 +134,13 @@ def found_in_files(find: Callable[[Path], Any]) -> dict[str, Any]:
 
 
 def room_of(path: Path) -> str:
-    """Returns the room to which a file belongs."""
+    """Returns the room of a file: the folder of the package that contains it, or the module itself if it is at the root."""
     name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "numbanet" if name == "__init__" else name
 
 
 def imported(path: Path) -> list[str]:
-    """Returns the modules that a file imports, also inside functions, as dotted names."""
+    """Returns the dotted names of the modules that a file imports, also inside functions."""
     names = []
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -152,14 +152,14 @@ def imported(path: Path) -> list[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """Returns the rooms from which a file imports; `from numbanet import Network` is an import from the room `numbanet`."""
+    """Returns the rooms (folders or root modules) from which a file imports; the public interface is the room `numbanet`."""
     parts = [name.split(".") for name in imported(path)]
     rooms = {name[1] if name[1:] and name[1] in MAY_IMPORT else "numbanet" for name in parts if name[0] == "numbanet"}
     return rooms - {room_of(path)}
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Returns the rooms that import each other in a cycle, or that import from such a cycle."""
+    """Returns the rooms (folders of the package) that import each other in a cycle, or that import from a cycle."""
     left = {room: set(targets) for room, targets in arrows.items()}
     while free := [room for room, targets in left.items() if not targets & left.keys()]:
         for room in free:
@@ -192,7 +192,7 @@ def test_the_table_keeps_the_design():
 
 
 def test_the_architecture_page_shows_the_same_table():
-    """Each row contains the name of a room, and the rooms from which it may import, in backquotes; a dash means none."""
+    """Each row of the page's table names a folder or module, and those from which it may import; a dash means none."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     table = re.search(r"^\| *room *\|[^\n]*may import[^\n]*\n\|[-:| ]+\n((?:\|[^\n]*\n)+)", page, re.MULTILINE | re.IGNORECASE)
     assert table, "docs/architecture.md has no table `| room | may import |`"
@@ -217,7 +217,7 @@ def test_flags_of_the_compiler_are_chosen_in_one_place():
 
 
 class Function(NamedTuple):
-    """A function or method, by its dotted name in the package; `depth` is the number of functions around it."""
+    """A function or method with its dotted name in the package; `depth` is the number of functions that contain it."""
 
     name: str
     node: ast.FunctionDef
@@ -226,7 +226,7 @@ class Function(NamedTuple):
 
     @property
     def parameters(self) -> list[ast.arg]:
-        """All parameters except self and cls, but including *args and **kwargs."""
+        """All parameters of the function except self and cls, including *args and **kwargs."""
         a = self.node.args
         extra = [argument for argument in (a.vararg, a.kwarg) if argument]
         named = [*a.posonlyargs, *a.args]
@@ -242,14 +242,14 @@ class Function(NamedTuple):
 
     @property
     def undocumented(self) -> list[str]:
-        """The parameters that are neither named in the docstring nor explained by a comment on their line."""
+        """The names of the parameters that neither the docstring nor a comment on the parameter's line explains."""
         lines, text = self.path.read_text().splitlines(), ast.get_docstring(self.node) or ""
         names = [parameter.arg for parameter in self.parameters if " # " not in lines[parameter.lineno - 1]]
         return [name for name in names if not re.search(rf"\b{name}\b", text)]
 
     @property
     def is_public(self) -> bool:
-        """True if no part of the name after the module begins with an underscore; `__init__` is public, too."""
+        """True if no part of the function's name inside its module begins with an underscore; `__init__` is public, too."""
         parts = self.name.removeprefix(module_name(self.path) + ".").split(".")
         return self.depth == 0 and not any(part.startswith("_") for part in parts if part != "__init__")
 
@@ -261,7 +261,7 @@ def module_name(path: Path) -> str:
 
 
 def functions_in(node: ast.AST, name: str, path: Path, depth: int = 0) -> list[Function]:
-    """Returns the functions under a node, in the order of the source."""
+    """Returns all functions and methods in a node of a syntax tree, in the order of the source."""
     found = []
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
@@ -276,20 +276,20 @@ def functions_in(node: ast.AST, name: str, path: Path, depth: int = 0) -> list[F
 
 @functools.cache
 def functions_of(path: Path) -> list[Function]:
-    """Returns the functions and methods of a file."""
+    """Returns all functions and methods in a file."""
     return functions_in(tree_of(path), module_name(path), path)
 
 
 @functools.cache
 def lines_with_code(path: Path) -> set[int]:
-    """Returns the lines of a file that contain more than a comment."""
+    """Returns the numbers of the lines of a file that contain code."""
     nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
     return {line for token in tokens if token.type not in nothing for line in range(token.start[0], token.end[0] + 1)}
 
 
 def code_lines(function: Function) -> int:
-    """Returns the number of lines from `def` to the end, without docstring, comments and blank lines."""
+    """Returns the number of lines of a function from `def` to the end, without docstring, comments and blank lines."""
     node = function.node
     lines = lines_with_code(function.path) & set(range(node.lineno, node.end_lineno + 1))
     if ast.get_docstring(node) is not None:
@@ -331,7 +331,7 @@ def test_exceptions_are_what_they_say(name):
 
 
 def docstrings() -> list[tuple[str, str]]:
-    """Returns the place and the text of each docstring of the package."""
+    """Returns a pair for each docstring of the package: the name of the documented object, and the text."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [(path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
     return [(f"{id_of(path)} {getattr(node, 'name', '')}", text) for path, node in nodes if (text := ast.get_docstring(node))]

@@ -6,14 +6,14 @@
 
 The parts run in this order:
 
-    limits         measures launches, graph replays, barriers of the grid, copies and multiply-adds
+    limits         measures kernel launches, CUDA graphs, barriers of all blocks, copies and multiply-adds
     compilation    lets torch.compile fill its caches, while the next two parts, which time nothing, run
-    conformance    runs the tests of the engines on the GPU
-    oracle         compares losses and parameters after a few steps of each network with results in float64
+    conformance    runs numbanet's tests of its engines on the GPU
+    oracle         trains each network for a few steps, and compares losses and parameters with results in float64
     cases          times epochs of each network with numbanet, PyTorch and JAX in turn
 
-If a part fails, crashes or exceeds its time limit, the report says so, and the next part starts. The JSON file and the Markdown
-file with the results are written again after each part.
+If a part fails, crashes or exceeds its time limit, the report says so, and the next part starts. After each part, the command
+writes the JSON file and the Markdown file again, with all results so far.
 """
 
 import argparse
@@ -37,7 +37,7 @@ DRY_PATIENCE = 6  # all time limits are longer by this factor in a dry run, beca
 
 
 def main() -> None:
-    """Runs the command. The exit status is 0 if the outcome of every part is "ok"."""
+    """Runs the command; its exit status is 0 if the outcome of every part is "ok", otherwise 1."""
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises SystemExit, so that running stages are killed
     from benchmarks.gpu import report, stages
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Returns the options of the command line."""
+    """Parses the command line, and returns its options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -125,14 +125,14 @@ class Run:
         return max(1.0, self.deadline - time.perf_counter())
 
     def part(self, name: str) -> None:
-        """Runs a part that consists of a single stage, if the part is selected."""
+        """If the part `name` is selected, runs the part in one process."""
         if name in self.parts:
             self.finish(name, self.begin(name, self.seconds[name]))
 
     def oracle(self) -> None:
-        """Compares the losses and updates of all networks with results that are computed in float64.
+        """Runs the part that compares the losses and updates of all networks with float64 results.
 
-        If a comparison fails, a new process is started for the remaining networks.
+        If the process fails during a comparison, a new process compares the remaining networks.
         """
         networks, deadline = {}, time.perf_counter() + self.seconds["oracle"]
         while True:
@@ -147,7 +147,10 @@ class Run:
         self.add("oracle", end, networks)
 
     def cases(self) -> None:
-        """Measures each network in a separate stage. The remaining time is divided equally among the remaining networks."""
+        """Measures each network in a separate process.
+
+        The time limit of a process is the remaining time, divided by the number of remaining networks.
+        """
         from benchmarks.gpu.cases import CASES
 
         for number, rung in enumerate(CASES):
@@ -156,7 +159,7 @@ class Run:
             self.finish(f"{rung.title}, batch {rung.batch}", stage, "cases")
 
     def absent(self, rung: Any) -> dict[str, str]:
-        """Returns a dict with the contestants that are excluded, and the reasons.
+        """Returns a dict from the names of excluded contestants (libraries to compare) to the reasons.
 
         torch.compile is excluded unless the part "compilation" has compiled this network in time.
         """
@@ -168,7 +171,11 @@ class Run:
         return {"torch.compile": compiled} if isinstance(compiled, str) else {}
 
     def begin(self, name: str, seconds: float, **task: Any) -> Any:
-        """Starts a stage. The time limit of the stage is `seconds`, or the time until the deadline if this time is shorter."""
+        """Starts a stage.
+
+        The time limit of the process is `seconds`, or the time until the deadline of the whole benchmark if this time is
+        shorter.
+        """
         from benchmarks.gpu import stages
 
         seconds = min(seconds, self.left)
@@ -176,12 +183,12 @@ class Run:
         return stages.begin(name, seconds, self.dry, **task)
 
     def finish(self, name: str, stage: Any, part: str | None = None) -> None:
-        """Waits for the end of a stage, and adds its outcome and its records to the report, as described in `Report.add`."""
+        """Waits until the process of a stage ends, and adds its outcome and results to the report (see `Report.add`)."""
         end, records = stage.finish()
         self.add(name, end, records, part)
 
     def add(self, name: str, end: dict[str, Any], records: dict[str, Any], part: str | None = None) -> None:
-        """Prints the outcome of a stage, and adds the outcome and the records to the report, as described in `Report.add`."""
+        """Prints the outcome of a stage, and adds the outcome and the stage's results to the report (see `Report.add`)."""
         print(f"== {name}: {end['outcome']}, {end['seconds']} s", flush=True)
         self.report.add(name, end, records, part)
 

@@ -1,4 +1,4 @@
-"""The benchmark networks that are trained on a GPU, which are called cases."""
+"""The benchmark networks, called cases, that the GPU benchmark trains."""
 
 from dataclasses import replace
 

@@ -1,8 +1,8 @@
 """Computes the constants of numbanet's planner from measured times, so that the planner's estimates agree with the times.
 
 The planner estimates the time of a training step as a sum of costs. Each cost is multiplied by a count: the duration of a
-barrier, for instance, by the number of barriers. Some costs are measured alone, by `benchmarks.gpu.limits`. The other costs are
-computed from the times of the benchmark networks.
+barrier, for instance, by the number of barriers. The module `benchmarks.gpu.limits` measures some costs separately. The other
+costs are computed from the times of the benchmark networks.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ class Constant(NamedTuple):
     way : str
         The way to train whose estimate depends on the constant.
     is_rate : bool
-        True for a number of operations per microsecond, False for a number of microseconds.
+        True if the constant is a number of operations per microsecond, False if it is a number of microseconds.
     measurement : str
-        The measurement of `benchmarks.gpu.limits` that measures the constant alone; "" if there is none.
+        The name of the measurement in `benchmarks.gpu.limits` that measures the constant separately; "" if there is none.
     times : int
-        How often the measurement contains the cost.
+        How often the cost occurs in the measured time, which is divided by this number.
     """
 
     module: ModuleType
@@ -64,14 +64,14 @@ CONSTANTS = {
 
 
 def present(name: str) -> float:
-    """Returns the planner's present value of a constant."""
+    """Returns the value that the planner's constant `name` has now."""
     return getattr(CONSTANTS[name].module, name)
 
 
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
-    """Returns, for the name of each planner constant, how often its cost occurs in a training step of a plan.
+    """Returns a dict from the names of the plan's constants to the counts: how often the cost occurs in a training step.
 
-    The counts are computed by the planner's own estimates, with one cost set to 1 and all other costs set to 0.
+    A count is the planner's own estimate of the step's time if the counted cost is 1, and all other costs are 0.
     """
     result = {}
     for counted in _names_of(plan.way):
@@ -96,19 +96,19 @@ def _names_of(way: str) -> list[str]:
 
 
 def value_of(name: str, cost: float) -> float:
-    """Returns the value of a constant with a cost in microseconds. Also converts a value to the cost."""
+    """Converts a cost in microseconds to the value of a constant; converts a value to the cost by the same formula."""
     return (1 / cost if cost else math.inf) if CONSTANTS[name].is_rate else cost
 
 
 def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Returns the values of the constants, as far as they have been measured.
+    """Returns a dict from names to values of the constants that the results of the GPU benchmark determine.
 
     Parameters
     ----------
     limits : dict
-        The results of the part "limits".
+        The results of the benchmark part "limits".
     cases : iterable of dict
-        The results of the part "cases".
+        The results of the benchmark part "cases", one dict per network.
     """
     found = {name: limits.get(constant.measurement) for name, constant in CONSTANTS.items()}
     alone = {name: value / CONSTANTS[name].times for name, value in found.items() if isinstance(value, float)}
@@ -122,7 +122,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not in `alone`, so that the sums of squares of the estimates' relative errors are smallest."""
+    """Returns the costs that are not in `alone`, with the smallest sum of squares of the estimates' relative errors."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

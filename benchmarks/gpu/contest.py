@@ -1,4 +1,4 @@
-"""Measures the times for one benchmark network: checks that the losses of all contestants agree, and times them in turn.
+"""Checks that all contestants compute the same losses for one benchmark network, and measures their times in turn.
 
 A contestant is one of the implementations that are compared: variants of numbanet, of PyTorch and of JAX.
 """
@@ -24,12 +24,12 @@ CEILING, MATRIX_PRODUCT = "ceiling", "matrix product"
 
 
 class Contest:
-    """Calls functions of the contestants. If a call fails, the contestant is excluded from all further calls.
+    """Calls functions of the contestants (the implementations to compare); excludes each contestant whose call fails.
 
     Parameters
     ----------
     absent : dict of str
-        For each contestant that is excluded from the beginning, the reason.
+        A dict from the names of the contestants that are excluded from the beginning to the reasons.
 
     Attributes
     ----------
@@ -41,7 +41,10 @@ class Contest:
         self.absent = dict(absent or {})
 
     def attempt(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Returns call(*arguments). Returns None if the call fails, or if the contestant `name` is already excluded."""
+        """Returns call(*arguments).
+
+        Returns None if the call raises an exception, or if the contestant `name` is already excluded.
+        """
         if name in self.absent:
             return None
         try:
@@ -51,15 +54,15 @@ class Contest:
             print(f"    {name}: {self.absent[name]}", flush=True)
 
     def attempt_all(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Calls the function of each contestant, and returns a dict with the results of those calls that succeed."""
+        """Calls the function of each contestant; returns a dict from the contestants whose calls succeed to the results."""
         results = {name: self.attempt(name, call) for name, call in calls.items()}
         return {name: result for name, result in results.items() if name not in self.absent}
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Times the epochs of all contestants whose losses agree. In the same rounds, measures the ceiling.
+    """Measures the epochs of all contestants whose losses agree and, in the same rounds, the ceiling.
 
-    The ceiling is the largest possible rate of multiply-adds.
+    The ceiling is the largest possible rate of multiply-adds on the GPU.
 
     Parameters
     ----------
@@ -77,8 +80,8 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     Returns
     -------
     dict
-        The result of `summary`, and three further dicts, whose keys are names: "absent" (reasons), "losses", and "seconds of an
-        epoch" (all measured times).
+        The result of `summary`, with three more dicts by contestant: "absent" (reasons of exclusion), "losses", and "seconds of
+        an epoch" (all measured times).
     """
     contest, start = Contest(absent), problem(rung)
     sample_orders = orders(rung, rounds + 2)
@@ -95,15 +98,18 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
 
 
 def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
-    """Trains one epoch per sample order, and returns the mean losses. The first epoch also compiles code and fills caches."""
+    """Trains one epoch per sample order, and returns the mean loss of each epoch.
+
+    In the first epoch, the contestant also compiles its code.
+    """
     return [contestant.train(contestant.prepare(order)) for order in sample_orders]
 
 
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
-    """Returns a dict that contains, for each contestant whose losses differ from the median of all losses, an explanation.
+    """Returns a dict from the names of the contestants whose losses differ from the median of all losses to explanations.
 
-    The median of all losses serves as the reference, because no contestant is correct by definition. In the median, numbanet
-    counts only once: its additional variants, which train in other ways than the chosen way, are left out.
+    The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
+    numbanet only once, with the way to train that numbanet chooses, and without its other ways.
     """
     if not losses:
         return {}
@@ -117,7 +123,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 
 
 def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
-    """Returns a function that measures the ceiling and, for one benchmark network, a function that times a matrix product.
+    """Returns a dict of functions: one measures the ceiling and, for the network SQUARE, another measures a matrix product.
 
     The functions are called in the same rounds as the contestants.
     """
@@ -127,7 +133,7 @@ def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int]
 
 
 def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, float]) -> dict[str, Any]:
-    """Returns the values of one line of the table.
+    """Returns the values in a network's line of the result table.
 
     Parameters
     ----------
@@ -136,8 +142,7 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
     seconds : dict of float
         For each contestant, the median duration of an epoch in seconds.
     figures : dict of float
-        The median numbers of operations per second of the ceiling and of the matrix product. A value that was not measured has
-        no key.
+        The median numbers of operations per second of the ceiling and of the matrix product, if they were measured.
     """
     rates = {name: rung.operations / time / 1e9 for name, time in seconds.items()}
     ceiling = figures[CEILING] / 1e9 if CEILING in figures else None
@@ -154,7 +159,10 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
 
 
 def compile_ahead(rung: Rung) -> float:
-    """Trains one epoch with `torch.compile`, to fill its caches for the later measurement. Returns the duration in seconds."""
+    """Trains one epoch with `torch.compile`, which fills its caches for the later measurement.
+
+    Returns the duration in seconds.
+    """
     contestant = contestants.TorchCompiled(rung, problem(rung))
     order = np.arange(rung.samples)
     return seconds_of(lambda: contestant.train(contestant.prepare(order)))

@@ -17,13 +17,13 @@ WARM_UP_STEPS = 3
 
 
 class Reference(peers.Cuda):
-    """numbanet's reference engine, which computes with the kernels of `numbanet.equations`."""
+    """numbanet's reference engine on the GPU, which computes with the kernels of `numbanet.equations`."""
 
     kernels = "reference"
 
 
 class Torch(peers.Torch):
-    """PyTorch in eager mode, with the usual training loop."""
+    """PyTorch in eager mode (nothing is compiled), with the usual training loop."""
 
     device = "cuda"
 
@@ -59,7 +59,7 @@ class TorchCompiled(Torch):
 
 
 class TorchGraph(Torch):
-    """PyTorch with each training step replayed as a CUDA graph, which also gathers the samples and adds up the losses."""
+    """PyTorch that replays each training step as a CUDA graph, which also gathers the samples and adds up the losses."""
 
     def __init__(self, rung: Rung, problem: Problem):
         super().__init__(rung, problem)
@@ -78,7 +78,7 @@ class TorchGraph(Torch):
         return self.ready(order).view(self.rung.steps, self.rung.batch)
 
     def train(self, batches: Any) -> float:
-        """Trains one epoch by replaying the graph once per batch, and returns the mean loss."""
+        """Trains one epoch, in which the CUDA graph is replayed once per batch, and returns the mean loss."""
         self.order.copy_(batches)
         self.number.zero_()
         self.total.zero_()
@@ -94,7 +94,7 @@ class TorchGraph(Torch):
     def _captured(self):
         """Captures a training step as a CUDA graph, and returns a function that replays the graph.
 
-        PyTorch requires some steps on another stream before a step can be captured.
+        PyTorch requires that some steps run on another CUDA stream before a step is captured.
         """
         cuda = self.torch.cuda
         warm_up = cuda.Stream()
@@ -111,7 +111,10 @@ class TorchGraph(Torch):
 
 
 class Jax(peers.Jax):
-    """JAX. A jitted function trains a whole epoch by `lax.scan`; the parameters are donated, and updated in place."""
+    """JAX.
+
+    One compiled function trains a whole epoch with `lax.scan`, and updates the parameters in place, because they are donated.
+    """
 
     def __init__(self, rung: Rung, problem: Problem):
         import jax
@@ -154,7 +157,7 @@ class Planned(peers.Cuda):
 
 
 def plans(rung: Rung) -> dict[str, Any]:
-    """Returns a dict with numbanet's possible plans for training a benchmark network on this GPU.
+    """Returns a dict of the plans with which numbanet could train a benchmark network on this GPU.
 
     The keys are the names of the ways to train, such as "products". The key of the plan that numbanet chooses is "numbanet".
     """
@@ -167,7 +170,7 @@ def plans(rung: Rung) -> dict[str, Any]:
 
 
 def makers(rung: Rung, dry: bool) -> dict[str, peers.Maker]:
-    """Returns a dict with a function for each contestant, which takes a `Rung` and a `Problem` and creates the contestant."""
+    """Returns a dict from contestants to functions; a function takes a `Rung` and a `Problem`, and creates the contestant."""
     makers = dict(DRY if dry else CONTESTANTS)
     if rung.operations / rung.steps > REFERENCE_OPERATIONS:
         del makers["reference"]

@@ -1,7 +1,7 @@
-"""Measures the limits of a GPU: the durations of launches, graphs and barriers, and the rates of copies and multiply-adds.
+"""Measures the limits of a GPU: times of kernel launches, CUDA graphs and barriers, and rates of copies and multiply-adds.
 
-Each measurement is a function with the argument `dry`. If `dry` is true, the function makes only a few calls, and its result is
-meaningless.
+Each measurement is a function with the argument `dry`. If `dry` is True, the function makes only a few calls, to show that it
+works, and its result is meaningless.
 """
 
 import statistics
@@ -50,12 +50,12 @@ def nothing():
 
 @cuda.jit
 def nothing_of_4(a, b, c, d):
-    """Does nothing; takes 4 arrays as arguments."""
+    """A kernel that takes 4 arrays and does nothing, to measure the time of its launch."""
 
 
 @cuda.jit
 def nothing_of_8(a, b, c, d, e, f, g, h):
-    """Does nothing; takes 8 arrays as arguments."""
+    """A kernel that takes 8 arrays and does nothing, to measure the time of its launch."""
 
 
 @cuda.jit
@@ -82,11 +82,11 @@ def meetings(turns, counter):
 
 @cuda.jit(fastmath=True)
 def multiply_add(x, turns, sums):
-    """Performs REPEATS * CHAINS multiply-adds per turn, on values that stay in registers.
+    """Performs `turns` * REPEATS * CHAINS multiply-adds in each thread, on values that stay in registers.
 
-    A thread computes CHAINS independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
-    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge the sums. Reads the
-    array x of shape (2 + CHAINS,). Writes the array sums of shape (number of threads,).
+    A thread computes CHAINS independent sums at a time, because the next multiply-add of a sum must wait several cycles for the
+    multiply-add before it. The sums start from different numbers, because otherwise the compiler would merge the sums. Reads
+    the array x of shape (2 + CHAINS,). Writes the array sums of shape (number of threads,).
     """
     factor, term = x[0], x[1]
     c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]
@@ -109,7 +109,7 @@ def on_gpu() -> bool:
 
 
 def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[], None]:
-    """Compiles a kernel, runs it once, and returns a function that launches the kernel."""
+    """Compiles a kernel, runs the kernel once, and returns a function that launches the kernel."""
     launch = partial(configured(kernel, grid, block), *arguments)
     launch()
     cuda.synchronize()
@@ -119,7 +119,7 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 def seconds_each(call: Callable[[], Any], times: int) -> float:
     """Returns the mean duration of a call in seconds, as the median over ROUNDS rounds.
 
-    In each round, the call is made `times` times, and the GPU is synchronised once, at the end of the round.
+    Each round consists of `times` calls, after which the host waits for the GPU once.
     """
 
     def turn() -> None:
@@ -136,7 +136,7 @@ def _multiprocessors(dry: bool) -> int:
 
 
 class Ceiling:
-    """Measures the number of float32 operations per second if all multiprocessors perform only multiply-adds."""
+    """Measures how many float32 operations per second the GPU performs if all multiprocessors perform only multiply-adds."""
 
     def __init__(self, dry: bool = False):
         self.blocks, self.threads = (1, 2) if dry else (_multiprocessors(dry) * BLOCKS_PER_MULTIPROCESSOR, THREADS)
@@ -160,14 +160,14 @@ class Ceiling:
 
 
 class Product:
-    """Measures the number of operations per second in a product of two square float32 matrices, computed by cuBLAS.
+    """Measures how many operations per second cuBLAS performs in the product of two square float32 matrices.
 
-    cuBLAS is called by PyTorch.
+    PyTorch calls cuBLAS.
 
     Parameters
     ----------
     size : int
-        The number of rows, and of columns, of the matrices.
+        The number of rows of each matrix, which is also the number of columns.
     """
 
     def __init__(self, size: int):
@@ -277,7 +277,7 @@ UNSIMULATED = {_graph_replay, _meeting}
 
 
 def measure(name: str, dry: bool) -> float | str:
-    """Performs a measurement and returns its result. If there is no result, returns a string with the reason."""
+    """Performs the measurement `name`, and returns its result or, if the measurement fails, the reason as a string."""
     try:
         if SIMULATED and MEASUREMENTS[name] in UNSIMULATED:
             return "needs a GPU"

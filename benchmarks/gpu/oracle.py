@@ -1,4 +1,4 @@
-"""Compares the losses and parameter updates of a few training steps with the results of an independent float64 computation."""
+"""Compares numbanet's losses and parameter updates in a few training steps with an independent computation in float64."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,8 +11,8 @@ from benchmarks import peers
 from benchmarks.rungs import Problem, Rung, one_hot, problem
 
 STEPS = 3
-# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle` would take too long, because it computes in
-# extended precision and without BLAS. For steps with more operations, NumPy in float64 replaces the oracle.
+# If a step has more than ORACLE_OPERATIONS operations, `numbanet.proof.oracle`, which computes in extended precision and
+# without BLAS, would take too long. For steps with more operations, NumPy in float64 replaces the oracle.
 ORACLE_OPERATIONS = 1e9
 # The largest allowed relative errors. The error of an update is measured in the Euclidean norm of the whole array, because
 # rounding can change the sign of some z, and with it the derivative of relu for one sample. If a single sample were missing
@@ -27,7 +27,7 @@ Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
     """Trains a few steps with numbanet, and compares the losses and the parameter updates with float64 results.
 
-    `make` creates the contestant (one of numbanet's ways to train) for the benchmark network `rung`.
+    `make` creates one of numbanet's variants (its engines and ways to train) for the benchmark network `rung`.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
 
 
 def update_error(values: NDArray[np.floating], exact: NDArray[np.floating], start: NDArray[np.floating]) -> float:
-    """Returns the relative error of an array's update, minus the error caused by rounding the exact values to float32.
+    """Returns the relative error of an array's update, without the error that rounding the exact values to float32 causes.
 
     Parameters
     ----------

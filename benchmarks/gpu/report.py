@@ -1,4 +1,4 @@
-"""The report of the GPU benchmark: a JSON file and a Markdown file. Every stage rewrites both files of the report."""
+"""The report of the GPU benchmark: a JSON file and a Markdown file, which are both rewritten after every stage."""
 
 import io
 import json
@@ -21,7 +21,7 @@ ORACLE_COLUMNS = ("network", "batch", "kernels", "oracle", "loss error", "update
 
 
 def commit() -> str:
-    """Returns the short hash of the current commit, followed by "+ changes" if the working tree has changes.
+    """Returns the short hash of the current git commit, followed by "+ changes" if there are uncommitted changes.
 
     Returns "unknown" if git or the repository is missing.
     """
@@ -37,7 +37,7 @@ def _git(*arguments: str) -> str:
 
 
 class Report:
-    """The results so far, and the two files to which they are written.
+    """The results of the GPU benchmark so far, and the two files that contain them.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class Report:
         records : dict
             The results of the stage, as returned by `Stage.finish`.
         part : str, optional
-            The part of the report to which the records are added, with `name` as their key. If `part` is None, the records
-            replace the part called `name`.
+            The part of the report to which the records are added, under the key `name`. If `part` is None, the records become
+            the part called `name`.
         """
         self.results["stages"][name] = end
         if part is None:
@@ -79,7 +79,10 @@ class Report:
         self.write()
 
     def write(self) -> None:
-        """Writes both files. Each file is replaced in one operation, so that it is complete at any time."""
+        """Writes both files of the report.
+
+        Each file is replaced in one operation, so that readers always find a complete file.
+        """
         for path, text in ((self.json, json.dumps(self.results, indent=2) + "\n"), (self.markdown, self.text())):
             new = path.with_name(f"{path.name}.new")
             new.write_text(text)
@@ -91,7 +94,7 @@ class Report:
         return all(end["outcome"] == "ok" for end in self.results["stages"].values())
 
     def text(self) -> str:
-        """Returns the report in Markdown."""
+        """Returns the whole report in Markdown."""
         file, results = io.StringIO(), self.results
         dry = ": a dry run; its figures mean nothing" if results["dry run"] else ""
         print(f"# numbanet on a GPU{dry}\n", file=file)

@@ -1,4 +1,4 @@
-"""Runs each stage of the GPU benchmark in a separate process, so that other stages survive a crash, hang or failure."""
+"""Runs each stage of the GPU benchmark in a separate process, so that the next stages run even if one crashes or hangs."""
 
 import contextlib
 import json
@@ -20,13 +20,13 @@ SIMULATOR = {"NUMBA_ENABLE_CUDASIM": "1", "JAX_PLATFORMS": "cpu"}
 
 
 class Stage:
-    """A process with a time limit. The constructor starts the process, which appends its results (records) to a file.
+    """A process of the GPU benchmark with a time limit. The constructor starts the process, which appends results to a file.
 
     Parameters
     ----------
     command : list of str
-        The command line, to which the name of the file for the records is appended. Each line of the file is a JSON object, so
-        that the records of a killed process can still be read.
+        The command line that starts the process, to which `Stage` appends the name of the file for the records. Each line of
+        the file is a JSON object, so that the records of a killed process can still be read.
     seconds : float
         The time limit, after which the process and all its descendants are killed.
     environment : dict of str
@@ -48,14 +48,14 @@ class Stage:
         end : dict
             "outcome" is "ok" or a description of the failure; "seconds" is the duration of the process.
         records : dict
-            The records of the process, merged into one dict.
+            The records (results) of the process, merged into one dict.
         """
         killed = False
         try:
             self.process.wait(max(0.0, self.seconds - (time.perf_counter() - self.start)))
         except subprocess.TimeoutExpired:
             killed = True
-        finally:  # also after Ctrl-C, which does not end the process, because it runs in a separate session
+        finally:  # also after Ctrl-C, which does not reach the process, because the process runs in a separate session
             self.kill()
         records = self._read()
         error, code = records.pop("error", None), self.process.returncode
@@ -68,7 +68,7 @@ class Stage:
         return {"outcome": outcome, "seconds": round(time.perf_counter() - self.start, 1)}, records
 
     def kill(self) -> None:
-        """Kills the process, if it is still running, and all of its descendants."""
+        """Kills the process and all processes that it has started, if they are still running."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -1,8 +1,8 @@
 """The stages of the GPU benchmark; `python -m benchmarks.gpu.tasks TASK RECORDS` runs one stage.
 
 TASK is a JSON object with the keys "stage" (the name of a function of this module) and "dry" (whether this is a dry run), and
-further keys that the stage needs. Each function takes the task as a dict, and a function `record`. A call to `record` appends
-its keyword arguments, as one line with a JSON object, to the file RECORDS.
+further keys that the stage needs. The function of each stage has two parameters: the task as a dict, and a function `record`. A
+call to `record` appends its keyword arguments, as one line with a JSON object, to the file RECORDS.
 """
 
 import collections
@@ -44,7 +44,10 @@ DRY_SWITCH_SECONDS = 2e-5
 
 
 def device(task: Task, record: Record) -> None:
-    """Records the name of the GPU, its driver and all versions. If no GPU can be used, records the reason as `unusable`."""
+    """Records the name of the GPU, its driver and the versions of packages.
+
+    If no GPU can be used, records the reason as `unusable`.
+    """
     from benchmarks.measuring import machine, versions
     from numbanet import __version__, _cuda
 
@@ -143,12 +146,12 @@ def matching_tests(pattern: str) -> list[Path]:
 
 
 def oracle(task: Task, record: Record) -> None:
-    """Compares the losses and parameter updates of numbanet's kernels with float64 results, for each benchmark network.
+    """Compares the losses and parameter updates of numbanet with float64 results, for each benchmark network.
 
-    The reference kernels, and each of the fast engine's ways to train, are compared separately. Each comparison, or its error,
-    is recorded under the name of the network and of the kernels. The first error ends the process, because this process may not
-    be able to use the GPU any more. After an error, the caller starts a new process, which skips the comparisons whose names
-    are in `task["done"]`.
+    The stage compares the reference kernels, and each of the fast engine's ways to train, separately. Each comparison, or its
+    error, is recorded under a name such as "R3 reference". The first error ends the process, because the GPU may not work in
+    this process any more. After an error, the caller starts a new process, which skips the comparisons whose names are in
+    `task["done"]`.
     """
     from benchmarks.gpu import cases, contestants, oracle
     from benchmarks.gpu.limits import in_words
@@ -172,7 +175,7 @@ def oracle(task: Task, record: Record) -> None:
 def case(task: Task, record: Record) -> None:
     """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train.
 
-    Also records how often the estimate of each way contains each cost (see `benchmarks.gpu.constants`).
+    Also records how often each cost occurs in the estimate of each way to train (see `benchmarks.gpu.constants`).
     """
     from benchmarks import peers
     from benchmarks.gpu import cases, constants, contest, contestants
@@ -196,7 +199,7 @@ STAGES = {stage.__name__: stage for stage in (device, limits, compilation, confo
 def main() -> None:
     """Runs the stage that the command line names.
 
-    An exception of the stage is recorded as `error`, and the exit status is then 1.
+    If the stage raises an exception, records the exception as `error`, and exits with status 1.
     """
     task, records = json.loads(sys.argv[1]), sys.argv[2]
     if task["dry"]:

@@ -1,4 +1,4 @@
-"""The ladder compares numbanet with other installed libraries (JAX, PyTorch, scikit-learn) on the CPU, in one run.
+"""The benchmark `ladder` compares numbanet with other installed libraries (JAX, PyTorch, scikit-learn) on the CPU, in one run.
 
     python -m benchmarks.ladder                            # epochs of the networks R1 to R6 and of variants, on all cores
     python -m benchmarks.ladder R2 R3 --cores 1            # epochs of two networks, on one core
@@ -9,9 +9,10 @@
 Run the command in the root of the repository. The ladder measures the version of numbanet in this repository. The networks have
 the output activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table
 says otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are
-already in memory. Before anything is timed, the libraries' losses over two epochs, or their predictions, are compared, and must
-agree. In every round, each library is timed once; the tables show the medians over the rounds. The ceiling, which is the
-largest possible rate of multiply-adds (of values that stay in registers), is measured in the same rounds.
+already in memory. Before the ladder measures a time, it checks that the libraries' losses over two epochs, or their
+predictions, agree. In every round, the ladder measures each library once; the tables show the medians over the rounds. In the
+same rounds, the ladder measures the ceiling, which is the largest possible rate of multiply-adds (of values that stay in
+registers).
 """
 
 import argparse
@@ -23,14 +24,14 @@ from benchmarks.command_line import make_parser, print_facts, selected_rungs, wr
 
 
 def main() -> None:
-    """Runs the command with the options of the command line."""
+    """Runs the benchmark with the options of the command line."""
     options = parse_arguments()
     pin(options.cores)
     write_json(options.json, measure(options))
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Returns the options of the command line."""
+    """Parses the command line, and returns its options."""
     parser = make_parser("benchmarks.ladder", __doc__)
     parser.add_argument(
         "--activation", choices=("relu", "sigmoid", "tanh"), help="activation function of the hidden layers of each RUNG"
@@ -53,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def pin(cores: int) -> None:
-    """Limits this process, and every thread pool that is created later, to `cores` CPU cores."""
+    """Limits this process, and all thread pools that it creates later, to `cores` CPU cores."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(cores)
@@ -61,7 +62,7 @@ def pin(cores: int) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints the selected tables, and returns their values and the facts about the machine."""
+    """Measures and prints the selected tables; returns their values and the facts about the machine."""
     # The following modules are imported after `pin` has been called, because NumPy's BLAS and Numba count the cores when
     # imported.
     from benchmarks.ladder import calls, epochs, fashion, optimizers, prediction, processes

@@ -1,4 +1,4 @@
-"""The table of calls: the duration of short training calls, which take NumPy arrays and return the loss, in each library."""
+"""The table of calls: for each library, the duration of short training calls, which take NumPy arrays and return the loss."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -25,7 +25,7 @@ Call = Callable[[], float]
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of calls, and returns the values of each line."""
+    """Measures and prints the table of training calls, and returns the values of each line."""
     table = Table("Training calls: microseconds per call", COLUMNS, settings.markdown)
     results = []
     for rung in rungs:
@@ -47,7 +47,10 @@ def _seconds(call: Call, times: int, turn: int) -> float:
 
 
 def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
-    """Returns the calls of a contestant by name. All contestants train on the samples in the same, unshuffled order."""
+    """Returns a dict from names to training calls of a contestant (a library).
+
+    All contestants train on the samples in the same order, without shuffling.
+    """
     data = problem(rung)
     size, order = rung.batch, np.arange(rung.samples)
     batches = [(data.x[first : first + size], data.labels[first : first + size]) for first in order[: BATCHES * size : size]]
@@ -68,7 +71,7 @@ def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
 
 
 def check(calls: Mapping[str, Call]) -> None:
-    """Calls each library twice. Raises AssertionError unless the losses of all calls agree with numbanet's losses.
+    """Makes each library's call twice. Raises AssertionError unless the losses of all calls agree with numbanet's losses.
 
     In the first call, each library also compiles its code.
     """

@@ -1,4 +1,4 @@
-"""The ceiling of the CPU: the rate of fused multiply-adds on vectors that stay in registers, which no network can exceed."""
+"""Measures the ceiling of the CPU: the rate of multiply-adds on vectors in registers, which no network can exceed."""
 
 import functools
 import time
@@ -14,10 +14,10 @@ SECONDS = 0.02  # duration of a measurement
 
 @functools.cache
 def _multiply_add() -> Any:
-    """Returns a compiled function multiply_add(x, turns), which returns the number of operations that it has performed.
+    """Returns a compiled function multiply_add(x, turns), which performs multiply-adds and returns the number of operations.
 
-    The function computes twelve independent sums, because a multiply-add takes several cycles, and the next multiply-add of the
-    same sum has to wait. The sums start from different numbers, because otherwise the compiler would merge the sums.
+    The function computes twelve independent sums at a time, because the next multiply-add of a sum must wait several cycles for
+    the multiply-add before it. The sums start from different numbers, because otherwise the compiler would merge the sums.
     """
     import numba
 
@@ -50,7 +50,7 @@ def _multiply_add() -> Any:
 
 
 class Ceiling:
-    """Measures the operations per second of several CPU cores that perform only multiply-adds.
+    """Measures how many operations per second several CPU cores perform if they perform only multiply-adds.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ class Ceiling:
             x[:2] = 0.5, 0.25  # c <- c / 2 + 1/4 converges to 1/2, so that sums neither overflow nor become subnormal
         self.threads = ThreadPoolExecutor(cores)
         self.turns = 1_000_000
-        self.measure()  # compiles
+        self.measure()  # compiles the function
         self.turns = int(self.turns * SECONDS / seconds_of(self._run))
 
     def _run(self) -> int:
         return sum(self.threads.map(self.multiply_add, self.arrays, [self.turns] * len(self.arrays)))
 
     def measure(self) -> float:
-        """Runs the function once on all cores, and returns the number of operations per second."""
+        """Runs the multiply-adds once on all cores, and returns the number of operations per second."""
         start = time.perf_counter()
         operations = self._run()
         return operations / (time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Draws the tables of the ladder as a chart, which shows how many times as long as numbanet each other library takes.
+"""Draws the tables of the benchmark `ladder` as a chart: the times of the other libraries, divided by numbanet's times.
 
     python -m benchmarks.ladder.chart docs/performance.md docs/ladder.svg
 
@@ -26,7 +26,7 @@ NUMBER = {"ha": "center", "va": "center", "size": 8.5}
 
 
 class Panel(NamedTuple):
-    """A table as ratios: the titles of the rows, and for each library its time divided by the time of numbanet.
+    """A part of the chart, which shows one table: the titles of the rows, and each library's times divided by numbanet's.
 
     `best` contains the cells of the column "best peer / numbanet".
     """
@@ -38,7 +38,7 @@ class Panel(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command with the options of the command line."""
+    """Draws the chart with the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ladder.chart", description=__doc__.partition("\n")[0])
     parser.add_argument("tables", metavar="FILE.md", help="a Markdown file with the tables of the ladder")
     parser.add_argument("chart", metavar="FILE.svg", help="the file to write: .svg, .png, .pdf or .html")
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def panels_of(text: str) -> list[Panel]:
-    """Returns the panels for the tables of a Markdown text."""
+    """Returns one panel for each of the TABLES in a Markdown text."""
     panels = []
     for heading, title in TABLES.items():
         section = text[text.index(f"### {heading}\n") :]
@@ -58,7 +58,7 @@ def panels_of(text: str) -> list[Panel]:
 
 
 def panel_of(title: str, columns: list[str], rows: list[list[str]]) -> Panel:
-    """Returns the panel for a table with these columns and rows of cells."""
+    """Returns the panel for a table with the given titles of columns and rows of cells."""
     titles: list[str] = []
     best: list[str] = []
     ratios: dict[str, list[float | None]] = {peer: [] for peer in PEERS}
@@ -82,7 +82,7 @@ def number(cell: str) -> float | None:
 
 
 def draw(panels: list[Panel], path: str) -> None:
-    """Draws the panels one below the other, with a common axis, and writes them to a file."""
+    """Draws the panels one below the other, with a common axis for ratios, and writes the chart to a file."""
     from matplotlib.figure import Figure
 
     from numbanet.pictures import style
@@ -104,7 +104,7 @@ def draw(panels: list[Panel], path: str) -> None:
 
 
 def draw_panel(ax, panel: Panel, style) -> None:
-    """Draws one table: for each row, a mark per library at its own height, and the smallest ratio as a number on the right."""
+    """Draws a panel: in each row, one mark per library at the library's own height, and the smallest ratio on the right."""
     theme = style.LIGHT
     places = range(len(panel.rows))
     for place in places:

@@ -10,7 +10,7 @@ from benchmarks.rungs import Rung, orders, problem, samples
 def train(name: str, rung_fields: str, epochs: str) -> None:
     """Trains a benchmark network with one library, and prints the peak memory of this process in MiB.
 
-    numbanet trains by `Network.fit`.
+    If the library is numbanet, the process trains with `Network.fit`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The table of whole epochs, which are timed in turn after a check that the losses of all libraries agree."""
+"""The table of the times of whole epochs, measured in turn after a check that the losses of all libraries agree."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ RUNGS_BY_DEFAULT = (
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of epochs, which has one line per benchmark network, and returns the values of each line."""
+    """Measures and prints the table of epochs, which has one line per benchmark network; returns the values of each line."""
     columns = ("rung", "batch", *CONTESTANTS, "best peer / numbanet", "of the ceiling")
     table = Table("Epochs: microseconds per step (GFLOP/s)", columns, settings.markdown)
     results = []
@@ -82,8 +82,9 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
     """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
 
-    In round k, the function trains with sample_orders[k + 1]. Before the first round, an epoch with sample_orders[0] determines
-    how many epochs are timed in a round. If the library is slow, the function returns None after the first round.
+    In round k, the function trains with sample_orders[k + 1]. Before the first round, the duration of an epoch with
+    sample_orders[0] determines how many epochs each round measures. If the library is slow, the function measures only in the
+    first round, and returns None in all later rounds.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

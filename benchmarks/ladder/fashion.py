@@ -18,8 +18,8 @@ COLUMNS = ("network", "numbanet, seconds", "test accuracy", "PyTorch, seconds", 
 def measure(settings: Settings) -> dict[str, Any]:
     """Prints a table with the medians of the training times and test accuracies over the rounds, and returns all values.
 
-    Both libraries, numbanet and PyTorch, start from the same parameters, and shuffle the samples in each epoch. If PyTorch or
-    the data set is not installed, nothing is measured; the function prints and returns the reason.
+    numbanet and PyTorch start from the same parameters, and shuffle the samples in each epoch. If PyTorch or the data set is
+    not installed, the function measures nothing, and prints and returns the reason.
     """
     from numbanet import load_fashion_mnist
 

@@ -17,7 +17,7 @@ ETA = 1e-4
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of optimizers, and returns the values of each line."""
+    """Measures and prints the table of optimizers, and returns the values of each line."""
     table = Table("Optimizers: an epoch, in epochs of plain gradient descent", ("rung", *NAMES[1:]), settings.markdown)
     results = []
     for rung in rungs:
@@ -34,8 +34,8 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 class Trainer:
     """Trains a benchmark network with one optimizer.
 
-    The constructor checks the results of the fast kernels against the results of the reference loops, and trains one epoch to
-    fill the caches.
+    The constructor compares the parameters that the fast engine and the reference engine compute, and trains one epoch to fill
+    the caches.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Trainer:
         self.epoch()
 
     def train(self, engine: Any, order: Order) -> None:
-        """Trains an engine on the samples with the row indices `order`, beginning with the optimizer's step `self.step`."""
+        """Trains an engine on the samples with the row indices `order`; the first step is the optimizer's step `self.step`."""
         from numbanet.engines.epoch import epoch_of
 
         for _ in engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, ETA, self.rule, first_step=self.step)):

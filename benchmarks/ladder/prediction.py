@@ -1,4 +1,4 @@
-"""The table of predictions: the duration of a prediction for one sample and for many samples, in each library."""
+"""The table of predictions: for each library, the duration of a prediction for one sample and for many samples."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ TURN_SAMPLES = 500
 
 
 def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of predictions, and returns the values of each line."""
+    """Measures and prints the table of predictions, and returns the values of each line."""
     table = Table("Predictions: microseconds per call", COLUMNS, settings.markdown)
     results = []
     for rung in rungs:
@@ -61,7 +61,7 @@ def check(contestants: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
     Parameters
     ----------
     contestants : dict of str to Contestant
-        The objects that predict, one per library. The keys are names of libraries.
+        The objects that predict, by the names of their libraries.
     samples : dict of str to array
         For each library, the samples that its method `ready` has returned.
     """

@@ -1,4 +1,4 @@
-"""The tables of whole processes, which start Python and train some epochs: duration and peak memory."""
+"""The tables of durations and peak memory of whole processes, which start Python and train some epochs."""
 
 import json
 import os
@@ -32,7 +32,7 @@ Run = Callable[[str, Rung], float]
 
 
 def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of the times, in seconds, until the end of the first epoch, and returns its values.
+    """Measures and prints the table of the seconds from the start of a process to the end of its first epoch.
 
     In the column "numbanet, first run", the process starts with an empty cache of compiled code.
     """
@@ -46,7 +46,7 @@ def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str,
 
 
 def measure_memory(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table of the peak memory of a process that trains two epochs, and returns its values."""
+    """Measures and prints the table of the peak memory of a process that trains two epochs, and returns its values."""
     runs: dict[str, Run] = dict.fromkeys(("numbanet", *peers.PEERS), _mebibytes)
     return _measure("Peak memory: MiB of a whole process that trains two epochs", rungs, settings, runs)
 

@@ -1,1 +1,1 @@
-"""The scaling benchmark, which measures training with several processes on this machine."""
+"""The benchmark `scaling` measures how fast several processes on this machine train a network together."""

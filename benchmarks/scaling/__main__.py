@@ -1,4 +1,4 @@
-"""The scaling benchmark measures training with several processes on this machine.
+"""The benchmark `scaling` measures how fast several processes on this machine train a network together.
 
     python -m benchmarks.scaling                              # networks R3 to R6, with 1, 2 and 4 processes
     python -m benchmarks.scaling R4 --ranks 1 2               # one network, with 1 and 2 processes
@@ -6,9 +6,9 @@
     python -m benchmarks.scaling --quick                      # only tests that the benchmark runs; its times are meaningless
     python -m benchmarks.scaling --launcher "mpiexec --oversubscribe"
 
-The command starts the processes, each with one thread, with the mpiexec of this Python environment. Before anything is timed,
-the benchmark checks that the loss of each step equals the loss of a single process, and that all processes have the same
-parameters. In every round, each number of processes is timed once; the tables show the medians over the rounds.
+With the mpiexec of this Python environment, the command starts the processes, each with one thread. Before the benchmark
+measures times, it checks that the loss of each step equals the loss of a single process, and that all processes have the same
+parameters. In every round, the benchmark measures each number of processes once; the tables show the medians over the rounds.
 """
 
 import argparse
@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 RUNGS_BY_DEFAULT = ("R3", "R4", "R5", "R6")
 # Sizes in bytes of the messages whose allreduce is timed: 1 KiB to 64 MiB.
 MESSAGES = tuple(4**k for k in range(5, 14))
-# A single process is timed with smaller batches: with the part of a batch that it would have if this number of processes shared
-# the batch.
+# The benchmark also times a single process with parts of a batch. Each of these numbers is the number of equal parts into which
+# the batch is divided.
 PARTS = tuple(2**k for k in range(7))
 # Number of operations in a measurement, which takes 0.2 s on one core of the machine that docs/distributed.md describes.
 OPERATIONS = 2e10
@@ -40,13 +40,13 @@ QUICK = {"messages": (2**10, 2**16, 2**20), "parts": (1, 2, 4), "operations": 1e
 
 
 def main() -> None:
-    """Runs the command with the options of the command line."""
+    """Runs the benchmark with the options of the command line."""
     options = parse_arguments()
     write_json(options.json, measure(options))
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Returns the options of the command line."""
+    """Parses the command line, and returns its options."""
     parser = make_parser("benchmarks.scaling", __doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4], help="numbers of processes (default: 1 2 4)")
     parser.add_argument("--launcher", type=shlex.split, help="command that starts the processes (default: mpiexec)")
@@ -71,7 +71,7 @@ def mpiexec() -> list[str]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints all tables, and returns their values and the facts about the machine."""
+    """Measures and prints all tables, and returns their values and the facts about the machine."""
     rungs = selected_rungs(options.rungs, dtype=options.dtype)
     facts = machine(len(os.sched_getaffinity(0)))
     facts["versions"] |= versions(("mpi4py", "mpich", "openmpi", "impi-rt"))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 class Line(NamedTuple):
-    """A straight line: seconds = fixed + rate * x.
+    """A straight line, seconds = fixed + rate * x, where x is the size of the work.
 
     `error` is the root mean square of the line's relative errors at the measured points.
     """
@@ -18,9 +18,9 @@ class Line(NamedTuple):
 
 
 def fitted_line(x: ArrayLike, seconds: ArrayLike) -> Line:
-    """Returns the line with the smallest sum of squared relative errors.
+    """Returns the line whose relative errors at the measured points have the smallest sum of squares.
 
-    Relative errors are used because the times span several orders of magnitude.
+    The errors are relative, because the times differ by several orders of magnitude.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The code of each process that `benchmarks.scaling` starts: checks and times training steps and allreduces, in one round."""
+"""The code of each process that `benchmarks.scaling` starts: checks and times training steps and allreduces in a round."""
 
 import json
 import sys
@@ -28,13 +28,13 @@ FEWEST_SUMS, MOST_SUMS, BYTES_OF_SUMS = 3, 100, 2**26
 
 
 class TimedCommunicator:
-    """Calls the method `sum` of a communicator, and measures the time of the calls.
+    """Adds up arrays with a communicator's method `sum`, and measures the times of waiting and adding.
 
     Attributes
     ----------
     wait, allreduce : float
-        `wait` is the total time, in seconds, for which this process has waited for other processes. `allreduce` is the total
-        time, in seconds, for which this process has added up arrays with other processes.
+        `wait` is the total time, in seconds, during which this process has waited for other processes. `allreduce` is the total
+        time, in seconds, during which this process has added up arrays with other processes.
     """
 
     def __init__(self, communicator: Any):
@@ -42,7 +42,7 @@ class TimedCommunicator:
         self.wait = self.allreduce = 0.0
 
     def sum(self, flat: NDArray[np.floating]) -> None:
-        """Replaces the vector with its sum over all processes."""
+        """Replaces the vector `flat` of each process by the sum of all processes' vectors."""
         start = time.perf_counter()
         self.communicator.barrier()
         ready = time.perf_counter()
@@ -52,7 +52,7 @@ class TimedCommunicator:
 
 
 class Rank:
-    """Trains a benchmark network in this process, which is one of several processes.
+    """Trains a benchmark network in this process, which is one of several processes (ranks).
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Rank:
     def order(self, steps: int, batch: int) -> Order:
         """Returns the row indices of the samples for `steps` steps.
 
-        If the data has too few samples, the samples are repeated.
+        If the data has too few samples, the row indices are repeated.
         """
         return np.resize(np.random.default_rng(0).permutation(self.rung.samples), steps * batch)
 
@@ -101,9 +101,9 @@ class Rank:
         return [totals.loss for totals in self.engine.train_epoch(*self.contestant.data, epoch)]
 
     def check(self, batch: int) -> None:
-        """Raises AssertionError unless the losses equal a single process's losses, and all processes have the same parameters.
+        """Raises AssertionError unless the losses equal those of a single process, and all processes have the same parameters.
 
-        At the end, the parameters have the same values as before the call.
+        The method trains, but finally restores the parameters from before the call.
         """
         order, start, communicator = self.order(CHECKED_STEPS, batch), self.engine.read(), self.communicator
         losses = np.diff(self.train(order, batch, communicator.sum, communicator.rank, communicator.size), prepend=0)
@@ -127,8 +127,8 @@ class Rank:
     def step(self, batch: int) -> dict[str, float]:
         """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
 
-        The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All values are means over
-        several steps and over all processes. A single process trains in the same way as `Network.fit`.
+        The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All durations are means
+        over several steps and over all processes. If there is a single process, it trains in the same way as `Network.fit`.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)
@@ -144,9 +144,9 @@ class Rank:
         return dict(zip(("compute", "wait", "allreduce", "step"), figures.tolist(), strict=True))
 
     def step_of_part(self, processes: int) -> float:
-        """Returns the duration, in seconds, of a step in this process alone, on a part of a batch.
+        """Returns the duration, in seconds, of a step that this process performs alone, on a part of a batch.
 
-        The part has the size that the process's share would have if the batch were divided among `processes` processes.
+        The part is as large as if the batch were divided among `processes` processes.
         """
         batch = self.rung.batch
         steps = self.steps(batch, processes)
@@ -154,7 +154,7 @@ class Rank:
         return seconds_of(lambda: self.train(order, batch, lambda flat: None, 0, processes)) / steps
 
     def step_by_threads(self, count: int) -> float:
-        """Returns the duration, in seconds, of a step in this process alone, with `count` threads."""
+        """Returns the duration, in seconds, of a step that this process performs alone, with `count` threads."""
         batch = self.rung.batch
         steps = self.steps(batch, 1)
         epoch = epoch_of(self.order(steps, batch), batch, self.rung.eta)
@@ -170,7 +170,7 @@ class Rank:
         return seconds
 
     def message(self) -> int:
-        """Returns the size, in bytes, of the vector of gradients that is added up in a step."""
+        """Returns the size, in bytes, of the gradient vector that the processes add up in a step."""
         sizes = []
         self.train(self.order(1, self.rung.batch), self.rung.batch, lambda flat: sizes.append(flat.nbytes), 0, 1)
         return sizes[0]
@@ -184,10 +184,11 @@ def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        "allreduce" contains the duration of an allreduce for each message size. "strong" and "weak" contain, for each benchmark
-        network, the result of `Rank.step`. In a single process, "threads" contains the duration of a step on all cores for each
-        network; "parts" contains, for each network and number of samples, the duration of a step on a part of a batch; and
-        "bytes" contains the size of the gradients for each network.
+        "allreduce" contains the duration of an allreduce (a sum of arrays over all processes) for each message size. "strong"
+        (the batch is divided among the processes) and "weak" (each process has a whole batch) contain, for each benchmark
+        network, the result of `Rank.step`. If there is a single process, "threads" contains the duration of a step on all cores
+        for each network; "parts" contains, for each network and number of samples, the duration of a step on a part of a batch;
+        and "bytes" contains the size of the gradients for each network.
     """
     set_num_threads(1)
     results = {"strong": {}, "weak": {}, "allreduce": {str(size): allreduce(communicator, size) for size in job["messages"]}}

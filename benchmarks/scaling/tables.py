@@ -1,4 +1,4 @@
-"""The tables of the scaling benchmark: training steps, allreduces, and steps of one process with a part of its batch.
+"""The tables of the benchmark `scaling`: training steps, sums over processes (allreduces), and steps on parts of a batch.
 
 The argument `figures` contains, for each number of processes, the medians of the values that
 `benchmarks.scaling.ranks.measure` returns.
@@ -36,13 +36,14 @@ def print_steps(rungs: Iterable[Rung], figures: Figures, cores: int, markdown: b
 
 
 def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[str, dict[Any, Line]]:
-    """Prints the tables of allreduces and of parts of a batch, fits lines to the times, and returns the lines.
+    """Prints the tables of allreduces and of steps on parts of a batch; fits lines to the times, and returns the lines.
 
     Returns
     -------
     dict
-        "allreduce" contains, for each number of processes, the line of the time as a function of the number of bytes. "compute"
-        contains, for each benchmark network, the line of the time as a function of the number of samples.
+        "allreduce" contains, for each number of processes, the line that gives the time of an allreduce from the number of
+        bytes. "compute" contains, for each benchmark network, the line that gives the time of a step from the number of
+        samples.
     """
     lines: dict[str, dict[Any, Line]] = {"allreduce": {}, "compute": {}}
     several = [n for n in figures if n > 1]

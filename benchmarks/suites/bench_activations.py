@@ -16,7 +16,7 @@ IN_L1 = (8, 256)
 
 
 class Activation(Equation):
-    """Base class for benchmarks of a = phi(z).
+    """Base class for benchmarks of activation functions a = phi(z).
 
     A subclass sets `kind`, the constant of the activation function, and defines `phi` with NumPy operations on whole arrays.
     """
@@ -36,7 +36,7 @@ class Activation(Equation):
 
 
 class Derivative(Equation):
-    """Base class for benchmarks of da/dz.
+    """Base class for benchmarks of the derivatives da/dz of activation functions.
 
     A subclass sets `kind`, the constant of the activation function, and defines `d_phi` with NumPy operations on whole arrays.
     """
@@ -130,7 +130,7 @@ class DLeakyReLU(Derivative):
 
 
 class SoftmaxSum(Equation):
-    """Benchmark of the loop that computes z_max and others in sum_k e^(z_k - z_max) = 1 + others, for softmax."""
+    """Benchmark of the first loop of softmax, which computes z_max, and `others` = sum_k e^(z_k - z_max) - 1."""
 
     loop = staticmethod(activations.softmax_sum)
 

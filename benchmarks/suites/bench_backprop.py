@@ -1,4 +1,4 @@
-"""Benchmarks of backpropagation: the output error, a layer's gradients, and the error of the previous layer."""
+"""Benchmarks of backpropagation: the output layer's error, a layer's gradients, and the previous layer's error."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class SoftmaxError(Equation):
 
 
 class ShortError(Equation):
-    """Benchmark of the short form of the output error, delta_j = 1/n (a_j - y_j)."""
+    """Benchmark of the output layer's error delta_j = 1/n (a_j - y_j), the short form for softmax and sigmoid."""
 
     loop = staticmethod(backprop.short_error)
 
@@ -53,7 +53,7 @@ class ShortError(Equation):
 
 
 class SoftmaxLogitError(Equation):
-    """Benchmark of the error delta_j = sum_i dL/du_i du_i/dz_j, where u_i = z_i - log(sum_{k != i} e^z_k)."""
+    """Benchmark of softmax's error delta_j = sum_i dL/du_i du_i/dz_j, where u_i = z_i - log(sum_{k != i} e^z_k)."""
 
     loop = staticmethod(backprop.softmax_logit_error)
 

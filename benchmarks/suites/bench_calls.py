@@ -12,7 +12,7 @@ from .equation import contestant
 
 
 class Calls:
-    """Benchmark of calls that take NumPy arrays and return the loss, in every library that is compared."""
+    """Benchmark of training calls that take NumPy arrays and return the loss, in every library that is compared."""
 
     params = (tuple(name for name in CONTESTANTS if name not in ("NumPy", "reference", "CUDA")), tuple(TIMES))
     param_names = ("contestant", "call")

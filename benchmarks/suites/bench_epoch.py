@@ -1,4 +1,4 @@
-"""Benchmarks of epochs in all libraries that are compared, and numbanet's test accuracy after thirty epochs of the digits."""
+"""Benchmarks of epochs in all libraries that are compared, and numbanet's test accuracy after thirty epochs on the digits."""
 
 from dataclasses import replace
 from typing import Any

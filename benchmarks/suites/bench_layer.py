@@ -1,4 +1,4 @@
-"""Benchmarks of a single layer, computed by an engine: matrix products of several shapes, and activation functions."""
+"""Benchmarks of a single layer that an engine computes: matrix products of several shapes, and activation functions."""
 
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ SHAPES = ((32, 64, 32), (64, 784, 128), (128, 784, 512), (256, 1024, 1024))
 
 
 class ArrayLayer:
-    """A layer with the activation identity and the loss SSE, in NumPy, with the same methods as an engine."""
+    """A NumPy implementation of a layer with the activation identity and the loss SSE, with the same methods as an engine."""
 
     def __init__(self, w: Array, b: Array):
         self.w, self.b = w, b
@@ -79,8 +79,7 @@ class Products:
 
 
 class Activations:
-    """Benchmark of a layer with one input and half a million outputs, in which the activation function takes most of the
-    time."""
+    """Benchmark of a layer with one input and half a million outputs, so that the activation takes most of the time."""
 
     params = (("fast", "reference", "cuda"), tuple(ACTIVATIONS))
     param_names = ("impl", "activation")

@@ -20,7 +20,7 @@ def timeraw_import() -> str:
 
 
 class Compilation:
-    """The time, in seconds, for which Numba compiles until the end of the first epoch, with an empty cache."""
+    """The seconds that Numba spends compiling, with an empty cache, until the end of the first epoch."""
 
     params = ("fast", "reference")
     param_names = ("kernels",)
@@ -46,7 +46,10 @@ print(sum(seconds))
 
 
 class WholeProcess:
-    """Benchmark of a process that trains the network R2 for one epoch. All compiled code is in the cache."""
+    """Benchmark of a process that trains the network R2 for one epoch.
+
+    All compiled code is in the cache before the process starts.
+    """
 
     params = ("numbanet", *PEERS)
     param_names = ("contestant",)
@@ -71,7 +74,7 @@ class WholeProcess:
 class PeakMemory:
     """The peak memory of a process that calls `Network.fit`.
 
-    The measured process also runs asv and this benchmark, so the peak memory includes them. `benchmarks.ladder` measures
+    asv and this benchmark run in the measured process, so the peak memory includes their memory. `benchmarks.ladder` measures
     processes that run neither asv nor a benchmark of asv.
     """
 

@@ -1,4 +1,4 @@
-"""Benchmarks of copies to the GPU and back. The benchmarks of kernels do not include copies."""
+"""Benchmarks of copies to the GPU and back. The benchmarks of CUDA kernels in the other modules do not include copies."""
 
 import numpy as np
 

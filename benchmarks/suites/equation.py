@@ -35,7 +35,7 @@ Draw = Callable[..., NDArray[np.float32]]
 
 
 class Equation(ABC):
-    """Base class for benchmarks of an equation, which has three implementations: a reference loop, its CUDA kernel, and NumPy.
+    """Base class for benchmarks of an equation with three implementations: the reference loop, its CUDA kernel, and NumPy.
 
     A subclass sets the attribute `loop` and defines two methods. The method `arguments(draw)` returns the loop's arguments. The
     method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole arrays, and writes the
@@ -62,10 +62,7 @@ class Equation(ABC):
 
     @abstractmethod
     def numpy(self, *args: Any, **kwargs: Any) -> None:
-        """Computes the equation with NumPy operations on whole arrays, in the arguments' dtype.
-
-        The arguments are the same as the arguments of the loop.
-        """
+        """Computes the equation from the loop's arguments, with NumPy operations on whole arrays, in the arguments' dtype."""
 
     def setup(self, impl: str, *size: Any) -> None:
         """Checks an implementation, and calls it once to fill the caches.
@@ -77,7 +74,7 @@ class Equation(ABC):
             self.time_equation(impl, *size)
 
     def checked(self, impl: str, *size: Any) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Returns two functions: the first calls an implementation, and the second waits until the call is complete.
+        """Returns two functions: the first calls the implementation `impl`, and the second waits until the call is complete.
 
         Raises AssertionError if the results differ from the results of NumPy in float64.
         """
@@ -154,7 +151,7 @@ def need_gpu() -> None:
 
 
 def unset(*shape: int) -> NDArray[np.float32]:
-    """Returns an array for results that is filled with NaN, so that the check fails if a value is not written."""
+    """Returns an array for results, filled with NaN, so that the check of the results fails if a value is not written."""
     return np.full(shape, np.nan, np.float32)
 
 

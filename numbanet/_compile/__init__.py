@@ -63,7 +63,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
         return dispatcher
-    # If any fastmath flag is set, numba.cuda turns all of them on, and would approximate exp, log and division.
+    # If one fastmath flag is set, numba.cuda sets all of them, and would then approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     if cached:
         dispatcher._cache = FunctionCache(function)

@@ -14,7 +14,7 @@ from numbanet._compile.folder import cache_folder
 
 SECONDS = 60.0  # the longest time to wait for the second process
 
-# An import must find the same modules as in this process.
+# With the same path, the second process imports the same modules as this process.
 _CODE = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}(*{arguments!r})"
 
 
@@ -51,5 +51,5 @@ def _start(code: str) -> subprocess.Popen | None:
     silent = subprocess.DEVNULL
     try:
         return subprocess.Popen([sys.executable, "-c", code], stdin=silent, stdout=silent, stderr=silent)
-    except OSError:  # for example, the number of processes is limited
+    except OSError:  # the process could not start, for example because their number is limited
         return None

@@ -61,7 +61,7 @@ class FunctionCache(NullCache):
     def save_overload(self, sig: Any, cres: Any) -> None:
         """Writes a compiled function to its file. Does nothing if there is no cache folder or if writing fails."""
         folder = cache_folder()
-        if folder is None or cres.library.has_dynamic_globals:  # the code contains addresses of this process
+        if folder is None or cres.library.has_dynamic_globals:  # code with addresses of this process cannot be cached
             return
         key = self._key(sig, cres.codegen)
         with contextlib.suppress(OSError):

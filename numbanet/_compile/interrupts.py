@@ -72,7 +72,7 @@ def signals_held() -> Iterator[None]:
     if _holding or threading.current_thread() is not threading.main_thread():
         yield
         return
-    with global_compiler_lock:  # waits while another thread compiles; until then, signals are handled at once
+    with global_compiler_lock:  # while another thread compiles, this thread waits, and handles signals at once
         signals = _Signals()
         try:
             _holding = True

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from numbanet import Network
-from numbanet.cli.common import MODEL_HELP, add_command, add_device_options, add_metrics_option
+from numbanet.cli.common import DATA_SETS, MODEL_HELP, add_command, add_device_options, add_metrics_option
 from numbanet.cli.reports import add_report_option, check_pictures, write_report
 from numbanet.cli.table_options import add_samples, add_table_options, add_unknown_option, samples_of
 from numbanet.evaluation import figures, line, unit_of
@@ -37,10 +37,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     encoding = network.table
     x, y, table = samples_of(encoding, options)
     values, unit = figures(network, x, y, options.metrics), unit_of(encoding)
-    noun = "samples" if encoding is None else "rows"
+    noun = "held-out images" if options.data in DATA_SETS else "samples" if encoding is None else "rows"
     if options.json:
         print(json.dumps({"rows": len(x), "figures": values} | ({"unit": unit} if unit else {}), indent=2))
     else:
-        print(f"{line(values, unit)}, on {len(x)} {noun}")
+        print(f"{line(values, unit)}, on {len(x):,} {noun}")
     write_report(options, network, (x, y) if table is None else (table, None), noun)
     return 0

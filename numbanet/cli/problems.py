@@ -10,6 +10,7 @@ from numbanet.cli.common import DATA_SETS
 from numbanet.cli.table_options import read_table, report_dropped
 from numbanet.tables.features import Categorical
 from numbanet.tables.kinds import task_of
+from numbanet.tables.notes import standardisation
 from numbanet.tables.splitting import strata_of, stratified
 from numbanet.tables.targets import Classes
 
@@ -136,7 +137,8 @@ def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"
     else:
-        losses = f"\nlosses below are of the standardised target, ({target.name} - {target.mean:.6g}) / {target.scale:.6g}"
+        formula = standardisation(target.name, target.mean, target.scale)
+        losses = f"\nlosses below are of the standardised target, {formula}"
     categorical = sum(isinstance(feature, Categorical) for feature in encoding.features)
     return (
         f"{target.name}: {task}{classes} ({reason}), from {len(encoding.features) - categorical} numeric and {categorical} "

@@ -71,6 +71,7 @@ def write_report(
         return
     from numbanet.pictures import report
 
+    known = DATA_SETS.get(options.data)
     report(
         options.report,
         network,
@@ -78,7 +79,8 @@ def write_report(
         history=history,
         metrics=options.metrics,
         samples=noun,
-        shape=DATA_SETS[options.data].shape if options.data in DATA_SETS else None,
+        total=sum(map(len, known.load()[1::2])) if known else None,
+        shape=known.shape if known else None,
         settings=settings,
         command=shlex.join(["numbanet", *options.arguments]),
     )

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,9 @@ TABLE_DEFAULTS = {
     "output": "model.npz", "epochs": 100, "batch_size": 32, "hidden": [64], "optimizer": "adam", "validation_split": 0.2
 }  # fmt: skip
 DATA_SETS_LEARNING_RATE = 0.1
+OPTIMIZER_NAMES = {
+    "gradient_descent": "gradient descent", "nesterov": "Nesterov momentum", "adam": "Adam", "adamw": "AdamW"
+}  # fmt: skip
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -316,8 +320,7 @@ def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimize
         "split": problem.summary.splitlines()[-1],
         "epochs": options.epochs,
         "batch size": options.batch_size,
-        "optimizer": optimizer,
-        "learning rate": optimizer.learning_rate if options.learning_rate is None else options.learning_rate,
+        "optimizer": _described(options, optimizer),
         "schedule": options.schedule,
         "early stopping": options.early_stopping and f"after {options.early_stopping} epochs without a lower loss",
         "class weights": options.class_weight,
@@ -327,6 +330,14 @@ def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimize
         "model file": options.output,
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _described(options: argparse.Namespace, optimizer: Optimizer) -> str:
+    """Returns the optimizer and its constants in words, without the constants that have no effect, because they are 0."""
+    eta = optimizer.learning_rate if options.learning_rate is None else options.learning_rate
+    constants = {"learning rate": eta, **{name.replace("_decay", " decay"): value for name, value in asdict(optimizer).items()}}
+    name = OPTIMIZER_NAMES.get(str(options.optimizer), str(options.optimizer))
+    return ", ".join([name, *(f"{constant} {value:g}" for constant, value in constants.items() if value)])
 
 
 def _print_result(options: argparse.Namespace, problem: Problem, history: History, result: dict[str, float]) -> None:
@@ -341,5 +352,5 @@ def _print_result(options: argparse.Namespace, problem: Problem, history: Histor
         record |= {"interrupted": history.interrupted, "history": history.history}
         print(json.dumps(record, indent=2))
         return
-    print(f"{'' if problem.encoding else 'test '}{line(result, unit)}, on {count} {noun}")
+    print(f"{'' if problem.encoding else 'test '}{line(result, unit)}, on {count:,} {noun}")
     print(f"saved {options.output}")

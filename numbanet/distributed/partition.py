@@ -56,7 +56,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
     counts[r] is the number of samples of process r. Each batch contains the same fraction of the samples of every process.
     """
     steps = -(-int(counts.sum()) // batch_size)
-    ends = counts[:, None] * np.arange(steps + 1) // steps  # (size, steps + 1)
+    ends = counts[:, None] * np.arange(steps + 1) // steps  # of shape (size, steps + 1)
     pieces = np.diff(ends)
     sizes = pieces.sum(axis=0)
     firsts = np.cumsum(sizes) - sizes + pieces[:rank].sum(axis=0)

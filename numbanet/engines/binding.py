@@ -43,7 +43,7 @@ class Binding:
         """
         if not self.own:
             return function
-        with self.lock:  # no other thread sees the entries of functions that are not bound yet
+        with self.lock:  # hides entries of functions that are not bound yet from other threads
             if function not in self.known:
                 self.known[function] = function  # ends the recursion if a function contains its own name
                 self.known[function] = self._bound(function)

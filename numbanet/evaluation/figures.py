@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from numbanet import checks
 from numbanet.network import Network
 from numbanet.tables.encoding import Encoding
 from numbanet.tables.targets import Quantity
@@ -65,5 +66,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 
 
 def figure(name: str, value: float, unit: str | None = None) -> str:
-    """Returns a figure as text. A figure in the unit of a regression target has six digits, because it may be large."""
-    return f"{value:.6g}" if unit and name in IN_UNITS else shown(value)
+    """Returns a figure as text. A figure in the unit of a regression target is a quantity, which may be large."""
+    return checks.quantity(value) if unit and name in IN_UNITS else shown(value)

@@ -42,7 +42,7 @@ def view(name: str, value: Any) -> Any:
         return value
     interface, owner = _interface(name, value)
     _check_place(name, interface)
-    if interface["version"] < 3:  # any stream may be writing to the array
+    if interface["version"] < 3:  # the interface names no stream, and any stream may be writing to the array
         cuda.synchronize()
     return cuda.from_cuda_array_interface(interface, owner=owner).bind()
 

@@ -47,7 +47,7 @@ MODELS = ("Sequential", "Functional")
 # The largest allowed difference between the outputs of a model and of its network, relative to the largest logit. The tolerance
 # for float32 is large, because some devices compute float32 products in a lower precision.
 TOLERANCES = {"float64": 1e-9, "float32": 2e-2, "mixed_float16": 2e-2, "float16": 2e-2}
-COARSE = 1e-1  # for bfloat16
+COARSE = 1e-1  # the tolerance for bfloat16
 # The most bytes of a configuration in a file; a configuration takes a few kilobytes per layer.
 CONFIG_LIMIT = 1 << 24
 

@@ -11,7 +11,8 @@ from numbanet.training.history import History
 
 # The colours of pictures, by the colours of the text and of the background of the notebook, which may be light or dark.
 COLOURS = (
-    "--ink:currentColor;--quiet:currentColor;--card:var(--jp-layout-color0,var(--vscode-editor-background,Canvas));"
+    "--ink:currentColor;--quiet:currentColor;--line:color-mix(in srgb,currentColor 20%,transparent);"
+    "--card:var(--jp-layout-color0,var(--vscode-editor-background,Canvas));"
     "--blue:color-mix(in srgb,#0072B2 75%,currentColor);--vermilion:color-mix(in srgb,#D55E00 85%,currentColor)"
 )
 

@@ -10,4 +10,5 @@ from numbanet.pages.tables import entries as entries
 from numbanet.pages.tables import facts as facts
 from numbanet.pages.tables import layers as layers
 from numbanet.pages.tables import matrices as matrices
+from numbanet.pages.tables import shortened as shortened
 from numbanet.pages.tables import table as table

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 8  # the largest number of rows, and of columns, that are shown of an array
-ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # tables beside each other
+ROW = '<div style="display:flex;flex-wrap:wrap;gap:0 2em;align-items:flex-start">'  # shows tables side by side
+MOST_LETTERS = 28  # the largest number of letters that are shown of a column's name
 GREEK = (("dL/d", "∂L/∂"), ("delta", "δ"))
 
 
@@ -37,7 +38,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     Parameters
     ----------
     head : sequence of str
-        The names of the columns.
+        The names of the columns. A name of more than 28 letters is shortened, and its title is the whole name.
     rows : iterable of sequences of str
         The cells of each row. The first cell is the heading of the row.
     caption : str
@@ -47,13 +48,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     """
     sides = ["left" if number < texts else "right" for number in range(len(head))]
     titles = "".join(
-        f'<th scope="col" style="text-align:{side}">{_cell(name)}</th>' for name, side in zip(head, sides, strict=True)
+        f'<th scope="col" style="text-align:{side}">{_named(name)}</th>' for name, side in zip(head, sides, strict=True)
     )
     lines = [f"<table>{f'<caption>{caption}</caption>' if caption else ''}<thead><tr>{titles}</tr></thead><tbody>"]
     for first, *cells in rows:
         line = "".join(f'<td style="text-align:{side}">{_cell(cell)}</td>' for cell, side in zip(cells, sides[1:], strict=True))
         lines.append(f'<tr><th scope="row" style="text-align:{sides[0]}">{_cell(first)}</th>{line}</tr>')
     return "\n".join([*lines, "</tbody></table>"])
+
+
+def shortened(name: str) -> str:
+    """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
+    half = MOST_LETTERS // 2
+    return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
+
+
+def _named(name: str) -> str:
+    if (short := shortened(name)) == name:
+        return _cell(name)
+    return f'<abbr title="{html.escape(name)}">{_cell(short)}</abbr>'
 
 
 def _cell(text: Any) -> str:

@@ -11,6 +11,7 @@ from numbanet.pictures.boundary import decision_boundary as decision_boundary
 from numbanet.pictures.diagrams import network_diagram as network_diagram
 from numbanet.pictures.diagrams import neuron_diagram as neuron_diagram
 from numbanet.pictures.functions import activation_function as activation_function
+from numbanet.pictures.predictions import importance_image as importance_image
 from numbanet.pictures.predictions import importances as importances
 from numbanet.pictures.predictions import predicted_against_true as predicted_against_true
 from numbanet.pictures.predictions import residuals as residuals

@@ -4,18 +4,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet import inputs
 from numbanet.network import Network
+from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.labels import are_texts, class_numbers, indices_of
+from numbanet.pictures.page import POINT, SMALLEST
+from numbanet.pictures.placing import size_in_mm, size_of
 
 GRID = 300  # the number of points along each axis
-MOST_IN_COLUMN = 14  # the largest number of classes in one column of the legend
+LEADING, SPACE = 1.65, 3.6  # of the legend: the height of a line, and the width of a marker and of spaces, per font size
+MOST_COVERED = 0.12  # the largest part of the Axes that a legend may cover
+AROUND_NAME, DEEPER = 0.8, 5  # the space around the name of a region, in mm; the steps of the search for the best place
+FAINT = 0.6  # the opacity of a regression surface, on which the points of the samples have the full colours
 
 
 def decision_boundary(
@@ -79,16 +88,20 @@ def decision_boundary(
     x_1, x_2 = (np.linspace(*ends, GRID) for ends in zip(low - margin, high + margin, strict=True))
     plane = np.stack(np.meshgrid(x_1, x_2), axis=-1)
     y_hat = network.predict(plane.reshape(-1, 2)).reshape(GRID, GRID, n_out)
-    if classes is None:
-        _surface(ax, (x_1, x_2), y_hat[..., 0], samples, None if targets is None else targets.reshape(-1))
-    else:
-        _areas(ax, (x_1, x_2), y_hat, classes)
-        labels = None if targets is None else class_numbers(targets)
-        _points(ax, samples, labels, named or [f"class {c}" for c in range(classes)])
-    columns = [f"{feature.name} (encoded)" for feature in network.table.features] if network.table else []
+    columns = [f"{shortened(feature.name)} (encoded)" for feature in network.table.features] if network.table else []
     x_label, y_label = columns if len(columns) == 2 else ("$x_1$", "$x_2$")
     ax.set(xlabel=x_label, ylabel=y_label, xlim=x_1[[0, -1]], ylim=x_2[[0, -1]])
     style.calm(ax)
+    if classes is None:
+        _surface(ax, (x_1, x_2), y_hat[..., 0], samples, None if targets is None else targets.reshape(-1))
+    else:
+        named = named or [f"class {c}" for c in range(classes)]
+        winner, handles = _areas(ax, (x_1, x_2), y_hat, classes)
+        handles |= _points(ax, samples, None if targets is None else class_numbers(targets), named)
+        shown = sorted(handles)
+        _legend(ax, [handles[c] for c in shown], [[*named, "samples"][c] for c in shown])
+        if classes > len(style.theme(ax).colours):  # regions of several classes have the same colour
+            _name_regions(ax, (x_1, x_2), winner, named)
     return ax
 
 
@@ -109,8 +122,13 @@ def _names(network: Network, names: Sequence[str] | None, classes: int) -> list[
     return list(map(str, names))
 
 
-def _areas(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], y_hat: NDArray[Any], classes: int) -> None:
-    """Draws the regions of the classes, and the boundaries between the regions."""
+def _areas(
+    ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], y_hat: NDArray[Any], classes: int
+) -> tuple[NDArray[np.integer], dict[int, Artist]]:
+    """Draws the regions of the classes, and the boundaries between the regions.
+
+    Returns the class at each point of the grid, and, for each class with a region, a rectangle in the colour of the region.
+    """
     theme = style.theme(ax)
     x_1, x_2 = axes
     probability = np.concatenate([1 - y_hat, y_hat], axis=2) if y_hat.shape[2] == 1 else y_hat
@@ -123,24 +141,90 @@ def _areas(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], y_hat: NDArray[Any
         rival = np.delete(probability, c, axis=2).max(axis=2)
         if (winner == c).any() and (winner != c).any():
             ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=theme.ink, linewidths=1.2, zorder=1)
+    return winner, {c: Patch(fc=paper + 0.42 * (colours[c] - paper), ec="none") for c in np.unique(winner).tolist()}
 
 
-def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> None:
-    """Draws the samples x of shape (n, 2), with a marker and a colour for each class, and a legend."""
+def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
+    """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
+
+    Returns the lines by class; the key of samples without a class is the number of classes.
+    """
     theme = style.theme(ax)
     if labels is None:
-        ax.plot(*x.T, "o", ms=5, mfc=theme.ink, mec=theme.paper, mew=0.6)
-        return
-    for c in np.unique(labels):
+        return {len(names): ax.plot(*x.T, "o", ms=5, mfc=theme.ink, mec=theme.paper, mew=0.6)[0]}
+    lines: dict[int, Artist] = {}
+    for c in np.unique(labels).tolist():
         marker = style.MARKERS[c % len(style.MARKERS)]
         look = {"marker": marker, "ms": 5.5, "mfc": theme.colour(c), "mec": theme.paper, "mew": 0.7, "ls": ""}
-        ax.plot(*x[labels == c].T, **look, label=names[c])
-    spare = {"frameon": False, "handletextpad": 0.2, "labelcolor": theme.ink, "fontsize": style.LABEL_POINTS}
-    if ax.figure.get_layout_engine() is None:  # only a layout engine makes room beside the Axes
-        ax.legend(loc="best", **spare | {"frameon": True, "framealpha": 0.8, "facecolor": theme.paper})
+        (lines[c],) = ax.plot(*x[labels == c].T, **look, label=names[c])
+    return lines
+
+
+def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
+    """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
+
+    Otherwise, the legend is at the right of the Axes, which become narrower. If the legend would need more than half of the
+    width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
+    """
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
+    width, height = size_in_mm(ax)
+    names = list(map(shortened, names))
+    points, rows, columns, wide = style.LABEL_POINTS, 1, 1, 0.0
+    for points in (style.LABEL_POINTS, SMALLEST):
+        rows = max(1, int(height / (LEADING * points * POINT)))
+        columns = -(-len(names) // rows)
+        wide = max(size_of(name, points)[0] for name in [*names, f"and {len(names)} more"]) + SPACE * points * POINT
+        if columns * wide <= width / 2:
+            break
+    most = max(1, int(width / 2 / wide))
+    if columns > most:
+        columns, shown = most, rows * most - 1
+        handles, names = [*handles[:shown], Line2D([], [], ls="")], [*names[:shown], f"and {len(names) - shown} more"]
+    spare = {"frameon": False, "handletextpad": 0.2, "handlelength": 1.6, "columnspacing": 0.8, "fontsize": points}
+    spare |= {"labelcolor": style.theme(ax).ink, "ncols": columns}
+    taken = columns * wide, -(-len(names) // columns) * LEADING * points * POINT
+    if ax.figure.get_layout_engine() is None:
+        if np.prod(taken) < MOST_COVERED * width * height:
+            framed = {"frameon": True, "framealpha": 0.8, "facecolor": style.theme(ax).paper}
+            ax.legend(handles, names, loc="best", **spare | framed)
+            return
+        _make_narrower(ax, taken[0] / width)
+    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2, **spare)
+
+
+def _make_narrower(ax: Axes, share: float) -> None:
+    """Reduces the width of the Axes by a share of their width. The other Axes of the figure remain as they are."""
+    spec = ax.get_subplotspec()
+    if spec is None:
+        left, bottom, width, height = ax.get_position().bounds
+        ax.set_position((left, bottom, width * (1 - share), height))
     else:
-        columns = -(-len(np.unique(labels)) // MOST_IN_COLUMN)
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.2, columnspacing=0.8, **spare)
+        ax.set_subplotspec(spec.subgridspec(1, 2, width_ratios=[1 - share, share], wspace=0)[0])
+
+
+def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDArray[np.integer], names: list[str]) -> None:
+    """Writes the name of each class into its region, as far as possible from other regions; omits a name that does not fit."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
+    for c, name in enumerate(map(shortened, names)):
+        size = (size_of(name, style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
+        half = np.ceil(size[::-1] / 2).astype(int)  # in rows and columns of the grid
+        best = None
+        while (fits := _fits(winner == c, half)).any():
+            best, half = fits, half + DEEPER
+        if best is not None:
+            row, column = np.argwhere(best)[best.sum() // 2]
+            look = {"size": style.LABEL_POINTS, "color": style.theme(ax).ink, "path_effects": style.halo(ax)}
+            ax.text(axes[0][column], axes[1][row], name, ha="center", va="center", zorder=4, **look)
+
+
+def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Returns True for each centre at which a rectangle, given by half of its height and width, lies inside a region."""
+    sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    height, width = 2 * half + 1
+    if height > len(region) or width > len(region):
+        return np.zeros_like(region)
+    filled = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    return np.pad(filled == height * width, [(half[0], half[0]), (half[1], half[1])])
 
 
 def _surface(
@@ -149,14 +233,20 @@ def _surface(
     """Draws a regression surface, and the samples x of shape (n, 2), coloured by their targets."""
     theme = style.theme(ax)
     x_1, x_2 = axes
-    lowest, highest = y_hat.min(), y_hat.max()
+    values = y_hat if y is None else np.append(y_hat, y)
+    lowest, highest = float(values.min()), float(values.max())
+    if highest - lowest <= 1e-6 * max(abs(lowest), abs(highest)):  # a constant, except for rounding errors
+        lowest, highest = lowest - (0.5 * abs(lowest) or 0.5), highest + (0.5 * abs(highest) or 0.5)
+    ticks = MaxNLocator(12).tick_values(lowest, highest)
+    levels = [lowest, *(tick for tick in ticks if lowest < tick < highest), highest]
+    surface = ax.contourf(x_1, x_2, y_hat, levels, cmap="cividis")
+    ax.contour(x_1, x_2, y_hat, levels[1:-1], colors=theme.ink, linewidths=0.4, alpha=0.5)
+    inside: dict[str, Any] = {"c": theme.ink} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
+    ax.scatter(*x.T, s=30, edgecolors=theme.paper, linewidths=0.6, **inside)
+    label = r"$\hat y$" if y is None else r"$\hat y$ (area, faint), $y$ (points)"
+    bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1:-1:2], spacing="proportional")
+    bar.set_label(label, color=theme.ink)
     if y is not None:
-        lowest, highest = min(lowest, y.min()), max(highest, y.max())
-    levels = MaxNLocator(12).tick_values(lowest, highest)
-    surface = ax.contourf(x_1, x_2, y_hat, levels, cmap="cividis", extend="neither")
-    ax.contour(x_1, x_2, y_hat, levels, colors="white", linewidths=0.4, alpha=0.6)
-    inside: dict[str, Any] = {"c": "white"} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
-    ax.scatter(*x.T, s=30, edgecolors=theme.ink if y is None else "white", linewidths=0.9, **inside)
-    bar = ax.figure.colorbar(surface, ax=ax, label=r"$\hat y$" if y is None else r"$\hat y$ (area), $y$ (points)")
+        surface.set_alpha(FAINT)  # after the colour bar, which keeps the full colours
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)

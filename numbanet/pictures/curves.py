@@ -137,7 +137,7 @@ def _d_loss(kind: int, n: int, lowest: float, highest: float) -> Callable[[], Cu
 
 def _each_loss() -> Curve:
     """Returns a curve of three pieces: the losses SSE, MSE and BCE."""
-    pieces = [_loss(kind, 2, 0.2, 0.7)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
+    pieces = [_loss(kind, 2, 0.2, 0.5)() for kind in (equations.SSE, equations.MSE, equations.BCE)]
     x = np.concatenate([np.append(piece.x, JUMP) for piece in pieces])
     y = np.concatenate([np.append(piece.y, JUMP) for piece in pieces])
     return pieces[0]._replace(x=x, y=y, names=("SSE", "MSE", "BCE"))

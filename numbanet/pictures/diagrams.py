@@ -104,9 +104,16 @@ def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activa
     equations.forward_sum(x[np.newaxis], w[:, np.newaxis], b.reshape(1), z)
     a = activation_of(activation, z[0], epsilon)
     rows: list[tuple[str, str, str] | None] = [
-        (f"$x_{i}$", f"${x_i:.4g}$", f"$w_{i} = {w_i:.4g}$") for i, (x_i, w_i) in enumerate(zip(x, w, strict=True), start=1)
+        (f"$x_{i}$", f"${_number(x_i)}$", f"$w_{i} = {_number(w_i)}$")
+        for i, (x_i, w_i) in enumerate(zip(x, w, strict=True), start=1)
     ]
-    return Neuron(rows, f"$b = {b.item():.4g}$", f"$z = {z.item():.4g}$", f"$a = {a.item():.4g}$")
+    return Neuron(rows, f"$b = {_number(b.item())}$", f"$z = {_number(z.item())}$", f"$a = {_number(a.item())}$")
+
+
+def _number(value: float) -> str:
+    """Returns a number with four significant digits in the notation of formulas."""
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
 def _draw_neuron(ax: Axes, neuron: Neuron, activation: str, epsilon: float, scale: float) -> None:

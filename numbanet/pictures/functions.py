@@ -11,6 +11,9 @@ from numbanet.pictures import style
 
 SOFTMAX_OTHERS = (1.0, 0.0)  # the constant z_2 and z_3 in a picture of softmax as a function of z_1
 
+# The constants in the title of a picture.
+CONSTANTS = {"softmax": ", $z_2 = 1$, $z_3 = 0$", "leaky_relu": r", $\epsilon = {epsilon:.4g}$"}
+
 
 def softmax_columns(z_1: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the array z of shape (n, 3) for a layer of three neurons, with the given z_1 and with z_2 = 1 and z_3 = 0."""
@@ -92,7 +95,8 @@ def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Ax
     ax.axhline(0, color=theme.faint, lw=0.8, zorder=0)
     ax.axvline(0, color=theme.faint, lw=0.8, zorder=0)
     ax.set(xlim=(-4, 4), xlabel=f"$z{index}$")
-    ax.set_title(name.name if isinstance(name, Activation) else name, loc="left", color=theme.ink, size=11)
+    title, constants = (name.name, "") if isinstance(name, Activation) else (name, CONSTANTS.get(name, ""))
+    ax.set_title(title + constants.format(epsilon=epsilon), loc="left", color=theme.ink, size=11)
     style.calm(ax)
     top = f"\\partial a{index}" if index else "da"
     bottom = f"\\partial z{index}" if index else "dz"

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks, inputs
+from numbanet.pages import shortened
 from numbanet.pictures import style
+from numbanet.pictures.page import extent
 
+LEAST_POINTS = 6.0  # the size of the smallest letters in the titles of images
+OPAQUE = 500  # the number of points above which points are transparent
 MOST_POINTS = 2000  # more points are drawn as an image, because each point of a vector graphic takes 100 bytes
 
 
@@ -40,8 +47,12 @@ def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", a
     margin = 0.04 * (high - low) or 1.0
     ends = (low - margin, high + margin)
     ax.plot(ends, ends, color=style.theme(ax).grey, lw=1, dashes=(4, 3), zorder=1)
-    ax.scatter(y, y_hat, s=16, color=style.theme(ax).colours[0], alpha=0.7, lw=0, rasterized=y.size > MOST_POINTS, zorder=2)
-    ax.set(xlim=ends, ylim=ends, xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
+    opacity = 0.7 * min(1.0, (OPAQUE / y.size) ** 0.75)  # where many points overlap, their number determines the shade
+    look = {"s": 16, "color": style.theme(ax).colours[0], "alpha": opacity, "lw": 0, "rasterized": y.size > MOST_POINTS}
+    ax.scatter(y, y_hat, **look, zorder=2)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    ax.set_xlabel(style.label(f"true {shortened(name)}"), parse_math=False)
+    ax.set_ylabel(style.label(f"predicted {shortened(name)}"), parse_math=False)
     style.calm(ax)
     return ax
 
@@ -70,10 +81,13 @@ def residuals(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | Non
     """
     y, y_hat = _pair(y, y_hat)
     ax = style.axes(ax, (4.8, 4.2))
-    bins = int(np.clip(np.sqrt(y.size), 8, 40))
-    ax.hist(y_hat - y, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
+    errors = y_hat - y
+    bins = int(np.clip(np.sqrt(y.size), 8, 40)) if np.ptp(errors) else 9  # the middle bar contains equal residuals
+    ax.hist(errors, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
     ax.axvline(0, color=style.theme(ax).grey, lw=1, dashes=(4, 3))
-    ax.set(xlabel=f"predicted minus true {name}", ylabel="samples")
+    ax.set_xlabel(style.label(f"predicted minus true {shortened(name)}"), parse_math=False)
+    ax.set_ylabel("samples")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     style.calm(ax)
     return ax
 
@@ -88,7 +102,9 @@ def _pair(y: ArrayLike, y_hat: ArrayLike) -> tuple[NDArray[np.floating], NDArray
 
 
 def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *, ax: Axes | None = None) -> Axes:
-    """Draws samples as images, with a title above each image. The largest input of a sample is black, the smallest is white.
+    """Draws samples as images in frames, with a title above each image.
+
+    The largest input of a sample is black, the smallest is white.
 
     Parameters
     ----------
@@ -118,11 +134,16 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     columns = min(5, len(values))
     rows = -(-len(values) // columns)
     wide, tall = 1.1, 1.1 * height / width + 0.4  # the distances between images, if an image has the width 1
-    ax = style.axes(ax, (1.55 * columns, 1.55 * rows * tall / wide))
+    size = 1.55 * columns, 1.55 * rows * tall / wide
+    ax = style.axes(ax, size)
+    theme, widest = style.theme(ax), max(extent(line)[0] for title in titles for line in title.split("\n"))
+    room = style.shrink(ax, size) * size[0] * 25.4 / columns
+    points = float(np.clip(0.95 * room / widest, LEAST_POINTS, style.LABEL_POINTS - 1)) if widest else LEAST_POINTS
     for s, (sample, title) in enumerate(zip(values, titles, strict=True)):
         left, top = wide * (s % columns), -tall * (s // columns)
         ax.imshow(sample.reshape(height, width), cmap="gray_r", extent=(left, left + 1, top - height / width, top))
-        ax.text(left, top + 0.05, title, size=style.LABEL_POINTS - 1, va="bottom", color=style.theme(ax).ink)
+        ax.add_patch(Rectangle((left, top - height / width), 1, height / width, fill=False, ec=theme.grey, lw=0.6))
+        ax.text(left, top + 0.05, title, size=points, va="bottom", color=theme.ink, parse_math=False)
     style.blank(ax)
     ax.set(xlim=(-0.02, wide * columns), ylim=(0.4 - tall * rows, 0.4))
     return ax
@@ -172,8 +193,58 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     means, deviations = values.mean(axis=1), values.std(axis=1)
     ax.hlines(places, means - deviations, means + deviations, color=style.theme(ax).ink, lw=1.2)
     ax.axvline(0, color=style.theme(ax).grey, lw=1)
-    ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    ax.set_yticks(places, list(map(shortened, names)), parse_math=False)
     ax.set(xlabel=f"decrease in {score} ± one standard deviation", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
     ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "score", ax: Axes | None = None) -> Axes:
+    """Draws the importance of the pixels of images as an image, with the rows and columns of pixels counted from 1.
+
+    Parameters
+    ----------
+    drops : array_like, (pixels,)
+        For each pixel, row by row, the mean decrease in the score if the pixel is permuted. A pixel that is nan, because it was
+        not measured, is grey.
+    shape : (int, int)
+        The height and the width of the images.
+    score : str
+        The name of the score, for the label of the colours.
+    ax : matplotlib.axes.Axes, optional
+        The Axes to draw on; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes that contains the drawing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        shape is not a pair of integers, or does not fit the number of pixels, or no pixel is a number.
+    """
+    height, width = image_shape(shape)
+    values = inputs.real_array("drops", drops).astype(np.float64)
+    if values.shape != (height * width,) or not np.isfinite(values).any():
+        raise ValueError(f"drops must have shape ({height * width},) and contain a number, not {values.shape}")
+    ax = style.axes(ax, (4.8, 0.6 + 3.8 * height / width))
+    theme = style.theme(ax)
+    limit = float(np.nanmax(np.abs(values))) or 1.0
+    (low, high) = (to_rgba(colour) for colour in (theme.negative, theme.positive))
+    # Zero is transparent, so that the picture suits a light and a dark page.
+    stops = [(0.0, low), (0.5, (*low[:3], 0.0)), (0.5, (*high[:3], 0.0)), (1.0, high)]
+    colours = LinearSegmentedColormap.from_list("importance", stops).with_extremes(bad=(*to_rgba(theme.grey)[:3], 0.4))
+    ends = (0.5, width + 0.5, height + 0.5, 0.5)
+    image = ax.imshow(np.ma.masked_invalid(values).reshape(height, width), colours, vmin=-limit, vmax=limit, extent=ends)
+    ax.set(xlabel="column of pixels", ylabel="row of pixels")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    style.calm(ax)
+    ax.spines[:].set(visible=True, color=theme.grey)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    bar.outline.set_edgecolor(theme.grey)
+    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
+    bar.set_label(f"mean decrease in {score}", color=theme.ink)
     return ax

@@ -1,6 +1,7 @@
 """Writes the report of a training or of an evaluation: one HTML file with figures, curves, tables and explanations."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from numbanet.files import Location
 from numbanet.network import Network
 from numbanet.pages import Section, refuse_other_names, write_report
 from numbanet.pictures import sections
+from numbanet.pictures.importance import importance
 from numbanet.pictures.predictions import image_shape
+from numbanet.pictures.worst import Samples, worst
 from numbanet.tables import Table
+from numbanet.tables.features import Numeric
 from numbanet.tables.frames import Frame, as_table
 from numbanet.training.history import History
 from numbanet.training.metrics import Metric
@@ -27,6 +31,7 @@ def report(
     history: History | None = None,
     metrics: Iterable[str | Metric] = (),
     samples: str = "samples",
+    total: int | None = None,
     shape: tuple[int, int] | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
@@ -55,9 +60,12 @@ def report(
         Further metrics, as for `Network.evaluate`.
     samples : str
         The words for the samples, such as "held-out rows".
+    total : int, optional
+        The number of all samples, if x is a part of them. By default, the number of rows from which a table was taken.
     shape : (int, int), optional
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
-        as images.
+        and the importance of the pixels as images. By default, the shape of the images in a table that was read from a file of
+        images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional
@@ -83,21 +91,38 @@ def report(
         if encoding is None:
             raise ValueError("y is missing: pass the targets, or a network whose attribute table contains an encoding")
         table = as_table(x)
+        shape = shape or _shape_of_images(table, network)
+        total = total or (table.whole or table).rows
         x, y = encoding.x(table, network.dtype, ignore=table.columns, unknown="ignore"), encoding.y(table)
     x, y = np.asarray(x), np.asarray(y)
     values, unit = figures(network, x, y, metrics), unit_of(encoding)
     found = predictions(network, x, y)
     importances = permutation_importance(network, x, y)
+    measured = _measured(len(x), samples, total)
     parts = [
-        Section("data", "Data", sections.data(network, x, table)),
+        Section("data", "Data", sections.data(network, x, table, measured)),
         Section("settings", "Network and settings", sections.settings(network, settings or {})),
         Section("curves", "Learning curves", "" if history is None else sections.curves(network, history)),
-        Section("results", "Results", sections.results(values, unit, found)),
-        Section("worst", "Largest errors", sections.worst(found, sections.Samples(network, x, table, shape), importances)),
-        Section("importance", "Importance of the columns", sections.importance(importances)),
+        Section("results", "Results", sections.results(network, values, found)),
+        Section("worst", "Largest errors", worst(found, Samples(network, x, table, shape), importances)),
+        Section("importance", "Importance of the columns", importance(importances, len(x), shape)),
         Section("machine", "Time and machine", sections.machine(network, history)),
         Section("repeat", "Repeat", sections.repeat(command)),
     ]
     title = "Evaluation report" if history is None else "Training report"
-    noun = samples if len(x) != 1 else samples.removesuffix("s")
-    write_report(path, title, f"{line(values, unit)}, on {len(x)} {noun}", parts)
+    if table is not None and encoding is not None:
+        title += f": {encoding.target.name} of {PurePath(table.source).name}"
+    write_report(path, title, f"{line(values, unit)}, on {measured}", parts)
+
+
+def _measured(count: int, noun: str, total: int | None) -> str:
+    """Returns the number of samples in words, such as "359 held-out images, of 1,797 in all"."""
+    words = f"{count:,} {noun if count != 1 else noun.removesuffix('s')}"
+    return words if total in (None, count) else f"{words}, of {total:,} in all"
+
+
+def _shape_of_images(table: Table, network: Network) -> tuple[int, int] | None:
+    """Returns the shape of the images in a table, or None unless each input of the network is a pixel."""
+    shape = table.shape
+    pixels = [type(feature) is Numeric for feature in network.table.features] if network.table else []
+    return shape if shape is not None and len(pixels) == np.prod(shape) and all(pixels) else None

@@ -1,7 +1,8 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
 import os
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from numbanet import checks
 from numbanet.network import Network
+from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.files import save
 from numbanet.pictures.labels import classified
+from numbanet.pictures.page import POINT, extent
+from numbanet.pictures.placing import name_point
 from numbanet.pictures.predictions import image_shape
 from numbanet.training.history import History
+
+TITLE_POINTS = 10
+NARROW = 220.0  # the height of a confusion matrix below which the label of the y axis has two lines, in points
+LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix
 
 
 def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
@@ -52,22 +60,38 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
         raise ValueError("history has no finished epoch, so that there is no curve to draw")
     metric = checks.choice("metric", metric, [name for name in history.history if not name.startswith("val_")])
     ax = style.axes(ax)
-    lines: list[tuple[Line2D, str]] = []
     colours = style.theme(ax).colours
-    for name, title, colour in ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1])):
-        if name in history.history:
-            marker = "o" if len(history.epoch) == 1 else ""
-            lines += [(ax.plot(history.epoch, history.history[name], marker=marker, color=colour, lw=2)[0], title)]
-    _mark_best(ax, history, lines)
+    named = ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1]))
+    lines = [_draw_curve(ax, history, *each) for each in named if each[0] in history.history]
     ax.set(xlabel="epoch", xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
     if len(history.epoch) == 1:
         ax.set_xticks(history.epoch)
     else:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    ax.set_ylabel(metric.replace("_", " "))
+    ax.set_ylabel(style.label(metric.replace("_", " ")))
     style.calm(ax)
+    if not any(np.isfinite(line.get_ydata()).any() for line, _ in lines):
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, f"no finite {metric}", transform=ax.transAxes, ha="center", color=style.theme(ax).ink)
+    ax.margins(y=0.12)
     style.label_ends(ax, lines)
+    _mark_best(ax, history, [line for line, _ in lines])
     return ax
+
+
+def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) -> tuple[Line2D, str]:
+    """Draws the finite values of a metric over the epochs, and returns the line and its name.
+
+    A value between two values that are not finite is drawn as a point, because no line leads to it. The name says how the
+    values end if the last value is not finite.
+    """
+    values = np.array(history.history[name], float)
+    finite = np.isfinite(values)
+    before, after = np.append(False, finite[:-1]), np.append(finite[1:], False)
+    alone = np.flatnonzero(finite & ~before & ~after).tolist()
+    drawn = np.where(finite, values, np.nan)
+    (line,) = ax.plot(history.epoch, drawn, color=colour, lw=2, marker="o" if alone else "", markevery=alone)
+    return line, title if finite[-1] else f"{title}, then {values[-1]}"
 
 
 def save_curves(path: str | os.PathLike[str], history: History) -> None:
@@ -98,41 +122,29 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
     save([draw], path, "numbanet: learning curves")
 
 
-def _mark_best(ax: Axes, history: History, lines: Sequence[tuple[Line2D, str]]) -> None:
-    """Marks an epoch with a ring on the validation curve, and writes the epoch and its value beside the ring.
+def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
+    """Marks an epoch with a ring on the validation curve, and writes the epoch and its value where they cover no curve.
 
     With early stopping, the epoch is the best epoch; without early stopping, it is the epoch with the lowest validation loss.
     """
-    if "val_loss" not in history.history or len(lines) < 2:
+    losses = np.array(history.history.get("val_loss", []), float)
+    if len(lines) < 2 or not np.isfinite(losses).any():
         return
-    line = lines[1][0]
-    heights = np.asarray(line.get_ydata())
-    chosen = history.best_epoch
-    best = int(np.argmin(history.history["val_loss"])) if chosen is None else history.epoch.index(chosen)
-    epoch, value = history.epoch[best], heights[best]
+    line, chosen = lines[1], history.best_epoch
+    best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf))) if chosen is None else history.epoch.index(chosen)
+    epoch, value = history.epoch[best], float(np.asarray(line.get_ydata())[best])
+    if not np.isfinite(value):
+        return
     ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
-    beside = np.concatenate([heights[max(0, best - 1) : best], heights[best + 1 : best + 2], [value]])
-    is_peak = value >= np.mean(beside)
-    late = best > 0.6 * len(history.epoch)
-    ax.margins(y=0.12)
-    ax.annotate(
-        f"{'lowest val_loss' if chosen is None else 'best'}, epoch {epoch}: {value:.4g}",
-        (epoch, value),
-        (0, 14 if is_peak else -14),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="center",
-        size=style.LABEL_POINTS,
-        color=line.get_color(),
-        path_effects=style.halo(ax),
-    )
+    text = f"epoch {epoch} ({'lowest val_loss' if chosen is None else 'best'}): {value:.4g}"
+    name_point(ax, (epoch, value), text, lines, color=line.get_color())
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draws the confusion matrix, which shows the number of samples for each pair of a true and a predicted class.
 
     Each cell shows a number of samples, and the same number as a fraction of all samples of the true class. The fraction
-    determines the shade of the cell.
+    determines the shade of the cell. Cells that are too small for legible letters show only the number, or only the shade.
 
     Parameters
     ----------
@@ -160,22 +172,14 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     """
     true, predicted, classes = classified(y, y_hat, names)
     counts = confusion(true, predicted, None if classes is None else len(classes))
-    classes = classes or [str(c) for c in range(len(counts))]
+    classes = [shortened(name) for name in classes or map(str, range(len(counts)))]
     longest = max(map(len, classes))
     side = float(np.clip(0.62 * len(classes) + 1, 3.4, 14))
-    ax = style.axes(ax, (side + 0.07 * min(longest, 30), side + 0.05 * min(longest, 30)))
+    ax = style.axes(ax, (side + 0.07 * longest, side + 0.05 * longest))
     theme = style.theme(ax)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(fractions, cmap=theme.shades, vmin=0, vmax=1, aspect="equal")
-    ticks = np.arange(len(classes))
-    if longest <= 5:
-        ax.set_xticks(ticks, classes)
-    else:  # slanted names that are long would overlap
-        upright: dict[str, Any] = {"rotation": 90, "va": "center"} if longest > 10 else {"rotation": 40}
-        ax.set_xticks(ticks, classes, ha="right", rotation_mode="anchor", **upright)
-    ax.set_yticks(ticks, classes)
-    ax.set_xticks(ticks[1:] - 0.5, minor=True)
-    ax.set_yticks(ticks[1:] - 0.5, minor=True)
+    _name_classes(ax, classes)
     ax.grid(which="minor", color=theme.faint, lw=0.8)
     correct = f"{counts.trace()} of {counts.sum()} correct, {100 * counts.trace() / counts.sum():.1f} %"
     ax.set(xlabel="predicted class", ylabel="true class (each row: 100 %)")
@@ -183,22 +187,67 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     style.calm(ax)
     ax.spines[:].set(visible=True, color=theme.faint)
     ax.tick_params(which="both", length=0)
-    _write_counts(ax, counts, fractions)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
+    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
+    if cell < 1.25 * style.LABEL_POINTS:
+        _name_classes(ax, classes, -(-int(1.25 * style.LABEL_POINTS) // int(cell)))
+    if not _write_counts(ax, counts, fractions, cell):
+        gap = " " if cell * len(counts) > NARROW else "\n"
+        ax.set_ylabel(f"true class{gap}(shade: share of the row)")
     return ax
 
 
-def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating]) -> None:
-    """Writes the number of samples and the fraction into each cell, as large as the cell allows."""
+def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
+    """Writes the name of every class, or of the first of each `step` classes, beside its row and below its column."""
+    ticks, longest = np.arange(0, len(classes), step), max(map(len, classes))
+    turned: dict[str, Any] = {}
+    if longest > 5 or step > 1:  # slanted names that are long would overlap
+        upright = {"rotation": 90, "va": "center"} if longest > 10 or step > 1 else {"rotation": 40}
+        turned = {"ha": "right", "rotation_mode": "anchor", **upright}
+    ax.set_xticks(ticks, classes[::step], **turned)
+    ax.set_yticks(ticks, classes[::step])
+    borders = np.arange(1, len(classes)) - 0.5
+    ax.set_xticks(borders, minor=True)
+    ax.set_yticks(borders, minor=True)
+
+
+def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
+    """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
+
+    `cell` is the side of a cell in points. The numbers are omitted if they would be smaller than LEAST_POINTS, and so are the
+    fractions.
+    """
     theme = style.theme(ax)
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
-    cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # the width of a cell in points
-    number = min(10.0, 0.4 * cell, 1.3 * cell / len(str(counts.max())))
-    percent = min(7.5, 0.24 * cell)
-    for i, j in np.argwhere(counts):
-        red, green, blue, _ = theme.shades(fractions[i, j])
-        ink = "#FFFFFF" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.LIGHT.ink
-        ax.text(j, i - 0.14, f"{counts[i, j]}", ha="center", va="center", color=ink, size=number)
-        ax.text(j, i + 0.24, f"{100 * fractions[i, j]:.3g} %", ha="center", va="center", color=ink, size=percent)
+    fractions_as_text = {(i, j): _percent(fractions[i, j]) for i, j in np.argwhere(counts)}
+    percent = min(7.5, 0.26 * cell, 0.9 * cell / _width(fractions_as_text.values()))
+    shows_both = percent >= LEAST_POINTS
+    number = min(10.0, (0.4 if shows_both else 0.6) * cell, 0.9 * cell / _width(map(str, counts[counts > 0])))
+    for (i, j), text in fractions_as_text.items():
+        ink = _legible(theme.shades(fractions[i, j]))
+        if number >= LEAST_POINTS:
+            ax.text(j, i - 0.14 * shows_both, f"{counts[i, j]}", ha="center", va="center", color=ink, size=number)
+        if shows_both:
+            ax.text(j, i + 0.24, text, ha="center", va="center", color=ink, size=percent)
+    return shows_both
+
+
+def _width(texts: Iterable[str]) -> float:
+    """Returns the width of the widest text, divided by the font size."""
+    return max(extent(text)[0] for text in texts) / POINT
+
+
+def _legible(background: Sequence[float]) -> str:
+    """Returns the colour, black or white, in which text is legible on a background (red, green, blue, ...)."""
+    red, green, blue = background[:3]
+    return "#FFFFFF" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.LIGHT.ink
+
+
+def _percent(fraction: float) -> str:
+    """Returns a fraction as a percentage with at most one decimal, in which only 0 and 1 become 0 % and 100 %."""
+    percent = 100 * fraction
+    if 0 < percent < 0.1 or 99.9 < percent < 100:
+        return "< 0.1 %" if percent < 1 else "> 99.9 %"
+    return f"{percent:.1f}".removesuffix(".0") + " %"
 
 
 def confusion(y: NDArray[np.integer], y_hat: NDArray[np.integer], classes: int | None) -> NDArray[np.integer]:
@@ -245,14 +294,20 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     for j, image in enumerate(w.T.reshape(-1, height, width)):
         top, left = j // columns * (height + 1), j % columns * (width + 1)
         wall[top : top + height, left : left + width] = image
-    ax = style.axes(ax, (6.4, 6.4 * wall.shape[0] / wall.shape[1]))
+    inches = float(np.clip(0.012 * wall.shape[1], 6.4, 14))
+    ax = style.axes(ax, (inches, inches * wall.shape[0] / wall.shape[1]))
     theme = style.theme(ax)
     limit = np.abs(w).max() or 1.0
     image = ax.imshow(wall, cmap=theme.diverging, vmin=-limit, vmax=limit)
-    title = f"weights $w$ of the {w.shape[1]} neurons of layer 1, one image per neuron"
-    ax.set_title(title, loc="left", size=10, color=theme.ink)
     ax.set_axis_off()
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the room for them is known
+    room = ax.get_position(original=True).transformed(ax.figure.transFigure)  # type: ignore[union-attr]
+    title = f"weights $w$ of the {checks.count(w.shape[1], 'neuron')} of layer 1, one image per neuron"
+    letters = len(title) * room.width / ax.figure.dpi * 72 / (extent(title)[0] / POINT * TITLE_POINTS)
+    ax.set_title(textwrap.fill(title, max(1, int(letters))), loc="left", size=TITLE_POINTS, color=theme.ink)
+    high = 0.75 * ax.get_window_extent().height  # the height of the colour bar, which is below the title
+    ticks = MaxNLocator(int(np.clip(high / ax.figure.dpi * 72 / (2 * style.LABEL_POINTS), 2, 8)))
+    bar = ax.figure.colorbar(image, ax=ax, shrink=high / room.height, ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
     return ax

@@ -1,12 +1,13 @@
 """The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects, pyplot
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABEL_POINTS = 9
+LINE_LETTERS = 32  # of a line of the label of an axis
 
 
 class Theme(NamedTuple):
@@ -68,14 +70,25 @@ DARK = Theme(
 
 
 def theme(ax: Axes) -> Theme:
-    """Returns the theme for the background of the figure that contains the Axes; a transparent background counts as light."""
+    """Returns the theme for the background of the figure that contains the Axes; a transparent background counts as light.
+
+    The colour `paper` of the theme is the colour of the background.
+    """
     red, green, blue, opacity = to_rgba(ax.figure.get_facecolor())
-    return DARK if opacity > 0 and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else LIGHT
+    if not opacity:
+        return LIGHT
+    paper = to_hex((red, green, blue)).upper()
+    return (DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else LIGHT)._replace(paper=paper)
 
 
 def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
     """Returns the path effects that draw a border in the colour of the background around text."""
     return [patheffects.withStroke(linewidth=2.5, foreground=theme(ax).paper)]
+
+
+def label(text: str) -> str:
+    """Returns the label of an axis, divided into lines if it is long."""
+    return textwrap.fill(text, LINE_LETTERS)
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
@@ -107,7 +120,7 @@ def blank(ax: Axes) -> None:
 
 
 def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
-    """Writes the name of each curve at the curve's right end, in the curve's colour, and moves names apart if they overlap.
+    """Writes the name of each curve at the curve's last finite point, in the curve's colour, and moves overlapping names apart.
 
     Parameters
     ----------
@@ -120,11 +133,12 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
     """
     ax.autoscale_view()
     scale = ax.get_window_extent().height / ax.figure.dpi * 72
-    places = [(float(np.asarray(line.get_xdata())[-1]), float(np.asarray(line.get_ydata())[-1])) for line, _ in curves]
+    finite = [np.asarray(line.get_xydata())[np.isfinite(line.get_ydata())] for line, _ in curves]
+    named = [(line, name, drawn[-1]) for (line, name), drawn in zip(curves, finite, strict=True) if len(drawn)]
     to_points = ax.transData + ax.transAxes.inverted()
-    heights = np.array([to_points.transform(place)[1] * scale for place in places])
-    for (line, name), place, shift in zip(curves, places, _apart(heights, 1.25 * points) - heights, strict=True):
-        ax.annotate(name, place, (5, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
+    heights = np.array([to_points.transform(place)[1] * scale for _, _, place in named])
+    for (line, name, place), shift in zip(named, _apart(heights, 1.25 * points) - heights, strict=True):
+        ax.annotate(name, place, (7, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
@@ -137,5 +151,5 @@ def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
             (upper, n_upper), (lower, n_lower) = groups.pop(), groups.pop()
             groups.append([(lower * n_lower + upper * n_upper) / (n_lower + n_upper), n_lower + n_upper])
     placed = np.empty_like(heights)
-    placed[order] = np.concatenate([middle + least * (np.arange(n) - (n - 1) / 2) for middle, n in groups])
+    placed[order] = [middle + least * (k - (n - 1) / 2) for middle, n in groups for k in range(int(n))]
     return placed

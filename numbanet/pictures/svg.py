@@ -6,27 +6,36 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from numbanet.pictures import style
 
 # The CSS variable for each colour. Without a value of the variable, a page shows the colour itself.
 VARIABLES = {
-    style.LIGHT.ink.lower(): "ink",
-    style.LIGHT.grey.lower(): "quiet",
-    style.LIGHT.faint.lower(): "line",
-    style.BLUE.lower(): "blue",
-    style.VERMILION.lower(): "vermilion",
-    style.GREEN.lower(): "green",
-    "#ffffff": "card",
+    style.LIGHT.ink: "ink",
+    style.LIGHT.grey: "quiet",
+    style.LIGHT.faint: "line",
+    style.LIGHT.paper: "card",
+    style.BLUE: "blue",
+    style.VERMILION: "vermilion",
+    style.GREEN: "green",
+    style.ORANGE: "orange",
+    style.PURPLE: "purple",
+    style.SKY: "sky",
 }
-COLOUR = re.compile("|".join(VARIABLES))
+COLOUR = re.compile("#[0-9a-f]{6}")
+ROUNDING = 0.02  # the largest difference between a mixture of colours and one of the 256 colours of a colour map
 IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 
 
 def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
+
+    On a dark page, the picture has the colours of the page. Pixels keep their colours. A picture with coloured pixels, such as
+    a confusion matrix, therefore has a white background on every page.
 
     Parameters
     ----------
@@ -41,12 +50,31 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     file = io.StringIO()
     with pyplot.style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": name}]), pyplot.ioff():
         figure: Any = draw().figure
+        has_pixels = any(image.get_cmap().name != "gray_r" for ax in figure.axes for image in ax.images)
+        look = {"transparent": not has_pixels, "bbox_inches": "tight", "pad_inches": 0.05, "metadata": {"Date": None}}
         try:
-            figure.savefig(file, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
+            figure.savefig(file, format="svg", **look)
         finally:
             pyplot.close(figure)
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
-    text = COLOUR.sub(lambda match: f"var(--{VARIABLES[match[0]]}, {match[0]})", text)
+    if not has_pixels:
+        text = COLOUR.sub(lambda match: _in_css(match[0]), text)
     text = IDENTIFIER.sub(lambda match: f"{match[0]}{name}-", text)
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
+
+
+def _in_css(colour: str) -> str:
+    """Returns a colour such as "#0072b2" as CSS that depends on the colours of the page.
+
+    The colour of a bias is a mixture of the colour of its sign and of the neutral colour, which is the background of the page.
+    """
+    if colour.upper() in VARIABLES:
+        return f"var(--{VARIABLES[colour.upper()]}, {colour})"
+    rgb, neutral = np.array(to_rgb(colour)), np.array(style.LIGHT.diverging(0.5)[:3])
+    for pure in (style.LIGHT.negative, style.LIGHT.positive):
+        along = np.array(to_rgb(pure)) - neutral
+        share = float(np.clip((rgb - neutral) @ along / (along @ along), 0, 1))
+        if np.abs(neutral + share * along - rgb).max() < ROUNDING:
+            return f"color-mix(in srgb, {_in_css(pure.lower())} {100 * share:.0f}%, {_in_css(style.LIGHT.paper.lower())})"
+    return colour

@@ -170,7 +170,7 @@ def _softmax_logit(z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
     The logits have the shape (n, n_out), and the Jacobian has the shape (n, n_out, n_out).
     """
-    without = np.where(np.eye(z.shape[1], dtype=bool), -np.inf, z[:, None, :])  # [s, i, k]
+    without = np.where(np.eye(z.shape[1], dtype=bool), -np.inf, z[:, None, :])  # indexed [s, i, k]
     rest = np.logaddexp.reduce(without, axis=2)
     return z - rest, np.eye(z.shape[1]) - np.exp(without - rest[:, :, None])
 

@@ -50,7 +50,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: History
-    _arguments: dict[str, Any]  # arguments from which `Network` was created
+    _arguments: dict[str, Any]  # the arguments with which `Network` was created
     _rate_factor: float
     _no_improvement_count: int
     _random_state: np.random.RandomState  # draws the order of the samples
@@ -296,7 +296,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             if self.early_stopping:
                 initial_parameters(sizes, activations[:-1], random_state)  # advances random_state, for the same split
             return self.network_.to(self.device)
-        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only to check
+        inputs.make_topology(sizes, activations, arguments["loss"], X.dtype, 0.01, self.dropout)  # only checks the arguments
         parameters = initial_parameters(sizes, activations[:-1], random_state)
         seed = copy.deepcopy(random_state).randint(2**32, dtype=np.uint32)  # the copy leaves random_state unchanged
         network = Network(**arguments, dtype=X.dtype, seed=seed, device=self.device)
@@ -333,7 +333,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         total = samples if weights is None else float(weights.sum(dtype=np.float64))
         penalty = 0.0 if self.solver == "adamw" else self.alpha / 2 * -(-samples // batch_size) / total
         progress = Progress(self, samples, penalty, self._gradient_scale, self._loss_unit(), validation)
-        # `Network.fit` scales the sample weights of arrays to a mean of 1, but does not scale the sample weights of batches.
+        # If x is an array, `Network.fit` scales the sample weights to a mean of 1; if x yields batches, it uses the weights as
+        # they are.
         batches = issparse(X) or not (whole or weights is None)
         if batches and whole and weights is not None:
             weights = weights * (samples / total)

@@ -1,5 +1,6 @@
 """Makes tables from the arrays in NPZ, NPY and IDX files; the columns of an array x are named x[0], x[1], ..."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -38,7 +39,8 @@ def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
         if y.shape != (rows,):
             raise ValueError(f"{source}: x has {rows} samples, but {name} has shape {y.shape}")
         columns[name] = y
-    return of_columns(source, columns, rows, alike=x.dtype == np.uint8)
+    table = of_columns(source, columns, rows, alike=x.dtype == np.uint8)
+    return dataclasses.replace(table, shape=x.shape[1:]) if x.ndim == 3 else table
 
 
 def of_columns(source: str, columns: Mapping[str, NDArray[Any]], rows: int, *, alike: bool = False) -> Table:

@@ -153,6 +153,8 @@ class Table:
     whole : Table, optional
         The table from which the rows of this table were taken. The property `values` of the table `whole` says which strings
         are values.
+    shape : (int, int), optional
+        The height and the width of the images whose pixels are the columns.
 
     Raises
     ------
@@ -168,6 +170,7 @@ class Table:
     spelling: Spelling = PLAIN
     notes: tuple[str, ...] = ()
     whole: "Table | None" = None
+    shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -221,7 +224,7 @@ class Table:
         """Returns a table that contains only the given rows; raises ValueError if no row is given."""
         lines = None if self.lines is None else [self.lines[row] for row in rows]
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self)
+        return Table(self.source, columns, len(rows), lines, self.alike, self.spelling, self.notes, self, self.shape)
 
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
         """Returns a ValueError about the cell in column `name` and row `row`.

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from numbanet import checks
 from numbanet.checks import listed
 from numbanet.tables.columns import Table
 from numbanet.tables.encoding import Encoding
@@ -52,10 +53,15 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
         if feature.fill is not None and (count := int(np.count_nonzero(feature.missing(table)))):
             words = table.column(feature.name).words - {""}
             spelled = f" ({listed(sorted(words))})" if words and isinstance(feature, Categorical) else ""
-            fill = repr(feature.fill) if isinstance(feature, Categorical) else f"{feature.fill:.6g}"
+            fill = repr(feature.fill) if isinstance(feature, Categorical) else checks.quantity(feature.fill)
             found.append(f"column {feature.name!r}: {count} missing values{spelled} are replaced by {fill}")
     more = len(found) - MOST_NOTES
     return found if more <= 0 else [*found[:MOST_NOTES], f"and {more} more such columns"]
+
+
+def standardisation(name: str, mean: float, scale: float) -> str:
+    """Returns the formula that standardises a number, such as "(price - 152.1) / 77.09"."""
+    return f"({name} {'+' if mean < 0 else '-'} {checks.quantity(abs(mean))}) / {checks.quantity(scale)}"
 
 
 def _alike(labels: Collection[str]) -> list[str]:

@@ -318,7 +318,7 @@ class Training:
 
     def _bar(self, epoch: int) -> reporting.Bar:
         """Returns the progress bar of an epoch; if verbose is 0, the bar shows nothing."""
-        count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # all processes must call count
+        count = self.partition.count(self.data) if isinstance(self.data, Data) else None  # every process must call `count`
         title = f"epoch {epoch}/{self.settings.epochs}"
         return reporting.Bar(title, count, "samples", self.settings.verbose, self.lines.bars)
 

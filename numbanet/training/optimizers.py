@@ -35,8 +35,8 @@ class Optimizer:
     weight_decay: float = field(default=0.0, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     kind: ClassVar[int]
-    learning_rate: ClassVar[float] = 0.01  # the default of `fit`
-    corrects_epsilon: ClassVar[bool] = True  # passed to `Rule`, like the next attribute
+    learning_rate: ClassVar[float] = 0.01  # the learning rate that `fit` uses by default
+    corrects_epsilon: ClassVar[bool] = True  # a field of `Rule`, like the next attribute
     decay_batch: ClassVar[int] = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The chart of the ladder shows the numbers of the tables in docs/performance.md."""
+"""The chart docs/ladder.svg shows the numbers of the tables in docs/performance.md."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The GPU benchmark survives the failure of a stage, keeps the stage's records, and excludes contestants with wrong results."""
+"""The GPU benchmark continues if one of its processes fails, keeps the records of the process, and excludes wrong results."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def tiny():
 
 
 def script(code, seconds=20.0):
-    """Returns a stage that runs the given code, in which `record` appends a line to the stage's records."""
+    """Returns a stage (a benchmark process) that runs `code`, in which `record(line)` appends a line to the stage's records."""
     start = "import os, sys, time\ndef record(line): print(line, file=open(sys.argv[1], 'a'))\n"
     return Stage([sys.executable, "-c", start + code], seconds)
 
@@ -164,7 +164,7 @@ def test_the_majority_is_right():
 @pytest.mark.parametrize("operations", [1e9, 0])
 def test_updates_are_compared_with_the_oracle(tiny, operations, monkeypatch):
     class Forgetful(peers.Numbanet):
-        """A faulty contestant that leaves a sample out of a step."""
+        """A faulty competitor, whose training steps each leave out one sample."""
 
         def train(self, order):
             return super().train(np.append(order[:-1], order[0]))

@@ -1,4 +1,4 @@
-"""The report gives the planner constants with which its estimates are equal to the measured times."""
+"""The report of a GPU benchmark lists the planner constants that make the planner's estimates equal to the measured times."""
 
 import json
 
@@ -19,7 +19,7 @@ FACTORS = dict(zip(constants.CONSTANTS, (0.5, 2, 0.7, 1.5, 0.8, 1.3, 2, 0.6, 1.4
 
 
 def sizes_and_plans():
-    """Yields the name of a network, and the arguments for a plan with the plan."""
+    """For each network, yields its name, the arguments of the planner, and the possible training plans by way to train."""
     for rung in RUNGS:
         size = peers.topology(rung), rung.batch, H100
         yield rung.name, size, {plan.way: plan for plan in planning.possible_plans(*size)}
@@ -35,7 +35,7 @@ def test_an_estimate_is_the_sum_of_its_costs():
 
 @pytest.fixture
 def results():
-    """Measured times of a GPU whose constants differ from the planner's by FACTORS."""
+    """Returns benchmark results of an imaginary GPU whose costs are FACTORS times the costs that the planner assumes."""
     true = {name: factor * constants.present(name) for name, factor in FACTORS.items()}
     alone = {
         constant.measurement: true[name] * constant.times
@@ -55,7 +55,10 @@ def results():
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_the_constants_of_a_gpu_are_found(results, alone):
-    """With the constants, all estimates equal the measured times. If no cost is measured alone, some costs are undetermined."""
+    """With the constants that the report finds, all estimates equal the measured times.
+
+    If no cost is measured separately, some costs cannot be determined.
+    """
     true, limits, cases = results
     found = constants.measured(limits if alone else {"launch": "needs a GPU"}, cases.values())
     assert found == pytest.approx(true, rel=0.15 if alone else 2)

@@ -1,4 +1,4 @@
-"""All contestants of the ladder do the same work, and the ladder fails if a contestant computes something else."""
+"""All libraries in the benchmark `ladder` do the same work, and the benchmark fails if a library computes something else."""
 
 import dataclasses
 import json

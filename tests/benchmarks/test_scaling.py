@@ -1,4 +1,4 @@
-"""The scaling benchmark measures processes that compute the same results, and fits its lines correctly."""
+"""The benchmark `scaling` notices processes that compute different results, and fits straight lines to its times correctly."""
 
 import argparse
 import json

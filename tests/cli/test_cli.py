@@ -1,4 +1,4 @@
-"""The command `numbanet`, called with arguments as from a shell."""
+"""Tests of the command `numbanet`, called with arguments as from a shell."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
 
 
 def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
-    """The test uses a tiny data set in the format of Fashion-MNIST, in a folder named by the environment variable."""
+    """The test writes a tiny data set in the format of Fashion-MNIST, and names its folder in NUMBANET_FASHION_MNIST."""
     write_fashion_mnist(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,7 @@
-"""Tables in the forms that spreadsheets, databases and R write: every table is read with options that --help describes.
+"""Tables in the formats of spreadsheets, databases and R: the command reads every table with options that --help describes.
 
-Every file contains the same 40 rows, one per home: size, city and rooms, and the target: price = 1000 size + 500 rooms, or
-sold.
+Every file contains the same 40 rows, one per home. The columns are the size, city and rooms of the home, and the target, which
+is the price = 1000 size + 500 rooms, or whether the home was sold.
 """
 
 import csv
@@ -132,7 +132,7 @@ def path_of(name, folder):
 
 @each("name", FILES)
 def test_every_file_gets_answers(name, tmp_path, capsys):
-    """The model file stores the spelling of numbers; `predict` needs only the encoding and --no-header again."""
+    """The model file stores how the table writes numbers, so `predict` needs only --encoding and --no-header again."""
     _, target, options, width, classes = FILES[name]
     path, model = path_of(name, tmp_path), str(tmp_path / "model.npz")
     common = ["--epochs", "1", "--hidden", "8", "--kernels", "reference", "-q"]

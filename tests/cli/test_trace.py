@@ -1,4 +1,4 @@
-"""The command `numbanet trace` writes a page, writes files for ports, or prints lines, for the first rows of the data."""
+"""The command `numbanet trace` writes a training step on the first rows of data as a page, as files for ports, or as text."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A second process compiles the matrix products, while the first process compiles the rest."""
+"""A second process compiles the matrix products, while the first process compiles all other functions."""
 
 import os
 import time

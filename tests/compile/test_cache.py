@@ -30,7 +30,7 @@ as_root = pytest.mark.skipif(not ROOT, reason="needs files of another user")
 
 @pytest.fixture(autouse=True)
 def base(monkeypatch):
-    """Returns an empty folder for the cache that every user can enter; only the owner can enter pytest's own folders."""
+    """Returns an empty folder for the cache, which every user can enter, unlike pytest's own folders."""
     place = Path(tempfile.mkdtemp()).resolve()
     place.chmod(0o755)
     use(place / "base", monkeypatch)
@@ -71,7 +71,7 @@ def files():
 
 @contextlib.contextmanager
 def unprivileged():
-    """Takes the rights of root from this process, because root may read and write every file."""
+    """Removes the rights of root from this process, because root may read and write every file."""
     if ROOT:
         os.seteuid(NOBODY)
     try:
@@ -108,7 +108,7 @@ def flipped(file):
 
 
 def of_other_types(file):
-    """Replaces the cached code for floating-point numbers with the code for integers."""
+    """Replaces the machine code for floats in the cache `file` with the machine code for integers."""
     outcome(1)
     (other,) = set(files()) - {file}
     other.replace(file)
@@ -187,7 +187,7 @@ def test_an_unreadable_file_is_compiled_anew_and_replaced():
 
 
 def test_a_full_disk_costs_the_cache_and_leaves_nothing(base, monkeypatch):
-    """The cache is on a disk of 16 KB, which a file fills completely."""
+    """In this test, the cache is on a disk of 16 KB, which another file fills completely."""
     base.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=755", "tmpfs", base], capture_output=True).returncode:
         pytest.skip("needs the right to mount a disk")
@@ -254,7 +254,7 @@ class Foreign:
 
 @pytest.fixture
 def trap(base):
-    """Returns a cache file that creates the folder `sign` when it is loaded, and the path of `sign`."""
+    """Returns the path of a cache file that creates the folder `sign` when it is loaded, and the path of `sign`."""
     file, sign = filled(), base.parent / "sign"
     cache._write(file, pickle.dumps(Foreign(str(sign))))
     folder.cache_folder.cache_clear()
@@ -262,7 +262,7 @@ def trap(base):
 
 
 def test_the_trap_works(trap):
-    """The following tests are meaningful only if loading the file `trap` creates the folder `sign`."""
+    """The tests below check that the trap is not loaded, which is meaningful only if loading it creates the folder `sign`."""
     assert outcome() == "compiled" and trap[1].exists()
 
 
@@ -349,7 +349,7 @@ def test_files_of_root_serve_another_user():
 
 @as_root
 def test_a_private_group_may_write(base):
-    """Many systems create a group for each user, and let the group write all files of the user."""
+    """Many systems create a group for each user, and let members of the group write all files of the user."""
     base.mkdir(mode=0o775)
     base.chmod(0o775)
     filled()

@@ -1,4 +1,4 @@
-"""Signals during a compilation: Ctrl-C ends the compilation soon, at any moment, and the next call works."""
+"""Ctrl-C at any moment of a compilation ends the compilation soon, and the next call of the function works."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def base(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def handler():
-    """Returns Python's own handler of Ctrl-C, which must be installed again after each test."""
+    """Returns Python's default handler of Ctrl-C, which must be installed again after each test."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler

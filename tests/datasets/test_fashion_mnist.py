@@ -1,4 +1,4 @@
-"""Fashion-MNIST is read from the named folder and checked; if the data set is missing, the error says what to do."""
+"""`load_fashion_mnist` reads and checks the data set in a given folder; without the data set, the error says what to do."""
 
 import math
 

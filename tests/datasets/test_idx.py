@@ -96,7 +96,7 @@ def test_a_file_too_long_is_refused(stored, tmp_path):
 
 
 def test_a_damaged_byte_of_a_compressed_file_is_noticed(tmp_path):
-    """The test changes each byte that gzip protects: the data, their checksum and their length."""
+    """The test changes, one after another, all bytes that gzip checks: the data, their checksum and their length."""
     whole = gzip.compress(SMALL)
     for place in range(10, len(whole)):
         damaged = bytearray(whole)

@@ -164,7 +164,7 @@ def test_all_go_on_as_one(samples):
 
 
 def shards(samples, size, batch_size):
-    """Returns equal parts of the samples, and all samples in the order in which the processes' batches contain them."""
+    """Returns one part of the samples per process, and all samples in the order in which the processes' batches use them."""
     x, y = (array[: len(array) // size * size] for array in samples)
     parts = list(zip(np.split(x, size), np.split(y, size), strict=True))
     piece = batch_size // size
@@ -208,7 +208,7 @@ def test_parts_of_any_size_shuffle_to_the_same_bits(samples):
 
 
 def test_batches_that_each_process_reads(samples):
-    """Process 1 has fewer batches than process 0, and takes part in all steps until process 0 has read all its batches."""
+    """Process 1 has fewer batches than process 0, but takes part in every step until process 0 has used all its batches."""
     x, y = samples
     of_rank = [
         [slice(0, 5), slice(5, 7), slice(7, 20)],
@@ -231,7 +231,7 @@ def test_batches_that_each_process_reads(samples):
 
 
 class Watching(numbanet.Callback):
-    """Records each epoch, adds a value to the logs, stops training after epoch 2, and sets the parameters."""
+    """A callback that records each epoch, adds a value to the logs, stops training after epoch 2, and sets parameters."""
 
     def __init__(self):
         self.seen = []

@@ -1,7 +1,7 @@
-"""Training by several processes that mpiexec starts, and errors that occur if mpi4py is missing.
+"""Tests of training with several processes, which mpiexec starts, and of the errors if mpi4py is missing.
 
-The cases are defined in files/mpi_cases.py. Starting processes takes longer than most cases, so each start of mpiexec runs
-several cases.
+The file files/mpi_cases.py defines the cases. To start processes takes longer than to run most cases, so the processes of one
+mpiexec run several cases.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ needs_mpi = pytest.mark.skipif(
 
 
 def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
-    """Runs Python in `size` processes that mpiexec starts."""
+    """Runs Python with the arguments `command` in `size` processes that mpiexec starts."""
     return subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, *map(str, command)],
         capture_output=True,
@@ -54,7 +54,7 @@ def results(size: int, folder: Path, *cases: str) -> dict:
 
 
 def written(folder: Path, *cases: str) -> dict:
-    """Returns the result of each case, which rank 0 has written to a file."""
+    """Returns the result of each case, read from the file that rank 0 (the first process) has written."""
     return {case: json.loads((folder / f"{case}.json").read_text()) for case in cases}
 
 
@@ -66,7 +66,7 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(alone, tmp_path_factory):
-    """Runs cases and the pages' scripts in two processes until rank 1 is killed; returns the output and the folder."""
+    """Runs cases and the documentation's scripts in two processes until rank 1 is killed; returns the output and the folder."""
     folder = tmp_path_factory.mktemp("by_two")
     for number, (page, code) in enumerate(SCRIPTS):
         (folder / f"example_{number}_{page}.py").write_text(code)
@@ -97,7 +97,7 @@ def by_three(checkpoint, by_two, killed):
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the folder and the seconds.
+    """Runs cases in three processes until one process fails; returns the output, the folder, and the duration in seconds.
 
     The processes train on a GPU, too. If this machine has no GPU, the processes use Numba's simulator.
     """
@@ -154,7 +154,7 @@ def test_processes_share_the_cores(alone, by_two):
 
 @needs_mpi
 def test_train_from_a_shell(tmp_path):
-    """The cache is empty at first: one process on the machine compiles, and the others load the compiled code.
+    """The compile cache is empty at first: one process on the machine compiles, and the other processes load the compiled code.
 
     The test uses the reference loops, because they compile three times as fast as the fast loops.
     """

@@ -1,4 +1,4 @@
-"""The tree and the drawing of the rooms in docs/architecture.md match the package. test_house.py checks the page's table."""
+"""In docs/architecture.md, the tree of files and the drawing of the folders match the package."""
 
 import re
 
@@ -15,7 +15,7 @@ def block_after(heading: str) -> list[str]:
 
 
 def test_the_tree_names_every_module():
-    """The tree may name a folder without its modules; if the tree names some modules of a folder, it names all of them."""
+    """If the tree names one module of a folder, the tree must name all modules of the folder."""
     path, modules, folders = [], set(), set()
     for line in block_after("The tree")[1:]:
         depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]

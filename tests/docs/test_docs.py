@@ -1,13 +1,13 @@
 """The examples in the README and in docs/ print the output that the pages show, quotations match the source, and links work.
 
-The Python blocks and the `numbanet` commands of a page run in the order of the page, in one namespace and in a separate folder.
+The Python blocks and the `numbanet` commands of a page run in the order of the page, in one namespace and in a folder per page.
 A `text` block after a Python block or a command shows lines that the block or command prints. A comment in the line before a
 block describes how the test treats the block:
 
 `needs torch, GPU`: the block is skipped if the package torch or a GPU is missing. `quoted from FILE`: the block is not run;
-FILE must contain its lines, apart from docstrings. `run by mpiexec`: the block is a separate script, which two processes run in
-`test_mpi.py`. `not run: WHY`: the block is not run; with `not run: a recipe`, the block contains lines that are not a complete
-program.
+FILE must contain the lines of the block, apart from docstrings. `run by mpiexec`: the block is a separate script, which two
+processes run in `test_mpi.py`. `not run: WHY`: the block is not run; with `not run: a recipe`, the block contains lines that
+are not a complete program.
 
 The pages with the comment `runs in the simulator` run in Numba's simulator, together in a separate process.
 """
@@ -39,7 +39,7 @@ LINK = re.compile(r"""(?:\]\(|(?:src|href)=")(?!http|#)([^)#"]+)""")
 
 
 def commands_of(code: str) -> list[list[str]]:
-    """Returns the arguments of every command `numbanet` in lines of a shell."""
+    """Returns the arguments of every call of the command `numbanet` in the shell commands `code`."""
     parts = [shlex.split(part, comments=True) for line in code.splitlines() for part in line.split("&&")]
     return [part[1:] for part in parts if part and Path(part[0]).name == "numbanet"]
 
@@ -55,7 +55,7 @@ def run(page: Path) -> None:
 
 
 def printed_by(block: Block, page: str, names: dict) -> str | None:
-    """Returns the output of a block, or None if a shell block contains no command of numbanet."""
+    """Runs a block of a page and returns its output, or None if a shell block does not call the command `numbanet`."""
     commands = commands_of(block.code) if block.language == "sh" else []
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
@@ -76,7 +76,7 @@ def shows(name: str, shown: str, printed: str) -> None:
 
 
 def alike(one: str, other: str) -> bool:
-    """Returns True if two lines differ only in times, and in numbers by a rounding error of another processor's `exp`."""
+    """Returns True if two lines differ only in times, and in numbers only by the rounding errors of different processors."""
     one, other = SECONDS.sub("", one).rstrip(), SECONDS.sub("", other).rstrip()
     numbers = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
     return NUMBER.sub("#", one).split() == NUMBER.sub("#", other).split() and numbers[0] == pytest.approx(numbers[1], abs=0.02)
@@ -98,7 +98,7 @@ IN_SIMULATOR = [page for page in PAGES if "<!-- runs in the simulator -->" in pa
 
 @pytest.fixture(scope="module")
 def failures_in_simulator(tmp_path_factory):
-    """Runs the pages of the simulator in one process; returns, for each page, its traceback or an empty string."""
+    """Runs the pages marked `runs in the simulator` in one process; returns each page's traceback or an empty string."""
     folder = tmp_path_factory.mktemp("simulator")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT)}
     code = "from tests.docs.test_docs import run_in_simulator; run_in_simulator()"
@@ -107,7 +107,7 @@ def failures_in_simulator(tmp_path_factory):
 
 
 def run_in_simulator() -> None:
-    """Runs the pages of the simulator, each in a folder of its own, and writes their tracebacks to failures.json."""
+    """Runs the pages marked `runs in the simulator`, each in its own folder, and writes their tracebacks to failures.json."""
     folder, failures = Path.cwd(), {}
     for page in IN_SIMULATOR:
         (folder / page.stem).mkdir()
@@ -122,13 +122,13 @@ def run_in_simulator() -> None:
 
 
 def prepare_folder() -> None:
-    """Gives the present folder the folders of the repository that pages read."""
+    """Links the folders of the repository that pages read into the current folder."""
     Path("docs").symlink_to(ROOT / "docs")
     Path("tests").symlink_to(ROOT / "tests")
 
 
 def same_sizes(page: Path) -> None:
-    """Fails if a picture on a page has another size than the picture that the page's code has just drawn."""
+    """Fails if a picture on a page has a different size than the picture that the code of the page has just drawn."""
     pixels = slice(16, 24)  # the bytes of a PNG file that contain its width and height
     for image in IMAGE.findall(page.read_text()):
         made = Path(Path(image).name)

@@ -1,4 +1,4 @@
-"""The package's metadata: links of README on a package index, and the files that a source distribution needs."""
+"""The metadata of the package: the links of the README on a package index, and the files in a source distribution."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ HOME = "https://host/owner/numbanet"
 
 @pytest.fixture
 def hook(monkeypatch):
-    """The module hatch_build.py, without hatchling, which only builds need."""
+    """Returns the module hatch_build.py, imported without the package hatchling, which only builds need."""
     interface = types.SimpleNamespace(MetadataHookInterface=object)
     monkeypatch.setitem(sys.modules, "hatchling.metadata.plugin.interface", interface)
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")

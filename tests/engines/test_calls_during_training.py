@@ -36,7 +36,7 @@ def predict_and_evaluate(engine, x, y):
 
 
 def train(engine, x, y):
-    """Trains on the same arrays, and then restores the parameters and the moments."""
+    """Trains an engine during another training on the same arrays, and then restores the parameters and the moments."""
     parameters, moments = np.array(engine.read()), [np.array(moment) for moment in engine.read_moments(1)]
     for _ in engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.5, RULE)):
         gradients(engine, x, y)
@@ -49,7 +49,7 @@ def train(engine, x, y):
 @each("dtype", DTYPES[:1] if _cuda.SIMULATED else DTYPES)
 @each("device, kernels", ENGINES)
 def test_calls_between_the_slices_of_an_epoch(device, kernels, dtype, call, monkeypatch):
-    """With 0 seconds per slice, an engine yields after each block, even if the gradients of the batch are still incomplete."""
+    """With 0 seconds per slice, an engine yields to Python after each block of samples, even in the middle of a batch."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((6, 5, 3), ("tanh", "softmax"), "cce", dtype)

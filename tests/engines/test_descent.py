@@ -1,4 +1,4 @@
-"""In every engine, each update agrees with whole-array NumPy in float64: rules, weights, clipping and dropout."""
+"""In every engine, each update agrees with NumPy in float64: update rules, sample weights, clipping and dropout."""
 
 import itertools
 
@@ -27,10 +27,10 @@ KEY = 0x1234_5678_9ABC_DEF0
 
 
 def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
-    """Returns pairs of a rule and a dtype.
+    """Returns pairs of an update rule and a dtype, half of them with weight decay.
 
-    The fast rung takes seconds to compile each combination of a rule, a dtype and weight decay. Therefore each rule is tested
-    in both dtypes, but with weight decay in only one of them. Other tests use the compiled code again.
+    The fast engine takes seconds to compile each combination of a rule, a dtype and weight decay. Therefore each rule is tested
+    in both dtypes, but with weight decay in only one of them. Other tests reuse the compiled code of these combinations.
     """
     pairs = []
     for name, dtype in itertools.product(names, dtypes):
@@ -41,7 +41,7 @@ def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
 
 
 class Trained:
-    """A network that NumPy trains with gradients from the oracle: the parameters and the moments."""
+    """The parameters and the optimizer's moments of a network that NumPy trains with gradients from the oracle."""
 
     def __init__(self, top, flat, rule):
         self.top, self.rule, self.t = top, rule, 0
@@ -50,7 +50,7 @@ class Trained:
         self.is_weight = flatten(*zip(*[(np.ones(w.shape), np.zeros(b.shape)) for w, b in top.views(flat)], strict=True))
 
     def step(self, x, y, eta, weights, keeps):
-        """Performs one update; `keeps` contains the dropout factors of the hidden layers' activations."""
+        """Performs one update of the parameters; `keeps` contains the dropout factors of each hidden layer's activations."""
         g, rule, self.t = self.gradient(x, y, weights, keeps), self.rule, self.t + 1
         g *= min(1, rule.clip_norm / np.linalg.norm(g))
         decay = rule.weight_decay * self.is_weight * self.parameters
@@ -70,7 +70,7 @@ class Trained:
             self.parameters -= eta * m_hat / (np.sqrt(v_hat) + rule.epsilon)
 
     def gradient(self, x, y, weights, keeps):
-        """Returns 1/n times the sum over n samples of the sample's weight times the oracle's gradient for the sample."""
+        """Returns the sum over the n samples of a sample's weight times the oracle's gradient for the sample, divided by n."""
         total = np.zeros(self.parameters.size)
         for s in range(len(x)):
             total += weights[s] * self.gradient_of_sample(x[s : s + 1], y[s : s + 1], [keep[s : s + 1] for keep in keeps])
@@ -95,7 +95,7 @@ class Trained:
 
 
 def keep_factors(top, batch):
-    """Returns the dropout factors of each hidden layer, for the samples at the given positions of an epoch."""
+    """Returns, for each hidden layer, the dropout factors of the samples at the positions `batch` of an epoch."""
     factors = []
     for l, (p, width) in enumerate(zip(top.dropout_rates[:-1], top.sizes[1:-1], strict=True), start=1):
         keeps = oracle.philox_numbers(KEY, batch.stop, width, l)[batch.start :] >= round(p * 2**32)
@@ -104,7 +104,7 @@ def keep_factors(top, batch):
 
 
 def check(device, kernels, top, rule, weights=None):
-    """Compares an engine's parameters and moments with NumPy's, after two epochs in which the learning rate changes."""
+    """Compares the parameters and moments of an engine with NumPy's, after two epochs with different learning rates."""
     engine, flat = engine_with_parameters(top, device, kernels)
     x, y = data(top, COUNT)
     expected = Trained(top, flat, rule)
@@ -143,7 +143,7 @@ def test_gradients_are_clipped_by_the_norm_of_all_of_them(device, kernels, dtype
 @each("dtype", DTYPES)
 @each("device, kernels", ENGINES)
 def test_nothing_but_gradients_counts_for_their_norm(device, kernels, dtype):
-    """The norm of the gradients does not include numbers that batches of another size have left in memory."""
+    """The norm of the gradients does not include numbers that earlier batches with a different size have left in memory."""
     top, rule = topology((3, 17, 2), ("sigmoid", "softmax"), "cce", dtype), Rule(clip_norm=1e-2)
     fresh, flat = engine_with_parameters(top, device, kernels)
     used, _ = engine_with_parameters(top, device, kernels)
@@ -233,7 +233,7 @@ def test_moments_that_are_read_and_written_continue_to_the_bit(device, kernels, 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="hundreds of samples take the simulator minutes")
 @each("device, kernels", ENGINES)
 def test_a_share_p_of_the_neurons_drops_out(device, kernels):
-    """The output is the mean of 64 neurons; its mean and its variance show the fraction of neurons that drop out."""
+    """The network's output is the mean of 64 neurons; its mean and variance show the fraction of neurons that drop out."""
     p = 0.3
     top = Topology((1, 64, 1), ("identity", "identity"), "mse", np.dtype("float64"), EPSILON, (p,))
     engine, _ = engine_with_parameters(top, device, kernels)

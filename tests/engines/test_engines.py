@@ -23,7 +23,7 @@ EXAMPLES = 5 if _cuda.SIMULATED else 40
 
 
 def check_step(device, kernels, top, n):
-    """Compares loss, gradients, prediction and trace of one batch with the oracle, relative to each array's maximum."""
+    """Compares the loss, gradients, predictions and trace of one batch with the oracle's, relative to each array's maximum."""
     engine, flat = engine_with_parameters(top, device, kernels)
     x, y = data(top, n)
     exact = oracle.step(top.views(flat), top.activations, top.loss, x, y, EPSILON)
@@ -48,9 +48,9 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Returns each combination with both dtypes, and in the simulator with one dtype.
+    """Returns each combination of activations and losses with both dtypes, or in the simulator with one dtype.
 
-    The simulator computes scalars in float64 for both dtypes, so one combination is tested in float32, and the next one in
+    The simulator computes scalars in float64 for both dtypes, so successive combinations are tested alternately in float32 and
     float64.
     """
     order = [*ACTIVATIONS, *LOSSES]
@@ -177,7 +177,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """With 0 seconds per slice, each block or step is a slice, after which the engine yields."""
+    """With 0 seconds per slice, the engine yields to Python after each block of samples or each step."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))
@@ -210,7 +210,7 @@ def test_slices_do_not_change_a_bit(device, kernels, dtype, monkeypatch):
 @each("device, kernels", ENGINES)
 @each("output, loss", [("sigmoid", "bce"), ("softmax", "bce"), ("softmax", "cce"), ("softmax", "mse"), ("sigmoid", "sse")])
 def test_saturated_outputs_stay_finite_and_right(device, kernels, dtype, output, loss):
-    """The network has a single layer with identity weights, so z equals x, which contains numbers up to 1e4."""
+    """The network has a single layer whose weights are the identity matrix, so z equals x, which contains numbers up to 1e4."""
     top = topology((3, 3), (output,), loss, dtype)
     engine, _ = engine_with_parameters(top, device, kernels)
     engine.write(np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(dtype))
@@ -248,7 +248,7 @@ def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dty
 @each("kept", [("relu",), ("leaky_relu",), ("relu", "leaky_relu")])
 @each("device, kernels", ENGINES)
 def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels, kept, monkeypatch):
-    """The derivatives of the rectifiers are computed from z if the engine keeps z, and otherwise from a."""
+    """The engine computes the derivatives of relu and leaky_relu from z if it keeps z, and otherwise from a."""
     top = Topology((5, 7, 4, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float64"), 0.25, (0.5, 0.0))
     x, y = data(top, 20)
     epoch = epoch_of(np.arange(20), 8, 0.125, dropout_key=1)

@@ -1,4 +1,4 @@
-"""Two networks calculated by hand: weights are multiples of ln 3, so that the outputs of sigmoid and softmax are fractions."""
+"""Two networks are calculated by hand; their weights are multiples of ln 3, so that sigmoid and softmax return fractions."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""exp, expm1 and log1p on the CPU agree with values of 50 digits, at the limits of float32 and float64 and in SIMD code."""
+"""exp, expm1 and log1p on the CPU agree with mpmath's values of 50 digits, also at the limits of a dtype and in SIMD code."""
 
 import math
 import re
@@ -21,7 +21,7 @@ INF, NAN = math.inf, math.nan
 
 
 def compiled(function):
-    """Returns the function as compiled code calls it; in Python, the same name calls the function of the module math."""
+    """Returns a compiled function that calls `function`, because a call from Python would use the module math instead."""
 
     @numba.njit(**_compile.FLAGS)
     def call(x):
@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 def check(name, dtype, value):
-    """Compares a function value with the exact value in 50 digits; inf is right if the exact value overflows."""
+    """Compares a function value with the exact value (50 digits); inf is right if the exact value overflows the dtype."""
     function, exact = FUNCTIONS[name]
     x = dtype.type(value)
     found, expected = function(x), exact(mp(float(x)))
@@ -52,7 +52,7 @@ def check(name, dtype, value):
 
 
 def arguments(dtype, name):
-    """Returns a strategy for arguments: near 0, above log(2) / 2 (worst for expm1), near overflow, and of any size."""
+    """Returns a Hypothesis strategy for arguments: near 0, above log(2) / 2 (worst for expm1), near overflow, or any."""
     width, largest = 8 * dtype.itemsize, float(np.finfo(dtype).max)
     lowest = float(np.nextafter(dtype.type(-1), dtype.type(0))) if name == "log1p" else -largest
     bounds = ((-2, 2), (0.34375, 0.4375), (-120, 120), (-800, 800), (lowest, largest))
@@ -86,7 +86,7 @@ def test_functions_are_within_their_ulp_at_the_ends_of_their_cases(name, dtype):
 
 
 def test_tanh_is_within_3_ulp_in_float32():
-    """If a is close to 1, an error of expm1 causes twice this error in a."""
+    """If the activation a = tanh(z) is close to 1, an error of expm1 causes an error in a that is twice as large."""
     z = np.linspace(-12, 12, 100_001, dtype=np.float32).reshape(1, -1)
     a = np.empty_like(z)
     activations.activation(activations.TANH, np.float32(0), z, a)

@@ -1,4 +1,4 @@
-"""Every row of docs/sheet.md names existing functions, and every formula, loop and kernel has a row."""
+"""Every row of docs/sheet.md names existing functions, and every formula, loop and kernel of the package has a row."""
 
 import importlib
 import pkgutil
@@ -16,7 +16,7 @@ NAME = re.compile(r"`(\w+)\.(\w+)`")
 
 
 def rows():
-    """Yields [formula, scalar function, loop, kernel] for every row of the tables."""
+    """Yields [formula, scalar function, loop, kernel] for every row of the tables in docs/sheet.md."""
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if len(cells) == 4 and cells[0] not in ("the sheet", "beyond the sheet") and not set(cells[0]) <= set("-"):

@@ -1,4 +1,4 @@
-"""Each loop of the sheet has the same text as its CUDA twin, docstrings match, and literals do not change the dtype."""
+"""Each loop has the same body as its CUDA kernel, their docstrings name each other, and literals do not change the dtype."""
 
 import ast
 from pathlib import Path
@@ -28,7 +28,7 @@ def without_docstring(function):
 
 
 def without_headers(body, indices):
-    """Returns the statements of a loop without the headers of the loops over the given indices."""
+    """Replaces every loop over one of the given indices by the statements in the loop, and returns all statements."""
     if len(body) == 1 and isinstance(body[0], ast.For) and body[0].target.id in indices:
         return without_headers(body[0].body, indices)
     flat = []
@@ -53,7 +53,7 @@ def test_the_inner_block_of_a_kernel_is_that_of_its_loop(path, name):
 
 
 def is_loop_over_numbers(node):
-    """Returns True unless the loop only repeats a statement, as loops in formulas may."""
+    """Returns True if `node` is a loop with an index; a loop `for _ in ...`, which only repeats, is allowed in formulas."""
     return isinstance(node, ast.For) and node.target.id != "_"
 
 
@@ -78,7 +78,7 @@ def test_docstrings_are_short_and_name_the_twin(path):
 
 @each("path", [pytest.param(path, id=path.stem) for path in FILES])
 def test_no_bare_literal_meets_a_float(path):
-    """A plain 1.0 in a formula would convert float32 to float64; indices and constants of kinds may be plain integers."""
+    """A plain 1.0 in a formula would convert float32 to float64; indices and constants such as RELU may be plain integers."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.FloorDiv | ast.Mod):
             operands = (node.left, node.right)

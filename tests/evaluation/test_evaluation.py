@@ -1,6 +1,7 @@
-"""Scores, the largest errors and the importance of columns agree with scikit-learn and NumPy."""
+"""The scores of a network, its largest errors and the importance of columns agree with scikit-learn and NumPy."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ LOSSES = {"labels": "bce", "numbers": "mse"}
 
 
 class Fitted:
-    """A fitted estimator for scikit-learn's functions."""
+    """A network in the form of a fitted estimator, which scikit-learn's functions take."""
 
     def fit(self, x, y):
         raise AssertionError("the estimator is fitted")
@@ -94,8 +95,33 @@ def test_an_interruption_keeps_the_measured_columns(monkeypatch):
 
     monkeypatch.setattr(net, "evaluate", interrupted)
     found = evaluation.permutation_importance(net, X, y, repeats=2)
-    assert found.interrupted and found.names == ["x[0]", "x[1]"]
+    assert found.interrupted and found.names == ["x[0]", "x[1]"] and found.left_out == ["x[2]", "x[3]"]
     np.testing.assert_array_equal(found.drops, whole.drops[:2])
+
+
+def test_a_time_limit_leaves_out_the_columns_with_the_smallest_weights(monkeypatch):
+    net, y = trained("mse")
+    (w, b), *others = net.parameters()
+    net.set_parameters([(w * [[1], [2], [0.5], [3]], b), *others])
+    whole, seconds = evaluation.permutation_importance(net, X, y), iter(range(9))
+    assert whole.left_out == []
+    monkeypatch.setattr(importance, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    found = evaluation.permutation_importance(net, X, y, seconds=1.5)
+    assert found.names == ["x[1]", "x[3]"] and found.left_out == ["x[0]", "x[2]"] and not found.interrupted
+    np.testing.assert_array_equal(found.drops, whole.drops[[1, 3]])
+    means = whole.drops.mean(axis=1)
+    np.testing.assert_array_equal(found.means, [np.nan, means[1], np.nan, means[3]])
+
+
+def test_a_column_of_equal_values_has_no_importance(monkeypatch):
+    net, y = trained("cce")
+    x, calls, evaluate = X.copy(), [], net.evaluate
+    x[:, 2] = 0.3
+    expected = drops_of_sklearn(net, x, y)
+    monkeypatch.setattr(net, "evaluate", lambda *given, **options: calls.append(1) or evaluate(*given, **options))
+    found = evaluation.permutation_importance(net, x, y)
+    np.testing.assert_array_equal(found.drops, expected)
+    assert not found.drops[2].any() and len(calls) == 1 + 3 * 5
 
 
 @each("kind", ["cce", "bce", "labels"])

@@ -1,6 +1,7 @@
-"""Writes files of other libraries to this folder, with the predictions of these libraries: python tests/files/make.py
+"""Writes networks in the file formats of other libraries to this folder, with their predictions: python tests/files/make.py
 
-This script needs torch, keras (with the backend torch) and safetensors; the tests need only safetensors and h5py.
+The script needs torch, keras (with the backend torch) and safetensors; the tests that read the files need only safetensors and
+h5py.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes formulas.json: losses and gradients of networks with formulas beyond the sheet, computed by PyTorch in float64.
+"""Writes formulas.json: PyTorch's losses and gradients, in float64, of networks with the formulas of equations/beyond.py.
 
 The script needs torch: python tests/files/make_formulas.py
 """
@@ -15,9 +15,10 @@ LOSSES = ("poisson", "mae", "huber", "huber(delta=0.75)", "log_cosh", "quantile"
 
 
 def layers(loss):
-    """Returns the activations of the network for a loss: half of all activations, a different half for each loss.
+    """Returns the activations of the network that is tested with a loss: one half of all activations, in varying order.
 
-    Networks with the same set of activations share their compiled loops. The network of the loss poisson ends with exponential.
+    Networks with the same set of activations share their compiled loops. The network with the loss poisson ends with the
+    activation exponential.
     """
     k = LOSSES.index(loss)
     half, first = ACTIVATIONS[k % 2 :: 2], k // 2
@@ -26,12 +27,12 @@ def layers(loss):
 
 
 def numbers(count, seed):
-    """Returns `count` different numbers in [-1, 1] with few digits."""
+    """Returns an array of `count` different numbers in [-1, 1] with few digits, which depend on `seed`."""
     return np.array([(k * 37 + seed * 53 + 11) % 101 - 50 for k in range(count)]) / 50
 
 
 def problem(loss):
-    """Returns the samples x, the targets y and the parameters [(w, b), ...] of a network."""
+    """Returns the samples x, the targets y and the parameters [(w, b), ...] of the network that is tested with the loss."""
     seed = LOSSES.index(loss)
     x, y = 2 * numbers(SAMPLES * 3, seed).reshape(SAMPLES, 3), 2 * numbers(SAMPLES * WIDTH, seed + 7).reshape(SAMPLES, WIDTH)
     y = {"poisson": np.abs(y.round()), "hinge": np.where(y < 0, -1.0, 1.0)}.get(loss, y)

@@ -1,4 +1,4 @@
-"""Writes training.json: parameters after 20 steps of PyTorch with each optimizer, in float64.
+"""Writes training.json: the parameters of a network after PyTorch has trained it for 20 steps with each optimizer, in float64.
 
 The script needs torch.
 """
@@ -25,7 +25,7 @@ CASES = {
 
 
 def trained(problem, optimizer, options, loss):
-    """Returns the flat parameter vector, which contains w (n_in, n_out) and then b for each layer."""
+    """Trains with PyTorch; returns the flat parameter vector, which contains w (n_in, n_out) and then b for each layer."""
     layers = [torch.nn.Linear(n_in, n_out, dtype=torch.float64) for n_in, n_out in itertools.pairwise(SIZES)]
     for layer, (w, b) in zip(layers, problem["parameters"], strict=True):
         layer.weight.data, layer.bias.data = torch.tensor(w).T.contiguous(), torch.tensor(b)

@@ -1,4 +1,4 @@
-"""The cases that test_mpi.py runs in several processes: python mpi_cases.py FOLDER CASE ...; rank 0 writes CASE.json."""
+"""The cases that test_mpi.py runs in several processes: `python mpi_cases.py FOLDER CASE ...`. Rank 0 writes CASE.json."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 
 
 class Counting(numbanet.MPICommunicator):
-    """A communicator that calls the function `then` after gradients have been added up `at` times."""
+    """A communicator that calls the function `then` after it has added up the gradients of the processes `at` times."""
 
     sums, at, then = 0, None, None
 
@@ -34,16 +34,16 @@ def flat(network):
 
 
 def digits():
-    """Returns 351 images, to be trained in batches of 35, which is divisible neither by 2 nor by 3.
+    """Returns 351 images and labels, for training in batches of 35, which is divisible neither by 2 nor by 3.
 
-    If a tenth of the images is held out, the last batch has one image.
+    If a tenth of the images is held out for validation, the last batch contains one image.
     """
     x, y, _, _ = numbanet.load_digits()
     return x[:351], y[:351]
 
 
 def noise():
-    """Returns random samples for the network of R3, to be trained in batches of 49."""
+    """Returns random samples and labels for the benchmark network R3, for training in batches of 49."""
     random = np.random.default_rng(0)
     return random.standard_normal((333, 784)), random.integers(0, 10, 333)
 
@@ -61,7 +61,7 @@ PROBLEMS = {
 
 
 def same(communicator):
-    """Returns the losses of every problem in PROBLEMS."""
+    """Trains each network in PROBLEMS; returns the losses and validation losses of its epochs."""
     found = {}
     for name, (sizes, data, batch_size, dtype, options) in PROBLEMS.items():
         network = numbanet.Network(sizes, "relu", "cce", dtype=dtype, seed=0)
@@ -72,7 +72,7 @@ def same(communicator):
 
 
 def bits(communicator):
-    """Returns the losses, and the bits of the parameters, after training with Nesterov momentum, decay and dropout."""
+    """Trains with Nesterov momentum, weight decay and dropout; returns the losses, the metrics and a hash of the parameters."""
     network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0, dropout=0.2)
     options = {"batch_size": 35, "optimizer": numbanet.Nesterov(weight_decay=0.001), "metrics": ["f1"]}
     history = network.fit(*digits(), epochs=3, communicator=communicator, verbose=0, **options)
@@ -80,7 +80,7 @@ def bits(communicator):
 
 
 def trained(communicator):
-    """Trains the digits with Adam for 5 epochs of 11 steps; after each epoch, rank 0 writes a checkpoint."""
+    """Trains a network on digits with Adam for 5 epochs of 11 steps; after each epoch, rank 0 writes a checkpoint."""
     x, y = digits()
     network = numbanet.Network([64, 32, 10], "relu", "cce", dtype="float64", seed=0)
     options = {"batch_size": 33, "optimizer": "adam", "checkpoint": FOLDER / "state.npz"}
@@ -97,7 +97,7 @@ def killed(communicator):
 
 
 def failing(communicator):
-    """Trains on batches from a function, which raises an error in rank 1 in epoch 2."""
+    """Trains on batches from a generator, which raises an error in rank 1 in epoch 2."""
     network, epochs = numbanet.Network([2, 2, 2], "relu", "cce", seed=0), [0]
 
     def batches():
@@ -111,7 +111,7 @@ def failing(communicator):
 
 
 def gpu(communicator):
-    """Returns the parameters after training on a GPU (possibly simulated), and after training on the CPU."""
+    """Returns the parameters of a network after training on a GPU (possibly simulated), and after training on the CPU."""
     random, found = np.random.default_rng(0), {}
     x, y = random.standard_normal((3, 2)), random.integers(0, 2, 3)
     for device in ("cpu", "cuda"):
@@ -122,12 +122,12 @@ def gpu(communicator):
 
 
 def node(communicator):
-    """Returns the number of threads of this process, and its position on the machine."""
+    """Returns the number of threads of this process, whether it is the first on its machine, and the number of processes."""
     return {"threads": numbanet.get_num_threads(), "first": communicator.first_of_node, "size": communicator.size}
 
 
 def misuse(communicator):
-    """Returns the exit status of a command with wrong arguments."""
+    """Returns the exit status of a `numbanet` command with wrong arguments."""
     from numbanet.cli import main
 
     try:
@@ -137,7 +137,7 @@ def misuse(communicator):
 
 
 def examples(communicator):
-    """Runs every script in the folder as a main program, with the folder as the working folder."""
+    """Runs every script example_*.py in FOLDER as a main program, with FOLDER as the working folder."""
     os.chdir(FOLDER)
     scripts = sorted(FOLDER.glob("example_*.py"))
     for script in scripts:

@@ -1,4 +1,4 @@
-"""Any exception of a parser becomes a ValueError with the file and the reason, and small files need little memory."""
+"""Any exception of a file parser becomes a ValueError with the file and the reason; small files use little memory."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""A file is replaced completely or not at all; links, devices, pipes and file objects are written in place."""
+"""Saving replaces a file completely or not at all; links, devices, pipes and file objects are written in place."""
 
 import errno
 import io
@@ -101,7 +101,7 @@ def test_a_device_stays(net, tmp_path):
 @each("folder", ["/dev/fd", "/proc/self/fd"])
 @each("to", ["file", "pipe"])
 def test_open_files_by_number_are_written_at_their_position(folder, to, tmp_path):
-    """/dev/stdout is a link to a file that is open by number, such as /dev/fd/1."""
+    """For example, /dev/stdout is a link to the file /dev/fd/1, which stands for the open file number 1."""
     if not os.path.isdir(folder):
         pytest.skip(f"{folder} does not exist here")
     end, handle = os.pipe() if to == "pipe" else (None, os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT))
@@ -167,7 +167,7 @@ def test_extended_attributes_survive(attribute, target):
 
 @each("error", [errno.EBUSY, errno.EXDEV, errno.EPERM])
 def test_a_file_that_cannot_be_renamed_over_is_written_in_place(error, target, monkeypatch):
-    """A single file that is mounted into a container, for example, cannot be replaced by renaming another file."""
+    """For example, a file that is mounted into a container cannot be replaced by giving its name to another file."""
 
     def replace(*_):
         raise OSError(error, os.strerror(error))
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_renamed_over_is_written_in_place(error, target, m
 
 
 def refusing(path, *_):
-    """Replaces os.open, and refuses to create files in the folder."""
+    """A replacement for os.open that refuses to create files."""
     raise PermissionError(errno.EACCES, "Permission denied", path)
 
 
@@ -224,7 +224,7 @@ def test_the_longest_names_can_be_written(name, tmp_path):
 
 @on_posix
 def test_the_next_write_deletes_the_files_of_killed_processes_only(target):
-    """The lock of a temporary file is released if the process that holds the lock is killed."""
+    """An unlocked temporary file belonged to a killed process, because a lock ends with the process that holds it."""
     target.with_name(".numbanet-0123456789abcdef.tmp").write_bytes(bytes(1000))
     with files.replacing(target.with_name("other")) as busy:
         busy.write(b"more")
@@ -237,7 +237,7 @@ def test_the_next_write_deletes_the_files_of_killed_processes_only(target):
 
 
 def test_a_file_that_another_process_deletes_too_early_is_made_again(target, monkeypatch):
-    """After it is created and before it is locked, a temporary file looks like the file of a killed process."""
+    """A temporary file that is created but not yet locked looks like the temporary file of a killed process."""
     pytest.importorskip("fcntl")
     flock, deleted = writing.fcntl.flock, []
 
@@ -299,7 +299,7 @@ def test_a_trace_can_be_written_to_a_file_object(net):
 
 
 class Slow(io.RawIOBase):
-    """A raw file object, which may write fewer bytes than requested."""
+    """A raw (unbuffered) file object, whose method `write` may write fewer bytes than it receives."""
 
     def __init__(self):
         self.content = b""

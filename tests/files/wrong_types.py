@@ -1,5 +1,5 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
-"""Calls with wrong types, for a type checker: pyright reports each marked line in which it finds no error."""
+"""Calls with wrong types, which test the annotations: pyright reports each marked line in which it finds no error."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""The activations and losses beyond the sheet: networks with them agree with PyTorch on every engine.
+"""On every engine, networks with the activations and losses of equations/beyond.py agree with PyTorch.
 
-tests/files/make_formulas.py wrote PyTorch's losses and gradients to formulas.json; the tests do not need PyTorch.
+The script tests/files/make_formulas.py wrote PyTorch's losses and gradients to formulas.json, so the tests do not need PyTorch.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Every engine's training with formulas of users, step by step, against whole-array NumPy in float64."""
+"""With activations and losses that users write, each training step of every engine agrees with NumPy in float64."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ OPTIMIZERS = {
 
 
 class Oracle:
-    """A network with one hidden layer, an identity output and the Huber loss, trained by whole-array NumPy."""
+    """A network with one hidden layer, an identity output layer and the Huber loss, which NumPy trains."""
 
     def __init__(self, network, hidden, divisor):
         self.parameters = [array for pair in network.parameters() for array in pair]
@@ -28,7 +28,7 @@ class Oracle:
         self.v = [np.zeros_like(array) for array in self.parameters]
 
     def gradients(self, x, y):
-        """Returns the loss, and the gradients of w1, b1, w2, b2."""
+        """Returns the loss, and its gradients with respect to w1, b1, w2 and b2."""
         w1, b1, w2, b2 = self.parameters
         z = x @ w1 + b1
         a = PHI[self.hidden](z)
@@ -39,7 +39,7 @@ class Oracle:
         return huber_losses(y, y_hat).sum() / by, [x.T @ delta1, delta1.sum(0), a.T @ delta2, delta2.sum(0)]
 
     def step(self, x, y, name):
-        """Performs one update, and returns the loss before the update."""
+        """Updates the parameters once with the optimizer `name`, and returns the loss before the update."""
         loss, gradients = self.gradients(x, y)
         self.t += 1
         for k, g in enumerate(gradients):

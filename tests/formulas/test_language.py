@@ -1,4 +1,4 @@
-"""Formulas of users: each way to write a formula gives right results, or is refused in words that a beginner understands."""
+"""Each way in which users may write a formula gives right results, or an error that a beginner understands."""
 
 import math
 import re
@@ -114,7 +114,7 @@ def test_a_formula_means_what_python_means_in_either_dtype(function):
 
 
 def test_functions_of_math_keep_the_dtype_and_are_right():
-    """A single formula calls all functions of math, so that Numba compiles only once."""
+    """To save time, the test compiles one function that calls all supported functions of the module math."""
     taken = {function: ["y"] if function is math.acosh else ["x"] * FUNCTIONS[function].arguments for function in FUNCTIONS}
     namespace = {f"_{function.__name__}": FUNCTIONS[function].function for function in FUNCTIONS}
     calls = [f"_{function.__name__}({', '.join(names)})" for function, names in taken.items()]
@@ -141,7 +141,7 @@ REFUSED = {}
 
 
 def refused(reason):
-    """Registers a function that is refused, and a pattern of the reason."""
+    """Returns a decorator that registers a function that numbanet refuses as a formula, and a pattern of the reason."""
 
     def register(function):
         REFUSED[function.__name__] = function, reason

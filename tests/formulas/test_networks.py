@@ -1,4 +1,4 @@
-"""Networks with formulas of users: the methods of `Network`, files and errors, but not the steps of training."""
+"""Tests of `Network`, files and errors with formulas that users write (test_engines.py tests training steps)."""
 
 import copy
 import io
@@ -47,7 +47,7 @@ def half(z):
 @each("output", ["swish", "softmax"])
 @each("device, kernels", ENGINES)
 def test_gradients_trace_and_predictions_are_those_of_numpy(device, kernels, output):
-    """The output layer has the user's formula, or softmax with its Jacobian; the loss is divided by the number of outputs."""
+    """The activation of the output layer is a user's formula or softmax; the loss is divided by the number of outputs."""
     layers = [STEEP, SWISH, SWISH if output == "swish" else "softmax"]  # both networks share their compiled loops
     net = Network([3, 5, 3, 2], layers, HUBER_PER_OUTPUT, dtype="float64", seed=0, device=device, kernels=kernels)
     x, y = samples()

@@ -1,4 +1,4 @@
-"""Calculates the luminance of colours, for tests of the contrast of text."""
+"""Calculates the luminance of colours, for tests that check the contrast between text and background."""
 
 import re
 

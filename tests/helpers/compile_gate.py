@@ -1,4 +1,4 @@
-"""Compiles a CUDA kernel to the machine code that its first launch would use, without a GPU, and analyses this code.
+"""Compiles a CUDA kernel, without a GPU, to the machine code that its first launch would produce, and analyses this code.
 
 The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Then the tool
 nvdisasm prints the machine code.
@@ -39,7 +39,7 @@ LOCAL_MEMORY = re.compile(r"(LDL|STL)\b")
 
 
 def missing() -> str | None:
-    """Returns None if this machine can compile and disassemble kernels, else says what is missing and what to install."""
+    """Returns None if this machine can compile and disassemble kernels, else a text: what is missing and what to install."""
     if SIMULATED:
         return "the compile gate builds real kernels: unset NUMBA_ENABLE_CUDASIM"
     if getattr(cuda, "implementation", None) != "NVIDIA":
@@ -65,13 +65,13 @@ class MachineCode:
     registers : int
         The number of registers per thread.
     stack, spill_stores, spill_loads : int
-        The size of the stack, the size of register spill stores, and the size of spill loads, all in bytes per thread.
+        The number of bytes per thread of the stack, of stores of registers to the stack, and of loads from it.
     instructions : tuple of str
         The instructions in their order in the code, without addresses, such as "@!P0 FADD R1, R2, R3".
     shared : int
         The size of shared memory in bytes per block.
     loops : tuple of (int, int)
-        For each loop, the index of its first instruction, and the index of the instruction after its last one.
+        For each loop, the index of its first instruction, and the index of the instruction after its last instruction.
     """
 
     registers: int
@@ -84,7 +84,7 @@ class MachineCode:
 
     @property
     def main_loop(self) -> tuple[str, ...]:
-        """The instructions of the loop with the most multiply-adds; of nested loops with equal numbers, the innermost one."""
+        """The instructions of the loop with the most multiply-adds; if several have equally many, of the shortest loop."""
         bodies = [self.instructions[begin:end] for begin, end in self.loops]
         return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
@@ -144,7 +144,7 @@ def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
 
 
 def is_cooperative(kernel, argument_types, architecture: str) -> bool:
-    """Returns True if numba-cuda starts all blocks of the kernel at once, so that they can wait for each other."""
+    """Returns True if numba-cuda starts all blocks of the kernel at the same time, so that blocks can wait for each other."""
     from numba import types
     from numba.cuda import compiler
 
@@ -178,7 +178,7 @@ def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
 
 
 def resources(log: str) -> tuple[int, int, int, int]:
-    """Returns the registers and the bytes of stack, of spill stores and of spill loads: the maxima over the log's functions."""
+    """Returns the numbers of registers and of bytes of stack, spill stores and spill loads: maxima over the log's functions."""
     registers = re.findall(r"Used (\d+) registers", log)
     memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     if not registers or not memory:
@@ -187,7 +187,7 @@ def resources(log: str) -> tuple[int, int, int, int]:
 
 
 def shared_memory(log: str) -> int:
-    """Returns the shared memory per block in bytes: the maximum over the log's functions."""
+    """Returns the number of bytes of shared memory per block: the maximum over the functions in the linker's log."""
     return max(map(int, re.findall(r"(\d+) bytes smem", log)), default=0)
 
 

@@ -1,4 +1,4 @@
-"""The devices, engines and dtypes with which tests are repeated on this machine."""
+"""The devices, engines and dtypes for which tests are repeated on this machine."""
 
 import sys
 

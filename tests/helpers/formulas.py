@@ -1,4 +1,4 @@
-"""Formulas as users write them, and the same formulas as whole-array NumPy, for tests of every engine."""
+"""Activations and losses as users write them, and the same formulas in NumPy, for tests of every engine."""
 
 from math import exp
 

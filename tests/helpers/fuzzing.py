@@ -1,8 +1,8 @@
-"""Damages files of every kind that numbanet reads, and checks that reading ends in a result or in a ValueError.
+"""Damages files of every kind that numbanet reads, and checks that each reader returns a result or raises a ValueError.
 
 `python -m tests.helpers.fuzzing --count 50000` reads 50,000 damaged files in processes with limits of time and memory, and
-prints the files for which reading ends in another way. `--kind KIND --first N --keep FILE` writes the damaged file with the
-number N to FILE. The tests read only a few damaged files.
+prints the files for which a reader neither returns a result nor raises a ValueError. `--kind KIND --first N --keep FILE` writes
+the damaged file with the number N to FILE. The tests read only a few damaged files.
 """
 
 import argparse
@@ -51,14 +51,14 @@ class Kind(NamedTuple):
 
 
 def saved(save: Callable[[Path], Any], name: str) -> bytes:
-    """Returns the content of the file that a function writes."""
+    """Calls `save`, which writes a file with the given name, and returns the content of the file."""
     with tempfile.TemporaryDirectory() as folder:
         save(path := Path(folder) / name)
         return path.read_bytes()
 
 
 def networks(suffix: str) -> list[bytes]:
-    """Returns files of networks: a network with Adam's moments, a network of a table, and a checkpoint."""
+    """Returns the contents of files: two networks, a network trained on a table, and a checkpoint."""
     net = Network([3, 4, 2], ["leaky_relu", "softmax"], "cce", seed=5)
     column = Network([5, 1], "identity", "mse", seed=5, dtype="float64")
     table = "a,b,y\n" + "".join(f"{k}.5,{'uvw'[k % 3]},{'no' if k % 2 else 'yes'}\n" for k in range(9))
@@ -77,7 +77,7 @@ def networks(suffix: str) -> list[bytes]:
 
 
 def arrays() -> list[bytes]:
-    """Returns NPZ files with data, with and without compression."""
+    """Returns the contents of two NPZ files with samples, one without and one with compression."""
     x, y = np.arange(12.0).reshape(4, 3), np.array([0, 1, 1, 0])
     return [
         saved(lambda path: np.savez(path, x=x, y=y), "x.npz"),
@@ -86,7 +86,7 @@ def arrays() -> list[bytes]:
 
 
 def parquet() -> list[bytes]:
-    """Returns Parquet files with numbers, texts, booleans and missing values."""
+    """Returns the contents of two Parquet files with numbers, texts, booleans and missing values."""
     pyarrow, parquet = __import__("pyarrow"), __import__("pyarrow.parquet").parquet
     table = pyarrow.table({"a": [1, 2, None], "b": ["u", None, "w"], "c": [True, False, True], "d": [0.5, 1.5, -2.5]})
     return [
@@ -100,7 +100,7 @@ IDX = idx("uint8", (3, 2, 2), range(12))
 
 
 def read_fashion_mnist(path: Path) -> Any:
-    """Reads Fashion-MNIST from a folder in which one of the four files is damaged."""
+    """Reads Fashion-MNIST from a folder in which one of the four files is the damaged file `path`."""
     with tempfile.TemporaryDirectory() as folder:
         write_fashion_mnist(Path(folder), 3, 2, zipped=False)
         (damaged := Path(folder) / "t10k-images-idx3-ubyte").write_bytes(path.read_bytes())
@@ -111,7 +111,7 @@ def read_fashion_mnist(path: Path) -> Any:
 
 
 def kinds() -> dict[str, Kind]:
-    """Returns all kinds of files whose readers are installed."""
+    """Returns, by name, all kinds of files for whose readers the packages are installed."""
     found = [
         Kind("net.npz", networks(".npz"), Network.load),
         Kind("data.idx", [IDX, gzip.compress(IDX, mtime=0), idx("float64", (2, 2), range(4))], read_idx),
@@ -143,7 +143,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Damages any bytes of a file or, often, only the members of an archive, which then get correct checksums."""
+    """Damages any bytes of a file or, often, only the members of an archive, and gives these members correct checksums."""
     if chance.random() < 0.7:
         with contextlib.suppress(zipfile.BadZipFile, EOFError, OSError):
             if content.startswith(b"PK"):
@@ -158,7 +158,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 def rezipped(content: bytes, chance: random.Random) -> bytes:
-    """Damages members of a ZIP archive, and sometimes compresses, removes or renames members."""
+    """Damages one member of a ZIP archive, sometimes removes or renames this member, and compresses some archives."""
     stored = io.BytesIO()
     methods = [zipfile.ZIP_STORED] * 5 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stored, "w", chance.choice(methods)) as new:
@@ -178,12 +178,12 @@ def rezipped(content: bytes, chance: random.Random) -> bytes:
 
 
 def inflated(member: bytes, chance: random.Random) -> bytes:
-    """Appends millions of zeros, which are compressed to a few kilobytes."""
+    """Appends up to 64 million zero bytes, which an archive compresses to a few kilobytes."""
     return member + bytes(chance.choice((1 << 20, 1 << 24, 1 << 26)))
 
 
 def altered(content: bytes, chance: random.Random) -> bytes:
-    """Applies one to four random changes to the content."""
+    """Applies one, two or four random changes to the content."""
     content = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         chance.choice(CHANGES)(content, chance)
@@ -264,7 +264,10 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file after the time limit. TooSlow is not an Exception, so that no reader catches TooSlow."""
+    """Ends the reading of a file after the time limit.
+
+    TooSlow is no subclass of Exception, so that readers of files do not catch TooSlow.
+    """
 
 
 def too_slow(*_: Any) -> None:
@@ -272,13 +275,13 @@ def too_slow(*_: Any) -> None:
 
 
 def content_of(kind: Kind, number: int) -> bytes:
-    """Returns the damaged file with the given number; the file is the same in every run."""
+    """Returns the content of the damaged file with the given number, which is the same in every run."""
     chance = random.Random(f"{kind.name} {number}")
     return damaged(chance.choice(kind.contents), chance)
 
 
 def fault(kind: Kind, number: int, folder: Path) -> str | None:
-    """Reads the damaged file with the given number, and returns a description of the reader's fault, or None."""
+    """Reads the damaged file with the given number; returns what the reader does wrong, or None if all is right."""
     path = folder / f"{number}-{kind.name}"
     path.write_bytes(content_of(kind, number))
     before = signal.signal(signal.SIGALRM, too_slow)
@@ -307,7 +310,7 @@ def fault(kind: Kind, number: int, folder: Path) -> str | None:
 
 
 def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
-    """Sends the number and the fault of each damaged file to the parent process, from a process with limited memory."""
+    """Limits the memory of this process, reads damaged files, and sends each file's number and fault to the parent process."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), tempfile.TemporaryDirectory() as folder:
@@ -316,7 +319,7 @@ def limited_faults(kind: Kind, numbers: range, sent: Any) -> None:
 
 
 def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
-    """Reads damaged files in separate processes, and yields the number and the fault of each file with a fault."""
+    """Reads damaged files in separate processes; yields the number and the fault of each file that is not read correctly."""
     number, end = first, first + count
     while number < end:
         received, sent = multiprocessing.get_context("fork").Pipe(duplex=False)
@@ -341,7 +344,7 @@ def faults(kind: Kind, first: int, count: int) -> Iterator[tuple[int, str]]:
 
 
 def main() -> int:
-    """Reads the damaged files that the command line selects, and prints one line per fault and one line per kind."""
+    """Reads the damaged files that the command line selects; prints one line for each fault and one for each kind of file."""
     known = kinds()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="number of files, of all kinds together")

@@ -1,4 +1,4 @@
-"""Writes IDX files value by value, as the description of the format demands, without numbanet's code for IDX files."""
+"""Writes IDX files value by value, as the description of the format demands, independently of numbanet's own code."""
 
 import gzip
 import struct

@@ -16,7 +16,10 @@ def topology(sizes, activations, loss, dtype, formulas=()) -> Topology:
 
 
 def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int = 0):
-    """Returns an engine and its flat parameter vector. The parameters are random in [-1, 1], so that all neurons differ."""
+    """Returns an engine with random parameters, and its parameters as a flat vector.
+
+    The parameters are random numbers in [-1, 1], so that all neurons differ.
+    """
     engine = make_engine(top, device, kernels)
     flat = np.random.default_rng(seed).uniform(-1, 1, top.parameter_count).astype(top.dtype)
     engine.write(flat)
@@ -24,7 +27,7 @@ def engine_with_parameters(top: Topology, device: str, kernels: str, seed: int =
 
 
 def data(top: Topology, n: int, seed: int = 1):
-    """Returns n random samples, and targets that suit the loss: probabilities for bce and cce, else any numbers."""
+    """Returns n random samples, and random targets that suit the loss: probabilities for bce and cce, otherwise any numbers."""
     random = np.random.default_rng(seed)
     x = random.standard_normal((n, top.sizes[0])).astype(top.dtype)
     n_out = top.sizes[-1]

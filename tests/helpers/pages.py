@@ -22,19 +22,19 @@ BLOCK = re.compile(r"(?:^ *<!-- ([^\n]+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re
 
 
 class Block(NamedTuple):
-    """A code block of a page: the comment before it, its language, and its code."""
+    """A code block of a page: the comment before the block (`note`), the language, and the code."""
 
     note: str
     language: str
     code: str
 
     def can_run(self) -> bool:
-        """Returns True if a test should run the block in its page's namespace, and all packages that it needs are installed."""
+        """Returns True if the tests should run the block together with its page, and can run it with the installed packages."""
         needed = self.note.removeprefix("needs ").split(", ") if self.note.startswith("needs ") else []
         return not self.note.startswith(("not run", "quoted", "run by")) and all(map(is_there, needed))
 
     def is_script(self) -> bool:
-        """Returns True if the block is a separate script, which mpiexec runs."""
+        """Returns True if the block is a separate script, which the tests run with mpiexec."""
         return self.note == "run by mpiexec"
 
     def is_part(self) -> bool:
@@ -52,7 +52,7 @@ def is_there(name: str) -> bool:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Returns a page's code blocks in the order of the page."""
+    """Returns the code blocks of a page in their order on the page."""
     return [Block(note, language, textwrap.dedent(code)) for note, _, language, code in BLOCK.findall(page.read_text())]
 
 
@@ -62,10 +62,10 @@ STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
 
 
 def write_examples(folder: Path) -> None:
-    """Writes the Python code of each page to one file, because a page's blocks share a namespace.
+    """Writes the Python blocks of each page to one file, because the blocks of a page share a namespace.
 
-    Each script is written to a separate file. Pyright applies the rules of pyproject.toml, and imports the installed package,
-    as users of numbanet do.
+    A block that is a separate script gets its own file. In the folder, pyright applies the rules of pyproject.toml, and imports
+    the installed package numbanet, as in a user's project.
     """
     folder.mkdir(parents=True)
     extends = os.path.relpath(ROOT / "pyproject.toml", folder)

@@ -1,4 +1,4 @@
-"""Trains on the table of penguins with the command, which writes a report: a classification and a regression."""
+"""Trains on the table of penguins with the command `numbanet train`, which writes a report."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ OPTIONS = {
 
 
 def train(target, folder):
-    """Trains, and writes TARGET.html, TARGET.png and TARGET.npz into the folder; returns the path of the table."""
+    """Trains a network on the column `target`; writes TARGET.html, .png and .npz into the folder; returns the table's path."""
     data = PENGUINS
     if target == "body_mass_g":  # without the rows in which the mass is unknown
         data = folder / "penguins.csv"

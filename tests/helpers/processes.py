@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def python(*arguments, **options) -> Iterator[subprocess.Popen]:
-    """Starts Python with the given arguments and a pipe for its output; kills the process when the context ends."""
+    """A context manager that starts Python with the given arguments and a pipe for its output, and kills it at the end."""
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:

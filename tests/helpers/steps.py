@@ -1,4 +1,4 @@
-"""Traces of small networks, for the tests of the page of a training step, and functions that read such a page."""
+"""Traces of small networks, for the tests of the web page that shows a training step, and functions that read such a page."""
 
 import json
 from html.parser import HTMLParser
@@ -15,10 +15,10 @@ NETWORKS = {f"{loss}-{output}": (HIDDEN[number % len(HIDDEN)], output, loss) for
 
 
 def mazur():
-    """Returns the network and the sample of Matt Mazur's A Step by Step Backpropagation Example (2015).
+    """Returns the trace of the network and sample in Matt Mazur's "A Step by Step Backpropagation Example" (2015).
 
-    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. With SSE and half of Mazur's learning rate, the update is the same,
-    but the loss, the error terms and the gradients are twice as large.
+    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. This network uses SSE, so its loss, error terms and gradients are
+    twice Mazur's; with half his learning rate, its updates equal Mazur's.
     """
     net = Network([2, 2, 2], ["sigmoid", "sigmoid"], "sse", dtype="float64", kernels="reference")
     net.set_parameters([([[0.15, 0.25], [0.2, 0.3]], [0.35, 0.35]), ([[0.4, 0.5], [0.45, 0.55]], [0.6, 0.6])])
@@ -26,7 +26,7 @@ def mazur():
 
 
 def traced(name, n=2, dtype="float64"):
-    """Returns the trace of the network `name` of NETWORKS, with random parameters, for n random samples."""
+    """Returns the trace of n random samples through the network NETWORKS[name] with random parameters."""
     hidden, output, loss = NETWORKS[name]
     net = Network([3, 4, 3], [hidden, output], loss, dtype=dtype, seed=1, kernels="reference")
     random = np.random.default_rng(2)
@@ -36,7 +36,7 @@ def traced(name, n=2, dtype="float64"):
 
 
 class Content(HTMLParser):
-    """Reads an HTML page: the text of each script by its id, and all attributes that contain an address."""
+    """Collects the text of each script in an HTML page by the script's id, and all attributes that contain an address."""
 
     def __init__(self, text):
         super().__init__()
@@ -57,5 +57,5 @@ class Content(HTMLParser):
 
 
 def content_of(path):
-    """Returns the data of the page in the file `path`."""
+    """Returns the values that the page in the file `path` contains as JSON."""
     return json.loads(Content(path.read_text("utf-8")).scripts["content"])

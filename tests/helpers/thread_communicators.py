@@ -1,7 +1,7 @@
-"""Communicators between the threads of one process, with which tests train in parallel without starting processes.
+"""Communicators between threads, with which tests imitate training by several processes in a single process.
 
-At any time, only one thread runs, until it waits for the other threads, because the CUDA simulator can run only one kernel at a
-time.
+The CUDA simulator can run only one kernel at a time. Therefore only one thread runs at any time, and other threads run only
+while it waits for them.
 """
 
 import functools
@@ -19,17 +19,17 @@ class ThreadCommunicator:
         self.rank, self.size, self.shared = rank, size, shared
 
     def sum(self, flat) -> None:
-        """Replaces the array `flat` of each thread with the sum of all threads' arrays, added on the host in rank order."""
+        """Replaces the array `flat` of each thread by the sum of all threads' arrays, added in the order of the ranks."""
         with np.errstate(all="ignore"):
             total = functools.reduce(np.add, self._of_all(flat))
         self._set(flat, total)
 
     def broadcast(self, flat) -> None:
-        """Replaces the array `flat` of each thread with the array of the thread of rank 0."""
+        """Replaces the array `flat` of each thread by the array `flat` of the thread with rank 0."""
         self._set(flat, self._of_all(flat)[0])
 
     def barrier(self) -> None:
-        """Waits until all threads have arrived."""
+        """Waits until all threads have called `barrier`."""
         self.shared["turn"].release()
         try:
             self.shared["barrier"].wait(600)  # a busy machine is no failure
@@ -52,7 +52,7 @@ class ThreadCommunicator:
 
 
 def together(size: int, work) -> list:
-    """Calls work(communicator) in each of `size` threads, and returns the list of the results.
+    """Calls work(communicator) in each of `size` threads, and returns a list of the results in the order of the ranks.
 
     If a call raises an exception, all threads end, and `together` raises the first exception.
     """

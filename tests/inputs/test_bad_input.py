@@ -1,4 +1,4 @@
-"""Invalid input causes an error before anything is computed, and no state is lost."""
+"""Invalid input causes an error before anything is computed, and leaves the network and its optimizer as they were."""
 
 import re
 
@@ -264,7 +264,7 @@ def read_only(x, _):
 
 
 def unaligned(x, _):
-    """Returns a copy that begins one byte after a multiple of the size of a number."""
+    """Returns a copy of x whose address is one byte above a multiple of the size of a number."""
     raw = np.empty(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
     raw[...] = x
     return raw
@@ -307,7 +307,7 @@ def test_any_real_dtype_is_accepted(net, kind):
 @pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="needs types of compiled functions")
 @each("layout", list(LAYOUTS))
 def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(layout, tmp_path, monkeypatch):
-    """The fast CPU engine calls machine code that does not check the types of its arguments."""
+    """The fast CPU engine calls machine code, which does not check the types of its arguments, so the test checks them."""
     x, y = (LAYOUTS[layout](np.eye(width, dtype="f4")[[0, 1, 1, 0]], tmp_path) for width in (3, 2))
     call, received = threads.Crew.call, []
 

@@ -1,4 +1,4 @@
-"""A network takes the columns of a DataFrame only in the order in which it was trained, and checks their names."""
+"""A network accepts the columns of a DataFrame only with the names and in the order with which it was trained."""
 
 import copy
 import io
@@ -122,7 +122,7 @@ def test_names_that_are_no_strings_are_not_kept():
 
 
 def test_a_checkpoint_of_other_names_is_refused(tmp_path):
-    """The numbers are the same, so that the two training runs differ only in the column names."""
+    """The two training runs use the same numbers, and differ only in the column names."""
     options = {"verbose": 0, "checkpoint": tmp_path / "run.npz"}
     network().fit(FRAME, Y, epochs=1, **options)
     net = network()

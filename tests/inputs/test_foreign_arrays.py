@@ -1,4 +1,4 @@
-"""Every call accepts arrays of other libraries with numbers in them, and rejects other contents with a helpful error."""
+"""Every method accepts arrays of other libraries that contain numbers, and rejects other contents with a helpful error."""
 
 import datetime
 import warnings
@@ -21,7 +21,7 @@ Y = np.array([0, 1, 1, 0])
 
 
 class Tensor:
-    """A replacement for a PyTorch tensor, with the attributes and methods that numbanet uses, if PyTorch is missing."""
+    """A replacement for a PyTorch tensor, for tests without PyTorch, with the attributes and methods that numbanet uses."""
 
     def __init__(self, array, kind="torch.float64", requires_grad=False, device="cpu"):
         self.array, self.dtype, self.requires_grad, self.device = array, kind, requires_grad, device
@@ -147,7 +147,7 @@ def test_objects_keep_their_kind():
 
 @pytest.fixture(scope="module")
 def others():
-    """Returns x, labels, rows of probabilities and weights, each in a form that NumPy cannot convert by itself."""
+    """Returns x, labels, rows of probabilities and sample weights, each as an object that NumPy alone cannot convert."""
     rows = Tensor(np.eye(2)[Y], requires_grad=True)
     return Tensor(X, "torch.bfloat16", requires_grad=True), Y.astype(object), rows, Tensor(np.full(4, 2.0), requires_grad=True)
 
@@ -188,7 +188,7 @@ def equal(found, expected):
 
 @each("call", list(ALL_CALLS))
 def test_every_call_takes_them(call, others):
-    """The result is equal to the result for the same numbers in NumPy arrays."""
+    """The result of each call is equal to the result for NumPy arrays with the same numbers."""
     x, labels, rows, _ = others
     for y, plain in ((labels, Y), (rows, np.eye(2)[Y])):
         assert equal(outcome(ALL_CALLS[call], x, y), outcome(ALL_CALLS[call], X, plain))

@@ -1,4 +1,4 @@
-"""Arrays on a GPU are used without a copy, cause the same errors as arrays on the host, and receive predictions on request."""
+"""numbanet uses arrays on a GPU without a copy, reports the same errors as for host arrays, and writes predictions to them."""
 
 from types import SimpleNamespace
 
@@ -28,20 +28,20 @@ TARGETS = {
 
 
 def data(loss="cce"):
-    """Returns x (N, 3), and targets y for the loss and two outputs."""
+    """Returns samples x (N, 3), and targets y that suit the loss and a network with two outputs."""
     random = np.random.default_rng(0)
     return random.standard_normal((N, 3), "f4"), TARGETS[loss](random)
 
 
 class Shared:
-    """An array that shares its memory only through `__cuda_array_interface__`."""
+    """An array on a GPU that other libraries can read only through `__cuda_array_interface__`."""
 
     def __init__(self, interface, owner=None):
         self.__cuda_array_interface__, self.owner = interface, owner
 
 
 class Exchanged:
-    """An array that shares its memory only through DLPack."""
+    """An array on a GPU that other libraries can read only through DLPack."""
 
     def __init__(self, kind, tensor=None):
         self.kind, self.tensor = kind, tensor
@@ -107,7 +107,7 @@ def test_dlpack_alone_needs_numba_cuda(monkeypatch):
 
 @each("columns", [slice(None), slice(None, None, 2)])
 def test_the_interface_of_dlpack_counts_bytes(columns):
-    """The test uses a host array, which cuda.core views in the same way as an array on a GPU."""
+    """The test uses a host array, which cuda.core describes in the same way as an array on a GPU."""
     utils = pytest.importorskip("cuda.core.utils")
     array = np.ones((4, 6), "f4")[:, columns]
     interface, _ = arrays.dlpack_interface(utils.StridedMemoryView.from_dlpack(array, -1))
@@ -239,7 +239,7 @@ def sizes_copied_to_the_host(monkeypatch, kind) -> list:
 
 
 def answers(net, x, y):
-    """Returns the results of all calls and the parameters after the calls, as one list of arrays."""
+    """Calls the methods of `net` one after another; returns their results and the final parameters as one list of arrays."""
     found = [net.predict(x), *net.evaluate(x, y).values()]
     loss, gradients = net.gradients(x, y)
     trace = net.trace(x, y)
@@ -356,7 +356,7 @@ def test_classes_are_those_of_the_host(binary):
 
 
 def as_on_a_gpu(value):
-    """Returns the array as a float32 array or labels, as users would keep it on a GPU; None if a GPU cannot hold it."""
+    """Converts arrays to float32, except labels, as users would do for a GPU; returns None if a GPU cannot hold `value`."""
     try:
         array = np.asarray(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A single inf or nan anywhere in x causes an error and changes nothing, even if the engine finds it while it computes."""
+"""A single inf or nan anywhere in x causes an error and changes nothing, even if the engine finds the value during training."""
 
 import numpy as np
 import pytest

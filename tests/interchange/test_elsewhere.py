@@ -1,4 +1,4 @@
-"""Small computations check the figures in docs/elsewhere.md about PyTorch, Keras and scikit-learn."""
+"""Small computations check what docs/elsewhere.md says about PyTorch, Keras and scikit-learn."""
 
 import itertools
 import math
@@ -43,7 +43,7 @@ def network(loss="mse", activation="identity"):
 
 
 def linear(torch):
-    """Returns PyTorch's linear layer with the weights of `network`."""
+    """Returns a PyTorch layer Linear with the weights and biases of the network that `network` returns."""
     layer = torch.nn.Linear(3, 2).double()
     with torch.no_grad():
         layer.weight[:], layer.bias[:] = torch.tensor(W.T), torch.tensor(B)
@@ -83,7 +83,7 @@ def test_cce_is_pytorchs(torch):
 
 
 def test_losses_and_steps_of_scikit_learn():
-    """scikit-learn halves the squared error, divides only the reported loss by the outputs, and divides alpha by n."""
+    """scikit-learn halves the squared error, divides alpha by n, and divides only the reported loss by the output count."""
     pytest.importorskip("sklearn")
     from sklearn.neural_network import MLPRegressor
 
@@ -114,7 +114,7 @@ OPTIMIZERS = {"SGD": (GradientDescent, {}), "Adam": (Adam, {"epsilon": 1e-3}), "
 @each("name", OPTIMIZERS)
 @each("clip", [None, 0.5])
 def test_optimizers_are_pytorchs_with_decay_of_the_weights_alone(torch, name, clip):
-    """Gradients are clipped before decay is added, as with clip_grad_norm_ before step(); PyTorch adds 1e-6 to the norm."""
+    """numbanet clips gradients before it adds weight decay, as PyTorch does if clip_grad_norm_ is called before step()."""
     kind, constants = OPTIMIZERS[name]
     ours = kind(**constants, weight_decay=0.1, clip_norm=clip)
     layer, net = linear(torch), network()
@@ -134,7 +134,7 @@ def test_optimizers_are_pytorchs_with_decay_of_the_weights_alone(torch, name, cl
 
 
 def stepped(keras, optimizer, gradients, value):
-    """Returns the values of a Keras variable after optimizer steps with the given gradients."""
+    """Returns the value of a Keras variable, initially `value`, after one optimizer step with each of the gradients."""
     variable = keras.Variable(np.array(value), dtype="float64")
     optimizer.build([variable])
     for gradient in gradients:
@@ -183,12 +183,12 @@ FALLING = [1.0, 0.9] + [0.95] * 12
 
 
 def cuts(rates):
-    """Returns the epochs, counted from 1, after which the learning rate is reduced."""
+    """Returns the epochs, counted from 1, after which the learning rate falls, from the list of all epochs' rates."""
     return [epoch for epoch, (one, two) in enumerate(itertools.pairwise(rates), start=1) if two < one]
 
 
 def cuts_of(plateau):
-    """Returns the epochs after which `Plateau` reduces the learning rate."""
+    """Returns the epochs, counted from 1, after which numbanet's `Plateau` reduces the learning rate."""
     return cuts([plateau.factor(epoch, 99, {"loss": FALLING[: epoch - 1]}) for epoch in range(1, len(FALLING) + 2)])
 
 
@@ -214,7 +214,7 @@ def model_of(keras):
 @each("patience", [1, 2, 3])
 @each("cooldown", [0, 2])
 def test_patience_of_plateau_is_that_of_keras(keras, patience, cooldown):
-    """After a reduction of the rate, the last epoch of Keras's cooldown already counts as an epoch without improvement."""
+    """In Keras, the last epoch of the cooldown after a reduction already counts as an epoch without improvement."""
     callback = keras.callbacks.ReduceLROnPlateau("loss", 0.1, patience, min_delta=0, cooldown=cooldown and cooldown + 1)
     callback.set_model(model_of(keras))
     callback.on_train_begin()
@@ -245,7 +245,7 @@ def test_early_stopping_of_keras_has_the_same_patience(keras):
 
 
 def weighted(torch, y):
-    """Returns the gradient of PyTorch's weighted cross-entropy."""
+    """Returns PyTorch's gradient of the cross-entropy with class weights 1 and 9, with respect to the layer's weights."""
     layer = linear(torch)
     loss = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 9.0], dtype=torch.float64))
     loss(layer(of(torch, X)), of(torch, y)).backward()
@@ -253,14 +253,14 @@ def weighted(torch, y):
 
 
 def gradient_of_fit(y, **options):
-    """Returns the gradient of a batch of all samples in `fit`, computed from one training step."""
+    """Returns the gradient that `fit` uses for a batch of all samples, computed from the change of the weights in one step."""
     net = network("cce", "softmax")
     net.fit(X, y, epochs=1, batch_size=8, learning_rate=1.0, verbose=0, **options)
     return W - net.parameters()[0][0]
 
 
 def test_class_weights_of_pytorch(torch):
-    """With one batch, the steps are equal; for soft targets, PyTorch weights each term, and numbanet each sample."""
+    """For labels, the gradients are equal; for soft targets, PyTorch weights each class's term, and numbanet each sample."""
     ours = gradient_of_fit(LABELS, class_weight={1: 9.0})
     np.testing.assert_allclose(ours, weighted(torch, LABELS), **CLOSE)
     weights = np.where(LABELS == 1, 9.0, 1.0)

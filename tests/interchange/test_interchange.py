@@ -1,6 +1,6 @@
 """A network converted from another library makes the same predictions as the original model.
 
-tests/files/make.py created the files of PyTorch and Keras in tests/files; the tests do not need these libraries.
+The script tests/files/make.py wrote the files of PyTorch and Keras in tests/files, so the tests do not need these libraries.
 """
 
 import io
@@ -30,7 +30,7 @@ def agrees(net, predicted, x=PREDICTIONS["x"]):
 
 
 def state(*sizes, names=None, dtype="f4"):
-    """Returns a dict like a PyTorch state dict, but with NumPy arrays."""
+    """Returns random weights and biases as a dict that imitates a PyTorch state dict, with NumPy arrays."""
     random, arrays = np.random.default_rng(0), {}
     for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         name = names[l] if names else str(2 * l)
@@ -40,7 +40,7 @@ def state(*sizes, names=None, dtype="f4"):
 
 
 def forward(arrays, names, x):
-    """Computes the outputs with NumPy, with tanh between the layers."""
+    """Computes with NumPy the outputs of a network with the layers `names`, and with tanh between the layers."""
     for name in names[:-1]:
         x = np.tanh(x @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"])
     return x @ arrays[f"{names[-1]}.weight"].T + arrays[f"{names[-1]}.bias"]
@@ -345,7 +345,7 @@ def test_layers_that_do_nothing_to_rows_in_prediction(torch):
 
 
 def module_of(torch, forward, *, biases=True):
-    """Returns a module with the layers a and b, in this order, and the given forward pass."""
+    """Returns a PyTorch module with the layers a and b, in this order, and the method `forward`."""
 
     class Module(torch.nn.Module):
         def __init__(self):
@@ -467,7 +467,7 @@ def h5py():
 
 
 def test_activations_of_keras_have_the_same_names(h5py, tmp_path):
-    """The activations of a file are replaced; tests/files/make_formulas.py compares the formulas with PyTorch."""
+    """The test replaces the activations in a Keras file, and checks only names; other tests check the formulas."""
     names = {"gelu", "elu", "selu", "silu", "mish", "hard_sigmoid", "softsign", "softplus", "exponential"}
     for name in names:
         change = settings(2, activation=name)
@@ -566,7 +566,7 @@ def test_truncated_files_of_keras_are_refused(h5py, name, tmp_path):
 
 
 def altered(h5py, change):
-    """Returns the changed bytes of a file of weights."""
+    """Changes a copy of a Keras weights file, and returns the bytes of the copy."""
     content = io.BytesIO((FILES / "sequential.weights.h5").read_bytes())
     with h5py.File(content, "r+") as archive:
         change(archive["layers"], h5py)
@@ -574,7 +574,7 @@ def altered(h5py, change):
 
 
 def replaced(**options):
-    """Replaces the first kernel in a file of weights."""
+    """Returns a function that replaces the first layer's weight matrix (Keras's "kernel") in a weights file."""
 
     def change(layers, h5py):
         del layers["dense/vars/0"]

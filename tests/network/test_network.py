@@ -1,4 +1,4 @@
-"""The class `Network` from a user's point of view, on every engine."""
+"""The methods of the class `Network` do, on every engine, what their documentation says."""
 
 import copy
 import json
@@ -150,7 +150,7 @@ def test_a_step_moves_against_the_gradient(device, kernels, digits):
 
 @each("loss", ["sse", "mse", "bce", "cce"])
 def test_the_loss_of_an_epoch_is_that_of_evaluate(loss):
-    """With a learning rate of almost 0, `fit` and `evaluate` compute the loss with the same parameters, for any batches."""
+    """The learning rate is almost 0, so that `fit` and `evaluate` compute the loss with the same parameters."""
     random = np.random.default_rng(0)
     output = {"sse": "identity", "mse": "identity", "bce": "sigmoid", "cce": "softmax"}[loss]
     net = network(sizes=(4, 3), activations=(output,), loss=loss, dtype="float64")
@@ -304,7 +304,7 @@ def test_cuda_without_a_gpu_says_what_is_missing():
 
 
 def test_a_small_grid_is_no_reason_to_warn():
-    """numba.cuda warns about grids that are too small to fill a GPU, and the tests treat warnings as errors."""
+    """numba.cuda warns about launches with too few thread blocks to fill a GPU, and pytest treats warnings as errors."""
     assert _cuda.configured(forward_sum_cuda, (1, 1), (32, 8)) is not None
 
 

@@ -1,4 +1,4 @@
-"""A notebook displays networks, histories and traces as pictures and tables, and the progress of a training in one line."""
+"""A notebook displays networks, histories and traces as pictures and tables, and the progress of `fit` in one line."""
 
 import importlib.util
 import os
@@ -28,7 +28,7 @@ def trained():
 
 
 def pictures_in(html):
-    """Returns the texts of each SVG element; checks that the elements are well-formed and that identifiers differ."""
+    """Returns the text of each SVG element; checks that all SVG elements are well-formed, and all identifiers different."""
     found = re.findall(r"<svg .*?</svg>", html, re.DOTALL)
     identifiers = re.findall(r' id="([^"]*)"', html)
     assert len(set(identifiers)) == len(identifiers)
@@ -72,7 +72,7 @@ def test_without_matplotlib_there_are_tables(monkeypatch):
 
 @each("sizes, shown", [([2, 3, 1], 2 + 6 + 3), ([20, 9, 1], 7 + 7 * 7 + 7)])
 def test_a_trace_is_its_arrays(sizes, shown):
-    """For a large array, the table contains the first six rows and columns, and the last row and column."""
+    """For a large array, the notebook shows the first six rows and columns, and the last row and column."""
     net = Network(sizes, "tanh", "mse", seed=0, kernels="reference")
     trace = net.trace(np.linspace(-1, 1, sizes[0])[np.newaxis], [[0.25]])
     html = trace._repr_html_()

@@ -1,6 +1,6 @@
 """Opens pages in Chromium.
 
-The tests in a browser need the package playwright (the extra `browser`) and an installed Chromium; otherwise they are skipped.
+The tests in a browser need the package playwright (the extra `browser`) and Chromium; without them, pytest skips these tests.
 """
 
 import shutil
@@ -23,7 +23,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """Returns a function that opens a file in the browser; finally checks that there were no requests and no errors."""
+    """Returns a function that opens a file in the browser; after the test, checks that there were no requests and no errors."""
     requests, faults, contexts, addresses = [], [], [], set()
 
     def open_(path, **options):

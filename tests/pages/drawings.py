@@ -1,4 +1,4 @@
-"""Draws the picture of the page of a training step again: `python -m tests.pages.drawings docs/step.png`.
+"""Draws the picture of the web page of a training step: `python -m tests.pages.drawings docs/step.png`.
 
 Look at the picture before you commit it.
 """
@@ -16,7 +16,7 @@ STAGE = 20  # the error term of a hidden neuron, counted from 0
 
 
 def draw(path: str, scheme: str = "light") -> None:
-    """Writes a picture of the whole page, at the stage STAGE of the published example."""
+    """Writes a picture of the whole web page of Mazur's example, on which the stage STAGE is selected."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         page_path = Path(folder) / "step.html"
         mazur().page(page_path, learning_rate=RATE)

@@ -1,4 +1,4 @@
-"""The page of a training step in Chromium, operated with the keyboard, as readers do."""
+"""The tests open the web page of a training step in Chromium, and use the page's keys as readers do."""
 
 import re
 from itertools import pairwise
@@ -66,7 +66,7 @@ FIRST_PAINT = """new Promise((found) => new PerformanceObserver((list) =>
 
 @pytest.fixture
 def opened(visit, tmp_path):
-    """Returns a function that writes the page of a trace, and opens it."""
+    """Returns a function that writes the web page of a trace, and opens the page in the browser."""
 
     def open_(trace, **options):
         trace.page(tmp_path / "step.html", learning_rate=RATE)
@@ -98,19 +98,19 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def plain(text):
-    """Returns the text with e instead of powers of ten, and with Python's operators."""
+    """Returns a text of the page in Python's notation, with e instead of powers of ten, and with Python's operators."""
     text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
     return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 
 
 def calculated(text):
-    """Returns the value of a sum that is written out in numbers, or None if the text contains symbols."""
+    """Returns the value of an expression of numbers, such as "2 · 3 + 1", or None if the text contains symbols."""
     text = re.sub(r"(?<=[\d.)]) *\(", "*(", plain(re.sub(r"\(\d+ more \w+\)|\s", " ", text)))
     return eval(text) if set(NUMBER.sub("", text)) <= set("-+*/() ") else None
 
 
 def results(shown):
-    """Returns a dict of all numbers on the page, with keys (symbol, layer, input, neuron)."""
+    """Returns a dict of the results that the page shows at all stages, with keys (symbol, layer, input, neuron)."""
     names = ("layer", "input", "neuron")
     return {
         (marks["symbol"], *(int(marks[name]) if name in marks else None for name in names)): float(plain(text))

@@ -1,4 +1,4 @@
-"""The page of a training step: its numbers, formulas and code, and the files and networks that it rejects."""
+"""The web page of a training step contains the right numbers, formulas and code; some files and networks are rejected."""
 
 import io
 import xml.etree.ElementTree as ElementTree
@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_trace(name, dtype, tmp_path):
 
 @each("name", NETWORKS)
 def test_values_between_the_symbols_fit_together(name, tmp_path):
-    """The terms add up to the loss, dL/da times da/dz is delta, and the curve passes through every point (z, a)."""
+    """The outputs' terms add up to the loss, dL/da times da/dz is delta, and the curve passes through each point (z, a)."""
     trace = traced(name)
     page = written(trace, tmp_path)
     np.testing.assert_allclose(np.sum(page["terms"], axis=1), page["losses"], rtol=1e-8)
@@ -53,7 +53,7 @@ def test_values_between_the_symbols_fit_together(name, tmp_path):
 
 
 def test_dl_da_of_a_hidden_layer_is_the_change_of_the_loss(tmp_path):
-    """A hidden layer with softmax needs dL/da, which a trace does not contain."""
+    """For a hidden layer with softmax, the page computes dL/da itself, because a trace does not contain dL/da."""
     net = Network([3, 4, 3], ["softmax", "identity"], "sse", dtype="float64", seed=0, kernels="reference")
     page = written(net.trace([[1, -2, 0.5]], [[1, 0, 2]]), tmp_path)
     after = page["layers"][1]

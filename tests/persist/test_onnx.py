@@ -1,4 +1,4 @@
-"""ONNX Runtime computes the same predictions from an exported network as the network itself."""
+"""From the ONNX file of an exported network, ONNX Runtime computes the same predictions as the network."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def run(path, x):
 
 
 def network(sizes, activations, loss, dtype):
-    """Returns a network with random weights of normal size, and with biases other than 0."""
+    """Returns a network with normally distributed weights and biases."""
     net = numbanet.Network(sizes, activations, loss, dtype=dtype, epsilon=0.03, kernels="reference")
     random = np.random.default_rng(0)
     net.set_parameters([(random.normal(0, 1, w.shape), random.normal(0, 1, b.shape)) for w, b in net.parameters()])

@@ -1,4 +1,4 @@
-"""ONNX files of networks that were trained on tables: ONNX Runtime and the network give the same answers for raw rows."""
+"""For a network that was trained on a table, ONNX Runtime and the network give the same answers for rows with raw values."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ TWO = Classes("label", ("no", "yes"))
 
 
 def columns(*, missing):
-    """Returns raw columns; if `missing` is True, some values of each column are missing."""
+    """Returns random columns of a table; if `missing` is True, some values of three columns are missing."""
     random = np.random.default_rng(0)
     last = 4 if missing else 3
     size = random.normal(90, 30, N)
@@ -38,7 +38,7 @@ def columns(*, missing):
 
 
 def encoding(names, target, *, missing):
-    """Returns the encoding of the columns `names`."""
+    """Returns an encoding, which converts the columns `names` to inputs of a network."""
     features = {
         "size": Numeric("size", 90, 30, 85.5 if missing else None),
         "time": Numeric("time", 1_700_005_000.0, 2900.0),
@@ -50,7 +50,7 @@ def encoding(names, target, *, missing):
 
 
 def table_of(raw):
-    """Returns the raw columns in the form in which numbanet reads them from a CSV file."""
+    """Returns the columns as a `Table`, in the form in which numbanet reads them from a CSV file."""
     kept = {
         name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Strings([t or None for t in v])
         for name, v in raw.items()
@@ -81,7 +81,7 @@ def session_of(net, path):
 
 
 def agrees(net, raw, path):
-    """Checks that ONNX Runtime and numbanet give the same answers and probabilities for raw columns."""
+    """Checks that ONNX Runtime and numbanet give the same answers and probabilities for the raw columns."""
     session = session_of(net, path)
     answers, *probabilities = session.run(None, feed(session, raw))
     y_hat = net.predict(net.table.x(table_of(raw), net.dtype))

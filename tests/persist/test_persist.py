@@ -1,4 +1,4 @@
-"""Loaded networks are bit-identical to saved networks; damaged and foreign files are rejected, and never executed."""
+"""Loaded networks are bit-identical to saved networks; numbanet rejects damaged and foreign files, and never executes them."""
 
 import hashlib
 import io
@@ -45,7 +45,7 @@ def path(request):
 
 
 def numbers(net):
-    """Returns all parameters as one list of arrays: w and b of each layer."""
+    """Returns all parameters of the network as one list of arrays: w and b of each layer."""
     return [array for pair in net.parameters() for array in pair]
 
 
@@ -111,7 +111,7 @@ def test_every_truncated_file_is_refused(path):
 
 
 def test_every_damaged_file_is_refused_or_harmless(path, net):
-    """The test flips a bit in each byte; only damage to bytes of the archive that no program reads may go unnoticed."""
+    """The test flips one bit in each byte of the file in turn; only damage to bytes without effect may go unnoticed."""
     whole = path.read_bytes()
     expected = numbers(net)
     noticed = 0
@@ -145,7 +145,7 @@ def test_a_pickle_is_refused_and_not_executed(path):
 
 
 def parts(path):
-    """Returns the description and the arrays of a file, read without numbanet."""
+    """Reads a network file without numbanet's code, and returns its description and its arrays."""
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return json.loads(archive["description"].tobytes()), {"parameters": archive["parameters"]}
@@ -163,7 +163,7 @@ def parts(path):
 
 
 def write(path, description, arrays, **own):
-    """Writes a file with the description and the arrays, with a correct checksum unless `own` contains another checksum."""
+    """Writes a network file with the description and the arrays; its checksum is correct unless `own` contains another one."""
     if path.suffix == ".npz":
         np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
         return
@@ -300,7 +300,7 @@ def test_an_archive_of_more_arrays_is_refused(npz):
 @each("suffix", FORMATS)
 @each("dtype", DTYPES)
 def test_vectors_in_any_layout_come_back_to_the_bit(net, suffix, dtype, tmp_path, monkeypatch):
-    """The package safetensors 0.8 writes wrong values for arrays that are not contiguous."""
+    """Version 0.8 of the package safetensors writes wrong values for arrays that are not contiguous in memory."""
     if suffix == ".safetensors":
         pytest.importorskip("safetensors")
     monkeypatch.setattr(persist.Description, "vectors", ("parameters", "velocity"))
@@ -356,7 +356,7 @@ def test_the_claim_of_a_safetensors_header_is_not_allocated(safetensors):
 
 
 def test_the_claim_of_an_npy_header_is_not_allocated(npz):
-    """The file has a few bytes, but its header claims an array of a terabyte."""
+    """The file has only a few bytes, but its header says that it contains an array of a terabyte."""
     path = npz
     with np.load(path) as archive:
         text = archive["description"]
@@ -374,14 +374,14 @@ def test_the_claim_of_an_npy_header_is_not_allocated(npz):
 
 
 def with_history(net, epochs):
-    """Returns the description and the vectors of a checkpoint after the given number of epochs."""
+    """Returns the description and the parameter vectors of a checkpoint after the given number of epochs."""
     history = {"loss": [1 / epoch for epoch in range(1, epochs + 1)], "val_loss": [math.nan] * epochs}
     state = {"conditions": {}, "epoch": list(range(1, epochs + 1)), "history": history, "best_epoch": None}
     return models.description_of(net._model, state), models.vectors_of(net._model.snapshot())
 
 
 def test_the_history_of_a_checkpoint_may_grow_without_end(net, path):
-    """As JSON text, the history of 250,000 epochs would exceed the size limit of the description."""
+    """If the history of 250,000 epochs were in the JSON text of the description, the text would exceed its size limit."""
     description, vectors = with_history(net, 250_000)
     persist.save(path, description, vectors)
     found, _ = persist.load(path)
@@ -392,7 +392,7 @@ def test_the_history_of_a_checkpoint_may_grow_without_end(net, path):
 
 
 def state_of(description):
-    """Returns the entries of a checkpoint, sorted by name, as text, because nan does not equal nan."""
+    """Returns the training state of a checkpoint as text, which can be compared although nan does not equal nan."""
     return repr(sorted(description.training.items()))
 
 
@@ -404,7 +404,7 @@ def test_a_history_comes_back_to_the_bit(epochs, net, path):
 
 
 def test_a_history_in_the_text_of_the_description_is_read(net, path):
-    """Earlier versions wrote the history as text."""
+    """Earlier versions of numbanet wrote the history into the JSON text of the description."""
     description, _ = with_history(net, 3)
     rewritten(path, description={"training": description.training})
     assert state_of(persist.load(path)[0]) == state_of(description)

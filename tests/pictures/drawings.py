@@ -1,4 +1,4 @@
-"""Pictures that the tests draw, and reference images of some of them.
+"""Functions that draw pictures for the tests, and the reference images of some of these pictures.
 
 `python -m tests.pictures.drawings` draws the reference images again. Look at each changed image before you commit it.
 """
@@ -58,6 +58,7 @@ DRAWINGS = {
     "many predictions": lambda ax: pictures.predicted_against_true(np.arange(3000), np.arange(3000.0), ax=ax),
     "residuals": lambda ax: pictures.residuals(PLANE[:, 0], PLANE[:, 1], name="price", ax=ax),
     "importances": lambda ax: pictures.importances(["a", 40 * "b"], [[0.1, 0.3], [-0.1, 0]], score="accuracy", ax=ax),
+    "importance_image": lambda ax: pictures.importance_image([0.1, 0.3, -0.2, np.nan, 0, 0.2], (2, 3), score="R²", ax=ax),
     "sample_images": lambda ax: pictures.sample_images(PLANE[:7], (1, 2), 7 * ["346: Boot,\npredicted shoe"], ax=ax),
     "neuron_diagram": lambda ax: pictures.neuron_diagram(ax=ax),
     "one input": lambda ax: pictures.neuron_diagram([1], [-0.123456], 1, ax=ax),
@@ -77,6 +78,7 @@ REFERENCES = (
     "predicted_against_true",
     "residuals",
     "importances",
+    "importance_image",
     "sample_images",
     "weight_images",
     "deep network",
@@ -91,7 +93,7 @@ def reference(name: str) -> Path:
 
 
 def rendered(name: str, *, dark: bool = False) -> np.ndarray:
-    """Draws a picture with few pixels, and returns the pixels as an array (height, width, 3) of numbers from 0 to 1."""
+    """Draws a small picture, and returns its pixels as an array (height, width, 3) of numbers from 0 to 1."""
     written = io.BytesIO()
     with pyplot.style.context("dark_background" if dark else "default"):
         figure = DRAWINGS[name](None).figure

@@ -1,4 +1,4 @@
-"""The drawn sheet shows every formula of docs/sheet.md in legible letters beside a correct curve, in every format."""
+"""The drawn cheat sheet shows every formula of docs/sheet.md in legible letters beside a correct curve, in all file formats."""
 
 import base64
 import functools
@@ -37,7 +37,7 @@ MORE = "More activations and losses"
 
 
 def page_of(section):
-    """Returns the number of the page, counted from 0, that contains a section of docs/sheet.md."""
+    """Returns the number of the drawn page, counted from 0, that contains a section of docs/sheet.md."""
     return 2 if section.title == MORE else int(section in SECTIONS[6:])
 
 
@@ -46,7 +46,7 @@ PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows
 
 @pytest.fixture(scope="module", autouse=True)
 def formulas_are_parsed_once():
-    """matplotlib forgets a formula after 50 other formulas, and would parse all formulas again for every file."""
+    """Makes matplotlib remember all parsed formulas; by default, it keeps only 50, and parses the others again and again."""
     parse, parsers = (
         MathTextParser._parse_cached.__wrapped__,
         {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
@@ -59,7 +59,7 @@ def formulas_are_parsed_once():
 
 @pytest.fixture(scope="module")
 def pages():
-    """Returns the three light pages, which are drawn once for all tests, at one pixel per point."""
+    """Returns the three pages of the sheet in light colours, drawn once for all tests, with one pixel per point."""
     drawn = [draw_sheet(number) for number in (1, 2, 3)]
     for figure in drawn:
         figure.set_dpi(72)
@@ -68,19 +68,19 @@ def pages():
 
 @pytest.fixture(scope="module")
 def box_of(pages):
-    """Returns a function that returns the box of a text on a light page, in points."""
+    """Returns a function that returns the bounding box of a text on one of the `pages`, in points."""
     renderer = RendererSVG(*pages[0].bbox.size, io.StringIO())
     return lambda text: text.get_window_extent(renderer)
 
 
 @pytest.fixture(scope="module")
 def written(pages, tmp_path_factory):
-    """Returns the contents of the PDF file and of the SVG files, which are written once for all tests."""
+    """Returns, by name, the contents of the sheet's PDF and SVG files, which are written once for all tests."""
     return contents(pages, tmp_path_factory.mktemp("sheet"), "pdf", "svg")
 
 
 def contents(drawn, folder, *formats):
-    """Returns a dict of the names and the contents of the files that contain the pages in the given formats."""
+    """Saves the pages in the given formats; returns a dict from the names of the files to their contents."""
     functions = [lambda page=page: page for page in drawn]
     paths = [Path(name) for kind in formats for name in files.save(functions, folder / f"sheet.{kind}", "numbanet: the sheet")]
     return {path.name: path.read_bytes() for path in paths}
@@ -88,7 +88,7 @@ def contents(drawn, folder, *formats):
 
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Shortens each table of docs/sheet.md to its first row, so that pages with every kind of block are drawn fast."""
+    """Shortens each table of docs/sheet.md to its first row, so that the pages are drawn fast."""
     text = re.sub(r"(\n\|-[-|]*\n.*)(?:\n\|.*)+", r"\1", rows.page())
     monkeypatch.setattr(rows, "page", lambda: text)
     return text
@@ -100,19 +100,19 @@ def texts(pages):
 
 
 def bare(formula):
-    """Returns a formula without differences that affect only its typesetting."""
+    """Returns a formula without the TeX commands that affect only its layout."""
     return formula.replace(r"\dfrac", r"\frac").replace(r"\left\{\genfrac{}{}{0}{0}{", "").strip("$ ")
 
 
 def is_drawn(formula, drawn):
-    """Returns whether the page contains a formula; a formula that is too wide is divided before a plus."""
+    """Returns True if the texts `drawn` contain a formula, in one piece or, if it is too wide, divided before a plus sign."""
     parts = [bare(rows.mathtext(f"${part}$")) for part in re.split(r" (?=\+)", formula.strip("$"))]
     return bare(rows.mathtext(formula)) in drawn or all(part in drawn for part in parts)
 
 
 @each("row", [pytest.param(row, id=row.formula or row.computed_as) for row in FORMULA_ROWS])
 def test_every_formula_is_drawn_with_its_names(row, texts):
-    """Formulas of the original sheet are on the first page; forms without overflow are on the last page."""
+    """Formulas are on the page of their section; the forms without overflow ("computed as") are on the last page."""
     drawn = "\n".join(map(bare, texts[PAGE_OF[row]]))
     for formula in re.findall(r"\$[^$]+\$", row.formula or row.computed_as):
         assert is_drawn(formula, drawn), formula
@@ -161,7 +161,7 @@ def letters(formulas):
 
 @each("number", [0, 1, 2])
 def test_every_letter_of_a_formula_is_explained(number):
-    """The notation of this page or of a page before it explains the letter, or a formula or a curve of this page defines it."""
+    """A letter is explained in the notation of its page or an earlier page, or defined by a formula or curve of its page."""
     symbols = [row.symbol for row, page in PAGE_OF.items() if isinstance(row, rows.Symbol) and page <= number]
     formulas = [row for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
     parts = [formula for row in formulas for formula in row.formula.split("$")[1::2]]
@@ -193,7 +193,7 @@ def test_every_text_is_legible_on_a4_and_lies_over_no_other(number, pages, box_o
 
 
 def test_every_curve_has_its_name_at_its_line(pages, box_of):
-    """The name has the colour of the line, is near the line, and no line crosses it."""
+    """The name of a curve has the colour of the curve and is near the curve, and no line crosses the name."""
     for panel in (
         ax for figure in pages for ax in figure.axes if any("." in (line.get_gid() or "") for line in ax.get_lines())
     ):
@@ -208,8 +208,24 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
             assert any(path.intersects_bbox(box.padded(9), filled=False) for path in own), text.get_text()  # 3 mm
 
 
+def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
+    """SSE, MSE and BCE have the same colour, so that only the distance tells to which piece a name belongs."""
+    (line,) = (line for ax in pages[1].axes for line in ax.get_lines() if "loss_term" in (line.get_gid() or ""))
+    pieces = [line.axes.transData.transform(piece[:-1]) for piece in np.split(line.get_xydata(), 3)]
+    names = [text for text in line.axes.texts if text.get_text() in ("SSE", "MSE", "BCE")]
+    assert [text.get_text() for text in names] == ["SSE", "MSE", "BCE"]
+    for number, text in enumerate(names):
+        box = box_of(text)
+        gaps = [np.maximum(0, np.maximum(box.min - piece, piece - box.max)) for piece in pieces]
+        own, *others = (np.hypot(*gap.T).min() for gap in (gaps[number], *(gaps[:number] + gaps[number + 1 :])))
+        assert 1.7 * own < min(others), text.get_text()
+
+
 def test_the_courses_of_the_update_rules_are_comparable(texts):
-    """The rules take 12 steps from the same start. Each eta is the smallest multiple of 0.05 that leads to the minimum."""
+    """On the drawn sheet, all update rules take 12 steps from the same start.
+
+    The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
+    """
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01
     for make in curves.DESCENTS.values():
         course, eta = make(), float(make().eta[8:-1])
@@ -221,7 +237,10 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
 
 @each("number", [1, 2, 3])
 def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
-    """The first rows have every kind of text. The lines of a panel take their colours from the same theme as the names."""
+    """The first rows of the tables in docs/sheet.md contain every kind of text.
+
+    The lines need no test: they take their colours from the same theme as the names of the curves.
+    """
     for figure, sign in ((draw_sheet(number, dark=True), 1), (pages[number - 1], -1)):
         paper = np.mean(matplotlib.colors.to_rgb(figure.get_facecolor()))
         ink = np.mean([matplotlib.colors.to_rgb(text.get_color()) for text in drawn_texts(figure)], axis=1)
@@ -261,7 +280,7 @@ def softmax(z_1):
 
 
 def softmax_with(d_loss):
-    """Returns delta_1 of softmax as a function of z_1, computed with the full Jacobian."""
+    """Returns the error term delta_1 of a softmax layer as a function of z_1, computed with the full Jacobian."""
 
     def delta(z_1):
         a = softmax(z_1)
@@ -276,7 +295,7 @@ def by_mpmath(function):
 
 
 def each_loss(y_hat):
-    """Returns the curves of SSE, MSE and BCE for n = 2 over the same range of y_hat, separated by NaN."""
+    """Returns the values of SSE, MSE and BCE with two outputs, one curve after the other, separated by NaN."""
     losses = (lambda p: (1 - p) ** 2, lambda p: (1 - p) ** 2 / 2, lambda p: -np.log(p) / 2)
     return np.concatenate([[*loss(p[:-1]), np.nan] for loss, p in zip(losses, np.split(y_hat, 3), strict=True)])
 
@@ -371,7 +390,7 @@ def derivative(key):
 
 @each("key", [pytest.param(key, id=key[0]) for key in MORE_CURVES])
 def test_the_integral_of_a_derivative_is_the_curve(key):
-    """A jump of a derivative between two points, which are 1/80 of the curve apart, changes the integral by less than 2 %."""
+    """The tolerance is 2 %, because a derivative may jump between two drawn points, which are 1/80 of the curve apart."""
     curve, slope = curves.CURVES[key](), curves.CURVES[derivative(key)]()
     np.testing.assert_array_equal(curve.x, slope.x)
     integral = np.cumsum((slope.y[1:] + slope.y[:-1]) / 2 * np.diff(slope.x))
@@ -449,7 +468,7 @@ SVG_FILES = ["sheet.svg", "sheet-2.svg", "sheet-3.svg"]
 
 
 def words(svg):
-    """Returns the texts of an SVG drawing; the texts of formulas are without spaces."""
+    """Returns the texts of an SVG drawing; formulas contain no spaces."""
     lines = re.findall(r"<text[^>]*>(.*?)</text>", svg, re.S)
     return [unescape(re.sub(r"\n|<[^>]*>", "", line)) for line in lines]
 
@@ -464,7 +483,10 @@ def test_the_committed_pages_are_up_to_date(name, written):
 
 
 def test_every_format_is_written(written, few_rows, tmp_path):
-    """Each page has a file of its own name; PNG and HTML are tested with small pages."""
+    """Each page has its own SVG and PNG file; PDF and HTML files contain all pages.
+
+    The test writes small PNG and HTML files.
+    """
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)
     small = contents([Figure(), Figure()], tmp_path, "png") | contents([drawn, drawn], tmp_path, "html")
@@ -478,7 +500,7 @@ def test_every_format_is_written(written, few_rows, tmp_path):
 
 
 def test_text_is_selectable_in_every_drawing(written):
-    """The names of functions and sections are text in PDF and SVG files, and so are the letters of formulas."""
+    """In PDF and SVG files, the names of functions and sections and the letters of formulas are text, not shapes."""
     pypdf = pytest.importorskip("pypdf")
     pdf = [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(written["sheet.pdf"])).pages]
     svg = [" ".join(words(written[name].decode())) for name in SVG_FILES]
@@ -498,7 +520,7 @@ def test_drawings_contain_every_letter_of_their_fonts(written):
 
 
 def assert_that_fonts_are_complete(content):
-    """Checks that each font in an SVG or HTML file has a glyph for each letter that the file sets in it."""
+    """Checks that each font embedded in an SVG or HTML file contains all letters that the file writes in this font."""
     assert not re.findall(r'(?:src|href)="(?!#)|url\((?!data:|#)', content)
     fonts = {}
     for face, data in re.findall(r"@font-face {(.*?) src: url\(data:font/woff;base64,([^)]*)\)}", content):

@@ -1,4 +1,4 @@
-"""The estimators accept the arrays that `Network` accepts, and errors about DataFrames name the column."""
+"""The scikit-learn estimators accept all arrays that `Network` accepts, and errors about DataFrames name the column."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The estimators pass scikit-learn's own checks and agree with scikit-learn's MLP; additional features are tested, too."""
+"""numbanet's estimators pass scikit-learn's own checks, agree with scikit-learn's MLP estimators, and have further features."""
 
 import copy
 import pickle
@@ -68,13 +68,13 @@ def samples():
 
 
 def kinds(task):
-    """Returns numbanet's estimator and scikit-learn's estimator for a task."""
+    """Returns the class of numbanet's estimator and the class of scikit-learn's estimator for a task."""
     name = "MLPRegressor" if task.startswith("number") else "MLPClassifier"
     return getattr(numbanet.sklearn, name), getattr(neural_network, name)
 
 
 def alike(task, X, y, **options):  # noqa: N803
-    """Returns both estimators with the same weights, ready for further training."""
+    """Returns numbanet's and scikit-learn's estimators with the same weights, ready to be trained further."""
     options = {"hidden_layer_sizes": (7, 4), "activation": "tanh", "random_state": 1, "shuffle": False} | ENDLESS | options
     ours, theirs = (kind(**options | {"max_iter": 1, "warm_start": True}).fit(X, y) for kind in kinds(task))
     theirs.coefs_, theirs.intercepts_ = ([array.copy() for array in each] for each in (ours.coefs_, ours.intercepts_))
@@ -142,7 +142,7 @@ def test_equal_settings_give_scikit_learns_network(task, activation, solver, ear
 @each("device, kernels", ENGINES)
 @each("task", ["multiclass", "number"])
 def test_adam_moves_neurons_without_activation_as_scikit_learn_does(task, device, kernels, samples):
-    """If a ReLU neuron is always 0, the penalty is the only gradient of its weights, and not much larger than epsilon."""
+    """For a ReLU neuron that is always 0, only the weight penalty has a gradient, not much larger than Adam's epsilon."""
     X, y = samples[task]
     ours, theirs = kinds(task)
     options = {"hidden_layer_sizes": (7, 4), "random_state": 0, "learning_rate_init": 0.01, "alpha": 1e-5, **ENDLESS}
@@ -249,7 +249,7 @@ def test_class_weights_are_sample_weights(samples):
 
 @each("kind", [MLPClassifier, MLPRegressor])
 def test_partial_fit_takes_weights_as_they_are_given(kind, samples):
-    """A single sample with the weight 5 has the effect of a learning rate that is five times as large."""
+    """A single sample with the weight 5 changes the parameters as a learning rate that is five times as large does."""
     X, y = samples["multiclass" if kind is MLPClassifier else "number"]
     known = {"classes": ["a", "b", "c"]} if kind is MLPClassifier else {}
     options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "random_state": 0}

@@ -1,4 +1,4 @@
-"""Predictions are checked before they are converted to answers, and errors and printed forms of tables are tested."""
+"""numbanet checks predictions before it converts them to answers; error messages and printed tables are right."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The format of a file is recognised by its content, and the format of a text file by the ending of its name."""
+"""numbanet recognises a binary table file by its content, and the format of a text file by the ending of its name."""
 
 import gzip
 import io
@@ -117,7 +117,7 @@ def test_a_decimal_comma_is_no_separator(tmp_path):
 
 
 def test_wide_tables_take_seconds(tmp_path):
-    """Reading and encoding 30,000 columns takes about a second; comparing each name with all others would take ten seconds."""
+    """To read and encode 30,000 columns takes about a second; comparing each name with all others would take ten seconds."""
     columns, start = 30_000, time.process_time()
     encoding = tables.Encoding([Numeric(f"gene{i}", 0, 1) for i in range(columns)], Classes("y", ("a", "b")))
     lines = [",".join(f"gene{i}" for i in range(columns)) + ",y"]

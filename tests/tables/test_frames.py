@@ -1,4 +1,4 @@
-"""A DataFrame has the same encoding as the same table in a file, and errors about unsuitable contents name the column."""
+"""A DataFrame gets the same encoding as the same table in a file, and errors about unsuitable contents name the column."""
 
 import datetime
 from decimal import Decimal
@@ -159,7 +159,7 @@ def test_columns_of_polars_without_a_meaning_are_refused(kind):
 
 
 def test_a_wide_data_frame_takes_no_series_of_each_column(monkeypatch):
-    """Converting thousands of columns to pandas Series would take seconds."""
+    """To convert each of thousands of columns to a pandas Series would take seconds."""
     frame = pandas.DataFrame(np.ones((2, 50))).add_prefix("c").assign(y=["a", "b"])
     monkeypatch.setattr(pandas.Series, "dropna", lambda *_: pytest.fail("a column of numbers became a Series"))
     table = tables.frames.as_table(frame)

@@ -1,4 +1,4 @@
-"""Tables: every format gives the content of its file, and encodings equal the encodings of pandas and scikit-learn."""
+"""Tables are read correctly in every file format, and their encodings equal the encodings of pandas and scikit-learn."""
 
 import csv
 import io

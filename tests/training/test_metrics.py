@@ -1,4 +1,4 @@
-"""The metrics agree with scikit-learn's on random data: for quantities, classes, labels and a single output."""
+"""The metrics agree with scikit-learn's on random data, for regression, classes, several labels per sample and one output."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def check(y, y_hat, expected, **options):
 
 
 def of_one_label(y, y_hat):
-    """Returns scikit-learn's values of the metrics for one column of labels."""
+    """Returns scikit-learn's values of the metrics for one label: targets y that are 0 or 1, and predicted probabilities."""
     y, y_hat = y > 0.5, y_hat.astype(np.float64)
     return {
         "f1": sk.f1_score(y, y_hat > 0.5, zero_division=0),
@@ -44,7 +44,7 @@ def test_metrics_of_quantities(dtype):
 @each("constant", [0.5, 0.1])
 @each("right", [False, True])
 def test_r2_of_a_constant_output(constant, right):
-    """The mean of many numbers 0.1 is not exactly 0.1, so scikit-learn's r2 of wrong predictions is -5e31."""
+    """For y = 0.1, scikit-learn's r2 of wrong predictions is -5e31, because rounding makes the mean of y differ from 0.1."""
     y = np.full((1001, 1), constant)
     y_hat = y if right else y + 1
     assert metrics.r2(y, y_hat) == right
@@ -57,7 +57,7 @@ def test_r2_of_a_constant_output(constant, right):
 @each("dtype", DTYPES)
 @each("classes", [K, K - 1])
 def test_metrics_of_classes(dtype, classes):
-    """With K - 1 classes, the last class occurs only in the predictions."""
+    """If the targets have K - 1 classes, the last of the K classes occurs only in the predictions."""
     random = np.random.default_rng(1)
     z = random.standard_normal((COUNT, K)).round(1)  # few different values, so that many predictions are equal
     y_hat = (np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)).astype(dtype)
@@ -115,7 +115,7 @@ def test_a_metric_converts_in_slices(monkeypatch):
 @each("loss, output, multi_label", [("bce", "sigmoid", True), ("bce", "softmax", True), ("cce", "softmax", False)])
 @each("device, kernels", ENGINES)
 def test_a_network_says_whether_its_outputs_are_labels(device, kernels, loss, output, multi_label):
-    """Labels are recognised even if each row of y adds up to 1."""
+    """With the loss bce, each output is a separate label, even if each row of y adds up to 1."""
     random = np.random.default_rng(4)
     x, y = random.standard_normal((20, 3)), np.eye(3)[random.integers(0, 3, 20)]
     net = numbanet.Network([3, 3], output, loss, seed=0, dtype="float64", device=device, kernels=kernels)
@@ -154,7 +154,7 @@ NUMBERS = (
 @each("number", [2.5, -1.0, 0.25])
 @each("name", ["f1", "precision", "recall", "balanced_accuracy", "roc_auc"])
 def test_metrics_of_classes_are_refused_for_numbers(name, number):
-    """scikit-learn also raises an error for continuous targets."""
+    """For targets that are not 0 or 1, numbanet raises an error, as scikit-learn does."""
     x, y = np.arange(8.0).reshape(4, 2), np.array([[0.0], [1], [1], [0]])
     numbers, refused = np.array([[0.0], [1], [number], [0]]), NUMBERS.format(name, "")
     net = numbanet.Network([2, 1], ["sigmoid"], "mse", seed=0)

@@ -1,4 +1,4 @@
-"""Packed values are equal to the original values after they are unpacked, and contain no objects of NumPy."""
+"""Values that are packed for pickling contain no NumPy objects, and equal the original values after they are unpacked."""
 
 import pickle
 import pickletools

@@ -1,4 +1,4 @@
-"""The comparison of a training run with the checkpoint from which it resumes."""
+"""A training run resumes from a checkpoint only if its data and settings are those of the run that wrote the checkpoint."""
 
 import json
 
@@ -125,7 +125,7 @@ def test_another_network_is_named(options, message, path):
 
 @each("row", [0, 5, 39])
 def test_rows_of_a_large_array_are_compared(row, path, monkeypatch):
-    """From an array of 40 rows with 12 bytes each, 16 blocks of one row are compared, from the first row to the last."""
+    """Of the 40 rows of an array, numbanet compares 16 rows, which include the first and the last row."""
     monkeypatch.setattr(checkpoint, "CHECKSUM_BYTES", 200)
     fit(path)
     changed = X.copy()

@@ -1,4 +1,4 @@
-"""`fit`, apart from the epochs of the engines: optimizers, schedules, weights, stopping, callbacks, batches, checkpoints."""
+"""Tests of `fit`: optimizers, learning rate schedules, weights, early stopping, callbacks, batches and checkpoints."""
 
 import json
 import math
@@ -109,7 +109,7 @@ SAME_AS_PYTORCH = {
 @each("name", ["nesterov", "adam_weight_decay"] if _cuda.SIMULATED else list(PYTORCH["trained"]))
 @each("device, kernels", ENGINES)
 def test_20_steps_are_those_of_pytorch(device, kernels, name):
-    """20 steps are 7 epochs of 3 steps, without the last step; `files/make_training.py` computed the expected numbers."""
+    """7 epochs of 3 steps, without the last step, are 20 steps; `files/make_training.py` computed the expected parameters."""
     optimizer, options = SAME_AS_PYTORCH[name]
     settings = {"optimizer": optimizer, "learning_rate": 0.1, "verbose": 0, "shuffle": False, **options}
     net = numbanet.Network([3, 5, 4], "tanh", "cce", dtype="float64", device=device, kernels=kernels)
@@ -328,7 +328,7 @@ def test_metrics_are_measured_after_each_epoch(samples):
 
 
 class Watch(numbanet.Callback):
-    """Records the parameters after each epoch and the calls of the hooks, and adds values to the logs."""
+    """A callback that records the parameters after each epoch and the calls of its methods, and adds values to the logs."""
 
     def __init__(self, figures=()):
         self.figures, self.seen, self.hooks = figures, [], []
@@ -415,7 +415,7 @@ def test_a_history_is_read_as_arrays_and_as_a_table(samples):
 
 @each("device, kernels", ENGINES)
 def test_parameters_that_a_callback_sets_begin_afresh(device, kernels, samples):
-    """Parameters that a callback sets before epoch 2 also reset the optimizer."""
+    """If a callback sets parameters before epoch 2, the optimizer starts again without moments."""
 
     class Replaced(numbanet.Callback):
         def on_epoch_begin(self, epoch, logs):
@@ -472,7 +472,7 @@ def test_what_gives_no_batches_is_refused(source, message):
 
 
 def test_a_memmap_is_read_where_it_lies(tmp_path):
-    """The file contains 64 MB of samples; `fit` reads only the rows of the current batch."""
+    """The memory-mapped file contains 64 MB of samples; `fit` makes no copy of it, and reads only the rows of each batch."""
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1 << 20, 16))
     x[:] = np.arange(16)
     y = np.zeros((1 << 20, 1), np.float32)
@@ -567,7 +567,7 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, samples, t
 
 
 def test_a_checkpoint_goes_on_with_a_function_as_schedule(samples, tmp_path):
-    """The schedule function is a new object in each run."""
+    """Training resumes although the function that computes the learning rate is a new object in the second run."""
 
     def falling():
         return lambda epoch: 0.1 / epoch
@@ -608,7 +608,7 @@ print(np.concatenate([a.ravel() for pair in net.parameters() for a in pair]).tob
 
 
 def killed_training(path, epochs, kill_after=None):
-    """Returns the last line that a training process prints, or None if it is killed `kill_after` seconds after its start."""
+    """Trains in a new process; returns the last line that it prints, or None if it is killed after `kill_after` seconds."""
     with python("-c", KILLED, path, epochs) as process:
         assert process.stdout.readline() == "begins\n"
         if kill_after is not None:

@@ -1,4 +1,4 @@
-"""Monitored metrics, and the checks of `fit` before the first epoch: callbacks, schedules, batches and checkpoints."""
+"""Early stopping and `Plateau` can watch any metric; `fit` checks callbacks, schedules and batches before the first epoch."""
 
 import math
 import sys
@@ -33,7 +33,7 @@ def flat(net):
 
 
 class Adds(numbanet.Callback):
-    """Adds values to the logs; `figures` contains one dict per epoch."""
+    """A callback that adds values to the logs of each epoch; `figures` contains one dict per epoch."""
 
     def __init__(self, *figures):
         self.figures = figures
@@ -43,7 +43,7 @@ class Adds(numbanet.Callback):
 
 
 def recorded(values):
-    """Returns a metric function that returns the given values one by one, one value per call."""
+    """Returns a metric function whose calls return the given values one after another."""
     values = iter(values)
     return lambda y, y_hat: next(values)
 
@@ -345,7 +345,7 @@ def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
 
 
 class Sets(numbanet.Callback):
-    """After each epoch, replaces the parameters with the parameters of another network."""
+    """A callback that replaces the parameters by the parameters of another network after each epoch."""
 
     def on_epoch_end(self, epoch, logs):
         self.network.set_parameters(network(seed=epoch).parameters())

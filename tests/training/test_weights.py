@@ -37,7 +37,7 @@ def flat(net):
 
 
 def losses_of(net, x, y):
-    """Returns the loss of each sample, computed from its prediction."""
+    """Returns the loss of each sample, computed with NumPy from the prediction for the sample."""
     y_hat = net.predict(x)
     if net.loss == "cce":
         return -np.log(y_hat[np.arange(len(y)), y])
@@ -56,7 +56,7 @@ def targets(loss, y):
 @each("loss", ["cce", "bce"] if _cuda.SIMULATED else ["cce", "bce", "mse", "sse"])
 @each("device, kernels", ENGINES)
 def test_gradients_are_those_of_the_weighted_loss(device, kernels, loss, samples, weights):
-    """The gradients equal central differences of 1/n times the sum of weight times loss."""
+    """The gradients equal central differences of the loss, 1/n times the sum of (sample weight times sample loss)."""
     (x, y), net, n = samples, network(device, kernels, loss), 1 if loss == "sse" else COUNT
     value, gradients = net.gradients(x, targets(loss, y), sample_weight=weights)
     assert value == pytest.approx(weights @ losses_of(net, x, y) / n, rel=1e-12)
@@ -120,7 +120,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean(device, kernels, loss, sample
 
 
 def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_path):
-    """Arrays, a memory map, a validation split and shards give the same results, even if a shard lacks a class."""
+    """With "balanced", all forms of the same data give the same network, even if one process's samples lack a class."""
     x, y = samples
     y = np.sort(y)  # the first shard contains only class 0
     np.save(tmp_path / "x.npy", x)
@@ -166,7 +166,7 @@ def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="thousands of samples take the simulator minutes")
 def test_a_rare_class_is_found_at_every_batch_size(tmp_path):
-    """With 1 % positive samples, numbanet finds as many of them as scikit-learn's balanced logistic regression."""
+    """If 1 % of the samples are positive, numbanet finds as many of them as scikit-learn's balanced logistic regression."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     from numbanet.cli import main
     from numbanet.sklearn import MLPClassifier
@@ -305,7 +305,7 @@ def test_weights_that_mean_nothing_are_refused(arguments, message, samples):
 @each("call", ["train_step", "partial_fit", "gradients", "evaluate", "fit"])
 @each("weight", [1e-40, 1e38])
 def test_weights_as_given_are_in_the_range_of_the_dtype(call, weight, samples):
-    """Products with weights of 1e-40 or 1e38 would underflow or overflow in float32, so each call raises an error."""
+    """Products with sample weights of 1e-40 or 1e38 would underflow or overflow in float32, so each method raises an error."""
     (x, y), net = samples, network(dtype="float32")
     before, given = flat(net), np.full(COUNT, weight)
     calls = {
@@ -349,7 +349,10 @@ def test_batches_cannot_be_balanced(samples):
 
 
 def test_processes_agree_on_what_is_missing_in_one_of_them(samples):
-    """If only one process has weights or validation data, all processes raise an error, and no process waits for ever."""
+    """If only one of several processes has sample weights, training works.
+
+    If only one process has validation data or other kinds of samples, all processes raise an error, and none waits for ever.
+    """
     x, y = samples
 
     def fit(communicator, **of_rank_1):

@@ -103,9 +103,9 @@ class FastCpuEngine:
         self.turn_rows = min(FORWARD_ROWS, self.most_rows)
         self.turns = max(1, min(os.cpu_count() or 1, THREADS, BLOCK_NEURONS // sum(topology.sizes) // self.turn_rows))
         self.layout = Layout(topology, self.most_rows, self.turns * self.turn_rows)
-        # The last rule, whether its updates read gradients from memory, and its constants in the network's dtype.
+        # The last update rule, whether its updates read gradients from memory, and its constants in the network's dtype.
         self.constants: tuple[Rule | None, bool, tuple] = None, False, ()
-        # For each task, block size and so on: the fields of a `Workspace`, and `run`.
+        # The fields of a `Workspace` and `run`, for each combination of a task, a block size and other settings.
         self.workspaces: dict[tuple[int, int, bool, bool, bool, int | None], tuple[tuple, Callable]] = {}
 
     def read(self) -> np.ndarray:

@@ -52,7 +52,7 @@ def gather(memory, header, panels, samples, position, span, scratch):
     half, zero = lanes(memory), get(memory, header.zeros)
     x, y, order = samples.x, samples.y, samples.order
     nr, n_in, n_out = NR_VECTORS * half, x.shape[1], y.shape[1]
-    rest, nans = zero, broadcast(zero)  # stay 0 as long as all values are finite, because inf - inf and nan - nan are nan
+    rest, nans = zero, broadcast(zero)  # sums of x - x, which stay 0 if all x are finite, because inf - inf is nan
     for s in range(span.begin, span.end):
         row = get(order, position + s) * n_in
         prefetch(y, get(order, position + s) * n_out)

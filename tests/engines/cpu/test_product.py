@@ -1,4 +1,4 @@
-"""The microkernel of the fast rung agrees with whole-array products at all edges of tiles, panels, slabs and thread ranges."""
+"""The matrix products of the fast CPU engine agree with NumPy's, also at the edges of tiles, panels, slabs and threads."""
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def activation(phi, d_phi, epsilon, memory, a, delta, count):
 class Layers:
     """Two layers in memory; the tests compute products of the second layer.
 
-    Memory that the loops must not read contains NaN.
+    All memory that the loops must not read contains NaN, so that a wrong read shows in the results.
     """
 
     def __init__(self, shape, dtype):
@@ -96,7 +96,7 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop in three ranges of tiles; checks that only the panels `writes` = (start, columns, rows) have changed."""
+        """Runs a loop over three ranges of tiles; checks that it changes only the panels `writes` = (start, columns, rows)."""
         before = self.memory.copy()
         for third in range(3):
             loop(self.memory, self.header, self.layers, *arguments, tiles * third // 3, tiles * (third + 1) // 3)
@@ -110,7 +110,7 @@ class Layers:
 
 
 def assert_product(found, expected, magnitude):
-    """Checks that the errors are at most 16 ulp of the sum of the terms' magnitudes."""
+    """Checks that each error is at most 16 ulp of `magnitude`, the sum of the magnitudes of the sum's terms."""
     assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
 
 
@@ -154,7 +154,7 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """A slab consists of whole tiles, and KC terms fill whole panels: `sample_rows` and `pack_transposed` need both."""
+    """MC rows are whole tiles of MR rows, and KC columns fill whole panels, as `sample_rows` and `pack_transposed` assume."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
@@ -178,7 +178,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
-    """The derivatives of the rectifiers are computed from z, in layers of several panels, with and without dropout."""
+    """Derivatives of relu and leaky_relu are computed from z, in layers with several panels, with and without dropout."""
     monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")

@@ -1,4 +1,4 @@
-"""The CPU quota of control groups: of real control groups, and of files in the formats of version 1 and version 2."""
+"""numbanet finds the CPU quota of a Linux control group, real or imitated by files in the formats of cgroup 1 and 2."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from tests.helpers.engines import each
 
 
 def process(folder, groups, mounts):
-    """Creates a folder like /proc/self. Each mount is a tuple (root, point, system, options)."""
+    """Writes files into the folder, which then imitates /proc/self. A mount is a tuple (root, mount point, system, options)."""
     (folder / "cgroup").write_text("\n".join(groups))
     line = "31 23 0:28 {} {} rw,relatime shared:9 - {} cgroup rw{}"
     (folder / "mountinfo").write_text("\n".join(line.format(*mount) for mount in [("/", "/", "ext4", ""), *mounts]))
@@ -21,7 +21,7 @@ def process(folder, groups, mounts):
 
 
 def limits(folder, quotas):
-    """Writes the files of quotas: cgroup version 2 has one file with two numbers, version 1 has one file per number."""
+    """Writes files that define quotas: cgroup version 2 has one file with two numbers, version 1 has one file per number."""
     for path, (time, period) in quotas.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)

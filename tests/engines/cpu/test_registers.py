@@ -1,4 +1,4 @@
-"""The SIMD registers that numbanet chooses for the instructions that Numba may use."""
+"""numbanet chooses the width of its SIMD vectors according to the instructions that Numba may use."""
 
 import numba.core.config
 import pytest

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not FLUSHES, reason="this CPU is as fast with th
 
 
 def momentum_of_silent_inputs(dtype, steps):
-    """Returns the velocities of a layer after the second input has been 0 for `steps` steps."""
+    """Returns the velocities of the weights of the network's second input after this input has been 0 for `steps` steps."""
     net = Network([2, 3, 1], "tanh", "mse", dtype=dtype, seed=0)
     x = np.ones((4 * (steps + 1), 2))
     x[4:, 1] = 0

@@ -1,4 +1,4 @@
-"""Several threads compute the same bits as one thread; several callers and forked processes do not disturb each other."""
+"""Several threads compute the same bits as one; engine calls from several threads and forked processes do not interfere."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ def threads_as_before():
 
 
 def train(top=TOPOLOGY, count=400, batch_size=150):
-    """Returns all results of an engine after two epochs, as bits."""
+    """Trains an engine for two epochs, and returns all its results as bits."""
     engine, _ = engine_with_parameters(top, "cpu", "fast")
     x, y = data(top, count)
     totals = [list(engine.train_epoch(x, y, epoch_of(np.arange(count)[::-1].copy(), batch_size, 0.1)))[-1] for _ in range(2)]
@@ -59,9 +59,9 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """The tests above are meaningful only if helpers compute, too.
+    """The tests above are meaningful only if helping threads compute, too.
 
-    A helper that computes the delta recurrence leaves packed weights in memory.
+    A helping thread that computes the delta recurrence leaves packed weights in its part of the memory.
     """
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
@@ -76,7 +76,7 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """The helper copies samples to its own rows of memory, which begin with row 204."""
+    """The helping thread copies samples to its own rows of the engine's memory, which begin with row 204."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     engine.turns = 2  # two threads, also on a machine with one core
@@ -91,7 +91,7 @@ def test_helpers_predict_too():
 
 
 def test_every_call_has_its_helpers():
-    """The calls follow each other immediately, while the helper of the previous call may still be returning."""
+    """Each call begins immediately after the previous call, whose helping thread may still be returning."""
     crew = threads.Crew(2)
     for _ in range(100):
         helped = threading.Event()
@@ -152,7 +152,7 @@ def test_one_network_asked_by_several_threads_at_once():
 
 
 def test_no_more_threads_than_were_asked_for():
-    """Calling threads count, too: a thread helps only if fewer than two threads call the engine at the same time."""
+    """If two threads may compute, a thread helps a caller only while no second thread calls the engine."""
     crew = threads.Crew(2)
     entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 
@@ -178,7 +178,7 @@ def test_no_more_threads_than_were_asked_for():
 
 
 def fork(function):
-    """Returns the result of the function, called in a forked child process."""
+    """Calls the function in a forked child process, and returns the result."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply_async(function).get(timeout=60)
 
@@ -196,7 +196,7 @@ def train_in_child():
 @FORKS
 @QUIETLY
 def test_after_a_fork(alone):
-    """The child process has none of the threads of its parent."""
+    """The forked child process contains none of the helping threads of its parent process."""
     assert trained_with(2) == alone
     assert fork(train_in_child) == alone
     assert trained_with(2) == alone
@@ -212,7 +212,7 @@ def predict_in_child():
 @FORKS
 @QUIETLY
 def test_after_a_fork_while_another_thread_computes():
-    """The thread that holds a network's lock does not exist in the child process."""
+    """The thread that holds the lock of the network during the fork does not exist in the child process."""
     expected, locked, leave = predict_in_child(), threading.Event(), threading.Event()
 
     def hold():
@@ -274,7 +274,7 @@ print("same" if len(set(results)) == 1 and len(results) == 3 else "different", n
 @FORKS
 @each("layer", LAYERS)
 def test_under_every_threading_layer_of_numba(layer):
-    """Two threads call the engine at the same time, and the process forks, while Numba's own threads are also in use."""
+    """Two threads call the engine at the same time, and then the process forks, while Numba's own threads are also in use."""
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -299,7 +299,7 @@ def test_no_more_threads_than_cores_by_default():
 
 
 def test_the_caller_compiles_before_other_threads_help(monkeypatch):
-    """Ctrl-C interrupts a compilation only in the main thread, so the helpers must not compile."""
+    """Ctrl-C interrupts a compilation only in the main thread, so helping threads must not compile."""
     train()  # after this call, the code is in the cache
     fresh = njit_entry(epoch.run.py_func)
     monkeypatch.setattr("numbanet.engines.cpu.routines.run", fresh)

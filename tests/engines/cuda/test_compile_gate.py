@@ -1,6 +1,6 @@
-"""The compile gate: the machine code of kernels has no stack, no spills and, in float32, no float64 instructions.
+"""The compile gate checks that the machine code of kernels uses no stack, no spills and, in float32, no float64 instructions.
 
-The compile gate does not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that a kernel computes.
+The compile gate does not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that the kernels compute.
 """
 
 import functools
@@ -55,7 +55,7 @@ THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
 
 
 def kernels_of(module) -> dict:
-    """Returns the kernels defined in a module, by name."""
+    """Returns a dict from the names of the CUDA kernels that a module defines to the kernels."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -67,7 +67,7 @@ KERNELS = {name: kernel for module in MODULES for name, kernel in kernels_of(mod
 
 
 def types_of_parameters(number) -> dict:
-    """Returns a dict from the names of kernel parameters to their types, in a network of the given dtype."""
+    """Returns a dict from the names of kernel parameters to their types, for a network that computes with type `number`."""
     names_by_type = {
         number: "epsilon eta n mu eta_t one_minus_beta_1 one_minus_beta_2 epsilon_t decay most scale",
         types.int64: "kind loss_kind layer first",
@@ -81,7 +81,7 @@ def types_of_parameters(number) -> dict:
 
 
 def signature(kernel, number) -> list:
-    """Returns the types of a kernel's arguments, which are determined by the names of the kernel's parameters."""
+    """Returns the types of a kernel's arguments; the name of each parameter determines its type."""
     known = types_of_parameters(number)
     if kernel.__name__ == "softmax_jacobian_cuda":
         known["da_dz"] = number[:, :, ::1]
@@ -93,7 +93,7 @@ def signature(kernel, number) -> list:
 
 @functools.cache
 def machine_code(name: str, architecture: str, dtype: str) -> compile_gate.MachineCode:
-    """Returns the machine code of a kernel, which is compiled once for all tests."""
+    """Returns the machine code of a kernel; the machine code is compiled once and used by all tests."""
     return compile_gate.build(KERNELS[name], signature(KERNELS[name], DTYPES[dtype]), architecture)
 
 
@@ -216,7 +216,7 @@ def test_sums_of_product_parts_stay_in_registers(form, dtype, architecture):
 
 
 def test_every_kernel_is_found():
-    """`KERNELS` has as many kernels as the modules have decorators, and each kernel is the twin of a loop."""
+    """`KERNELS` has as many kernels as the modules have `@cuda.jit` decorators, and each kernel's name ends with _cuda."""
     assert len(KERNELS) == sum(inspect.getsource(module).count("\n@cuda.jit") for module in MODULES) > 0
     assert [name for name in KERNELS if not name.endswith("_cuda")] == []
 
@@ -231,7 +231,7 @@ def test_an_unknown_parameter_fails():
 
 
 class Recorder(CpuLoops):
-    """Replaces the loops: computes nothing, and records the types of the loops' arguments."""
+    """A replacement for the function that calls loops: computes nothing, and records the types of the loops' arguments."""
 
     empty = staticmethod(np.zeros)
 
@@ -310,7 +310,7 @@ def test_a_spill_is_caught():
 
 
 def fast_signatures(number) -> dict:
-    """Returns the types of the arguments of all kernels except the products, by the names of the kernels."""
+    """Returns a dict from the names of all kernels, except the matrix products, to the types of their arguments."""
     count, order, numbers, matrix, whole = types.int64, types.int64[::1], number[::1], number[:, ::1], types.int32[::1]
     rows = [matrix, order, matrix, matrix, matrix, matrix, matrix, numbers, numbers, numbers, whole]
     resident_ = [whole, whole, count, number, number, count, matrix, matrix, order, count, count, numbers]
@@ -382,7 +382,7 @@ def test_formulas_of_users_keep_the_budgets_of_the_built_in_ones(name):
 
 
 def test_formulas_beyond_the_sheet_compute_in_float32():
-    """A single kernel calls all formulas, because each compilation takes a second."""
+    """The test compiles a single kernel that calls all formulas, because each compilation takes a second."""
     formulas = {name: value for name, value in vars(beyond).items() if getattr(value, "__module__", "") == beyond.__name__}
     calls = [
         f"    x[{k}] = {name}({', '.join(f'x[{k + n}]' for n in range(formula.py_func.__code__.co_argcount))})"
@@ -402,7 +402,7 @@ RESIDENT_TERMS, RESIDENT_RATE = 16, 0.38
 @each_dtype
 @each_architecture
 def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
-    """The compiler must infer that operands lie in shared memory and load them with LDS, because generic loads are slower."""
+    """The compiler must find out that factors lie in shared memory and use the instruction LDS; generic loads are slower."""
     code = fast_machine_code("train_resident", dtype, architecture)
     fused = "FFMA" if dtype == "float32" else "DFMA"
     of_tiles = [
@@ -441,7 +441,7 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """A block writes before it increments the counter, and each load of the counter empties the L1 cache."""
+    """A thread block writes its results before it increments the counter; each load of the counter empties the L1 cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0
@@ -502,7 +502,7 @@ def test_float64_opcodes(instruction, wide):
 
 
 def test_formulas_are_as_precise_as_without_flags():
-    """The CPU's fastmath flags must not reach the GPU, where each flag selects approximate exp, log and division."""
+    """The fastmath flags of the CPU must not be used on a GPU, where each flag selects approximate exp, log and division."""
 
     def formula(z):
         return math.exp(z) / (z + math.log(z))
@@ -523,7 +523,7 @@ def test_formulas_are_as_precise_as_without_flags():
 @each_dtype
 @pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
 def test_elementary_functions_are_those_of_cuda(name, dtype):
-    """On the GPU, libdevice provides the functions that numbanet implements with additions and multiplications on the CPU."""
+    """On the GPU, CUDA's library libdevice provides exp and other functions that numbanet implements itself on the CPU."""
 
     def compiled_with(function):
         @cuda.jit

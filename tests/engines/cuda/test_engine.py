@@ -1,4 +1,4 @@
-"""All ways to train on a GPU give the same network, and launch as few kernels from Python as possible."""
+"""All ways to train on a GPU (in one block, in many blocks, or with a kernel per product) agree, and need few launches."""
 
 import gc
 import itertools
@@ -55,7 +55,7 @@ def launches(monkeypatch):
 
 
 def ways(top):
-    """Returns training plans by name; cooperative plans have 1 or 4 blocks, and all possible numbers of spread layers."""
+    """Returns training plans by name; those for several blocks have 1 or 4 blocks, and divide 1, 2, ... layers among them."""
     plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans
@@ -67,7 +67,7 @@ def ways(top):
 
 
 def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):
-    """Trains by a plan, and returns the totals and the parameters."""
+    """Trains a network according to the plan; returns the totals of losses and correct outputs, and the parameters."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
     engine, _ = engine_with_parameters(top, "cuda", kernels)
     x, y = (engine.upload(array) for array in data(top, count))
@@ -78,7 +78,7 @@ def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=B
 
 
 def check_ways(monkeypatch, top, plans, **size):
-    """Checks that training by each plan gives the totals and the parameters of the reference rung."""
+    """Checks that training according to each plan gives the totals and parameters that the reference kernels give."""
     totals, parameters = train(monkeypatch, top, None, "reference", **size)
     tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
     for name, plan in plans.items():
@@ -97,7 +97,10 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 
 @each("dtype", DTYPES)
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
-    """The tests in tests/formulas compare the reference rung with NumPy. In every way to train, the last layer keeps z."""
+    """The tests in tests/formulas compare the reference kernels with NumPy.
+
+    In every way to train on a GPU, the engine keeps z of the last layer.
+    """
     top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
     check_ways(monkeypatch, top, ways(top))
 
@@ -109,9 +112,9 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """A layer's w is cut into several tiles in each direction. Some blocks get no tile, and some threads get several squares.
+    """Each layer's matrix w is cut into several tiles (parts for one block) in each direction.
 
-    A square is a part of a tile that one thread computes.
+    Some blocks get no tile, and some threads get several squares. A square is a part of a tile that one thread computes.
     """
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
@@ -134,7 +137,7 @@ def test_networks_that_need_permission_for_their_shared_memory_are_trained(monke
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
 def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):
-    """No block relies on values that an earlier block writes in the same phase: in reverse order, results are equal."""
+    """Between two barriers, no block needs values that another block writes, so the order of the blocks does not matter."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
     plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))
@@ -155,7 +158,7 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 
 @each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
-    """On a GPU, a slice is one launch for any number of blocks.
+    """On a GPU, a slice (the steps between two returns to Python) is one kernel launch, for any number of blocks.
 
     In the simulator, blocks cannot wait for each other, so each phase is launched separately, and the test uses a single block.
     """
@@ -186,7 +189,7 @@ def test_slices_of_many_blocks_do_not_change_a_bit(monkeypatch, way):
 
 
 def test_training_by_products_is_one_call_a_step(monkeypatch, launches):
-    """The first step and the smaller last step of an epoch launch kernels one by one; other steps replay a recording."""
+    """The first step and the smaller last step of an epoch launch kernels one by one; other steps replay a CUDA graph."""
     repeats = []
 
     def recorded(launch):
@@ -260,7 +263,10 @@ def test_the_engine_does_not_keep_samples_alive(monkeypatch):
 
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
-    """The two training runs differ only in x; y, the number of samples, the batch size and the learning rate are the same."""
+    """The two training runs differ only in x.
+
+    The labels y, the number of samples, the batch size and the learning rate are the same.
+    """
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))

@@ -1,4 +1,4 @@
-"""After a kernel has failed, the network has its old parameters, on the GPU or, if the GPU is lost, on the host."""
+"""After a kernel fails, the network has the parameters from before the call, on the GPU or, if the GPU is lost, on the host."""
 
 import itertools
 from types import SimpleNamespace
@@ -33,17 +33,17 @@ WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
 
 @pytest.fixture(autouse=True)
 def launched_step_by_step(monkeypatch):
-    """Each slice is one batch, regardless of its duration, and launches are not recorded as a CUDA graph."""
+    """Makes engines return to Python after each batch, regardless of the time, and not record launches as a CUDA graph."""
     monkeypatch.setattr(cuda_engine.Pace, "took", lambda *_: None)
     monkeypatch.setattr(steps, "recorded", lambda launch: launch)
 
 
 class KernelError(Exception):
-    """An error like the errors that a driver raises."""
+    """An error that imitates the errors of the CUDA driver."""
 
 
 def network(monkeypatch, way):
-    """Returns a network that trains in the given way, after one step."""
+    """Returns a network that trains in the given way and has already trained one step."""
     if way != "reference":
         monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(way, 0, 0.0))
     net = build(seed=0, device="cuda", kernels="reference" if way == "reference" else "fast")
@@ -52,7 +52,10 @@ def network(monkeypatch, way):
 
 
 def fail(monkeypatch, at, lost=False, error=KernelError):
-    """Makes launch number `at` raise an error; with `lost`, also loses the GPU. Returns the counter of the launches."""
+    """Makes the kernel launch number `at` raise an error; with `lost`, also imitates the loss of the GPU.
+
+    Returns the launch counter.
+    """
     numbers = itertools.count(1)
 
     def configured(kernel, *arguments):
@@ -195,7 +198,7 @@ def test_the_parameters_come_to_the_host_once_an_epoch(monkeypatch, way):
 
 @each("way", WAYS)
 def test_the_engine_and_its_readers_have_one_copy(monkeypatch, way):
-    """All readers share one copy of the parameters and of each moment, whereas `Network.parameters` returns a writable copy."""
+    """All calls of the engine's method `read` return the same array, whereas `Network.parameters` returns a writable copy."""
     net = network(monkeypatch, way)
     net.fit(X, Y, optimizer="adam", **EPOCH_OF_4_STEPS)
     engine = net._model.engine
@@ -262,7 +265,7 @@ def test_a_network_is_used_from_its_own_gpu(monkeypatch):
 
 
 def test_a_step_that_failed_is_launched_again_before_it_is_recorded(monkeypatch):
-    """The first launch of a kernel compiles and loads it, which is impossible while a CUDA graph is recorded."""
+    """The first launch of a kernel compiles and loads the kernel, which is impossible while a CUDA graph is recorded."""
     x, y = (_cuda.cuda.to_device(array) for array in (X, np.eye(2, dtype="f4")[Y]))
     tried = []
 

@@ -1,4 +1,4 @@
-"""The free memory of a GPU, which the engine queries before it allocates memory."""
+"""The engine asks for the free memory of the GPU before it allocates memory, and the answer is right."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ KIBIBYTES = 512
 
 @each("count", [1, 5])
 def test_memory_of_deleted_arrays_is_free(count):
-    """numba-cuda frees the memory of deleted arrays only when many arrays have been deleted."""
+    """numba-cuda itself frees the memory of deleted arrays only after many arrays have been deleted."""
     before = limits.free_bytes()
     arrays = [cuda.device_array(KIBIBYTES << 10, np.int8) for _ in range(count)]
     assert limits.free_bytes() == before - count * (KIBIBYTES << 10)

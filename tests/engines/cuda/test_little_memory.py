@@ -1,4 +1,4 @@
-"""With little GPU memory, calls compute with fewer samples at a time, or raise an error and lose nothing."""
+"""With little GPU memory, calls compute with fewer samples at a time, or raise an error and leave the network as it was."""
 
 import math
 import os
@@ -30,13 +30,13 @@ TOPOLOGY = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
 
 @pytest.fixture
 def free(monkeypatch):
-    """Returns a function that sets the number of free bytes, which the engine then measures."""
+    """Returns a function that makes the engine find a given number of free bytes on the GPU."""
     return lambda count: monkeypatch.setattr(limits, "free_bytes", lambda: count)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Returns a list to which engines add the number of samples of each workspace that they ask for."""
+    """Returns a list to which engines add the number of samples for which they ask for a workspace (arrays of results)."""
     numbers, of = [], Workspaces.of
     monkeypatch.setattr(Workspaces, "of", lambda self, n: numbers.append(n) or of(self, n))
     return numbers
@@ -75,7 +75,7 @@ def test_arrays_of_earlier_calls_make_room(free):
 
 
 def test_an_allocation_that_fails_is_a_memory_error(monkeypatch):
-    """The engine cannot foresee all allocations: other programs use the GPU's memory, too."""
+    """The engine cannot foresee whether an allocation fails, because other programs use the GPU's memory, too."""
     engine, flat = engine_with_parameters(TOPOLOGY, "cuda", "fast")
     x, _ = data(TOPOLOGY, COUNT)
     expected = engine.predict(x)
@@ -93,7 +93,7 @@ def test_an_allocation_that_fails_is_a_memory_error(monkeypatch):
 
 @pytest.fixture
 def allocations(monkeypatch):
-    """Counts the allocations on the GPU and of pinned memory; the allocation with the number `failing` fails."""
+    """Counts the allocations of GPU memory and of pinned memory; the allocation with the number `failing` fails."""
     numbers = SimpleNamespace(made=0, failing=0)
 
     def counted(allocate):
@@ -166,7 +166,7 @@ def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
 
 
 def test_a_warning_that_needs_memory_is_no_reason_to_fail(allocations):
-    """After training, `fit` measures the loss of the first parameters with a second network, and may warn."""
+    """After training, `fit` measures the loss of the first parameters with a second network, and may emit a warning."""
 
     def without_memory(epoch, logs):
         allocations.failing = allocations.made + 1
@@ -202,7 +202,7 @@ def test_on_a_gpu_with_little_memory(kernels):
 
 
 def calls(kernels):
-    """Calls that need little memory work before and after calls that need more memory than the GPU has."""
+    """Checks that calls that need little memory work before and after calls that need more memory than the GPU has."""
     random = np.random.default_rng(0)
     x, y = random.standard_normal((2_000, 20), "f4"), random.integers(0, 3, 2_000)
     host = Network([20, 8, 3], ["relu", "softmax"], "cce", seed=0)

@@ -1,4 +1,4 @@
-"""With numba-cuda-mlir, the reference kernels compute the same results; the fast kernels are refused."""
+"""With the compiler numba-cuda-mlir, the reference kernels give the same results; numbanet refuses to run the fast kernels."""
 
 import math
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ with_mlir = pytest.mark.skipif(not _cuda.no_fast_kernels(), reason="needs numba-
 
 @pytest.fixture
 def provider():
-    """A stand-in for numba-cuda-mlir that leaves functions uncompiled."""
+    """Returns a stand-in for the package numba-cuda-mlir that leaves functions uncompiled."""
     stand_in = object.__new__(_cuda_mlir.MlirCuda)
     stand_in._cuda = SimpleNamespace(jit=lambda **options: lambda function: function, grid=lambda count: 1)
     return stand_in
@@ -39,7 +39,7 @@ def test_a_kernel_is_rebuilt_when_it_is_first_used(provider):
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator compiles no kernels")
 def test_a_kernel_calls_the_formulas_of_users(provider):
-    """The binding puts softsign into a kernel, as for a network with this activation."""
+    """The test puts the formula softsign into a kernel, as numbanet does for a network with this activation."""
 
     def phi_cuda(kind, z, a):
         a[0] = phi(kind, 0.01, z[0])

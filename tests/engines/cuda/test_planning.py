@@ -1,4 +1,4 @@
-"""The choice between the ways to train on a GPU: the estimates can be tested without a GPU."""
+"""The choice between the ways to train on a GPU is based on estimated times, which can be tested without a GPU."""
 
 import math
 
@@ -47,7 +47,10 @@ def test_the_way_of_each_rung(rung, capability):
 
 @each("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_networks_and_batches_of_any_size_have_a_plan(case):
-    """The test uses the cases of the GPU benchmark. Some plans that the planner compares would need offsets of over 32 bits."""
+    """The test uses the networks of the GPU benchmark.
+
+    The planner also considers plans that need offsets of over 32 bits, and must not fail.
+    """
     for limits in KNOWN_LIMITS.values():
         found = plan(network(case.sizes), case.batch, limits)
         assert found.way == PRODUCTS or case.batch < 1000
@@ -55,7 +58,7 @@ def test_networks_and_batches_of_any_size_have_a_plan(case):
 
 @each("batch", [64, 256])
 def test_the_tiles_of_784_128_10(batch):
-    """A step has two barriers, because the second layer is the head; its estimated time is below 20 or 30 microseconds."""
+    """Only the first layer is divided among the blocks (spread = 1), and a step takes an estimated 20 or 30 us at most."""
     top = network([784, 128, 10])
     found = plan(top, batch, H100)
     assert (found.way, found.grid.spread) == (COOPERATIVE, 1) and found.estimate < {64: 20, 256: 30}[batch]
@@ -64,7 +67,10 @@ def test_the_tiles_of_784_128_10(batch):
 
 
 def test_the_bytes_of_a_grid_by_hand():
-    """The layers have 16 x 8 tiles of 52 x 16 weights, and 33 x 3 tiles of 4 x 4; pitches are odd multiples of 4."""
+    """Layer 1 has 16 x 8 tiles of 52 x 16 weights, and layer 2 has 33 x 3 tiles of 4 x 4.
+
+    Row lengths are odd multiples of 4.
+    """
     layers = LayerTiles(52, 16, 16, 8), LayerTiles(4, 4, 33, 3)
     assert [tiling.cut(784, 128, 16, 132), tiling.cut(128, 10, 33, 132)] == list(layers)
     tiles = 52 * 20 + 64 * 52 * 2 + 64 * 20, 4 * 4 + 64 * 4 + 64 * 4  # w, x and delta; the first layer has two copies of x
@@ -80,7 +86,10 @@ sizes_of_networks = st.lists(st.integers(1, 70), min_size=2, max_size=6)
 
 
 def ranges_of_layer(layer, plan, batch, l, sizes):
-    """Returns pairs (start, length) for a layer's arrays in near memory and in far memory, with the required pitches."""
+    """Returns the pairs (start, length) of a layer's arrays in shared memory, and of its arrays in global memory.
+
+    Checks the row lengths.
+    """
     tiles, samples, rows = plan.layers[l], layout.padded(plan.head_samples(batch)), layout.padded(batch)
     n_in, n_out = sizes
     matrices = {Matrix.W: (tiles.rows, tiles.columns), Matrix.X: (rows, tiles.rows), Matrix.DELTA: (rows, tiles.columns)}
@@ -101,7 +110,7 @@ def ranges_of_layer(layer, plan, batch, l, sizes):
 @settings(deadline=None)
 @given(sizes=sizes_of_networks, batch=st.integers(1, 40), blocks=st.integers(1, 12), data=st.data())
 def test_nothing_overlaps_in_the_memory_of_a_grid(sizes, batch, blocks, data):
-    """The arrays of a grid neither overlap nor leave gaps, in near and in far memory, and groups of four values are aligned."""
+    """In shared and in global memory, the arrays neither overlap nor leave gaps, and groups of four values are aligned."""
     top = network(sizes)
     layers = tuple(tiling.cut(*layer, data.draw(st.integers(1, blocks)), blocks) for layer in top.layers)
     plan = GridPlan(layers, data.draw(st.integers(1, len(layers))), blocks)
@@ -174,7 +183,10 @@ def test_the_reason_names_what_was_weighed():
 
 
 def test_places_by_hand():
-    """The network is 3-4-2, and the batch has two samples; x and a have a column of ones, and pitches are odd."""
+    """The layers of the network have the sizes 3-4-2, and the batch has two samples; x and a have a column of ones.
+
+    The length of every row in memory is odd.
+    """
     layers, output, count = resident.tables(network([3, 4, 2]), 2)
     x_0, w_1 = 2 * 5, 4 * 5  # x: 2 x (3 + 1), pitch 5; w: (3 + 1) x 4, pitch 5
     a_1, delta_1 = 2 * 5, 2 * 5
@@ -229,9 +241,9 @@ def test_a_byte_too_many_means_products(dtype, size):
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])
 def test_one_block_is_not_asked_for_the_work_of_many(batch, way):
-    """For one sample, training in one block takes less time than the launches of many kernels take.
+    """For batches of one sample, training in one block takes less time than launching a kernel for each product.
 
-    The network fills the shared memory of a block.
+    The network of the test fills the shared memory of a block.
     """
     assert plan(network([150, 120, 10]), batch, H100._replace(grid_blocks=0)).way == way
 

@@ -1,4 +1,4 @@
-"""The GPU's matrix products agree with whole-array products in float64, for all forms, incomplete tiles and split sums."""
+"""The matrix products on the GPU agree with NumPy's in float64, for all three products, incomplete tiles and split sums."""
 
 import math
 
@@ -33,7 +33,7 @@ SHAPES = [(1, 1, 1), (17, 8, 1), (1, 9, 17), (7, 15, 16), (16, 16, 7), (20, 33, 
 
 
 class Layer:
-    """The arrays of a layer and of a batch on the GPU.
+    """The arrays of a layer and of a batch, which the tests copy to the GPU.
 
     The rows of the batch are scattered over x; all numbers that the kernels must not read are NaN.
     """
@@ -138,7 +138,7 @@ CASES = [
 
 @pytest.fixture
 def split(monkeypatch):
-    """Returns a function that sets the largest number of parts into which the sums over k are split."""
+    """Returns a function that sets the largest number of parts into which kernels split the sums over k of a matrix product."""
 
     def split(count):
         def plan(rows, columns, depth, multiprocessors, tiles):
@@ -226,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """All threads load the same number of values; a thread always loads from one row, from one column, or for one k."""
+    """All threads load the same number of values; each thread always loads from the same row or column, or for the same k."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
@@ -257,7 +257,7 @@ def test_small_and_deep_products_are_split():
 
 
 def test_large_tiles_are_not_split():
-    """The compile gate does not compile large tiles with split sums."""
+    """The planner must not split the sums of large tiles, because the compile gate does not check kernels for them."""
     for size in range(64, 2048, 64):
         plan = planned(size, size, 4096)
         assert plan.parts == 1 or plan.tile.splits

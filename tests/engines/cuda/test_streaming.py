@@ -1,4 +1,4 @@
-"""Samples that do not fit into GPU memory are processed in chunks, with the same bits as samples that fit."""
+"""Samples that do not fit into GPU memory are processed in chunks, and give the same bits as samples that fit."""
 
 import gc
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def copies(monkeypatch):
-    """Returns a list with the number of rows of each chunk that is copied to the GPU, in order."""
+    """Returns a list of the numbers of rows of the chunks, in the order in which the engine copies them to the GPU."""
     made = []
 
     class Counted(streaming.Chunks):
@@ -54,7 +54,7 @@ def plan_for(way):
 
 
 def train(top, x, y, epochs=2, shuffled=True, weights=None):
-    """Returns the totals of each epoch, and the parameters after the last epoch."""
+    """Trains a network; returns the totals (loss and correct outputs) of each epoch, and the parameters after the last one."""
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     random, totals = np.random.default_rng(2), []
     for _ in range(epochs):
@@ -93,7 +93,7 @@ def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeyp
 # with several chunks, and with one chunk that contains all samples
 @each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
-    """With shuffled samples, too, each sample has its own weight in training, in evaluation and in gradients."""
+    """In training, evaluations and gradients, each sample has its own weight, even if the samples are shuffled."""
     monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
     top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
@@ -141,7 +141,7 @@ def test_streamed_predictions_and_losses_have_the_same_bits(small_chunks, copies
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator frees nothing")
 def test_the_threads_of_a_pass_can_free_arrays_on_the_gpu(small_chunks, monkeypatch):
-    """An exception in the garbage collector becomes a warning, which makes the test fail."""
+    """An exception while the garbage collector frees an array becomes a warning, which makes the test fail."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     x, _ = data(top, COUNT)
     engine, _ = engine_with_parameters(top, "cuda", "fast")
@@ -220,7 +220,7 @@ def test_a_pass_that_is_cut_short_leaves_the_places_ready(small_chunks):
 
 
 def test_samples_of_a_file_stay_there(tmp_path, small_chunks):
-    """The engine reads single rows of the memory map, and never the whole file."""
+    """The engine reads only single rows of the memory-mapped file, and never the whole file."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, _ = data(top, COUNT)
@@ -240,7 +240,7 @@ def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
 
 
 def test_what_does_not_fit_is_not_uploaded(monkeypatch):
-    """Half of the free memory is available for x and half for y, each together with notes and a workspace."""
+    """Half of the free memory is available for x and half for y; each half must also hold a workspace and the losses."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)

@@ -1,4 +1,4 @@
-"""Calls wait for the streams that they need: work of the caller in other streams continues."""
+"""Calls wait only for the CUDA streams that they need: work of the caller in other streams continues."""
 
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
 
 @pytest.fixture(params=WAYS)
 def net(request, monkeypatch):
-    """A network that trains in one way."""
+    """Returns a network on the GPU; the tests run once for each way to train."""
     if request.param != "reference":
         plan = planning.TrainingPlan(request.param, 0, 0.0)
         monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: plan)
@@ -76,7 +76,7 @@ def test_the_stream_of_an_array_is_awaited(net):
 
 @pytest.mark.skipif(not _cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
 def test_an_array_without_a_stream_is_taken_by_dlpack(no_wait_for_all, monkeypatch):
-    """The test uses an array that, like PyTorch's arrays, has version 2 of the CUDA array interface, and DLPack."""
+    """The test uses an array that supports version 2 of the CUDA array interface, and DLPack, as PyTorch's arrays do."""
     x, _ = data()
     there, asked = cuda.to_device(x), []
     address, _ = there.__cuda_array_interface__["data"]

@@ -107,7 +107,7 @@ LOSSES = {
     SSE: Loss("sse", lambda y, z, a: sse(y, a), lambda n, y, a: d_sse(y, a)),
     MSE: Loss("mse", lambda y, z, a: sse(y, a), lambda n, y, a: d_mse(n, y, a)),
     BCE: Loss("bce", lambda y, z, a: bce_from_z(1, y, z), lambda n, y, a: d_cce(n, y, a)),
-    CCE: Loss("cce", cce, lambda n, y, a: d_cce(n, y, a)),  # `cce_score` calls cce, which needs sums over all outputs, too
+    CCE: Loss("cce", cce, lambda n, y, a: d_cce(n, y, a)),  # `cce` also needs sums over all outputs, so `cce_score` calls it
 }
 
 

@@ -43,12 +43,14 @@ class Layer(Columns):
     ACROSS = auto()  # number of tiles along the columns of w
     TILES = auto()  # number of all tiles of w: DOWN * ACROSS
     FLAT = auto()  # index at which w of the layer begins in the flat vector of parameters
-    # In spread layers: the offset in `far` of the partial sums of z, an array of shape (DOWN, batch, n_out).
+    # In spread layers (which all blocks compute together): the offset in `far` of the partial sums of z, an array of shape
+    # (DOWN, batch, n_out).
     Z_SUMS = auto()
-    # In spread layers except the first: the offset in `far` of the partial sums of dL/da, of shape (ACROSS, batch, n_in).
+    # In spread layers (which all blocks compute together) except the first: the offset in `far` of the partial sums of dL/da,
+    # an array of shape (ACROSS, batch, n_in).
     DL_DA_SUMS = auto()
-    FAR_A = auto()  # offset in `far` of a, a matrix of shape (batch, n_out)
-    FAR_DELTA = auto()  # offset in `far` of delta, a matrix of shape (batch, n_out)
+    FAR_A = auto()  # offset in `far` (global memory) of the activations a, a matrix of shape (batch, n_out)
+    FAR_DELTA = auto()  # offset in `far` (global memory) of delta, a matrix of shape (batch, n_out)
 
 
 class Matrix(Columns):
@@ -61,8 +63,8 @@ class Matrix(Columns):
     W = auto()  # the block's tile of w, of shape (ROWS, COLUMNS)
     X = auto()  # the inputs x of a batch that are multiplied by the tile, of shape (batch, ROWS)
     DELTA = auto()  # delta of a batch for the columns of the tile, of shape (batch, COLUMNS)
-    HEAD_W = auto()  # in the head: w and b, of shape (n_in + 1, n_out)
-    HEAD_X = auto()  # in the head: the inputs x of the block's samples, of shape (samples, n_in + 1)
+    HEAD_W = auto()  # in the head (the small last layers): w and b, of shape (n_in + 1, n_out)
+    HEAD_X = auto()  # in the head (the small last layers): the inputs x of the block's samples, of shape (samples, n_in + 1)
     HEAD_DELTA = auto()  # in the head and the layer before: delta of the block's samples, of shape (samples, n_out)
 
 
@@ -89,7 +91,7 @@ class Common(Columns):
 
 MOST_LAYERS = 16  # number of rows in the table of layers, and thus the largest number of layers of a network
 PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
-PITCHES = PLACES + len(Matrix)  # the column with the pitch of the first `Matrix`; the pitches of the other matrices follow
+PITCHES = PLACES + len(Matrix)  # the column with the pitch (row distance) of the first `Matrix`; the other pitches follow
 LAYER_COLUMNS = PITCHES + len(Matrix)
 COMMON = MOST_LAYERS * LAYER_COLUMNS  # the index at which the entries of `Common` begin, after the table of layers
 # Both tables together have a multiple of 4 integers, so that `near`, which follows in memory, begins at a multiple of 16 bytes.

@@ -34,7 +34,7 @@ from numbanet.equations.backprop import error_term
 from numbanet.equations.descent import descend
 from numbanet.equations.neuron import weighted_input
 
-NOWHERE = -1  # stands for the offset of a matrix in global memory to which nothing is written
+NOWHERE = -1  # in place of the offset of a matrix in global memory: nothing is written
 
 # The functions that compute a result from a complete sum, and their arguments. A matrix is given as the pair (offset, pitch),
 # where the pitch is the distance between the beginnings of two successive rows.

@@ -58,7 +58,7 @@ class Output(Columns):
 
 
 PLACES = len(Layer)  # the column with the offset of the first `Matrix`; the offsets of the other matrices follow
-PITCHES = PLACES + len(Matrix)  # the column with the pitch of the first `Matrix`; the pitches of the other matrices follow
+PITCHES = PLACES + len(Matrix)  # the column with the pitch (row distance) of the first `Matrix`; the other pitches follow
 LAYER_COLUMNS = PITCHES + len(Matrix)
 
 
