@@ -255,7 +255,7 @@ def meeting(fault):
     """
     excess = {"waits for too few": -1, "looks once": -2 * BLOCKS, "waits for too many": 1}.get(fault, 0)
     has_barrier_before, has_barrier_after = fault != "no barrier before", fault != "no barrier after"
-    has_release, looks = fault != "no release", fault != "does not look"
+    has_release, looks, loads = fault != "no release", fault != "does not look", fault == "waits with plain loads"
 
     @cuda.jit
     def add_up(counter, numbers, sums):
@@ -270,7 +270,10 @@ def meeting(fault):
                     arrive(counter)
                 else:
                     cuda.atomic.add(counter, 0, 1)
-                if looks:
+                if loads:
+                    while get(counter, 0) < (turn + 1) * BLOCKS:
+                        await_copies()  # so that the compiler does not move the load out of the loop
+                elif looks:
                     while arrived(counter) < (turn + 1) * BLOCKS + excess:
                         pass
             if has_barrier_after:
@@ -298,7 +301,18 @@ def test_blocks_that_meet():
     assert meet(None) == ([6.0] * 6, None, [])
 
 
-@each("fault", ["waits for too few", "looks once", "does not look", "no barrier before", "no barrier after", "no release"])
+@each(
+    "fault",
+    [
+        "waits for too few",
+        "waits with plain loads",
+        "looks once",
+        "does not look",
+        "no barrier before",
+        "no barrier after",
+        "no release",
+    ],
+)
 def test_blocks_that_do_not_wait_for_all(fault):
     _, error, kinds = meet(fault)
     assert error is None and "RACE" in kinds and set(kinds) == {"RACE"}
