@@ -263,7 +263,7 @@ def test_every_text_is_legible_on_a_dark_figure(name):
 
 
 COLOURED = {"classes", "many classes", "strings", "yes or no", "samples alone", "confusion_matrix", "names", "long names"}
-COLOURED |= {"large numbers", "weight_images", "importance_image"}  # the drawings with coloured pixels
+COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pixels
 
 
 @each("name", DRAWINGS)
