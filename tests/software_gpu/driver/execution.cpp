@@ -54,7 +54,7 @@ RunningBlock::RunningBlock(Grid* grid, uint32_t number, size_t firstStack)
     thread.linear = k;
     split(k, grid->threads, thread.index);
     thread.state = State::Ready;
-    thread.lookedAt = 0;
+    thread.lookedAt = thread.readAt = 0;
     thread.fiber.start(firstStack + k, runThread, &thread);
   }
 }

@@ -35,6 +35,8 @@ struct RunningThread : Thread {
   Site* waitsAt;
   uint64_t lookedAt;  // the address of the last look, or 0 if there was no look
   uint32_t seen;      // the value of the last look
+  uint64_t readAt;    // the address of the last read of global memory, or 0 if there was no read
+  uint32_t reads;     // the number of successive reads at this address
   std::vector<Copy> copies;
 
   // True if the value at an address is still that of the last look.

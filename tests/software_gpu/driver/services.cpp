@@ -62,9 +62,23 @@ void locate(Thread* thread, Site* site, uint64_t address, uint32_t bytes) {
   site->allocation = allocation;
 }
 
+// A thread that reads the same address very often probably waits for another thread, although it should wait with `look`.
+// Without this function, the other thread would never run.
+static void giveWay(RunningThread* reader, Site* site, uint64_t address) {
+  const uint32_t MOST_READS = 100000;
+  reader->reads = reader->readAt == address ? reader->reads + 1 : 0;
+  reader->readAt = address;
+  if (reader->reads < MOST_READS) return;
+  reader->reads = 0;
+  reader->lookedAt = address;
+  reader->seen = valueAt(address);
+  wait(reader, site, State::Looking);
+}
+
 void note(Thread* thread, Site* site, uint64_t address, uint32_t bytes, Access access) {
   Allocation* allocation = site->allocation;
   if (!allocation->onDevice) return;
+  if (access == Access::Read && bytes >= sizeof(uint32_t)) giveWay(static_cast<RunningThread*>(thread), site, address);
   const uint64_t at = address - allocation->low;
   uint8_t* states = &allocation->states[at];
   if (access != Access::Write && memchr(states, UNDEFINED, bytes))
