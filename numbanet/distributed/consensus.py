@@ -91,7 +91,7 @@ class Agreement:
         elif own["parameters"] != first["parameters"]:
             raise RuntimeError(
                 f"the parameters of rank {self.communicator.rank} have diverged from the parameters of rank 0: "
-                "its processor or its MPI library adds numbers in a different order"
+                "the processors or the MPI libraries of the two ranks add numbers in different orders"
             )
         return first["stop"]
 

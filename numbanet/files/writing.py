@@ -131,7 +131,7 @@ def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[
     try:
         handle, temporary = _created(folder, 0o666 if status is None else 0o600)
     except OSError as error:
-        raise type(error)(f"cannot write {name}: the folder {folder} takes no new file: {error.strerror}") from None
+        raise type(error)(f"cannot write {name}: no file can be created in the folder {folder}: {error.strerror}") from None
     with contextlib.ExitStack() as stack:
         stack.callback(_delete, temporary)
         file = stack.enter_context(open(temporary, "w+b", opener=lambda *_: handle))

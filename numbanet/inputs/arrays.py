@@ -252,7 +252,7 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     s = module.first_unknown_label(labels, classes)
     if s is not None:
         raise ValueError(
-            f"{objects.cell(name, (s,))} is {module.at(labels, s)}: labels must lie in 0 to {classes - 1}, "
+            f"{objects.cell(name, (s,))} is {module.at(labels, s)}: labels must be from 0 to {classes - 1}, "
             f"because the network has {count(classes, 'output')}"
         )
     return module.one_hot(labels, classes, topology.dtype)

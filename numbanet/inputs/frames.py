@@ -147,5 +147,5 @@ def _column(name: str, j: int, known: Sequence[Any], column: Any, remedy: str) -
         remedy = ": convert dates and times to numbers first" if array.dtype.kind in "mM" else ""
         raise TypeError(f"{title} must contain real numbers, but its dtype is {array.dtype}{remedy}")
     if array.ndim != 1:
-        raise ValueError(f"{title} has several values in each row: make a column of each")
+        raise ValueError(f"{title} has several values in each row: make one column for each value")
     return array

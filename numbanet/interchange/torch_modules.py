@@ -178,7 +178,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
             layers.append(_layer(name, module.weight, module.bias))
         elif kind in ACTIVATIONS and type(module).__module__.startswith("torch.nn."):
             if "Softmax" in kind and module.dim not in (None, 1, -1):
-                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, but only the last one is supported")
+                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, not over the last, which is required")
             activate(layers, f"{name} ({kind})", *_activation(name, kind, module))
         elif kind not in SKIPPED or not type(module).__module__.startswith("torch.nn."):
             supported = ", ".join(("Linear", "Sequential", *ACTIVATIONS, *SKIPPED))

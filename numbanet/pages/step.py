@@ -46,7 +46,7 @@ def _check(step: Step) -> None:
     """Raises ValueError if a page cannot show the step."""
     for name in (*(layer.activation for layer in step.layers), step.loss_name):
         if name not in {*ACTIVATIONS, *LOSSES}:
-            raise ValueError(f"a page cannot show {name!r}, which is not on the sheet; Trace.save writes steps of all networks")
+            raise ValueError(f"a page cannot show {name!r}, which is not on the cheat sheet; Trace.save writes every step")
     n, parameters = len(step.x), sum(layer.w.size + layer.b.size for layer in step.layers)
     count = n * (step.x.shape[1] + step.y.shape[1] + 6 * sum(step.sizes[1:])) + 3 * parameters
     if count > MOST_NUMBERS:

@@ -69,7 +69,7 @@ def classified(
         if len(texts) == 1:
             (name,) = texts
             other = "y_hat" if name == "y" else "y"
-            raise ValueError(f"{name} contains strings, but {other} does not: pass names, the classes in their order")
+            raise ValueError(f"{name} contains strings, but {other} does not: pass names, a list of all classes")
         classes = sorted({label for value in texts.values() for label in np.asarray(value).tolist()})
     numbers = [
         indices_of(name, value, classes) if classes is not None and name in texts else checked_numbers(name, value)

@@ -83,7 +83,7 @@ def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) 
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
     A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
-    finite, the name says how the values end.
+    finite, the name of the line says how the values end.
     """
     values = np.array(history.history[name], float)
     finite = np.isfinite(values)

@@ -172,7 +172,7 @@ class Encoding:
             found = f"{table.source} does not have the target column {self.target.name!r}"
             hint = checks.suggestion(self.target.name, others)
             rename = f"; if one of {listed(others)} contains the target, rename it to {self.target.name!r}" if others else ""
-            raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
+            raise ValueError(f"{found}{hint}, with which the predictions would be compared{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
         """Returns the table without the rows with a missing value that the encoding cannot replace.
@@ -218,7 +218,7 @@ class Encoding:
     def from_dict(cls, entries: Mapping[str, Any]) -> "Encoding":
         """Returns the encoding that `to_dict` wrote as a dict; an invalid dict raises ValueError, TypeError or LookupError."""
         if entries.keys() - {"spelling"} != {"features", "target", "ignored"}:
-            raise ValueError(f"the entries of its table are {sorted(entries)}, but must be features, ignored and target")
+            raise ValueError(f"the entries of the encoding are {sorted(entries)}, but must be features, ignored and target")
         features = tuple(_described(entry, FEATURES) for entry in entries["features"])
         spelling = Spelling.from_dict(entries["spelling"]) if "spelling" in entries else PLAIN
         return cls(features, _described(entries["target"], TARGETS), tuple(entries["ignored"]), spelling)

@@ -128,7 +128,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Boolean(Numeric):
-    """A column of true and false, which become the numbers 1 and 0 and are standardised as in a `Numeric` column."""
+    """A column of the values true and false, which become the numbers 1 and 0 and are standardised as in a `Numeric` column."""
 
     kind: ClassVar[str] = "boolean"
     values: ClassVar[Callable[[Table, str], NDArray[np.float64]]] = staticmethod(booleans)

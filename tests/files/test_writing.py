@@ -191,7 +191,7 @@ def test_a_file_in_a_folder_that_takes_no_new_file_is_written_in_place(target, m
     write(target)
     assert target.read_bytes() == b"whole"
     for attempt in (write, files.refuse_unwritable):
-        with pytest.raises(PermissionError, match=r"cannot write .*new: the folder .* takes no new file: Permission denied"):
+        with pytest.raises(PermissionError, match=r"cannot write .*new: no file can be created in .*: Permission denied"):
             attempt(target.with_name("new"))
 
 

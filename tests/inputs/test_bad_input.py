@@ -142,8 +142,8 @@ def test_bad_samples_are_refused_by_every_call(net, call, x, error, message):
 
 BAD_Y = {
     "cce": [
-        (np.array([0, 1, 2, 1]), ValueError, r"y\[2\] is 2: labels must lie in 0 to 1, because the network has 2 outputs"),
-        (np.array([0, -1, 0, 1]), ValueError, r"y\[1\] is -1: labels must lie in 0 to 1, because the network has 2 outputs"),
+        (np.array([0, 1, 2, 1]), ValueError, r"y\[2\] is 2: labels must be from 0 to 1, because the network has 2 outputs"),
+        (np.array([0, -1, 0, 1]), ValueError, r"y\[1\] is -1: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0.0, 1, 0, 1]), TypeError, r"but y has dtype float64: convert it with y.astype\(int\)"),
         (np.array([0, 1, 0]), ValueError, r"x has 4 samples, but y has 3"),
         (np.ones((4, 3)), ValueError, r"y has shape \(4, 3\), .* 2 outputs: pass shape \(n, 2\) or, as integer labels, \(n,\)"),

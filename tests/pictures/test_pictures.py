@@ -590,7 +590,7 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (
             lambda: pictures.decision_boundary(WIDE, PLANE, LABELS + 1),
             ValueError,
-            "must lie in 0 to 2, because the network has 3",
+            "must be from 0 to 2, because the network has 3",
         ),
         (lambda: pictures.confusion_matrix([0, 1], [0]), ValueError, "y has 2 samples, but y_hat has 1"),
         (lambda: pictures.confusion_matrix([0, 1], [0.0, 1.0]), TypeError, "y_hat contains float64"),
